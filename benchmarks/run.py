@@ -686,9 +686,9 @@ def _findings(evaluator: Any) -> list[Any]:
 
 
 def _plot(path: Path, sizes: list[int], seconds: list[float]) -> None:
-    from roe.web.page import Page, lines
+    from roe.web.page import ReportPage, lines
 
-    page = Page("Growth of roe check", "seconds for all checks of a first-match list of rules that overlap on purpose")
+    page = ReportPage("Growth of roe check", "seconds for all checks of a first-match list of rules that overlap on purpose")
     points = [float(n) for n in sizes]
     page.charts(
         [

@@ -34,7 +34,6 @@ LEFT: dict[str, dict[str, int]] = {
     "evaluator/trace.py": {"claim": 2, "territory": 1},
     "evaluator/row.py": {"able": 1, "may_hold": 1},
     "evaluator/world.py": {"is_open": 1},
-    "columns/evidence.py": {"claim": 2, "leave": 2},
     "columns/world.py": {"able": 1, "is_open": 1, "may_hold": 1},
     "sql/outcome.py": {"able": 2, "may_hold": 2},
     "sql/statement.py": {"territory": 2},

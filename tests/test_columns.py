@@ -85,7 +85,7 @@ def test_portions_of_a_table_give_what_the_whole_gives(seed: int, tmp_path: Path
     from roe.columns import stream
     from roe.columns.read import read_columns
     from roe.run.engines import Job, choose
-    from roe.run.run import Options, run
+    from roe.run.run import RunOptions, run
     from roe.run.source import Source
 
     monkeypatch.setattr(stream, "LARGE", 10)
@@ -102,7 +102,7 @@ def test_portions_of_a_table_give_what_the_whole_gives(seed: int, tmp_path: Path
     evaluator = roe.compile(roe.load(folder))
     job = Job(evaluator, Source(evaluator.policy, data), "2026-02-01")
     assert choose("columns", job).name == "portions"
-    run(job, tmp_path / "portions", Options(engine="columns"))
+    run(job, tmp_path / "portions", RunOptions(engine="columns"))
     write_columns(ColumnRun.of(evaluator, read_columns(evaluator.policy, data)[0], as_of="2026-02-01"), tmp_path / "whole")
     write_rows(evaluator.run(read_tables(evaluator.policy, data)[0], as_of="2026-02-01"), tmp_path / "rows")
     for path in sorted((tmp_path / "rows").iterdir()):
@@ -119,14 +119,14 @@ def test_what_leads_to_other_records_is_taken_whole() -> None:
 
 def same_traces(evaluator: Any, tables: Any, as_of: str, out: Path) -> int:
     """Every trace made from the evidence of a columns run is the trace of a row run; how many there were. Every day, of many some are looked at."""
-    from roe.columns.evidence import Evidence, EvidenceWriter
+    from roe.columns.evidence import EvidenceWriter, RunEvidence
     from roe.run.files import write_batches
 
     run = ColumnRun.of(evaluator, tables, as_of=as_of)
     writer = EvidenceWriter(out, evaluator, as_of)
     write_batches([batch_of(run)], out, watch=lambda batch, tables: writer.add(batch.run, tables["allocations"]))
     writer.close()
-    evidence = Evidence(out)
+    evidence = RunEvidence(out)
     found, every = 0, 1 if HEAVY else 1 + sum(len(part.owner) for part in run.found) // 60
     for n, d in enumerate(evaluator.bind(tables, as_of=as_of).decide_all()):
         if n % every:

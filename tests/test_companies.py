@@ -227,3 +227,15 @@ def test_pairs_of_names_that_others_made_up(capsys: pytest.CaptureFixture[str]) 
     with capsys.disabled():
         print(f"\n{sum(right)} of {len(right)} pairs of names")
     assert sum(right) >= 22
+
+
+def test_a_host_is_registered_as_the_public_suffix_list_says() -> None:
+    """Every rule of some countries: the suffix, a name before it, and two."""
+    from publicsuffixlist import PublicSuffixList
+
+    from roe.grammar.functions.sales import domain, suffix_rules
+
+    judge = PublicSuffixList(accept_encoded_idn=False)
+    suffixes = {rule.lstrip("*.!") for tld in ("at", "br", "ck", "com", "jp", "uk", "zzz") for rule in (tld, *suffix_rules().get(tld, []))}
+    hosts = [host for suffix in suffixes if suffix.isascii() for host in (suffix, f"a-b.{suffix}", f"mail.a.{suffix}")]
+    assert len(hosts) > 5_000 and all(domain(host) == (judge.privatesuffix(host) if "." in host else None) for host in hosts)

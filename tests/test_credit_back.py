@@ -13,7 +13,7 @@ from roe.cli import main
 from roe.evaluator.engine import Evaluator
 from roe.ledger.store import open_store
 from roe.run.engines import Job
-from roe.run.run import Options, run
+from roe.run.run import RunOptions, run
 from roe.run.source import Source
 from services import MONDAY, said, service
 
@@ -41,7 +41,11 @@ def night(folder: Path, as_of: str, engine: str, *leads: str, reason: str = "no-
     (folder / "data" / "leads.csv").write_text("\n".join(["id,email,status,owner", *lines]) + "\n", "utf-8")
     policy, problems = load_policy(folder)
     assert policy is not None, problems
-    run(Job(Evaluator(policy), Source(policy, folder / "data"), as_of), folder / "out", Options(state=str(folder / "state"), engine=engine))
+    run(
+        Job(Evaluator(policy), Source(policy, folder / "data"), as_of),
+        folder / "out",
+        RunOptions(state=str(folder / "state"), engine=engine),
+    )
     with (folder / "out" / "allocations.csv").open(encoding="utf-8", newline="") as file:
         return {x["record"]: x["owner"] for x in csv.DictReader(file)}
 

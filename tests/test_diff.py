@@ -209,7 +209,7 @@ VACANT = (
         (POOL.replace("CAP", "0"), "FALLBACK", ("ann", "ben"), "different"),
         (POOL.replace("CAP", "5"), "FALLBACK", ("ann", "ben"), "different, as a made-up record shows"),  # nobody in this data needs it
         (EXCEPTIONS, "WHO", ("ann", "ben"), "different"),
-        (EXCEPTIONS.replace("record: A1", "record: A9"), "WHO", ("ann", "ben"), "undecided"),  # a record that is not there
+        (EXCEPTIONS.replace("record: A1", "record: A9"), "WHO", ("ann", "ben"), "different"),  # a record that is not there, and may be
         (CREDITS, "DESK", ("ops", "finance"), "different"),
         (VACANT, "WHO", ("ann", "ben"), "different"),
     ],

@@ -139,7 +139,7 @@ def test_no_single_change_of_an_example_is_called_equivalent_where_a_record_is_d
     if name != "pipeline":  # which has records enough
         worlds += [(boundaries(evaluator, AS_OF[name], seed), nights(AS_OF[name])) for seed in ((1, 2) if HEAVY else (1,))]
     seen = check(Watched(EXAMPLES / name, evaluator, worlds), OF_AN_EXAMPLE, 7, tmp_path / "other")
-    print(f"\n{name}: {loaded(seen)} single changes: {dict(seen)}")
+    print(f"\n{name}: {loaded(seen)} single changes: {dict(seen)}", flush=True)
     assert loaded(seen) > 0
 
 
@@ -158,7 +158,7 @@ def test_no_single_change_of_a_made_policy_is_called_equivalent_where_a_record_i
             (boundaries(evaluator, "2026-02-01T10:00", number), nights("2026-02-01T10:00")),
         ]
         seen += check(Watched(folder, evaluator, worlds), OF_A_MADE, number, tmp_path / "other")
-    print(f"\nmade policies {first} to {first + BLOCK - 1}: {loaded(seen)} single changes: {dict(seen)}")
+    print(f"\nmade policies {first} to {first + BLOCK - 1}: {loaded(seen)} single changes: {dict(seen)}", flush=True)
     assert loaded(seen) > 0
 
 

@@ -10,7 +10,7 @@ from roe.cache import load_policy
 from roe.evaluator.engine import Evaluator
 from roe.ledger.state import past
 from roe.run.engines import Job
-from roe.run.run import Options, run
+from roe.run.run import RunOptions, run
 from roe.run.source import Source
 
 POLICY = """
@@ -77,7 +77,7 @@ def nights(made: Evaluator, folder: Path, engine: str) -> list[str]:
         data.mkdir(parents=True)
         for name, text in (("accounts", accounts), ("opportunities", opportunities), ("reps", REPS)):
             (data / f"{name}.csv").write_text(text, "utf-8")
-        run(Job(made, Source(made.policy, data), day), folder / "out", Options(state=str(folder / "state"), engine=engine))
+        run(Job(made, Source(made.policy, data), day), folder / "out", RunOptions(state=str(folder / "state"), engine=engine))
         found.append((folder / "out" / "allocations.csv").read_text("utf-8"))
     return found
 

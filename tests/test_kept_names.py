@@ -10,7 +10,7 @@ import pytest
 from roe.companies import kept
 from roe.companies.index import NameIndex
 from roe.companies.name import names_in
-from roe.companies.written import Written, line_of
+from roe.companies.written import WrittenNames, line_of
 
 WORDS = ("Norrsken", "Kaltmeer", "Vetri", "Halden", "Group", "Systems", "Bank", "Energy", "Sixty-Two", "d/b/a Riverside")
 
@@ -55,8 +55,8 @@ def test_names_mean_the_same_once_they_are_read_back() -> None:
         "京都 KK",
     ]
     texts += made_up(50)
-    portions = [Written.of(line_of(names_in(text)) for text in texts[at : at + 9]) for at in range(0, len(texts), 9)]
-    lines = Written.all(portions)
+    portions = [WrittenNames.of(line_of(names_in(text)) for text in texts[at : at + 9]) for at in range(0, len(texts), 9)]
+    lines = WrittenNames.all(portions)
     assert [lines.meant(i) for i in range(len(texts))] == [names_in(text) for text in texts]
 
 

@@ -13,7 +13,7 @@ from roe.cache import load_policy
 from roe.evaluator.engine import Evaluator
 from roe.policy.reads import reads
 from roe.run.engines import Job
-from roe.run.run import Options, run
+from roe.run.run import RunOptions, run
 from roe.run.source import Source
 from test_cli import roe as command
 
@@ -54,7 +54,11 @@ def night(folder: Path, as_of: str, engine: str, **changed: str) -> dict[str, li
         (folder / "data" / f"{name}.csv").write_text(text, "utf-8")
     policy, problems = load_policy(folder / "policy")
     assert policy is not None, problems
-    run(Job(Evaluator(policy), Source(policy, folder / "data"), as_of), folder / "out", Options(state=str(folder / "state"), engine=engine))
+    run(
+        Job(Evaluator(policy), Source(policy, folder / "data"), as_of),
+        folder / "out",
+        RunOptions(state=str(folder / "state"), engine=engine),
+    )
     found: dict[str, Any] = {}
     for name in ("allocations", "claims"):
         with (folder / "out" / f"{name}.csv").open(encoding="utf-8", newline="") as file:

@@ -162,3 +162,18 @@ def test_a_name_cannot_speak_to_the_terminal(folder: Path, tmp_path: Path) -> No
     path.write_text(path.read_text("utf-8").replace(",Ben,", ",B\x1b[31men,"), "utf-8")
     said, _ = run(folder, tmp_path / "out")
     assert "\x1b" not in said and "is not active" in said
+
+
+def test_the_data_names_leavers_as_managers_and_covers(folder: Path) -> None:
+    data = folder / "data"
+    (data / "reps.csv").write_text(
+        "id,name,ends,manager\nada,Ada Ash,2026-01-31,\ncy,Cy,,ada\ndee,Dee,,ada\neve,Eve,2026-01-31,ada\n", "utf-8"
+    )
+    (data / "leaves.csv").write_text(
+        "id,rep,starts,until,cover\nv,cy,2026-02-20,2026-03-10,ada\nw,dee,2026-02-01,2026-02-10,ada\n", "utf-8"
+    )
+    output, summary = run(folder, folder / "out")
+    ada = next(x for x in summary["leavers"] if x["rep"] == "ada")
+    named = {(m["by"], m["place"]) for m in ada["named"]}
+    assert {("the manager of 2 reps", "reps.csv"), ("the cover of Cy", "leaves.csv")} <= named
+    assert "leaves.csv" in output and not any("cover of Dee" in what for what, _ in named)

@@ -23,7 +23,7 @@ from roe.ledger.projections import dump
 from roe.ledger.state import how_decided, remembered
 from roe.ledger.store import Store, open_store
 from roe.run.engines import Job
-from roe.run.run import Options, run
+from roe.run.run import RunOptions, run
 from roe.run.source import Source
 
 HEAVY = bool(os.environ.get("ROE_HEAVY"))
@@ -111,7 +111,7 @@ def test_nights_of_both_engines_are_the_same(share: float, seed: int, tmp_path: 
         for engine in ("rows", "columns"):
             state, out = str(tmp_path / engine), tmp_path / f"out-{engine}"
             job = Job(evaluator, Source(evaluator.policy, tmp_path / "data"), str(FIRST + timedelta(days=night)))
-            run(job, out, Options(state, engine))
+            run(job, out, RunOptions(state, engine))
             with open_store(state) as store:
                 entries = [x.entry for x in store.entries() if not isinstance(x.entry, Run) and x.kind != "evidence"]
                 files = {p.name: p.read_bytes() for p in out.iterdir() if p.suffix in (".csv", ".jsonl")}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -206,3 +207,50 @@ engagement:
     assert night("2026-03-21", account=[{"id": "A", "name": "done", "owner": "ann"}])["A"].action == "keep"
     again = night("2026-03-22", account=[{"id": "A", "name": "open", "owner": "ann"}])["A"]  # another question
     assert str(again.until) == "2026-03-24" and "sales-ops" in again.reason
+
+
+@pytest.mark.parametrize(
+    ("asked", "said"),  # on the day before the manager leaves, on that day, and once the next step is due
+    [
+        ("[{to: account.owner.ae.manager}, {to: vp, after: 3 days}]", ["Dee", "vp", "vp"]),
+        ("[{to: ops}, {to: account.owner.ae.manager, after: 1 day}]", ["ops", "Dee, who has left,", "Dee, who has left,"]),
+        ("account.owner.ae.manager", ["Dee", "Dee, who has left,", "Dee, who has left,"]),
+    ],
+)
+def test_a_referral_to_a_manager_who_has_left_goes_to_the_next_step(asked: str, said: list[str], tmp_path: Path) -> None:
+    night = Nights(tmp_path, f"roles: [ae]\nengagement: {{account: {{ae: [{{name: ask, then: {{refer: {asked}, within: 2 days}}}}]}}}}")
+    reps = [{"id": "ann", "name": "Ann", "manager": "dee"}, {"id": "dee", "name": "Dee", "ends": "2026-03-03"}]
+    for day, who, late in zip(("2026-03-02", "2026-03-03", "2026-03-05"), said, ("", "", ", which is overdue"), strict=True):
+        asks = night(day, rep=reps, account=[{"id": "A", "owner": "ann"}])["A"]
+        assert (asks.owner, asks.until, asks.reason) == ("ann", date(2026, 3, 4), f"{who} must decide{late}, by rule `ask`")
+
+
+def test_a_row_with_an_earlier_stamp_than_what_the_crm_has_shown_changes_nothing(tmp_path: Path) -> None:
+    """A was given to Ann and loaded, B was moved to Cal by hand; then an export from before both arrives, and one with A's next owner of old."""
+    night = Nights(
+        tmp_path,
+        """roles: [ae]
+fields: {account: {wants: rep}}
+engagement: {account: {ae: [{name: w, when: account.wants != null, then: {assign: account.wants}}, {name: k, then: keep}]}}""",
+    )
+
+    def rows(a: str | None, wants: str, a_at: int, b: str, b_at: int) -> list[dict[str, Any]]:
+        return [
+            {"id": "A", "owner": a, "wants": wants, "modified_at": f"2026-02-{a_at:02}T10:00:00Z"},
+            {"id": "B", "owner": b, "modified_at": f"2026-02-{b_at:02}T10:00:00Z"},
+        ]
+
+    def of(day: str, *shown: Any) -> dict[str, tuple[str | None, str | None, bool]]:
+        return {d.id: (d.owner, d.previous, d.moved) for d in night(day, account=rows(*shown)).values()}
+
+    assert of("2026-03-01", None, "ann", 1, "ben", 1) == {"A": ("ann", None, True), "B": ("ben", "ben", False)}
+    now = {"A": ("ann", "ann", False), "B": ("cal", "cal", False)}
+    assert of("2026-03-02", "ann", "ann", 10, "cal", 11) == now
+    assert of("2026-03-03", None, "ann", 1, "ben", 1) == now
+    assert of("2026-03-04", "ann", "ann", 10, "cal", 12) == now
+    assert of("2026-03-05", "ann", "ben", 12, "cal", 12) == {"A": ("ben", "ann", True), "B": now["B"]}
+    assert of("2026-03-06", "ben", "ben", 9, "cal", 12) == {
+        "A": ("ben", "ben", True),
+        "B": now["B"],
+    }  # of an earlier time: it is not loaded
+    assert of("2026-03-07", "ben", "ben", 13, "ben", 13) == {"A": ("ben", "ben", False), "B": ("ben", "ben", False)}

@@ -24,7 +24,7 @@ pytest.importorskip("sqlglot")
 from sqlglot import exp
 
 from roe.columns.run import ColumnRun
-from roe.sql.query import Scalar
+from roe.sql.query import SqlScalar
 from roe.sql.statement import Statement, printed
 
 HEAVY = bool(os.environ.get("ROE_HEAVY"))
@@ -100,7 +100,7 @@ def selected(evaluator: Any, dialect: str, names: list[str]) -> tuple[str, dict[
     for name in names:
         reader = statement._ready.get(("account", name))
         found = reader(t, t.names["account"]) if reader is not None else None
-        if isinstance(found, Scalar):
+        if isinstance(found, SqlScalar):
             kinds[name] = found.kind
             columns.append(exp.alias_(found.sql, name))
     final = query.select(*columns)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import os
+import re
 import shutil
 import subprocess
 from html.parser import HTMLParser
@@ -20,7 +21,7 @@ pytest.importorskip("sklearn")
 
 from helpers import EXAMPLES, policy_text
 from roe.cli import main
-from roe.web.page import COLORS, Page, bars, lines
+from roe.web.page import COLORS, ReportPage, bars, lines
 from test_backtest import history
 from test_security import HIDDEN, NAMES
 
@@ -178,9 +179,22 @@ def test_no_text_of_a_chart_is_cut_off_or_covers_it_and_axe_finds_nothing(tmp_pa
     assert not wrong, "\n".join(wrong)
 
 
+def test_a_chart_has_the_colours_of_its_page_and_tells_series_apart_without_them() -> None:
+    """So it is readable in the dark and in print: no colour is written into it."""
+    series = {"a": [1.0, 2.0], "b": [2.0, 1.0]}
+    drawn = bars("Bars", ["x", "y"], series), lines("Lines", {name: ([1.0, 2.0], ys) for name, ys in series.items()}, diagonal=True)
+    page = ReportPage("")
+    page.charts(drawn)
+    for svg in drawn:
+        used = set(re.findall(r"var\((--[\w-]+)\)", svg))
+        assert {"--ink", "--line", "--chart-1", "--chart-2"} <= used and not re.search(r"#[0-9a-f]{3,6}\b", svg.replace('"#', ""))
+        assert all(page.html().count(f"{name}:") == 3 for name in used)  # light, dark, print
+    assert "<pattern" in drawn[0] and "stroke-dasharray" in drawn[1]
+
+
 def test_what_the_data_says_stays_text() -> None:
     nasty = '<script>alert(1)</script>"$x^{2}$'
-    page = Page(nasty, nasty)
+    page = ReportPage(nasty, nasty)
     page.heading(nasty)
     page.say(nasty, nasty)
     page.table([nasty], [[nasty]])

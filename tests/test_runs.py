@@ -29,7 +29,7 @@ from roe.ledger.store import Store, open_store
 from roe.run.engines import Job
 from roe.run.folder import LOCK, MARK, STAGED, OutFolder, damaged, read_mark
 from roe.run.memory import read_memory
-from roe.run.run import Options, run
+from roe.run.run import RunOptions, run
 from roe.run.source import Source
 
 resource = pytest.importorskip("resource")  # limits and signals of POSIX
@@ -308,7 +308,7 @@ def test_both_engines_leave_the_same_ledger(tmp_path: Path) -> None:
             source = EXAMPLES / name
             for day in ("2026-06-10", "2026-06-12"):
                 job = Job(roe.compile(roe.load(source)), Source(roe.load(source), source / "data"), day)
-                run(job, tmp_path / "out", Options(state, engine))
+                run(job, tmp_path / "out", RunOptions(state, engine))
             with open_store(state) as store:
                 told[engine] = [x.entry for x in store.entries() if not isinstance(x.entry, Run)]
         assert told["rows"] == told["columns"] and told["rows"]
@@ -435,7 +435,7 @@ def test_runs_go_forward_in_time(tmp_path: Path) -> None:
 
     def at(as_of: str, **more: Any) -> Any:
         policy = roe.load(tmp_path / "policy")
-        return run(Job(roe.compile(policy), Source(policy, tmp_path / "data"), as_of), tmp_path / "out", Options(state, now=now, **more))
+        return run(Job(roe.compile(policy), Source(policy, tmp_path / "data"), as_of), tmp_path / "out", RunOptions(state, now=now, **more))
 
     assert at("2026-03-02").outcome == "committed" and at("2026-03-02").outcome == "committed"
     assert at("2026-03-03T23:59").outcome == "committed"  # 35 hours and 59 minutes ahead

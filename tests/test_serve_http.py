@@ -222,6 +222,33 @@ def test_what_is_asked_about_a_record(state: str, tmp_path: Path) -> None:
         assert 'roe_decisions_total{action="route",entity="lead",role="sdr"} 1.0' in text and "roe_request_seconds_bucket" in text
 
 
+def test_what_people_said_on_the_pages_can_be_read(state: str, tmp_path: Path) -> None:
+    from roe.ledger.moment import At
+    from roe.run.acts import Review, Weigh, perform
+
+    at = At.of(MONDAY, "Europe/Berlin")
+    with client(state, tmp_path) as c:
+        assert c.get("/v1/reviews").json() == {"reviews": []} and c.get("/v1/plans").json() == {"plans": []}
+        change = {"key": "k1", "before": "a" * 64, "after": "b" * 64, "old": "main", "new": "west"}
+        review = [
+            Review(by="Ann", verdict="commented", comment="what about Ohio?", **change),
+            Review(by="Rev", verdict="approved", **change),
+        ]
+        moves = [Weigh(by="Rev", plan="p1", moves=[("west", "A1"), ("west", "A2")], accepted=True)]
+        moves.append(Weigh(by="Ann", plan="p1", moves=[("west", "A2")], accepted=False, reason="a renewal is open"))
+        perform(state, [*review, *moves], at)
+        assert [(r["record"], r["verdict"], r["by"]) for r in c.get("/v1/reviews").json()["reviews"]] == [("k1", "approved", "Rev")]
+        said = c.get("/v1/reviews/k1").json()["entries"]
+        assert [(e["by"], e["verdict"], e.get("comment")) for e in said] == [
+            ("Ann", "commented", "what about Ohio?"),
+            ("Rev", "approved", None),
+        ]
+        assert c.get("/v1/plans").json() == {"plans": [{"plan": "p1", "accepted": 1, "held_back": 1}]}
+        found = [(m["book"], m["record"], m["accepted"], m["by"], m.get("reason")) for m in c.get("/v1/plans/p1").json()["moves"]]
+        assert found == [("west", "A1", True, "Rev", None), ("west", "A2", False, "Ann", "a renewal is open")]
+        assert c.get("/v1/reviews/other").status_code == c.get("/v1/plans/other").status_code == 404
+
+
 def test_scenario_8_a_reader_of_the_feed_misses_no_entry(state: str, tmp_path: Path) -> None:
     with client(state, tmp_path) as c:
         seen: list[int] = []

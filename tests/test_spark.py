@@ -56,14 +56,14 @@ def session() -> Iterator[Any]:
 
 def compare(evaluator: Any, data: Path, as_of: str, folder: Path, session: Any, buckets: int = 2) -> str:
     from roe.run.engines import Job
-    from roe.run.run import Options, run
+    from roe.run.run import RunOptions, run
     from roe.run.source import Source
 
     tables, _ = read_tables(evaluator.policy, data)
     write_run(evaluator.run(tables, as_of=as_of), folder / "rows")
     job = Job(evaluator, Source(evaluator.policy, data), as_of, session=session, buckets=buckets)
     said: list[str] = []
-    said += run(job, folder / "spark", Options(engine="spark", say=said.append)).notes
+    said += run(job, folder / "spark", RunOptions(engine="spark", say=said.append)).notes
     for path in sorted((folder / "rows").iterdir()):
         assert (folder / "spark" / path.name).read_text("utf-8") == path.read_text("utf-8"), path.name
     return next((m[1] for m in map(TOGETHER.match, said) if m), "")
@@ -151,12 +151,12 @@ def test_tasks_write_parts_of_what_pools_gave(tmp_path: Path, session: Any) -> N
 
     from roe.run.engines import Job
     from roe.run.folder import files_of
-    from roe.run.run import Options, run
+    from roe.run.run import RunOptions, run
     from roe.run.source import Source
 
     root = two_roles(tmp_path / "p", random.Random(7))
     data, evaluator = root / "data", roe.compile(roe.load(root))
-    leads = arrow_csv.read_csv(data / "leads.csv", convert_options=arrow_csv.ConvertOptions(column_types={"Score": pa.string()}))
+    leads = arrow_csv.read_csv(data / "leads.csv", convert_options=arrow_csv.ConvertRunOptions(column_types={"Score": pa.string()}))
     days = pa.array([f"{x[6:]}-{x[:2]}-{x[3:5]}" for x in leads["CreatedDate"].to_pylist()]).cast(pa.timestamp("us"))
     parquet.write_table(
         leads.set_column(leads.column_names.index("CreatedDate"), "CreatedDate", pc.assume_timezone(days, "UTC")), data / "leads.parquet"
@@ -164,7 +164,7 @@ def test_tasks_write_parts_of_what_pools_gave(tmp_path: Path, session: Any) -> N
     (data / "leads.csv").unlink()
     for engine, form, out in (("columns", "parquet", "columns"), ("spark", "parts", "spark")):
         job = Job(evaluator, Source(evaluator.policy, data), "2026-02-01", session=session, buckets=3, form=form, turns="parquet")
-        assert run(job, tmp_path / out, Options(engine=engine)).notes == []
+        assert run(job, tmp_path / out, RunOptions(engine=engine)).notes == []
     shared = files_of(tmp_path / "spark")
     for name in ("allocations", "changes", "rollback"):
         parts = list((shared / f"{name}.parquet").iterdir())
@@ -195,7 +195,7 @@ def test_tasks_write_parts_of_their_own(tmp_path: Path, session: Any, monkeypatc
 
     from roe.run.engines import Job
     from roe.run.folder import damaged, files_of, read_mark
-    from roe.run.run import Options, run
+    from roe.run.run import RunOptions, run
     from roe.run.source import Source
     from roe.spark import run as spark_run
 
@@ -221,7 +221,7 @@ def test_tasks_write_parts_of_their_own(tmp_path: Path, session: Any, monkeypatc
         run(
             Job(evaluator, Source(evaluator.policy, data), AS_OF["static"], session=session, buckets=2, form="parts"),
             out,
-            Options(engine="spark"),
+            RunOptions(engine="spark"),
         )
         for name in ("allocations", "changes", "rollback"):
             expected = _lines(tmp_path / "rows" / f"{name}.parquet")
@@ -241,7 +241,7 @@ def test_nights_on_spark_are_those_in_columns(what: str, buckets: int, tmp_path:
     from roe.ledger.entries import Run
     from roe.ledger.store import open_store
     from roe.run.engines import Job
-    from roe.run.run import Options, run
+    from roe.run.run import RunOptions, run
     from roe.run.source import Source
     from test_ledger_columns import FIRST, Crm, decided_in
     from test_spark_memory import POLICIES
@@ -253,7 +253,7 @@ def test_nights_on_spark_are_those_in_columns(what: str, buckets: int, tmp_path:
         for engine in ("columns", "spark"):
             source, as_of = Source(evaluator.policy, tmp_path / "data"), str(FIRST + timedelta(days=night))
             job = Job(evaluator, source, as_of, session=session, buckets=buckets)
-            finished = run(job, tmp_path / f"out-{engine}", Options(str(tmp_path / engine), engine))
+            finished = run(job, tmp_path / f"out-{engine}", RunOptions(str(tmp_path / engine), engine))
             with open_store(str(tmp_path / engine)) as store:
                 found[engine] = finished.since, [x.entry for x in store.entries() if not isinstance(x.entry, Run)]
                 decided = decided_in(store)
@@ -269,20 +269,20 @@ def test_nights_on_spark_are_those_in_columns(what: str, buckets: int, tmp_path:
 )
 def test_any_trace_is_made_from_what_tasks_have_kept(name: str, form: str, buckets: int, tmp_path: Path, session: Any) -> None:
     """Records with activities and deals, pools across tasks, and one task for all."""
-    from roe.columns.evidence import Evidence
+    from roe.columns.evidence import RunEvidence
     from roe.run.engines import Job
     from roe.run.folder import damaged, files_of
-    from roe.run.run import Options, run
+    from roe.run.run import RunOptions, run
     from roe.run.source import Source
 
     evaluator, data = roe.compile(roe.load(EXAMPLES / name)), EXAMPLES / name / "data"
     out = tmp_path / "out"
     job = Job(evaluator, Source(evaluator.policy, data), AS_OF[name], session=session, buckets=buckets, form=form, traces=True)
-    run(job, out, Options(engine="spark"))
+    run(job, out, RunOptions(engine="spark"))
     assert damaged(out) == []
     if name != "abm":
         assert len(list((files_of(out) / "trace" / "owners.parquet").iterdir())) == min(buckets, 3)
-    evidence = Evidence(files_of(out))
+    evidence = RunEvidence(files_of(out))
     tables, _ = read_tables(evaluator.policy, data)
     for d in evaluator.bind(tables, as_of=AS_OF[name]).decide_all():
         expected = d.trace.as_json()

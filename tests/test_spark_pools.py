@@ -137,7 +137,7 @@ def test_random_pools(tmp_path: Path) -> None:
 
 def test_any_trace_is_made_from_what_tasks_have_kept(tmp_path: Path) -> None:
     """Each task keeps what it saw of its own leads; what all of them saw alike is kept once."""
-    from roe.columns.evidence import Evidence
+    from roe.columns.evidence import RunEvidence
     from roe.columns.raw import Raw
     from roe.columns.turn_files import POOLS
     from roe.run.spark import Wanted, decide, keep_others
@@ -147,10 +147,12 @@ def test_any_trace_is_made_from_what_tasks_have_kept(tmp_path: Path) -> None:
     tables, _ = read_tables(evaluator.policy, root / "data")
     out = tmp_path / "out"
     keep_others({entity: Raw.of_rows(rows) for entity, rows in tables.items() if entity != ENTITY}, out, evaluator, "2026-02-01", {})
-    said, _, _ = in_tasks(evaluator, tables, "2026-02-01", 3, lambda *task: decide(*task, {}, wanted=Wanted(str(out), traces=True)))
+    said, _, _ = in_tasks(
+        evaluator, tables, "2026-02-01", 3, lambda e, at, own: decide(e, at, own, {}, wanted=Wanted(str(out), traces=True))
+    )
     (out / "turns.jsonl").write_text("".join(line + "\n" for line in said.turns), "utf-8")
     (out / POOLS).write_text(said.pools, "utf-8")
-    evidence = Evidence(out)
+    evidence = RunEvidence(out)
     assert len(evidence.parts(ENTITY)) == len(evidence.parts("owners")) == 3 and len(evidence.parts("rep")) == 1
     for d in evaluator.bind(tables, as_of="2026-02-01").decide_all():
         expected = d.trace.as_json()

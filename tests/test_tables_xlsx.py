@@ -86,7 +86,7 @@ def test_a_number_is_read_by_its_format(code: str, number: float, text: str) -> 
 
 @pytest.mark.parametrize("serial", [0, 60, -1, 2958466, 1e300])
 def test_a_day_that_does_not_exist_is_not_a_date(serial: float) -> None:
-    with pytest.raises(formats.Unreadable):
+    with pytest.raises(formats.UnreadableCell):
         formats.as_text(serial, "yyyy-mm-dd", False)
 
 
@@ -102,7 +102,7 @@ def test_dates_of_1904_begin_on_its_first_day(tmp_path: Path) -> None:
 @given(st.floats(allow_nan=False, allow_infinity=False), st.text('0#?.,%/;[]"\\_*@$-+() ydmhsGeneralE<=>RK', max_size=12))
 def test_any_number_in_any_format_is_text_or_unreadable(number: float, code: str) -> None:
     for epoch in (False, True):
-        with contextlib.suppress(formats.Unreadable):
+        with contextlib.suppress(formats.UnreadableCell):
             assert isinstance(formats.as_text(number, code, epoch), str)
 
 

@@ -8,7 +8,7 @@ from fractions import Fraction
 
 import pytest
 
-from roe.evaluator.turns import LARGEST, History, Ledger, Seat, Slots, Standing
+from roe.evaluator.turns import LARGEST, Ledger, Seat, Slots, Standing, TurnHistory
 
 Credits = dict[str, Fraction]
 
@@ -127,7 +127,7 @@ def test_a_pool_is_worked_out_again_at_any_of_its_turns(before: int) -> None:
         standing = Standing(seats)
         log += [(standing, rng.choice(standing.able)[0]) for _ in range(rng.randint(1, 90))]
     credits, counts = {"r1": Fraction(1, 3)}, {"r1": 4, "gone": 2}
-    history = History(3, credits, counts, 6, before, log)
+    history = TurnHistory(3, credits, counts, 6, before, log)
     assert history.taken == before + len(log)
     for index in (0, 1, 255, 256, 257, 511, 512, 513, 699, 300, 0):
         ledger, taken = history.at(index)
@@ -150,7 +150,7 @@ def test_a_log_that_begins_later_gives_the_same(first: int) -> None:
     rng = random.Random(6)
     standings = [Standing(some_seats(rng, 4)) for _ in range(12)]
     log = [(standing, rng.choice(standing.able)[0]) for standing in standings for _ in range(50)]
-    whole, part = History(3, {}, {}, 0, 0, log), History(3, {}, {}, 0, first, log[first:])
+    whole, part = TurnHistory(3, {}, {}, 0, 0, log), TurnHistory(3, {}, {}, 0, first, log[first:])
     part.begin(first, *whole.at(first))
     assert part.taken == whole.taken == len(log)
     for index in (first, first + 1, 511, 512, 513, 600, 400):
@@ -163,4 +163,44 @@ def test_who_has_no_credit_yet_is_owed_up_to_the_limit(limit: int, owed: Credits
     ledger = Ledger(limit)
     ledger.settle(Standing([Seat("a", Fraction(1)), Seat("b", Fraction(1), "on leave", True)]), 1, {"a": 1})
     assert ledger.credits() == owed
-    assert History(limit, {}, {}, 0).taken == 0
+    assert TurnHistory(limit, {}, {}, 0).taken == 0
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_a_turn_that_is_given_back_is_as_if_it_had_not_been_taken(seed: int) -> None:
+    """The rep who took it has it again, and everybody who shared in it has earned nothing by it: also who is new, and whoever was owed it."""
+    rng = random.Random(seed)
+    seats = some_seats(rng, rng.randint(1, 6))
+    credits = some_credits(rng, seats)
+    rep = rng.choice([*(s.rep for s in seats), "gone"])
+    sharing = [s for s in seats if not s.skipped or s.owed]
+    total = sum(s.weight for s in sharing)
+    wanted = {**dict.fromkeys([rep, *(s.rep for s in seats)], Fraction()), **credits}
+    for s in sharing:
+        wanted[s.rep] -= s.weight / total
+    wanted[rep] += 1
+    ledger = Ledger(3, credits)
+    ledger.give_back(Standing(seats), rep)
+    assert ledger.credits() == {one: c for one, c in sorted(wanted.items()) if c}
+    if rep in credits and all(credits.get(s.rep, Fraction()) < 3 for s in seats):
+        other = Ledger(20, credits)
+        other.settle(Standing(seats), 1, {rep: 1})
+        other.give_back(Standing(seats), rep)
+        assert other.credits() == {one: c for one, c in sorted(credits.items()) if c}
+
+
+def test_a_turn_of_which_nobody_has_a_share_is_given_back_to_its_rep() -> None:
+    ledger = Ledger(3)
+    ledger.give_back(Standing([Seat("a", Fraction(0), "no weight")]), "a")
+    assert ledger.credits() == {"a": 1}
+
+
+@pytest.mark.parametrize(("denominator", "numerators", "first"), [(5, (-4, 2, 2), "a"), (11, (-9, 5, 4), "b")])
+def test_credit_just_above_zero_is_enough_and_none_is_not(denominator: int, numerators: tuple[int, ...], first: str) -> None:
+    """After one turn's share of 9/11, `a` has 1/55 of a turn left in the one case, and none in the other; it would be owed a whole turn first."""
+    seats = [Seat("a", Fraction(9)), Seat("b", Fraction(1)), Seat("c", Fraction(1))]
+    credits = {s.rep: Fraction(n, denominator) for s, n in zip(seats, numerators, strict=True)}
+    standing = Standing(seats)
+    slots = Slots(standing, Ledger(3, credits))
+    order = [standing.able[slots.next()][0] for _ in range(12)]
+    assert order[0] == first and order == takers(seats, credits, 12)

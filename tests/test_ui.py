@@ -7,6 +7,7 @@ import io
 import re
 import shutil
 from functools import cache
+from html import unescape
 from html.parser import HTMLParser
 from pathlib import Path
 from urllib.parse import quote
@@ -657,6 +658,70 @@ def test_columns_show_what_rows_show(name: str) -> None:
 
 
 # --- the ledger -------------------------------------------------------------------------------------------------------------------
+
+
+def test_a_long_history_comes_in_pages(tmp_path: Path) -> None:
+    from roe.ledger.store import open_store
+    from roe.web.app.history import History
+    from test_ledger import EXAMPLES as ENTRIES
+    from test_ledger import owned
+
+    days = [f"20{year}-{month:02}-10" for year in range(10, 26) for month in range(1, 13)]
+    with open_store(tmp_path) as store:
+        entries = [x for day in days for x in (owned("A04", "dee", day), owned("A05", "ben", day))]
+        store.append(entries, ENTRIES[0])  # type: ignore[arg-type]
+    browser = Browser(example_of("static"), Options(history=History(str(tmp_path)), users=SIGNED_IN), "rev")
+    path, seen = "/history/account/A04", list[str]()
+    for _ in range(len(days)):
+        page = browser.page(path)
+        assert page.count('class="is-over"') <= 30 and faults(page) == []
+        seen += re.findall(r'class="when">([^<]+)<', page)
+        older = re.search(r'rel="next" href="([^"]+)"', page)
+        if older is None:
+            break
+        path = unescape(older[1])
+    assert len(seen) == len(days) == len(set(seen)) and seen[0] == "10 Dec 2025" and seen[-1] == "10 Jan 2010"
+    part = browser.get(path, **{"hx-request": "true"}).text  # what the script puts below the entries that are there
+    assert "<ol" in part and "<h2" not in part and "<html" not in part
+    assert browser.get("/history/account/A04?before=x").status_code == 200
+    assert "nothing older" in browser.text("/history/account/A04?before=1")
+
+
+def test_moments_in_a_sentence_are_in_the_time_zone_of_whoever_reads() -> None:
+    from zoneinfo import ZoneInfo
+
+    from roe.web.app.site_words import moments_in
+
+    york, delhi = ZoneInfo("America/New_York"), ZoneInfo("Asia/Kolkata")
+    for written, read in (
+        ("until 1 February 2026, 18:05", "until 2 February 2026, 04:35"),
+        ("from 14 July 2026, 09:00 to 31 December 2026, 23:59.", "from 14 July 2026, 18:30 to 1 January 2027, 10:29."),
+        ("until 1 February 2026", "until 1 February 2026"),  # a day is the same day for everybody
+        ("31 February 2026, 18:05", "31 February 2026, 18:05"),
+        ("1 February 2026, 25:05", "1 February 2026, 25:05"),
+        ("31 December 9999, 23:59", "31 December 9999, 23:59"),
+    ):
+        assert moments_in(delhi, york, written) == read
+        assert moments_in(york, york, written) == written
+
+
+def test_a_moment_that_is_midnight_where_somebody_reads_is_still_a_moment() -> None:
+    from datetime import date, datetime
+    from zoneinfo import ZoneInfo
+
+    from roe.web.app.site_words import day_in
+
+    chicago, berlin = ZoneInfo("America/Chicago"), ZoneInfo("Europe/Berlin")
+    assert day_in(berlin, datetime(2026, 3, 2, 17, tzinfo=chicago)) == "3 Mar 2026, 00:00"
+    assert day_in(berlin, datetime(2026, 3, 2, tzinfo=chicago)) == day_in(berlin, date(2026, 3, 2)) == "2 Mar 2026"
+
+
+def test_a_reason_is_read_in_the_time_zone_of_the_browser() -> None:
+    browser = Browser(example_of("distribution"))
+    for zone, hour in (("Europe/Berlin", "08:02"), ("Asia/Kolkata", "12:32")):
+        browser.cookies.set("roe_zone", zone)
+        text = browser.text("/record/lead/L03")
+        assert f"created 10 Feb 2026, {hour}" in text, (zone, text)
 
 
 def test_a_record_has_its_history_and_every_entry_is_in_the_audit(tmp_path: Path) -> None:

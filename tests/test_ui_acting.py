@@ -17,8 +17,7 @@ from roe.evaluator.engine import Evaluator
 from roe.ledger.store import open_store
 from roe.run.engines import Job
 from roe.run.memory import read_memory
-from roe.run.run import Options as RunOptions
-from roe.run.run import run
+from roe.run.run import RunOptions, run
 from roe.run.source import Source
 from roe.stages.build import build
 from roe.web.app.acting import LedgerActs
@@ -309,7 +308,7 @@ def test_a_link_to_a_decision_shows_it_whole_whatever_happens_later(office: Offi
 
 def test_a_run_keeps_its_own_decisions_for_their_entries(office: Office) -> None:
     office.run()
-    number = next(x.number for x in office.history.of_record("account", "A2", Reader(str, UTC)) if x.kind == "owned")
+    number = next(x.number for x in office.history.of_record("account", "A2", None, 9, Reader(str, UTC))[0] if x.kind == "owned")
     assert "Every rule, value and place, as they were" in office.as_("rev").text(f"/entry/{number}")
 
 

@@ -222,4 +222,4 @@ def test_a_pool_that_kept_its_records_shows_its_members(tmp_path: Path) -> None:
     assert snapshot.handed("tier-1") and snapshot.last_turn("tier-1") is None and isinstance(snapshot.clock.now, datetime)
     text = Browser(snapshot).text("/pool/tier-1")
     assert "Sam Shaw" in text and "Sky Snow" in text and "It took no turn in this run" in text and "Hela Head" in text
-    assert "Your place in each pool" in Browser(snapshot).text("/rep/sky")
+    assert "Place in each pool" in Browser(snapshot).text("/rep/sky")

@@ -15,7 +15,7 @@ from ledgers import STORES, place
 from roe.ledger.audit import verify
 from roe.ledger.store import open_store
 from roe.run.engines import Job
-from roe.run.run import Options, run
+from roe.run.run import RunOptions, run
 from roe.run.source import Source
 
 TRIAL = """roe: 1
@@ -45,7 +45,7 @@ class Nights:
         """(owner, rule, end) of the one account, once the CRM has loaded what the night before decided."""
         (self.folder / "data" / "accounts.csv").write_text(f"id,flag,owner\nA1,{flag},{self.owner}\n", "utf-8")
         job = Job(self.evaluator, Source(self.evaluator.policy, self.folder / "data"), day)
-        run(job, self.folder / "out", Options(self.state, self.engine))
+        run(job, self.folder / "out", RunOptions(self.state, self.engine))
         with (self.folder / "out" / "allocations.csv").open(encoding="utf-8") as file:
             (row,) = csv.DictReader(file)
         if loaded:

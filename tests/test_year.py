@@ -20,7 +20,7 @@ from roe.ledger.audit import verify
 from roe.ledger.moment import At
 from roe.ledger.store import open_store
 from roe.run.engines import Job
-from roe.run.run import Options, run
+from roe.run.run import RunOptions, run
 from roe.run.source import Source
 from year import Company, Decision, Model, policy
 
@@ -56,7 +56,7 @@ def play(folder: Path, seed: int, accounts: int, nights: int, quarter_days: int,
             company.day(today)
         company.write(folder / "data", today)
         evaluator = made[quarter]
-        options = Options(state=str(folder / "state"), engine=luck.choice(["rows", "columns"]))
+        options = RunOptions(state=str(folder / "state"), engine=luck.choice(["rows", "columns"]))
         run(Job(evaluator, Source(evaluator.policy, folder / "data"), str(today)), folder / "out", options)
         wanted, credits = model.night(company, today, quarter)
         about = f"seed {seed}, night {n} ({today}), {options.engine}"

@@ -46,7 +46,7 @@ from faults import ROOT, Fault
 
 LONGEST = 60  # seconds of the processor for one test of a fault, and at least: a fault that makes a loop endless is noticed
 SHORTEST = 3
-QUICK = 4  # seconds of the processor: the tests of one guard for one fault, measured once without it
+QUICK = 10  # seconds of the processor: the tests of one guard for one fault, measured once without it
 MEMORY = 6 << 30  # bytes of a child: a fault that eats memory is noticed
 TESTS = ("test", "helpers", "made_policies")  # their modules keep policies, which are made anew for faults in what makes them:
 BUILDING = ("src/roe/plan", "src/roe/stages", "src/roe/policy")

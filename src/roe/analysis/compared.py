@@ -35,7 +35,9 @@ def sections(compared: Comparison) -> list[tuple[str, tuple[Difference, ...]]]:
 
 
 def sides(d: Difference) -> tuple[tuple[str, str], tuple[str, str]]:
-    """(the rule, what it gives) before and after."""
+    """(the rule, what it gives) before and after; of a line of a file, which no rule has written, the line alone."""
+    if d.where.endswith(".csv"):
+        return (d.gives_before or "(no line)", ""), (d.gives_after or "(no line)", "")
     renamed = not d.gives_before and not d.gives_after
     gives = [x or ("" if renamed else "nothing") for x in (d.gives_before, d.gives_after)]
     return (d.before or "(no rule)", gives[0]), (d.after or "(no rule)", gives[1])

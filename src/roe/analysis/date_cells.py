@@ -26,15 +26,19 @@ Truths = tuple[tuple[bool, bool], int]  # which of the two are missing, and a bi
 class DateAxis(Axis):
     """The cells of two dates. The value of a cell is a pair of them; in the first cell the first date is missing."""
 
-    __slots__ = ("calendar", "cell_by_truths", "edges", "kinds", "moving", "tests")
+    __slots__ = ("_bits", "calendar", "cell_by_truths", "edges", "kinds", "moving", "tests")
 
     def __init__(self, key: str, tests: list[tuple[int, DateTest]], everything: int, pairs: Sequence[Pair]) -> None:
         first = tests[0][1]
         self.tests, self.calendar, self.moving, self.kinds = tests, first.calendar, first.moving, first.kinds
         self.edges = tuple({edge.tree: edge for _, test in tests for edge in test.edges}.values())
+        bits: dict[int, int] = {}  # by the identity of a test, which many alternatives share
+        for bit, test in tests:
+            bits[id(test)] = bits.get(id(test), 0) | 1 << bit
+        self._bits = [(test, bits.pop(id(test))) for _, test in tests if id(test) in bits]
         uses = 0
-        for bit, _ in tests:
-            uses |= 1 << bit
+        for _, own in self._bits:
+            uses |= own
         self.cell_by_truths: dict[Truths, int] = {}
         places: list[tuple[Value, int, bool]] = []
         for pair in pairs:
@@ -47,9 +51,9 @@ class DateAxis(Axis):
     def _truths(self, pair: Pair) -> Truths:
         """Which of the two are missing, and the tests that are true."""
         true = 0
-        for bit, test in self.tests:
+        for test, bits in self._bits:
             if test.condition(pair) is True:
-                true |= 1 << bit
+                true |= bits
         return (pair[0] is None, pair[1] is None), true
 
     def ordered(self) -> bool:

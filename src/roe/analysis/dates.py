@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import date, datetime, time, timedelta
+from functools import lru_cache
 
 from roe.dynamic import Value
 from roe.grammar import syntax as s
@@ -77,9 +78,15 @@ class Calendar:
 
     def clock(self, at: date) -> Clock:
         """The clock of a day, or of a moment where that has a zone of its own."""
-        if isinstance(at, datetime) and at.tzinfo is not None:
-            return Clock(at, self.holidays, self.hours)
-        return Clock.at(at, self.zone, self.holidays, self.hours)
+        return _clock(self, at, (at.tzinfo, at.fold) if isinstance(at, datetime) else ())
+
+
+@lru_cache(maxsize=4096)
+def _clock(calendar: Calendar, at: date, place: tuple[object, ...]) -> Clock:
+    """Moments are equal where their zones differ, or their place in an hour that the clocks repeat; their clocks are not."""
+    if isinstance(at, datetime) and at.tzinfo is not None:
+        return Clock(at, calendar.holidays, calendar.hours)
+    return Clock.at(at, calendar.zone, calendar.holidays, calendar.hours)
 
 
 class Dates:
@@ -88,6 +95,7 @@ class Dates:
     def __init__(self, policy: Policy, entity: str, names: Names) -> None:
         self.entity, self.names = entity, names
         self.calendar = Calendar(policy.timezone, policy.calendar, policy.hours)
+        self._known: dict[int, tuple[Test, Test | None]] = {}  # by the identity of the test, which many alternatives share
 
     def __call__(self, tests: dict[str, Test]) -> dict[str, Test]:
         """The tests of one alternative, those about dates by the dates that they are about."""
@@ -100,6 +108,12 @@ class Dates:
         return made
 
     def _changed(self, test: Test) -> Test | None:
+        known = self._known.get(id(test))
+        if known is None:
+            known = self._known[id(test)] = test, self._made(test)
+        return known[1]
+
+    def _made(self, test: Test) -> Test | None:
         edges = self._edges(test)
         if edges is None:
             return None

@@ -16,9 +16,11 @@ from roe.analysis.equivalence import Comparison
 from roe.analysis.finder import Finder
 from roe.analysis.judge import Judge, differs
 from roe.analysis.lists import MOST, Difference, Side
+from roe.analysis.made_nights import Shrinking, as_witness, made_nights
 from roe.analysis.space import Box, Space, Undecided
 from roe.analysis.verdicts import PROVEN, UNDECIDED
 from roe.analysis.witness import Witness
+from roe.dynamic import Values
 from roe.evaluator.decision import Decision
 from roe.evaluator.engine import Evaluator, Run
 from roe.evaluator.extra import COLUMNS
@@ -32,31 +34,59 @@ def with_records(compared: Comparison, old: Run, new: Run) -> Comparison:
     """What is known of two policies, with the records of two runs where no difference was known before."""
     if compared.differences:
         return compared
-    return replace(compared, differences=(*_decisions(old, new), *_lines(old, new)))
+    return replace(compared, differences=tuple(differing(old, new)))
 
 
 def with_made_records(compared: Comparison, old: Evaluator, new: Evaluator) -> Comparison:
     """What is known of two policies, with one made-up record where no difference was known and some part could not be compared."""
     if compared.verdict != UNDECIDED:
         return compared
-    return replace(compared, differences=tuple(itertools.islice(_tried(old, new), 1)))
+    tried = itertools.chain(_tried(old, new), _in_nights(old, new))
+    return replace(compared, differences=tuple(itertools.islice(tried, 1)))
+
+
+def differing(old: Run, new: Run) -> Iterator[Difference]:
+    """Records of two runs that are decided differently."""
+    yield from _decisions(old, new)
+    yield from _lines(old, new)
+
+
+def _in_nights(old: Evaluator, new: Evaluator) -> Iterator[Difference]:
+    """A record of made-up runs, night after night, that both decide differently."""
+    seeds: dict[str, list[Values]] = {}
+    for (entity, _), witness in _meeting_rules(old, new):
+        record = {name: x for name, x in witness.tables(new.policy)[entity][0].items() if name != "id" and not str(x).startswith("case-")}
+        if record and record not in seeds.setdefault(entity, []):
+            seeds[entity].append(record)
+    for nights in made_nights(old.policy, new.policy, seeds):
+        smallest = Shrinking((old, new), nights).smallest()
+        if smallest is not None:
+            least, runs = smallest
+            for d in differing(*runs):
+                assert d.witness is not None
+                yield replace(d, witness=as_witness(least, d.witness.entity, str(d.witness.facts["id",])))
 
 
 def _tried(old: Evaluator, new: Evaluator) -> Iterator[Difference]:
     """Records that one of the policies decides by each of its rules, where both decide them differently, whatever the reason."""
-    evaluators, finders, judge = (old, new), (Finder(old), Finder(new)), Judge(old, new)
-    for entity, role in sorted(old.compiled.engagement.keys() & new.compiled.engagement.keys()):
-        choosers = [e.compiled.engagement[entity, role] for e in evaluators]
-        for finder, chooser in zip(finders, choosers, strict=True):
-            cases = Cases(finder.policy, chooser.step)
+    judge = Judge(old, new)
+    for (entity, role), witness in _meeting_rules(old, new):
+        if judge.differ(witness, named=True):
+            sides = [Side(Finder(e), e.compiled.engagement[entity, role]) for e in (old, new)]
+            asked = [side.finder.asked(witness, side.chooser) or ((), None) for side in sides]
+            (before, gave), (after, gives) = (side.shown(*x) for side, x in zip(sides, asked, strict=True))
+            yield Difference(f"engagement of {entity} as {role}", before, after, gave, gives, PROVEN, witness, decides=True)
+
+
+def _meeting_rules(old: Evaluator, new: Evaluator) -> Iterator[tuple[tuple[str, str], Witness]]:
+    """For each list of rules that both have, a record of which nothing is known (fields may have defaults), and some that meet its rules."""
+    for key in sorted(old.compiled.engagement.keys() & new.compiled.engagement.keys()):
+        for evaluator in (old, new):
+            finder = Finder(evaluator)
+            cases = Cases(finder.policy, evaluator.compiled.engagement[key].step)
             boxes = itertools.islice(((space, box) for space in cases.spaces() for box in _deciding(space)), MOST_TRIED)
-            records = (x for space, box in boxes for x in finder.records(cases, space, box, 1))
-            for witness in itertools.chain([Witness(entity)], records):  # of the first nothing is known: fields may have defaults
-                if judge.differ(witness, named=True):
-                    sides = [Side(f, c) for f, c in zip(finders, choosers, strict=True)]
-                    asked = [side.finder.asked(witness, side.chooser) or ((), None) for side in sides]
-                    (before, gave), (after, gives) = (side.shown(*x) for side, x in zip(sides, asked, strict=True))
-                    yield Difference(f"engagement of {entity} as {role}", before, after, gave, gives, PROVEN, witness, decides=True)
+            yield key, Witness(key[0])
+            yield from ((key, x) for space, box in boxes for x in finder.records(cases, space, box, 1))
 
 
 def _deciding(space: Space) -> Iterator[Box]:

@@ -27,6 +27,7 @@ from roe.dynamic import Value
 from roe.evaluator.choose import Chooser
 from roe.evaluator.engine import Evaluator
 from roe.plan.operators import Choose, Derive, Plan, Rule, Step
+from roe.policy.model import Field
 
 __all__ = ["Comparison", "Difference", "as_list", "compare", "compare_lists"]
 
@@ -208,7 +209,8 @@ class _Comparing:
                 return _Settled(True)
         same = {key for key, known in self._settled.items() if known.same}
         kept: list[set[Key]] = [{self.origin.get(key, key) for key in same}, same]
-        pair, found = self._pair(where, [replace(side, keep=keep) for side, keep in zip(sides, kept, strict=True)], decides)
+        stays = {key for key in same if self.origin.get(key, key) == key}
+        pair, found = self._pair(where, [replace(side, keep=keep, same=stays) for side, keep in zip(sides, kept, strict=True)], decides)
         if found is None or any(d.certainty != PROVEN or not d.decides for d in found):
             pair, found = self._pair(where, sides, decides)
         if pair is None or found is None:
@@ -316,9 +318,24 @@ class _Comparing:
             if title not in old or title not in new:
                 self.unproven.append(title)
                 continue
+            if old[title] is new[title] and isinstance(known := new[title], Field) and known.standard:
+                self.unproven += sorted(self.unsettled(_words_in(known, self.meanings[0]), begin=True))
+                continue
             names: set[str] = set()
             texts = [self.meanings[i].text(x[title], "", names, whole=True) for i, x in enumerate((old, new))]
             self.unproven += [title] if texts[0] != texts[1] else sorted(self.unsettled(names, begin=True))
+
+
+_WORDS: dict[int, tuple[Field, set[str]]] = {}  # by the identity of a field that every policy has
+
+
+def _words_in(known: Field, meaning: Meaning) -> set[str]:
+    """Every text of a standard field, of which there are many, the same in all policies."""
+    if id(known) not in _WORDS:
+        names: set[str] = set()
+        meaning.text(known, "", names, whole=True)
+        _WORDS[id(known)] = known, names
+    return _WORDS[id(known)][1]
 
 
 def _same_lists(old: Plan, new: Plan) -> tuple[dict[str, str], set[str]]:

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 
 from roe.analysis import scales
 from roe.analysis.axis import Axis
-from roe.analysis.cases import Cases
+from roe.analysis.cases import Cases, domain
 from roe.analysis.date_cells import DateAxis
 from roe.analysis.space import Box, Space, Undecided
 from roe.analysis.witness import THERE, TODAY, TODAY_PATH, Path, Witness, path_of, paths_of
@@ -37,6 +37,7 @@ if TYPE_CHECKING:
 
 MAX_TRIED = 2_000  # combinations of values
 MOST_SUMMED = 12  # criteria of a score whose sums are tried
+MOST_POSSIBLE = 200  # of the values that a field can have
 MOST_VALUES = 8  # of a cell
 MOST_CELLS = 40  # of an axis, that are looked through
 MOST_DAYS = 12  # on which a record is tried
@@ -219,6 +220,9 @@ class Finder:
             return [[]]
         if self._reference(cases.entity, path):
             return [None, THERE]
+        values, nullable = domain(self.policy, cases.entity, _path(cases.entity, path))
+        if values is not None:  # all that it can be, such as the sums of a score's points
+            return [*([None] if nullable else []), *values[:MOST_POSSIBLE]]
         constants = [n.value for axis, _ in group for n in s.walk(axis.node) if isinstance(n, s.Literal)]
         of_date = any(scales.values(axis.node, None) or isinstance(axis.node, s.Path) for axis, _ in group)  # a month, a weekday
         return _nearby(kind, constants, self.today, 365 if of_date else 0)
@@ -328,6 +332,14 @@ class Finder:
             return False
         scope = row.world.scope(row)
         return all(chooser.truth(i, scope) is True for i in rules)
+
+
+def _path(entity: str, path: Path) -> s.Node:
+    """The expression that a path is."""
+    tree: s.Node = s.Name(entity)
+    for name in path:
+        tree = s.Path(tree, name)
+    return tree
 
 
 def _nearby(kind: str, constants: Sequence[Value], today: date, days_of_year: int) -> list[Value]:

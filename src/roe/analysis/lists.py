@@ -11,6 +11,7 @@ import difflib
 from collections.abc import Callable, Container, Iterator
 from dataclasses import dataclass, replace
 
+from roe.analysis.axis import Axis
 from roe.analysis.cases import Cases, Known
 from roe.analysis.diff import effect, said
 from roe.analysis.finder import Finder
@@ -66,6 +67,7 @@ class Side:
     gives: Callable[[Rule], Given] = lambda rule: (effect(rule), "")
     value: Callable[[Value], str] = said
     keep: Container[Key] = ()  # computed fields that are not written out
+    same: Container[Key] = ()  # those of them that mean the same in the other policy, under the same name
 
     @property
     def step(self) -> Choose:
@@ -167,7 +169,7 @@ class Pair:
         self.cases = cases
         self.n = len(old.step.rules)
         rows = [*cases[0].alternatives(old.step.rules), *cases[1].alternatives(new.step.rules, self.n)]
-        self.space = Space(rows, lambda axis: cases[0].possible(axis) | cases[1].possible(axis))
+        self.space = Space(rows, self._possible)
         self.given = [side.gives(rule) for side in self.sides for rule in side.step.rules]
         texts = [self._text(place) for place in range(len(self.given))]
         self.changed = set(range(len(self.given)))
@@ -176,6 +178,17 @@ class Pair:
         if self._reading(0) != self._reading(1):  # the rest of the list differs: its default, or how it is read
             self.changed = set(range(len(self.given)))
         self.renamed: list[Difference] = []  # records that another rule decides, to the same effect
+
+    def _possible(self, axis: Axis) -> int:
+        """The cells that records of either policy can be in; of a field that means the same in both, only one is asked."""
+        cells = self.cases[0].possible(axis)
+        node = axis.node
+        while isinstance(node, s.Path) and isinstance(node.base, s.Path):
+            node = node.base
+        key = (
+            (self.sides[0].step.entity, node.field) if isinstance(node, s.Path) and node.base == s.Name(self.sides[0].step.entity) else None
+        )
+        return cells if key is not None and key in self.sides[0].same else cells | self.cases[1].possible(axis)
 
     def _text(self, place: int) -> str:
         """What a rule says, definitions written out and lists by what is in them."""

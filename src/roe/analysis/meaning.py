@@ -12,7 +12,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Mapping, Sequence
 from dataclasses import fields, is_dataclass, replace
-from datetime import timedelta
+from datetime import date, timedelta
 
 from roe.analysis.writing_out import Key
 from roe.dynamic import Value
@@ -252,6 +252,10 @@ class Meaning:
             value = getattr(part, f.name)
             if isinstance(value, Mapping) and (kind, f.name) in UNORDERED:
                 value = dict(sorted(value.items()))
+            if (kind, f.name) == ("Allocate", "members") and not isinstance(value, Expr):
+                value = sorted(value, key=lambda member: self.text(member))  # of whom those with the same number of turns go by their ids
+            if (kind, f.name) == ("Derive", "frozen") and value is not None and value[0].day <= 28:
+                value = _first_period(*value)
             if f.name == "because" and value is not None:
                 said.append(f"{f.name}: {self.sentence(value, entity, names)}")
             else:
@@ -271,6 +275,12 @@ class Meaning:
         if isinstance(step, Derive):
             names |= {*(step.group or {}).values()} | ({f"{step.name}_within"} if step.among is not None else set())
         return self.text(step, step.entity, names)
+
+
+def _first_period(first: date, months: int) -> tuple[date, int]:
+    """Periods go on before the first and after it: one that begins a whole number of them earlier or later is the same."""
+    number = (first.year * 12 + first.month - 1) % months
+    return date(2000 + number // 12, number % 12 + 1, first.day), months
 
 
 def named_in(tree: s.Node, entity: str) -> set[str]:

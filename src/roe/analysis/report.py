@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from roe.dynamic import Json, Value
 from roe.evaluator.engine import Bound
+from roe.evaluator.row import Row
 from roe.grammar import values as v
 from roe.plan.operators import Choose, Report
 
@@ -42,8 +43,8 @@ class ReportResult:
         return {"report": self.report.name, "groups": groups, "listed": self.listed, "missing": self.missing}
 
 
-def run_report(bound: Bound, report: Report) -> ReportResult:
-    """Count, over records that have this run's owners; decide everything first (`Bound.decide_all`)."""
+def run_report(bound: Bound, report: Report, counts: Callable[[Row], bool] = lambda row: True) -> ReportResult:
+    """Count, over records that have this run's owners; decide everything first (`Bound.decide_all`). `counts` says of which records."""
     world = bound.world
     code = world.compiled.code
     groups: dict[str, ReportGroup] = {}
@@ -51,7 +52,7 @@ def run_report(bound: Bound, report: Report) -> ReportResult:
     total = ReportGroup(measures=dict.fromkeys(report.measures, 0))
     step = bound.plan.steps.get((report.entity, report.list)) if report.list is not None else None
     met: set[int] = set()
-    for row in world.all(report.entity):
+    for row in filter(counts, world.all(report.entity)):
         scope = world.scope(row)
         if isinstance(step, Choose):
             choice = world.compiled.choosers[step.entity, step.name](scope)

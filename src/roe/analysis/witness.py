@@ -19,12 +19,16 @@ Tables = dict[str, list[Values]]  # entity -> raw records
 
 @dataclass(slots=True)
 class Witness:
-    """A record by the paths of its fields, and the day; `given` are computed fields that were set, since no record was found for them."""
+    """A record by the paths of its fields, and the day.
+
+    `given` are computed fields that were set, since no record was found for them; `beside` says what else was in the run.
+    """
 
     entity: str
     facts: dict[Path, Value] = field(default_factory=dict)
     today: date | None = None
     given: dict[Path, Value] = field(default_factory=dict)
+    beside: str = ""
 
     def __str__(self) -> str:
         facts = {**self.facts, **self.given}
@@ -32,6 +36,7 @@ class Witness:
         texts += [f"{'.'.join(path)} missing" for path, value in facts.items() if value is None]
         if self.today is not None:
             texts.append(f"on {self.today}")
+        texts += [self.beside] if self.beside else []
         return ", ".join(texts) or f"any {self.entity}"
 
     @property
@@ -44,7 +49,8 @@ class Witness:
     def as_json(self) -> Json:
         """Each field of the record by its path, `account.owner.ae`, and the day as `as_of`."""
         facts: Json = {".".join(path): v.plain(x) for path, x in {**self.facts, **self.given}.items()}
-        return facts | ({"as_of": str(self.today)} if self.today is not None else {})
+        beside = {"beside": self.beside} if self.beside else {}
+        return facts | ({"as_of": str(self.today)} if self.today is not None else {}) | beside
 
     def tables(self, policy: Policy) -> Tables:
         """The record with all that it refers to, as raw records by entity."""

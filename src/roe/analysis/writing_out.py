@@ -9,6 +9,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Container
 from dataclasses import replace
+from datetime import datetime
 
 from roe.analysis.subject_fields import type_of
 from roe.dynamic import Value
@@ -27,6 +28,7 @@ MAX_SUMMED = 4  # criteria of a score that is written out
 MAX_SUMS = 2_000  # of a score's points
 BINDERS = (s.Filter, s.Pick, s.Quantified, s.For)  # inside of which names mean something else
 ROW = "(a row)"  # a table's row, of which conditions only ask whether it is there
+CONSTANT = ("date", "duration", "number", "abs")  # functions that are a constant of constants
 YES = s.Literal(True, "true")
 Key = tuple[str, str]  # (entity, field)
 Case = tuple[s.Node, Value]  # (when, value)
@@ -50,7 +52,7 @@ class WritingOut:
             own = node.id in known or (self.entity, node.id) in self.policy.plan.steps
             free = node.id not in ("today", "now", "?", "item", self.entity) and node.id not in self.lists
             return s.Path(s.Name(self.entity, node.at), node.id, node.at) if own and free else node
-        return s.mapped(node, self.full) if not isinstance(node, BINDERS) else node
+        return _folded(s.mapped(node, self.full)) if not isinstance(node, BINDERS) else node
 
     def condition(self, node: s.Node, depth: int, strict: bool) -> s.Node:
         """A condition, with computed fields in it written out where that is short.
@@ -87,6 +89,9 @@ class WritingOut:
 
         def plain(part: s.Node) -> s.Node:
             tree = self.definition(part)
+            if tree is None and isinstance(part, s.Binary):
+                left, right = plain(part.left), plain(part.right)
+                return part if left is part.left and right is part.right else replace(part, left=left, right=right)
             return part if tree is None or isinstance(tree, s.If) else tree
 
         if isinstance(node, s.Compare):
@@ -246,6 +251,16 @@ def _chosen(node: s.Compare | s.In | s.Between, cases: list[Case], strict: bool)
 
 def _renamed(node: s.Node, name: s.Name, to: s.Node) -> s.Node:
     return to if node == name else s.mapped(node, lambda part: _renamed(part, name, to))
+
+
+def _folded(node: s.Node) -> s.Node:
+    """An expression of constants as the constant that it is: `date(2025, 1, 1)`, `@"2025-01-01" + 3 months`. What asks a clock stays."""
+    counted = isinstance(node, (s.Binary, s.Negative)) or (isinstance(node, s.Call) and node.function in CONSTANT)
+    parts = list(s.children(node)) if counted else []
+    if not parts or not all(isinstance(x, s.Literal) and not isinstance(x.value, (v.WorkingDays, v.WorkingHours)) for x in parts):
+        return node
+    value = compile_expression(node)({CLOCK: Clock.at("1970-01-01")})
+    return node if value is None or isinstance(value, datetime) else s.Literal(value, "", node.at)
 
 
 def sums(points: list[Value]) -> tuple[float, ...] | None:

@@ -125,8 +125,8 @@ def _read(path: Path) -> Json:
 
 def _write_allocations(plan: Saved, out: Path) -> None:
     from roe.data.files import csv_text, write_whole
+    from roe.run.allocations import ALLOCATIONS
     from roe.run.files import CHANGES, undone
-    from roe.run.result import ALLOCATIONS
 
     out.mkdir(parents=True, exist_ok=True)
     allocations: list[list[Value]] = []
@@ -138,7 +138,12 @@ def _write_allocations(plan: Saved, out: Path) -> None:
             action = "assign" if m["to"] else "return"
             account, *owners = (ids.get(m[k], m[k]) for k in ("account", "to", "from"))
             new, old = ([owner, names.get(m[k])] for owner, k in zip(owners, ("to", "from"), strict=True))
-            allocations.append(["account", account, m["name"], part["role"], *new, *old, action, book, "", "", "", m["rest"], m["reason"]])
+            known = {
+                "entity": "account", "record": account, "name": m["name"], "role": part["role"], "owner": new[0], "owner_name": new[1],
+                "previous_owner": old[0], "previous_owner_name": old[1], "action": action, "rule": book, "expires": m["rest"],
+                "reason": m["reason"],
+            }  # fmt: skip
+            allocations.append([known.get(column, "") for column in ALLOCATIONS])
             forth.append([part["object"], account, m["name"], part["field"], *new, *old, m["reason"]])
             back.append(undone(forth[-1]))
     files: dict[str, tuple[tuple[str, ...], list[list[Value]]]] = {

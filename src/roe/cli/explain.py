@@ -264,11 +264,11 @@ def _from_run(folder: Path, record: str, role: str | None) -> list[Value]:
     """Decisions of a run that kept what it saw, made again from that alone."""
     at = Span(str(folder), 1, 1, 2)
     try:
-        from roe.columns.evidence import Evidence
+        from roe.columns.evidence import RunEvidence
     except ImportError:
         fail([Diagnostic("R406", "reading a run's traces needs the packages numpy and pyarrow", at, "pip install 'roe-policy[batch]'")])
     try:
-        evidence = Evidence(folder)
+        evidence = RunEvidence(folder)
         found = evidence.find(record)
         asked = Span("RECORD", 1, 1, len(record) + 1, record)
         if not found:

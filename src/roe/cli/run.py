@@ -83,7 +83,7 @@ def command(
     """
     from roe.data.report import in_lines
     from roe.run.engines import Job, choose
-    from roe.run.run import Options, run
+    from roe.run.run import RunOptions, run
     from roe.run.source import Source
 
     evaluator = load(policy)
@@ -97,7 +97,7 @@ def command(
         job = Job(evaluator, source, clock(evaluator, as_of), form=form, traces=traces, turns=turns or "")
         if choose(engine, job).name in ("columns", "portions"):
             arrow_without_pandas()
-        options = Options(state or "", engine, wait, dry, replay, accepted, activate, say=_say)
+        options = RunOptions(state or "", engine, wait, dry, replay, accepted, activate, say=_say)
         finished = run(job, out, options)
     except PolicyError as e:
         fail([*source.warnings, *e.diagnostics])

@@ -14,9 +14,8 @@ from roe.columns.column import NO_DAY, Coded, Column, Constant, Days, Dictionary
 from roe.columns.hosts import registrable
 from roe.columns.make import from_values
 from roe.crm.ids import fold_all
-from roe.data.cells import Cells, corrected, shown
+from roe.data.cells import Cells, corrected
 from roe.data.habits import Habits
-from roe.data.makers import clean
 from roe.data.reading import Problem, Reading
 from roe.dynamic import Array, Cell, Value
 from roe.policy.model import Field
@@ -108,20 +107,13 @@ class ColumnReader:
         unread: dict[int, str] = {}
         aliased: dict[int, str] = {}
         for i, value in enumerate(items):
-            value_of = None
-            if value is None or value != value:
-                pass
-            elif isinstance(value, str) and cells.is_missing(text := clean(value)):
-                if text:
-                    unread[i] = text
-            else:
-                value_of, problem, alias = cells.read(value)
-                if alias is not None:
-                    aliased[i] = alias
-                if problem:
-                    wrong[i] = problem
-                elif value_of is None and cells.is_unread(shown(value)):
-                    unread[i] = shown(value)
+            value_of, problem, alias, text = cells.read(value)
+            if alias is not None:
+                aliased[i] = alias
+            if problem:
+                wrong[i] = problem
+            elif text:
+                unread[i] = text
             meant.append(value_of)
         if unread or aliased:
             counts = np.bincount(codes[codes >= 0], minlength=len(items)).tolist()

@@ -289,7 +289,7 @@ class Refs(Column):
 
 
 @dataclass(slots=True)
-class Owned(Column):
+class OwnersColumn(Column):
     """`record.owner`: the owners of records, a column per role behind it."""
 
     records: Refs
@@ -301,7 +301,7 @@ class Owned(Column):
     def take(self, at: Array) -> Column:
         records = self.records.take(at)
         assert isinstance(records, Refs)
-        return Owned(records)
+        return OwnersColumn(records)
 
     def values(self) -> list[Value]:
         return [None if row is None else row["owner"] for row in self.records.values()]

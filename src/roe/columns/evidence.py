@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import shutil
 import tempfile
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterator, Mapping
 from datetime import tzinfo
 from functools import reduce
 from operator import or_
@@ -26,18 +26,16 @@ from roe.columns.run import ColumnRun
 from roe.columns.world import ColumnWorld
 from roe.data.arrow_files import File, ParquetFile
 from roe.dynamic import Json, Value, Values
+from roe.evaluator.around import Around
 from roe.evaluator.decision import Decision
 from roe.evaluator.engine import Bound, Evaluator
 from roe.evaluator.memory import given_by
-from roe.evaluator.relate import blocking_keys, plan_of
+from roe.evaluator.relate import blocking_keys
 from roe.evaluator.row import Owners, Row
 from roe.evaluator.world import World
 from roe.grammar import syntax as s
 from roe.grammar import values as v
 from roe.grammar.clock import zone_of
-from roe.grammar.closures import compile_expression
-from roe.plan.operators import Derive, Relate
-from roe.policy.reads import reads_through
 
 FOLDER = "trace"
 
@@ -134,7 +132,7 @@ def _value(value: Value, zone: tzinfo) -> Value:
     return value
 
 
-class Evidence:
+class RunEvidence:
     """The evidence of a run, by its --out folder. Raises OSError or ValueError if there is none."""
 
     def __init__(self, out: Path) -> None:
@@ -144,7 +142,6 @@ class Evidence:
         self.as_of = said["as_of"]
         self.evaluator = _evaluator(said)
         self.policy = self.evaluator.policy
-        self._reads = reads_through(self.policy)
         self._zone = zone_of(self.policy.timezone)
         self._tables: dict[str, list[Value]] = {}
 
@@ -169,10 +166,10 @@ class Evidence:
         """The run's decision on a record, with its trace. KeyError if it was not decided."""
         from roe.columns.turn_files import TURNS, read_turns
 
-        world = World(self.evaluator.compiled, {}, self.evaluator.clock(self.as_of))
-        loaded = _Neighbourhood(self, world)
-        loaded.want(entity, [record])
-        loaded.complete()
+        around = Around(self, self.evaluator.compiled, self.evaluator.clock(self.as_of), float("inf"))
+        around.want(entity, [record])
+        around.complete()
+        world = self.world(around.rows)
         bound = Bound(self.evaluator, world, {})
         self._settle(world, entity)
         if any((self.out / name).is_file() for name in (TURNS, "turns.jsonl")):
@@ -209,95 +206,49 @@ class Evidence:
             self._tables[name] = [dataset.dataset(x) for x in (sorted(path.iterdir()) if path.is_dir() else [path]) if x.is_file()]
         return self._tables[name]
 
-    def rows(self, entity: str, where: Value) -> Iterator[Json]:
+    # --- records around one, see `roe.evaluator.around.Place` ----------------------------------------------------------
+
+    def all(self, entity: str) -> Iterator[Json]:
+        return self._rows(entity, None)
+
+    def named(self, entity: str, texts: Collection[str]) -> Iterator[Json]:
+        return self._rows(entity, _is_one_of("id", texts))
+
+    def referring(self, entity: str, field: str, records: Collection[Values]) -> Iterator[Json]:
+        is_there = all(field in data.schema.names for data in self.parts(entity))
+        return self._rows(entity, _is_one_of(field, [row["id"] for row in records])) if is_there else iter(())
+
+    def equal(self, entity: str, tree: s.Node, texts: Collection[str]) -> Iterator[Json] | None:
+        name = self._stored_field(entity, tree)
+        return None if name is None else self._rows(entity, _is_one_of(name, texts))
+
+    def near(self, entity: str, tree: s.Node, keys: Collection[str]) -> Iterator[Json] | None:
+        name = self._stored_field(entity, tree)
+        if name is None or not keys:  # without keys any name may be near
+            return None
+        pairs = [(row["id"], row[name]) for data in self.parts(entity) for row in data.to_table(columns=["id", name]).to_pylist()]
+        return self.named(entity, [key for key, text in pairs if not set(keys).isdisjoint(blocking_keys(text))])
+
+    def world(self, rows: Mapping[str, Mapping[str, Values]]) -> World:
+        world = World(self.evaluator.compiled, {}, self.evaluator.clock(self.as_of))
+        for entity, own in rows.items():
+            world.restore(entity, own.values())
+        return world
+
+    def _stored_field(self, entity: str, tree: s.Node) -> str | None:
+        """The field that an expression reads as it is stored; None for any other expression."""
+        if not isinstance(tree, s.Path) or not isinstance(tree.base, s.Name):
+            return None
+        return tree.field if all(tree.field in data.schema.names for data in self.parts(entity)) else None
+
+    def _rows(self, entity: str, where: Value) -> Iterator[Json]:
         for data in self.parts(entity):
             for row in data.to_table(filter=where).to_pylist():
                 yield {k: _value(x, self._zone) for k, x in row.items() if x is not None}
 
 
-class _Neighbourhood:
-    """A record, and all that the policy reads around it."""
-
-    def __init__(self, evidence: Evidence, world: World) -> None:
-        self.evidence, self.world = evidence, world
-        self.rows: dict[str, dict[str, Json]] = {entity: {} for entity in world.rows}
-        self.todo: list[tuple[str, str]] = []
-        model = evidence.policy.model.entities
-        known = [(e, n, f) for e, n in evidence._reads if (f := model.get(e, {}).get(n)) is not None]
-        self.up = [(e, n, f.type.entity) for e, n, f in known if f.type.name == "record" and not f.via]
-        lists = [(e, n, f, f.type.item.entity) for e, n, f in known if f.via and f.type.item is not None]
-        self.down = [(e, item, f.via) for e, n, f, item in lists if not f.key and (e, n) not in world.compiled.steps]
-        for of in {item for _, _, f, item in lists if f.key}:  # found by a key that may be computed
-            self.keep(of, evidence.rows(of, None))
-        for row in evidence.rows("rep", None):
-            self.rows["rep"][row["id"]] = row
-        self.keep("leave", evidence.rows("leave", None))
-        if evidence.policy.plan.claims is not None:  # what a claim finds depends on all the others
-            self.keep("claim", evidence.rows("claim", None))
-        for step in evidence.policy.plan.steps.values():
-            if isinstance(step, Derive) and step.among is not None:  # a place among all of them
-                self.keep(step.entity, evidence.rows(step.entity, None))
-
-    def want(self, entity: str, ids: Iterable[str]) -> None:
-        missing = [i for i in ids if i not in self.rows[entity]]
-        if missing:
-            self.keep(entity, self.evidence.rows(entity, pc.field("id").isin(pa.array(missing, pa.string()))))
-
-    def keep(self, entity: str, rows: Iterable[Values]) -> None:
-        for row in rows:
-            if row["id"] not in self.rows[entity]:
-                self.rows[entity][row["id"]] = row
-                self.todo.append((entity, row["id"]))
-
-    def complete(self) -> None:
-        """Follow every reference and list that the policy reads, until nothing new is met."""
-        seen: set[tuple[str, str]] = set()
-        while self.todo:
-            batch, self.todo = [x for x in self.todo if x not in seen], []
-            seen.update(batch)
-            for entity, name, target in self.up:
-                ids = {self.rows[e][i].get(name) for e, i in batch if e == entity}
-                known = [i for i in ids if i is not None]
-                self.want(target, known)
-                if target == "rep":
-                    self.todo += [("rep", i) for i in known if i in self.rows["rep"] and ("rep", i) not in seen]
-            for entity, child, via in self.down:
-                ids_of = [i for e, i in batch if e == entity]
-                if ids_of:
-                    self.keep(child, self.evidence.rows(child, pc.field(via).isin(pa.array(ids_of, pa.string()))))
-            for step in self.evidence.policy.plan.steps.values():
-                if isinstance(step, Relate):
-                    self._candidates(step, [i for e, i in batch if e == step.entity])
-        for entity, rows in self.rows.items():
-            self.world.restore(entity, rows.values())
-
-    def _candidates(self, step: Relate, ids: list[str]) -> None:
-        """The rows that matching may choose among: by key or by block, as it looks for them itself."""
-        parts = self.evidence.parts(step.target)
-        if not parts or not ids:
-            return
-        for method in step.methods:
-            if method.similar is not None:  # how rare a word is depends on every name
-                self.keep(step.target, self.evidence.rows(step.target, None))
-                return
-            kind, mine, theirs = plan_of(method.match.tree, step.entity, step.target)
-            plain = isinstance(theirs, s.Path) and isinstance(theirs.base, s.Name) and theirs.field in parts[0].schema.names
-            if kind == "all" or mine is None or not plain:
-                self.keep(step.target, self.evidence.rows(step.target, None))
-                return
-            assert isinstance(theirs, s.Path)
-            code = compile_expression(mine)
-            small = World(self.world.compiled, {}, self.world.clock)
-            small.restore(step.entity, [dict(self.rows[step.entity][i]) for i in ids])
-            values = [code(small.scope(row)) for row in small.rows[step.entity]]
-            texts = [x for x in values if isinstance(x, str)]
-            if kind == "equal":
-                self.keep(step.target, self.evidence.rows(step.target, pc.field(theirs.field).isin(pa.array(texts, pa.string()))))
-                continue
-            keys = {key for x in texts for key in blocking_keys(x)}
-            for column in [data.to_table(columns=["id", theirs.field]) for data in parts]:
-                known = zip(column["id"].to_pylist(), column[theirs.field].to_pylist(), strict=True)
-                self.want(step.target, [i for i, x in known if keys & set(blocking_keys(x))])
+def _is_one_of(name: str, texts: Collection[str]) -> pc.Expression:
+    return pc.field(name).isin(pa.array(list(texts), pa.string()))
 
 
 def _known(world: World, row: Row, decided: Json) -> Json:

@@ -13,7 +13,7 @@ import numpy as np
 
 from roe.columns.column import Refs
 from roe.columns.run import ColumnRun
-from roe.columns.table import Table
+from roe.columns.table import RecordTable
 from roe.columns.turn_files import read_turns, write_turns
 from roe.columns.world import ColumnWorld
 from roe.evaluator.decision import Decision
@@ -28,7 +28,7 @@ def again(bound: Bound) -> Bound:
     world = ColumnWorld(first.compiled, {}, first.clock)
     for entity, typed in first.columns_of.items():
         world.columns_of[entity] = own = replace(typed, columns=dict(typed.columns))
-        world.tables[entity] = Table(entity, world, own)
+        world.tables[entity] = RecordTable(entity, world, own)
     world.rejects = first.rejects
     world.rows["rep"] = [world.tables["rep"].row(i) for i in range(world.tables["rep"].n)]
     return Bound(bound.evaluator, world, bound.state)

@@ -13,13 +13,13 @@ from roe.crm.ids import fold
 from roe.dynamic import Array
 
 if TYPE_CHECKING:
-    from roe.columns.table import Table
+    from roe.columns.table import RecordTable
 
 
-class Finder:
+class RecordFinder:
     """Records by id, in the short or the long form, or by a name that only one has."""
 
-    def __init__(self, table: Table) -> None:
+    def __init__(self, table: RecordTable) -> None:
         self.table = table
         self.strangers: dict[str, int] = {}
         self._ids: dict[str, int] | None = None

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from roe.columns.column import EPOCH, ByRow, Coded, Column, Constant, Days, Dictionary, Lists, Numbers, Owned, Plain, Refs, Truths
+from roe.columns.column import EPOCH, ByRow, Coded, Column, Constant, Days, Dictionary, Lists, Numbers, OwnersColumn, Plain, Refs, Truths
 from roe.columns.make import from_values
 from roe.dynamic import Array
 from roe.grammar import values as v
@@ -65,7 +65,7 @@ def _nulls_like(a: Constant, b: Column) -> Column:
 
 def merge(yes: Array, then: Column, otherwise: Column, world: ColumnWorld | None) -> Column:
     """`then` where true, else `otherwise`."""
-    if isinstance(then, Lists) or isinstance(otherwise, Lists) or isinstance(then, Owned) or isinstance(otherwise, Owned):
+    if isinstance(then, Lists) or isinstance(otherwise, Lists) or isinstance(then, OwnersColumn) or isinstance(otherwise, OwnersColumn):
         raise ByRow
     n = len(yes)
     if isinstance(then, Constant) and isinstance(otherwise, Constant):

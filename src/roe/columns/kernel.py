@@ -37,7 +37,7 @@ class Fired:
 
 
 @dataclass(slots=True)
-class Held:
+class HeldRules:
     """Per row a number, and for each number the rules that hold and those that are unknown."""
 
     group: Array
@@ -211,10 +211,10 @@ class ColumnIndex:
 
     # --- all --------------------------------------------------------------------------------------------------------
 
-    def all(self, eval: Callable[[s.Node], Column], n: int) -> Held:
+    def all(self, eval: Callable[[s.Node], Column], n: int) -> HeldRules:
         """Every rule that holds, per row; rows with the same rules share a group."""
         if not self.bits:  # none of the rules can ever hold
-            return Held(np.zeros(n, np.int64), [((), ())])
+            return HeldRules(np.zeros(n, np.int64), [((), ())])
         cells = [(c, c.of(eval(c.subject.node))) for c in self.subjects]
         joint, firsts = _joint([(at, c.count) for c, at in cells], n)
         if firsts is None:
@@ -224,7 +224,7 @@ class ColumnIndex:
             seen: dict[Value, int] = {}
             group = np.array([seen.setdefault(key, len(seen)) for key in self._all_keyed(cells, firsts)], np.int64)
             keys = list(seen)
-            return Held(group[joint], keys)
+            return HeldRules(group[joint], keys)
         both = np.concatenate([true, possible], axis=1)
         view = np.ascontiguousarray(both).view(np.dtype((np.void, both.shape[1] * 8))).ravel()
         _, first, group = np.unique(view, return_index=True, return_inverse=True)
@@ -233,7 +233,7 @@ class ColumnIndex:
             t = int.from_bytes(true[i].tobytes(), "little")
             p = int.from_bytes(possible[i].tobytes(), "little")
             groups.append(_hits(self.index, t, p))
-        return Held(group[joint], groups)
+        return HeldRules(group[joint], groups)
 
     def _all_words(self, cells: list[tuple[SubjectCells, Array]], firsts: Array) -> tuple[Array | None, Array]:
         if self.keyed or len(firsts) * self.words > 1 << 25:

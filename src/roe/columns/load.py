@@ -19,7 +19,19 @@ from roe.columns.raw import Raw
 from roe.columns.typed import TypedColumns
 from roe.crm.ids import SHORT
 from roe.data.cells import cells_of, shown
-from roe.data.coerce import NAMELESS, REPEATED, UNKNOWN_RECORD, WRITTEN, finished, listed, settle, started, telling
+from roe.data.coerce import (
+    GONE,
+    NAMELESS,
+    REPEATED,
+    UNKNOWN_RECORD,
+    WRITTEN,
+    finished,
+    listed,
+    reason_gone,
+    settle,
+    started,
+    telling,
+)
 from roe.data.headers import field_of
 from roe.data.local import is_local
 from roe.data.makers import maker
@@ -61,6 +73,9 @@ def typed_columns(policy: Policy, entity: str, raw: Raw) -> TypedColumns:
         if f.default is not None:
             value = maker(f, zone, source)(f.default)
             table.columns[name] = _filled(table.columns.get(name, Constant(None, n)), value)
+    for name in GONE:
+        if name in table.names:
+            _set_aside(name, table.columns[name], problems)
     for f in fields.values():
         if f.required and f.type.name != "owners":
             lacking = table.columns[f.name].nulls() if f.name in table.columns else np.ones(n, bool)
@@ -72,6 +87,14 @@ def typed_columns(policy: Policy, entity: str, raw: Raw) -> TypedColumns:
     _reject(entity, table, problems, raw)
     finished(table.reading, table.rejects)
     return table
+
+
+def _set_aside(name: str, column: Column, problems: Problems) -> None:
+    """Take out the rows of records that the CRM has no longer."""
+    codes, meaning = column.encode()
+    reasons = {code: reason for code in np.unique(codes).tolist() if (reason := reason_gone(name, meaning[code]))}
+    if reasons:
+        problems.add(name, np.isin(codes, list(reasons)), lambda i: (meaning[int(codes[i])], reasons[int(codes[i])]))
 
 
 def _texts_of(column: Coded) -> list[str]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import date
+from datetime import date, datetime
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -21,17 +21,18 @@ from roe.columns.column import Coded, Column, Constant, Dictionary, Later, Refs
 from roe.columns.make import from_values
 from roe.columns.row import place_of
 from roe.dynamic import Array, Json, Saved, State, Value
-from roe.evaluator.memory import Facts, Memory
+from roe.evaluator.data_owner import MODIFIED, InData, stamp_of
+from roe.evaluator.memory import Facts, OwnerMemory
 from roe.evaluator.row import Row
 from roe.grammar import values as v
 from roe.ledger.changed import Changed
 from roe.ledger.columns import RoleTable, of_mapping, places_of, without_records
-from roe.ledger.reconcile import key_parts
+from roe.ledger.reconcile import Kind, key_parts
 from roe.ledger.snapshot import Codes
 from roe.ledger.state import NOBODY
 
 if TYPE_CHECKING:
-    from roe.columns.table import Table
+    from roe.columns.table import RecordTable
     from roe.columns.world import ColumnWorld
     from roe.evaluator.memory import DecisionValues
 
@@ -55,6 +56,7 @@ class Aligned:
     holder: Array  # who has the record by both together, -1 for nobody
     alike: Array  # whether the record is settled here: in force, pending, or without a column of its owner
     in_force: Array
+    in_crm: Array  # whom the CRM shows: as the data, but for rows that are older than what the CRM has shown already
     row: Array  # by row of the ledger's table: the row of the data's, -1 for a record that is not there
     noted: dict[str, int] = field(default_factory=dict)  # those of them that are, by row of the data's table
     singly: dict[int, Facts] = field(default_factory=dict)  # of the rows that are not settled here
@@ -63,7 +65,7 @@ class Aligned:
     )  # records that were given back, referred or given for a time, and are not in the data
 
 
-class ColumnMemory(Memory):
+class ColumnMemory(OwnerMemory):
     """The memory of one run in columns."""
 
     world: ColumnWorld
@@ -71,7 +73,7 @@ class ColumnMemory(Memory):
     def __init__(self, world: ColumnWorld, state: State) -> None:
         self.world, self.today = world, world.clock.today
         self.returned, self.referred, self.ends = (state.get(name, {}) for name in ("returned", "referred", "ends"))
-        self.changed = []
+        self.changed, self.older = [], set()
         self._rep_ids: list[str] = []
         self.before: Saved = state.get("owners", {})
         self.held = of_mapping(self.before)
@@ -79,6 +81,7 @@ class ColumnMemory(Memory):
         self.aligned: dict[tuple[str, str], Aligned] = {}
         self.rows_changed: dict[tuple[str, str], list[int]] = {}  # that the run leaves otherwise than it found them
         world.returned = self.returned
+        self._begin_gone(state)
         noted: dict[tuple[str, str], set[str]] = {key: set() for key in self.held.roles}
         for key in (*self.returned, *self.referred, *self.ends):
             entity, record, role = key_parts(key)
@@ -86,6 +89,7 @@ class ColumnMemory(Memory):
         for (entity, role), records in noted.items():
             if entity in world.rows:
                 self._align(entity, role, records)
+                self._note_absent(self.aligned[entity, role])
 
     # --- the ledger beside the data -----------------------------------------------------------------------------------
 
@@ -102,10 +106,24 @@ class ColumnMemory(Memory):
         holder, base = (np.append(x, -1)[at] for x in (held.holder, held.base))
         in_force = known & (codes == holder) if has else np.zeros(table.n, bool)
         pending = known & (codes == base) & ~in_force if has else known
+        stale = self._stale(
+            table, held, at, np.flatnonzero(has & known & (~in_force | (base != holder) | (np.append(held.decided.at, -1)[at] >= 0)))
+        )
+        in_force[stale], pending[stale] = False, False
         row = np.full(len(held) + 1, -1, np.int64)
         row[at] = np.arange(table.n)
         aligned = Aligned(
-            held, at, known, shown, has, table.column(f"owner_since.{role}"), shown.copy(), in_force | pending, in_force, row[:-1]
+            held,
+            at,
+            known,
+            shown,
+            has,
+            table.column(f"owner_since.{role}"),
+            shown.copy(),
+            in_force | pending,
+            in_force,
+            shown.copy(),
+            row[:-1],
         )
         self.aligned[entity, role] = aligned
         reps = np.full(len(held.holders) + 1, -1, np.int64)
@@ -125,7 +143,34 @@ class ColumnMemory(Memory):
             facts = aligned.singly[place] = self._facts_of(aligned, entity, role, place)
             rep = world.rep(facts.holder)
             aligned.holder[place] = place_of(rep)
+            if facts.kind is Kind.STALE:
+                aligned.in_crm[place] = place_of(world.rep(facts.in_crm))
         self._know(table, role, aligned)
+
+    def _stale(self, table: RecordTable, held: RoleTable, at: Array, rows: Array) -> Array:
+        """Of some rows those that the CRM last changed before it showed what the ledger knows of it already."""
+        base_at = np.append(held.base_at.at, -1)[at[rows]]
+        rows, base_at = rows[base_at >= 0], base_at[base_at >= 0]
+        if not len(rows):
+            return rows
+        known = {code: v.parse_temporal(held.base_at.meaning[code]) for code in np.unique(base_at).tolist()}
+        stamps = zip(self.stamps(table, rows), base_at.tolist(), strict=True)
+        return rows[np.array([stamp is not None and stamp < known[code] for stamp, code in stamps], bool)]
+
+    def stamps(self, table: RecordTable, rows: Array) -> list[datetime | None]:
+        """When the CRM last changed some rows (see `roe.evaluator.data_owner`)."""
+        column = table.stored.get(MODIFIED)
+        values = [None] * len(rows) if column is None else column.take(rows).values()
+        return [stamp_of({MODIFIED: x}) for x in values]
+
+    def _note_absent(self, x: Aligned) -> None:
+        """Note the records of the ledger that are gone."""
+        rows = np.flatnonzero((x.row < 0) & x.held.is_owned)
+        if not self._is_complete(x.held.entity):  # few are flagged, and every record that is may be asked for
+            places = {x.held.find(record) for entity, record in self._flagged if entity == x.held.entity}
+            rows = rows[np.isin(rows, list(places))]
+        for record in (*x.held.records.take(pa.array(rows)).to_pylist(), *x.absent):
+            self._note_gone(x.held.entity, record)
 
     def _codes(self, held: RoleTable) -> Array:
         """For each rep the place among a table's holders, -2 where it has none; for row -1, which is nobody, -1."""
@@ -139,7 +184,7 @@ class ColumnMemory(Memory):
         saved = None if place < 0 else x.held.state(place) if x.held.is_owned[place] else NOBODY
         day = None if x.since is None else x.since.take(np.array([row])).values()[0]
         holder = self._reps()[shown] if shown >= 0 else None
-        return self._facts(f"{entity}|{record}|{role}", saved, (holder, day, x.has))
+        return self._facts(f"{entity}|{record}|{role}", saved, InData(holder, day, x.has, self.stamps(table, np.array([row]))[0]))
 
     def _reps(self) -> list[str]:
         """The ids of all reps, by row; more of them come as records name some whom the data does not list."""
@@ -156,7 +201,7 @@ class ColumnMemory(Memory):
         facts = aligned.singly.get(row)
         return facts if facts is not None else self._facts_of(aligned, entity, role, row)
 
-    def _know(self, table: Table, role: str, x: Aligned) -> None:
+    def _know(self, table: RecordTable, role: str, x: Aligned) -> None:
         """Let fields say what is known: columns that are made when somebody asks for them."""
         if not x.known.any():
             return
@@ -175,7 +220,7 @@ class ColumnMemory(Memory):
                 world.references.pop((table.entity, full), None)
         world.forget()
 
-    def _column(self, table: Table, x: Aligned, name: str, old: Callable[[], Column | None]) -> Column:
+    def _column(self, table: RecordTable, x: Aligned, name: str, old: Callable[[], Column | None]) -> Column:
         """One of `KNOWN` for every record: by the ledger where it knows the record, else by the data."""
         since, seen, nothing = x.held.since, x.held.seen, Codes(np.full(len(x.held), -1, np.int32), [])
         ledger = {
@@ -223,7 +268,7 @@ class ColumnMemory(Memory):
     def in_crm(self, entity: str, role: str, today: Array) -> Array:
         """The reps whom the CRM shows: today's owners, unless an earlier decision is not loaded yet."""
         aligned = self.aligned.get((entity, role))
-        return today if aligned is None or not aligned.has else np.where(aligned.known, aligned.shown, today)
+        return today if aligned is None or not aligned.has else np.where(aligned.known, aligned.in_crm, today)
 
     def is_left_alone(self, entity: str, role: str, owner: Array, today: Array) -> Array:
         """The rows with nothing new to save: the run and the data leave their owners, and what is known of them, as the ledger has them."""
@@ -257,6 +302,8 @@ class ColumnMemory(Memory):
                 self._save(changes, f"{entity}|{record}|{role}", facts)
             for record, facts in x.absent.items():
                 self._save(changes, f"{entity}|{record}|{role}", facts)
+            for record in [record for e, record in (key.split("|", 1) for key in self.gone) if e == entity]:
+                changes[f"{entity}|{record}|{role}"] = None
         saved, parts = self._decided(decisions)
         changes |= saved
         before = self.before
@@ -289,7 +336,7 @@ class ColumnMemory(Memory):
                 self.rows_changed.setdefault((entity, role), []).extend(_rows_of(self.world.tables[entity], records).values())
 
 
-def _rows_of(table: Table, records: Collection[str]) -> dict[str, int]:
+def _rows_of(table: RecordTable, records: Collection[str]) -> dict[str, int]:
     """The rows of some records, by their ids; of those that are there."""
     if not records:
         return {}

@@ -9,9 +9,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from roe.columns.cells import FEW
-from roe.data.coerce import Records
+from roe.data.coerce import RawRecords
 from roe.data.habits import Habits, is_open
-from roe.data.scan import Origin, Sheet
+from roe.data.scan import Sheet, TableOrigin
 from roe.dynamic import Array, Cell, Record
 from roe.policy.model import Field
 
@@ -27,16 +27,16 @@ class Raw:
         columns: Mapping[str, pa.Array | list[Cell]],
         n: int,
         lines: Array | None = None,
-        origin: Origin | None = None,
+        origin: TableOrigin | None = None,
         habits: Mapping[str, Habits] | None = None,
     ) -> None:
         self.columns, self.n = columns, n
         self.lines = np.arange(1, n + 1) if lines is None else lines
-        self.origin, self.habits = origin or Origin(""), habits
+        self.origin, self.habits = origin or TableOrigin(""), habits
 
     @classmethod
     def of_table(
-        cls, table: pa.Table, lines: Array | None = None, origin: Origin | None = None, habits: Mapping[str, Habits] | None = None
+        cls, table: pa.Table, lines: Array | None = None, origin: TableOrigin | None = None, habits: Mapping[str, Habits] | None = None
     ) -> Raw:
         columns = {name: _flat(table.column(name)) for name in table.column_names}
         return cls(columns, table.num_rows, lines, origin, habits)
@@ -44,7 +44,7 @@ class Raw:
     @classmethod
     def of_rows(cls, rows: Iterable[Record]) -> Raw:
         """Records as the row evaluator reads them, with `$line` for where they stand."""
-        origin = rows.origin if isinstance(rows, Records) else Origin("")
+        origin = rows.origin if isinstance(rows, RawRecords) else TableOrigin("")
         rows = list(rows)
         keys = dict.fromkeys((*origin.header, *(k for row in rows for k in row if k != "$line")))
         columns = {key: _column([row.get(key) for row in rows]) for key in keys}

@@ -20,7 +20,7 @@ from roe.data.habits import Habits, is_open
 from roe.data.headers import columns_of, field_of
 from roe.data.plain import plain_head, plain_lines
 from roe.data.read import DATABASES, files_of, kind_of, lacking, none_found, read_file, read_sheet, unreadable_parquet
-from roe.data.scan import TAIL, Origin, marginal
+from roe.data.scan import TAIL, TableOrigin, marginal
 from roe.data.shape import misshapen
 from roe.diagnostics import Diagnostic
 from roe.policy.model import DataSource, Policy
@@ -63,7 +63,7 @@ def _read(path: Path, source: DataSource) -> tuple[Raw, list[Diagnostic]]:
             table = parquet.read_table(path)
         except (pa.ArrowException, OSError) as e:
             return Raw({}, 0), [unreadable_parquet(path, e)]
-        return Raw.of_table(table, origin=Origin(str(path), tuple(table.column_names))), []
+        return Raw.of_table(table, origin=TableOrigin(str(path), tuple(table.column_names))), []
     if kind in (".json", ".jsonl", ".ndjson"):
         rows, problems = read_file(path, source)
         return Raw.of_rows(rows), problems
@@ -74,7 +74,7 @@ def _read(path: Path, source: DataSource) -> tuple[Raw, list[Diagnostic]]:
     try:
         return Raw.of_sheet(read_sheet(path, source)), []
     except Unreadable as e:
-        return Raw({}, 0, origin=Origin(str(path))), [e.diagnostic(str(path))]
+        return Raw({}, 0, origin=TableOrigin(str(path))), [e.diagnostic(str(path))]
 
 
 def habits_of_file(policy: Policy, entity: str, file: pq.ParquetFile) -> dict[str, Habits]:
@@ -116,12 +116,12 @@ def _large_csv(path: Path) -> Raw | None:
     if lines != table.num_rows + 1:  # an empty line: which line is whose?
         return None
     places = np.arange(2, table.num_rows + 2)
-    origin = Origin(str(path), header)
+    origin = TableOrigin(str(path), header)
     return Raw.of_table(*_without_marginal(table, places, origin), origin)
 
 
 def _without_marginal(
-    table: pa.Table, lines: np.ndarray[tuple[int], np.dtype[np.int64]], origin: Origin
+    table: pa.Table, lines: np.ndarray[tuple[int], np.dtype[np.int64]], origin: TableOrigin
 ) -> tuple[pa.Table, np.ndarray[tuple[int], np.dtype[np.int64]]]:
     """The table without its blank rows, headers that come again, and the lines that a report adds at the end."""
     if not table.num_rows:
@@ -165,7 +165,7 @@ def _read_database(policy: Policy, path: Path, complete: bool) -> tuple[dict[str
                 if name is not None:
                     quoted = name.replace('"', '""')
                     table = con.sql(f'SELECT * FROM "{quoted}"').to_arrow_table()
-                    tables[entity] = Raw.of_table(table, origin=Origin(f"{path}:{name}", tuple(table.column_names)))
+                    tables[entity] = Raw.of_table(table, origin=TableOrigin(f"{path}:{name}", tuple(table.column_names)))
     except duckdb.Error as e:
         return {}, [Diagnostic("R601", f"`{path}` cannot be read as a DuckDB database: {e}", here, "name a file that DuckDB wrote")]
     if not tables:

@@ -20,12 +20,12 @@ from roe.plan.operators import Method, Relate
 from roe.progress import advance, phase
 
 if TYPE_CHECKING:
-    from roe.columns.table import Table
+    from roe.columns.table import RecordTable
 
 PAIRS = 2_000_000  # looked at together
 
 
-def match_columns(step: Relate, table: Table) -> Refs:
+def match_columns(step: Relate, table: RecordTable) -> Refs:
     """The related row of every row of the table; -1 for none."""
     if any(method.similar is not None for method in step.methods):
         raise ByRow  # a search per name, which nothing is gained for by columns
@@ -44,7 +44,7 @@ def match_columns(step: Relate, table: Table) -> Refs:
     return Refs(step.target, best, table.world)
 
 
-def _frame(step: Relate, table: Table, left: Array, right: Array) -> Frame:
+def _frame(step: Relate, table: RecordTable, left: Array, right: Array) -> Frame:
     names = {table.entity: Refs(table.entity, left.astype(np.int32), table.world)}
     names[step.target] = Refs(step.target, right.astype(np.int32), table.world)
     return _Pairs(step, table, names)
@@ -53,7 +53,7 @@ def _frame(step: Relate, table: Table, left: Array, right: Array) -> Frame:
 class _Pairs(Frame):
     """Pairs of rows. What is about one side alone is computed once per row of it, and gathered."""
 
-    def __init__(self, step: Relate, table: Table, names: dict[str, Refs]) -> None:
+    def __init__(self, step: Relate, table: RecordTable, names: dict[str, Refs]) -> None:
         mine = names[table.entity]
         super().__init__(table.world, mine.n, names, (mine,))
         other = table.world.tables[step.target]
@@ -68,7 +68,7 @@ class _Pairs(Frame):
         return super().eval(node)
 
 
-def _held(method: Method, step: Relate, table: Table, left: Array, right: Array) -> Array:
+def _held(method: Method, step: Relate, table: RecordTable, left: Array, right: Array) -> Array:
     frame = _frame(step, table, left, right)
     holds = frame.truths(method.match.tree) == 1
     if method.unless is not None:
@@ -76,7 +76,7 @@ def _held(method: Method, step: Relate, table: Table, left: Array, right: Array)
     return np.flatnonzero(holds)
 
 
-def _pairs(method: Method, step: Relate, table: Table, other: Table, todo: Array) -> Iterator[tuple[Array, Array]]:
+def _pairs(method: Method, step: Relate, table: RecordTable, other: RecordTable, todo: Array) -> Iterator[tuple[Array, Array]]:
     """Candidate pairs of rows (left, right), in portions; all candidates of one left row are in one portion."""
     kind, mine, theirs = plan_of(method.match.tree, table.entity, step.target)
     if kind == "among":
@@ -115,7 +115,7 @@ def _pairs(method: Method, step: Relate, table: Table, other: Table, todo: Array
             yield left, right
 
 
-def _of(other: Table, target: str, tree: s.Node) -> Column:
+def _of(other: RecordTable, target: str, tree: s.Node) -> Column:
     return other.frame.eval(tree)
 
 
@@ -175,7 +175,7 @@ def _by_keys(
     return (rows_a, rows_b), (keys_a, keys_b), len(numbers)
 
 
-def _winners(step: Relate, table: Table, left: Array, right: Array) -> tuple[Array, Array]:
+def _winners(step: Relate, table: RecordTable, left: Array, right: Array) -> tuple[Array, Array]:
     """(left rows, the right row of each that wins): by the tiebreakers in order, then by the lower id."""
     for kind, expr in step.tie_break:
         _, counts = np.unique(left, return_counts=True)

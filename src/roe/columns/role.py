@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from roe.columns.column import Column, Lists, Owned, Refs
+from roe.columns.column import Column, Lists, OwnersColumn, Refs
 from roe.columns.row import place_of
 from roe.columns.staffed import StaffedOwners
-from roe.columns.table import Table
+from roe.columns.table import RecordTable
 from roe.columns.vector import Frame
 from roe.columns.world import ColumnWorld
 from roe.dynamic import Array
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 class RoleRows:
     """`previous` is today's owner of each record as a row of the rep table, -1 for nobody; `waiting` are rows with the outcome that asks a pool."""
 
-    def __init__(self, bound: Bound, table: Table, role: str) -> None:
+    def __init__(self, bound: Bound, table: RecordTable, role: str) -> None:
         self.bound, self.table, self.role = bound, table, role
         assert isinstance(bound.world, ColumnWorld)
         self.world: ColumnWorld = bound.world
@@ -45,7 +45,7 @@ class RoleRows:
 
     def assignee(self, rows: Array, values: Column) -> Array:
         """The reps whom the values of an `assign` mean."""
-        if isinstance(values, Owned):
+        if isinstance(values, OwnersColumn):
             values = self.table.frame.field(values, self.role)
         if isinstance(values, StaffedOwners):
             values = values.role(self.role)

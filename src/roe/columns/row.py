@@ -10,7 +10,7 @@ from roe.evaluator.row import Row
 from roe.plan.operators import Fill
 
 if TYPE_CHECKING:
-    from roe.columns.table import Table
+    from roe.columns.table import RecordTable
     from roe.columns.world import ColumnWorld
 
 
@@ -29,7 +29,7 @@ class TableRow(Row):
         return True
 
     @property
-    def _table(self) -> Table:
+    def _table(self) -> RecordTable:
         return self.world.tables[self.entity]
 
     @property

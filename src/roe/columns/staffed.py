@@ -14,13 +14,13 @@ from roe.evaluator.row import Owners
 from roe.plan.operators import Derive
 
 if TYPE_CHECKING:
-    from roe.columns.table import Table
+    from roe.columns.table import RecordTable
 
 
 class StaffedOwners(Column):
     """A step that reads other steps as one record of owners."""
 
-    def __init__(self, table: Table, step: Derive, at: Array) -> None:
+    def __init__(self, table: RecordTable, step: Derive, at: Array) -> None:
         self.table, self.step, self.at = table, step, at
         self.group = step.group or {}
 

@@ -26,7 +26,7 @@ from roe.crm.ids import fold_all
 from roe.data.headers import columns_of
 from roe.data.lookup_sql import quoted, quoted_path, quoted_text
 from roe.data.read import file_of
-from roe.data.scan import Origin
+from roe.data.scan import TableOrigin
 from roe.data.shape import misshapen
 from roe.evaluator.engine import Evaluator
 from roe.plan.operators import Derive, Relate
@@ -77,7 +77,7 @@ def large_file(policy: Policy, entity: str, folder: Path) -> Path | None:
 
     try:
         file = parquet.ParquetFile(path)
-        sound = not misshapen(policy, entity, Origin(str(path), tuple(file.schema_arrow.names)), 1)
+        sound = not misshapen(policy, entity, TableOrigin(str(path), tuple(file.schema_arrow.names)), 1)
         return path if sound and file.metadata.num_rows >= LARGE else None
     except (pa.ArrowException, OSError):  # whoever reads the whole file says what is wrong with it
         return None
@@ -97,7 +97,7 @@ def portions(evaluator: Evaluator, table: Portioned, as_of: date | datetime | st
         for rows in _tables(file, table.key):
             lines = rows["$line"].to_numpy() if table.sort else np.arange(at + 1, at + rows.num_rows + 1)
             at += rows.num_rows
-            raw = Raw.of_table(rows.drop_columns(["$line"]) if table.sort else rows, lines, Origin(str(table.path), names), habits)
+            raw = Raw.of_table(rows.drop_columns(["$line"]) if table.sort else rows, lines, TableOrigin(str(table.path), names), habits)
             yield ColumnRun.of(evaluator, {**table.others, entity: raw}, as_of=as_of)
 
 

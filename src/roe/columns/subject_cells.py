@@ -17,14 +17,8 @@ from roe.plan.index import Subject
 from roe.plan.subjects import key_of
 
 MANY = 1 << 20  # cells times words above which a subject is keyed
-
-
 KEYS = 128  # keys from which it is, where each names a few rules only
-
-
 WORD = np.uint64
-
-
 ONE = WORD(1)
 
 
@@ -107,7 +101,7 @@ class SubjectCells:
             return self._by_number(data, np.isnan(data), np.float64, float)
         if isinstance(column, Days):
             return self._by_number(data, data == NO_DAY, np.int64, lambda d: d.toordinal() - EPOCH) if kind == "date" else None
-        if kind == "date and time" and self.cuts and all(c.tzinfo for c in self.cuts):
+        if kind == "date and time" and self.cuts and self.subject.zoned:
             return self._by_number(data, data == NO_DAY, np.int64, microseconds)
         return None
 
@@ -164,12 +158,8 @@ class SubjectCells:
             return 0
         if self._asks_null_alone:
             return 1
-        if v.kind(value) == self.subject.kind:
-            if self.cuts is None:
-                return self._found.get(key_of(value), 1)
-            place = self.subject.place(value)
-            if place is not None:
-                return 2 + place
+        if self.subject.fits(value):
+            return self._found.get(key_of(value), 1) if self.cuts is None else 2 + self.subject.place(value)
         return self._another(self.subject.masks(value))
 
     def _another(self, masks: tuple[int, int]) -> int:

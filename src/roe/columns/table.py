@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 DEEP = 64  # steps of a walk that are made for all records at once
 
 
-class Table:
+class RecordTable:
     """One entity's records."""
 
     def __init__(self, entity: str, world: ColumnWorld, typed: TypedColumns) -> None:

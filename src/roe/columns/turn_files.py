@@ -18,7 +18,7 @@ from roe.diagnostics import Diagnostic, PolicyError
 from roe.dynamic import Array, Json, Saved, Value
 from roe.evaluator import recorded
 from roe.evaluator.allocation import PoolHistory
-from roe.evaluator.turns import History, Ledger, Standing
+from roe.evaluator.turns import Ledger, Standing, TurnHistory
 from roe.source import Span
 
 if TYPE_CHECKING:
@@ -159,12 +159,12 @@ def _marks(table: pa.Table, histories: Mapping[str, PoolHistory]) -> Value:
 def _on(
     state: tuple[int, Ledger, Counter[str]], stop: int, standing: Array, rep: Array, names: list[str], history: PoolHistory
 ) -> tuple[int, Ledger, Counter[str]]:
-    """The state after more turns, settled in the steps in which `History` does it."""
+    """The state after more turns, settled in the steps in which `TurnHistory` does it."""
     import numpy as np
 
     start, ledger, counts = state
     while start < stop:
-        end = min(stop, (start // History.EVERY + 1) * History.EVERY)
+        end = min(stop, (start // TurnHistory.EVERY + 1) * TurnHistory.EVERY)
         cut = np.flatnonzero(standing[start:end] != standing[start])
         end = start + int(cut[0]) if len(cut) else end
         times = np.bincount(rep[start:end], minlength=len(names))

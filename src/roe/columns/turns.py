@@ -35,13 +35,13 @@ from roe.progress import advance, phase
 
 if TYPE_CHECKING:
     from roe.columns.role import RoleRows
-    from roe.columns.table import Table
+    from roe.columns.table import RecordTable
     from roe.evaluator.row import Row
 
 FIRST, MOST = 4096, 1 << 18  # records looked at together: at the start, and at most
 
 
-def created(table: Table, rows: Array) -> Array:
+def created(table: RecordTable, rows: Array) -> Array:
     """When some rows were created, as numbers in that order; what is not known comes first."""
     column = table.column("created")
     if column is None:
@@ -159,7 +159,7 @@ class Handed:
 class Turns:
     """The turns of all records of an entity that wait for pools, over all of its roles."""
 
-    def __init__(self, table: Table, pools: Pools, parts: Sequence[RoleRows]) -> None:
+    def __init__(self, table: RecordTable, pools: Pools, parts: Sequence[RoleRows]) -> None:
         self.table, self.pools, self.parts = table, pools, parts
         rows = [np.asarray(rows) for part in parts for rows, _ in part.waiting]
         actions = [(k, action) for k, part in enumerate(parts) for _, action in part.waiting]

@@ -7,8 +7,7 @@ of its operands, or, where an operand is a list of many kinds or a loop variable
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from datetime import timedelta
 from functools import reduce
 from typing import TYPE_CHECKING
@@ -16,10 +15,25 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from roe.columns.arithmetic import ARITHMETIC, LAST_DAY, OPERATORS, both, either, floats, negated, ordered, truths_of
-from roe.columns.column import EPOCH, NO_DAY, ByRow, Coded, Column, Constant, Days, Instants, Lists, Numbers, Owned, Refs, Truths, _number
+from roe.columns.column import (
+    EPOCH,
+    NO_DAY,
+    ByRow,
+    Coded,
+    Column,
+    Constant,
+    Days,
+    Instants,
+    Lists,
+    Numbers,
+    OwnersColumn,
+    Refs,
+    Truths,
+)
 from roe.columns.hosts import MANY, domains, freemails
 from roe.columns.join import append, merge
 from roe.columns.make import from_values, lookup
+from roe.columns.reduce import nth, reduced
 from roe.dynamic import Array, Value, Values
 from roe.grammar import syntax as s
 from roe.grammar import values as v
@@ -59,18 +73,14 @@ class Frame:
     def name(self, name: str) -> Column:
         depth = len(self.items) - (1 if self.outer is not None and len(self.items) > len(self.outer.items) else 0)
         own = self.items[depth:]  # the item of a filter's own body goes before the variables
-        for item in own:
-            found = self._field_of(item, name)
-            if found is not None:
-                return found
-        found = self.variable(name)
-        if found is not None:
-            return found
-        for item in reversed(self.items[:depth] if own else self.items):
-            found = self._field_of(item, name)
-            if found is not None:
-                return found
-        return Constant(None, self.n)
+        column = self._first_field(own, name)
+        column = self.variable(name) if column is None else column
+        column = self._first_field(reversed(self.items[:depth] if own else self.items), name) if column is None else column
+        return Constant(None, self.n) if column is None else column
+
+    def _first_field(self, items: Iterable[Column], name: str) -> Column | None:
+        """The field of the first record that has one of this name."""
+        return next((column for item in items if (column := self._field_of(item, name)) is not None), None)
 
     def _field_of(self, item: Column, name: str) -> Column | None:
         if isinstance(item, Refs):
@@ -81,10 +91,10 @@ class Frame:
         if name in self.names:
             return self.names[name]
         if self.outer is not None:
-            found = self.outer.name(name) if self.outer.outer is not None else self.outer.variable(name)
-            if found is not None:
-                found = self.names[name] = found.take(self.rows)
-            return found
+            column = self.outer.name(name) if self.outer.outer is not None else self.outer.variable(name)
+            if column is not None:
+                column = self.names[name] = column.take(self.rows)
+            return column
         if name in self.world.base and name != CLOCK:
             return Constant(self.world.base[name], self.n)
         return None
@@ -93,12 +103,12 @@ class Frame:
         """A field of records, of their owners, of a table row's outputs, or of each item of a list."""
         if isinstance(of, Refs):
             if name == "owner":
-                return Owned(of)
-            found: Column | None = self.world.tables[of.entity].column(name)
-            if found is None:
+                return OwnersColumn(of)
+            column: Column | None = self.world.tables[of.entity].column(name)
+            if column is None:
                 return Constant(None, of.n)
-            return found if of.every else found.take(of.at)
-        if isinstance(of, Owned):
+            return column if of.every else column.take(of.at)
+        if isinstance(of, OwnersColumn):
             owner: Column | None = self.world.tables[of.records.entity].owner(name)
             if owner is None:
                 return Constant(None, of.n)
@@ -111,17 +121,17 @@ class Frame:
     def eval(self, node: s.Node) -> Column:
         """The column of an expression."""
         key = show(node)
-        found = self._known.get(key)
-        if found is None:
+        column = self._known.get(key)
+        if column is None:
             rule: Callable[[s.Node], Column] | None = getattr(self, "_" + type(node).__name__, None)
             try:
                 if rule is None:
                     raise ByRow
-                found = rule(node)
+                column = rule(node)
             except ByRow:
-                found = self._by_row(node)
-            self._known[key] = found
-        return found
+                column = self._by_row(node)
+            self._known[key] = column
+        return column
 
     # --- fallbacks --------------------------------------------------------------------------------------------------
 
@@ -157,12 +167,12 @@ class Frame:
         """The row evaluator on each row, with the variables that the expression names."""
         code = compile_expression(node)
         used = {n.id for n in s.walk(node) if isinstance(n, s.Name)}
-        found = {name: self.variable(name) for name in sorted(used)}
-        names = {name: c.values() for name, c in found.items() if c is not None and not isinstance(c, Constant)}
-        base = {**self.world.base, **{name: c.value for name, c in found.items() if isinstance(c, Constant)}}
+        variables = {name: self.variable(name) for name in sorted(used)}
+        names = {name: c.values() for name, c in variables.items() if c is not None and not isinstance(c, Constant)}
+        base = {**self.world.base, **{name: c.value for name, c in variables.items() if isinstance(c, Constant)}}
         items = self.items[-1].values() if self.items else [None] * self.n
         own = self.outer is not None and len(self.items) > len(self.outer.items)
-        out = []
+        results = []
         rows = range(self.n)
         for i in counted(rows, self.n, "computing record by record") if self.n > SLOW else rows:
             scope = {**base, **{name: values[i] for name, values in names.items()}}
@@ -170,8 +180,8 @@ class Frame:
             scope[IMPLICIT] = item
             if own and isinstance(item, dict):
                 scope |= {name: item[name] for name in used if name in item}
-            out.append(code(scope))
-        return from_values(out, self.world)
+            results.append(code(scope))
+        return from_values(results, self.world)
 
     # --- leaves -----------------------------------------------------------------------------------------------------
 
@@ -227,14 +237,14 @@ class Frame:
             return lookup(lambda x, y: v.compare(op, x, y), [a, b], self.world)
         x, y, no_x, no_y = pair
         with np.errstate(invalid="ignore"):
-            out = OPERATORS[op](x, y).astype(np.int8)
+            truths = OPERATORS[op](x, y).astype(np.int8)
         if op in ("=", "!="):
             same = np.asarray(no_x & no_y)
             either = np.asarray(no_x | no_y)
-            out = np.where(either, same if op == "=" else ~same, out).astype(np.int8)
+            truths = np.where(either, same if op == "=" else ~same, truths).astype(np.int8)
         else:
-            out = np.where(no_x | no_y, -1, out).astype(np.int8)
-        return Truths(np.broadcast_to(out, (self.n,)) if out.ndim == 0 else out)
+            truths = np.where(no_x | no_y, -1, truths).astype(np.int8)
+        return Truths(np.broadcast_to(truths, (self.n,)) if truths.ndim == 0 else truths)
 
     def _Between(self, node: s.Between) -> Column:
         at = self.eval(node.value)
@@ -276,9 +286,9 @@ class Frame:
         x, y = floats(a), floats(b)
         if x is not None and y is not None and node.op in "+-*/" and (isinstance(a, Numbers) or isinstance(b, Numbers)):
             with np.errstate(all="ignore"):
-                out = ARITHMETIC[node.op](x, y)
-            out = np.where(np.isfinite(out), out, np.nan)
-            return Numbers(np.broadcast_to(out, (self.n,)) if out.ndim == 0 else out)
+                result = ARITHMETIC[node.op](x, y)
+            result = np.where(np.isfinite(result), result, np.nan)
+            return Numbers(np.broadcast_to(result, (self.n,)) if result.ndim == 0 else result)
         if isinstance(a, Days) and isinstance(b, Constant) and type(b.value) is timedelta and not b.value % timedelta(days=1):
             step = b.value // timedelta(days=1) * (1 if node.op == "+" else -1)
             moved = np.where(a.data == NO_DAY, NO_DAY, a.data + step)
@@ -297,15 +307,15 @@ class Frame:
         if not isinstance(base, Lists):
             raise ByRow
         if isinstance(node.condition, s.Literal) and v.is_number(node.condition.value):
-            return _nth(base, node.condition.value)
+            return nth(base, node.condition.value)
         if not isinstance(base.items, Refs):
             raise ByRow
         body = self.inside(base.rows, {"item": base.items}, base.items)
         condition = body.eval(node.condition)
         if not isinstance(condition, (Truths, Constant)) or (isinstance(condition, Constant) and v.is_number(condition.value)):
             raise ByRow
-        kept = np.flatnonzero(body.truths(node.condition) == 1)
-        return Lists(base.rows[kept], base.items.take(kept), base.n)
+        true = np.flatnonzero(body.truths(node.condition) == 1)
+        return Lists(base.rows[true], base.items.take(true), base.n)
 
     def _Pick(self, node: s.Pick) -> Column:
         base = self.eval(node.source)
@@ -339,53 +349,20 @@ class Frame:
 
     def _Call(self, node: s.Call) -> Column:
         if node.function in ("count", "sum", "min", "max", "mean") and len(node.args) == 1:
-            found = self.eval(node.args[0])
-            if isinstance(found, Lists):
-                return self._reduce(node.function, found)
+            lists = self.eval(node.args[0])
+            if isinstance(lists, Lists):
+                return reduced(node.function, lists)
         if node.function in ("domain", "is_freemail") and len(node.args) == 1:
             texts = self.eval(node.args[0])
             if isinstance(texts, Coded) and len(texts.meaning) > MANY and all(isinstance(x, str) for x in texts.meaning.list[:1]):
                 return domains(texts) if node.function == "domain" else freemails(texts)
         if node.function == "append" and len(node.args) == 2 and not any(node.names):
             first, second = self.eval(node.args[0]), self.eval(node.args[1])
-            if isinstance(first, Lists) and not isinstance(second, (Lists, Owned)):
+            if isinstance(first, Lists) and not isinstance(second, (Lists, OwnersColumn)):
                 return append(first, second, self.world)
         if any(isinstance(a, (s.RangeOf, s.Unary, s.For)) for a in node.args):
             raise ByRow
         return self._by_children(node)
-
-    def _reduce(self, name: str, found: Lists) -> Column:
-        if name == "count":
-            return Numbers(np.bincount(found.rows, minlength=found.n).astype(np.float64))
-        items = found.items
-        if not isinstance(items, (Numbers, Days, Instants)) or (name in ("sum", "mean") and not isinstance(items, Numbers)):
-            raise ByRow
-        starts, ends = found.bounds()
-        bad = np.bincount(found.rows[items.nulls()], minlength=found.n) > 0
-        bad |= starts == ends
-        good = ~bad
-        if name in ("min", "max"):
-            data = np.full(found.n, items.null, items.data.dtype)
-            if good.any():
-                act = np.minimum if name == "min" else np.maximum
-                full = starts != ends
-                data[full] = act.reduceat(items.data, starts[full])
-                data[bad] = items.null
-            return items.of(data)
-        out = np.full(found.n, np.nan)
-        values = items.data
-        whole = len(values) == 0 or bool(np.all((values == np.floor(values)) | np.isnan(values)) and np.nansum(np.abs(values)) < v.EXACT)
-        if whole:
-            totals = np.bincount(found.rows, np.where(np.isnan(values), 0, values), found.n)
-            out[good] = totals[good]
-        else:
-            for i in np.flatnonzero(good).tolist():
-                total = v.attempt(lambda i=i: v.number(math.fsum(map(_number, values[starts[i] : ends[i]].tolist()))))  # type: ignore[misc]
-                out[i] = np.nan if total is None else total
-        if name == "mean":
-            with np.errstate(all="ignore"):
-                out = out / np.where(good, ends - starts, 1)
-        return Numbers(out)
 
 
 def _field(value: Value, name: str) -> Value:
@@ -394,11 +371,3 @@ def _field(value: Value, name: str) -> Value:
     if type(value) is list:
         return [_field(i, name) for i in value]
     return property_of(value, name)
-
-
-def _nth(base: Lists, position: float) -> Column:
-    if position != int(position) or not int(position):
-        return Constant(None, base.n)
-    starts, ends = base.bounds()
-    at = starts + int(position) - 1 if position > 0 else ends + int(position)
-    return base.items.take(np.where((at >= starts) & (at < ends), at, -1))

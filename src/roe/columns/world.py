@@ -1,6 +1,6 @@
 """The world of a run in columns: what `roe.evaluator.world` is, with tables of columns behind the rows.
 
-A `Table` computes a step's column when it is first asked for, as a `Row` computes a value. A row of a table is a `Row`
+A `RecordTable` computes a step's column when it is first asked for, as a `Row` computes a value. A row of a table is a `Row`
 whose fields are read from the columns, so that whatever the columns cannot express is left to the row evaluator itself.
 """
 
@@ -15,13 +15,13 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from roe.columns.column import Coded, Column, Constant, Refs
-from roe.columns.finder import Finder
+from roe.columns.finder import RecordFinder
 from roe.columns.kernel import ColumnIndex
 from roe.columns.load import typed_columns
 from roe.columns.make import from_values
 from roe.columns.raw import Raw
 from roe.columns.row import TableRow
-from roe.columns.table import Table
+from roe.columns.table import RecordTable
 from roe.columns.typed import TypedColumns
 from roe.crm.ids import fold
 from roe.data.coerce import WRITTEN
@@ -37,7 +37,7 @@ from roe.plan.operators import Expr
 
 if TYPE_CHECKING:
     from roe.columns.memory import ColumnMemory
-    from roe.evaluator.memory import Facts, Memory
+    from roe.evaluator.memory import Facts, OwnerMemory
 
 
 class ColumnWorld(World):
@@ -45,10 +45,10 @@ class ColumnWorld(World):
 
     def __init__(self, compiled: Compiled, raw: Mapping[str, object], clock: Clock) -> None:
         super().__init__(compiled, {}, clock)
-        self.tables: dict[str, Table] = {}
+        self.tables: dict[str, RecordTable] = {}
         self.references: dict[tuple[str, str], Refs] = {}
         self._listed: dict[tuple[str, str], _OneByOne] = {}
-        self._finders: dict[str, Finder] = {}
+        self._finders: dict[str, RecordFinder] = {}
         self._may: dict[str, Array] = {}
         self.columns_memory: ColumnMemory  # as soon as a policy is bound to the records
         self.columns_of: dict[str, TypedColumns] = {}
@@ -57,7 +57,7 @@ class ColumnWorld(World):
             typed = reads.get(entity) or typed_columns(self.policy, entity, Raw({}, 0))
             self.columns_of[entity] = typed
             self.rejects += typed.rejects
-            self.tables[entity] = Table(entity, self, typed)
+            self.tables[entity] = RecordTable(entity, self, typed)
         self.fields = {entity: {name: self._reader(entity, name) for name in self.fields[entity]} for entity in self.fields}
         for entity in self.fields:  # the marks and columns that a row may be asked for besides its fields
             for name in ("id", "name"):
@@ -85,7 +85,7 @@ class ColumnWorld(World):
             columns[name] = from_values([values[i] for i in order])
         lines = np.append(before.lines, np.zeros(len(new), np.int64))[order]
         own = replace(before, n=len(ids), columns=columns, ids=pa.array([ids[i] for i in order], pa.string()), lines=lines)
-        self.columns_of[entity], self.tables[entity] = own, Table(entity, self, own)
+        self.columns_of[entity], self.tables[entity] = own, RecordTable(entity, self, own)
 
     def _reader(self, entity: str, name: str) -> Callable[[Row], Value]:
         if name == "owner":
@@ -177,10 +177,10 @@ class ColumnWorld(World):
             found |= {short: long for short, long in zip(table.strangers, table.stranger_names, strict=True) if long != short}
         return found
 
-    def finder(self, entity: str) -> Finder:
+    def finder(self, entity: str) -> RecordFinder:
         found = self._finders.get(entity)
         if found is None:
-            found = self._finders[entity] = Finder(self.tables[entity])
+            found = self._finders[entity] = RecordFinder(self.tables[entity])
         return found
 
     def all(self, entity: str) -> Sequence[Row]:
@@ -261,7 +261,7 @@ class ColumnWorld(World):
         table.stored[name] = from_values(values)
         self.references.pop(("account", name), None)
 
-    def remember(self, state: State) -> Memory:
+    def remember(self, state: State) -> OwnerMemory:
         from roe.columns.memory import ColumnMemory
 
         self.columns_memory = ColumnMemory(self, state)

@@ -18,9 +18,10 @@ from functools import cache
 from importlib import import_module
 from types import ModuleType
 
-from roe.companies.likeness import MOST_INITIALS, of_one_group, probability, rarity_in, signs
+from roe.companies.likeness import of_one_group, probability, rarity_in, signs
 from roe.companies.name import CompanyName, names_in, trigrams
-from roe.companies.written import Written
+from roe.companies.pairing import MOST_INITIALS
+from roe.companies.written import WrittenNames
 from roe.dynamic import Array
 from roe.files import uncollected
 
@@ -38,7 +39,7 @@ class NameIndex:
     def __init__(self, names: Iterable[str] = ()) -> None:
         self._texts: list[str] = []  # the distinct names
         self._meant: list[tuple[CompanyName, ...] | None] = []  # and taken apart, once one of a kept index is asked for
-        self._written = Written()  # what the names of a kept index mean
+        self._written = WrittenNames()  # what the names of a kept index mean
         self._at: list[list[int]] = []  # their places; none for a name that is gone
         self._numbers: dict[str, int] = {}
         self._count = 0  # distinct names that are there
@@ -62,7 +63,7 @@ class NameIndex:
                     self._words[word] += 1
 
     @classmethod
-    def of(cls, names: Iterable[str], having: dict[str, int | array[int]], words: Counter[str], written: Written) -> NameIndex:
+    def of(cls, names: Iterable[str], having: dict[str, int | array[int]], words: Counter[str], written: WrittenNames) -> NameIndex:
         """The index of names whose keys and words are known: `having` are the numbers of the distinct names that have each key."""
         found = cls()
         for place, name in enumerate(names):
@@ -75,7 +76,7 @@ class NameIndex:
         found._count, found._words, found._having, found._written = len(found._texts), words, having, written
         return found
 
-    def parts(self) -> tuple[list[str], array[int], array[int], Counter[str], Written]:
+    def parts(self) -> tuple[list[str], array[int], array[int], Counter[str], WrittenNames]:
         """What `of` makes an index from, of one that no name has left."""
         sizes, numbers = array("I"), array("I")
         for having in self._having.values():

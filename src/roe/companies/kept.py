@@ -18,7 +18,7 @@ from pathlib import Path
 
 from roe.companies.index import NameIndex, keys_of, keys_of_all, words_of_all
 from roe.companies.name import names_in
-from roe.companies.written import Written, line_of
+from roe.companies.written import WrittenNames, line_of
 from roe.files import cache_folder, is_private, own_digest, uncollected
 from roe.parallel import each
 
@@ -50,7 +50,7 @@ def built(names: Sequence[str]) -> NameIndex:
     with uncollected():
         portions = range(0, len(distinct), PORTION)
         work = each(lambda n: _portion(distinct, portions[n]), len(portions), "indexing names", few=2, portion=1)
-        written: list[Written] = []
+        written: list[WrittenNames] = []
         for keys, sizes, numbers, counts, lines in work:
             written.append(lines)
             start = 0
@@ -64,10 +64,10 @@ def built(names: Sequence[str]) -> NameIndex:
                     known.extend(numbers[start : start + size])  # type: ignore[union-attr]
                 start += size
             words.update(counts)
-        return NameIndex.of(names, having, words, Written.all(written))
+        return NameIndex.of(names, having, words, WrittenNames.all(written))
 
 
-def _portion(distinct: Sequence[str], start: int) -> tuple[list[str], array[int], array[int], dict[str, int], Written]:
+def _portion(distinct: Sequence[str], start: int) -> tuple[list[str], array[int], array[int], dict[str, int], WrittenNames]:
     """(keys, how many names have each, the numbers of these, in how many names each word stands, what they mean) of some names."""
     having: dict[str, list[int]] = {}
     words: Counter[str] = Counter()
@@ -81,7 +81,7 @@ def _portion(distinct: Sequence[str], start: int) -> tuple[list[str], array[int]
     numbers = array("I")
     for some in having.values():
         numbers.extend(some)
-    return list(having), array("I", map(len, having.values())), numbers, dict(words), Written.of(lines)
+    return list(having), array("I", map(len, having.values())), numbers, dict(words), WrittenNames.of(lines)
 
 
 def _write(path: Path, digest: str, index: NameIndex) -> None:
@@ -120,7 +120,7 @@ def _read(path: Path, digest: str, names: Sequence[str]) -> NameIndex | None:
             for key, size in zip(keys, sizes, strict=True):
                 having[key] = numbers[start] if size == 1 else numbers[start : start + size]
                 start += size
-            return NameIndex.of(names, having, Counter(dict(zip(words, counts, strict=True))), Written(parts[5], ends))
+            return NameIndex.of(names, having, Counter(dict(zip(words, counts, strict=True))), WrittenNames(parts[5], ends))
     except (OSError, ValueError, KeyError, TypeError, IndexError):
         return None
 

@@ -9,27 +9,19 @@ model, whose weights were fitted (docs/matching.md names the sets). Each weight 
 from __future__ import annotations
 
 import math
-import re
 from collections import Counter
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from functools import lru_cache
+from collections.abc import Callable
+from typing import NamedTuple
 
 from rapidfuzz import fuzz
-from rapidfuzz.distance import OSA
 
-from roe.companies.name import KEPT, CompanyName, first_letters
-from roe.companies.tables import ARMS, COMPOSED_WITH, common_words, places, same_words
+from roe.companies.name import CompanyName
+from roe.companies.pairing import SAYS_LITTLE, Pairing, pair
+from roe.companies.tables import ARMS, common_words, places, same_words
 
-COMMON = 15  # names of listed companies that a word stands in, for it to be one that people shorten
-SAYS_LITTLE = 0.35  # rarity up to which a word may stand beside initials
-MOST_INITIALS = 6
 MUCH_SHARED = 3.0  # rarity of shared words beside the rarest, beyond which more says nothing
-MUCH = 15  # letters of the other words, for a wrong one in a short word to be a mistake
 RARE, SURELY = 0.75, 0.9  # of the word that a group's companies share: its rarity, and how alike it is
-MOST_WRONG = 3  # letters of a misspelt word
 WELL_SPELT = 0.89  # likeness of words from which on neither is misspelt
-CUT = 10  # letters of a name from which on its last word may have been cut off
 
 # sign -> weight; fitted by benchmarks/fit_names.py
 INTERCEPT = -2.86
@@ -58,16 +50,6 @@ _OTHER_FORM = {
 }
 
 
-@dataclass(slots=True)
-class Pairing:
-    """Places of words of two names that belong together, how alike they are (0 to 1), and what each name has alone."""
-
-    pairs: list[tuple[int, int, float]]
-    left: set[int]
-    right: set[int]
-    initials: bool = False
-
-
 def probability(signs: dict[str, float]) -> float:
     """The logistic function of the weighted signs, 0 to 1."""
     odds = INTERCEPT
@@ -88,27 +70,32 @@ def of_one_group(a: CompanyName, b: CompanyName, letters: float, rarity: Callabl
     return probability({name: max(value, 0.0) if WEIGHTS[name] > 0 else 0.0 for name, value in signs(a, b, letters, rarity).items()})
 
 
-def signs(a: CompanyName, b: CompanyName, letters: float, rarity: Callable[[str], float]) -> dict[str, float]:
-    """What speaks for and against one company. `letters` is the cosine of the names' groups of three letters, 0 to 1."""
-    pairing = pair(a, b, rarity)
-    regions, common = places(), common_words()
-    number, region, other, more, rarest_left = [False, False], [False, False], [False, False], [0.0, 0.0], 0.0
-    arm, seat = [False, False], [True, True]
-    for side, (name, left) in enumerate(((a, pairing.left), (b, pairing.right))):
-        for i in left:
-            word = name.words[i]
-            if word.isdigit():
-                number[side] = True
-                continue
-            other[side] = other[side] or word in common
-            arm[side] = arm[side] or same_words().get(word, word) in ARMS
-            if word in regions:
-                region[side] = True
-                seat[side] = seat[side] and word in name.seat
-            else:
-                rare = rarity(word)
-                more[side] += rare
-                rarest_left = max(rarest_left, rare)
+class Alone(NamedTuple):
+    """What one of two names has alone: whether a number, a word that is common in names, an arm or a place, and whether all its places are its
+    seat; how rare the other words are together, and the rarest of them.
+    """
+
+    has_number: bool
+    has_common: bool
+    has_arm: bool
+    has_place: bool
+    is_seat: bool
+    rarity: float
+    rarest: float
+
+
+def _alone(name: CompanyName, left: set[int], rarity: Callable[[str], float]) -> Alone:
+    words, regions, common, same = [name.words[i] for i in left if not name.words[i].isdigit()], places(), common_words(), same_words()
+    there = [word for word in words if word in regions]
+    rare = [rarity(word) for word in words if word not in regions]
+    return Alone(
+        len(words) < len(left), any(word in common for word in words), any(same.get(word, word) in ARMS for word in words),
+        bool(there), all(word in name.seat for word in there), sum(rare, 0.0), max(rare, default=0.0),
+    )  # fmt: skip
+
+
+def _shared(a: CompanyName, b: CompanyName, pairing: Pairing, rarity: Callable[[str], float]) -> tuple[float, float, float]:
+    """(the rarity of all words that two names share, of the rarest, by how much a misspelt one is rarer than all that are well spelt)."""
     shared = rarest = well_spelt = misspelt = 0.0
     for i, j, like in pairing.pairs:
         word, written = a.words[i], b.words[j]
@@ -117,29 +104,39 @@ def signs(a: CompanyName, b: CompanyName, letters: float, rarity: Callable[[str]
         rarest = max(rarest, rare * like)
         if like <= WELL_SPELT:
             misspelt = max(misspelt, rare)
-        elif word not in common:
+        elif word not in common_words():
             well_spelt = max(well_spelt, rarity(word))
-    is_same = a.glued == b.glued
+    return shared, rarest, max(0.0, misspelt - well_spelt)
+
+
+def signs(a: CompanyName, b: CompanyName, letters: float, rarity: Callable[[str], float]) -> dict[str, float]:
+    """What speaks for and against one company. `letters` is the cosine of the names' groups of three letters, 0 to 1."""
+    pairing = pair(a, b, rarity)
+    mine, other = _alone(a, pairing.left, rarity), _alone(b, pairing.right, rarity)
+    shared, rarest, misspelt = _shared(a, b, pairing, rarity)
+    is_same, both_have_more = a.glued == b.glued, min(mine.rarity, other.rarity)
+    one_contains = not (pairing.left and pairing.right)
+    some_common = 0.5 if (mine.has_common or other.has_common) and both_have_more > SAYS_LITTLE else 0.0
     return {
         "letters": 1.0 if is_same else letters,
-        "written_alike": _alike_as_a_whole(a.glued, b.glued),
+        "written_alike": float(fuzz.ratio(a.glued, b.glued)) / 100,
         "same": float(is_same),
         "rarest_shared": rarest,
         "more_shared": min(shared - rarest, MUCH_SHARED),
-        "rarer_left": max(0.0, rarest_left - rarest) if pairing.pairs else 0.0,
+        "rarer_left": max(0.0, max(mine.rarest, other.rarest) - rarest) if pairing.pairs else 0.0,
         "initials": float(pairing.initials),
         "same_form": float(bool(a.kinds & b.kinds)),
-        "contained": float(bool(pairing.pairs) and not (pairing.left and pairing.right)),
-        "both_have_more": min(more),
-        "other_word": 1.0 if all(other) else 0.5 if any(other) and min(more) > SAYS_LITTLE else 0.0,
-        "more_arm": float(arm[0] != arm[1] and not (pairing.left and pairing.right)),
-        "misspelt": max(0.0, misspelt - well_spelt),
+        "contained": float(bool(pairing.pairs) and one_contains),
+        "both_have_more": both_have_more,
+        "other_word": 1.0 if mine.has_common and other.has_common else some_common,
+        "more_arm": float(mine.has_arm != other.has_arm and one_contains),
+        "misspelt": misspelt,
         "inserted": _inserted(a, b, pairing, rarity),
         "other_beginning": float(0 in pairing.left or 0 in pairing.right),
-        "other_number": float(all(number)),
-        "more_number": float(number[0] != number[1]),
-        "other_place": float(all(region)),
-        "more_place": float(region[0] != region[1] and not (seat[0] if region[0] else seat[1])),
+        "other_number": float(mine.has_number and other.has_number),
+        "more_number": float(mine.has_number != other.has_number),
+        "other_place": float(mine.has_place and other.has_place),
+        "more_place": float(mine.has_place != other.has_place and not (mine if mine.has_place else other).is_seat),
         "other_form": _other_form(a, b),
     }
 
@@ -155,115 +152,6 @@ def _inserted(a: CompanyName, b: CompanyName, pairing: Pairing, rarity: Callable
     return max((rarity(name.words[i]) for i in left if first < i < last), default=0.0)
 
 
-def pair(a: CompanyName, b: CompanyName, rarity: Callable[[str], float]) -> Pairing:
-    """The words of both names, the most alike first; of those equally alike the ones that stand at the same place."""
-    if a.glued == b.glued:
-        together = [(i, i, 1.0) for i in range(len(a.words))] if len(a.words) == len(b.words) else [(0, 0, 1.0)]
-        return Pairing(together, set(), set())
-    dotted = a.dotted or b.dotted
-    once = len(set(a.words)) == len(a.words) and len(set(b.words)) == len(b.words)
-    both = set(a.words).intersection(b.words) if once else ()  # such a word is paired with itself, whatever else it is like
-    alike = [
-        (likeness, -abs(i - j), -i, -j)
-        for i, x in enumerate(a.words)
-        for j, y in enumerate(b.words)
-        if (likeness := 1.0 if x == y else 0.0 if x in both or y in both else word_likeness(x, y) or (dotted and _dotted(a, b, x, y)))
-    ]
-    found = Pairing([], set(range(len(a.words))), set(range(len(b.words))))
-    for likeness, _, i, j in sorted(alike, reverse=True):
-        if -i in found.left and -j in found.right:
-            found.left.discard(-i)
-            found.right.discard(-j)
-            found.pairs.append((-i, -j, likeness))
-    if not found.left or not found.right:
-        return found
-    _misread(a, b, found)
-    _cut_off(a, b, found.left, found.right, found.pairs, False)
-    _cut_off(b, a, found.right, found.left, found.pairs, True)
-    for mine, other, left, right, swapped in ((a, b, found.left, found.right, False), (b, a, found.right, found.left, True)):
-        _glue(mine.words, other.words, left, right, found.pairs, swapped)
-        found.initials |= _initials(mine, other, left, right, rarity)
-    return found
-
-
-def _dotted(a: CompanyName, b: CompanyName, x: str, y: str) -> float:
-    """How likely a word with a full stop is short for another, 0 to 1: `Benck.`, `R.`."""
-    if x in a.dotted and y not in b.dotted and y.startswith(x):
-        return 0.85 if len(x) > 2 else 0.5
-    if y in b.dotted and x not in a.dotted and x.startswith(y):
-        return 0.85 if len(y) > 2 else 0.5
-    return 0.0
-
-
-def _misread(a: CompanyName, b: CompanyName, found: Pairing) -> None:
-    """One letter of a short word may be wrong where everything else agrees, and that is much."""
-    if len(found.left) != 1 or len(found.right) != 1 or sum(len(a.words[i]) for i, _, like in found.pairs if like > 0.9) < MUCH:
-        return
-    (i,), (j,) = found.left, found.right
-    x, y = a.words[i], b.words[j]
-    common, regions = common_words(), places()
-    may_be_wrong = any(word not in common and word not in regions for word in (x, y))
-    if abs(i - j) <= 1 and len(x) == len(y) >= 4 and x.isalpha() and y.isalpha() and may_be_wrong and OSA.distance(x, y) == 1:
-        found.pairs.append((i, j, 0.6))
-        found.left.clear()
-        found.right.clear()
-
-
-def _cut_off(
-    mine: CompanyName, other: CompanyName, left: set[int], right: set[int], pairs: list[tuple[int, int, float]], swapped: bool
-) -> None:
-    """A long name may end in the middle of a word, where a file had no more room: `Nisshin Sei`. What came after it was cut off as well."""
-    last = len(mine.words) - 1
-    if left != {last} or last not in right or len(mine.glued) < CUT or len(pairs) < last:
-        return
-    cut, whole = mine.words[last], other.words[last]
-    if len(cut) >= 3 and whole.startswith(cut) and cut not in common_words():
-        left.clear()
-        right.difference_update({i for i in right if i >= last})
-        pairs.append((last, last, 0.8))
-
-
-def _glue(
-    mine: Sequence[str], others: Sequence[str], left: set[int], right: set[int], pairs: list[tuple[int, int, float]], swapped: bool
-) -> None:
-    """One word of a name may be several of the other: `Goodwill`, `Good Will`."""
-    if len(right) < 2:
-        return
-    for i in sorted(left):
-        for j in sorted(right):
-            end = j + 1
-            while end in right and len(mine[i]) > sum(map(len, others[j:end])):
-                end += 1
-            if end > j + 1 and mine[i] == "".join(others[j:end]):
-                left.discard(i)
-                right.difference_update(range(j, end))
-                pairs.append((j, i, 1.0) if swapped else (i, j, 1.0))
-                break
-
-
-def _initials(mine: CompanyName, other: CompanyName, left: set[int], right: set[int], rarity: Callable[[str], float]) -> bool:
-    """Whether what one name has alone is the initials of what the other has alone; then nothing of it is left over."""
-    if not right or not left:
-        return False
-    telling = [i for i in left if rarity(mine.words[i]) > SAYS_LITTLE]
-    if len(telling) != 1 or not 2 <= len(mine.words[telling[0]]) <= MOST_INITIALS:
-        return False
-    short = mine.words[telling[0]]
-    words = "".join(other.words[i][0] for i in sorted(right))
-    spoken = "".join(word[0] for word in other.spoken)
-    parts = "".join(first_letters(other.words[i]) for i in sorted(right))
-    if short not in (words, spoken, parts) or (len(short) == 2 and not _two_letters_do(mine, other, len(left) < len(mine.words))):
-        return False
-    left.discard(telling[0])
-    right.clear()
-    return True
-
-
-def _two_letters_do(mine: CompanyName, other: CompanyName, more_shared: bool) -> bool:
-    """Two letters are initials only beside something else that agrees: a legal form, a word, or an *and* between the words."""
-    return bool(mine.kinds & other.kinds) or more_shared or (len(other.spoken) == 3 and other.spoken[1] in ("and", "und", "et", "y", "e"))
-
-
 def _rarity_of(x: str, y: str, rarity: Callable[[str], float]) -> float:
     """How rare what two words mean is: a shortened or misspelt common word is common, a rare one as rare as its rarer spelling."""
     if x == y:
@@ -272,122 +160,11 @@ def _rarity_of(x: str, y: str, rarity: Callable[[str], float]) -> float:
     return (min if x in common or y in common else max)(rarity(x), rarity(y))
 
 
-def _alike_as_a_whole(a: str, b: str) -> float:
-    return float(fuzz.ratio(a, b)) / 100
-
-
 def _other_form(a: CompanyName, b: CompanyName) -> float:
     """How surely the legal forms are of two companies, 0 to 1."""
     if not a.kinds or not b.kinds or a.kinds & b.kinds:
         return 0.0
     return min(_OTHER_FORM.get(frozenset((x, y)), 0.0) for x in a.kinds for y in b.kinds)
-
-
-@lru_cache(maxsize=KEPT)
-def word_likeness(a: str, b: str) -> float:
-    """How likely two words are meant to be one, 0 to 1: equal, another spelling, shortened, or misspelt.
-
-    A letter more or less makes another word of a short one. A beginning is a shortened word only of those that are
-    common in names: `Technol`, `Pharm`; `Vale` is not short for `Valero`.
-    """
-    if a == b:
-        return 1.0
-    meant, spelt, letters = _read(a)
-    other, spelt_too, letters_too = _read(b)
-    if not letters or not letters_too:
-        return 0.0
-    if meant == other:
-        return 0.97
-    short, long = (a, b) if len(a) <= len(b) else (b, a)
-    if spelt == spelt_too and len(short) >= 4:
-        return 0.95
-    if _RUSSIAN_ADJECTIVE.fullmatch(long) and len(short) >= 4 and long.startswith(short):
-        return 0.85
-    if short[0] == long[0]:
-        if short + "s" == long:
-            return 0.9 if len(short) >= 5 else 0.6
-        if long == short + "co" and len(short) >= 4:
-            return 0.9
-        if len(short) >= 8 and long.startswith(short) and long[len(short) :].removeprefix("s") in COMPOSED_WITH:
-            return 0.85
-        known = common_words().get(long, 0)
-        if (
-            known >= COMMON
-            and len(short) >= 3
-            and long.startswith(short if len(short) < 5 else short.removesuffix("s"))
-            and common_words().get(short, 0) < known
-        ):
-            return 0.85
-        if _without_vowels(short, long, known >= COMMON):
-            return 0.9
-        if known >= COMMON and len(short) >= 4 and short[-1] == long[-1] and short not in common_words() and _letters_of(short, long):
-            return 0.8
-    if a in common_words() and b in common_words():  # two words, not one misspelt
-        return 0.0
-    if (letters ^ letters_too).bit_count() > 2 * MOST_WRONG:  # one wrong letter makes two letters differ at most
-        return 0.0
-    return _misspelt(a, b)
-
-
-@lru_cache(maxsize=KEPT)
-def _read(word: str) -> tuple[str, str, int]:
-    """(the word that stands for all its spellings, what it sounds like, its letters as bits; none of a number)."""
-    letters = 0
-    if not word.isdigit():
-        for c in word:
-            letters |= 1 << (ord(c) & 63)
-    return same_words().get(word, word), _spelt(word), letters
-
-
-def _misspelt(a: str, b: str) -> float:
-    letters = max(len(a), len(b))
-    if letters < 6 or abs(len(a) - len(b)) > MOST_WRONG:
-        return 0.0
-    wrong = OSA.distance(a, b, score_cutoff=MOST_WRONG)
-    if wrong == 1:
-        return {6: 0.5, 7: 0.75, 8: 0.85}.get(letters, 0.92)
-    if wrong == 2 and letters >= 8:
-        return 0.5 if letters < 10 else 0.75
-    return 0.6 if wrong == 3 and letters >= 11 else 0.0
-
-
-def _without_vowels(short: str, long: str, common: bool) -> bool:
-    """Whether the shorter word is the longer one without its vowels: `WRKZG`, `Mfg`, `Svcs`."""
-    if len(short) < 3 or len(long) < (4 if common else 5) or short[0] != long[0]:
-        return False
-    if any(c in "aeiou" for c in short[1:]):
-        return False
-    for vowels in ("aeiouy", "aeiou"):
-        bare = _once(long[0] + "".join(c for c in long[1:] if c not in vowels))
-        if (bare == _once(short) and (common or len(short) >= 4)) or (bare.startswith(short) and len(short) >= 4):
-            return True
-    return False
-
-
-def _letters_of(short: str, long: str) -> bool:
-    """Whether a word is letters of another in their order: `Westn`, `Western`."""
-    rest = iter(long)
-    return all(c in rest for c in short)
-
-
-# `Муромский` is `of Murom`, and `Новосибирский` of `Novosibirsk`
-_RUSSIAN_ADJECTIVE = re.compile(r"\w{4,}sk(?:iy|ij|y|aya|aja|oe|oye)")
-
-
-# What one sound is spelt like, in names that came from other scripts and languages
-_SPELLINGS = "ph-f tch-ch ch-k y-i ck-k c-k w-v kh-h ae-a oe-o ue-u z-s j-i x-ks ou-u eo-u"
-_SOUNDS = [sound.split("-") for sound in _SPELLINGS.split()]
-
-
-def _spelt(word: str) -> str:
-    for written, meant in _SOUNDS:
-        word = word.replace(written, meant)
-    return _once(word)
-
-
-def _once(word: str) -> str:
-    """A word with one letter for two that are the same."""
-    return "".join(c for i, c in enumerate(word) if i == 0 or c != word[i - 1])
 
 
 def rarity_in(names: Counter[str], count: int) -> Callable[[str], float]:

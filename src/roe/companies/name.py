@@ -12,6 +12,7 @@ import unicodedata
 from collections.abc import Sequence
 from functools import lru_cache
 
+from roe.companies.notes import without_notes
 from roe.companies.tables import (
     COMPOSED_WITH,
     LEADING,
@@ -44,46 +45,6 @@ _ALSO = re.compile(
 # one of these is in whatever `_ALSO` finds
 _SIGNS = "dba d.b / trading doing aka a.k fka f.k former now also previous vorm ancienn ehemals (ex (prev"
 _ALSO_HAS = _SIGNS.split()
-# What is written behind a name and is not part of it
-_NOTES = (
-    # the state of the company
-    re.compile(
-        r"[\s,(]+(?:(?:in|en|im|i|v|w)\.?\s+(?:li[qk][uvw]\w*\.?|konkurs\w*|insolven\w*|administration|receivership|bankruptcy|faillissement|"
-        r"fallimento|concurso|faillite|abwicklung|vereffening)|aufgel[öo]st|erloschen|dissolved|struck off|i\.\s?l\.|i\.\s?k\.)(?!\w)[.,)]*",
-        re.IGNORECASE,
-    ),
-    # a reference to another place in the register
-    re.compile(r"\s*[,(]?\s*\b(?:siehe|vgl\.)(?!\w).*$", re.IGNORECASE),
-    # a street and its number
-    re.compile(
-        r"(?:,|(?<=\w\w\w)\.)[^,()\d]*?(?:str\.|stra(?:ss|ß)e|street|\bst\.?|platz|allee|gasse|damm|weg|ufer|ring|linden|\bave(?:nue)?|\broad|\brd|\bblvd|\brue\b.*?|"
-        r"\bvia\b.*?|\bcalle\b.*?)[.,]?\s*\d+.*$",
-        re.IGNORECASE,
-    ),
-    # the kind of its shares, and the state that a regulator adds
-    re.compile(
-        r"\s+(?:(?:american|global) deposit[ao]ry|(?:spons?ored|sponosred) (?:adr|gdr)|adrs?\b|gdrs?\b|class [a-d]\b|common (?:stock|shares)|ord(?:inary)? sh).*$|"
-        r"\s*/\s?[a-z]{2,3}\s?/?$|\s*-,\d+$|\s+cl\.\s?[a-d1-9]\b.*$",
-        re.IGNORECASE,
-    ),
-    # and what its shares are worth, as German exchanges print it: `NAM. DK 5`, `INH O.N.`, `H YC 1`
-    re.compile(
-        r"(?:\s+(?:(?:NAM|INH|NOM|REG|PORT|PREF|PFD|SP|ADR|NEW|ST|VZ)\b\.?|[A-H]\b))*"
-        r"\s*(?:\b(?:EO|DL|LS|SF|SK|NK|DK|YC|YN|HD|SD|RC|RP|AD|CD|IR|TN)\s?-?,?\s?\d[\d,]*|\bO\.\s?N\.?)$"
-    ),
-    # the branches that it has besides
-    re.compile(r"[\s,;(]+(?:mit|nebst|with)\s+(?:zweig|filial|branches)\w*.*$|,?\s+(?:mit dem |mit )?sitz(?= in )", re.IGNORECASE),
-)
-# The postal district behind the city that a company sits in: `in Heilbronn 3`, `in Berlin, W. 9`
-_DISTRICT = re.compile(
-    r"(\b(?:in|zu|à)\s+[^\W\d_][\w-]{2,}(?:\s[^\W\d_][\w-]{2,})?|,\s*[^\W\d_][\w-]{2,}(?=,?\s+[NSOW]{1,2}\.)),?(?:\s+[NSOW]{1,2}\b\.?,?)?(?:\s+\d{1,2})?[.,;\s]*$"
-)
-# one of these is in whatever `_NOTES` and `_DISTRICT` find
-_MAY_HAVE_NOTES = re.compile(r"[\d/]")
-_NOTES_HAVE = (
-    " in ", " en ", " im ", " i ", " i.", " v ", " v.", " w ", " zu ", "(in ", "(i.", ",in ", "o.n", "o. n", "sitz", "zweig", "filial", "branches",
-    "siehe", "vgl.", "lös", "los", "soff", "struck", "deposit", "adr", "gdr", "class", "common", "ord",
-)  # fmt: skip
 # A name that is a web address, `www.hanse-kontor.de`, is what the address begins with
 _ADDRESS = re.compile(r"(?:https?://)?(?:www\.)?([^\W_][\w-]+)(?:\.(?:co|com|org|net))?\.[a-z]{2,}/?", re.IGNORECASE)
 _DOTTED = re.compile(r"[^\W\d_]+(?=\.)")
@@ -198,19 +159,6 @@ def _bracketed(text: str) -> list[str]:
     return [text[: inside.start()] + " " + text[inside.end() :], inside[1]]
 
 
-def without_notes(text: str) -> str:
-    """A name without what registers and exchanges write behind it; a text that is nothing but a note stays as it is."""
-    if not _MAY_HAVE_NOTES.search(text):
-        lower = text.lower()
-        if not any(sign in lower for sign in _NOTES_HAVE):
-            return text
-    for note in _NOTES:
-        left = note.sub(" ", text)
-        if left.strip(" ,.()"):
-            text = left
-    return _DISTRICT.sub(r"\1", text)
-
-
 def parse(text: str) -> CompanyName:
     kinds = set()
     if not text.isascii():
@@ -309,10 +257,19 @@ def _without_forms(words: list[str]) -> tuple[list[str], set[str]]:
     hits = _forms_at(words)
     if not hits and words and words[-1] not in SMALL:
         return words, set()
-    first, last = 0, len(words)
-    if len(hits) == 1 and hits[0][1] == last and hits[0][0] > 0 and words[hits[0][0] - 1] not in SMALL:  # as most names have it
+    if len(hits) == 1 and hits[0][1] == len(words) and hits[0][0] > 0 and words[hits[0][0] - 1] not in SMALL:  # as most names have it
         return words[: hits[0][0]], {hits[0][2]}
-    at_an_end = set()
+    at_an_end = _at_an_end(words, hits)
+    gone = [hit for i, hit in enumerate(hits) if i in at_an_end or (hit[3] and hit[1] - hit[0] < len(words))]
+    dropped = {i for start, end, _, _ in gone for i in range(start, end)}
+    left = [w for i, w in enumerate(words) if i not in dropped]
+    return (left, {kind for _, _, kind, _ in gone}) if left else (words, set())
+
+
+def _at_an_end(words: Sequence[str], hits: Sequence[tuple[int, int, str, bool]]) -> set[int]:
+    """Which of the legal forms stand at the beginning or the end of a name, beside others that do."""
+    first, last = 0, len(words)
+    at_an_end: set[int] = set()
     changed = True
     while changed:
         changed = False
@@ -325,10 +282,7 @@ def _without_forms(words: list[str]) -> tuple[list[str], set[str]]:
                 at_an_end.add(i)
         while last - 1 > first and words[last - 1] in SMALL:  # `& Co.`, `and Company`
             last, changed = last - 1, True
-    gone = [hit for i, hit in enumerate(hits) if i in at_an_end or (hit[3] and hit[1] - hit[0] < len(words))]
-    dropped = {i for start, end, _, _ in gone for i in range(start, end)}
-    left = [w for i, w in enumerate(words) if i not in dropped]
-    return (left, {kind for _, _, kind, _ in gone}) if left else (words, set())
+    return at_an_end
 
 
 def _may_lead(form: Sequence[str], ends_with_one: bool) -> bool:

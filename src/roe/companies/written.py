@@ -13,14 +13,14 @@ from roe.companies.name import NONE, CompanyName, shared_kinds
 NAMES, LISTS, WORDS = "\n", "\t", " "  # what stands between them; no word has one
 
 
-class Written:
+class WrittenNames:
     """The lines of many texts, one after the other; each ends at its place in `ends`."""
 
     def __init__(self, lines: bytes = b"", ends: array[int] | None = None) -> None:
         self.lines, self.ends = lines, array("Q") if ends is None else ends
 
     @classmethod
-    def of(cls, lines: Iterable[str]) -> Written:
+    def of(cls, lines: Iterable[str]) -> WrittenNames:
         ends, encoded, end = array("Q"), [line.encode() for line in lines], 0
         for line in encoded:
             end += len(line)
@@ -28,7 +28,7 @@ class Written:
         return cls(b"".join(encoded), ends)
 
     @classmethod
-    def all(cls, portions: Iterable[Written]) -> Written:
+    def all(cls, portions: Iterable[WrittenNames]) -> WrittenNames:
         """Some lines and then the others."""
         ends, end = array("Q"), 0
         portions = list(portions)

@@ -25,13 +25,13 @@ PIPEDRIVE = Profile(
             "city": _of("Organization", "City/town/village/locality of Address", "City"), "postal_code": _of("Organization", "ZIP/Postal code of Address"),
             "street": _of("Organization", "Address"), "website": _of("Organization", "Website"), "domain": _of("Organization", "Website", "Domain"), "industry": _of("Organization", "Industry"),
             "employees": _of("Organization", "Number of employees", "Employee count"), "revenue": _of("Organization", "Annual revenue"),
-            "created": (*_of("Organization", "Organization created", "Created"), "add_time"), "last_activity": (*_of("Organization", "Last activity date"), "last_activity_date"),
+            "modified_at": ("update_time",), "created": (*_of("Organization", "Organization created", "Created"), "add_time"), "last_activity": (*_of("Organization", "Last activity date"), "last_activity_date"),
         },
         "lead": {
             "id": (*_of("Lead", "ID"), "Person - ID", "Person - Pipedrive System ID"), "name": ("Person - Name", *_of("Lead", "Contact person"), "Name"), "company": (*_of("Lead", "Organization"), "Person - Organization", "Organization - Name"),
             "account": (*_of("Lead", "Organization ID"), "Person - Organization ID"), "email": ("Person - Email", "Person - Email - Work", "Person - Email (Work)", "Email", "Email - Work"),
             "phone": ("Person - Phone", "Person - Phone - Work", "Phone", "Phone - Work"), "owner": (*_of("Lead", "Owner"), "Person - Owner"), "lead_source": _of("Lead", "Source", "Source name", "Lead source"),
-            "status": _of("Lead", "Status", "Lead status"), "created": (*_of("Lead", "Lead created", "Created"), "Person - Person created", "add_time"), "title": _of("Lead", "Title"),
+            "status": _of("Lead", "Status", "Lead status"), "modified_at": ("update_time",), "created": (*_of("Lead", "Lead created", "Created"), "Person - Person created", "add_time"), "title": _of("Lead", "Title"),
         },
         "contact": {
             "id": (*_of("Person", "ID"), "Person - Pipedrive System ID"), "name": _of("Person", "Name"), "first_name": _of("Person", "First name"), "last_name": _of("Person", "Last name"),
@@ -39,7 +39,7 @@ PIPEDRIVE = Profile(
         },
         "opportunity": {
             "id": (*_of("Deal", "ID"), "Deal - Pipedrive System ID"), "name": _of("Deal", "Title"), "account": (*_of("Deal", "Organization ID", "Organization"), "Organization - Name", "org_name", "org_id"),
-            "owner": (*_of("Deal", "Owner"), "owner_name", "user_id"), "stage": _of("Deal", "Stage"), "amount": _of("Deal", "Value"), "created": (*_of("Deal", "Deal created"), "add_time"),
+            "owner": (*_of("Deal", "Owner"), "owner_name", "user_id"), "stage": _of("Deal", "Stage"), "amount": _of("Deal", "Value"), "modified_at": ("update_time",), "created": (*_of("Deal", "Deal created"), "add_time"),
             "closed": (*_of("Deal", "Deal closed on", "Won time", "Expected close date"), "close_time"), "is_closed": _of("Deal", "Status"), "is_won": _of("Deal", "Status"), "product": _of("Deal", "Product name"),
         },
         "activity": {

@@ -19,7 +19,7 @@ ZOHO = Profile(
             "id": ("id", "Record Id", "Account Id", "ACCOUNTID"), "name": ("Account_Name", "Account Name", "Kontoname", "Nom du compte", "Nombre de cuenta"),
             "owner": ("Owner", "Account Owner Id", "Account Owner.id", "Account Owner", "Account Owner Email"), "parent": ("Parent_Account", "Parent Account.id", "Parent Account Id", "Parent Account"),
             "website": ("Website",), "domain": ("Website",), "phone": ("Phone",), "industry": ("Industry",), "employees": ("Employees", "No of Employees"),
-            "revenue": ("Annual_Revenue", "Annual Revenue"), "type": ("Account_Type", "Account Type"), "created": _CREATED, "last_activity": ("Last_Activity_Time", "Last Activity Time"),
+            "revenue": ("Annual_Revenue", "Annual Revenue"), "type": ("Account_Type", "Account Type"), "modified_at": ("Modified_Time",), "created": _CREATED, "last_activity": ("Last_Activity_Time", "Last Activity Time"),
             "country": ("Billing_Country", "Billing Country"), "state": ("Billing_State", "Billing State"), "city": ("Billing_City", "Billing City"),
             "postal_code": ("Billing_Code", "Billing Code"), "street": ("Billing_Street", "Billing Street"),
         },
@@ -27,7 +27,7 @@ ZOHO = Profile(
             "id": ("id", "Record Id", "Lead Id", "LEADID"), "first_name": ("First_Name", "First Name"), "last_name": ("Last_Name", "Last Name"), "company": ("Company",),
             "name": ("Full_Name", "Full Name", "Lead Name"), "email": ("Email",), "phone": ("Phone", "Mobile"), "website": ("Website",), "owner": ("Owner", "Lead Owner Id", "Lead Owner.id", "Lead Owner"),
             "lead_source": ("Lead_Source", "Lead Source"), "status": ("Lead_Status", "Lead Status"), "industry": ("Industry",), "employees": ("No_of_Employees", "No. of Employees"),
-            "created": _CREATED, "converted": ("Converted__s", "Is Converted", "Converted", "CONVERTED"), "country": ("Country",), "state": ("State",), "city": ("City",),
+            "modified_at": ("Modified_Time",), "created": _CREATED, "converted": ("Converted__s", "Is Converted", "Converted", "CONVERTED"), "country": ("Country",), "state": ("State",), "city": ("City",),
             "postal_code": ("Zip_Code", "Zip Code"), "title": ("Designation", "Title"), "rating": ("Rating",),
         },
         "contact": {
@@ -37,7 +37,7 @@ ZOHO = Profile(
         "opportunity": {
             "id": ("id", "Record Id", "Deal Id", "Potential Id", "POTENTIALID", "LEADID"), "name": ("Deal_Name", "Deal Name", "Potential Name"), "stage": ("Stage",), "amount": ("Amount",),
             "owner": ("Owner", "Deal Owner Id", "Potential Owner Id", "Deal Owner.id", "Deal Owner", "Potential Owner"), "account": ("Account_Name", "Account Id", "ACCOUNTID", "Account Name.id", "Account Name"),
-            "created": _CREATED, "closed": ("Closing_Date", "Closing Date"), "is_closed": ("Is Closed", "Stage"), "is_won": ("Is Won", "Stage"),
+            "modified_at": ("Modified_Time",), "created": _CREATED, "closed": ("Closing_Date", "Closing Date"), "is_closed": ("Is Closed", "Stage"), "is_won": ("Is Won", "Stage"),
         },
         "activity": {
             "id": ("id", "Record Id", "Task Id", "TASKID", "EVENTID"), "type": ("Activity Type", "Type"), "subject": ("Subject",), "status": ("Status",), "date": ("Due_Date", "Due Date"),

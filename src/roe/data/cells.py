@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from dataclasses import field as slot
 from datetime import date, time, timedelta, tzinfo
 
 from roe.data.habits import Habits
@@ -13,15 +14,14 @@ from roe.grammar import values as v
 from roe.policy.model import DataSource, Field
 
 MISSING = frozenset({"", "null", "none", "n/a", "n.a.", "na", "nan", "nil", "#n/a", "-", "--", "–", "—", "(none)", "(blank)"})
-
-
 NO_TEXT = frozenset({"", "NULL"})  # in a field of texts, `None`, `NA` and `-` may be names
-
-
 SCALARS = (str, bool, int, float, date, time, timedelta, v.Months)
-
-
 INFINITE = (float("inf"), float("-inf"))
+MOST_REPEATED = 2_000  # texts of a column whose meaning is kept: more are names or ids, which do not repeat
+
+# What a raw value means, why it cannot be read, the text that is taken for another, and the text that has no value
+Outcome = tuple[Cell, str, str | None, str]
+NOTHING: Outcome = (None, "", None, "")
 
 
 @dataclass(slots=True)
@@ -33,26 +33,45 @@ class Cells:
     exact: frozenset[str]
     named: frozenset[str]  # what the policy has a meaning for is never missing
     make: Callable[[Cell], Cell]
+    repeated: dict[str, Outcome] = slot(default_factory=dict)
 
-    def is_missing(self, text: str) -> bool:
-        return (text in self.exact or text.lower() in self.words) and text not in self.named
+    def read(self, value: Cell) -> Outcome:
+        """The outcome of a raw value; of texts that repeat, it is kept."""
+        if type(value) is str:
+            outcome = self.repeated.get(value)
+            if outcome is None:
+                outcome = self._of_text(value)
+                if len(self.repeated) < MOST_REPEATED and not isinstance(outcome[0], list):  # a list belongs to its record
+                    self.repeated[value] = outcome
+            return outcome
+        if value is None or value != value:
+            return NOTHING  # NaN, which Parquet has for missing numbers, is not equal to itself
+        if isinstance(value, str):
+            return self._of_text(value)
+        if not isinstance(value, SCALARS) or value in INFINITE:
+            return None, f"a {type(value).__name__} is not a {self.field.type}", None, ""
+        return self._made(value, None)
 
-    def is_unread(self, text: str) -> bool:
+    def _of_text(self, value: str) -> Outcome:
+        text = clean(value)
+        if (text in self.exact or text.lower() in self.words) and text not in self.named:
+            return None, "", None, text
+        meant = corrected(self.field, text)
+        own_field = self.field.normalize == "queue"  # which the owner's field says
+        return self._made(meant, text if meant != text and not own_field else None)
+
+    def _made(self, meant: Cell, written: str | None) -> Outcome:
+        try:
+            value = self.make(meant)
+        except ValueError as e:
+            return None, str(e), written, ""
+        text = shown(written if written is not None else meant) if value is None else ""
+        return value, "", written, text if self._is_unread(text) else ""
+
+    def _is_unread(self, text: str) -> bool:
         """Whether a cell that has no value in this field has none at all: an owner's column has people for one field and queues for another."""
         f = self.field
         return f.normalize != "queue" and not (f.type.name == "owners" and f.keys is not None and f.keys.is_queue(text))
-
-    def read(self, value: Cell) -> tuple[Cell, str, str | None]:
-        """(what a raw value means, why it cannot be read, the text that is taken for another)."""
-        if not isinstance(value, SCALARS) or value in INFINITE:
-            return None, f"a {type(value).__name__} is not a {self.field.type}", None
-        text = clean(value) if isinstance(value, str) else value
-        meant = corrected(self.field, text)
-        written = text if isinstance(text, str) and meant != text and self.field.normalize != "queue" else None  # its owner field says so
-        try:
-            return self.make(meant), "", written
-        except ValueError as e:
-            return None, str(e), written
 
 
 def cells_of(f: Field, zone: tzinfo, source: DataSource, habits: Habits | None, entity: str) -> Cells:

@@ -17,22 +17,22 @@ from roe.data.cells import Cells, cells_of, corrected, shown
 from roe.data.habits import Habits, is_open
 from roe.data.headers import field_of, known_columns
 from roe.data.local import ZEROS, is_local, read_locally
-from roe.data.makers import clean, maker
+from roe.data.makers import maker
 from roe.data.reading import Problem, Reading, Reject
-from roe.data.scan import Origin
-from roe.dynamic import Record, Values
+from roe.data.scan import TableOrigin
+from roe.dynamic import Record, Value, Values
 from roe.policy.model import DataSource, Field
 
 NAMELESS = "the record has no id"
 UNKNOWN_RECORD = "no id, name, e-mail or domain: the record cannot be told from others"
 
 
-class Records(list[Values]):
+class RawRecords(list[Values]):
     """Raw records, each with `$line`, and where they come from."""
 
-    def __init__(self, rows: Iterable[Values] = (), origin: Origin | None = None) -> None:
+    def __init__(self, rows: Iterable[Values] = (), origin: TableOrigin | None = None) -> None:
         super().__init__(rows)
-        self.origin = origin or Origin("")
+        self.origin = origin or TableOrigin("")
 
 
 @dataclass(slots=True)
@@ -55,6 +55,7 @@ class Typed:
         return self.reading.corrected
 
 
+GONE = ("merged_into", "deleted")  # the fields that say of a row that the CRM has the record no longer
 WRITTEN = "$id"  # the id as the data has it, where that is the longer form of the one it is folded to
 REPEATED = "id"  # the field that a record is rejected for when another has its id
 
@@ -68,18 +69,19 @@ def coerce_table(
     source: DataSource,
     decided: bool = False,
     earlier: Typed | None = None,
+    known: dict[str, Cells] | None = None,
 ) -> Typed:
     """Typed records: references still as text, under the field's name; `$line` and unknown columns are kept.
 
     A record that the policy decides goes back to where it came from, so its id is never made up. `earlier` are records of the same table:
-    what its columns settled holds for these too.
+    what its columns settled holds for these too. `known` keeps how cells are read, field by field, for whoever reads one record after another.
     """
-    origin = raw.origin if isinstance(raw, Records) else Origin("")
+    origin = raw.origin if isinstance(raw, RawRecords) else TableOrigin("")
     raw = list(raw)
     keys = dict.fromkeys((*origin.header, *(k for row in raw for k in row if k != "$line")))
     table = Typed(started(entity, fields, keys, roles, origin, len(raw), decided))
     table.rejects += [Reject(entity, "", line, "", text, reason) for line, text, reason in origin.rejects]
-    reader = _RecordReader(entity, fields, zone, source, decided, table, raw, earlier)
+    reader = _RecordReader(entity, fields, zone, source, decided, table, raw, earlier, {} if known is None else known)
     records = [reader.read(row, number) for number, row in enumerate(raw, 1)]
     for name in listed(table.columns, fields):
         table.reading.list_values(name, {x for record in records if (x := record.typed.get(name)) is not None})
@@ -114,15 +116,21 @@ class _RecordReader:
         table: Typed,
         raw: Sequence[Record],
         earlier: Typed | None,
+        known: dict[str, Cells],
     ) -> None:
         self.entity, self.decided, self.table = entity, decided, table
         columns = table.columns
-        self.cells: dict[str, Cells] = {}
+        self.cells: list[tuple[str, str, Cells]] = []  # field, column, how it is read
         for name, column in columns.items():
-            f = field_of(fields, name)
-            if is_open(f):
-                table.habits[column] = _habits(f, raw, column, table.reading, earlier)
-            self.cells[name] = cells_of(f, zone, source, table.habits.get(column), entity)
+            cells = known.get(name)
+            if cells is None:
+                f = field_of(fields, name)
+                if is_open(f):
+                    table.habits[column] = _habits(f, raw, column, table.reading, earlier)
+                cells = cells_of(f, zone, source, table.habits.get(column), entity)
+                if not is_open(f):
+                    known[name] = cells
+            self.cells.append((name, column, cells))
         self.defaults = {name: maker(f, zone, source)(f.default) for name, f in fields.items() if f.default is not None}
         self.required = [f for f in fields.values() if f.required and f.type.name != "owners"]
         self.local = [(name, f) for name, f in fields.items() if name in columns and is_local(f)]
@@ -131,17 +139,40 @@ class _RecordReader:
         """The values of a row, the `number`-th of its table unless the row says its line."""
         reading = self.table.reading
         marked = row.get("$line")
-        typed, problem = _cells_of_row(row, self.table.columns, self.cells, reading)
+        typed, problem = self._cells(row)
         for name, f in self.local:
             problem = read_locally(name, f, typed, problem, reading)
         reading.filled.update(typed.keys())
         for name, default in self.defaults.items():
             if typed.get(name) is None:
                 typed[name] = default
+        for name in GONE:
+            if reason := reason_gone(name, typed.get(name)):
+                problem = problem or (name, typed[name], reason)
         for f in self.required:
             if typed.get(f.name) is None:
                 problem = problem or (f.name, "", f"`{f.name}` is required and missing")
         return _ReadRecord(typed, row, marked if type(marked) is int and marked > 0 else number, problem)
+
+    def _cells(self, row: Record) -> tuple[Values, Problem | None]:
+        """(field -> value of the cells that have one; field, raw value and reason of the first that cannot be read)."""
+        reading = self.table.reading
+        typed: Values = {}
+        problem: Problem | None = None
+        for name, column, cells in self.cells:
+            value = row.get(column)
+            if value is None:
+                continue
+            meant, wrong, alias, unread = cells.read(value)
+            if meant is not None:
+                typed[name] = meant
+            elif wrong:
+                problem = problem or (name, value, wrong)
+            elif unread:
+                reading.unread[name, unread] += 1
+            if alias is not None:
+                reading.corrected[name, alias, corrected(cells.field, alias)] += 1
+        return typed, problem
 
     def take(self, record: _ReadRecord) -> None:
         """Add a record to the table, or to its rejects; it gets its id and its name."""
@@ -170,34 +201,15 @@ class _RecordReader:
         table.rows.append(typed)
 
 
-def _cells_of_row(row: Record, columns: Mapping[str, str], readers: Mapping[str, Cells], reading: Reading) -> tuple[Values, Problem | None]:
-    """(field -> value of the cells that have one; field, raw value and reason of the first that cannot be read)."""
-    typed: Values = {}
-    problem: Problem | None = None
-    for name, column in columns.items():
-        value = row.get(column)
-        if value is None or value != value:
-            continue  # NaN, which Parquet has for missing numbers, is not equal to itself
-        cells = readers[name]
-        if isinstance(value, str) and cells.is_missing(text := clean(value)):
-            if text:
-                reading.unread[name, text] += 1
-            continue
-        meant, wrong, alias = cells.read(value)
-        if alias is not None:
-            reading.corrected[name, alias, corrected(cells.field, alias)] += 1
-        if wrong:
-            problem = problem or (name, value, wrong)
-        elif meant is None:
-            if cells.is_unread(shown(value)):
-                reading.unread[name, shown(value)] += 1
-        else:
-            typed[name] = meant
-    return typed, problem
+def reason_gone(name: str, value: Value) -> str:
+    """Why a row with a value in one of `GONE` is not a record any more; empty for one that is."""
+    if name == "merged_into" and isinstance(value, str) and value:
+        return f"it was merged into `{value}`"
+    return "it was deleted in the CRM" if name == "deleted" and value is True else ""
 
 
 def started(
-    entity: str, fields: Mapping[str, Field], keys: Iterable[str], roles: list[str], origin: Origin, rows: int, decided: bool
+    entity: str, fields: Mapping[str, Field], keys: Iterable[str], roles: list[str], origin: TableOrigin, rows: int, decided: bool
 ) -> Reading:
     """A reading report before the first cell is read."""
     keys = list(keys)

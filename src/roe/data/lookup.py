@@ -14,9 +14,9 @@ from itertools import islice
 from pathlib import Path
 from typing import Protocol
 
-from roe.data.coerce import Records
+from roe.data.coerce import RawRecords
 from roe.data.plain import blocks, is_plain, plain_head
-from roe.data.scan import TAIL, Origin, marginal
+from roe.data.scan import TAIL, TableOrigin, marginal
 from roe.dynamic import Cell
 from roe.progress import phase
 
@@ -33,14 +33,14 @@ class CannotLookUp(Exception):
 class Lookup(Protocol):
     """The records of one entity where they stand. `origin` has the header."""
 
-    origin: Origin
+    origin: TableOrigin
     number: int  # of records, or more
 
     def having(self, texts: Iterable[str], columns: Collection[str]) -> list[dict[str, Cell]]:
         """The raw records that have one of some texts in one of these columns, in whatever case, with `$line`. Raises CannotLookUp."""
         ...
 
-    def all(self) -> Records:
+    def all(self) -> RawRecords:
         """All of them."""
         ...
 
@@ -49,16 +49,16 @@ class Lookup(Protocol):
         ...
 
 
-class Loaded:
+class LoadedRecords:
     """Records that are read already."""
 
-    def __init__(self, rows: Records) -> None:
+    def __init__(self, rows: RawRecords) -> None:
         self.origin, self._rows, self.number = rows.origin, rows, len(rows)
 
     def having(self, texts: Iterable[str], columns: Collection[str]) -> list[dict[str, Cell]]:
         return self._rows
 
-    def all(self) -> Records:
+    def all(self) -> RawRecords:
         return self._rows
 
     def texts_of(self, column: str) -> Iterable[str]:
@@ -89,7 +89,7 @@ class CsvLookup:
             raise CannotLookUp(f"`{path.name}` is not a plain CSV file")
         self.path = path
         self.delimiter, header = head
-        self.origin = Origin(str(path), header)
+        self.origin = TableOrigin(str(path), header)
         self.number = path.stat().st_size // (2 * len(header))
         self._is_sound = False
         self._check_end()
@@ -148,7 +148,7 @@ class CsvLookup:
             except UnicodeDecodeError as e:
                 raise CannotLookUp(f"`{self.path.name}` is not UTF-8") from e
 
-    def all(self) -> Records:
+    def all(self) -> RawRecords:
         from roe.data.encoding import Unreadable
         from roe.data.read import read_file
 

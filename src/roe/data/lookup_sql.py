@@ -9,9 +9,9 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from roe.data.coerce import Records
+from roe.data.coerce import RawRecords
 from roe.data.lookup import MANY, CannotLookUp, parts_of
-from roe.data.scan import Origin
+from roe.data.scan import TableOrigin
 from roe.dynamic import Cell
 from roe.progress import phase
 
@@ -36,7 +36,7 @@ class SqlLookup:
         if len(self.types) < len(described):
             raise CannotLookUp(f"`{Path(shown).name}` has a column `{LINE}`")
         del self.types[LINE]
-        self.origin = Origin(shown, tuple(self.types))
+        self.origin = TableOrigin(shown, tuple(self.types))
 
     def having(self, texts: Iterable[str], columns: Collection[str]) -> list[dict[str, Cell]]:
         phase(f"searching {Path(self.shown).name}")
@@ -55,9 +55,9 @@ class SqlLookup:
         listed = ", ".join(map(str, found))
         return self._rows(f"WHERE {quoted(LINE)} IN ({listed})")
 
-    def all(self) -> Records:
+    def all(self) -> RawRecords:
         phase(f"reading {Path(self.shown).name}")
-        return Records(self._rows(), self.origin)
+        return RawRecords(self._rows(), self.origin)
 
     def _select(self, column: str) -> str:
         return f"SELECT {quoted(column)} FROM {self.table}"

@@ -73,15 +73,16 @@ def amount(text: str) -> Amount | None:
     if not m or (m["minus"] and m["minus2"]) or (m["before"] and m["after"]):
         return None
     money = (m["before"] or m["after"] or "").strip()
-    if money.isalpha() and len(money) == 3 and money.isupper() and money not in _ISO_4217:
-        return None
-    body = _without_spaces(m["body"])
-    if body is None:
-        return None
-    sign = _sign(body, body != m["body"] or bool(m["power"]))
-    if sign is None:
+    body = _without_spaces(m["body"]) if _is_currency(money) else None
+    sign = None if body is None else _sign(body, body != m["body"] or bool(m["power"]))
+    if body is None or sign is None:
         return None
     return Amount((m["minus"] or m["minus2"]) in ("-", "−"), body, m["power"] or "", money, sign)
+
+
+def _is_currency(text: str) -> bool:
+    """Whether a text beside digits may say their currency: three capital letters must be a code of ISO 4217."""
+    return not (text.isalpha() and len(text) == 3 and text.isupper()) or text in _ISO_4217
 
 
 def _without_spaces(body: str) -> str | None:

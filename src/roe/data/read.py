@@ -13,9 +13,9 @@ from collections.abc import Iterable, Iterator
 from datetime import date, datetime, time
 from pathlib import Path
 
-from roe.data.coerce import Records
+from roe.data.coerce import RawRecords
 from roe.data.encoding import Unreadable, decode, read_bytes
-from roe.data.scan import Origin, Sheet, scan
+from roe.data.scan import Sheet, TableOrigin, scan
 from roe.data.shape import misshapen
 from roe.diagnostics import Diagnostic, suggest
 from roe.dynamic import Cell
@@ -30,7 +30,7 @@ PACKED = (".gz", ".zip")
 SUFFIXES = (*TEXTS[:2], *PACKED, ".xlsx", ".xlsm", ".json", ".jsonl", ".ndjson", ".parquet")
 _NAMED = (".csv", ".tsv", ".csv.gz", ".tsv.gz", ".csv.zip", ".zip", ".xlsx", ".xlsm", ".json", ".jsonl", ".ndjson", ".json.gz", ".jsonl.gz", ".parquet")  # fmt: skip
 _JSON = re.compile(r"\ufeff?\s*(\{\s*[\"}]|\[\s*[{\]])")  # how JSON begins, and no header
-Tables = dict[str, Records]
+Tables = dict[str, RawRecords]
 
 
 def read_tables(policy: Policy, folder: Path, complete: bool = False) -> tuple[Tables, list[Diagnostic]]:
@@ -130,7 +130,7 @@ def kind_of(path: Path) -> str:
     return (Path(path.stem).suffix.lower() or ".csv") if suffix in PACKED else suffix
 
 
-def read_file(path: Path, source: DataSource | None = None) -> tuple[Records, list[Diagnostic]]:
+def read_file(path: Path, source: DataSource | None = None) -> tuple[RawRecords, list[Diagnostic]]:
     """The records of one file, each with `$line`, its line or number there."""
     phase(f"reading {path.name}")
     shown, kind = str(path), kind_of(path)
@@ -140,18 +140,20 @@ def read_file(path: Path, source: DataSource | None = None) -> tuple[Records, li
         if kind in (".json", ".jsonl", ".ndjson"):
             text, said = decode(read_bytes(path), source.encoding if source else "")
             return _read_json(
-                text.replace("\r\n", "\n").replace("\r", "\n"), Origin(shown, notes=[f"read as {said}"] if said else []), kind != ".json"
+                text.replace("\r\n", "\n").replace("\r", "\n"),
+                TableOrigin(shown, notes=[f"read as {said}"] if said else []),
+                kind != ".json",
             )
         sheet = read_sheet(path, source)
     except Unreadable as e:
-        return Records((), Origin(shown)), [e.diagnostic(shown)]
+        return RawRecords((), TableOrigin(shown)), [e.diagnostic(shown)]
     header = sheet.header
     rows = []
     for cells, line in zip(sheet.rows, sheet.lines, strict=True):
         row: dict[str, Cell] = dict(zip(header, cells, strict=True))
         row["$line"] = line
         rows.append(row)
-    return Records(rows, sheet.origin), []
+    return RawRecords(rows, sheet.origin), []
 
 
 def read_sheet(path: Path, source: DataSource | None = None) -> Sheet:
@@ -170,12 +172,12 @@ def read_sheet(path: Path, source: DataSource | None = None) -> Sheet:
     return sheet
 
 
-def _read_json(text: str, origin: Origin, lines: bool) -> tuple[Records, list[Diagnostic]]:
+def _read_json(text: str, origin: TableOrigin, lines: bool) -> tuple[RawRecords, list[Diagnostic]]:
     shown = origin.shown
     rows: list[dict[str, Cell]] = []
     diagnostics: list[Diagnostic] = []
     if not text.strip():
-        return Records((), origin), [
+        return RawRecords((), origin), [
             Unreadable("it is empty", "export it again; a file without records is `[]`", code="R631").diagnostic(shown)
         ]
     pieces = [(i, line) for i, line in enumerate(text.split("\n"), 1) if line.strip()] if lines else [(1, text)]
@@ -196,27 +198,27 @@ def _read_json(text: str, origin: Origin, lines: bool) -> tuple[Records, list[Di
                 diagnostics.append(Diagnostic("R601", "a record is a JSON object", Span(shown, number, 1, 2), "write `{…}` per record"))
                 break
     origin.header = tuple(dict.fromkeys(k for row in rows for k in row if k != "$line"))
-    return Records(rows, origin), diagnostics
+    return RawRecords(rows, origin), diagnostics
 
 
-def _read_parquet(path: Path) -> tuple[Records, list[Diagnostic]]:
-    origin = Origin(str(path))
+def _read_parquet(path: Path) -> tuple[RawRecords, list[Diagnostic]]:
+    origin = TableOrigin(str(path))
     try:
         from pyarrow import ArrowException, parquet
     except ImportError:
         at = Span(str(path), 1, 1, 1)
-        return Records(), [
+        return RawRecords(), [
             Diagnostic("R406", "reading Parquet needs the package pyarrow", at, "pip install 'roe-policy[parquet]', or export CSV")
         ]
     try:
         table = parquet.read_table(path)
     except (ArrowException, OSError) as e:
-        return Records(), [unreadable_parquet(path, e)]
+        return RawRecords(), [unreadable_parquet(path, e)]
     origin.header = tuple(table.column_names)
     rows: list[dict[str, Cell]] = table.to_pylist()
     for number, row in enumerate(rows, 1):
         row["$line"] = number
-    return Records(rows, origin), []
+    return RawRecords(rows, origin), []
 
 
 def unreadable_parquet(path: Path, e: Exception) -> Diagnostic:
@@ -224,7 +226,7 @@ def unreadable_parquet(path: Path, e: Exception) -> Diagnostic:
     return Diagnostic("R601", f"`{path}` cannot be read as Parquet: {first}", Span(str(path), 1, 1, 1), "write it again")
 
 
-def row_warnings(records: Records) -> Iterator[Diagnostic]:
+def row_warnings(records: RawRecords) -> Iterator[Diagnostic]:
     """The rows that are not records, for commands that have no reading report."""
     for line, text, reason in records.origin.rejects[:20]:
         yield Diagnostic(

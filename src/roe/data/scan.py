@@ -46,7 +46,7 @@ csv.field_size_limit((1 << 31) - 1)  # how large a cell may be is the file's own
 
 
 @dataclass(slots=True)
-class Origin:
+class TableOrigin:
     """Where records come from, and what their reading said. `rejects` are (line, text, reason)."""
 
     shown: str
@@ -62,7 +62,7 @@ class Origin:
 class Sheet:
     """A table as it stands in a file: texts, as many in each row as in the header, and the line of each row."""
 
-    origin: Origin
+    origin: TableOrigin
     rows: list[list[str]]
     lines: list[int]
 
@@ -77,7 +77,7 @@ def scan(text: str, shown: str) -> Sheet:
     if not text.strip():
         raise Unreadable("it is empty: not even a header", "export it again, or remove it if there are no records", code="R631")
     delimiter, skip = dialect(text)
-    origin = Origin(shown)
+    origin = TableOrigin(shown)
     lines = text.split("\n") if '"' in text else []
     width = 0
     rows: list[list[str]] = []
@@ -116,7 +116,7 @@ def dialect(text: str) -> tuple[str, int]:
     return best, 0
 
 
-def _records(text: str, delimiter: str, skip: int, lines: list[str], origin: Origin) -> Iterator[tuple[int, list[str]]]:
+def _records(text: str, delimiter: str, skip: int, lines: list[str], origin: TableOrigin) -> Iterator[tuple[int, list[str]]]:
     """(the line that it begins in, the cells) of each record; those that are broken within their line are rejects."""
     reader = csv.reader(io.StringIO(text), delimiter=delimiter, strict=True)
     for _ in range(skip):
@@ -195,7 +195,7 @@ def misfit(cells: Sequence[str], width: int, delimiter: str, below: bool = False
     return f"the row has {len(cells)} cell{'s' if len(cells) != 1 else ''}, and the header {width}"
 
 
-def drop_marginal(rows: list[list[str]], lines: list[int], origin: Origin) -> None:
+def drop_marginal(rows: list[list[str]], lines: list[int], origin: TableOrigin) -> None:
     """Reject the rows that are a header again, and at the end those that a report adds under its records."""
     header = list(origin.header)
     drop: dict[int, str] = {}

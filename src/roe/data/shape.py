@@ -6,7 +6,7 @@ from pathlib import Path
 
 from roe.crm import PROFILES
 from roe.data.headers import ENTITY_NAMES, columns_of, normal
-from roe.data.scan import DELIMITERS, Origin
+from roe.data.scan import DELIMITERS, TableOrigin
 from roe.diagnostics import Diagnostic
 from roe.policy.model import Policy
 from roe.source import Span
@@ -14,7 +14,7 @@ from roe.source import Span
 _KEYS = ("id", "email", "name", "domain")  # what tells records apart, where there is no id
 
 
-def misshapen(policy: Policy, entity: str, origin: Origin, rows: int) -> list[Diagnostic]:
+def misshapen(policy: Policy, entity: str, origin: TableOrigin, rows: int) -> list[Diagnostic]:
     """Why a file is not one of an entity's records; nothing if it is."""
     header, name = origin.header, Path(origin.shown).name
     at = Span(origin.shown, 1, 1, 2)
@@ -78,7 +78,7 @@ def _two_ids(policy: Policy, entity: str, columns: dict[str, str], header: tuple
     return [Diagnostic("R635", f"`{name}` has {named}: two columns for `id`", at, help)]
 
 
-def _twice(entity: str, columns: dict[str, str], origin: Origin, at: Span) -> list[Diagnostic]:
+def _twice(entity: str, columns: dict[str, str], origin: TableOrigin, at: Span) -> list[Diagnostic]:
     """Fields that two columns have, under one name or under two spellings of it."""
     diagnostics = []
     by_normal: dict[str, list[str]] = {}

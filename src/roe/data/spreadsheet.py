@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from roe.data.encoding import Unreadable
-from roe.data.scan import Origin, Sheet, drop_marginal, names_of
+from roe.data.scan import Sheet, TableOrigin, drop_marginal, names_of
 from roe.diagnostics import Diagnostic
 from roe.sheets import sheet_rows
 from roe.source import Cell, Text
@@ -24,7 +24,7 @@ def read_spreadsheet(path: Path) -> Sheet:
         if first.code == NO_HEADER:
             raise Unreadable("its sheets are empty: not even a header", "export it again", code="R631")
         raise Unreadable(first.message, first.help, code=first.code)
-    origin = Origin(str(path))
+    origin = TableOrigin(str(path))
     origin.header, origin.twice = names_of([str(name) for name in table.header])
     wrong: dict[int, Diagnostic] = {}
     for finding in findings:

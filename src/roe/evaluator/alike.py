@@ -18,8 +18,6 @@ if TYPE_CHECKING:
 
 
 RECORDS = ("lead", "account", "opportunity", "contact")  # what a pool's expressions may name besides the rep
-
-
 CLASSES = 256  # kinds of records that a pool tells apart; of more it forgets
 
 

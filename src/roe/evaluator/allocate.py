@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from roe.dynamic import Json, Saved, State
 from roe.evaluator.able import reason_not_here, reason_on_leave
-from roe.evaluator.allocation import PoolHistory, Turn
+from roe.evaluator.allocation import PoolHistory, PoolTurn
 from roe.evaluator.pool import OPEN, OPEN_CAPS, Pool
 from roe.evaluator.together import Together
 from roe.grammar import values as v
@@ -41,10 +41,10 @@ class Pools:
         for name, step in plan.items():
             self.pools[name] = Pool(step, self)
 
-    def route(self, pool: str, row: Row, role: str, tried: Mapping[str, str] | None = None) -> Turn:
+    def route(self, pool: str, row: Row, role: str, tried: Mapping[str, str] | None = None) -> PoolTurn:
         return self.pools[pool].route(row, role, None, tried)
 
-    def took(self, turn: Turn, row: Row, role: str) -> None:
+    def took(self, turn: PoolTurn, row: Row, role: str) -> None:
         rep = turn.rep
         assert rep is not None
         self.n += 1
@@ -200,11 +200,11 @@ class Pools:
                 return True
         return False
 
-    def kept(self, pool: str, rep: Row | None, earlier: Saved, until: date | datetime | None) -> Turn:
+    def kept(self, pool: str, rep: Row | None, earlier: Saved, until: date | datetime | None) -> PoolTurn:
         """A record that keeps the rep whom an earlier run gave it: no turn is taken."""
         by = str(earlier["by"]) if earlier["by"] in self.pools else pool
         on = str(earlier["on"])
-        turn = Turn(
+        turn = PoolTurn(
             by, self.pools[by].step.strategy, rep, self.n, 0, None, None, f"assigned on {v.readable(v.parse_date(on))} already", repeated=on
         )
         if earlier.get("back"):

@@ -13,7 +13,7 @@ from fractions import Fraction
 from typing import TYPE_CHECKING
 
 from roe.dynamic import Json, Saved, Value
-from roe.evaluator.turns import History, Seat, Standing
+from roe.evaluator.turns import Seat, Standing, TurnHistory
 from roe.grammar import values as v
 
 if TYPE_CHECKING:
@@ -37,7 +37,7 @@ class Member:
 
 
 @dataclass(slots=True)
-class Turn:
+class PoolTurn:
     """One allocation by a pool. `why` says what took the place of a turn: stickiness, a company's other lead, a repetition."""
 
     pool: str
@@ -48,7 +48,7 @@ class Turn:
     standing: Standing | None
     history: PoolHistory | None
     why: str = ""
-    before: Turn | None = None  # the pool that this one is the fallback of
+    before: PoolTurn | None = None  # the pool that this one is the fallback of
     repeated: str = ""  # the day of the earlier run that made this allocation
     until: date | datetime | None = None  # when it must be worked
     kept_position: int = 0
@@ -77,7 +77,7 @@ class Turn:
             "until": v.string(self.until), "before": self.before.as_json() if self.before else None,
         }  # fmt: skip
 
-    def chain(self) -> list[Turn]:
+    def chain(self) -> list[PoolTurn]:
         """The pools that were tried before this one, first to last."""
         return [*self.before.chain(), self.before] if self.before else []
 
@@ -99,7 +99,7 @@ class PoolHistory:
     """A pool over a run: its turns, its standings in the order of their first use, and what loads were at the start."""
 
     strategy: str
-    turns: History
+    turns: TurnHistory
     rep_of: Callable[[str], Row] | None  # id -> Row
     standings: dict[tuple[Seat, ...], int] = field(default_factory=dict)
     made: list[Standing] = field(default_factory=list)
@@ -109,7 +109,7 @@ class PoolHistory:
         """What `as_json` wrote; its turns are to be added to its log."""
         credits = {str(rep): Fraction(c) for rep, c in written["credits"].items()}
         counts = {str(rep): int(n) for rep, n in written["counts"].items()}
-        history = cls(written["strategy"], History(int(written["debt"]), credits, counts, int(written["position"])), None)
+        history = cls(written["strategy"], TurnHistory(int(written["debt"]), credits, counts, int(written["position"])), None)
         for seats in written["standings"]:
             history.intern(cls.standing_of(seats).seats)
         return history
@@ -126,6 +126,14 @@ class PoolHistory:
             self.made.append(Standing(key))
         return self.made[number]
 
+    def without(self, standing: Standing, reps: Mapping[str, str]) -> Standing:
+        """A standing for records that some reps cannot take, by their reasons. Many records may have the same ones."""
+        key = tuple(reps.items())
+        fewer = standing.fewer.get(key)
+        if fewer is None:
+            fewer = standing.fewer[key] = self.intern(standing.without(reps))
+        return fewer
+
     def number(self, standing: Standing) -> int:
         return self.standings[standing.seats]
 
@@ -133,7 +141,7 @@ class PoolHistory:
     def log_is_empty(self) -> bool:
         return not self.turns.log and not self.made
 
-    def members(self, turn: Turn) -> list[Member]:
+    def members(self, turn: PoolTurn) -> list[Member]:
         assert turn.standing is not None and self.rep_of is not None
         ledger, counts = self.turns.at(turn.index)
         return [
@@ -153,22 +161,22 @@ class PoolHistory:
         }  # fmt: skip
 
 
-def nobody(pool: str, n: int) -> Turn:
+def nobody(pool: str, n: int) -> PoolTurn:
     """What a pool gives that finds nobody."""
-    return Turn(pool, "", None, n, 0, None, None, FALLBACK)
+    return PoolTurn(pool, "", None, n, 0, None, None, FALLBACK)
 
 
-def recorded(written: Saved, world: World) -> Turn:
+def recorded(written: Saved, world: World) -> PoolTurn:
     """A turn read back from the records of the run that made it."""
     histories: Mapping[str, PoolHistory] = written["histories"]
 
-    def turn(pool: str, number: int, index: int, before: Turn | None) -> Turn:
+    def turn(pool: str, number: int, index: int, before: PoolTurn | None) -> PoolTurn:
         history = histories.get(pool)
         if history is not None:
             history.rep_of = world.rep_of
         standing = history.made[number] if history is not None and number >= 0 else None
         strategy = world.policy.plan.pools[pool].strategy
-        return Turn(pool, strategy, None, written["n"], index, standing, history if standing is not None else None, before=before)
+        return PoolTurn(pool, strategy, None, written["n"], index, standing, history if standing is not None else None, before=before)
 
     before = None
     for pool, number, index in written["before"]:

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 MOST = 50_000  # records around one, beyond which taking out all of them is faster
 
 
-class Place(Protocol):
+class RecordPlace(Protocol):
     """Where typed records are taken from. What it gives may be more than what was asked for, never less."""
 
     def all(self, entity: str) -> Iterable[Values]:
@@ -66,10 +66,10 @@ class _List(NamedTuple):
 
 
 class Around:
-    """The records around some."""
+    """The records around some. With more of one entity than `most` it raises CannotLookUp."""
 
-    def __init__(self, place: Place, compiled: Compiled, clock: Clock) -> None:
-        self.place, self.compiled, self.clock = place, compiled, clock
+    def __init__(self, place: RecordPlace, compiled: Compiled, clock: Clock, most: float = MOST) -> None:
+        self.place, self.compiled, self.clock, self.most = place, compiled, clock, most
         model = compiled.policy.model.entities
         self.rows: dict[str, dict[str, Values]] = {entity: {} for entity in model}
         self._whole: set[str] = set()
@@ -115,8 +115,8 @@ class Around:
                 self.rows[entity][row["id"]] = row
                 new.append(row["id"])
         self._todo += [(entity, i) for i in new]
-        if entity not in self._whole and len(self.rows[entity]) > MOST:
-            raise CannotLookUp(f"more than {MOST:,} {entity} records belong to it")
+        if entity not in self._whole and len(self.rows[entity]) > self.most:
+            raise CannotLookUp(f"more than {self.most:,} {entity} records belong to it")
         return new
 
     def begin(self, rows: Mapping[str, Iterable[Values]]) -> None:

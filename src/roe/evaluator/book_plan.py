@@ -18,7 +18,7 @@ NO_REST = ("rep-left", NO_BOOK, NOT_ABLE)  # the account is not worn out: it may
 
 
 @dataclass(slots=True)
-class Move:
+class AccountMove:
     """An account that changes hands: `worth` with its new rep, and the best of the others who may have it."""
 
     account: str
@@ -47,7 +47,7 @@ class BookPlan:
     role: str
     object: str
     field: str
-    moves: list[Move]
+    moves: list[AccountMove]
     solution: Json
     reps: list[Json]
     relaxed: list[str]

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 
 from roe.dynamic import Json
 from roe.evaluator.book_plan import digest
-from roe.evaluator.cycle import Cycle
+from roe.evaluator.cycle import BookCycle
 from roe.evaluator.engine import Bound
 from roe.evaluator.others import Others
 from roe.grammar import values as v
@@ -24,7 +24,7 @@ def plan_books(bound: Bound, only: Sequence[str] = (), fast: bool = False, revie
         if only and name not in only:
             continue
         others = Others(bound, step, {n: planned[n] if n in planned else applied.get(n, {}) for n in bound.plan.books if n != name})
-        planned[name] = Cycle(bound, step, applied.get(name, {}), fast, others, reviewed).plan().as_json()
+        planned[name] = BookCycle(bound, step, applied.get(name, {}), fast, others, reviewed).plan().as_json()
     return {
         "roe": 1, "policy": bound.policy.name, "as_of": v.literal(bound.world.clock.now), "base": digest(applied), "books": planned,
     }  # fmt: skip

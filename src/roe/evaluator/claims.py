@@ -26,7 +26,7 @@ GRANTED, REFUSED, ENDED = "granted", "refused", "ended"
 
 
 @dataclass(slots=True)
-class Outcome:
+class ClaimOutcome:
     """What became of a claim: granted and live, refused, or ended; until when it holds (or held), and why."""
 
     claim: Row
@@ -45,16 +45,16 @@ class Settled:
 
     def __init__(self, step: Claims, world: World, before: Mapping[str, str]) -> None:
         self.step, self.world = step, world
-        self.outcomes: dict[str, Outcome] = {}
-        self.live: dict[str, Outcome] = {}  # by record
-        self._by_record: dict[str, list[Outcome]] = {}
-        self._by_rep: dict[str, list[Outcome]] = {}
+        self.outcomes: dict[str, ClaimOutcome] = {}
+        self.live: dict[str, ClaimOutcome] = {}  # by record
+        self._by_record: dict[str, list[ClaimOutcome]] = {}
+        self._by_rep: dict[str, list[ClaimOutcome]] = {}
         now = world.clock.now
         rows = [row for row in world.all("claim") if row["at"] is not None and v.less_equal(row["at"], now)]
         for row in sorted(rows, key=lambda row: (v.moment(row["at"]), str(row["id"]))):
             self._settle(row, before.get(str(row["id"])))
 
-    def of(self, row: Row) -> Outcome | None:
+    def of(self, row: Row) -> ClaimOutcome | None:
         return self.outcomes.get(str(row["id"]))
 
     def given(self, row: Row, name: str) -> Value:
@@ -65,7 +65,7 @@ class Settled:
         live = self.live.get(str(row["id"]))
         return None if live is None else live.claim
 
-    def on(self, record: Row) -> list[Outcome]:
+    def on(self, record: Row) -> list[ClaimOutcome]:
         """The claims on a record, in the order of time."""
         return self._by_record.get(str(record["id"]), [])
 
@@ -73,14 +73,15 @@ class Settled:
         record, rep = row[self.step.entity], row["rep"]
         reason = self._refusal(row, record, rep) if refused_for is None else str(refused_for)
         if reason or record is None or rep is None:
-            outcome = Outcome(row, REFUSED, reason or f"its {self.step.entity} or rep is not in the data")
+            outcome = ClaimOutcome(row, REFUSED, reason or f"its {self.step.entity} or rep is not in the data")
         else:
             until, why = self._end(row, record, rep)
             left = reason_left(rep)
-            if left and (until is None or until > self.world.clock.now):
-                until, why = self._gone(row, rep), f"{rep.label} is {left}" if left == "not active" else f"{rep.label} {left}"
+            gone = self._gone(row, rep) if left else None
+            if gone is not None and (until is None or until > gone):
+                until, why = gone, f"{rep.label} is {left}" if left == "not active" else f"{rep.label} {left}"
             live = until is None or until > self.world.clock.now
-            outcome = Outcome(row, GRANTED if live else ENDED, why, until)
+            outcome = ClaimOutcome(row, GRANTED if live else ENDED, why, until)
         self.outcomes[str(row["id"])] = outcome
         if record is not None:
             self._by_record.setdefault(str(record["id"]), []).append(outcome)

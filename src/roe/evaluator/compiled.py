@@ -19,7 +19,7 @@ from roe.policy.model import Policy
 from roe.source import Span, Text
 
 if TYPE_CHECKING:
-    from roe.evaluator.observe import Watched
+    from roe.evaluator.observe import WatchedExpression
 
 
 class Compiled:
@@ -33,7 +33,7 @@ class Compiled:
         self.engagement = {key: Chooser(step, lists) for key, step in policy.plan.engagement.items()}
         self.kernels: dict[int, Value] = {}  # column indexes by their chooser, made by the batch evaluator
         self._codes: dict[int, tuple[Expr, Code]] = {}
-        self.watched: dict[int, Watched] = {}  # conditions compiled for watching, by their trees
+        self.watched: dict[int, WatchedExpression] = {}  # conditions compiled for watching, by their trees
         self._reads: dict[int, tuple[s.Node, list[tuple[str, Code]]]] = {}
         self._places: dict[int, tuple[Text, Span]] = {}
         self._pieces: dict[str, list[tuple[str, s.Node | None]]] = {}

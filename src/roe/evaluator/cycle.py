@@ -40,7 +40,7 @@ class Accounts:
         return bool(self.returns[i]) and self.why[i] not in NO_REST
 
 
-class Cycle:
+class BookCycle:
     """One book of one cycle. Where other books are of its role, owners from before the first cycle are the book's only if it may have
     their accounts.
     """
@@ -88,12 +88,8 @@ class Cycle:
         value = np.array([x if v.is_number(x) else 0.0 for x in self.column("_value")], float)
         before = [None if r is None else str(r["id"]) for r in self.column("_now")]
         fates = self.column("_return")
-        for i, account in enumerate(ids):
-            if account in self.others.accounts or (self.others.of_role and not able[i] and account not in self.kept):
-                able[i], before[i], fates[i] = False, None, FREE
-        why = self._fates(fates, able, before)
-        if self.world.policy.plan.untouched:
-            why = [UNTOUCHED if self.world.is_untouched("account", account) else w for account, w in zip(ids, why, strict=True)]
+        self._leave_to_others(ids, able, before, fates)
+        why = self._fates(ids, fates, able, before)
         stays = np.array([w == STAYS for w in why], bool)
         returns = np.array([w in step.returns or w in NO_REST for w in why], bool)
         pinned = np.array([w not in (FREE, STAYS) for w in why], bool) & ~returns
@@ -104,11 +100,21 @@ class Cycle:
         free = np.array(able, bool) & ~pinned & ~rests
         return Accounts(ids, self.world.values("account", "name"), why, before, now, value, free, pinned, stays, returns)
 
-    def _fates(self, given: list[Value], able: list[bool], before: list[str | None]) -> list[str]:
-        """Why each account stays or returns; who has no book any more, and what no longer belongs in one, add to the rules."""
+    def _leave_to_others(self, ids: list[str], able: list[bool], before: list[str | None], fates: list[Value]) -> None:
+        """For this book, accounts that are in others are in none."""
+        for i, account in enumerate(ids):
+            if account in self.others.accounts or (self.others.of_role and not able[i] and account not in self.kept):
+                able[i], before[i], fates[i] = False, None, FREE
+
+    def _fates(self, ids: list[str], given: list[Value], able: list[bool], before: list[str | None]) -> list[str]:
+        """Why each account stays or returns; who has no book any more, what no longer belongs in one, and what the policy keeps where it is
+        add to the rules.
+        """
         fates = []
-        for fate, good, rep in zip(given, able, before, strict=True):
-            if fate == STAYS and rep not in self.place:
+        for account, fate, good, rep in zip(ids, given, able, before, strict=True):
+            if self.world.is_untouched("account", account):
+                fate = UNTOUCHED
+            elif fate == STAYS and rep not in self.place:
                 fate = NO_BOOK
             elif fate == STAYS and not good:
                 fate = NOT_ABLE

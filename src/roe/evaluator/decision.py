@@ -12,7 +12,7 @@ from roe.evaluator.row import Row
 from roe.plan.operators import ExceptionRow
 
 if TYPE_CHECKING:
-    from roe.evaluator.allocation import Turn
+    from roe.evaluator.allocation import PoolTurn
     from roe.evaluator.trace import Trace
 
 
@@ -42,7 +42,7 @@ class Decision:
     unknown: tuple[str, ...] = ()
     row: Row = field(repr=False, kw_only=True)
     choice: Choice | None = field(default=None, repr=False, kw_only=True)
-    turn: Turn | None = field(default=None, repr=False, kw_only=True)
+    turn: PoolTurn | None = field(default=None, repr=False, kw_only=True)
     exception: ExceptionRow | None = field(default=None, repr=False, kw_only=True)
 
     @property

@@ -17,10 +17,11 @@ from roe.dynamic import Json, Record, Saved, State, Values
 from roe.evaluator.able import reason_left, receiver
 from roe.evaluator.assigned import STATE, assignment, granted, held_back
 from roe.evaluator.compiled import Compiled
+from roe.evaluator.data_owner import stamp_of
 from roe.evaluator.decision import Decision, label
 from roe.evaluator.frozen import freeze
 from roe.evaluator.memory import DecisionValues, given_by
-from roe.evaluator.past import Past
+from roe.evaluator.past import RecordPast
 from roe.evaluator.row import Owners, Row
 from roe.evaluator.world import World
 from roe.grammar import values as v
@@ -32,7 +33,7 @@ from roe.policy.model import Policy
 
 if TYPE_CHECKING:
     from roe.evaluator.allocate import Pools
-    from roe.evaluator.allocation import Turn
+    from roe.evaluator.allocation import PoolTurn
     from roe.evaluator.live import Live
     from roe.evaluator.ruleset import RuleSet
 
@@ -101,7 +102,7 @@ class Bound:
             world.take(entity, [x | {name: v.parse_date(x[name]) for name in days if name in x} | {"$line": 0} for x in values])
         world.resolve_all()
         self.memory = world.memory = world.remember(state)
-        world.past = Past(world, state)
+        world.past = RecordPast(world, state)
         self.recall_books()
         self.assigned: dict[str, Json] = dict(state.get("assigned", {}))
         self.backs: list[tuple[str, Row, str, str]] = []  # turns that are given back: pool, record, role, rep
@@ -143,6 +144,8 @@ class Bound:
         """What was changed in the CRM since the last run: a record that a pool gave stays with its new owner, and its service level goes
         on; one whose owner was taken away is given anew. `by_hand: decide` leaves it to the rules.
         """
+        for key in [key for key in self.assigned if self.memory.is_gone(key)]:
+            del self.assigned[key]
         for key, facts in self.memory.changed:
             entity, role = key.partition("|")[0], key.rpartition("|")[2]
             if key not in self.assigned or self.plan.by_hand.get(f"{entity}|{role}") == "decide":
@@ -307,7 +310,7 @@ class Bound:
         d.pool = d.turn.pool
         return d.turn.rep
 
-    def _turn(self, d: Decision, pool: str) -> Turn:
+    def _turn(self, d: Decision, pool: str) -> PoolTurn:
         """What a pool gives: the turn of an earlier run, or of this one."""
         key = self.key(d)
         earlier = self.assigned.get(key)
@@ -324,7 +327,7 @@ class Bound:
         self._assigned(d, pool, turn, [])
         return turn
 
-    def _assigned(self, d: Decision, pool: str, turn: Turn, tried: list[str]) -> None:
+    def _assigned(self, d: Decision, pool: str, turn: PoolTurn, tried: list[str]) -> None:
         """Remember what a pool has assigned, so that the same record twice is one assignment."""
         if turn.rep is None:
             return
@@ -341,7 +344,7 @@ class Bound:
             bool(turn.why),
         )
 
-    def _again(self, d: Decision, earlier: Saved) -> Turn:
+    def _again(self, d: Decision, earlier: Saved) -> PoolTurn:
         """A record that a pool assigned before: it stays where it is, unless its rep has left or should have worked it by now."""
         pools, pool, rep = self.pools, earlier["pool"], self.world.rep(earlier["rep"])
         sla, since = self.plan.pools[pool].sla, v.parse_temporal(earlier["at"])
@@ -424,5 +427,5 @@ class Run:
     def state(self) -> Json:
         """What the next run needs: owners with the day they began, pool pointers, what pools have assigned."""
         return self.bound.saved(
-            (d.entity, d.id, d.role, d.owner, d.previous, d.since, d.action, given_by(d.action)) for d in self.decisions
+            (d.entity, d.id, d.role, d.owner, d.previous, d.since, d.action, given_by(d.action), stamp_of(d.row)) for d in self.decisions
         )

@@ -1,15 +1,18 @@
 """Reps who have left, or are not active: where a policy still names them.
 
 A leaver is named by what gives or asks: rules, pools, the staffing of territories, tables that rules assign from, exceptions, credit. A row
-that has ended, or that ends by itself, names its rep rightly.
+that has ended, or that ends by itself, names its rep rightly. The data names leavers too: as managers of reps who are here, and as covers of
+leaves that are not over.
 """
 
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import date
+from pathlib import PurePath
 
 from roe.dynamic import Json, Value
 from roe.evaluator.able import reason_left
@@ -18,6 +21,7 @@ from roe.evaluator.world import World
 from roe.grammar import syntax as s
 from roe.plan.operators import Action, Allocate, Choose, Derive, Expr, Plan, Rule
 from roe.source import Span, Text
+from roe.words import counted
 
 _QUOTED = re.compile(r'(?:^{|then |else )"([^"]+)"')  # who must decide, as the engagement puts a list of them
 Named = Iterator[tuple[Text, str]]  # (the name, where it is asked for)
@@ -156,6 +160,29 @@ def _ends(rule: Rule) -> bool:
     return any(isinstance(c.tree, s.Compare) and c.tree.op == "<" and c.tree.left == s.Name("today") for c in rule.conditions)
 
 
+def _named_in_data(world: World) -> Iterator[tuple[str, str, str]]:
+    """(leaver, as what the data still names that rep, file)."""
+    managed: Counter[str] = Counter()
+    for rep in world.rows["rep"]:
+        manager = rep["manager"]
+        if manager is not None and reason_left(manager) and not reason_left(rep):
+            managed[manager.written] += 1
+    for key, n in sorted(managed.items()):
+        yield key, f"the manager of {counted(n, 'rep')}", _file(world, "rep")
+    covers: dict[tuple[str, str], str] = {}
+    for rep in world.rows["rep"]:
+        for leave in rep["leaves"]:
+            cover, until = leave["cover"], leave["until"]
+            if cover is not None and reason_left(cover) and (until is None or world.clock.today < until):
+                covers[cover.written, rep.label] = _file(world, leave.entity)
+    for (key, name), file in sorted(covers.items()):
+        yield key, f"the cover of {name}", file
+
+
+def _file(world: World, entity: str) -> str:
+    return PurePath(world.readings[entity].file).name
+
+
 def about_leavers(world: World, rows: Iterable[tuple[Value, ...]]) -> Json:
     """What a summary says of leavers, as plain JSON: rep -> name, why, where the policy names them, and what became of their records.
 
@@ -167,6 +194,8 @@ def about_leavers(world: World, rows: Iterable[tuple[Value, ...]]) -> Json:
     named: dict[str, list[list[str]]] = {}
     for mention in mentions(world):
         named.setdefault(mention.rep.written, []).append([mention.what, mention.place])
+    for key, what, place in _named_in_data(world):
+        named.setdefault(key, []).append([what, place])
     return {
         key: {"name": rep.label, "why": in_words(reason_left(rep)), "named": named.get(key, []), "records": by_rep.get(key, [])}
         for key, rep in leavers(world).items()

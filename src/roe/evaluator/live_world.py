@@ -8,6 +8,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 from roe.crm.ids import fold
+from roe.data.cells import Cells
 from roe.data.coerce import NAMELESS, coerce_table
 from roe.data.reading import Reading, Reject
 from roe.dynamic import Record, Value, Values
@@ -49,6 +50,7 @@ class LiveWorld(World):
         self._kept_up: KeptUp | None = None
         self.last_read: Reading | None = None  # of the records that were typed last
         self._decided: dict[int, Owners] = {}
+        self._cells: dict[str, dict[str, Cells]] = {}  # entity -> field -> how its cells are read
         super().__init__(compiled, tables, clock)
 
     # --- records ----------------------------------------------------------------------------------------------------
@@ -66,8 +68,9 @@ class LiveWorld(World):
         decided = any(entity == e for e, _ in self.policy.plan.engagement)
         source = self.policy.data.get(entity, DataSource())
         typed = coerce_table(
-            entity, model.entities[entity], raw, model.roles(), zone_of(self.policy.timezone), source, decided, self.typed.get(entity)
-        )
+            entity, model.entities[entity], raw, model.roles(), zone_of(self.policy.timezone), source, decided, self.typed.get(entity),
+            self._cells.setdefault(entity, {}),
+        )  # fmt: skip
         self.last_read = typed.reading
         nameless = [x for x in typed.rows if "id" not in typed.columns and x["id"] == f"{entity}-{x['$line']}"]
         return typed.rows, [*typed.rejects, *(Reject(entity, "", x["$line"], "id", "", NAMELESS) for x in nameless)]

@@ -2,7 +2,8 @@
 
 `state["owners"]` has, by `entity|record|role`, the holder (`rep`, null for nobody), since when (`since`, null where nobody knows) or when
 first seen (`seen`), the `former` holder, what gave it (`by`), the `base` with `base_at`, and the decisions since then (`decided`).
-`state["returned"]` has when a record was given back, and by whom; `state["referred"]` since when a person is asked.
+`state["returned"]` has when a record was given back, and by whom; `state["referred"]` since when a person is asked; `state["gone"]`, by
+`entity|record`, which records the CRM has no longer, and into which other they were merged.
 """
 
 from __future__ import annotations
@@ -11,11 +12,14 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import date, datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
+from roe.crm.ids import fold
+from roe.data.coerce import GONE
 from roe.dynamic import Json, Saved, State
+from roe.evaluator.data_owner import InData, stamp_of
 from roe.grammar import values as v
-from roe.ledger.reconcile import CHANGED_IN_CRM, Held, Kind, Shown, decided, reconcile
+from roe.ledger.reconcile import CHANGED_IN_CRM, Held, Kind, Shown, decided, key_parts, reconcile
 
 if TYPE_CHECKING:
     from roe.evaluator.decision import Decision
@@ -24,7 +28,7 @@ if TYPE_CHECKING:
 
 NOTHING_HELD = Held(None)
 NEW_IN_CRM = (Kind.FIRST_SIGHT, Kind.BY_HAND, Kind.BY_SYSTEM)  # the owner of the data is one that the ledger did not know of
-DecisionValues = tuple[str, str, str, str | None, str | None, date | datetime | None, str, str]  # see `Memory.after`
+DecisionValues = tuple[str, str, str, str | None, str | None, date | datetime | None, str, str, datetime | None]  # see `Memory.after`
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +81,14 @@ class Facts:
         return saved | {key: x for key, x in more.items() if x}
 
 
-class Memory:
+class Gone(NamedTuple):
+    """That a record was deleted, or merged into another one."""
+
+    kind: str
+    into: str = ""
+
+
+class OwnerMemory:
     """The memory of one run: facts by `entity|record|role`, for the records that the ledger knows."""
 
     def __init__(self, world: World, state: State) -> None:
@@ -89,6 +100,7 @@ class Memory:
         self.ends: Mapping[str, str] = state.get("ends", {})  # see `Facts.holds`
         self.elsewhere: Json = {}  # owners of entities that the policy does not have, which stay as they are
         self.changed: list[tuple[str, Facts]] = []  # by hand or by a system, since the last run
+        self.older: set[str] = set()  # records of whom the data shows an owner from before what the CRM has shown already
         by_role: dict[tuple[str, str], Json] = {}
         owners = state.get("owners", {})
         for entries in (owners, self.returned, self.referred, self.ends):
@@ -103,32 +115,70 @@ class Memory:
             entity, role = key.partition("|")[0], key.rpartition("|")[2]
             record = key[len(entity) + 1 : -len(role) - 1]
             shown = world.shown(entity, role, [record])[record] if entity in world.rows else None
-            if shown is not None and shown[0] is not None:
+            if shown is not None and shown.holder is not None:
                 by_role.setdefault((entity, role), {})[record] = {"rep": None, "since": None}
         world.returned = self.returned
+        self._begin_gone(state)
         for (entity, role), saved in by_role.items():
             self._role(entity, role, saved)
 
+    def _begin_gone(self, state: State) -> None:
+        """What is known of records that the CRM has no longer: from earlier runs (`was_gone`), and from the data."""
+        self.was_gone: Saved = state.get("gone", {})
+        self.gone: Json = {}  # by `entity|record`, of the records that the ledger still knows an owner of: as `state["gone"]`
+        flagged = {(r.entity, fold(r.record)): r for r in self.world.rejects if r.field in GONE}
+        self._flagged = {key: Gone("merged", fold(r.value)) if r.field == "merged_into" else Gone("deleted") for key, r in flagged.items()}
+
+    def _note_gone(self, entity: str, record: str) -> None:
+        """Note a record that is not among the data's, if that means that it is gone."""
+        gone = self._flagged.get((entity, record))
+        if gone is None and self._is_complete(entity):
+            gone = Gone("deleted")
+        if gone is not None:
+            self.gone[f"{entity}|{record}"] = gone._asdict()
+
+    def _is_complete(self, entity: str) -> bool:
+        """Whether the data has all records of an entity that there are; a table without any record does not say so."""
+        source = self.world.policy.data.get(entity)
+        return source is not None and source.complete and len(self.world.all(entity)) > 0
+
+    def is_gone(self, key: str) -> bool:
+        """Whether the CRM has the record of `entity|record|role` no longer."""
+        return bool(self.gone) and key.rpartition("|")[0] in self.gone
+
+    def _still_gone(self) -> Json:
+        """What the next run is to know of records that are gone: those that are back are not."""
+        return {key: x for key, x in self.was_gone.items() if not self._is_back(*key.split("|", 1))} | self.gone
+
+    def _is_back(self, entity: str, record: str) -> bool:
+        row = self.world.find(entity, record) if entity in self.world.rows else None
+        return row is not None and str(row["id"]) == record
+
     def _role(self, entity: str, role: str, saved: Saved) -> None:
         shown = self.world.shown(entity, role, saved)
+        for record, row in shown.items():
+            if row is None:
+                self._note_gone(entity, record)
         facts = {record: self._facts(f"{entity}|{record}|{role}", saved[record], row) for record, row in shown.items()}
         self._by_role[entity, role] = facts
         self.known |= {f"{entity}|{record}|{role}": of_record for record, of_record in facts.items()}
         self.world.know(entity, role, facts)
 
-    def _facts(self, key: str, saved: Saved | None, row: tuple[str | None, date | None, bool] | None) -> Facts:
-        """`row` is the holder and the day of the data, and whether the data has a column of that holder; None without a row."""
-        shown = Shown(row[0]) if row is not None and row[2] else None
-        since = row[1] if row is not None else None
+    def _facts(self, key: str, saved: Saved | None, row: InData | None) -> Facts:
+        """`row` is what the data says of the record; None for one that it does not have."""
+        shown = Shown(row.holder, row.read_at) if row is not None and row.has_column else None
+        since = row.since if row is not None else None
         verdict = reconcile(shown, None if saved is None else _held(saved))
         if saved is None and shown is None:
             verdict = replace(verdict, kind=Kind.FIRST_SIGHT)
         returned, referred = self.returned.get(key), self.referred.get(key)
         known: Json = {
-            "in_crm": shown.holder if shown is not None else verdict.holder, "kind": verdict.kind,
+            "in_crm": verdict.holder if shown is None else verdict.base if verdict.kind is Kind.STALE else shown.holder, "kind": verdict.kind,
             "held": Held(verdict.holder, verdict.base, verdict.base_at, verdict.decided),
             "returned_on": _day(returned) if returned else None, "referred_on": _day(referred) if referred else None, "holds": self.ends.get(key),
         }  # fmt: skip
+        if verdict.kind is Kind.STALE and shown is not None and shown.holder not in (verdict.holder, verdict.base):
+            self.older.add(key_parts(key)[1])
         if verdict.is_changed_in_crm:
             former = None if saved is None else saved.get("rep")
             facts = Facts(verdict.holder, _since_change(since, saved) or self.today, None, former, verdict.by, **known)
@@ -150,24 +200,26 @@ class Memory:
         facts = self.known[key] = self._facts(key, saved, self.world.shown_by(row, role))
         return facts
 
-    def of(self, entity: str, record: str, role: str, shown: str | None, since: date | datetime | None) -> Facts:
-        """The facts of a record; of one that the ledger does not know they are those of the data."""
+    def of(
+        self, entity: str, record: str, role: str, shown: str | None, since: date | datetime | None, read_at: datetime | None = None
+    ) -> Facts:
+        """The facts of a record; of one that the ledger does not know they are those of the data, as of the time at which it was read."""
         facts = self.known.get(f"{entity}|{record}|{role}")
         if facts is not None:
             return facts
         by = "import" if shown else ""
-        return Facts(shown, since, self.today, None, by, shown, Kind.FIRST_SIGHT, Held(shown, shown))
+        return Facts(shown, since, self.today, None, by, shown, Kind.FIRST_SIGHT, Held(shown, shown, read_at))
 
     def decided(self, d: Decision) -> Facts:
         """The facts of a record once it is decided."""
-        return self.of(d.entity, d.id, d.role, d.previous, d.since).moved_to(d.owner, self.today, given_by(d.action))
+        return self.of(d.entity, d.id, d.role, d.previous, d.since, stamp_of(d.row)).moved_to(d.owner, self.today, given_by(d.action))
 
     def after(self, decisions: Iterable[DecisionValues]) -> Json:
         """What the next run is to know: `owners`, `returned` and `referred`; and, for the ledger alone, `crm_since`, since when the owner whom
         the CRM showed first had a record that the run has moved on at once. From decisions as (entity, record, role, owner, today's owner
-        in the data, since when there, action, what gave it). Records that were not decided are as they were.
+        in the data, since when there, action, what gave it, when the CRM last changed the row). Records that were not decided are as they were.
         """
-        owners = {key: facts.saved() for key, facts in self.known.items() if self.is_kept(key, facts)}
+        owners = {key: facts.saved() for key, facts in self.known.items() if self.is_kept(key, facts) and not self.is_gone(key)}
         changes, parts = self._decided(decisions)
         owners = self.elsewhere | {key: x for key, x in (owners | changes).items() if x is not None}
         return {"owners": dict(sorted(owners.items())), **parts}
@@ -196,9 +248,9 @@ class Memory:
         owners: Json = {}
         returned, referred = dict(self.returned), dict(self.referred)
         crm_since: dict[str, str] = {}
-        for entity, record, role, owner, shown, since, action, by in decisions:
+        for entity, record, role, owner, shown, since, action, by, read_at in decisions:
             key = f"{entity}|{record}|{role}"
-            facts = self.of(entity, record, role, shown, since)
+            facts = self.of(entity, record, role, shown, since, read_at)
             after = facts.moved_to(owner, self.today, by)
             owners[key] = after.saved() if after.is_known else None
             if after.holder != facts.holder and facts.holder is not None and facts.since and facts.kind in NEW_IN_CRM:
@@ -209,7 +261,10 @@ class Memory:
                 referred.setdefault(key, {"on": str(self.today)})
             else:
                 referred.pop(key, None)
-        parts = (("returned", returned), ("referred", referred), ("crm_since", crm_since))
+        for waiting in (returned, referred):
+            for key in [key for key in waiting if self.is_gone(key)]:
+                del waiting[key]
+        parts = (("returned", returned), ("referred", referred), ("crm_since", crm_since), ("gone", self._still_gone()))
         return owners, {name: dict(sorted(x.items())) for name, x in parts if x}
 
     def counts(self) -> dict[str, int]:

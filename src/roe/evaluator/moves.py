@@ -10,20 +10,20 @@ import numpy as np
 
 from roe.crm import PROFILES
 from roe.dynamic import Array, Json
-from roe.evaluator.book_plan import STAYS, BookPlan, Move
+from roe.evaluator.book_plan import STAYS, AccountMove, BookPlan
 from roe.evaluator.questions import compare_greedy, questions
 from roe.evaluator.row import Row
 from roe.evaluator.solve import Problem, Solution, measure
 from roe.grammar import values as v
 
 if TYPE_CHECKING:
-    from roe.evaluator.cycle import Accounts, Cycle
+    from roe.evaluator.cycle import Accounts, BookCycle
 
 
 class Moves:
     """The moves of one book. `after` is the place of each account's rep among the cycle's reps, -1 for nobody."""
 
-    def __init__(self, cycle: Cycle, accounts: Accounts, problem: Problem, solution: Solution, after: Array) -> None:
+    def __init__(self, cycle: BookCycle, accounts: Accounts, problem: Problem, solution: Solution, after: Array) -> None:
         self.cycle, self.accounts, self.problem, self.solution, self.after = cycle, accounts, problem, solution, after
         self.world, self.step, self.reps, self.today = cycle.world, cycle.step, cycle.reps, cycle.today
         self.runner, self.runner_worth, self.own_worth = _runners(problem, after)
@@ -33,7 +33,7 @@ class Moves:
 
     def plan(self) -> BookPlan:
         accounts, step = self.accounts, self.step
-        moves: list[Move] = []
+        moves: list[AccountMove] = []
         saved: dict[str, Json] = {}
         given = dict(self.cycle.given)
         for i, account in enumerate(accounts.ids):
@@ -74,14 +74,14 @@ class Moves:
             return dict(saved)
         return None if rep is None else self._first(account, rep)
 
-    def _move(self, i: int, before: str | None, rep: str | None) -> Move:
+    def _move(self, i: int, before: str | None, rep: str | None) -> AccountMove:
         accounts = self.accounts
         second = self.reps[self.runner[i]] if self.runner[i] >= 0 else None
         rest: date | None = None
         if accounts.rests(i) and self.step.rest is not None:
             rest = self.world.clock.add(self.today, self.step.rest)
         fate = accounts.why[i] if accounts.returns[i] else "distributed" if before is None else "moved" if rep else "displaced"
-        move = Move(
+        move = AccountMove(
             account=accounts.ids[i], name=str(accounts.names[i] or accounts.ids[i]), before=before, after=rep, why=fate,
             worth=float(self.own_worth[i]) if rep is not None else None, runner_up=None if second is None else str(second["id"]),
             runner_up_worth=float(self.runner_worth[i]) if second is not None else None, rest=rest, reason="",
@@ -110,7 +110,7 @@ class Moves:
         since = row["owner_since"] if row is not None else None
         return {"rep": rep, "since": str(since or self.today), "rest": None, "reason": "owned before the first cycle", "runner_up": None}
 
-    def _reason(self, move: Move, second: Row | None, is_full: bool) -> str:
+    def _reason(self, move: AccountMove, second: Row | None, is_full: bool) -> str:
         sentences = []
         if move.before is not None:
             rest = f", rests until {move.rest}" if move.rest else ""
@@ -124,7 +124,7 @@ class Moves:
             sentences.append("nobody else may have it")
         return "; ".join(sentences)
 
-    def _spelling(self, moves: list[Move]) -> dict[str, str]:
+    def _spelling(self, moves: list[AccountMove]) -> dict[str, str]:
         ids = {x for m in moves for x in (m.account, m.before, m.after) if x}
         return {short: long for short, long in self.world.spelling().items() if short in ids}
 

@@ -17,7 +17,7 @@ from roe.source import Span, Text
 
 
 @dataclass(frozen=True, slots=True)
-class Part:
+class LeafValue:
     """A part of a condition, as text, and what it was."""
 
     text: str
@@ -31,7 +31,7 @@ class Observed:
 
     text: str
     result: bool | None
-    parts: tuple[Part, ...]
+    parts: tuple[LeafValue, ...]
     place: Span
     tree: s.Node
 
@@ -44,7 +44,7 @@ SEEN = "$seen"  # in a scope: what the watched parts of an expression were, by t
 
 
 @dataclass(slots=True)
-class Watched:
+class WatchedExpression:
     """An expression with a watch on its leaves, compiled once for all records."""
 
     tree: s.Node
@@ -56,10 +56,10 @@ class Watched:
     )  # texts by their identity: a tree is that of every text that reads the same
 
 
-Kept = dict[int, Watched]
+Kept = dict[int, WatchedExpression]
 
 
-def watched(tree: s.Node, lists: Mapping[str, Value], cache: Kept) -> Watched:
+def watched(tree: s.Node, lists: Mapping[str, Value], cache: Kept) -> WatchedExpression:
     known = cache.get(id(tree))
     if known is None:
         numbers: dict[int, int] = {}
@@ -80,7 +80,7 @@ def watched(tree: s.Node, lists: Mapping[str, Value], cache: Kept) -> Watched:
 
             return note
 
-        known = cache[id(tree)] = Watched(tree, compile_expression(tree, wrap), show(tree), tuple(parts))
+        known = cache[id(tree)] = WatchedExpression(tree, compile_expression(tree, wrap), show(tree), tuple(parts))
     return known
 
 
@@ -100,12 +100,12 @@ def _one(tree: s.Node, text: Text, scope: Scope, lists: Mapping[str, Value], cac
     return Observed(own.text, value if isinstance(value, bool) else None, parts, own.places[id(text)][1], tree)
 
 
-def watch(tree: s.Node, scope: Scope, lists: Mapping[str, Value], cache: Kept | None = None) -> tuple[Value, tuple[Part, ...]]:
+def watch(tree: s.Node, scope: Scope, lists: Mapping[str, Value], cache: Kept | None = None) -> tuple[Value, tuple[LeafValue, ...]]:
     """The value of an expression, and the values of its leaves as they were met."""
     known = watched(tree, lists, {} if cache is None else cache)
     seen: dict[int, Value] = {}
     value = known.code({**scope, SEEN: seen})
-    unique = {text: Part(text, seen[i], node) for i, (text, node) in enumerate(known.parts) if i in seen}
+    unique = {text: LeafValue(text, seen[i], node) for i, (text, node) in enumerate(known.parts) if i in seen}
     return value, tuple(unique.values())
 
 

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 Holding = Json  # who, role, from, until, by, rule
 
 
-class Past:
+class RecordPast:
     """The past of the records of a world."""
 
     def __init__(self, world: World, state: State) -> None:

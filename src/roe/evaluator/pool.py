@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING
 from roe.dynamic import Value, Values
 from roe.evaluator.able import receiver
 from roe.evaluator.alike import CLASSES, NO_KEY, Class, hashed, is_about_rep, record_parts
-from roe.evaluator.allocation import FALLBACK, PoolHistory, Turn
+from roe.evaluator.allocation import FALLBACK, PoolHistory, PoolTurn
 from roe.evaluator.together import reason_together
-from roe.evaluator.turns import History, Ledger, Seat, Slots, Standing
+from roe.evaluator.turns import Ledger, Seat, Slots, Standing, TurnHistory
 from roe.grammar import values as v
 from roe.grammar.closures import Code, Scope, compile_expression
 from roe.plan.operators import Allocate, Expr
@@ -36,7 +36,7 @@ class Pool:
         saved = pools.state.get("pools", {}).get(step.name, {})
         credits = {str(rep): Fraction(c) for rep, c in saved.get("credits", {}).items()}
         self.counts = Counter({str(rep): int(n) for rep, n in saved.get("counts", {}).items()})
-        history = History(step.debt, credits, dict(self.counts), int(saved.get("turns", 0)))
+        history = TurnHistory(step.debt, credits, dict(self.counts), int(saved.get("turns", 0)))
         self.history = PoolHistory(step.strategy, history, self.world.rep_of)
         self._ledger = Ledger(step.debt, credits)
         self._standing: Standing | None = None  # of the turns that are not booked yet
@@ -57,11 +57,11 @@ class Pool:
 
     # --- turns ------------------------------------------------------------------------------------------------------
 
-    def route(self, row: Row, role: str, before: Turn | None = None, tried: Mapping[str, str] | None = None) -> Turn:
+    def route(self, row: Row, role: str, before: PoolTurn | None = None, tried: Mapping[str, str] | None = None) -> PoolTurn:
         """The turn of a record, booked. `tried` are reps who must not have it, with the reasons."""
         standing = self.standing(row, role)
         if tried:
-            standing = self.history.intern(standing.without(tried))
+            standing = self.history.without(standing, tried)
         turn = self._turn(standing, before)
         if not standing.able:
             return self._fallback(turn, row, role, tried)
@@ -72,18 +72,18 @@ class Pool:
         self.pools.took(turn, row, role)
         return turn
 
-    def turn_now(self, row: Row, role: str) -> Turn:
+    def turn_now(self, row: Row, role: str) -> PoolTurn:
         """The turn that a record would have now; nothing of it is booked."""
         return self._turn(self.standing(row, role), None)
 
-    def _turn(self, standing: Standing, before: Turn | None) -> Turn:
+    def _turn(self, standing: Standing, before: PoolTurn | None) -> PoolTurn:
         index = self.history.turns.taken
-        turn = Turn(self.step.name, self.step.strategy, None, self.pools.n, index, standing, self.history, before=before)
+        turn = PoolTurn(self.step.name, self.step.strategy, None, self.pools.n, index, standing, self.history, before=before)
         if self.by_load:
             turn.loads = {seat.rep: self.pools.open_leads(seat.rep) for seat in standing.seats}
         return turn
 
-    def _remembered(self, turn: Turn, row: Row, role: str) -> None:
+    def _remembered(self, turn: PoolTurn, row: Row, role: str) -> None:
         """The rep whom the record belongs with, if that rep can take it: no turn is taken then."""
         assert turn.standing is not None
         able = {rep for rep, _ in turn.standing.able}
@@ -136,7 +136,7 @@ class Pool:
         self._ledger.give_back(self.standing(row, role), rep)
         if self.counts[rep] > 0:
             self.counts[rep] -= 1
-        turns = History(self.step.debt, self._ledger.credits(), dict(self.counts), self.history.turns.position)
+        turns = TurnHistory(self.step.debt, self._ledger.credits(), dict(self.counts), self.history.turns.position)
         self.history = PoolHistory(self.step.strategy, turns, self.world.rep_of)
         self.forget()
 
@@ -144,7 +144,7 @@ class Pool:
         self.book()
         return self._ledger
 
-    def _fallback(self, turn: Turn, row: Row, role: str, tried: Mapping[str, str] | None) -> Turn:
+    def _fallback(self, turn: PoolTurn, row: Row, role: str, tried: Mapping[str, str] | None) -> PoolTurn:
         name = self.step.fallback
         if name is not None and str(name) in self.pools.pools:
             return self.pools.pools[str(name)].route(row, role, turn, tried)
@@ -258,7 +258,9 @@ class Pool:
             self._classes.clear()
         if self.history.log_is_empty:
             return
-        turns = History(self.step.debt, self.ledger().credits(), dict(self.counts), self.history.turns.position + self.history.turns.taken)
+        turns = TurnHistory(
+            self.step.debt, self.ledger().credits(), dict(self.counts), self.history.turns.position + self.history.turns.taken
+        )
         self.history = PoolHistory(self.step.strategy, turns, self.world.rep_of)
 
     def _reps(self, row: Row) -> list[Row]:

@@ -14,7 +14,7 @@ from roe.dynamic import Json, Value
 from roe.source import Span
 
 if TYPE_CHECKING:
-    from roe.evaluator.allocation import PoolHistory, Turn
+    from roe.evaluator.allocation import PoolHistory, PoolTurn
 
 POOLS_START = '{"version":1,"pools":'
 
@@ -24,7 +24,7 @@ def pools_json(histories: Mapping[str, PoolHistory]) -> str:
     return _json({"version": 1, "pools": {name: h.as_json() for name, h in sorted(histories.items()) if h.made}})
 
 
-def turn_line(turn: Turn, key: str) -> str:
+def turn_line(turn: PoolTurn, key: str) -> str:
     return _json(turn.record(key))
 
 

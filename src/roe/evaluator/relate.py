@@ -19,6 +19,7 @@ from roe.grammar import syntax as s
 from roe.grammar import values as v
 from roe.grammar.closures import Scope, compile_expression
 from roe.grammar.functions.sales import company
+from roe.grammar.registry import BY_NAME
 from roe.plan.operators import Method, Relate
 
 if TYPE_CHECKING:
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 
 
 CLOSE = 0.01  # scores that differ by no more say nothing about which is right: tiebreakers do
+MOST_REPEATED = 2_000  # distinct texts whose keys are kept: more are names or domains, which do not repeat
 NEAR, BELOW = 5, 0.2  # candidates below the least score that a trace still shows, and how far below
 
 
@@ -56,21 +58,29 @@ class Matcher:
         self.methods = [_Method(m, step, self) for m in step.methods]
         trees: dict[s.Node, s.Node] = {}
         for method in self.methods:
-            if method.kind == "similar" and method.theirs is not None:
+            if method.theirs is not None:
                 method.theirs = trees.setdefault(method.theirs, method.theirs)
-        self._names: dict[int, Names] = {}
+        self._names: dict[int, NameLookUp] = {}
+        self._keys: dict[tuple[str, int], Keys] = {}
         self.ties = [(kind, compile_expression(expr.tree), str(expr.text)) for kind, expr in step.tie_break]
         self._found: dict[int, Match] = {}
 
     def best(self, row: Row) -> Row | None:
         return self.match(row).row
 
-    def names(self, theirs: s.Node) -> Names:
+    def names(self, theirs: s.Node) -> NameLookUp:
         """The names that an expression gives, in one index however many methods compare them."""
         names = self._names.get(id(theirs))
         if names is None:
-            names = self._names[id(theirs)] = Names(theirs, self)
+            names = self._names[id(theirs)] = NameLookUp(theirs, self)
         return names
+
+    def keys(self, kind: str, theirs: s.Node) -> Keys:
+        """The rows by the keys that an expression gives, however many methods look them up."""
+        keys = self._keys.get((kind, id(theirs)))
+        if keys is None:
+            keys = self._keys[kind, id(theirs)] = Keys(kind, theirs, self)
+        return keys
 
     def prepare(self) -> None:
         """Make every look-up now, not when the first row asks."""
@@ -79,27 +89,26 @@ class Matcher:
                 if method.kind == "similar":
                     self.names(method.theirs)
                 else:
-                    _ = method.groups
+                    self.keys(method.kind, method.theirs)
 
     @cached_property
     def most_look_ups(self) -> int:
         """How many look-ups there are once all of them are made."""
-        similar = {id(m.theirs) for m in self.methods if m.theirs is not None and m.kind == "similar"}
-        return len(similar) + sum(m.theirs is not None and m.kind != "similar" for m in self.methods)
+        return len({(m.kind, id(m.theirs)) for m in self.methods if m.theirs is not None})
 
     def look_ups(self) -> Iterable[tuple[s.Node, LookUp]]:
         """What was made of the rows to be searched, each with the expression about a row that it rests on."""
         yield from ((names.theirs, names) for names in self._names.values())
-        yield from ((m.theirs, m) for m in self.methods if m.theirs is not None and m.kind != "similar")
+        yield from ((keys.theirs, keys) for keys in self._keys.values())
 
     def forget(self, stale: Iterable[LookUp] = ()) -> None:
         """Drop the matches, and look-ups that are to be made again."""
         self._found.clear()
         for look_up in stale:
-            if isinstance(look_up, Names):
+            if isinstance(look_up, NameLookUp):
                 self._names.pop(id(look_up.theirs), None)
             else:
-                look_up.forget()
+                self._keys.pop((look_up.kind, id(look_up.theirs)), None)
 
     def match(self, row: Row, only: Callable[[Row], bool] | None = None) -> Match:
         """The related row and every candidate; `only` says which rows may be candidates at all."""
@@ -189,7 +198,7 @@ def plan_of(match: s.Node, entity: str, target: str) -> tuple[str, s.Node | None
 
 
 class _Method:
-    """One method over the rows of a world. What its look-up holds of a row may be taken out and put back, as the row changes."""
+    """One method over the rows of a world."""
 
     def __init__(self, method: Method, step: Relate, matcher: Matcher) -> None:
         self.name, self.step, self.world, self.matcher = str(method.name), step, matcher.world, matcher
@@ -202,50 +211,6 @@ class _Method:
             self.kind, mine, theirs = "similar", method.similar[0].tree, method.similar[1].tree
         self.theirs = theirs
         self._mine = compile_expression(mine) if mine is not None else None
-        self._theirs = compile_expression(theirs) if theirs is not None else None
-        self._groups: dict[Value, list[Row]] | None = None
-
-    # --- the look-up ------------------------------------------------------------------------------------------------
-
-    @property
-    def groups(self) -> dict[Value, list[Row]]:
-        """key -> rows, by id; made when first asked for."""
-        if self._groups is None:
-            self._groups = {}
-            for row in self.world.all(self.step.target):
-                for key in self._keys_of(row):
-                    self._groups.setdefault(key, []).append(row)
-        return self._groups
-
-    def add(self, row: Row) -> None:
-        if self._groups is not None:
-            for key in self._keys_of(row):
-                insort(self._groups.setdefault(key, []), row, key=by_id)
-
-    def remove(self, row: Row) -> None:
-        if self._groups is not None:
-            for key in self._keys_of(row):
-                rows = self._groups[key]
-                place = bisect_left(rows, by_id(row), key=by_id)
-                while rows[place] is not row:
-                    place += 1
-                del rows[place]
-                if not rows:
-                    del self._groups[key]
-
-    def forget(self) -> None:
-        """The look-up is to be made again."""
-        self._groups = None
-
-    def _keys_of(self, row: Row) -> Iterable[Value]:
-        if self._theirs is None:
-            return ()
-        value = self._theirs({**self.world.base, self.step.target: row})
-        if value is None or isinstance(value, dict) or isinstance(value, list) is not (self.kind == "among"):
-            return ()
-        if self.kind == "among":
-            return dict.fromkeys(map(_key, value))
-        return blocking_keys(value) if self.kind == "block" else (value,)
 
     # --- candidates -------------------------------------------------------------------------------------------------
 
@@ -273,16 +238,66 @@ class _Method:
         return self.matcher.names(self.theirs).search(value, max(self.least - BELOW, 0.0), self.group) if isinstance(value, str) else ()
 
     def _possible(self, scope: Scope) -> Iterable[Row]:
-        if self._mine is None:
+        if self._mine is None or self.theirs is None:
             return self.world.all(self.step.target)
-        value = self._mine(scope)
+        value, groups = self._mine(scope), self.matcher.keys(self.kind, self.theirs).groups
         if self.kind == "block":
             keys = blocking_keys(value) if isinstance(value, str) else ()
-            return list(dict.fromkeys(r for key in keys for r in self.groups.get(key, ())))
-        return self.groups.get(value, ()) if value is not None and not isinstance(value, (list, dict)) else ()
+            return list(dict.fromkeys(r for key in keys for r in groups.get(key, ())))
+        return groups.get(value, ()) if value is not None and not isinstance(value, (list, dict)) else ()
 
 
-class Names:
+class Keys:
+    """The rows by their keys, as one expression has them. What it holds of a row may be taken out and put back, as the row changes."""
+
+    def __init__(self, kind: str, theirs: s.Node, matcher: Matcher) -> None:
+        self.kind, self.theirs = kind, theirs
+        self._code, self._base, self._target = compile_expression(theirs), matcher.world.base, matcher.step.target
+        self._fields = _fields_of(theirs, self._target)
+        self._repeated: dict[tuple[Value, ...], tuple[Value, ...]] = {}
+        self.groups: dict[Value, list[Row]] = {}  # key -> rows, by id
+        for row in matcher.world.all(self._target):
+            for key in self._of(row):
+                self.groups.setdefault(key, []).append(row)
+
+    def add(self, row: Row) -> None:
+        for key in self._of(row):
+            insort(self.groups.setdefault(key, []), row, key=by_id)
+
+    def remove(self, row: Row) -> None:
+        for key in self._of(row):
+            rows = self.groups[key]
+            place = bisect_left(rows, by_id(row), key=by_id)
+            while rows[place] is not row:
+                place += 1
+            del rows[place]
+            if not rows:
+                del self.groups[key]
+
+    def _of(self, row: Row) -> tuple[Value, ...]:
+        """The keys of a row. Rows with the same texts have the same ones, and where a column is empty all rows have."""
+        if self._fields is None:
+            return self._made_of(row)
+        texts = tuple([row[name] for name in self._fields])
+        if not all(type(x) is str or x is None for x in texts):  # 1 is equal to 1.0 and to true
+            return self._made_of(row)
+        keys = self._repeated.get(texts)
+        if keys is None:
+            keys = self._made_of(row)
+            if len(self._repeated) < MOST_REPEATED:
+                self._repeated[texts] = keys
+        return keys
+
+    def _made_of(self, row: Row) -> tuple[Value, ...]:
+        value = self._code({**self._base, self._target: row})
+        if value is None or isinstance(value, dict) or isinstance(value, list) is not (self.kind == "among"):
+            return ()
+        if self.kind == "among":
+            return tuple(dict.fromkeys(map(_key, value)))
+        return blocking_keys(value) if self.kind == "block" else (value,)
+
+
+class NameLookUp:
     """The names of rows, as one expression has them, searched by all methods that compare them."""
 
     def __init__(self, theirs: s.Node, matcher: Matcher) -> None:
@@ -290,9 +305,10 @@ class Names:
 
         self._code, self._world, self._target = compile_expression(theirs), matcher.world, matcher.step.target
         self.theirs = theirs
-        self._rows: list[Row | None] = [row for row in self._world.all(self._target) if self._name(row)]
-        self._place = {id(row): place for place, row in enumerate(self._rows)}
-        self._index = index_of([self._name(row) for row in self._rows if row is not None])
+        named = [(row, name) for row in self._world.all(self._target) if (name := self._name(row))]
+        self._rows: list[Row | None] = [row for row, _ in named]
+        self._place = {id(row): place for place, (row, _) in enumerate(named)}
+        self._index = index_of([name for _, name in named])
         self._last: tuple[str, bool, list[tuple[float, Row]]] = ("", False, [])
 
     def _name(self, row: Row) -> str:
@@ -332,6 +348,15 @@ def _key(value: Value) -> Value:
     return value if not isinstance(value, (list, dict)) else None
 
 
+def _fields_of(node: s.Node, target: str) -> tuple[str, ...] | None:
+    """The fields of a record that an expression rests on, if it rests on nothing else."""
+    paths = [n for n in s.walk(node) if isinstance(n, s.Path)]
+    own = [n.field for n in paths if isinstance(n.base, s.Name) and n.base.id == target]
+    named = sum(isinstance(n, s.Name) and n.id == target for n in s.walk(node))
+    asks_the_day = any(isinstance(n, s.Call) and n.function in BY_NAME and BY_NAME[n.function].clock for n in s.walk(node))
+    return tuple(dict.fromkeys(own)) if _roots(node) == {target} and len(own) == named == len(paths) and not asks_the_day else None
+
+
 def _roots(node: s.Node) -> set[str]:
     """The variables that an expression rests on."""
     bound = {b.name for n in s.walk(node) if isinstance(n, (s.For, s.Quantified)) for b in n.bindings}
@@ -344,4 +369,4 @@ def blocking_keys(name: object) -> tuple[str, ...]:
     return tuple(dict.fromkeys(w[:4] for w in (*words, "".join(words)) if w))
 
 
-LookUp = _Method | Names  # what was made of the rows to be searched
+LookUp = Keys | NameLookUp  # what was made of the rows to be searched

@@ -86,10 +86,10 @@ class RuleSet:
         low = self._decide(record)[0]
         return self.rules[self._rule_of[low.bit_length() - 1]] if low else None
 
-    def explain(self, record: Mapping[str, Value]) -> Explained:
+    def explain(self, record: Mapping[str, Value]) -> ExplainedRule:
         """The same decision, with what explains it kept; the tree is built when it is read."""
         low, possible, doubt = self._decide(record)
-        return Explained(self, record, low, possible, doubt)
+        return ExplainedRule(self, record, low, possible, doubt)
 
     def _decide(self, record: Mapping[str, Value]) -> tuple[int, int, int]:
         """(the bit of the first alternative that holds, what may hold, what is in doubt)."""
@@ -164,7 +164,7 @@ def _doubt(masks: tuple[int, int], among: int) -> Masks:
     return possible, possible & ~true
 
 
-class Explained:
+class ExplainedRule:
     """A decision of a `RuleSet`, with what its explanation is made of."""
 
     __slots__ = ("_doubt", "_low", "_possible", "_set", "record")

@@ -35,6 +35,9 @@ class Seat:
     skipped: str = ""
     owed: bool = False
 
+    def __hash__(self) -> int:
+        return hash((self.rep, self.skipped))  # that of a fraction takes ten times as long
+
     def as_json(self) -> list[Value]:
         return [self.rep, str(self.weight), self.skipped, self.owed]
 
@@ -52,6 +55,7 @@ class Standing:
         self.total = sum(w for _, w in self.able)
         self.owed = [(rep, w) for rep, w, s in shares if s.skipped and s.owed]
         common = math.lcm(*(w for _, w in self.able))
+        self.fewer: dict[tuple[tuple[str, str], ...], Standing] = {}  # by reps and reasons, the standing for records that these cannot take
         self.slowness = [common // w for _, w in self.able]  # of each of the able, in proportion to the time between two turns
 
     def without(self, reps: Mapping[str, str]) -> list[Seat]:
@@ -186,7 +190,7 @@ class Slots:
 
 
 @dataclass(slots=True)
-class History:
+class TurnHistory:
     """The turns that a pool has taken in a run, in order, from which the pool at any of them is worked out again."""
 
     limit: int

@@ -17,8 +17,9 @@ from roe.data.coerce import WRITTEN, Typed, coerce_table
 from roe.data.reading import Reading, Reject
 from roe.dynamic import Record, Saved, State, Value, Values
 from roe.evaluator.compiled import Compiled
+from roe.evaluator.data_owner import InData, stamp_of
 from roe.evaluator.fields import Make, key_of, makers_of, ranks_of
-from roe.evaluator.past import Past
+from roe.evaluator.past import RecordPast
 from roe.evaluator.relate import Matcher
 from roe.evaluator.row import DATA_SINCE, NOT_STORED, UNKNOWN_REP, Known, Owners, Row
 from roe.grammar import values as v
@@ -30,7 +31,7 @@ from roe.policy.model import DataSource
 
 if TYPE_CHECKING:
     from roe.evaluator.claims import Settled
-    from roe.evaluator.memory import Facts, Memory
+    from roe.evaluator.memory import Facts, OwnerMemory
 
 
 class World:
@@ -63,8 +64,8 @@ class World:
         ] = []  # by entity what was decided so far, and what was known before
         self._ranks: dict[tuple[str, str], dict[str, Values]] = {}
         self.frozen: Saved = {}  # values that earlier runs froze
-        self.memory: Memory | None = None
-        self.past = Past(self, {})
+        self.memory: OwnerMemory | None = None
+        self.past = RecordPast(self, {})
         self.returned: Saved = {}  # by `entity|record|role`: when a record was last given back, and by whom
         self.decided_claims: Saved = {}  # of earlier runs, with the reasons of those that were refused
         for entity in self.rows:
@@ -88,11 +89,11 @@ class World:
         for row in touched:
             row.forget()
 
-    def remember(self, state: State) -> Memory:
+    def remember(self, state: State) -> OwnerMemory:
         """The memory of a run on these records: what the ledger and they say together of owners."""
-        from roe.evaluator.memory import Memory
+        from roe.evaluator.memory import OwnerMemory
 
-        return Memory(self, state)
+        return OwnerMemory(self, state)
 
     # --- loading ----------------------------------------------------------------------------------------------------
 
@@ -313,18 +314,16 @@ class World:
             for row in rows:
                 self.resolve(row)
 
-    def shown(self, entity: str, role: str, records: Iterable[str]) -> dict[str, tuple[str | None, date | None, bool] | None]:
-        """Of some records the owner in a role and the day that the data shows, and whether it has a column of that owner; None for those
-        that are not in the data.
-        """
+    def shown(self, entity: str, role: str, records: Iterable[str]) -> dict[str, InData | None]:
+        """Of some records what the data says of the owner in a role; None for those that are not in the data."""
         rows = {record: self._keys[entity].get(fold(record)) for record in records}
         return {record: None if row is None else self.shown_by(row, role) for record, row in rows.items()}
 
-    def shown_by(self, row: Row, role: str) -> tuple[str | None, date | None, bool]:
+    def shown_by(self, row: Row, role: str) -> InData:
         """The same of one record that is in the data."""
         rep = self.rep(dict.get(row, f"owner.{role}"))
         has = self._column_of(row.entity, f"owner.{role}") is not None
-        return None if rep is None else rep["id"], row[f"owner_since.{role}"], has
+        return InData(None if rep is None else rep["id"], row[f"owner_since.{role}"], has, stamp_of(row))
 
     def know(self, entity: str, role: str, facts: Mapping[str, Facts]) -> None:
         """Let records have the owners of today, and what is known of them."""

@@ -18,18 +18,21 @@ LOOKED_AT = 250_000  # entries that are looked at for a page
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """Which entries. Empty filters let all pass. `record` is an id, of whatever entity; a rep is one who has, had or is the record.
+    """Which entries. Empty filters let all pass. `record` is an id, of whatever entity if `entity` is empty; a rep is one who has, had or
+    is the record. `without` names kinds that are left out.
 
     `since` and `until` are the first and the last day on which an entry begins to hold, in `zone`. `run` is an id or a number.
     """
 
     kind: str = ""
     rep: str = ""
+    entity: str = ""
     record: str = ""
     run: str = ""
     since: date | None = None
     until: date | None = None
     zone: str = "UTC"
+    without: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,8 +75,10 @@ def _chosen(store: Store, wanted: Wanted, end: int) -> _Chosen | None:
     where, values, first = ["1 = 1"], list[int](), 1
     if wanted.kind:
         where, values = [*where, "kind = ?"], [*values, store._word_or_none(wanted.kind) or 0]
+    if wanted.without and (words := [word for kind in wanted.without if (word := store._word_or_none(kind))]):
+        where, values = [*where, f"kind NOT IN ({','.join('?' * len(words))})"], [*values, *words]
     if wanted.record:
-        ids = [row[0] for row in store.db.rows("SELECT id FROM subject WHERE record = ?", (wanted.record,))]
+        ids = _subjects(store, wanted)
         if not ids:
             return None
         where, values = [*where, f"subject IN ({','.join('?' * len(ids))})"], [*values, *ids]
@@ -94,3 +99,11 @@ def _chosen(store: Store, wanted: Wanted, end: int) -> _Chosen | None:
         where, values = [*where, "run = ?"], [*values, runs[0][0]]
         first, end = runs[0][0], min(end, runs[0][1] + 1)
     return _Chosen(" AND ".join(where), values, first, end)
+
+
+def _subjects(store: Store, wanted: Wanted) -> list[int]:
+    """The numbers of the records with an id: of one entity, or of each that has one."""
+    if wanted.entity:
+        found = store._find(wanted.entity, wanted.record)
+        return [] if found is None else [found]
+    return [row[0] for row in store.db.rows("SELECT id FROM subject WHERE record = ?", (wanted.record,))]

@@ -1,6 +1,6 @@
 """What a row of the CRM's data means against what the ledger knows: a three-way comparison of the data, the ledger and the base.
 
-The *base* is the holder that the CRM last showed or confirmed, and when that was read. A holder is a rep's id, None for nobody, or the
+The *base* is the holder that the CRM last showed, and when it first did so. A holder is a rep's id, None for nobody, or the
 name of a queue as `queue:NAME`. The first line that fits counts:
 
     the data says                                    it is              today's holder
@@ -102,10 +102,11 @@ def reconcile(shown: Shown | None, held: Held | None, declared: Declared = NOTHI
     read_at = shown.read_at or held.base_at
     if shown.read_at is not None and held.base_at is not None and shown.read_at < held.base_at:
         return Verdict(Kind.STALE, held.holder, held.base, held.base_at, held.decided)
+    since = held.base_at if shown.holder == held.base else read_at  # the base stays of the time at which the CRM first showed it
     if shown.holder == held.holder:
-        return Verdict(Kind.IN_FORCE, held.holder, held.holder, read_at)
+        return Verdict(Kind.IN_FORCE, held.holder, held.holder, since)
     if shown.holder == held.base:
-        return Verdict(Kind.PENDING, held.holder, held.base, read_at, held.decided)
+        return Verdict(Kind.PENDING, held.holder, held.base, since, held.decided)
     if shown.holder in held.decided:
         later = held.decided[held.decided.index(shown.holder) + 1 :]
         return Verdict(Kind.LATE_LOAD, held.holder, shown.holder, read_at, later)

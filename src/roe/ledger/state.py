@@ -23,14 +23,17 @@ from roe.ledger.entries import (
     Away,
     Claimed,
     Cycle,
+    Deleted,
     Entry,
     Excepted,
     Frozen,
     Loaded,
+    Merged,
     Owned,
     Placed,
     Raised,
     Referred,
+    Restored,
     Returned,
     Seen,
     Standing,
@@ -85,7 +88,7 @@ def remembered(store: Store, owners: Callable[[Store], Mapping[str, State]] | No
     state |= {"pools": _pools(store), "days": store.days(str(last.entry.at.date - COUNTED))}
     for part, found in (
         ("returned", _returned(store)), ("referred", _referred(store)), ("frozen", _frozen(store)), ("claims", _claims(store)), ("books", _books(store)), ("events", _events(store)), ("ends", _ends(store)),
-        ("granted", granted(store)), ("records", _entered(store)), ("seen", _seen(store)),
+        ("granted", granted(store)), ("records", _entered(store)), ("seen", _seen(store)), ("gone", _gone(store)),
     ):  # fmt: skip
         if found:
             state[part] = found
@@ -235,6 +238,17 @@ def _seen(store: Store) -> State:
     return dict(sorted((f"{e.entity}|{e.record}|{e.field}", e.value) for e in entries if isinstance(e, Seen)))
 
 
+def _gone(store: Store) -> State:
+    """The records that the CRM has no longer, by `entity|record`; see `roe.evaluator.memory`."""
+    entries = (o.stored.entry for o in store.latest("gone", is_open=True))
+    found = {
+        f"{e.entity}|{e.record}": {"kind": e.KIND, "into": (e.survivor or "") if isinstance(e, Merged) else ""}
+        for e in entries
+        if isinstance(e, (Deleted, Merged))
+    }
+    return dict(sorted(found.items()))
+
+
 def past(store: Store) -> State:
     """`past`: who had each record in a role, and which values tracked fields have had, for policies whose rules ask; see `roe.evaluator.past`."""
     owners: State = {}
@@ -290,8 +304,11 @@ def entries_between(
     or end is another, and so does one that nobody has.
     """
     details = {f"{d.entity}|{d.record}|{d.role}": d for d in decided}
-    yield from _owned(before.get("owners", {}), after.get("owners", {}), at, details, last, after.get("crm_since", {}))
-    yield from _given_back(before, after, at, details)
+    yield from _gone_and_back(before.get("gone", {}), after.get("gone", {}), at)
+    yield from _owned(
+        before.get("owners", {}), after.get("owners", {}), at, details, last, after.get("crm_since", {}), after.get("gone", {})
+    )
+    yield from _given_back(_without(before, after.get("gone", {})), after, at, details)
     yield from _turns(before.get("assigned", {}), after.get("assigned", {}), at, before.get("days", {}), after.get("days", {}))
     for pool, x in _changed(before, after, "pools"):
         yield Standing(at=at, pool=pool, turns=x["turns"], counts=x["counts"], credits=x["credits"])
@@ -315,6 +332,21 @@ def entries_between(
     yield from book_entries(before.get("books", {}), after.get("books", {}), at)
 
 
+def _gone_and_back(before: State, after: State, at: At) -> Iterator[Entry]:
+    """Records that the CRM has no longer, or has again. That a record is gone ends all that the ledger has open of it."""
+    for key, x in sorted(after.items()):
+        if key not in before:
+            entity, record = key.split("|", 1)
+            yield (
+                Merged(at=at, entity=entity, record=record, survivor=x["into"])
+                if x["kind"] == "merged"
+                else Deleted(at=at, entity=entity, record=record)
+            )
+    for key in sorted(set(before) - set(after)):
+        entity, record = key.split("|", 1)
+        yield Restored(at=at, entity=entity, record=record)
+
+
 def _given_back(before: State, after: State, at: At, details: Mapping[str, Decided]) -> Iterator[Entry]:
     """Records that were returned, and those that wait for a person or do so no longer."""
     for key, x in _changed(before, after, "returned"):
@@ -325,11 +357,22 @@ def _given_back(before: State, after: State, at: At, details: Mapping[str, Decid
         if key not in asked:
             entity, record, role = key_parts(key)
             d, on = details.get(key), At.of(x["on"], at.zone)
-            how: dict[str, Any] = {} if d is None else {"rep": d.owner, "rule": d.rule, "sentence": d.reason, "until": d.end(at)}
+            how: dict[str, Any] = {} if d is None else {"rule": d.rule, "sentence": d.reason, "until": d.end(at)}
             yield Referred(at=at if x["on"] == str(at.date) else on, entity=entity, record=record, role=role, **how)
     for key in sorted(set(asked) - set(after.get("referred", {}))):
         entity, record, role = key_parts(key)
         yield Answered(at=at, entity=entity, record=record, role=role, answer="a rule decides it")
+
+
+def _without(before: State, gone: State) -> State:
+    """What was known of the records that are not gone since: of the others one entry says all."""
+    if not gone:
+        return before
+    return before | {
+        part: {key: x for key, x in before[part].items() if key.rpartition("|")[0] not in gone}
+        for part in ("returned", "referred")
+        if part in before
+    }
 
 
 def _changed(before: State, after: State, part: str) -> list[tuple[str, Any]]:
@@ -338,10 +381,18 @@ def _changed(before: State, after: State, part: str) -> list[tuple[str, Any]]:
 
 
 def _owned(
-    before: State, after: State, at: At, details: Mapping[str, Decided], last: Mapping[str, How] | None, crm_since: Mapping[str, str]
+    before: State,
+    after: State,
+    at: At,
+    details: Mapping[str, Decided],
+    last: Mapping[str, How] | None,
+    crm_since: Mapping[str, str],
+    gone: Container[str] = (),
 ) -> Iterator[Entry]:
     nobodys = unowned(before)
     for key in sorted({*differing(before, after), *details}):
+        if gone and key.rpartition("|")[0] in gone:
+            continue
         old, new, d = before.get(key), after.get(key), details.get(key)
         if old is None and new is not None and key in nobodys:
             old = NOBODY

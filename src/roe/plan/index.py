@@ -14,6 +14,7 @@ from __future__ import annotations
 from bisect import bisect_left
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from datetime import datetime, time
 
 from roe.dynamic import Value
 from roe.grammar import syntax as s
@@ -44,7 +45,22 @@ class Hits:
 class Subject:
     """One expression, its cells, and the bitsets in them."""
 
-    __slots__ = ("_cells", "_dynamic", "_null", "code", "cost", "cuts", "keep", "kind", "node", "other_masks", "points", "tests", "uses")
+    __slots__ = (
+        "_cells",
+        "_dynamic",
+        "_null",
+        "code",
+        "cost",
+        "cuts",
+        "keep",
+        "kind",
+        "node",
+        "other_masks",
+        "points",
+        "tests",
+        "uses",
+        "zoned",
+    )
 
     def __init__(self, node: s.Node, tests: list[tuple[int, Test]], everything: int, code: Code) -> None:
         self.node, self.tests, self.code = node, tests, code
@@ -58,8 +74,8 @@ class Subject:
         self._cells: dict[Value, Masks] = {}
         self.keep = MAX_KEPT_BITS // max(1, everything.bit_length())
         self.cuts: list[Value] | None
-        kinds = {v.kind(p) for _, t in tests for p in t.points}
-        self.kind = kinds.pop() if len(kinds) == 1 else ""
+        kinds = {(v.kind(p), v.zoned(p) if isinstance(p, (datetime, time)) else None) for _, t in tests for p in t.points}
+        self.kind, self.zoned = kinds.pop() if len(kinds) == 1 else ("", None)
         self.cuts = None
         if self.kind and any(t.gaps for _, t in tests):
             self._order(rest)
@@ -118,11 +134,9 @@ class Subject:
         if not self.kind and any(test.points for _, test in self.tests):
             return None
         groups = self.groups()
-        firsts = self.points if groups is None else {group: key for key, group in reversed(groups.items())}.values()
-        points = {
-            key: (key[0] if isinstance(key, tuple) else key)
-            for key in (firsts if groups is None else sorted(firsts, key=groups.__getitem__))
-        }
+        chosen = self.points if groups is None else {group: key for key, group in reversed(groups.items())}.values()
+        constants = {key_of(p): p for _, test in self.tests for p in test.points}
+        points = {key: constants[key] for key in (chosen if groups is None else sorted(chosen, key=groups.__getitem__))}
         at = [(None, self._null[0], True), *((p, self.point_masks(key)[0], True) for key, p in points.items())]
         return at if any(isinstance(p, bool) for p in points.values()) else [*at, (ELSE, self.other_masks[0], False)]
 
@@ -137,19 +151,18 @@ class Subject:
         """The bitsets of the cell that a value falls into."""
         if value is None:
             return self._null
-        if v.kind(value) != self.kind:
+        if not self.fits(value):
             return self._dynamic(value)
-        if self.cuts is not None:
-            cell = self.place(value)
-            return self._dynamic(value) if cell is None else self._cells[cell]
-        return self.point_masks(key_of(value))
+        return self.point_masks(key_of(value)) if self.cuts is None else self._cells[self.place(value)]
 
-    def place(self, value: Value) -> int | None:
-        """The cell of a value of the subject's kind among the ordered cuts; None where it has no order with them."""
+    def fits(self, value: Value) -> bool:
+        """Whether a value compares with the constants: it is of their kind, and has a zone where they have one."""
+        return v.kind(value) == self.kind and (self.zoned is None or v.zoned(value) is self.zoned)
+
+    def place(self, value: Value) -> int:
+        """The cell of a value that fits, among the ordered cuts."""
         cuts = self.cuts
         assert cuts is not None
-        if self.kind in ("date and time", "time") and v.less(cuts[0], value) is None:
-            return None
         if self.kind == "date and time":
             i = bisect_left(cuts, v.moment(value), key=v.moment)
         else:
@@ -347,7 +360,7 @@ class Index:
         if not self._own:
             return None
         held, unknown = self._asked(scope, *self._masks(scope), True)
-        return (1 << held[0] if held else 0), of_bits(unknown)
+        return of_bits(held), of_bits(unknown)
 
     def _masks(self, scope: Scope) -> tuple[int, int]:
         """The alternatives that are true in the cells of all subjects, and those that are not false."""

@@ -263,6 +263,7 @@ class Action:
     until: Expr | None = None  # until when the assignment holds
     pool: str = ""
     to: str = ""
+    asks: Expr | None = None  # the rep whom `to` means, where it is an expression
     within: Duration | None = None  # how long a decision may take, or ownership is kept
     otherwise: Action | None = None
 

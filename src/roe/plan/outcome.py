@@ -25,6 +25,7 @@ from roe.source import Inline, Text
 
 ACTIONS = ("unassigned", "keep", "assign", "route", "open", "hold", "return", "refer", "exception")  # what `action` may be in a decision
 LIVE = ("protected", "grace")  # the states of a window in which it protects an owner
+LEFT = ", who has left,"  # said of a rep who must decide
 NULL = s.Literal(None, "null")
 FALSE = s.Literal(False, "false")
 
@@ -307,7 +308,8 @@ class _Lowering:
         start = s.If(_missing(asked), s.Name("today"), asked)
         until = None if action.within is None else s.Binary("+", start, _span(action.within))
         late = () if until is None else (s.If(s.Compare("<=", until, s.Name("today")), _literal(", which is overdue"), _literal("")),)
-        decides: tuple[str | s.Node, ...] = (*_pieces(action.to, self.roles), " must decide", *late)
+        gone = () if action.asks is None else (has_left(action.asks.tree, _literal(LEFT), _literal("")),)
+        decides: tuple[str | s.Node, ...] = (*_pieces(action.to, self.roles), *gone, " must decide", *late)
         reason = (
             (*_pieces(because.rstrip("."), self.roles), "; ", *decides)
             if because
@@ -345,6 +347,11 @@ def _literal(value: Value) -> s.Literal:
 def _span(within: Duration) -> s.Literal:
     """A duration that is added to a day, to which calendar days and days are the same."""
     return _literal(timedelta(days=within.days) if isinstance(within, v.CalendarDays) else within)
+
+
+def has_left(rep: s.Node, then: s.Node, otherwise: s.Node) -> s.If:
+    """One value for a rep who may no longer hold records, and another for every other one."""
+    return s.If(s.Compare("=", s.Path(rep, "may_hold"), FALSE), then, otherwise)
 
 
 def _missing(tree: s.Node) -> s.Compare:

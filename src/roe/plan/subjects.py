@@ -105,26 +105,29 @@ def _joined(parts: list[list[list[Test]] | None], most: int) -> list[list[Test]]
 
 def _product(parts: list[list[list[Test]] | None], most: int) -> list[list[Test]] | None:
     products: list[list[Test]] = [[]]
+    said: dict[int, Value] = (
+        {id(test): _said(test) for part in parts if part for tests in part for test in tests} if most > MAX_ALTERNATIVES else {}
+    )
     for part in parts:
         if part is None or len(products) * len(part) > (most if most <= MAX_ALTERNATIVES else most * most):
             return None
         products = [[*left, *right] for left in products for right in part]
         if most > MAX_ALTERNATIVES:
-            products = _absorbed(products)
+            products = _absorbed(products, said)
         if len(products) > most:
             return None
     return products
 
 
-def _absorbed(found: list[list[Test]]) -> list[list[Test]]:
-    """The alternatives without those that ask for all that another asks for, and more."""
-    sets = {frozenset(_said(test) for test in tests): tests for tests in found}
+def _absorbed(found: list[list[Test]], said: Mapping[int, Value]) -> list[list[Test]]:
+    """The alternatives without those that ask for all that another asks for, and more. `said` is what each test says, by its identity."""
+    sets = {frozenset(said[id(test)] for test in tests): tests for tests in found}
     smallest: list[frozenset[Value]] = []
     for tests in sorted(sets, key=len):
         if not any(other <= tests for other in smallest):
             smallest.append(tests)
     chosen = set(smallest)
-    return [list({_said(test): test for test in tests}.values()) for said, tests in sets.items() if said in chosen]
+    return [list({said[id(test)]: test for test in tests}.values()) for asked, tests in sets.items() if asked in chosen]
 
 
 def _said(test: Test) -> Value:

@@ -106,6 +106,7 @@ class DataSource:
     rows: int = 0
     fall: float | None = None
     filled: tuple[tuple[str, float], ...] = ()
+    complete: bool = False  # a record that the file lacks is gone
 
 
 class Model:

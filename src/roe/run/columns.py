@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from functools import cached_property
+
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from roe.columns.column import Coded
 from roe.columns.memory import ColumnMemory
-from roe.columns.run import EXCEPTION, Allocations, ColumnRun
+from roe.columns.role_run import EXCEPTION, Allocations
+from roe.columns.run import ColumnRun
 from roe.dynamic import Array
 from roe.evaluator.extra import extra_rows
 from roe.evaluator.recorded import pools_json
@@ -16,8 +20,9 @@ from roe.grammar import values as v
 from roe.ledger.moment import At
 from roe.plan.operators import Crm
 from roe.plan.outcome import ACTIONS
+from roe.run.allocations import ALLOCATION_COLUMNS
 from roe.run.arrow import same
-from roe.run.result import ALLOCATIONS, CALM, Batch, Portion
+from roe.run.result import CALM, Batch, Portion
 from roe.run.rows import called
 from roe.run.summary import read_of
 
@@ -40,20 +45,60 @@ def batch_of(run: ColumnRun) -> Batch:
     )
 
 
+@dataclass
+class Decided:
+    """The decisions of a portion as arrays of texts: what the columns of allocations.csv are made from."""
+
+    run: ColumnRun
+    of: Allocations
+
+    @cached_property
+    def rule_names(self) -> list[str]:
+        return [str(r.name) for r in self.of.rules]
+
+    def same(self, text: str) -> pa.Array:
+        """A text that all lines have."""
+        return same(text, self.of.table.n)
+
+    def names(self) -> pa.Array:
+        """The records' names, or their ids where they have none."""
+        table = self.of.table
+        names = table.stored.get("name")
+        known = names.arrow() if isinstance(names, Coded) else pa.nulls(table.n, pa.string())
+        return pc.if_else(pc.or_kleene(pc.is_null(known), pc.equal(known, "")), table.written_ids, known)
+
+    def rep_ids(self, rows: Array) -> pa.Array:
+        """The ids of reps who are given as rows of their table."""
+        return _coded(rows, self.run.world.tables["rep"].written_ids)
+
+    def rep_names(self, rows: Array) -> pa.Array:
+        return _coded(rows, self._labels)
+
+    @cached_property
+    def _labels(self) -> pa.Array:
+        """The names of all reps."""
+        table = self.run.world.tables["rep"]
+        return pa.array([table.row(i).label for i in range(table.n)], pa.string())
+
+    def actions(self) -> pa.Array:
+        return _coded(self.of.action, pa.array(ACTIONS))
+
+    def rules(self) -> pa.Array:
+        names = self.rule_names
+        return _coded(np.where(self.of.rule == EXCEPTION, len(names), self.of.rule), pa.array([*names, "exception"]))
+
+    def pools(self) -> pa.Array:
+        return _coded(self.of.pool, pa.array(self.of.pools, pa.string()))
+
+    def ends(self) -> pa.Array:
+        return _coded(self.of.until, pa.array([str(v.string(x)) for x in self.of.untils], pa.string()))
+
+    def texts(self, column: Coded) -> pa.Array:
+        return _coded(column.codes, pa.array(column.meaning.list, pa.string()))
+
+
 def _portion(run: ColumnRun, part: Allocations) -> Portion:
-    n = part.table.n
-    reps, labels = run.world.tables["rep"].written_ids, _labels(run)
-    names = part.table.stored.get("name")
-    shown = names.arrow() if isinstance(names, Coded) else pa.nulls(n, pa.string())
-    shown = pc.if_else(pc.or_kleene(pc.is_null(shown), pc.equal(shown, "")), part.table.written_ids, shown)
-    rules = [str(r.name) for r in part.rules]
-    arrays = [
-        same(part.entity, n), part.table.written_ids, shown, same(part.role, n),
-        _coded(part.owner, reps), _coded(part.owner, labels), _coded(part.previous, reps), _coded(part.previous, labels),
-        _coded(part.action, pa.array(ACTIONS)), _coded(np.where(part.rule == EXCEPTION, len(rules), part.rule), pa.array([*rules, "exception"])),
-        _text(part.territory), _coded(part.pool, pa.array(part.pools, pa.string())), _text(part.window),
-        _coded(part.until, pa.array([str(v.string(x)) for x in part.untils], pa.string())), part.reason,
-    ]  # fmt: skip
+    decided = Decided(run, part)
     crm = run.bound.plan.crm
     queue = crm.queues.get((part.entity, part.role))
     names_there = _called(run, crm)
@@ -62,12 +107,12 @@ def _portion(run: ColumnRun, part: Allocations) -> Portion:
         "$value": _or(_coded(part.owner, names_there), queue),
         "$old": _or(_coded(part.in_crm(), names_there), _queues(run, part), queue),
     }
-    unknown = {rule: int(part.unknown[i]) for i, rule in enumerate(rules) if part.unknown[i]}
+    unknown = {rule: int(part.unknown[i]) for i, rule in enumerate(decided.rule_names) if part.unknown[i]}
     return Portion(
         part.entity,
         part.role,
         run.world.owner_column(part.entity, part.role),
-        pa.table({**dict(zip(ALLOCATIONS, arrays, strict=True)), **more}),
+        pa.table({**{column.name: column.array(decided) for column in ALLOCATION_COLUMNS}, **more}),
         unknown,
     )
 
@@ -112,12 +157,6 @@ def _end(text: str, at: At) -> str:
     return text if len(text) in (0, 10) else str(At.of(v.parse_temporal(text), at.zone))
 
 
-def _labels(run: ColumnRun) -> pa.Array:
-    """The names of all reps."""
-    table = run.world.tables["rep"]
-    return pa.array([table.row(i).label for i in range(table.n)], pa.string())
-
-
 def _called(run: ColumnRun, crm: Crm) -> pa.Array:
     """What the CRM's files have for each rep."""
     table = run.world.tables["rep"]
@@ -139,10 +178,6 @@ def _or(texts: pa.Array, *instead: object) -> pa.Array:
 def _coded(codes: Array, meaning: pa.Array) -> pa.Array:
     codes = codes.astype(np.int32)
     return pa.DictionaryArray.from_arrays(pa.array(codes, mask=codes < 0), meaning if len(meaning) else pa.array([""]))
-
-
-def _text(column: Coded) -> pa.Array:
-    return _coded(column.codes, pa.array(column.meaning.list, pa.string()))
 
 
 def _owners(run: ColumnRun, part: Allocations) -> list[tuple[str | None, str | None]]:

@@ -114,6 +114,10 @@ class Engine:
         """The records with decisions that the CRM has not loaded, and the days of these."""
         return ()
 
+    def older(self) -> set[str]:
+        """The records of whom the data shows an owner from before what the CRM has shown already."""
+        return set()
+
     @property
     def decided(self) -> Iterable[Decided] | None:
         """The decisions that say something new to the ledger, where the engine has found them itself."""
@@ -161,6 +165,9 @@ class Rows(Engine):
     def late(self) -> Iterable[tuple[str, date]]:
         return self.run.bound.memory.pending()
 
+    def older(self) -> set[str]:
+        return self.run.bound.memory.older
+
 
 class Columns(Engine):
     """All records at once, as Arrow columns."""
@@ -199,6 +206,9 @@ class Columns(Engine):
 
     def late(self) -> Iterable[tuple[str, date]]:
         return self.run.bound.memory.pending()
+
+    def older(self) -> set[str]:
+        return self.run.bound.memory.older
 
     @property
     def owners(self) -> Callable[[Store], Mapping[str, State]]:
@@ -261,6 +271,9 @@ class Portions(Columns):
     def late(self) -> Iterable[tuple[str, date]]:
         return ()
 
+    def older(self) -> set[str]:
+        return set()
+
 
 class Spark(Engine):
     """Records shared out to tasks, each of which decides its own in columns."""
@@ -280,7 +293,7 @@ class Spark(Engine):
     def fill(self, files: Files, watch: Watch) -> None:
         from pyspark.errors import PySparkException
 
-        from roe.run.spark import Wanted, check, collect, decide
+        from roe.run.spark import RESULT, Wanted, check, collect, decide
         from roe.spark.pools import TurnFiles
         from roe.spark.run import share_out
 
@@ -290,7 +303,7 @@ class Spark(Engine):
             made = partial(decide, wanted=Wanted(folder, job.form == PARTS, job.traces, job.remembers))
             turns, state = TurnFiles(folder, job.turns) if job.form == PARTS else None, job.state if job.remembers else None
             shared = share_out(
-                job.evaluator, job.source.place, job.as_of, made, job.session, job.buckets, turns, state, partial(check, job)
+                job.evaluator, job.source.place, job.as_of, made, RESULT, job.session, job.buckets, turns, state, partial(check, job)
             )
             self._left = collect(shared, files, job.evaluator, job.as_of, job.state)
         except PySparkException as e:
@@ -317,6 +330,9 @@ class Spark(Engine):
 
     def late(self) -> Iterable[tuple[str, date]]:
         return self._left.late
+
+    def older(self) -> set[str]:
+        return self._left.older
 
     @property
     def decided(self) -> Iterable[Decided]:

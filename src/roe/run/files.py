@@ -19,7 +19,8 @@ from roe.dynamic import Json, Value
 from roe.evaluator.extra import COLUMNS as EXTRA
 from roe.policy.model import Policy
 from roe.run import lists
-from roe.run.result import ALLOCATIONS, Batch, Lines, Portion
+from roe.run.allocations import ALLOCATIONS
+from roe.run.result import Batch, Lines, Portion
 from roe.run.summary import Summary, counts_of
 
 if TYPE_CHECKING:

@@ -76,13 +76,26 @@ def lacking_owners(lost: Iterable[tuple[str, str]]) -> list[Diagnostic]:
     return diagnostics
 
 
+def older_rows(records: Iterable[str]) -> str | None:
+    """What a run says of rows that the CRM changed before it showed what an earlier run has read."""
+    older = sorted(records)
+    if not older:
+        return None
+    n = len(older)
+    has, their = ("has", "its owner is") if n == 1 else ("have", "their owners are")
+    return f"{counted(n, 'record')} in the data {has} an earlier stamp than in an earlier run; {their} ignored: {_shown(older)}"
+
+
 def not_loaded(late: Iterable[tuple[str, date]], within: timedelta, today: date) -> str | None:
     """What a run says of decisions that the CRM should have loaded by now; `late` are records with the days of their decisions."""
     records = sorted({record for record, day in late if day + within <= today})
     if not records:
         return None
     n = len(records)
-    shown = ", ".join(records[:NAMED]) + (", …" if n > NAMED else "")
     decisions, again = ("decision", "it is") if n == 1 else ("decisions", "they are")
     days = counted(within.days, "day")
-    return f"the CRM has not loaded the {decisions} on {counted(n, 'record')} for {days}; {again} in changes.csv again: {shown}"
+    return f"the CRM has not loaded the {decisions} on {counted(n, 'record')} for {days}; {again} in changes.csv again: {_shown(records)}"
+
+
+def _shown(records: list[str]) -> str:
+    return ", ".join(records[:NAMED]) + (", …" if len(records) > NAMED else "")

@@ -9,8 +9,9 @@ from roe.evaluator.engine import Evaluator, Run, Tables
 from roe.ledger.entries import Run as RunEntry
 from roe.ledger.state import past, remembered
 from roe.ledger.store import Store, store_in_memory
+from roe.run.entries import entries_of
 from roe.run.rows import batch_of
-from roe.run.run import entries_of, moment_of
+from roe.run.run import moment_of
 
 
 class Nights:

@@ -14,12 +14,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from roe.crm.ids import fold
-from roe.data.coerce import Records, Typed, coerce_table, started, telling
+from roe.data.coerce import RawRecords, Typed, coerce_table, started, telling
 from roe.data.habits import Habits, is_open
 from roe.data.headers import columns_of, field_of
-from roe.data.lookup import SMALL, CannotLookUp, CsvLookup, Loaded, Lookup
+from roe.data.lookup import SMALL, CannotLookUp, CsvLookup, LoadedRecords, Lookup
 from roe.data.read import files_of, kind_of, lacking, none_found, read_file
-from roe.data.scan import Origin
+from roe.data.scan import TableOrigin
 from roe.data.shape import misshapen
 from roe.diagnostics import Diagnostic, PolicyError, errors
 from roe.dynamic import State, Values
@@ -71,7 +71,7 @@ def _file(path: Path, source: DataSource, problems: list[Diagnostic]) -> Lookup:
     if path.stat().st_size <= SMALL and path.suffix.lower() != ".parquet":
         rows, said = read_file(path, source)
         problems += said
-        return Loaded(rows)
+        return LoadedRecords(rows)
     kind = path.suffix.lower()
     if kind == ".parquet":
         from roe.data.lookup_sql import parquet_lookup
@@ -209,7 +209,7 @@ class _Table:
 
     def all(self) -> list[Values]:
         if self._all is None:
-            if not isinstance(self.lookup, Loaded) and self.entity not in READ_WHOLE and self.lookup.number > FEW:
+            if not isinstance(self.lookup, LoadedRecords) and self.entity not in READ_WHOLE and self.lookup.number > FEW:
                 raise CannotLookUp(f"the policy looks at all {self.entity} records")
             rows = self.lookup.all()
             self._all = self._typed(rows, rows.origin)
@@ -224,19 +224,19 @@ class _Table:
 
     def some(self, texts: Collection[str], fields: Iterable[str], is_meant: Callable[[Values], bool]) -> list[Values]:
         """The records that are meant, of which each has one of some texts in one of some fields."""
-        if self._all is not None or isinstance(self.lookup, Loaded):
+        if self._all is not None or isinstance(self.lookup, LoadedRecords):
             return [row for row in self.all() if is_meant(row)]
         held = [name for name in fields if name in self.columns]
         columns = list(dict.fromkeys(self.columns[name] for name in held))
         if not texts or not columns:
             return []
         rows = {row["$line"]: row for row in self._having(self._spelt(texts, held), columns)}
-        meant = [row["id"] for row in self._typed(Records(rows.values(), self._origin())) if is_meant(row)]
+        meant = [row["id"] for row in self._typed(RawRecords(rows.values(), self._origin())) if is_meant(row)]
         if "id" not in held and meant and (telling := self._telling()):  # others with the same id may stand elsewhere
             again = self._having(meant, telling)
             rows |= {row["$line"]: row for row in again}
         before = len(self.rejects)
-        typed = self._typed(Records([rows[line] for line in sorted(rows)], self._origin()))
+        typed = self._typed(RawRecords([rows[line] for line in sorted(rows)], self._origin()))
         self.rejects[before:] = [r for r in self.rejects[before:] if r not in self.rejects[:before]]
         return [row for row in typed if is_meant(row)]
 
@@ -268,12 +268,12 @@ class _Table:
                     continue
         return list(wanted)
 
-    def _origin(self) -> Origin:
-        return Origin(self.lookup.origin.shown, self.lookup.origin.header)
+    def _origin(self) -> TableOrigin:
+        return TableOrigin(self.lookup.origin.shown, self.lookup.origin.header)
 
-    def _typed(self, rows: Records, origin: Origin | None = None) -> list[Values]:
-        records = rows if origin is not None else Records(rows, self._origin())
-        if not isinstance(self.lookup, Loaded) and origin is None:
+    def _typed(self, rows: RawRecords, origin: TableOrigin | None = None) -> list[Values]:
+        records = rows if origin is not None else RawRecords(rows, self._origin())
+        if not isinstance(self.lookup, LoadedRecords) and origin is None:
             self._settle(records)
         earlier = Typed(self.reading(), habits=self.habits)
         roles = self.policy.model.roles()
@@ -281,7 +281,7 @@ class _Table:
         self.rejects += [r for r in typed.rejects if r not in self.rejects]
         return typed.rows
 
-    def _settle(self, rows: Records) -> None:
+    def _settle(self, rows: RawRecords) -> None:
         """Look up what whole columns settle for the cells of some rows that have two readings."""
         for name, column in self.columns.items():
             f = field_of(self.fields, name)

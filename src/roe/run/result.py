@@ -13,10 +13,6 @@ from typing import Any
 from roe.dynamic import Json, Value
 from roe.evaluator.engine import Bound
 
-ALLOCATIONS = (
-    "entity", "record", "name", "role", "owner", "owner_name", "previous_owner", "previous_owner_name", "action", "rule", "territory",
-    "pool", "window", "expires", "reason",
-)  # fmt: skip
 CALM = ("hold", "refer")  # actions that change nothing in the CRM, whoever the owner would be
 
 Lines = Any  # column -> its values: a dict of lists, or an Arrow table
@@ -26,7 +22,7 @@ Lines = Any  # column -> its values: a dict of lists, or an Arrow table
 class Portion:
     """Decisions on records of one entity in one role, in the order of their ids.
 
-    `lines` has the columns of `ALLOCATIONS`, and three for the CRM: `$moved` (yes or no: does the record change hands), and the new and the
+    `lines` has the columns of `roe.run.allocations`, and three for the CRM: `$moved` (yes or no: does the record change hands), and the new and the
     old owner as the CRM calls them, `$value` and `$old`. `field` is the CRM's column of the owner. `unknown` counts, for each rule, the
     records on which it could not be decided.
     """

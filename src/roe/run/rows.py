@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 from roe.crm.ids import spelt
 from roe.data.reading import Reject
@@ -14,8 +14,8 @@ from roe.evaluator.engine import Run
 from roe.evaluator.extra import extra_rows
 from roe.evaluator.recorded import pools_json, turn_line
 from roe.evaluator.row import Row
-from roe.grammar import values as v
 from roe.plan.operators import Crm
+from roe.run.allocations import ALLOCATION_COLUMNS
 from roe.run.result import CALM, Batch, Lines, Portion
 from roe.run.summary import read_of
 
@@ -56,50 +56,24 @@ def _by_role(run: Run) -> dict[tuple[str, str], list[Decision]]:
 
 def _portion(run: Run, entity: str, role: str, decisions: list[Decision]) -> Portion:
     world = run.world
-    owners, previous = ([world.rep(x) for x in ids] for ids in ([d.owner for d in decisions], [d.previous for d in decisions]))
-    lines: Lines = {
-        "entity": [entity] * len(decisions),
-        "record": [d.row.written for d in decisions],
-        "name": [d.name for d in decisions],
-        "role": [role] * len(decisions),
-        "owner": _each(owners, lambda rep: rep.written),
-        "owner_name": _each(owners, lambda rep: rep.label),
-        "previous_owner": _each(previous, lambda rep: rep.written),
-        "previous_owner_name": _each(previous, lambda rep: rep.label),
-        **{column: [value(d) for d in decisions] for column, value in _OF_DECISION.items()},
-        **_for_crm(run, entity, role, decisions, owners),
-    }
+    lines: Lines = {column.name: [column.cell(d, world) for d in decisions] for column in ALLOCATION_COLUMNS}
+    lines.update(_for_crm(run, entity, role, decisions))
     unknown = Counter(name for d in decisions for name in d.unknown)
     return Portion(entity, role, world.owner_column(entity, role), lines, dict(unknown))
 
 
-_OF_DECISION: dict[str, Callable[[Decision], str | None]] = {
-    "action": lambda d: d.action,
-    "rule": lambda d: d.rule or None,
-    "territory": lambda d: d.territory,
-    "pool": lambda d: d.pool or None,
-    "window": lambda d: d.window or None,
-    "expires": lambda d: None if d.until is None else str(v.string(d.until)),
-    "reason": lambda d: d.reason,
-}  # columns of allocations.csv
-
-
-def _for_crm(run: Run, entity: str, role: str, decisions: list[Decision], owners: list[Row | None]) -> Lines:
+def _for_crm(run: Run, entity: str, role: str, decisions: list[Decision]) -> Lines:
     """What the CRM is to load: whether the record moves, its new owner or queue, and the one it shows."""
     crm, world = run.bound.plan.crm, run.world
     queue = crm.queues.get((entity, role))
     first = role == world.policy.roles[0]  # whose column a queue may stand in
-    shown = [world.rep(d.in_crm) for d in decisions]
+    owners, shown = [world.rep(d.owner) for d in decisions], [world.rep(d.in_crm) for d in decisions]
     queues = [(d.row["owner_queue"] if first else None) or queue for d in decisions]
     return {
         "$moved": [d.moved and d.action not in CALM for d in decisions],
         "$value": [queue if rep is None else called(rep, crm) for rep in owners],
         "$old": [q if rep is None else called(rep, crm) for rep, q in zip(shown, queues, strict=True)],
     }
-
-
-def _each(reps: list[Row | None], word: Callable[[Row], str]) -> list[str | None]:
-    return [None if rep is None else word(rep) for rep in reps]
 
 
 def called(rep: Row, crm: Crm) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable
 from contextlib import nullcontext
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -11,35 +11,32 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from roe import __version__
-from roe.crm.ids import fold
 from roe.data.report import FILE, Report, beside, read_report, write_report
 from roe.diagnostics import Diagnostic, PolicyError, errors
 from roe.dynamic import Json, Value
-from roe.grammar import values as v
-from roe.run import lists
 from roe.run.engines import Engine, Job, choose
+from roe.run.entries import Since, entries_of, since
 from roe.run.files import KNOWN, PARTS, Files, Tables, write_rows
 from roe.run.folder import OutFolder, files_of, read_mark
-from roe.run.guards import activated, another_policy, decides, not_loaded, without_a_ledger
+from roe.run.guards import activated, another_policy, decides, not_loaded, older_rows, without_a_ledger
 from roe.run.inputs import digest_of, inputs_of, policy_files, revision, run_id
 from roe.run.invariants import Broken, Tally, told
 from roe.run.result import Batch, Portion
 from roe.run.source import expected
 
 if TYPE_CHECKING:
-    from roe.columns.memory import ColumnMemory
     from roe.evaluator.engine import Evaluator
     from roe.evaluator.world import World
     from roe.ledger.entries import Entry, Run
     from roe.ledger.moment import At
-    from roe.ledger.state import Decided, How, State
+    from roe.ledger.state import State
     from roe.run.memory import Memory
 
 TRIES = 3  # how often a run decides anew because somebody else has appended to the ledger; the last time it holds the lock
 
 
 @dataclass
-class Options:
+class RunOptions:
     """Where a run keeps its memory (`state`, a folder or a database address), and how it commits.
 
     `wait` is for how many seconds it waits for another run. `dry` writes files and commits nothing; `replay` does so on a copy of the
@@ -75,22 +72,11 @@ class Finished:
     since: Since | None = None
 
 
-@dataclass
-class Since:
-    """Changes of owner between the last run and this one: by rules, by hand in the CRM, and because a time had ended."""
-
-    last: str
-    by_rules: int = 0
-    by_hand: int = 0
-    by_time: int = 0
-    undone: int = 0  # of those by hand, the ones that rules have taken back
-
-
-def run(job: Job, out: Path, options: Options | None = None) -> Finished:
+def run(job: Job, out: Path, options: RunOptions | None = None) -> Finished:
     """Decide every record, write the files, and commit. Raises PolicyError for what is wrong with data, options or the ledger, OSError for
     a folder that cannot be written.
     """
-    given = options or Options()
+    given = options or RunOptions()
     folder = OutFolder(out, apart=job.form == PARTS)
     job.remembers = bool(given.state)
     problems = [] if given.state else without_a_ledger(job.evaluator.policy)
@@ -115,7 +101,7 @@ def run(job: Job, out: Path, options: Options | None = None) -> Finished:
     return finished
 
 
-def _memory(job: Job, given: Options) -> Value:
+def _memory(job: Job, given: RunOptions) -> Value:
     if not given.state:
         return nullcontext()
     from roe.run.memory import opened
@@ -136,7 +122,7 @@ def moment_of(evaluator: Evaluator, as_of: str) -> At:
     return At.of(now.date() if midnight else now, evaluator.policy.timezone)
 
 
-def _decided(job: Job, folder: OutFolder, given: Options, memory: Memory | None) -> Finished:
+def _decided(job: Job, folder: OutFolder, given: RunOptions, memory: Memory | None) -> Finished:
     """Decide until nobody has appended to the ledger meanwhile, and put the files in place."""
     if memory is None:
         return _Draft(job, folder, given, {}).finish("dry" if given.dry else "forgetful")
@@ -166,7 +152,7 @@ def _decided(job: Job, folder: OutFolder, given: Options, memory: Memory | None)
 class _Draft:
     """A run that is decided and written under a temporary name, and not committed yet."""
 
-    def __init__(self, job: Job, folder: OutFolder, given: Options, state: State, memory: Memory | None = None) -> None:
+    def __init__(self, job: Job, folder: OutFolder, given: RunOptions, state: State, memory: Memory | None = None) -> None:
         self.job, self.folder, self.given, self.before, self.memory = job, folder, given, state, memory
         job.state = state
         self.base = memory.base if memory is not None else {}
@@ -191,17 +177,17 @@ class _Draft:
         finally:
             files.abandon()
         self.after = engine.state() if memory is not None else None
-        self.finished = Finished(summary, report, last, [*engine.notes, *self._not_loaded()], list(told(broken)))
+        self.finished = Finished(summary, report, last, [*engine.notes, *self._about_loads()], list(told(broken)))
         self.is_refused = bool(errors(self.finished.broken)) and not given.accepted
         self.about = self._about(engine)
 
-    def _not_loaded(self) -> list[str]:
-        """What is to be said of earlier decisions that the CRM does not have yet."""
+    def _about_loads(self) -> list[str]:
+        """What is to be said of earlier decisions that the CRM does not have yet, and of data that is older than what was read before."""
         if self.memory is None:
             return []
         within, today = timedelta(days=self.job.evaluator.policy.plan.crm.load_within), self.job.evaluator.clock(self.job.as_of).today
-        said = not_loaded(self.engine.late(), within, today)
-        return [said] if said else []
+        said = (older_rows(self.engine.older()), not_loaded(self.engine.late(), within, today))
+        return [x for x in said if x]
 
     def _last_report(self) -> Report:
         """What the run before read: kept with the memory, or where it wrote."""
@@ -297,104 +283,6 @@ class _Draft:
             bound = job.bound(World(job.evaluator.compiled, job.source.rows(), job.evaluator.clock(job.as_of)))
             run = RowRun(bound, list(bound.decide_all()))
         return list(evidence_of(run, decided_keys(entries), at, self.about["policy"]["digest"], self.memory.store))
-
-
-def entries_of(
-    before: State,
-    after: State,
-    portions: Iterable[Portion],
-    at: At,
-    columns: ColumnMemory | None = None,
-    decided: Iterable[Decided] | None = None,
-) -> list[Entry]:
-    """What a run has to say of its decisions: the entries that lead from the memory that it read to the one that it left.
-
-    `columns` is the memory of a run in columns, which knows without asking record by record what has changed; `decided` are the decisions
-    that say something new, where the engine has found them itself.
-    """
-    from roe.ledger.state import entries_between, how_decided
-
-    last = how_decided(before)
-    if decided is None:
-        decided = _details_of_columns(portions, columns, at) if columns is not None else _details(before, after, portions, last, at)
-    return list(entries_between(before, after, at, decided, last))
-
-
-def _details_of_columns(portions: Iterable[Portion], columns: ColumnMemory, at: At) -> Iterator[Decided]:
-    """The same as `_details`."""
-    from roe.run.columns import decided_anew
-
-    for portion in portions:
-        yield from decisions(portion, decided_anew(portion, columns, at))
-
-
-def _details(before: State, after: State, portions: Iterable[Portion], last: Mapping[str, How], at: At) -> Iterator[Decided]:
-    """The decisions on the records that a run leaves otherwise than it found them: another owner, rule, action or end."""
-    from roe.ledger.reconcile import key_parts
-    from roe.run.memory import changed
-
-    wanted: dict[tuple[str, str], set[str]] = {}
-    for key in changed(before, after):
-        entity, record, role = key_parts(key)
-        wanted.setdefault((entity, role), set()).add(record)
-    for portion in portions:
-        yield from decisions(portion, _decided_anew(portion, wanted.get((portion.entity, portion.role), set()), last, at))
-
-
-def _decided_anew(p: Portion, changed: set[str], last: Mapping[str, How], at: At) -> list[int]:
-    """The lines of a portion about records that have another owner, rule, action or end than the last time."""
-    from roe.ledger.state import decided_otherwise
-
-    written, *columns = (lists.listed(p.lines[name]) for name in ("record", "rule", "action", "expires"))
-    records = [fold(record) for record in written]
-    rows = zip(records, *columns, strict=True)
-    wanted = changed | set(decided_otherwise(last, p.entity, p.role, at, rows))
-    return [i for i, record in enumerate(records) if record in wanted]
-
-
-DECIDED = ("entity", "record", "role", "owner", "previous_owner", "action", "rule", "pool", "expires", "reason")
-
-
-def decisions(p: Portion, numbers: list[int]) -> Iterator[Decided]:
-    """The decisions at some lines of a portion, with ids as the ledger has them."""
-    if numbers:
-        yield from map(decision_of, *(lists.some(p.lines[name], numbers) for name in DECIDED))
-
-
-def decision_of(
-    entity: str, record: str, role: str, owner: str | None, previous: str | None, action: str, rule: str | None, pool: str | None,
-    expires: str | None, reason: str | None,
-) -> Decided:  # fmt: skip
-    """The decision of one line, from its cells of `DECIDED`."""
-    from roe.ledger.state import Decided
-
-    return Decided(
-        entity, fold(record), role, owner and fold(owner), previous and fold(previous), action, rule or "", pool or "",
-        v.parse_temporal(expires) if expires else None, reason or "", "exception" if action == "exception" else "rule",
-    )  # fmt: skip
-
-
-def since(entries: Iterable[Entry], memory: Memory, at: At) -> Since | None:
-    """What the entries of a run say about owners; None for the first run."""
-    from roe.ledger.entries import CONFIRMED_BY_CRM, Owned
-
-    if memory.last is None:
-        return None
-    counts = Since(str(memory.last.at))
-    moves = [e for e in entries if isinstance(e, Owned) and e.rep != e.former]
-    ended = memory.ended(at) if moves else set()
-    by_hand = set()
-    for e in moves:
-        key = (e.entity, e.record, e.role)
-        counts.undone += e.by not in CONFIRMED_BY_CRM and key in by_hand
-        if e.by in CONFIRMED_BY_CRM:
-            by_hand.add(key)
-            counts.by_hand += 1
-        elif (e.entity, e.record, e.role) in ended:
-            counts.by_time += 1
-        else:
-            counts.by_rules += 1
-    return counts
 
 
 class _Watcher:

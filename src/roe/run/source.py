@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Container
 from pathlib import Path
 
-from roe.data.coerce import Records
+from roe.data.coerce import RawRecords
 from roe.data.read import DATABASES, Tables, files_of, read_tables
 from roe.data.report import Report, broken
 from roe.diagnostics import Diagnostic, PolicyError, errors
@@ -79,10 +79,10 @@ class Source:
         return files_of(self.policy, self.place)[0]
 
 
-def _rows(raw: Value) -> Records:
+def _rows(raw: Value) -> RawRecords:
     columns = [x if isinstance(x, list) else x.to_pylist() for x in raw.columns.values()]
     names = (*raw.columns, "$line")
-    return Records([dict(zip(names, cells, strict=True)) for cells in zip(*columns, raw.lines.tolist(), strict=True)], raw.origin)
+    return RawRecords([dict(zip(names, cells, strict=True)) for cells in zip(*columns, raw.lines.tolist(), strict=True)], raw.origin)
 
 
 def is_large(place: Path) -> bool:

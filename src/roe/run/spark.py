@@ -26,17 +26,20 @@ from roe.ledger.moment import At
 from roe.ledger.state import Decided
 from roe.run.columns import batch_of, decided_anew
 from roe.run.engines import Job
+from roe.run.entries import DECIDED, decision_of
 from roe.run.files import COLUMNS, PARTS, TABLES, Files, tables_of
 from roe.run.guards import lacking_owners
 from roe.run.invariants import Broken, Tally
 from roe.run.result import Batch
-from roe.run.run import DECIDED, decision_of, moment_of
+from roe.run.run import moment_of
 from roe.run.summary import Summary, counts_of
 from roe.spark.memory import CENTRAL, Change, changes_between, lost_columns
 from roe.spark.plan import Share, share
 from roe.spark.pools import run_of
-from roe.spark.run import MARK, RESULT, WIDTH, SharedOut
+from roe.spark.run import MARK, SharedOut
 
+WIDTH = max(len(COLUMNS[name]) for name in TABLES)
+RESULT = pa.schema([(MARK, pa.string()), *((f"c{i}", pa.string()) for i in range(WIDTH))])
 ORDER = {"allocations": ("c0", "c1", "c3"), "changes": ("c0", "c1", "c2"), "rollback": ("c0", "c1", "c2")}
 
 
@@ -74,7 +77,7 @@ def decide(evaluator: Evaluator, as_of: str, tables: dict[str, Raw], state: Stat
 
 
 def _remembered(run: ColumnRun, batch: Batch, state: State, at: At, without: Iterable[str]) -> list[pa.Table]:
-    """What a task leaves in the memory, the decisions that say something new, and those that the CRM has not loaded yet."""
+    """What a task leaves in the memory, the decisions that say something new, and what is to be said of loads."""
     changes = list(changes_between(state, run.state(), without))
     memory = run.world.columns_memory
     some = [portion.lines.take(pa.array(decided_anew(portion, memory, at), pa.int64())) for portion in batch.portions]
@@ -82,6 +85,7 @@ def _remembered(run: ColumnRun, batch: Batch, state: State, at: At, without: Ite
     return [
         _rows("memory", *(pa.array(column, pa.string()) for column in zip(*changes, strict=True))) if changes else RESULT.empty_table(),
         *(_rows("decided", *lines.select(DECIDED).columns) for lines in some),
+        _rows("older", pa.array(sorted(memory.older), pa.string())),
         _rows("late", *(pa.array(column, pa.string()) for column in zip(*late, strict=True))) if late else RESULT.empty_table(),
     ]
 
@@ -145,13 +149,14 @@ def check(job: Job, tables: Mapping[str, Raw]) -> None:
 @dataclass
 class Left:
     """What all tasks of a run leave: invariants that do not hold, and for the ledger the changes, the decisions that say something new, and
-    the earlier ones that the CRM has not loaded.
+    the earlier ones that the CRM has not loaded, and records whose rows are older than what the CRM has shown.
     """
 
     broken: list[Broken] = field(default_factory=list)
     changes: list[Change] = field(default_factory=list)
     decided: list[Decided] = field(default_factory=list)
     late: list[tuple[str, date]] = field(default_factory=list)
+    older: set[str] = field(default_factory=set)
 
 
 def collect(shared: SharedOut, files: Files, evaluator: Evaluator, as_of: str, state: State) -> Left:
@@ -229,6 +234,8 @@ def _fill(shared: SharedOut, files: Files, tally: Tally, left: Left, rows: Itera
             left.changes.append((row["c0"], row["c1"], row["c2"]))
         elif row[MARK] == "decided":
             left.decided.append(decision_of(*(row[f"c{i}"] for i in range(len(DECIDED)))))
+        elif row[MARK] == "older":
+            left.older.add(row["c0"])
         elif row[MARK] == "late":
             left.late.append((row["c0"], date.fromisoformat(row["c1"])))
         elif row[MARK] == PARTS:

@@ -11,7 +11,7 @@ from dataclasses import astuple
 
 from roe.crm.ids import spelt
 from roe.data.reading import Reading, Reject
-from roe.data.scan import Origin
+from roe.data.scan import TableOrigin
 from roe.dynamic import Json, Value
 from roe.evaluator.leavers import about_leavers, leavers
 from roe.evaluator.world import World
@@ -96,7 +96,7 @@ class Summary:
     `origins` what the reading of those said, where no batch has it.
     """
 
-    def __init__(self, split: set[str] | None = None, origins: Mapping[str, Origin] | None = None) -> None:
+    def __init__(self, split: set[str] | None = None, origins: Mapping[str, TableOrigin] | None = None) -> None:
         self.split, self.origins = split, origins or {}
         self.parts: list[Json] = []
 

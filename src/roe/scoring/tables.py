@@ -10,7 +10,7 @@ from datetime import date, datetime
 from pathlib import Path
 
 from roe.data.cells import MISSING, NO_TEXT
-from roe.data.coerce import Records
+from roe.data.coerce import RawRecords
 from roe.data.makers import clean
 from roe.data.read import SUFFIXES, read_file
 from roe.data.reading import general, in_order
@@ -77,7 +77,7 @@ def read_tables(folder: Path) -> Tables:
     return tables
 
 
-def _add(tables: Tables, path: Path, rows: Records) -> None:
+def _add(tables: Tables, path: Path, rows: RawRecords) -> None:
     """Add a file's rows, under the names that expressions can write, and say what was left out of them."""
     left_out = rows.origin.rejects
     if left_out:

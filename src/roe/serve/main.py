@@ -11,6 +11,7 @@ from typing import Any
 from roe.diagnostics import Diagnostic, PolicyError
 from roe.serve.app import build_app
 from roe.serve.logs import set_up
+from roe.serve.pages import page_routes
 from roe.serve.server import Server
 from roe.serve.settings import Settings, read_settings
 from roe.serve.tokens import read_tokens
@@ -73,6 +74,4 @@ def _app(settings: Settings) -> Any:
     alone = settings.host in LOCAL_HOSTS and not read_tokens(settings.tokens)
     if find_spec("jinja2") is None or not (settings.users or alone):
         return build_app(server)
-    from roe.serve.pages import page_routes
-
     return build_app(server, page_routes(server, settings.trust_header))

@@ -1,98 +1,43 @@
-"""The web pages of the service: the same as those of `roe ui`, about the records that the service has now.
-
-A snapshot is made of what is committed, away from the writer, and again when something was committed since or its moment is old.
-"""
+"""Where the service has its web pages: under `/app`, loaded when somebody first asks for one."""
 
 from __future__ import annotations
 
-import threading
-from datetime import datetime, timedelta
-from typing import Any
+import asyncio
 
 from starlette.requests import Request
 from starlette.responses import RedirectResponse
 from starlette.routing import BaseRoute, Mount, Route
+from starlette.types import ASGIApp, Receive, Scope, Send
 
-from roe.analysis.replay import stored
-from roe.evaluator.engine import Bound, Run
-from roe.evaluator.world import World
-from roe.serve.records import kept_owner
 from roe.serve.server import Server
-from roe.serve.writer import Job
-from roe.web.app.access import Viewer
-from roe.web.app.acting import LedgerActs
-from roe.web.app.history import History
-from roe.web.app.kept import beside
-from roe.web.app.site import Options, Site
-from roe.web.app.snapshot import RowSnapshot, Snapshot
 
 PLACE = "/app"  # where the pages are
-FRESH = timedelta(seconds=60)  # how long a snapshot's moment is now
-PATIENCE = 30  # seconds for the writer's answer
-LOCAL_NAME = "somebody on the service's machine"  # who acts where nobody signs in
 
 
-class Mirror:
-    """The newest snapshot of a service."""
+class Pages:
+    """The pages as an application. Their packages are loaded when the first of them is asked for: the service starts without."""
 
-    def __init__(self, server: Server) -> None:
-        self.server = server
-        self._lock = threading.Lock()
-        self._kept: tuple[tuple[str, int], datetime, Snapshot] | None = None
+    def __init__(self, server: Server, header: str = "") -> None:
+        self.server, self.header = server, header
+        self._app: ASGIApp | None = None
+        self._making = asyncio.Lock()
 
-    def current(self) -> Snapshot:
-        """The snapshot of what is committed now. One is made at a time; others wait for it."""
-        with self._lock:
-            key = self._ask(lambda desk, at: {"key": (desk.policy.digest, desk.seq), "at": at})
-            kept = self._kept
-            if kept is not None and kept[0] == key["key"] and key["at"] - kept[1] < FRESH:
-                return kept[2]
-            found = self._ask(_copied)
-            evaluator = found["evaluator"]
-            world = World(evaluator.compiled, {}, evaluator.clock(found["at"]))
-            for entity, rows in found["rows"].items():
-                world.restore(entity, rows)
-            bound = Bound(evaluator, world, found["state"])
-            snapshot = RowSnapshot(Run(bound, list(bound.decide_all())), f"the service at {found['at']:%Y-%m-%d %H:%M} UTC")
-            self._kept = (found["key"], found["at"], snapshot)
-            return snapshot
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        async with self._making:
+            if self._app is None:
+                self._app = await asyncio.to_thread(self._made)
+        await self._app(scope, receive, send)
 
-    def _ask(self, ask: Any) -> Any:
-        return self.server.writer.ask(ask).result(PATIENCE)
+    def _made(self) -> ASGIApp:
+        from roe.serve.mirror import site_of
 
-
-def _copied(desk: Any, at: datetime) -> dict[str, Any]:
-    """What a snapshot is made of, so that the desk can go on while it is made."""
-    world, state = desk.records.live.world, desk.state
-    rows = {entity: [stored(row) for row in found] for entity, found in world.rows.items()}
-    remembered = {key: kept_owner(owner) for key, owner in state.all("owner").items() if owner["owner"]}
-    kept = {
-        "owners": remembered,
-        **{
-            name: dict(state.all(kind))
-            for name, kind in (("assigned", "assigned"), ("pools", "pool"), ("days", "days"), ("granted", "granted"))
-        },
-    }
-    return {"key": (desk.policy.digest, desk.seq), "at": at, "evaluator": desk.policy.evaluator, "rows": rows, "state": kept}
+        return site_of(self.server, self.header).app()
 
 
 def page_routes(server: Server, header: str = "") -> list[BaseRoute]:
     """The pages as routes of the service."""
-    known = server.users
-    hosts = ("127.0.0.1", "localhost", "::1") if not known else ()
-    state = server.settings.state
-
-    def followed() -> None:
-        """Have the writer take over at once what a page has appended."""
-        server.writer.submit(Job(lambda desk, at: (200, dict))).result(PATIENCE)
-
-    options = Options(
-        users=known, header=header, hosts=hosts, history=History(state), acts=LedgerActs(state, followed), kept=beside(state), state=state,
-        local=Viewer(LOCAL_NAME, "revops"),
-    )  # fmt: skip
-    site = Site(Mirror(server).current, options)
 
     async def to_pages(request: Request) -> RedirectResponse:
         return RedirectResponse(f"{request.scope.get('root_path', '')}{PLACE}/")
 
-    return [Route("/", to_pages), Mount(PLACE, app=site.app())]
+    return [Route("/", to_pages), Mount(PLACE, app=Pages(server, header))]

@@ -13,7 +13,6 @@ from roe.serve.desk import Desk, Json
 from roe.serve.problems import Refused
 from roe.serve.tokens import SCOPES, Token
 from roe.web.app.access import Users, Viewer
-from roe.web.app.snapshot import teams_of
 
 OPEN = (
     "entity",
@@ -99,6 +98,8 @@ def only_rep(token: Token, desk: Desk, rep: str) -> None:
 def _team(viewer: Viewer, desk: Desk) -> frozenset[str]:
     if viewer.rep is None:
         return frozenset()
+    from roe.web.app.snapshot import teams_of
+
     return teams_of(desk.records.live.world.all("rep")).get(viewer.rep, frozenset((viewer.rep,)))
 
 

@@ -14,7 +14,7 @@ from starlette.routing import Route
 from roe.crm.ids import fold
 from roe.ledger.entries import KINDS
 from roe.ledger.store import Store
-from roe.serve import asked, events, hooked, outbox, rights, runs, shown
+from roe.serve import asked, events, hooked, outbox, reviews, rights, runs, shown
 from roe.serve.desk import Desk
 from roe.serve.openapi import document
 from roe.serve.people import DECIDES
@@ -351,6 +351,7 @@ def routes() -> list[Route]:
         Route("/v1/letters", letters, methods=["GET"]),
         Route("/v1/letters/{number}/send", send_again, methods=["POST"]),
         *runs.routes(),
+        *reviews.routes(),
         *hooked.routes(),
         Route("/v1/{entity}", route, methods=["POST"]),
         Route("/v1/{entity}/{id}", owners, methods=["GET"]),

@@ -13,7 +13,7 @@ from datetime import date, datetime
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
-from roe.data.coerce import Records, coerce_table
+from roe.data.coerce import RawRecords, coerce_table
 from roe.data.reading import Reject
 from roe.grammar import values as v
 from roe.grammar.clock import zone_of
@@ -92,7 +92,7 @@ def typed_fields(policy: Policy, entity: str, rows: Iterable[Mapping[str, Any]],
     model = policy.model
     decided = any(entity == e for e, _ in policy.plan.engagement)
     source = policy.data.get(entity, DataSource())
-    raw = rows if isinstance(rows, Records) else Records([{**row} for row in rows])
+    raw = rows if isinstance(rows, RawRecords) else RawRecords([{**row} for row in rows])
     typed = coerce_table(entity, model.entities[entity], raw, model.roles(), zone_of(policy.timezone), source, decided)
     by_line = {row.get("$line", number): row for number, row in enumerate(raw, 1)}
     open_columns = {

@@ -9,8 +9,8 @@ from functools import cache
 from typing import Any
 
 from roe.grammar import values as v
-from roe.sheets.formats import Unreadable, as_text
-from roe.sheets.workbook import MAX_PART_BYTES, MAX_TEXT, Damaged, Entry, TextCollector, TooLarge, Workbook, read_part, unescape
+from roe.sheets.formats import UnreadableCell, as_text
+from roe.sheets.workbook import MAX_PART_BYTES, MAX_TEXT, Damaged, SheetEntry, TextCollector, TooLarge, Workbook, read_part, unescape
 
 LAST_ROW, LAST_COLUMN = 1_048_576, 16_384
 MAX_CELLS = 2_000_000
@@ -72,7 +72,7 @@ def _column_number(letters: str) -> int:
     return number - 1
 
 
-def read_grid(book: Workbook, entry: Entry) -> Grid:
+def read_grid(book: Workbook, entry: SheetEntry) -> Grid:
     """A sheet's cells. Raises Damaged, TooLarge or one of workbook.DAMAGE."""
     reader = _Reader(book, Grid(entry.name))
     read_part(book.archive, entry.part, MAX_PART_BYTES, reader.start, reader.end, reader.add)
@@ -163,7 +163,7 @@ class _Reader:
         stored = None if self.stored is None else "".join(self.stored)
         try:
             text = self._value(cell, stored)
-        except Unreadable as e:
+        except UnreadableCell as e:
             self._put(stored or "?")
             self.grid.faults[self.row, self.column] = str(e)
             return
@@ -189,23 +189,23 @@ class _Reader:
             return _short(self.inline.text())
         if stored is None or (not stored and kind != "str"):
             if self.formula:
-                raise Unreadable("the formula has no stored value")
+                raise UnreadableCell("the formula has no stored value")
             return ""
         if kind == "s":
             text = self.book.string(_whole(stored))
             if text is None:
-                raise Unreadable(f"the cell refers to the text number {stored[:20]}, which the file lacks")
+                raise UnreadableCell(f"the cell refers to the text number {stored[:20]}, which the file lacks")
             return _short(text)
         if kind == "str":
             return _short(unescape(stored))
         if kind == "e":
-            raise Unreadable(f"the cell holds the error {stored if _ERROR.fullmatch(stored) else 'of a formula'}")
+            raise UnreadableCell(f"the cell holds the error {stored if _ERROR.fullmatch(stored) else 'of a formula'}")
         if kind == "b" and stored.strip() in ("0", "1"):
             return "true" if stored.strip() == "1" else "false"
         if kind == "d":
             return _iso(stored)
         if kind != "n":
-            raise Unreadable(f"the cell has the unknown type `{kind[:20]}`")
+            raise UnreadableCell(f"the cell has the unknown type `{kind[:20]}`")
         return as_text(_number(stored), self._format(cell.get("s", "0")), self.book.epoch_1904)
 
     def _format(self, style: str) -> str:
@@ -214,7 +214,7 @@ class _Reader:
             return "General"
         code = self.book.formats[number] if 0 <= number < len(self.book.formats) else ""
         if not code:
-            raise Unreadable("the number's format is missing from the file, so that it may be a date or a code")
+            raise UnreadableCell("the number's format is missing from the file, so that it may be a date or a code")
         return code
 
 
@@ -232,7 +232,7 @@ def _none(attributes: dict[str, str], name: str) -> bool:
 
 def _short(text: str) -> str:
     if len(text) > MAX_TEXT:
-        raise Unreadable(f"the cell's text is longer than {MAX_TEXT} characters")
+        raise UnreadableCell(f"the cell's text is longer than {MAX_TEXT} characters")
     return text
 
 
@@ -249,7 +249,7 @@ def _number(text: str) -> float:
     except ValueError:
         number = math.nan
     if not math.isfinite(number):
-        raise Unreadable(f"`{text[:20]}` is not a number")
+        raise UnreadableCell(f"`{text[:20]}` is not a number")
     return number
 
 
@@ -257,5 +257,5 @@ def _iso(text: str) -> str:
     """A date that is stored as one; midnight is left out."""
     moment: Any = v.parse_temporal(text.removesuffix("Z"))
     if moment is None:
-        raise Unreadable(f"`{text[:30]}` is not a date")
+        raise UnreadableCell(f"`{text[:30]}` is not a date")
     return text.removesuffix("Z").removesuffix("T00:00:00").removesuffix("T00:00:00.000")

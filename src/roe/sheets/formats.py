@@ -33,12 +33,12 @@ _CONDITION = re.compile(r"(<=|>=|<>|<|>|=)\s*(-?[\d.]+)$")
 _PART = re.compile(r'"[^"]*"?|\\.?|\[[^\]]*\]?|;|[^;"\\\[]+', re.S)
 
 
-class Unreadable(ValueError):
+class UnreadableCell(ValueError):
     """A cell that has no value a reader could rely on; the text says why."""
 
 
 @dataclass(frozen=True, slots=True)
-class Section:
+class FormatSection:
     """One of the parts between semicolons: what kind of value it shows, and when it applies."""
 
     kind: str  # number, code, date, datetime, time or elapsed
@@ -68,7 +68,7 @@ def plain(number: float) -> str:
 
 
 @lru_cache(maxsize=4096)
-def _parse(code: str) -> tuple[Section, ...]:
+def _parse(code: str) -> tuple[FormatSection, ...]:
     parts = [""]
     for m in _PART.finditer(code[:255]):
         if m[0] == ";":
@@ -78,39 +78,35 @@ def _parse(code: str) -> tuple[Section, ...]:
     return tuple(_parse_section(part) for part in parts)
 
 
-def _parse_section(text: str) -> Section:
-    condition: tuple[str, float] | None = None
-    pieces: list[tuple[bool, str]] = []
-    letters, marks, general, elapsed = "", "", False, False
-    for m in _TOKEN.finditer(text):
-        kind, value = m.lastgroup, m[m.lastgroup] if m.lastgroup else ""
-        if kind == "bracket":
-            compared = _CONDITION.match(value)
-            elapsed = elapsed or (value.lower() in ("h", "hh", "m", "mm", "s", "ss"))
-            if compared and compared[2].count(".") <= 1 and compared[2].strip("-."):
-                condition = compared[1], float(compared[2])
-        elif kind in ("quoted", "escaped", "literal"):
-            pieces.append((False, value))
-        elif kind == "digit":
-            pieces.append((True, value))
-        elif kind == "clock":
-            letters += value.lower()
-        elif kind == "ampm":
-            letters += "h"
-        elif kind in ("mark", "exponent"):
-            marks += value
-        general = general or kind == "general"
-    if general:
-        return Section("number", condition)
-    if elapsed:
-        return Section("elapsed", condition)
+def _parse_section(text: str) -> FormatSection:
+    tokens = [(m.lastgroup, m[m.lastgroup]) for m in _TOKEN.finditer(text) if m.lastgroup]
+    kinds = {kind for kind, _ in tokens}
+    brackets = [value for kind, value in tokens if kind == "bracket"]
+    condition = next((c for c in map(_condition, reversed(brackets)) if c is not None), None)
+    letters = "".join("h" if kind == "ampm" else value.lower() for kind, value in tokens if kind in ("ampm", "clock"))
+    pieces = [(kind == "digit", value) for kind, value in tokens if kind in ("digit", "quoted", "escaped", "literal")]
+    if "general" in kinds:
+        return FormatSection("number", condition)
+    if any(value.lower() in ("h", "hh", "m", "mm", "s", "ss") for value in brackets):
+        return FormatSection("elapsed", condition)
     if letters:
-        has_time = any(c in letters for c in "hs")
-        has_date = any(c in letters for c in "ydbeg") or not has_time
-        return Section("datetime" if has_date and has_time else "date" if has_date else "time", condition)
-    if marks or not _is_code(pieces):
-        return Section("number", condition)
-    return Section("code", condition, tuple(pieces))
+        return FormatSection(_kind_of_moment(letters), condition)
+    if kinds & {"mark", "exponent"} or not _is_code(pieces):
+        return FormatSection("number", condition)
+    return FormatSection("code", condition, tuple(pieces))
+
+
+def _condition(bracket: str) -> tuple[str, float] | None:
+    """`>=100` in brackets: when a section applies."""
+    compared = _CONDITION.match(bracket)
+    is_number = compared is not None and compared[2].count(".") <= 1 and compared[2].strip("-.")
+    return (compared[1], float(compared[2])) if compared is not None and is_number else None
+
+
+def _kind_of_moment(letters: str) -> str:
+    has_time = any(c in letters for c in "hs")
+    has_date = any(c in letters for c in "ydbeg") or not has_time
+    return "datetime" if has_date and has_time else "date" if has_date else "time"
 
 
 def _is_code(pieces: list[tuple[bool, str]]) -> bool:
@@ -124,9 +120,9 @@ def _is_code(pieces: list[tuple[bool, str]]) -> bool:
     return zeros >= 2 or inside or letters
 
 
-def _section_for(number: float, sections: tuple[Section, ...]) -> Section:
+def _section_for(number: float, sections: tuple[FormatSection, ...]) -> FormatSection:
     if any(s.condition for s in sections):
-        return next((s for s in sections if s.condition is None or _holds(number, *s.condition)), Section("number"))
+        return next((s for s in sections if s.condition is None or _holds(number, *s.condition)), FormatSection("number"))
     if len(sections) == 1 or number > 0:
         return sections[0]
     if number < 0:
@@ -161,7 +157,7 @@ def _fill(digits: str, pieces: tuple[tuple[bool, str], ...]) -> str:
 def _moment(serial: float, kind: str, epoch_1904: bool) -> str:
     first = 0 if epoch_1904 or kind in ("time", "elapsed") else 1
     if not first <= serial < LAST_DAY + 1 - (1462 if epoch_1904 else 0):
-        raise Unreadable(f"the number {plain(serial)} is shown as a date, and no calendar has that day")
+        raise UnreadableCell(f"the number {plain(serial)} is shown as a date, and no calendar has that day")
     thousandths = round((serial % 1) * 86_400_000)
     days = int(serial) + thousandths // 86_400_000
     clock = timedelta(milliseconds=thousandths % 86_400_000)
@@ -176,7 +172,7 @@ def _day(serial: int, epoch_1904: bool) -> date:
     if epoch_1904:
         return date(1904, 1, 1) + timedelta(days=serial)
     if serial == 60:
-        raise Unreadable("the date is 29 February 1900, a day that only spreadsheets know")
+        raise UnreadableCell("the date is 29 February 1900, a day that only spreadsheets know")
     return date(1899, 12, 30) + timedelta(days=serial + (serial < 60))  # serial 60 is that day, so earlier ones are off by one
 
 

@@ -14,7 +14,7 @@ from zipfile import ZipFile
 from roe.diagnostics import Diagnostic, suggest
 from roe.files import MAX_TABLE_BYTES
 from roe.sheets.cells import MAX_CELLS, Area, Grid, column_name, read_grid
-from roe.sheets.workbook import DAMAGE, Damaged, Entry, TooLarge, Workbook, open_workbook, why_unreadable
+from roe.sheets.workbook import DAMAGE, Damaged, SheetEntry, TooLarge, Workbook, open_workbook, why_unreadable
 from roe.source import Cell, Span, Text
 
 MAX_SHOWN = 20  # findings of one sheet
@@ -70,7 +70,7 @@ def _reason(path: Path, e: Exception) -> str:
         return why_unreadable(path)
 
 
-def _choose(book: Workbook, sheet: str) -> Entry | None:
+def _choose(book: Workbook, sheet: str) -> SheetEntry | None:
     if sheet:
         return next((e for e in book.sheets if e.name == sheet), None)
     return next((e for e in book.sheets if e.visible), book.sheets[0])

@@ -43,7 +43,7 @@ class TooLarge(ValueError):
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
+class SheetEntry:
     """A sheet that the workbook lists: its name, its part in the archive, and whether it is shown."""
 
     name: str
@@ -54,7 +54,7 @@ class Entry:
 @dataclass(slots=True)
 class Workbook:
     archive: ZipFile
-    sheets: list[Entry]
+    sheets: list[SheetEntry]
     strings_part: str = ""
     formats: list[str] = field(default_factory=list)  # number format by style
     epoch_1904: bool = False
@@ -87,7 +87,7 @@ def open_workbook(archive: ZipFile) -> Workbook:
     for name, relation, visible in listed:
         kind, target = relations.get(relation, ("", ""))
         if kind == "worksheet":
-            result.sheets.append(Entry(name, target, visible))
+            result.sheets.append(SheetEntry(name, target, visible))
     if not result.sheets:
         raise Damaged("it lists no sheet")
     for kind, target in relations.values():

@@ -33,6 +33,7 @@ PARTS = (
 )  # by `entity|record|name`
 OWNERS = "owners"
 CENTRAL = ("assigned", "pools", "days")  # what the task that gives out turns leaves, for all others
+EMPTIED = ("returned", "referred", "gone")  # parts that a memory leaves out where nothing is left of them
 Change = tuple[str, str, str | None]  # part, key, value as JSON, or None where it is gone
 
 
@@ -140,7 +141,7 @@ def _part(state: State, part: str) -> Json:
 
 def changes_between(before: State, after: State, without: Iterable[str] = ()) -> Iterator[Change]:
     """What a task leaves otherwise than it found it."""
-    for part, found in after.items():
+    for part, found in {**{part: {} for part in EMPTIED}, **after}.items():
         if part in without or not hasattr(found, "items"):
             continue
         if isinstance(found, Changed):

@@ -19,14 +19,16 @@ import pyarrow.compute as pc
 from roe.columns.column import Refs
 from roe.columns.raw import Raw
 from roe.columns.role import RoleRows
-from roe.columns.run import ColumnRun, Part
-from roe.columns.table import Table
+from roe.columns.role_run import RoleRun
+from roe.columns.run import ColumnRun
+from roe.columns.table import RecordTable
 from roe.columns.turn_files import lines_of, write_turns
 from roe.columns.turns import Handed, Turns
 from roe.columns.world import ColumnWorld
 from roe.data.coerce import telling
 from roe.data.headers import columns_of
 from roe.dynamic import Array, State
+from roe.evaluator.data_owner import MODIFIED
 from roe.evaluator.engine import Bound, Evaluator
 from roe.evaluator.recorded import pools_json
 from roe.ledger.reconcile import key_parts
@@ -53,7 +55,14 @@ class TurnFiles:
 def columns_for_pools(policy: Policy, how: Share, header: Iterable[str]) -> list[str]:
     """The columns of the records that pools rest on, who has them, and what they are known by."""
     fields = policy.model.entities[how.entity]
-    needed = {"id", "country", *telling(how.entity, True), *(how.handed_out_by or ()), *(f.name for f in fields.values() if f.required)}
+    needed = {
+        "id",
+        "country",
+        MODIFIED,
+        *telling(how.entity, True),
+        *(how.handed_out_by or ()),
+        *(f.name for f in fields.values() if f.required),
+    }
     held = columns_of(how.entity, fields, header, policy.model.roles())
     return sorted({column for name, column in held.items() if name in needed or name.startswith("owner")})
 
@@ -77,7 +86,7 @@ class _RulesAlone(ColumnRun):
     """A run that stops where pools would be asked."""
 
     def _entity(self, entity: str) -> None:
-        self.parts = [Part(self.bound, self.world.tables[entity], role) for role in self.bound.roles(entity)]
+        self.parts = [RoleRun(self.bound, self.world.tables[entity], role) for role in self.bound.roles(entity)]
 
 
 def waiting(evaluator: Evaluator, as_of: str, tables: dict[str, Raw], state: State, *, entity: str, columns: list[str]) -> pa.Table:
@@ -197,7 +206,7 @@ class _WithTurns(ColumnRun):
         self.lines, self.given = lines, given
         super().__init__(bound)
 
-    def _turns(self, table: Table, parts: list[Part]) -> None:
+    def _turns(self, table: RecordTable, parts: list[RoleRun]) -> None:
         if not any(len(rows) for part in parts for rows, _ in part.waiting):
             return
         turns = Turns(table, self.bound.pools, parts)

@@ -23,7 +23,7 @@ from roe.crm.ids import LONG, SHORT
 from roe.data.cells import cells_of
 from roe.data.headers import columns_of, field_of
 from roe.data.read import files_of, kind_of, unreadable_parquet
-from roe.data.scan import Origin
+from roe.data.scan import TableOrigin
 from roe.data.shape import misshapen
 from roe.diagnostics import PolicyError, errors
 from roe.dynamic import State
@@ -35,21 +35,20 @@ from roe.spark.plan import Share, share
 from roe.spark.pools import GIVEN, HANDED, ROLE, SAID, WAITS, Said, TurnFiles, columns_for_pools, hand_out, waiting
 from roe.spark.tasks import LINE, ROWS_A_TASK, Chunk, Decide, of_all, of_bucket, of_records, of_row_groups, sent
 
+MANY = 1000  # records of a task, of which there is at least one
 MARK = "$portion"  # what a row is: a line of a table, or anything else that a task has to say
-WIDTH = 15  # columns of the widest table
 Check = Callable[[Mapping[str, Raw]], None]
-RESULT = pa.schema([(MARK, pa.string()), *((f"c{i}", pa.string()) for i in range(WIDTH))])
 
 
 @dataclass
 class SharedOut:
-    """Results of all tasks, as one Spark frame with the columns of `RESULT`; the entities that tasks share out; what the reading of those
+    """Results of all tasks, as one Spark frame with the columns of `result`; the entities that tasks share out; what the reading of those
     said, where no task has it; why the records stayed together, if they did; and what one task said of all turns, if it gave them out.
     """
 
     results: Any
     split: set[str]
-    origins: dict[str, Origin]
+    origins: dict[str, TableOrigin]
     together: str = ""
     turns: Said | None = None
     held: Any = None  # what Spark keeps for them
@@ -68,20 +67,20 @@ class _Cut:
     rows: int = 0
 
     @property
-    def origins(self) -> dict[str, Origin]:
+    def origins(self) -> dict[str, TableOrigin]:
         return {entity: raw.origin for entity, raw in self.portions.items()}
 
 
 def share_out(
-    evaluator: Evaluator, data: Path, as_of: str, decide: Decide, session: Any = None, buckets: int | None = None,
+    evaluator: Evaluator, data: Path, as_of: str, decide: Decide, result: pa.Schema, session: Any = None, buckets: int | None = None,
     turn_files: TurnFiles | None = None, state: State | None = None, check: Check = lambda tables: None,
 ) -> SharedOut:  # fmt: skip
-    """Let tasks decide every record. `session` is a SparkSession; `local[2]` if none is given. `turn_files` is for the turns of pools, if
+    """Let tasks decide every record; what they send back are rows of `result`. `session` is a SparkSession; `local[2]` if none is given. `turn_files` is for the turns of pools, if
     they are not to return to the driver. `state` is what the last run left; None where nothing is remembered. `check` sees the tables
     first, those that are shared out without their rows. Raises PolicyError for data that cannot be read.
     """
     spark = session or local_session()
-    work = _Work(spark, evaluator, data, as_of, _policy_files(evaluator.policy.root, evaluator.policy.files), state, check)
+    work = _Work(spark, evaluator, data, as_of, result, _policy_files(evaluator.policy.root, evaluator.policy.files), state, check)
     how = share(evaluator.policy)
     shared = how if isinstance(how, str) else _in_buckets(work, how, decide, buckets, turn_files)
     return _in_one_task(work, decide, shared) if isinstance(shared, str) else shared
@@ -95,9 +94,14 @@ class _Work:
     evaluator: Evaluator
     data: Path
     as_of: str
+    result: pa.Schema
     files: dict[str, bytes]
     state: State | None
     check: Check
+
+    @property
+    def schema(self) -> str:
+        return ", ".join(f"`{name}` string" for name in self.result.names)
 
 
 def _in_one_task(work: _Work, decide: Decide, reason: str) -> SharedOut:
@@ -106,7 +110,7 @@ def _in_one_task(work: _Work, decide: Decide, reason: str) -> SharedOut:
         raise PolicyError(problems)
     work.check(raws)
     task = of_all(decide, work.files, work.as_of, sent(raws), sent_state(work.state or {}))
-    results = work.spark.range(1, numPartitions=1).mapInArrow(task, _schema())
+    results = work.spark.range(1, numPartitions=1).mapInArrow(task, work.schema)
     return SharedOut(results, set(work.evaluator.policy.model.entities), {}, reason)
 
 
@@ -126,6 +130,8 @@ def _in_buckets(work: _Work, how: Share, decide: Decide, buckets: int | None, tu
         return "some ids are written in more than one way, and the ledger knows them by one"
     keyed = _with_memory(work.spark, keyed, memory, len(cut.frames))
     number, others = buckets or max(1, cut.rows // ROWS_A_TASK), sent(cut.broadcast)
+    if work.evaluator.policy.data.get(how.entity, DataSource()).complete:  # a task without a record would not know what is gone
+        number = min(number, max(1, cut.rows // MANY))
     rest = sent_state(rest_of(state, how.entity))
     bucket = (work.files, work.as_of, others, rest, how.entity)
     whole = {entity: (raw.habits, raw.origin.shown) for entity, raw in cut.portions.items()}
@@ -143,16 +149,16 @@ def _in_buckets(work: _Work, how: Share, decide: Decide, buckets: int | None, tu
             return said.reason
         cut.frames[how.entity] = _with_turns(work.evaluator, frame, how.entity, handed)
         keyed = _with_memory(work.spark, _side_by_side(work.evaluator, cut, how), memory, len(cut.frames))
-        results = keyed.repartition(number, "$key").mapInArrow(of_bucket(decide, *bucket, whole), _schema())
+        results = keyed.repartition(number, "$key").mapInArrow(of_bucket(decide, *bucket, whole), work.schema)
         return SharedOut(results, {how.entity, *how.children}, cut.origins, turns=said, held=handed, others=cut.broadcast)
     alone = _alone(work.evaluator, work.data, how, keyed, cut.portions) if not memory.num_rows else None
     if alone is not None:
         chunks = _chunks(alone)
         read = of_row_groups(decide, work.files, work.as_of, others, rest, whole[how.entity], (how.entity, str(alone.resolve()), chunks))
-        results = work.spark.range(0, len(chunks), numPartitions=len(chunks)).mapInArrow(read, _schema())
+        results = work.spark.range(0, len(chunks), numPartitions=len(chunks)).mapInArrow(read, work.schema)
         return SharedOut(results, {how.entity}, cut.origins, others=cut.broadcast)
     task = of_bucket(decide, *bucket, whole)
-    results = keyed.repartition(number, "$key").mapInArrow(task, _schema())  # all rows of a record in one task
+    results = keyed.repartition(number, "$key").mapInArrow(task, work.schema)  # all rows of a record in one task
     return SharedOut(results, {how.entity, *how.children}, cut.origins, others=cut.broadcast)
 
 
@@ -180,10 +186,6 @@ def local_session() -> Any:
     builder = builder.config("spark.sql.shuffle.partitions", "4").config("spark.executorEnv.PYTHONPATH", source)
     builder = builder.config("spark.pyspark.python", sys.executable).config("spark.sql.session.timeZone", "UTC")
     return builder.config("spark.driver.memory", "3g").config("spark.log.level", "ERROR").getOrCreate()
-
-
-def _schema() -> str:
-    return ", ".join(f"`{name}` string" for name in RESULT.names)
 
 
 def _policy_files(root: Path, names: tuple[str, ...]) -> dict[str, bytes]:
@@ -307,7 +309,7 @@ def _whole_columns(policy: Any, entity: str, path: Path) -> Raw:
         habits = habits_of_file(policy, entity, file)
     except (pa.ArrowException, OSError) as e:
         raise PolicyError([unreadable_parquet(path, e)]) from e
-    origin = Origin(str(path), header)
+    origin = TableOrigin(str(path), header)
     problems = misshapen(policy, entity, origin, file.metadata.num_rows)
     if errors(problems):
         raise PolicyError(problems)

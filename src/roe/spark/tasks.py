@@ -13,7 +13,7 @@ import numpy as np
 import pyarrow as pa
 
 from roe.columns.raw import Raw
-from roe.data.scan import Origin
+from roe.data.scan import TableOrigin
 from roe.diagnostics import PolicyError
 from roe.evaluator.engine import Evaluator
 from roe.spark.memory import MEMORY, received_state, state_of
@@ -47,7 +47,7 @@ def received(text: bytes) -> dict[str, Raw]:
         mixed = json.loads((table.schema.metadata or {}).get(b"mixed", b"[]"))
         raw = Raw.of_table(table.drop_columns(["$line"]), table["$line"].to_numpy())
         columns = {k: [json.loads(x) for x in pa.array(c).to_pylist()] if k in mixed else c for k, c in raw.columns.items()}
-        origin = Origin(path, tuple(header), [(line, what, why) for line, what, why in rejects], blank, notes)
+        origin = TableOrigin(path, tuple(header), [(line, what, why) for line, what, why in rejects], blank, notes)
         out[entity] = Raw(columns, table.num_rows, raw.lines, origin)
     return out
 
@@ -91,7 +91,7 @@ def of_bucket(
         for of, (habits, path) in whole.items():
             own = rows[of].sort_by(LINE)
             lines = own[LINE].combine_chunks().to_numpy(zero_copy_only=False)
-            tables[of] = Raw.of_table(own.drop_columns([LINE]), lines, Origin(path), habits)
+            tables[of] = Raw.of_table(own.drop_columns([LINE]), lines, TableOrigin(path), habits)
         state = state_of(entity, rows[MEMORY], received_state(rest))
         yield from decide(_evaluator(given), as_of, tables, state).to_batches()
 
@@ -108,7 +108,7 @@ def of_records(
         held = list(batches)
         rows = pa.Table.from_batches(held).sort_by(LINE) if held else pa.table({LINE: pa.array([], pa.int64())})
         lines = rows[LINE].to_numpy()
-        raw = Raw.of_table(rows.drop_columns([LINE]), lines, Origin(path, ()), habits)
+        raw = Raw.of_table(rows.drop_columns([LINE]), lines, TableOrigin(path, ()), habits)
         yield from decide(_evaluator(given), as_of, {**received(others), entity: raw}, received_state(state)).to_batches()
 
     return task
@@ -147,7 +147,7 @@ def of_row_groups(
             for start in range(0, max(rows.num_rows, 1), ROWS_A_TASK):
                 some = rows.slice(start, ROWS_A_TASK)
                 lines = np.arange(before + start + 1, before + start + some.num_rows + 1)
-                tables = {**received(others), entity: Raw.of_table(some, lines, Origin(shown), habits)}
+                tables = {**received(others), entity: Raw.of_table(some, lines, TableOrigin(shown), habits)}
                 yield from decide(_evaluator(given), as_of, tables, received_state(rest)).to_batches()
 
     return task

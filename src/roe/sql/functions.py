@@ -11,7 +11,7 @@ from sqlglot import exp
 from roe.grammar import syntax as s
 from roe.grammar import values as v
 from roe.sql.forms import NoSql, Sql, double, finite, literal
-from roe.sql.query import Scalar
+from roe.sql.query import SqlScalar
 
 ARITHMETIC: dict[str, type[Sql]] = {"+": exp.Add, "-": exp.Sub, "*": exp.Mul, "/": exp.Div}
 
@@ -31,39 +31,41 @@ def is_constant(sql: Sql) -> bool:
     return isinstance(inner, (exp.Literal, exp.Boolean)) or (isinstance(inner, exp.Neg) and isinstance(inner.this, exp.Literal))
 
 
-def constant(value: object, node: s.Node) -> Scalar | None:
+def constant(value: object, node: s.Node) -> SqlScalar | None:
     """A constant; None for what is not a single value. A duration has a form only where it is added to a date."""
     if isinstance(value, (list, dict, v.Range)):
         return None
     kind = v.kind(value)
     if "duration" in kind or kind == "time":
         raise NoSql(f"a {kind} cannot be written the same way in every warehouse", node)
-    return Scalar(literal(value), kind, float(abs(value)) if v.is_number(value) else float(v.LARGEST))
+    return SqlScalar(literal(value), kind, float(abs(value)) if v.is_number(value) else float(v.LARGEST))
 
 
-def arithmetic(op: str, a: Scalar, b: Scalar) -> Scalar:
+def arithmetic(op: str, a: SqlScalar, b: SqlScalar) -> SqlScalar:
     """Arithmetic in 64-bit floats; null for what is larger than any of them, and for a division by zero."""
     left = a.sql if a.is_double or b.is_double or isinstance(a.sql, exp.Literal) else double(a.sql)
     right = double(b.sql) if isinstance(a.sql, exp.Literal) and not b.is_double else b.sql
     if op == "/":
         b = bounded(b)  # by more than the largest number everything is 0
         right = b.sql if b.is_double and not isinstance(a.sql, exp.Literal) else right
+        right = right if is_constant(b.sql) and b.most else exp.func("NULLIF", right, exp.Literal.number(0))
+    most = _most(op, a, b)
+    return SqlScalar(exp.paren(ARITHMETIC[op](this=left, expression=right)), "number", math.inf if math.isnan(most) else most, True)
+
+
+def _most(op: str, a: SqlScalar, b: SqlScalar) -> float:
+    """How large the result can be at most."""
+    if op == "/":
         least = b.most if is_constant(b.sql) else 1.0 if b.most <= EXACT and not b.is_double else 0.0  # a count is not a fraction
-        made: Sql = exp.Div(
-            this=left, expression=right if is_constant(b.sql) and b.most else exp.func("NULLIF", right, exp.Literal.number(0))
-        )
-        most = a.most / least if least else math.inf
-    else:
-        made = ARITHMETIC[op](this=left, expression=right)
-        most = a.most * b.most if op == "*" else a.most + b.most
-        if op != "*" and min(a.most, b.most) < 1e291:  # too little to carry a finite number beyond the largest
-            most = min(most, max(a.most, b.most, float(v.LARGEST)))
-        elif op == "*" and min(a.most, b.most) <= 1:
-            most = max(a.most, b.most)
-    return Scalar(exp.paren(made), "number", math.inf if math.isnan(most) else most, True)
+        return a.most / least if least else math.inf
+    if op == "*":
+        return max(a.most, b.most) if min(a.most, b.most) <= 1 else a.most * b.most
+    most = a.most + b.most
+    # a small one carries no finite number beyond the largest
+    return min(most, max(a.most, b.most, float(v.LARGEST))) if min(a.most, b.most) < 1e291 else most
 
 
-def bounded(found: Scalar) -> Scalar:
+def bounded(found: SqlScalar) -> SqlScalar:
     """A number that is null where it is larger than any that the language has."""
     return replace(found, sql=finite(found.sql), most=float(v.LARGEST)) if math.isinf(found.most) else found
 

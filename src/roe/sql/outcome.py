@@ -17,7 +17,7 @@ from roe.plan.operators import Expr, Rule
 from roe.plan.outcome import Outcome, RoleSteps, Sentence, conditions
 from roe.source import Text
 from roe.sql.forms import NoSql, Sql, column, comment, literal
-from roe.sql.query import Found, OwnersByRole, RecordOwners, RecordRow, Ref, Scalar
+from roe.sql.query import Found, OwnersByRole, RecordOwners, RecordRow, Ref, SqlScalar
 from roe.sql.translate import Translator
 
 if TYPE_CHECKING:
@@ -145,7 +145,7 @@ class RoleSql:
             return value.key
         if isinstance(value, OwnersByRole):
             return column(value.steps[self.role], value.row.alias)
-        if isinstance(value, Scalar) and value.kind in ("string", "null"):
+        if isinstance(value, SqlScalar) and value.kind in ("string", "null"):
             return value.sql
         if isinstance(value, RecordOwners):
             return column(f"owner_{self.role}", value.row.alias)
@@ -164,7 +164,7 @@ class RoleSql:
     def _name_steps(self, t: Translator) -> None:
         """The steps of the role that later ones may read."""
         names = self.steps.names
-        t.steps[names.rule] = Scalar(column(f"{self.role}_rule", "r"), "string")
+        t.steps[names.rule] = SqlScalar(column(f"{self.role}_rule", "r"), "string")
         t.steps[names.owner] = Ref("rep", column(f"{self.role}_owner", "r"))
 
     def _by(self, what: Callable[[Outcome], Given], write: Callable[[Given], Sql]) -> Sql:
@@ -233,22 +233,22 @@ def said(t: Translator, value: Found, tree: s.Node) -> Sql:
     """A value as a sentence has it."""
     if isinstance(value, (Ref, RecordRow)):
         name = t.field(value, "name", tree)
-        assert isinstance(name, Scalar)
+        assert isinstance(name, SqlScalar)
         return exp.func("COALESCE", name.sql, value.key.copy())
-    if isinstance(value, Scalar) and value.kind in ("string", "null"):
+    if isinstance(value, SqlScalar) and value.kind in ("string", "null"):
         return value.sql
-    if isinstance(value, Scalar) and value.kind == "boolean":
+    if isinstance(value, SqlScalar) and value.kind == "boolean":
         return (
             exp.Case()
             .when(value.sql, exp.Literal.string("true"))
             .when(exp.Not(this=exp.paren(value.sql.copy())), exp.Literal.string("false"))
         )
-    if isinstance(value, Scalar) and value.kind == "date":
+    if isinstance(value, SqlScalar) and value.kind == "date":
         day, month, year = (t.part(value.sql.copy(), part) for part in ("day", "month", "year"))
         named = exp.Case()
         for i, name_of_month in enumerate(v.MONTHS, 1):
             named = named.when(exp.EQ(this=month.copy(), expression=exp.Literal.number(i)), exp.Literal.string(f" {name_of_month} "))
         before, after = (exp.cast(exp.cast(x, "BIGINT"), "TEXT") for x in (day, year))
         return exp.DPipe(this=exp.DPipe(this=before, expression=named), expression=after)
-    kind = value.kind if isinstance(value, Scalar) else "list"
+    kind = value.kind if isinstance(value, SqlScalar) else "list"
     raise NoSql(f"a {kind} in a sentence is not written the same way in every warehouse", tree)

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 @dataclass
-class Scalar:
+class SqlScalar:
     """A scalar, and its kind as FEEL names it. Of a number: how large it can be at most, and whether SQL has it as a 64-bit float."""
 
     sql: Sql
@@ -79,7 +79,7 @@ class Many:
         return column(self.key, self.owner.alias) if self.key else self.owner.key.copy()
 
 
-Found = Scalar | RecordRow | Ref | RecordOwners | RowOutputs | OwnersByRole | Many
+Found = SqlScalar | RecordRow | Ref | RecordOwners | RowOutputs | OwnersByRole | Many
 
 
 @dataclass

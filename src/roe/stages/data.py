@@ -38,6 +38,7 @@ class DataSection(Section):
     dates: Literal["day-first", "month-first"] | None = key("the order of 3/4/2026, if the columns do not settle it", default=None)
     encoding: Text | None = key("the encoding of the file, if roe does not recognise it: cp1250, latin-1, …", default=None)
     optional: bool = key("the file may be missing, though the policy decides these records", default=False)
+    complete: bool = key("the file has all records: roe counts a record that it lacks as deleted", default=False)
     expect: ExpectSection | None = key("guards: if one is broken, nothing is decided", default=None)
 
 
@@ -62,6 +63,7 @@ def _source(entity: str, source: DataSection, cx: Context) -> DataSource:
         expect.rows if expect else 0,
         _share(expect.fall, expect, cx) if expect and expect.fall is not None else None,
         _filled(entity, expect, cx) if expect else (),
+        source.complete,
     )
 
 

@@ -17,6 +17,7 @@ from roe.grammar import values as v
 from roe.grammar.names import Names
 from roe.grammar.parser import parse
 from roe.plan.operators import Action, Choose, Expr, Rule
+from roe.plan.outcome import LEFT
 from roe.policy.context import Context, written
 from roe.policy.section import (
     Day,
@@ -299,8 +300,11 @@ def _action(asked: ActionSection, entity: str, role: str, cx: Context, otherwise
             cx.say("R501", pool, f"there is no pool `{pool}`", suggest(pool, cx.pools, "declare it under `pools:`"))
         return Action("route", pool=pool, otherwise=otherwise)
     if isinstance(asked, ReferSection):
-        decider = _decider(asked.refer, entity, role, cx) if isinstance(asked.refer, Text) else _deciders(asked.refer, entity, role, cx)
-        return Action("refer", to=decider, within=cx.lasting(asked.within), otherwise=otherwise)
+        if isinstance(asked.refer, Text):
+            to, asks = _decider(asked.refer, entity, role, cx)
+        else:
+            to, asks = _deciders(asked.refer, entity, role, cx), None
+        return Action("refer", to=to, asks=asks, within=cx.lasting(asked.within), otherwise=otherwise)
     if isinstance(asked, KeepSection):
         return Action("keep", within=cx.lasting(asked.keep), otherwise=otherwise)
     if asked == "refer":
@@ -324,12 +328,11 @@ def _is_given(text: Text, cx: Context) -> bool:
 
 
 def _deciders(steps: tuple[EscalationSection, ...], entity: str, role: str, cx: Context) -> str:
-    """Who must decide by how long the question has been open: the last of a list whose time has come."""
+    """Who must decide by how long the question has been open: the last of a list whose time has come, and the next one if that rep has left."""
     asked = f"{entity}.referred_on.{role}"
-    decider = ""
+    decider, who = "", ""
     for step in reversed(steps):
-        text = _decider(step.to, entity, role, cx)
-        who = f"{text[1:-1]}.name" if text.startswith("{") else f'"{text}"'
+        who = _who(step.to, who, entity, role, cx)
         after = None if step is steps[0] else step.after  # somebody is asked from the first day on
         if after is not None:
             cx.duration(after)
@@ -338,16 +341,34 @@ def _deciders(steps: tuple[EscalationSection, ...], entity: str, role: str, cx: 
     return Text(f"{{{decider}}}", Same(steps[0].to))
 
 
+def _who(to: Text, following: str, entity: str, role: str, cx: Context) -> str:
+    """An expression of who must decide; `following` is that of the next step, which is asked instead of a rep who has left."""
+    text, rep = _decider(to, entity, role, cx)
+    if rep is None:
+        return text[1:-1] if text.startswith("{") else f'"{text}"'
+    name = f"{rep.text}.name"
+    instead = following or f'{name} + "{LEFT}"'
+    gone = f"{rep.text} = null or {rep.text}.may_hold = false" if following else f"{rep.text}.may_hold = false"
+    return f"(if {gone} then {instead} else {name})"
+
+
 def _before(later: str, step: str) -> str:
     """A step behind those that come later, which are asked first."""
     return f"{later} else {step}" if later else step
 
 
-def _decider(to: Text, entity: str, role: str, cx: Context) -> str:
-    """Who must decide, as a sentence has it: a name, or `{expression}` where the text begins with a known entity and a dot."""
+def _decider(to: Text, entity: str, role: str, cx: Context) -> tuple[str, Expr | None]:
+    """Who must decide, as a sentence has it: a name, or `{expression}` where the text begins with a known entity and a dot, and then the
+    expression of the rep.
+    """
     if to.partition(".")[0] not in cx.model.entities or "." not in to:
         cx.sentence(to, cx.names(entity))
-        return to
+        return to, None
     expr = cx.value(to, cx.names(entity), "record", "owners", "string")
-    owners = expr is not None and cx.type_of(expr, cx.names(entity)) == t.OWNERS
-    return Text(f"{{{to}.{role}}}" if owners else f"{{{to}}}", Same(to))
+    if expr is None or cx.type_of(expr, cx.names(entity)).name == "string":
+        return Text(f"{{{to}}}", Same(to)), None
+    if cx.type_of(expr, cx.names(entity)) == t.OWNERS:
+        of_role = Text(f"{to}.{role}", Same(to))
+        return Text(f"{{{of_role}}}", Same(to)), Expr(s.Path(expr.tree, role), of_role)
+    is_rep = cx.type_of(expr, cx.names(entity)).entity == "rep"
+    return Text(f"{{{to}}}", Same(to)), expr if is_rep else None

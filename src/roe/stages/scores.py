@@ -45,11 +45,29 @@ def declare(scores: Scores, tables: Tables, cx: Context) -> None:
             cx.say(
                 "R304", name, f"`{name}` is {' and '.join(given)} at once", "a score is one model: write the others as scores of their own"
             )
+        else:
+            _unused(section, cx)
         for suffix, kind in models.parts_of(section, models.kind_of(section)):
             step = f"{name}{suffix}"
             if step in cx.model.entities[entity] or (entity, step) in cx.model.steps:
                 cx.say("R306", name, f"`{entity}.{step}` exists already", "choose another name")
             cx.model.steps[entity, step] = lambda kind=kind: kind  # type: ignore[misc]
+
+
+OF_TABLES = ("table", "rows", "hit", "inputs", "outputs", "default", "priority")
+OF_POINTS = ("criteria", "signals", "caps", "least", "most")
+
+
+def _unused(section: AnyScore, cx: Context) -> None:
+    """Keys that say something about another kind of score would be ignored."""
+    kind = models.kind_of(section)
+    used = OF_TABLES if not kind else OF_POINTS if kind in ("criteria", "points") else (kind,)
+    what = "a table" if not kind else "a score from criteria" if used is OF_POINTS else f"a score with `{kind}`"
+    for key in section.given:
+        idle = key == "priority" and section.hit != "priority" and not kind
+        if idle or str(key) not in (*used, "for", "description"):
+            help = "write `hit: priority`, or remove it" if idle else "remove it, or write a score of its own that needs it"
+            cx.say("R304", key, f"`{key}` has no effect in {'a table with `hit: ' + str(section.hit) + '`' if idle else what}", help)
 
 
 def _type(section: AnyScore, cx: Context, name: str) -> Type:

@@ -13,7 +13,7 @@ from datetime import datetime
 from pathlib import Path
 
 from roe.crm.ids import fold
-from roe.data.coerce import Records
+from roe.data.coerce import RawRecords
 from roe.data.headers import columns_of
 from roe.diagnostics import Diagnostic, errors, suggest
 from roe.dynamic import Cell, Values
@@ -255,10 +255,10 @@ def _join(first: Given, more: Given, policy: Policy) -> Given:
 
 def as_read(rows: list[Values], read: list[Values] | None) -> list[Values]:
     """The records with what their file's reading said, such as the rows that are not records."""
-    if not isinstance(read, Records):
+    if not isinstance(read, RawRecords):
         return rows
     header = dict.fromkeys(k for row in rows for k in row if k != "$line")
-    return Records(rows, replace(read.origin, header=tuple(header)))
+    return RawRecords(rows, replace(read.origin, header=tuple(header)))
 
 
 def _by_field(entity: str, rows: list[Values], policy: Policy) -> list[Values]:

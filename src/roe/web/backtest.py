@@ -5,7 +5,7 @@ from __future__ import annotations
 from roe.scoring.backtest import Result
 from roe.scoring.leakage import grouped
 from roe.scoring.report import Report
-from roe.web.page import Page, bars, lines
+from roe.web.page import ReportPage, bars, lines
 
 ANSWERS = {"yes": "", "with care": "care", "no": "warn"}
 
@@ -13,7 +13,7 @@ ANSWERS = {"yes": "", "with care": "care", "no": "warn"}
 def backtest_page(report: Report) -> str:
     """The sentences about trust and leakage first, then the figures of each score."""
     history = report.history
-    page = Page(
+    page = ReportPage(
         f"Back-test: {', '.join(t.result.name for t in report.tests)}",
         f"Outcome: {report.outcome}. {len(history.ids):,} records, {sum(history.outcome):,} won.",
     )
@@ -37,7 +37,7 @@ def backtest_page(report: Report) -> str:
     return page.html()
 
 
-def _score(page: Page, r: Result) -> None:
+def _score(page: ReportPage, r: Result) -> None:
     page.heading(r.name)
     page.say(f"Held out: {r.held_out}; {r.records} records, {r.won} won. {r.trained} earlier ones set the scale.")
     for warning in r.warnings:
@@ -46,17 +46,7 @@ def _score(page: Page, r: Result) -> None:
     rows = [("AUC", _number(r.auc), _number(r.auc_before)), ("Brier score", _number(r.brier), ""), ("Log loss", _number(r.log_loss), ""),
             ("Won", f"{r.drift['rate_after']:.1%}", f"{r.drift['rate_before']:.1%}"), ("Stability index of the score", _number(r.drift["score"]), "")]  # fmt: skip
     page.table(header, rows)
-    names = [str(d["decile"]) for d in r.deciles]
-    xs = [t["workload"] for t in r.thresholds]
-    page.charts([
-        bars("Lift by tenth", names, {"lift": [d["lift"] or 0.0 for d in r.deciles]}, x="tenth of the records, the best scores first", y="times the average"),
-        lines("ROC", {"score": ([a for a, _ in r.roc], [b for _, b in r.roc])}, x="share of the lost records above a score", y="share of the won", diagonal=True),
-        lines("Calibration", {"observed": ([c["predicted"] for c in r.calibration], [c["observed"] for c in r.calibration]),
-                              "a perfect score": ([c["predicted"] for c in r.calibration], [c["predicted"] for c in r.calibration])},
-              x="predicted share won", y="observed share won", percent=True, dots=True),
-        lines("Precision and recall by workload", {"precision": (xs, [t["precision"] for t in r.thresholds]), "recall": (xs, [t["recall"] for t in r.thresholds])},
-              x="share of records that is worked", percent=True, dots=True),
-    ])  # fmt: skip
+    page.charts(_charts(r))
     page.heading("By tenth", 3)
     page.table(("Tenth", "Records", "Won", "Rate", "95 % interval", "Lift", "From score"), (
         (d["decile"], f"{d['records']:.0f}", f"{d['won']:.1f}", f"{d['rate']:.1%}", f"{d['low']:.1%} to {d['high']:.1%}", _number(d["lift"]), "" if d["least_score"] is None else f"{d['least_score']:g}")
@@ -73,6 +63,20 @@ def _score(page: Page, r: Result) -> None:
     if r.card is not None:
         page.heading("The score card", 3)
         page.table(("Criterion", "Points", "Records"), ((c.name, c.points, c.records) for c in r.card.criteria))
+
+
+def _charts(r: Result) -> list[str]:
+    names = [str(d["decile"]) for d in r.deciles]
+    xs = [t["workload"] for t in r.thresholds]
+    return [
+        bars("Lift by tenth", names, {"lift": [d["lift"] or 0.0 for d in r.deciles]}, x="tenth of the records, the best scores first", y="times the average"),
+        lines("ROC", {"score": ([a for a, _ in r.roc], [b for _, b in r.roc])}, x="share of the lost records above a score", y="share of the won", diagonal=True),
+        lines("Calibration", {"observed": ([c["predicted"] for c in r.calibration], [c["observed"] for c in r.calibration]),
+                              "a perfect score": ([c["predicted"] for c in r.calibration], [c["predicted"] for c in r.calibration])},
+              x="predicted share won", y="observed share won", percent=True, dots=True),
+        lines("Precision and recall by workload", {"precision": (xs, [t["precision"] for t in r.thresholds]), "recall": (xs, [t["recall"] for t in r.thresholds])},
+              x="share of records that is worked", percent=True, dots=True),
+    ]  # fmt: skip
 
 
 def _number(x: float | None) -> str:

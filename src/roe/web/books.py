@@ -7,13 +7,13 @@ from typing import Any
 
 from roe.evaluator.questions import sentences
 from roe.grammar import values as v
-from roe.web.page import Page
+from roe.web.page import ReportPage
 
 MOVES = 500  # on the page; all of them are in moves.csv
 
 
 def plan_page(plan: Mapping[str, Any]) -> str:
-    page = Page(f"Books of {plan['policy']}", f"As of {day(plan['as_of'])}")
+    page = ReportPage(f"Books of {plan['policy']}", f"As of {day(plan['as_of'])}")
     for book, part in plan["books"].items():
         page.heading(f"{book}: the cycle of {part['cycle']}")
         page.say(proven(part["solution"]), "verdict")

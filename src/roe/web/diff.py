@@ -6,7 +6,7 @@ from collections import Counter
 from typing import TYPE_CHECKING
 
 from roe.analysis.compared import said, sections, sides
-from roe.web.page import Page
+from roe.web.page import ReportPage
 from roe.words import counted, verb
 
 if TYPE_CHECKING:
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 def diff_page(found: list[PolicyChange], compared: Comparison, made: Impact | None, old: str, new: str) -> str:
-    page = Page("Policy change", f"{old} → {new}")
+    page = ReportPage("Policy change", f"{old} → {new}")
     verdict = said(compared, found)
     page.say(verdict[:1].upper() + verdict[1:], "verdict")
     if made is not None:
@@ -30,7 +30,7 @@ def diff_page(found: list[PolicyChange], compared: Comparison, made: Impact | No
     return page.html()
 
 
-def _impact(page: Page, made: Impact) -> None:
+def _impact(page: ReportPage, made: Impact) -> None:
     """Who gains and loses, the reps by name; customers and records whose live window is cut short first."""
     f = made.facts
     page.heading("Who gains and loses what")

@@ -6,12 +6,12 @@ from collections.abc import Sequence
 from html import escape
 
 from roe.handbook import Block
-from roe.web.page import Page, with_marks
+from roe.web.page import ReportPage, with_marks
 
 
 def handbook_page(title: str, subtitle: str, blocks: Sequence[Block]) -> str:
     """The blocks below a list of their headings."""
-    page = Page(title, subtitle)
+    page = ReportPage(title, subtitle)
     heads = [b.text for b in blocks if b.kind == "h2"]
     links = "".join(f'<li><a href="#part-{i}">{escape(h)}</a></li>' for i, h in enumerate(heads, 1))
     page.parts.append(f'<nav aria-label="Contents"><ul>{links}</ul></nav>')

@@ -17,6 +17,13 @@ from warnings import catch_warnings, simplefilter
 from roe.untrusted import visible
 
 COLORS = ("#0b5d51", "#c9722a", "#3b6ea5", "#8a4fa3", "#98261f", "#59645f")
+STROKES, HATCHES = ("-", "--", "-.", ":"), ("", "///", "...", "xxx")  # colours never tell series apart alone
+INK, GRID, PANEL = "#010203", "#010204", "#010205"  # stand for the page's own colours, which are others in the dark
+THEME = {INK: "--ink", GRID: "--line", PANEL: "--panel"} | {color: f"--chart-{n}" for n, color in enumerate(COLORS, 1)}
+CHART = {
+    "svg.fonttype": "none", "font.family": "sans-serif", "text.color": INK, "axes.labelcolor": INK, "axes.edgecolor": INK, "xtick.color": INK,
+    "ytick.color": INK, "hatch.linewidth": 1.2,
+}  # fmt: skip
 LEGEND = 64  # characters that fit below a chart
 Series = Mapping[str, tuple[Sequence[float], Sequence[float]]]  # name -> xs, ys
 
@@ -32,6 +39,9 @@ _MARKS = ((re.compile(r"\*\*(.+?)\*\*"), r"<strong>\1</strong>"), (re.compile(r"
 _NUMBER = re.compile(r"(▼ )?[-+]?[\d,.]+ ?[%h]?( (to|of) [\d,.]+ ?%?)?( over)?")
 SHORT = 24  # characters of a cell that stay in one line
 LONGEST = 2_000  # characters of a text that are shown at all
+
+
+_PAINT = re.compile(rf"((?:fill|stroke)(?:: |=\"))({'|'.join(THEME)})")
 
 
 def with_code(text: str) -> str:
@@ -52,7 +62,7 @@ def capped(text: str) -> str:
     return text if len(text) <= LONGEST else f"{text[:LONGEST]}… ({len(text) - LONGEST:,} more characters)"
 
 
-class Page:
+class ReportPage:
     """A page that is put together from top to bottom."""
 
     def __init__(self, title: str, subtitle: str = "") -> None:
@@ -77,19 +87,15 @@ class Page:
         """A table whose first column names what the row is about. Numbers are flush right, and a column that is empty in every row is left out."""
         heads = [str(h) for h in header]
         shown = [["" if c is None else capped(str(c)) for c in row] for row in rows]
-        kept = [n for n in range(len(heads)) if n == 0 or not shown or any(row[n] for row in shown)]
-        heads, shown = [heads[n] for n in kept], [[row[n] for n in kept] for row in shown]
-        numbers = [n > 0 and all(_NUMBER.fullmatch(row[n]) for row in shown if row[n]) for n in range(len(heads))]
-
-        def one(n: int, text: str) -> str:
-            kinds = " ".join(kind for kind, holds in (("n", numbers[n]), ("nowrap", len(text) <= SHORT)) if holds)
-            mark = f' class="{kinds}"' if kinds else ""
-            return f"<td{mark}>{cell(text)}</td>" if n else f'<th scope="row"{mark}>{cell(text)}</th>'
-
-        head = "".join(
-            f'<th scope="col"{" class=n" if numbers[n] else ""}>{escape(h)}</th>' if h else "<td></td>" for n, h in enumerate(heads)
-        )
-        body = "".join("<tr>" + "".join(one(n, text) for n, text in enumerate(row)) + "</tr>" for row in shown)
+        filled = [n for n in range(len(heads)) if n == 0 or not shown or any(row[n] for row in shown)]
+        shown = [[row[n] for n in filled] for row in shown]
+        are_numbers = [n > 0 and all(_NUMBER.fullmatch(row[n]) for row in shown if row[n]) for n in range(len(filled))]
+        head = "".join(_head(heads[n], is_number) for n, is_number in zip(filled, are_numbers, strict=True))
+        rows_shown = [
+            "".join(_cell(n, text, is_number, cell) for n, (text, is_number) in enumerate(zip(row, are_numbers, strict=True)))
+            for row in shown
+        ]
+        body = "".join(f"<tr>{row}</tr>" for row in rows_shown)
         self.parts.append(
             f'<div class="wide" tabindex="0" role="group" aria-label="{escape(self._under)}"><table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>'
         )
@@ -108,6 +114,17 @@ class Page:
         )
 
 
+def _head(text: str, is_number: bool) -> str:
+    return f'<th scope="col"{" class=n" if is_number else ""}>{escape(text)}</th>' if text else "<td></td>"
+
+
+def _cell(n: int, text: str, is_number: bool, cell: Callable[[str], str]) -> str:
+    """The n-th cell of a row; the first names the row."""
+    kinds = " ".join(kind for kind, holds in (("n", is_number), ("nowrap", len(text) <= SHORT)) if holds)
+    mark = f' class="{kinds}"' if kinds else ""
+    return f"<td{mark}>{cell(text)}</td>" if n else f'<th scope="row"{mark}>{cell(text)}</th>'
+
+
 def lines(
     title: str,
     series: Series,
@@ -122,9 +139,10 @@ def lines(
     """A chart of lines, or of dots joined by lines; `ticks` name the points 1, 2, … of the x axis."""
     figure, axes = _axes(title, x, y)
     if diagonal:
-        axes.plot([0, 1], [0, 1], color="#b8c1ca", linewidth=1, linestyle="--")
-    for (name, (xs, ys)), color in zip(series.items(), COLORS * (1 + len(series) // len(COLORS)), strict=False):
-        axes.plot(xs, ys, label=name, color=color, linewidth=1.8, marker="o" if dots else None, markersize=4)
+        axes.plot([0, 1], [0, 1], color=INK, linewidth=0.8, linestyle=":")
+    for number, (name, (xs, ys)) in enumerate(series.items()):
+        color, stroke = COLORS[number % len(COLORS)], STROKES[number % len(STROKES)]
+        axes.plot(xs, ys, label=name, color=color, linestyle=stroke, linewidth=1.8, marker="o" if dots else None, markersize=4)
     if ticks:
         axes.set_xticks(range(1, len(ticks) + 1), [_cut(t, 14) for t in ticks], fontsize=8)
     _legend(figure, list(series))
@@ -139,7 +157,16 @@ def bars(
     width = 0.8 / max(len(values), 1)
     for i, (label, heights) in enumerate(values.items()):
         at = [n - 0.4 + width * (i + 0.5) for n in range(len(names))]
-        axes.bar(at, heights, width * 0.92, label=label, color=COLORS[i % len(COLORS)])
+        axes.bar(
+            at,
+            heights,
+            width * 0.92,
+            label=label,
+            color=COLORS[i % len(COLORS)],
+            hatch=HATCHES[i % len(HATCHES)],
+            edgecolor=PANEL,
+            linewidth=0,
+        )
     axes.set_xticks(
         range(len(names)),
         [_cut(n, 18) for n in names],
@@ -155,11 +182,11 @@ def _legend(figure: Any, names: Sequence[str]) -> None:
     """What the colours mean, below the axes, where it covers nothing; as many names in a line as fit."""
     if len(names) > 1:
         shown = [_cut(name, LEGEND) for name in names]
-        columns = max(1, min(len(names), LEGEND // (max(map(len, shown)) + 4)))
+        columns = max(1, min(len(names), LEGEND // (max(map(len, shown)) + 6)))
         handles = figure.axes[0].get_legend_handles_labels()[0]
         figure.legend(
-            handles, shown, loc="outside lower center", frameon=False, fontsize=8, ncols=columns, handlelength=1.2, columnspacing=1.2
-        )
+            handles, shown, loc="outside lower center", frameon=False, fontsize=8, ncols=columns, handlelength=2.2, columnspacing=1.2, labelcolor=INK
+        )  # fmt: skip
 
 
 def _cut(text: str, most: int) -> str:
@@ -169,30 +196,32 @@ def _cut(text: str, most: int) -> str:
 
 
 def _axes(title: str, x: str, y: str) -> tuple[Any, Any]:
+    from matplotlib import rc_context
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(4.6, 3.1), layout="constrained")
-    axes = figure.subplots()
+    with rc_context(CHART):
+        figure = Figure(figsize=(4.6, 3.1), layout="constrained")
+        axes = figure.subplots()
     axes.set_title(_cut(title, 50), fontsize=10, loc="left", fontweight="bold")
     axes.set_xlabel(_cut(x, LEGEND), fontsize=8)
     axes.set_ylabel(_cut(y, 40), fontsize=8)
     axes.tick_params(labelsize=8)
     axes.spines[["top", "right"]].set_visible(False)
-    axes.grid(axis="y", color="#e6eaee", linewidth=0.8)
+    axes.grid(axis="y", color=GRID, linewidth=0.8)
     axes.set_axisbelow(True)
     return figure, axes
 
 
 def _svg(figure: Any, axes: Any, percent: bool) -> str:
-    """The chart as SVG with texts as texts; the same chart gives the same bytes."""
+    """The chart as SVG with texts as texts and the page's own colours; the same chart gives the same bytes."""
     from matplotlib import rc_context
     from matplotlib.ticker import PercentFormatter
 
     if percent:
         axes.yaxis.set_major_formatter(PercentFormatter(1, decimals=None))
     out = io.StringIO()
-    with catch_warnings(), rc_context({"svg.fonttype": "none", "svg.hashsalt": axes.get_title(loc="left"), "font.family": "sans-serif"}):
+    with catch_warnings(), rc_context(CHART | {"svg.hashsalt": axes.get_title(loc="left")}):
         simplefilter("ignore")  # of glyphs that its own font lacks: the text stays text, and the reader's browser has the fonts
-        figure.savefig(out, format="svg", metadata={"Date": None, "Creator": None})
+        figure.savefig(out, format="svg", transparent=True, metadata={"Date": None, "Creator": None})
     text = out.getvalue()
-    return text[text.index("<svg") :]
+    return _PAINT.sub(lambda found: f"{found[1]}var({THEME[found[2]]})", text[text.index("<svg") :])

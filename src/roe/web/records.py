@@ -5,12 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 
 from roe.analysis.records import Overview
-from roe.web.page import Page
+from roe.web.page import ReportPage
 
 
 def records_page(title: str, seen: Overview) -> str:
     """A summary over all files first, then each file with its fields."""
-    page = Page(title, "What was read of each file, and what was not.")
+    page = ReportPage(title, "What was read of each file, and what was not.")
     rows = []
     for entity, read in seen.report.items():
         rows.append(
@@ -40,7 +40,7 @@ def records_page(title: str, seen: Overview) -> str:
     return page.html()
 
 
-def _file(page: Page, entity: str, read: dict[str, object], seen: Overview) -> None:
+def _file(page: ReportPage, entity: str, read: dict[str, object], seen: Overview) -> None:
     page.heading(Path(str(read["file"])).name or entity)
     for note in read["notes"]:  # type: ignore[attr-defined]
         page.say(note[:1].upper() + note[1:], "quiet")

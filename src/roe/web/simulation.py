@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from roe.analysis.simulate import SimulatedCycle
-from roe.web.page import Page, lines
+from roe.web.page import ReportPage, lines
 
 CHARTS = (
     ("use", "Use of capacity", "the share of places in books that are taken", True),
@@ -20,7 +20,7 @@ CHARTS = (
 def simulation_page(played: Mapping[str, list[SimulatedCycle]], weeks: int, as_of: str, history: bool) -> str:
     """One chart for each measure, one line for each policy and book."""
     activity = "the activity is the data's own" if history else "the activity is generated, with the same luck under every policy"
-    page = Page(f"Dynamic books: {', '.join(played)}", f"{weeks} weekly cycles from {as_of}; {activity}.")
+    page = ReportPage(f"Dynamic books: {', '.join(played)}", f"{weeks} weekly cycles from {as_of}; {activity}.")
     several = len({c.book for cycles in played.values() for c in cycles}) > 1
     charts = []
     for key, title, what, percent in CHARTS:

@@ -24,7 +24,7 @@ from roe.grammar.values.kinds import (
     number,
     show_number,
 )  # fmt: skip
-from roe.grammar.values.order import COMPARE, both, compare, contains, equal, existing, in_order, less, less_equal, moment, passes
+from roe.grammar.values.order import COMPARE, both, compare, contains, equal, existing, in_order, less, less_equal, moment, passes, zoned
 from roe.grammar.values.temporal import parse_date, parse_datetime, parse_duration, parse_temporal, parse_time
 from roe.grammar.values.text import MONTHS, literal, plain, quote, readable, string
 
@@ -32,5 +32,5 @@ __all__ = [
     "ARITHMETIC", "COMPARE", "EXACT", "LARGEST", "MONTHS", "NUMBERS", "CalendarDays", "Duration", "Months", "Range", "WorkingDays", "WorkingHours",
     "add", "add_months", "attempt", "both", "compare", "contains", "divide", "equal", "existing", "in_order", "is_number", "kind", "less",
     "less_equal", "literal", "midnight", "moment", "multiply", "negate", "number", "parse_date", "parse_datetime", "parse_duration",
-    "parse_temporal", "parse_time", "passes", "plain", "power", "quote", "readable", "show_number", "string", "subtract",
+    "parse_temporal", "parse_time", "passes", "plain", "power", "quote", "readable", "show_number", "string", "subtract", "zoned",
 ]  # fmt: skip

@@ -9,26 +9,28 @@ from __future__ import annotations
 
 import tempfile
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 
-from roe.columns.evidence import Evidence, EvidenceWriter
+from roe.columns.evidence import EvidenceWriter, RunEvidence
 from roe.columns.explained import again, settle
-from roe.columns.run import Allocations, ColumnRun
+from roe.columns.role_run import Allocations
+from roe.columns.run import ColumnRun
 from roe.columns.turn_files import read_turns, write_turns
 from roe.columns.world import ColumnWorld
-from roe.evaluator.allocation import Turn
+from roe.evaluator.allocation import PoolTurn
 from roe.evaluator.decision import Decision
 from roe.evaluator.engine import Bound, Evaluator
 from roe.ledger.reconcile import key_parts
 from roe.plan.outcome import ACTIONS
 from roe.progress import phase
+from roe.run.allocations import ALLOCATIONS
 from roe.run.columns import batch_of
-from roe.run.result import ALLOCATIONS, Batch
+from roe.run.result import Batch
 from roe.web.app.outcomes import Outcome, Outcomes
 from roe.web.app.snapshot import Key, Snapshot, was_asked
 
@@ -95,6 +97,10 @@ class ColumnSnapshot(Snapshot):
         )
 
     @property
+    def assigned(self) -> Mapping[str, Any]:
+        return self.run.bound.assigned
+
+    @property
     def pools(self) -> Any:
         return self.run.bound.pools
 
@@ -113,7 +119,7 @@ class ColumnSnapshot(Snapshot):
     def handed(self, pool: str) -> Sequence[Key]:
         return self._handed.get(pool, [])
 
-    def last_turn(self, pool: str) -> Turn | None:
+    def last_turn(self, pool: str) -> PoolTurn | None:
         for entity, record, role in reversed(self._asked.get(pool, [])):
             turn = next((d.turn for d in self.decisions(entity, record) if d.role == role), None)
             found = next((x for x in (*turn.chain(), turn) if x.pool == pool and was_asked(x)), None) if turn is not None else None
@@ -122,13 +128,13 @@ class ColumnSnapshot(Snapshot):
         return None
 
     @cached_property
-    def _evidence(self) -> Evidence:
+    def _evidence(self) -> RunEvidence:
         """What the run saw, in a folder that ends with the snapshot."""
         folder = Path(self._folder.name)
         writer = EvidenceWriter(folder, self.evaluator, self.clock.now.isoformat())
         writer.add(self.run, self._allocations)
         writer.close()
-        return Evidence(folder)
+        return RunEvidence(folder)
 
     def replayable(self, entity: str, record: str) -> Bound:
         """The records around one, as rows."""

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from datetime import date, datetime, tzinfo
 from typing import Any
 
+from roe.ledger.audit import Verified, verify
 from roe.ledger.browse import Wanted, newest
 from roe.ledger.entries import KINDS, Run, Stored, Weighed
 from roe.ledger.history import told
@@ -72,11 +73,9 @@ class History:
         self._pending: tuple[tuple[int, int], tuple[list[Any], int]] | None = None
         self._by_rule: tuple[tuple[int, date], dict[tuple[str, str, str], tuple[int, int]]] | None = None
 
-    def of_record(self, entity: str, record: str, reader: Reader) -> list[Line]:
-        """What happened to a record, the newest first."""
-        with self._open() as store:
-            found = store.of_record(entity, record)
-        return [line(x, reader) for x in reversed(found) if x.kind not in QUIET]
+    def of_record(self, entity: str, record: str, before: int | None, most: int, reader: Reader) -> tuple[list[Line], int | None]:
+        """What happened to a record, page by page as `browse`."""
+        return self.browse(Wanted(entity=entity, record=record, without=QUIET), before, most, reader)
 
     def browse(self, wanted: Wanted, before: int | None, most: int, reader: Reader) -> tuple[list[Line], int | None]:
         """(the newest entries below a number that answer to the filters, the number that the next page begins below)."""
@@ -187,6 +186,13 @@ class History:
         with self._open() as store:
             head = store.head()
         return head.number, head.hash.hex()
+
+    def checked(self, most: int) -> tuple[int, int, Verified]:
+        """(the first and the last of the newest entries that are gone through, whether their chain is whole)."""
+        with self._open() as store:
+            last = store.head().number
+            after = max(0, last - most)
+            return min(after + 1, last), last, verify(store, after)
 
     @contextmanager
     def _open(self) -> Iterator[Store]:

@@ -47,6 +47,7 @@ class Outcomes:
             for rep in {o.owner, o.previous} - {None}:
                 self._by_rep.setdefault(str(rep), []).append(number)
         self.moved: list[Outcome] = [o for o in self.all if o.moved]
+        self.held: list[Outcome] = [o for o in self.all if o.action == "hold"]
         self.referred: list[Outcome] = [o for o in self.all if o.action == "refer"]
         self.rules: Counter[tuple[str, str, str]] = Counter((o.entity, o.role, o.rule) for o in self.all)
 
@@ -74,3 +75,11 @@ def page_of(rows: Sequence[Any], number: int, size: int) -> tuple[Sequence[Any],
     pages = max(1, -(-len(rows) // size))
     number = min(max(1, number), pages)
     return rows[(number - 1) * size : number * size], number, pages
+
+
+def moment(until: date | datetime | None, now: datetime) -> datetime:
+    """A day or a moment for comparing with now."""
+    if isinstance(until, datetime):
+        return until if until.tzinfo is not None else until.replace(tzinfo=now.tzinfo)
+    assert until is not None
+    return datetime.combine(until, datetime.min.time(), now.tzinfo)

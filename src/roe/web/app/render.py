@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from datetime import date
+from datetime import date, tzinfo
 from typing import Any
 from urllib.parse import quote
 
@@ -16,7 +16,7 @@ from roe.grammar import values as v
 from roe.source import Span
 from roe.untrusted import visible
 from roe.web.app.access import Viewer
-from roe.web.app.site_words import ACTIONS, day_in, relative
+from roe.web.app.site_words import ACTIONS, day_in, moments_in, relative
 from roe.web.page import capped, with_code
 
 NAME = 80  # of a name in a table or a title
@@ -32,7 +32,7 @@ def environment() -> Environment:
         undefined=StrictUndefined,
     )
     found.filters |= {
-        "day": day, "in_days": relative, "short": short, "value": value, "number": number, "percent": percent, "signed": signed,
+        "day": day, "in_days": relative, "short": short, "value": _value, "number": number, "percent": percent, "signed": signed,
         "words": words, "place": place, "ticks": ticks, "pairs": pairs, "swapped": swapped, "named": named, "id_names": id_names, "sum_of": sum_of, "part": lambda x: quote(str(x), safe=""),
     }  # fmt: skip
     found.globals |= {"ACTIONS": ACTIONS, "open_pages_of": open_pages}
@@ -64,12 +64,23 @@ def short(text: Any, most: int = NAME) -> str:
 @pass_context
 def day(context: Any, x: Any) -> str:
     """A day, or a moment with its time if it is not midnight, in the reader's time zone."""
+    return day_in(_zone(context), x)
+
+
+def _zone(context: Any) -> tzinfo | None:
+    """The reader's time zone; None where nobody is known to read."""
     ask = context.get("ask")
-    return day_in(ask.zone if ask is not None else None, x)
+    zone: tzinfo | None = ask.zone if ask is not None else None
+    return zone
 
 
-def value(x: Any) -> str:
-    """A value of a record, in a few words."""
+@pass_context
+def _value(context: Any, x: Any) -> str:
+    return value(x, _zone(context))
+
+
+def value(x: Any, zone: tzinfo | None = None) -> str:
+    """A value of a record, in a few words; a moment in a time zone."""
     if x is None:
         return "missing"
     if isinstance(x, (Row, list, dict)):
@@ -77,7 +88,7 @@ def value(x: Any) -> str:
     if isinstance(x, str):
         return x
     if isinstance(x, date):
-        return day_in(None, x)
+        return day_in(zone, x)
     return str(v.readable(x))
 
 
@@ -93,9 +104,16 @@ def signed(x: float) -> str:
     return f"{x:+,.0f}" if x else "0"
 
 
-def ticks(text: Any) -> Markup:
-    """A sentence of roe's own, in which names between backticks are shown as code; everything else is escaped first."""
-    return Markup(with_code(_shown(str(text))))
+@pass_context
+def ticks(context: Any, text: Any) -> Markup:
+    """A sentence of roe's own, in which names between backticks are shown as code and moments in the reader's time zone; everything else is
+    escaped first.
+    """
+    zone = _zone(context)
+    said = "" if text is None else str(text)
+    if zone is not None:
+        said = moments_in(zone, context["snapshot"].clock.now.tzinfo, said)
+    return Markup(with_code(_shown(said)))
 
 
 def pairs(values: Iterable[str]) -> list[tuple[str, str]]:

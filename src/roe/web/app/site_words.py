@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from datetime import date, datetime, tzinfo
 from typing import Any
 
 from roe.grammar import values as v
+from roe.grammar.values.text import MONTHS
 
 # action -> what it says of the owner
 ACTIONS = {
@@ -37,14 +39,33 @@ def day_in(zone: tzinfo | None, x: Any) -> str:
     if isinstance(x, datetime):
         is_day = (x.hour, x.minute, x.second) == (0, 0, 0)  # a day of the policy is the same day for everybody
         x = x.astimezone(zone) if zone is not None and x.tzinfo is not None and not is_day else x
-        return f"{x.day} {x:%b %Y}" if (x.hour, x.minute) == (0, 0) else f"{x.day} {x:%b %Y, %H:%M}"
+        return f"{x.day} {x:%b %Y}" if is_day else f"{x.day} {x:%b %Y, %H:%M}"
     if isinstance(x, date):
         return f"{x.day} {x:%b %Y}"
     return "" if x is None else str(x)
 
 
+_MOMENT = re.compile(rf"\b(\d{{1,2}}) ({'|'.join(MONTHS)}) (\d{{4}}), (\d\d):(\d\d)\b")
+
+
+def moments_in(zone: tzinfo, written: tzinfo, text: str) -> str:
+    """A sentence with its moments in a reader's time zone. Reasons are written in the policy's, before anybody reads them."""
+
+    def moved(found: re.Match[str]) -> str:
+        day, month, year, hour, minute = found.groups()
+        try:
+            x = datetime(int(year), MONTHS.index(month) + 1, int(day), int(hour), int(minute), tzinfo=written).astimezone(zone)
+        except (ValueError, OverflowError):  # a text that only looks like a moment
+            return found[0]
+        return f"{x.day} {MONTHS[x.month - 1]} {x.year}, {x:%H:%M}"
+
+    return text if zone == written else _MOMENT.sub(moved, text)
+
+
 def relative(x: Any, now: datetime) -> str:
     """How far a day is from now: `in 12 days`, `today`, `3 days ago`; of moments on the same day the hours."""
+    if isinstance(x, str):
+        x = v.parse_temporal(x)
     if not isinstance(x, date):
         return ""
     if isinstance(x, datetime):

@@ -9,12 +9,12 @@ from __future__ import annotations
 import threading
 from abc import ABC, abstractmethod
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cached_property
 from typing import Any
 
 from roe.analysis.graph import Said, said_of
-from roe.evaluator.allocation import Turn
+from roe.evaluator.allocation import PoolTurn
 from roe.evaluator.decision import Decision
 from roe.evaluator.engine import Bound, Evaluator, Run
 from roe.evaluator.row import Row
@@ -61,8 +61,13 @@ class Snapshot(ABC):
         """(entity, record, role) of what a pool handed out in the run, the last one last."""
 
     @abstractmethod
-    def last_turn(self, pool: str) -> Turn | None:
+    def last_turn(self, pool: str) -> PoolTurn | None:
         """The last turn of the run in which a pool was asked who is next, itself or as one that others fall back on."""
+
+    @property
+    def assigned(self) -> Mapping[str, Any]:
+        """What the state keeps of each record that a pool has given out, by `entity|record|role`, as the run left it."""
+        return self.bound.assigned
 
     @property
     def pools(self) -> Any:
@@ -144,9 +149,10 @@ class Snapshot(ABC):
     def team_names(self) -> dict[str, list[Row]]:
         """The teams by name, each with its reps: by `team`, or by manager where the data has no teams."""
         found: dict[str, list[Row]] = {}
+        leads = set(self._managers.values())
         for rep in self.reps():
-            manager = rep["manager"]
-            name = rep["team"] or (f"Team of {manager.label}" if isinstance(manager, Row) else "Everybody")
+            lead = rep["manager"] or (rep if str(rep["id"]) in leads else None)
+            name = rep["team"] or (f"Team of {lead.label}" if isinstance(lead, Row) else "No team" if leads else "Everybody")
             found.setdefault(str(name), []).append(rep)
         return dict(sorted(found.items()))
 
@@ -185,7 +191,7 @@ class RowSnapshot(Snapshot):
         self.evaluator, self._bound, self.source = run.bound.evaluator, run.bound, source
         self._decisions: dict[tuple[str, str], list[Decision]] = {}
         self._handed: dict[str, list[Key]] = {}
-        self._last: dict[str, Turn] = {}
+        self._last: dict[str, PoolTurn] = {}
         for d in run.decisions:
             self._decisions.setdefault((d.entity, d.id), []).append(d)
             if d.turn is not None:
@@ -210,11 +216,11 @@ class RowSnapshot(Snapshot):
     def handed(self, pool: str) -> Sequence[Key]:
         return self._handed.get(pool, [])
 
-    def last_turn(self, pool: str) -> Turn | None:
+    def last_turn(self, pool: str) -> PoolTurn | None:
         return self._last.get(pool)
 
 
-def was_asked(turn: Turn) -> bool:
+def was_asked(turn: PoolTurn) -> bool:
     """Whether the pool's members are known at this turn: it was not one that an earlier run took."""
     return turn.history is not None and turn.standing is not None
 

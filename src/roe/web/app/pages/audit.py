@@ -15,6 +15,8 @@ from roe.web.app.search import plain
 from roe.web.app.site import Ask
 
 SIZE = 100
+CHECKED = 20_000  # entries whose hashes are worked out while somebody waits
+OF_RECORD = 30  # entries of one record that are shown together
 EXPORTED = 5_000  # entries of the CSV that are read together
 FILTERS = ("kind", "rep", "record", "run", "since", "until")
 YEARS = (1900, 8999)  # near the years 1 and 10,000 a day could not be moved to another time zone
@@ -90,13 +92,24 @@ def as_csv(ask: Ask) -> Response:
     )
 
 
+def chain(ask: Ask) -> Response:
+    """Whether the newest entries are as they were written."""
+    history = ask.options.history
+    if history is None:
+        return ask.missing("No ledger is connected.")
+    first, last, found = history.checked(CHECKED)
+    return ask.render("chain.html", first=first, last=last, found=found, whole=first <= 1)
+
+
 def of_record(ask: Ask) -> Response:
     """What the ledger says of a record, for those who may see the record's values."""
     entity, record = ask.request.path_params["entity"], ask.request.path_params["id"]
     if ask.options.history is None or not ask.viewer.may_see_values(ask.snapshot, entity, record):
         return ask.refused()
-    lines = ask.options.history.of_record(entity, record, ask.reader)
-    return ask.render("history.html", lines=lines, entity=entity, record=record, row=ask.snapshot.row(entity, record))
+    before = ask.number("before", 0) or None
+    lines, older = ask.options.history.of_record(entity, record, before, OF_RECORD, ask.reader)
+    row = ask.snapshot.row(entity, record)
+    return ask.render("history.html", lines=lines, before=before, older=older, entity=entity, record=record, row=row)
 
 
 def entry(ask: Ask) -> Response:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass
-from datetime import date, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 from starlette.responses import Response
 
-from roe.web.app.outcomes import Outcome
+from roe.web.app.outcomes import Outcome, moment
 from roe.web.app.search import Hit
 from roe.web.app.site import Ask, part
 from roe.web.app.snapshot import Snapshot
@@ -80,11 +80,3 @@ def ending_soon(snapshot: Snapshot) -> list[Outcome]:
     now: datetime = snapshot.clock.now
     ends = [(moment(o.until, now), o) for o in snapshot.outcomes.all if o.until is not None and o.owner is not None]
     return [o for at, o in sorted(ends, key=lambda x: (x[0], x[1].id)) if now <= at <= now + SOON]
-
-
-def moment(until: date | datetime | None, now: datetime) -> datetime:
-    """A day or a moment for comparing with now."""
-    if isinstance(until, datetime):
-        return until if until.tzinfo is not None else until.replace(tzinfo=now.tzinfo)
-    assert until is not None
-    return datetime.combine(until, datetime.min.time(), now.tzinfo)

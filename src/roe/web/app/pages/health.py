@@ -9,6 +9,7 @@ from starlette.responses import Response
 
 from roe.analysis.records import Overview, overview
 from roe.data.report import beside, read_report, report_of
+from roe.run.folder import files_of
 from roe.web.app.outcomes import page_of
 from roe.web.app.site import Ask
 
@@ -26,7 +27,7 @@ def seen_of(ask: Ask) -> Overview:
     snapshot = ask.snapshot
     kept: Overview | None = snapshot.__dict__.get("_overview")
     if kept is None:
-        last = read_report(ask.options.out or beside(ask.options.state))
+        last = read_report(files_of(ask.options.out) if ask.options.out is not None else beside(ask.options.state))
         kept = overview(snapshot.policy, snapshot.world, report_of(snapshot.world.readings), last)
         snapshot.__dict__["_overview"] = kept
     return kept

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from datetime import date, timedelta
+from datetime import date, datetime, timedelta
 from typing import Any
 
 from starlette.responses import Response
@@ -19,17 +19,27 @@ SIZE = 50
 MOST = 5_000  # moves that are read at once
 PENDING = 100  # owners that are not loaded yet and are listed
 HOW = {"rules": "by rules", "hand": "by people", "time": "by time"}
-FILTERS = ("entity", "role", "rule", "pool", "how")
+FILTERS = ("entity", "role", "rule", "territory", "pool", "how")
 COLUMNS = ("number", "day", "entity", "record", "role", "from", "to", "how", "rule", "pool", "reason")
 
 
 def since_of(ask: Ask) -> date:
     """The day that is asked for; else the day before the last run's."""
+    return _day(ask, "since") or ask.snapshot.clock.today - timedelta(days=1)
+
+
+def _day(ask: Ask, name: str) -> date | None:
     try:
-        found = date.fromisoformat(ask.text("since", 10))
+        return date.fromisoformat(ask.text(name, 10))
     except ValueError:
-        found = ask.snapshot.clock.today - timedelta(days=1)
-    return found
+        return None
+
+
+def value_of(ask: Ask, x: Move, name: str) -> str:
+    """What a filter compares; a record's territory is the one that it lies in now, since the ledger keeps none."""
+    if name == "territory":
+        return next((o.territory for o in ask.snapshot.outcomes.of(x.entity, x.record) if o.role == x.role), "")
+    return str(getattr(x, name))
 
 
 def rows_of(ask: Ask) -> tuple[list[Move], bool]:
@@ -42,12 +52,13 @@ def rows_of(ask: Ask) -> tuple[list[Move], bool]:
 
 
 def filtered(ask: Ask, rows: Sequence[Move]) -> list[Move]:
-    asked = {name: ask.text(name) for name in (*FILTERS, "rep", "day", "q")}
-    text = asked["q"].lower()
+    asked = {name: ask.text(name) for name in (*FILTERS, "rep", "q")}
+    text, until = asked["q"].lower(), _day(ask, "until")
     return [
         x
         for x in rows
-        if all(getattr(x, name) == asked[name] for name in FILTERS if asked[name])
+        if all(value_of(ask, x, name) == asked[name] for name in FILTERS if asked[name])
+        and (until is None or (x.at.date() if isinstance(x.at, datetime) else x.at) <= until)
         and (not asked["rep"] or asked["rep"] in (x.owner or NOBODY, x.previous or NOBODY))
         and (not text or text == x.record.lower() or text in ask.snapshot.label(x.entity, x.record).lower())
     ]
@@ -59,7 +70,7 @@ def choices_of(ask: Ask, every: list[Move]) -> tuple[dict[str, list[str]], list[
     if kept is None or kept[0] is not every:
         name = ask.snapshot.rep_name
         reps = {x for m in every for x in (m.owner, m.previous) if x}
-        choices = {field: sorted({x for m in every if (x := getattr(m, field))}) for field in FILTERS}
+        choices = {field: sorted({x for m in every if (x := value_of(ask, m, field))}) for field in FILTERS}
         kept = ask.snapshot.__dict__["_moved_choices"] = every, (choices, sorted((name(x), x) for x in reps))
     found: tuple[dict[str, list[str]], list[tuple[str, str]]] = kept[1]
     return found
@@ -71,7 +82,7 @@ def show(ask: Ask) -> Response:
     every, more = rows_of(ask)
     found = filtered(ask, every)
     rows, page, pages = page_of(found, ask.number("page"), SIZE)
-    asked = {name: x for name in (*FILTERS, "rep", "q", "since") if (x := ask.text(name))}
+    asked = {name: x for name in (*FILTERS, "rep", "q", "since", "until") if (x := ask.text(name))}
     pending, waiting = ask.options.history.pending(PENDING) if ask.viewer.sees_all else ([], 0)
     choices, reps = choices_of(ask, every)
     return ask.render(

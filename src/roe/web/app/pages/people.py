@@ -11,12 +11,15 @@ from typing import Any
 
 from starlette.responses import Response
 
-from roe.evaluator.allocation import Turn
+from roe.analysis import words
+from roe.evaluator.allocation import PoolTurn
 from roe.evaluator.row import Row
 from roe.evaluator.turns import Slots
-from roe.plan.operators import TEMPLATE
-from roe.web.app.outcomes import Outcome, page_of
-from roe.web.app.pages.find import moment
+from roe.grammar import syntax as s
+from roe.plan.operators import TEMPLATE, Expr
+from roe.web.app.covered import cells, reports, territories
+from roe.web.app.outcomes import Outcome, moment, page_of
+from roe.web.app.service_levels import missed, to_work
 from roe.web.app.site import Ask
 from roe.web.app.snapshot import Snapshot
 
@@ -51,7 +54,6 @@ def day(ask: Ask) -> Response:
 
     now: datetime = snapshot.clock.now
     mine = snapshot.outcomes.owned(rep_id)
-    served = sorted((o for o in mine if o.action == "route" and o.until is not None), key=lambda o: moment(o.until, now))
     ends = sorted((o for o in mine if o.until is not None and o.action != "route"), key=lambda o: moment(o.until, now))
     rows, page, pages = page_of(sorted(mine, key=lambda o: (o.entity, o.name.lower(), o.id)), ask.number("page"), SIZE)
     return ask.render(
@@ -59,7 +61,7 @@ def day(ask: Ask) -> Response:
         rep=rep,
         counts=Counter((o.entity, o.role) for o in mine),
         capacity=rep["capacity"],
-        served=served[:FEW],
+        served=[(o, moment(o.until, now) < now) for o in to_work(snapshot, mine, FEW)],
         ends=[o for o in ends if moment(o.until, now) >= now][:FEW],
         referred=list(islice(referred_to(snapshot, rep), FEW)),
         gained=[o for o in snapshot.outcomes.moved if o.owner == rep_id][:FEW],
@@ -139,12 +141,12 @@ def members(snapshot: Snapshot, name: str) -> list[tuple[str, Place]]:
     ]  # fmt: skip
 
 
-def turn_now(snapshot: Snapshot, name: str) -> Turn | None:
+def turn_now(snapshot: Snapshot, name: str) -> PoolTurn | None:
     """The turn of a pool that kept all its records from an earlier run, if one of them came now. None for a pool without records."""
     for entity, record, role in snapshot.handed(name)[:1]:
         row = snapshot.row(entity, record)
         if row is not None:
-            turn: Turn = snapshot.pools.pools[name].turn_now(row, role)
+            turn: PoolTurn = snapshot.pools.pools[name].turn_now(row, role)
             return turn
     return None
 
@@ -199,7 +201,14 @@ def teams_of(ask: Ask) -> dict[str, list[Row]]:
 def teams(ask: Ask) -> Response:
     found = [Team(name, [load(ask.snapshot, rep) for rep in reps]) for name, reps in teams_of(ask).items()]
     keys = sorted({key for team in found for x in team.reps for key in x.counts})
-    return ask.render("teams.html", teams=found, keys=keys)
+    every = territories(ask.snapshot)
+    rows, page, pages = page_of(every, ask.number("page"), SIZE)
+    alone = [o for o in ask.snapshot.outcomes.held if o.owner is None and o.previous is None]
+    return ask.render(
+        "teams.html", teams=found, keys=keys, territories=rows, page=page, pages=pages, total=len(every), cells=cells,
+        places=sorted({key for t in every for key in t.records}), held=alone[:FEW], held_of_all=len(alone),
+        reports=reports(ask.snapshot, "", None) if ask.viewer.sees_all else [],
+    )  # fmt: skip
 
 
 def team(ask: Ask) -> Response:
@@ -212,11 +221,14 @@ def team(ask: Ask) -> Response:
     keys = sorted({key for x in loads for key in x.counts})
     pools = [(pool, [(r, x) for r, x in members(snapshot, pool) if r in ids]) for pool in snapshot.plan.pools]
     held = [o for rep in ids for o in snapshot.outcomes.owned(rep)]
-    territories = Counter(o.territory for o in held if o.territory)
+    own = Counter(o.territory for o in held if o.territory)
     waiting = [o for o in snapshot.outcomes.referred if o.previous in ids]
+    late = list(missed(snapshot, ids))
+    on_hold = [o for o in snapshot.outcomes.held if o.owner in ids or o.previous in ids]
     return ask.render(
-        "team.html", name=name, loads=loads, keys=keys, pools=[(p, m, shares(m)) for p, m in pools if m], territories=territories.most_common(30),
-        waiting=waiting[:FEW], most=max((x.capacity or x.held for x in loads), default=1) or 1,
+        "team.html", name=name, loads=loads, keys=keys, pools=[(p, m, shares(m)) for p, m in pools if m], territories=own.most_common(30),
+        waiting=waiting[:FEW], missed=late[:FEW], missed_of_all=len(late), held=on_hold[:FEW], held_of_all=len(on_hold), cells=cells,
+        reports=reports(snapshot, name, ids), most=max((x.capacity or x.held for x in loads), default=1) or 1,
     )  # fmt: skip
 
 
@@ -254,9 +266,15 @@ def pool(ask: Ask) -> Response:
     step = snapshot.plan.pools[name]
     return ask.render(
         "pool.html", name=name, step=step, members=found, shares=shares(found), rows=rows, page=page, pages=pages, total=len(handed),
-        caps={k: str(e.text) for k, e in step.caps.items()},
+        caps={k: limit(e) for k, e in step.caps.items()},
         asked=snapshot.last_turn(name) is not None, fallback=snapshot.rep_name(step.fallback) if step.fallback and str(step.fallback) not in snapshot.plan.pools else step.fallback,
     )  # fmt: skip
+
+
+def limit(cap: Expr) -> str:
+    """A cap in words: a number, or the field of a rep that has it."""
+    named = words.subject(cap.tree, "rep")
+    return f"the rep’s {named}" if isinstance(cap.tree, s.Path) and "`" not in named else str(cap.text)
 
 
 def territory(ask: Ask) -> Response:

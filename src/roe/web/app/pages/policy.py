@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
@@ -12,12 +11,14 @@ from starlette.responses import Response
 
 from roe.handbook import Block, handbook
 from roe.untrusted import visible
+from roe.web.app.outcomes import page_of
 from roe.web.app.search import plain
 from roe.web.app.site import Ask
 from roe.web.app.snapshot import Snapshot
 from roe.web.page import with_marks
 
 COUNTED = timedelta(days=30)  # over which the ledger's decisions are counted
+IDLE = 100  # rules that decide in no test and are listed together
 MOST = 400  # rows of a table that a search looks through are shown up to this
 
 
@@ -139,4 +140,16 @@ def tests(ask: Ask) -> Response:
     return ask.render("tests.html", results=kept[0], problems=kept[1])
 
 
-Rows = Iterable[Any]
+def coverage(ask: Ask) -> Response:
+    """What the tests reach of the rules, and why the others decide in none."""
+    from roe.testing.cases import load_cases
+    from roe.testing.coverage import cover
+    from roe.web.coverage import by_list, idle, said
+
+    kept: Any = ask.snapshot.__dict__.get("_coverage")
+    if kept is None:
+        report = cover(ask.snapshot.evaluator, load_cases(ask.snapshot.policy)[0])
+        kept = ask.snapshot.__dict__["_coverage"] = said(report), by_list(report), idle(report)
+    words, lists, never = kept
+    rows, page, pages = page_of(never, ask.number("page"), IDLE)
+    return ask.render("coverage.html", said=words, lists=lists, rows=rows, page=page, pages=pages, total=len(never))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from datetime import tzinfo
 from typing import Any
 
 from starlette.responses import Response
@@ -19,7 +20,6 @@ from roe.plan.operators import Rule
 from roe.web.app.flow import drawn
 from roe.web.app.render import value
 from roe.web.app.site import Ask
-from roe.web.app.snapshot import Snapshot
 
 RELATED = 6  # related records of one kind that are listed
 NEAR = 4  # rules that would decide first and are named
@@ -66,7 +66,7 @@ def show(ask: Ask) -> Response:
     decisions = ask.snapshot.decisions(entity, record)
     with ask.snapshot.world.as_before(entity):  # the values that its rules read, and not what the run made of them
         whole = full and ask.viewer.may_see_whole(ask.snapshot, row)
-        answers = [answer(ask.snapshot, d, full, whole) for d in decisions]
+        answers = [answer(ask, d, full, whole) for d in decisions]
         shown: dict[str, Any] = {
             "values": values(row) if full else [],
             "computed": computed(row, answers) if whole else [],
@@ -108,9 +108,9 @@ def standing(ask: Ask, entity: str, record: str, full: bool) -> dict[str, dict[s
     return {role: {"requested": request, "excepted": None} for role, request in own.items()}
 
 
-def answer(snapshot: Snapshot, d: Decision, full: bool, whole: bool) -> Answer:
+def answer(ask: Ask, d: Decision, full: bool, whole: bool) -> Answer:
     """A decision as the page shows it; without `full` only what everybody may know, without `whole` no values that it read."""
-    trace = d.trace
+    snapshot, trace = ask.snapshot, d.trace
     found = Answer(d.role, d.owner, d.owner_name, trace.sentence, sentence(d), d.action, d.until)
     if not full:
         return found
@@ -121,11 +121,11 @@ def answer(snapshot: Snapshot, d: Decision, full: bool, whole: bool) -> Answer:
     found.trace = trace if whole else None
     if step is not None and d.exception is None:
         found.flow = drawn(chart(step, d.role, d, snapshot.said(d.entity, d.role)))
-        found.near = near(trace, d, step.rules) if whole else []
+        found.near = near(trace, d, step.rules, ask.zone) if whole else []
     return found
 
 
-def near(trace: Trace, d: Decision, rules: Any) -> list[Near]:
+def near(trace: Trace, d: Decision, rules: Any, zone: tzinfo) -> list[Near]:
     """The earlier rules that lack a condition or two, the fewest first: each would decide before the one that does."""
     engagement = next((x for x in trace.steps if x.operator == "choose" and x.name == f"engagement_{d.role}"), None)
     engagement = engagement or next((x for x in trace.steps if x.operator == "choose"), None)
@@ -137,17 +137,17 @@ def near(trace: Trace, d: Decision, rules: Any) -> list[Near]:
         own: Rule = rules[rule.number - 1]
         if not unmet or len(unmet) > 2 or own.is_built_in:
             continue
-        asks = tuple((words.condition(c.tree, d.entity), _now(c)) for c in unmet)
+        asks = tuple((words.condition(c.tree, d.entity), _now(c, zone)) for c in unmet)
         found.append((len(unmet), Near(rule.name, asks, words.action(own.value, d.entity))))
     return [x for _, x in sorted(found, key=lambda x: x[0])][:NEAR]
 
 
-def _now(c: Any) -> str:
+def _now(c: Any, zone: tzinfo) -> str:
     """What the parts of a condition are now."""
     parts = [p for p in c.parts if p.text != c.text and not isinstance(p.value, bool)]
     if len(parts) == 1:
-        return f"now {value(parts[0].value)}"
-    return "; ".join(dict.fromkeys(f"{_named(p.node, p.text)} is {value(p.value)}" for p in parts))[:300]
+        return f"now {value(parts[0].value, zone)}"
+    return "; ".join(dict.fromkeys(f"{_named(p.node, p.text)} is {value(p.value, zone)}" for p in parts))[:300]
 
 
 def _named(node: s.Node, text: str) -> str:
@@ -203,7 +203,7 @@ def why_not_answer(ask: Ask, d: Decision, text: str) -> WhyNot | None:
     bound = ask.snapshot.replayable(d.entity, d.id)
     found = why_not(bound, d, bound.world.find("rep", str(rep["id"])) or rep)
     full = ask.viewer.may_see_whole(ask.snapshot, d.row)
-    ways = [([_change(c, full) for c in way], rule) for way, rule in zip(found.ways, found.rules, strict=True)]
+    ways = [([_change(c, full, ask.zone) for c in way], rule) for way, rule in zip(found.ways, found.rules, strict=True)]
     route = found.route
     return WhyNot(
         rep, d.role, found.owns, found.turn, ways,
@@ -213,10 +213,10 @@ def why_not_answer(ask: Ask, d: Decision, text: str) -> WhyNot | None:
     )  # fmt: skip
 
 
-def _change(change: Any, full: bool) -> str:
+def _change(change: Any, full: bool, zone: tzinfo) -> str:
     """A change in words; what a field is today is left out for those who may not see the record's values."""
     if isinstance(change, FieldChange) and not full:
-        return f"`{change.field}` of this {change.entity} becomes {value(change.after)}"
+        return f"`{change.field}` of this {change.entity} becomes {value(change.after, zone)}"
     text: str = change.says()
     return text[0].upper() + text[1:]
 
@@ -294,7 +294,7 @@ def related(ask: Ask, row: Row) -> list[Related]:
     found = []
 
     def link(other: Row) -> tuple[str, str, str]:
-        path, label, details = _link(other)
+        path, label, details = _link(other, ask.zone)
         decided = other.entity in ask.snapshot.entities
         hidden = decided and not ask.viewer.may_see_values(ask.snapshot, other.entity, str(other["id"]))
         return path, label, "" if hidden else details
@@ -320,11 +320,12 @@ LINKED = ("account", "lead", "contact", "opportunity")
 DETAILS = ("type", "kind", "stage", "amount", "title", "email", "date", "at", "status", "reason")
 
 
-def _link(row: Row) -> tuple[str, str, str]:
+def _link(row: Row, zone: tzinfo) -> tuple[str, str, str]:
     from roe.web.app.site import part
 
-    shown = [value(x) for name in DETAILS if (x := row[name]) is not None and not isinstance(x, (Row, list, dict))]
+    shown = [value(x, zone) for name in DETAILS if (x := row[name]) is not None and not isinstance(x, (Row, list, dict))]
     who = row["rep"]
     shown += [f"by {who.label}"] if isinstance(who, Row) else []
     path = f"/record/{part(row.entity)}/{part(str(row['id']))}" if row.entity in LINKED else ""
-    return path, row.label, " · ".join(shown[:4])
+    label = row.label if path or row.label != row["id"] or not shown else shown.pop(0)  # nobody knows an activity by its number
+    return path, label, " · ".join(shown[:4])

@@ -41,7 +41,7 @@ def answered(ask: Ask) -> Response:
     except Impossible:
         decisions, problems = [], ["These values cannot stand in a record of this kind: its name, or what it is known by, is missing."]
     full = ask.viewer.sees_all or row is not None
-    answers = [answer(ask.snapshot, d, full, full and ask.viewer.may_see_whole(ask.snapshot, d.row)) for d in decisions]
+    answers = [answer(ask, d, full, full and ask.viewer.may_see_whole(ask.snapshot, d.row)) for d in decisions]
     changed_fields = [f for f in _form(ask, entity, row, typed)["fields"] if row is not None and f["typed"] != f["now"]]
     return ask.render("what_if.html", **_form(ask, entity, row, typed), answers=answers, problems=problems, changed=changed_fields)
 

@@ -1,0 +1,136 @@
+"""Which words of two names belong together: each with the one that is most like it, and what each name has alone."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from rapidfuzz.distance import OSA
+
+from roe.companies.name import CompanyName, first_letters
+from roe.companies.spelling import word_likeness
+from roe.companies.tables import common_words, places
+
+SAYS_LITTLE = 0.35  # rarity up to which a word may stand beside initials
+MOST_INITIALS = 6
+MUCH = 15  # letters of the other words, for a wrong one in a short word to be a mistake
+CUT = 10  # letters of a name from which on its last word may have been cut off
+
+
+@dataclass(slots=True)
+class Pairing:
+    """Places of words of two names that belong together, how alike they are (0 to 1), and what each name has alone."""
+
+    pairs: list[tuple[int, int, float]]
+    left: set[int]
+    right: set[int]
+    initials: bool = False
+
+
+def pair(a: CompanyName, b: CompanyName, rarity: Callable[[str], float]) -> Pairing:
+    """The words of both names, the most alike first; of those equally alike the ones that stand at the same place."""
+    if a.glued == b.glued:
+        together = [(i, i, 1.0) for i in range(len(a.words))] if len(a.words) == len(b.words) else [(0, 0, 1.0)]
+        return Pairing(together, set(), set())
+    dotted = a.dotted or b.dotted
+    once = len(set(a.words)) == len(a.words) and len(set(b.words)) == len(b.words)
+    both = set(a.words).intersection(b.words) if once else ()  # such a word is paired with itself, whatever else it is like
+    alike = [
+        (likeness, -abs(i - j), -i, -j)
+        for i, x in enumerate(a.words)
+        for j, y in enumerate(b.words)
+        if (likeness := 1.0 if x == y else 0.0 if x in both or y in both else word_likeness(x, y) or (dotted and _dotted(a, b, x, y)))
+    ]
+    found = Pairing([], set(range(len(a.words))), set(range(len(b.words))))
+    for likeness, _, i, j in sorted(alike, reverse=True):
+        if -i in found.left and -j in found.right:
+            found.left.discard(-i)
+            found.right.discard(-j)
+            found.pairs.append((-i, -j, likeness))
+    if not found.left or not found.right:
+        return found
+    _misread(a, b, found)
+    _cut_off(a, b, found.left, found.right, found.pairs, False)
+    _cut_off(b, a, found.right, found.left, found.pairs, True)
+    for mine, other, left, right, swapped in ((a, b, found.left, found.right, False), (b, a, found.right, found.left, True)):
+        _glue(mine.words, other.words, left, right, found.pairs, swapped)
+        found.initials |= _initials(mine, other, left, right, rarity)
+    return found
+
+
+def _dotted(a: CompanyName, b: CompanyName, x: str, y: str) -> float:
+    """How likely a word with a full stop is short for another, 0 to 1: `Benck.`, `R.`."""
+    if x in a.dotted and y not in b.dotted and y.startswith(x):
+        return 0.85 if len(x) > 2 else 0.5
+    if y in b.dotted and x not in a.dotted and x.startswith(y):
+        return 0.85 if len(y) > 2 else 0.5
+    return 0.0
+
+
+def _misread(a: CompanyName, b: CompanyName, found: Pairing) -> None:
+    """One letter of a short word may be wrong where everything else agrees, and that is much."""
+    if len(found.left) != 1 or len(found.right) != 1 or sum(len(a.words[i]) for i, _, like in found.pairs if like > 0.9) < MUCH:
+        return
+    (i,), (j,) = found.left, found.right
+    x, y = a.words[i], b.words[j]
+    common, regions = common_words(), places()
+    may_be_wrong = any(word not in common and word not in regions for word in (x, y))
+    if abs(i - j) <= 1 and len(x) == len(y) >= 4 and x.isalpha() and y.isalpha() and may_be_wrong and OSA.distance(x, y) == 1:
+        found.pairs.append((i, j, 0.6))
+        found.left.clear()
+        found.right.clear()
+
+
+def _cut_off(
+    mine: CompanyName, other: CompanyName, left: set[int], right: set[int], pairs: list[tuple[int, int, float]], swapped: bool
+) -> None:
+    """A long name may end in the middle of a word, where a file had no more room: `Nisshin Sei`. What came after it was cut off as well."""
+    last = len(mine.words) - 1
+    if left != {last} or last not in right or len(mine.glued) < CUT or len(pairs) < last:
+        return
+    cut, whole = mine.words[last], other.words[last]
+    if len(cut) >= 3 and whole.startswith(cut) and cut not in common_words():
+        left.clear()
+        right.difference_update({i for i in right if i >= last})
+        pairs.append((last, last, 0.8))
+
+
+def _glue(
+    mine: Sequence[str], others: Sequence[str], left: set[int], right: set[int], pairs: list[tuple[int, int, float]], swapped: bool
+) -> None:
+    """One word of a name may be several of the other: `Goodwill`, `Good Will`."""
+    if len(right) < 2:
+        return
+    for i in sorted(left):
+        for j in sorted(right):
+            end = j + 1
+            while end in right and len(mine[i]) > sum(map(len, others[j:end])):
+                end += 1
+            if end > j + 1 and mine[i] == "".join(others[j:end]):
+                left.discard(i)
+                right.difference_update(range(j, end))
+                pairs.append((j, i, 1.0) if swapped else (i, j, 1.0))
+                break
+
+
+def _initials(mine: CompanyName, other: CompanyName, left: set[int], right: set[int], rarity: Callable[[str], float]) -> bool:
+    """Whether what one name has alone is the initials of what the other has alone; then nothing of it is left over."""
+    if not right or not left:
+        return False
+    telling = [i for i in left if rarity(mine.words[i]) > SAYS_LITTLE]
+    if len(telling) != 1 or not 2 <= len(mine.words[telling[0]]) <= MOST_INITIALS:
+        return False
+    short = mine.words[telling[0]]
+    words = "".join(other.words[i][0] for i in sorted(right))
+    spoken = "".join(word[0] for word in other.spoken)
+    parts = "".join(first_letters(other.words[i]) for i in sorted(right))
+    if short not in (words, spoken, parts) or (len(short) == 2 and not _two_letters_do(mine, other, len(left) < len(mine.words))):
+        return False
+    left.discard(telling[0])
+    right.clear()
+    return True
+
+
+def _two_letters_do(mine: CompanyName, other: CompanyName, more_shared: bool) -> bool:
+    """Two letters are initials only beside something else that agrees: a legal form, a word, or an *and* between the words."""
+    return bool(mine.kinds & other.kinds) or more_shared or (len(other.spoken) == 3 and other.spoken[1] in ("and", "und", "et", "y", "e"))

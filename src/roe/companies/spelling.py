@@ -1,0 +1,125 @@
+"""Whether two words are meant to be one: other spellings, shortened and misspelt words."""
+
+from __future__ import annotations
+
+import re
+from functools import lru_cache
+
+from rapidfuzz.distance import OSA
+
+from roe.companies.name import KEPT
+from roe.companies.tables import COMPOSED_WITH, common_words, same_words
+
+COMMON = 15  # names of listed companies that a word stands in, for it to be one that people shorten
+MOST_WRONG = 3  # letters of a misspelt word
+# `Муромский` is `of Murom`, and `Новосибирский` of `Novosibirsk`
+_RUSSIAN_ADJECTIVE = re.compile(r"\w{4,}sk(?:iy|ij|y|aya|aja|oe|oye)")
+
+
+@lru_cache(maxsize=KEPT)
+def word_likeness(a: str, b: str) -> float:
+    """How likely two words are meant to be one, 0 to 1: equal, another spelling, shortened, or misspelt.
+
+    A letter more or less makes another word of a short one. A beginning is a shortened word only of those that are
+    common in names: `Technol`, `Pharm`; `Vale` is not short for `Valero`.
+    """
+    if a == b:
+        return 1.0
+    meant, spelt, letters = _read(a)
+    other, spelt_too, letters_too = _read(b)
+    if not letters or not letters_too:
+        return 0.0
+    if meant == other:
+        return 0.97
+    short, long = (a, b) if len(a) <= len(b) else (b, a)
+    if spelt == spelt_too and len(short) >= 4:
+        return 0.95
+    if _RUSSIAN_ADJECTIVE.fullmatch(long) and len(short) >= 4 and long.startswith(short):
+        return 0.85
+    shortened = _shortened(short, long) if short[0] == long[0] else 0.0
+    if shortened:
+        return shortened
+    if a in common_words() and b in common_words():  # two words, not one misspelt
+        return 0.0
+    if (letters ^ letters_too).bit_count() > 2 * MOST_WRONG:  # one wrong letter makes two letters differ at most
+        return 0.0
+    return _misspelt(a, b)
+
+
+def _shortened(short: str, long: str) -> float:
+    """How likely a word is short for a longer one that begins with the same letter, 0 to 1."""
+    if short + "s" == long:
+        return 0.9 if len(short) >= 5 else 0.6
+    if long == short + "co" and len(short) >= 4:
+        return 0.9
+    if len(short) >= 8 and long.startswith(short) and long[len(short) :].removeprefix("s") in COMPOSED_WITH:
+        return 0.85
+    known = common_words().get(long, 0)
+    if known >= COMMON and _begins(short, long) and common_words().get(short, 0) < known:
+        return 0.85
+    if _without_vowels(short, long, known >= COMMON):
+        return 0.9
+    is_common_alone = known >= COMMON and short not in common_words()
+    return 0.8 if is_common_alone and len(short) >= 4 and short[-1] == long[-1] and _letters_of(short, long) else 0.0
+
+
+def _begins(short: str, long: str) -> bool:
+    """Whether a word of three letters or more is the beginning of another, but for an `s` at its end."""
+    return len(short) >= 3 and long.startswith(short if len(short) < 5 else short.removesuffix("s"))
+
+
+@lru_cache(maxsize=KEPT)
+def _read(word: str) -> tuple[str, str, int]:
+    """(the word that stands for all its spellings, what it sounds like, its letters as bits; none of a number)."""
+    letters = 0
+    if not word.isdigit():
+        for c in word:
+            letters |= 1 << (ord(c) & 63)
+    return same_words().get(word, word), _spelt(word), letters
+
+
+def _misspelt(a: str, b: str) -> float:
+    letters = max(len(a), len(b))
+    if letters < 6 or abs(len(a) - len(b)) > MOST_WRONG:
+        return 0.0
+    wrong = OSA.distance(a, b, score_cutoff=MOST_WRONG)
+    if wrong == 1:
+        return {6: 0.5, 7: 0.75, 8: 0.85}.get(letters, 0.92)
+    if wrong == 2 and letters >= 8:
+        return 0.5 if letters < 10 else 0.75
+    return 0.6 if wrong == 3 and letters >= 11 else 0.0
+
+
+def _without_vowels(short: str, long: str, common: bool) -> bool:
+    """Whether the shorter word is the longer one without its vowels: `WRKZG`, `Mfg`, `Svcs`."""
+    if len(short) < 3 or len(long) < (4 if common else 5) or short[0] != long[0]:
+        return False
+    if any(c in "aeiou" for c in short[1:]):
+        return False
+    for vowels in ("aeiouy", "aeiou"):
+        bare = _once(long[0] + "".join(c for c in long[1:] if c not in vowels))
+        if (bare == _once(short) and (common or len(short) >= 4)) or (bare.startswith(short) and len(short) >= 4):
+            return True
+    return False
+
+
+def _letters_of(short: str, long: str) -> bool:
+    """Whether a word is letters of another in their order: `Westn`, `Western`."""
+    rest = iter(long)
+    return all(c in rest for c in short)
+
+
+# What one sound is spelt like, in names that came from other scripts and languages
+_SPELLINGS = "ph-f tch-ch ch-k y-i ck-k c-k w-v kh-h ae-a oe-o ue-u z-s j-i x-ks ou-u eo-u"
+_SOUNDS = [sound.split("-") for sound in _SPELLINGS.split()]
+
+
+def _spelt(word: str) -> str:
+    for written, meant in _SOUNDS:
+        word = word.replace(written, meant)
+    return _once(word)
+
+
+def _once(word: str) -> str:
+    """A word with one letter for two that are the same."""
+    return "".join(c for i, c in enumerate(word) if i == 0 or c != word[i - 1])

@@ -1,0 +1,25 @@
+"""What a row of the data says of a record's owner, before the ledger is asked."""
+
+from __future__ import annotations
+
+from datetime import date, datetime
+from typing import NamedTuple
+
+from roe.dynamic import Values
+
+MODIFIED = "modified_at"  # the field that says when the CRM last changed a row
+
+
+class InData(NamedTuple):
+    """The owner in a role, since when, whether the data has a column of that owner, and when the CRM last changed the row."""
+
+    holder: str | None
+    since: date | None
+    has_column: bool
+    read_at: datetime | None
+
+
+def stamp_of(row: Values) -> datetime | None:
+    """When the CRM last changed a row, where the data says so to the moment."""
+    at = dict.get(row, MODIFIED)
+    return at if isinstance(at, datetime) and at.tzinfo is not None else None

@@ -1,0 +1,123 @@
+"""What a run has to say in the ledger: the entries that lead from the memory that it read to the one that it left, and what they say of owners."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from roe.crm.ids import fold
+from roe.grammar import values as v
+from roe.run import lists
+from roe.run.result import Portion
+
+if TYPE_CHECKING:
+    from roe.columns.memory import ColumnMemory
+    from roe.ledger.entries import Entry
+    from roe.ledger.moment import At
+    from roe.ledger.state import Decided, How, State
+    from roe.run.memory import Memory
+
+
+@dataclass
+class Since:
+    """Changes of owner between the last run and this one: by rules, by hand in the CRM, and because a time had ended."""
+
+    last: str
+    by_rules: int = 0
+    by_hand: int = 0
+    by_time: int = 0
+    undone: int = 0  # of those by hand, the ones that rules have taken back
+
+
+def entries_of(
+    before: State, after: State, portions: Iterable[Portion], at: At, columns: ColumnMemory | None = None, decided: Iterable[Decided] | None = None
+) -> list[Entry]:  # fmt: skip
+    """What a run has to say of its decisions: the entries that lead from the memory that it read to the one that it left.
+
+    `columns` is the memory of a run in columns, which knows without asking record by record what has changed; `decided` are the decisions
+    that say something new, where the engine has found them itself.
+    """
+    from roe.ledger.state import entries_between, how_decided
+
+    last = how_decided(before)
+    if decided is None:
+        decided = _details_of_columns(portions, columns, at) if columns is not None else _details(before, after, portions, last, at)
+    return list(entries_between(before, after, at, decided, last))
+
+
+def _details_of_columns(portions: Iterable[Portion], columns: ColumnMemory, at: At) -> Iterator[Decided]:
+    """The same as `_details`."""
+    from roe.run.columns import decided_anew
+
+    for portion in portions:
+        yield from decisions(portion, decided_anew(portion, columns, at))
+
+
+def _details(before: State, after: State, portions: Iterable[Portion], last: Mapping[str, How], at: At) -> Iterator[Decided]:
+    """The decisions on the records that a run leaves otherwise than it found them: another owner, rule, action or end."""
+    from roe.ledger.reconcile import key_parts
+    from roe.run.memory import changed
+
+    wanted: dict[tuple[str, str], set[str]] = {}
+    for key in changed(before, after):
+        entity, record, role = key_parts(key)
+        wanted.setdefault((entity, role), set()).add(record)
+    for portion in portions:
+        yield from decisions(portion, _decided_anew(portion, wanted.get((portion.entity, portion.role), set()), last, at))
+
+
+def _decided_anew(p: Portion, changed: set[str], last: Mapping[str, How], at: At) -> list[int]:
+    """The lines of a portion about records that have another owner, rule, action or end than the last time."""
+    from roe.ledger.state import decided_otherwise
+
+    written, *columns = (lists.listed(p.lines[name]) for name in ("record", "rule", "action", "expires"))
+    records = [fold(record) for record in written]
+    rows = zip(records, *columns, strict=True)
+    wanted = changed | set(decided_otherwise(last, p.entity, p.role, at, rows))
+    return [i for i, record in enumerate(records) if record in wanted]
+
+
+DECIDED = ("entity", "record", "role", "owner", "previous_owner", "action", "rule", "pool", "expires", "reason")
+
+
+def decisions(p: Portion, numbers: list[int]) -> Iterator[Decided]:
+    """The decisions at some lines of a portion, with ids as the ledger has them."""
+    if numbers:
+        yield from map(decision_of, *(lists.some(p.lines[name], numbers) for name in DECIDED))
+
+
+def decision_of(
+    entity: str, record: str, role: str, owner: str | None, previous: str | None, action: str, rule: str | None, pool: str | None,
+    expires: str | None, reason: str | None,
+) -> Decided:  # fmt: skip
+    """The decision of one line, from its cells of `DECIDED`."""
+    from roe.ledger.state import Decided
+
+    return Decided(
+        entity, fold(record), role, owner and fold(owner), previous and fold(previous), action, rule or "", pool or "",
+        v.parse_temporal(expires) if expires else None, reason or "", "exception" if action == "exception" else "rule",
+    )  # fmt: skip
+
+
+def since(entries: Iterable[Entry], memory: Memory, at: At) -> Since | None:
+    """What the entries of a run say about owners; None for the first run."""
+    from roe.ledger.entries import CONFIRMED_BY_CRM, Owned
+
+    if memory.last is None:
+        return None
+    counts = Since(str(memory.last.at))
+    moves = [e for e in entries if isinstance(e, Owned) and e.rep != e.former]
+    ended = memory.ended(at) if moves else set()
+    by_hand = set()
+    for e in moves:
+        key = (e.entity, e.record, e.role)
+        counts.undone += e.by not in CONFIRMED_BY_CRM and key in by_hand
+        if e.by in CONFIRMED_BY_CRM:
+            by_hand.add(key)
+            counts.by_hand += 1
+        elif (e.entity, e.record, e.role) in ended:
+            counts.by_time += 1
+        else:
+            counts.by_rules += 1
+    return counts

@@ -1,0 +1,249 @@
+"""Expressions of one meaning have one text, and expressions of another meaning another: `docs/language.md`, one line a meaning.
+
+The spellings of one meaning stand in a line, with `==` between them; no two lines have one text. That the spellings of a line give one value is checked by brute force
+too, on accounts with every combination of small values.
+"""
+
+from __future__ import annotations
+
+import itertools
+from datetime import date
+from functools import cache
+from typing import Any
+
+import pytest
+
+import roe
+from helpers import policy_text
+from roe.analysis.meaning import MOST_LISTED, Meaning
+from roe.evaluator.engine import Evaluator
+from roe.grammar import values as v
+from roe.grammar.clock import Clock
+from roe.grammar.closures import CLOCK, compile_expression
+from roe.grammar.parser import parse
+from roe.grammar.printer import show
+
+LONG = ", ".join(f"k{i}" for i in range(MOST_LISTED + 1))
+POLICY = f"""
+roe: 1
+name: spelling
+roles: [ae]
+fields:
+  account: {{cost: number, profit: number, flag: boolean, on: boolean}}
+  activity: {{length: number, done: boolean}}
+lists: {{kinds: [mail, call], named: [US], long: [{LONG}], most: [{LONG.rpartition(", ")[0]}]}}
+define:
+  account.big: account.employees > 100
+  account.huge: account.big and account.cost > 9
+  account.calls: 'count(account.activities[type = "call"])'
+  activity.hard: activity.length > 9
+tables:
+  desk: {{rows: [{{country: US, desk: x}}], default: y}}
+engagement:
+  account:
+    ae:
+      - {{name: all, then: open}}
+"""
+VALUES = """
+account.employees > 5 == 5 < account.employees == employees > 5 == not(account.employees <= 5) == not(not(account.employees > 5)) == account.employees > 5.0
+account.employees >= 5 == 5 <= account.employees == not(account.employees < 5)
+account.employees < 5 == 5 > account.employees == not(account.employees >= 5)
+account.employees <= 5 == 5 >= account.employees == not(5 < account.employees)
+account.employees = 5 == 5 = account.employees == not(account.employees != 5)
+account.employees != 5 == 5 != account.employees == not(account.employees = 5)
+account.employees > 6
+account.profit > account.cost == account.cost < account.profit == not(account.profit <= account.cost) == not(account.cost >= account.profit)
+account.profit >= account.cost == account.cost <= account.profit
+account.profit < account.cost == account.cost > account.profit
+account.profit <= account.cost == account.cost >= account.profit
+account.profit = account.cost == account.cost = account.profit
+account.profit != account.cost == account.cost != account.profit
+account.profit * account.cost == account.cost * account.profit
+account.profit - account.cost
+account.cost - account.profit
+account.profit / account.cost
+account.cost / account.profit
+account.flag and account.on == account.on and account.flag == flag and on and flag == account.on and (account.flag and account.on)
+account.flag or account.on == account.on or account.flag == account.flag or (account.on or account.flag)
+account.flag and account.on and account.cost > 1 == account.flag and (account.cost > 1 and account.on)
+account.flag and (account.on or account.cost > 1) == (account.cost > 1 or account.on) and account.flag
+account.flag or account.on and account.cost > 1 == account.cost > 1 and account.on or account.flag
+not(account.profit > 1 and account.cost > 5) == account.profit <= 1 or account.cost <= 5 == account.cost <= 5 or not(account.profit > 1)
+not(account.profit > 1 or account.cost > 5) == account.profit <= 1 and account.cost <= 5
+not(account.flag) == not(not(not(account.flag)))
+not(account.flag and account.on) == not(account.on and account.flag)
+account.flag = true
+account.flag
+account.on
+account.country in ("US", "DE") == account.country in ("DE", "US") == account.country in ("DE", "US", "DE")
+account.country not in ("US", "DE") == account.country not in ("US", "DE")
+account.country in ("US", "FR")
+account.country in (null, "US")
+account.country = "US" == country = "US"
+account.employees between 5 and 9
+account.employees between 6 and 9
+account.employees in [5..9)
+account.employees in (5..9]
+account.big == account.employees > 100 == big == not(account.employees <= 100)
+account.huge == account.big and account.cost > 9 == account.cost > 9 and account.employees > 100
+account.calls == count(account.activities[type = "call"]) == count(activities[item.type = "call"]) == count(account.activities["call" = type])
+count(account.activities[type = "mail"])
+count(account.activities[type != "call"])
+count(account.activities) > 3
+account.activities[1].length
+account.activities[2].length
+account.parent.cost > 1
+account.parent.employees > 100
+account.parent.big
+account.created > today - 30 days == account.created > today - @"P30D" == today - 30 days < account.created
+account.created > today - 31 days
+account.created > today - 12 months == account.created > today - 1 year
+starts_with(account.name, "A") == starts with(account.name, "A") == starts_with(string: account.name, match: "A") == starts_with(match: "A", string: account.name)
+starts_with("A", account.name)
+if account.flag then 1 else 2
+if account.flag then 2 else 1
+every a in account.activities satisfies a.type = "call"
+for a in account.activities return a.type
+for a in account.activities return a.length
+"""
+IN_A_FILTER = """
+type = "call" == "call" = type == item.type = "call" == type in ("call") == not(type != "call")
+type = "mail"
+type != "call" == not(type = "call")
+type = "call" or type = "mail" == type in ("mail", "call") == type in kinds == type in ("call") or type = "mail" == type = "mail" or type in ("call", "mail")
+type = "call" or type = "mail" or type = "note" == type in ("note", "mail") or type = "call" == type in kinds or type = "note"
+type = "call" or done == done or type = "call"
+type = "call" and done == done and type = "call" == item.done and item.type = "call"
+type = null
+type = "call" or type = null == type = null or "call" = type
+type not in ("call", "mail") == type not in ("call", "mail")
+type in long
+type in most
+length between 5 and 9 == length >= 5 and length <= 9 == length in [5..9] == 9 >= length and 5 <= length
+length >= 5 and length < 9 == length in [5..9)
+length > 5 and length <= 9 == length in (5..9]
+length > 5 and length < 9 == length in (5..9)
+length > 5 == length in > 5 == 5 < length == not(length <= 5)
+length >= 5 == length in >= 5
+length < 5 == length in < 5
+length in (< 5, > 9)
+length in (> 5)
+length not in > 5
+length in [5..account.cost]
+length in [account.cost..9]
+length between 5 and account.cost
+length > account.cost
+hard == item.hard
+length > 9 == item.length > 9
+length > 1 or done and type = "call" == type = "call" and done or 1 < length
+"""
+CONDITIONS = """
+count(account.activities[type = "call"]) > 0 == count(account.activities[type = "call"]) >= 1 == count(account.activities[type = "call"]) != 0 == some a in account.activities satisfies a.type = "call" == some b in activities satisfies "call" = b.type == 0 < account.calls
+count(account.activities[type = "call"]) > 1
+count(account.activities[type = "call"]) >= 2
+count(account.activities[type = "call"]) = 0
+count(account.activities[type = "call"]) = 1
+count(account.activities[type = "call"]) != 1
+count(account.activities[type = "call"]) >= 0
+sum(account.activities[type = "call"].length) >= 1
+some a in account.activities satisfies a.length > account.cost == some a in account.activities satisfies account.cost < a.length
+some a in account.activities satisfies a.type = "mail"
+every a in account.activities satisfies a.type = "call"
+some a in account.activities, b in account.activities satisfies a.length > b.length
+some a in account.activities satisfies count(account.activities[type = "call"]) > a.length
+"""
+
+
+ITEMS = [
+    {"type": kind, "length": length, "done": done, "hard": None if length is None else length > 9}
+    for kind, length, done in [
+        ("call", 5, True),
+        ("mail", 9, None),
+        (None, None, False),
+        ("note", 10, True),
+        ("call", 4, None),
+        ("mail", 6, False),
+    ]
+]
+
+
+@cache
+def policy() -> Evaluator:
+    import tempfile
+    from pathlib import Path
+
+    return roe.compile(roe.load(policy_text(Path(tempfile.mkdtemp()), POLICY)))
+
+
+def lines(table: str) -> list[list[str]]:
+    return [line.split(" == ") for line in table.strip().splitlines()]
+
+
+def tree_of(text: str) -> Any:
+    tree, problems = parse(text)
+    assert tree is not None, (text, problems)
+    return tree
+
+
+def as_value(text: str) -> str:
+    return Meaning(policy().policy, {}, {}).text(tree_of(text), "account")
+
+
+def in_a_filter(text: str) -> str:
+    return as_value(f"count(account.activities[{text}])")
+
+
+def as_condition(text: str) -> str:
+    return show(Meaning(policy().policy, {}, {}).condition(tree_of(text), "account"))
+
+
+TABLES = {"as a value": (VALUES, as_value), "in a filter": (IN_A_FILTER, in_a_filter), "as a condition": (CONDITIONS, as_condition)}
+
+
+@pytest.mark.parametrize("where", TABLES)
+def test_one_meaning_has_one_text(where: str) -> None:
+    table, text_of = TABLES[where]
+    for line in lines(table):
+        assert len({text_of(x) for x in line}) == 1, {x: text_of(x) for x in line}
+
+
+@pytest.mark.parametrize("where", TABLES)
+def test_two_meanings_have_two_texts(where: str) -> None:
+    table, text_of = TABLES[where]
+    seen: dict[str, str] = {}
+    for line in lines(table):
+        for x in line:
+            assert seen.setdefault(text_of(x), line[0]) == line[0], (x, text_of(x))
+
+
+ACCOUNTS = [
+    {"employees": e, "cost": c, "profit": p, "flag": f, "on": o, "country": land, "name": name, "created": at, "activities": activities, "parent": None}
+    for e, c, p in itertools.product([None, 5, 6, 101], [None, 1, 7], [None, 1, 7])
+    for f, o, land, name, at in [(None, True, None, None, None), (True, False, "US", "A", date(2026, 1, 2)), (False, None, "FR", "BA", date(2026, 1, 3)), (True, True, "DE", "B", date(2025, 2, 1))]
+    for activities in ([], ITEMS[:1], ITEMS)
+]  # fmt: skip
+
+
+def scope_of(account: dict[str, Any]) -> dict[str, Any]:
+    clock = Clock.at("2026-02-01")
+    computed = {"big": _above(account["employees"], 100), "calls": sum(x["type"] == "call" for x in account["activities"])}
+    computed["huge"] = v.both(computed["big"], _above(account["cost"], 9))
+    account = {**account, **computed}
+    lists = {"kinds": ["mail", "call"], "named": ["US"], "long": [], "most": []}
+    return {**lists, CLOCK: clock, "today": clock.today, "now": clock.now, **account, "account": account}
+
+
+def _above(value: int | None, limit: int) -> bool | None:
+    return None if value is None else value > limit
+
+
+@pytest.mark.parametrize("where", TABLES)
+def test_the_spellings_of_a_line_have_one_value(where: str) -> None:
+    for line in lines(TABLES[where][0]):
+        texts = [f"account.activities[{x}]" if where == "in a filter" else x for x in line]
+        codes = [compile_expression(tree_of(x)) for x in texts]
+        for account in ACCOUNTS[:: 7 if where != "in a filter" else 12]:
+            values = [code(scope_of(account)) for code in codes]
+            if where == "as a condition":  # of which only matters whether it is true
+                values = [value is True for value in values]
+            assert all(value == values[0] for value in values), (line, account, values)
