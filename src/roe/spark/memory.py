@@ -14,8 +14,8 @@ import pyarrow.compute as pc
 
 from roe.dynamic import Json, State
 from roe.ledger.changed import Changed
-from roe.ledger.columns import Owners, RoleTable, as_arrow, of_arrow
 from roe.ledger.reconcile import key_parts
+from roe.ledger.role_tables import Owners, RoleTable, as_arrow, of_arrow
 
 MEMORY = "$memory"  # in place of an entity: rows that the ledger has of a record
 RECORD, PART, NAME, VALUE = "$record", "$part", "$name", "$value"
