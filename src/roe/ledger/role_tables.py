@@ -120,7 +120,7 @@ def without_records(entity: str, role: str) -> RoleTable:
     return RoleTable(entity, role, pa.array([], pa.string()), [], none.at, none.at, none.at, none, none, none, none, none, none, none)
 
 
-class Owners(Mapping[str, State]):
+class Owners(Mapping[str, Any]):
     """`state["owners"]` with columns behind it, by (entity, role). `number` is that of the last entry that it knows."""
 
     def __init__(self, roles: Mapping[tuple[str, str], RoleTable], number: int = 0) -> None:
@@ -182,7 +182,7 @@ class Unowned(Collection[str]):
         return sum(int((~table.is_owned).sum()) for table in self.owners.roles.values())
 
 
-class LastHow(Mapping[str, How]):
+class LastHow(Mapping[str, Any]):
     """How each record was decided the last time (see `roe.ledger.state.how_decided`), from the same columns."""
 
     def __init__(self, owners: Owners) -> None:
