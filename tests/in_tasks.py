@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import partial
 from typing import Any, ClassVar
 
 import numpy as np
@@ -15,11 +16,11 @@ from roe.run.engines import Spark
 from roe.run.files import COLUMNS, TABLES, Files, Watch
 from roe.run.invariants import Tally
 from roe.run.spark import ORDER, Left, Wanted, _broken, _fill, check, decide, keep_others
-from roe.spark.memory import RECORD, received_state, rest_of, rows_of, sent_state, state_of
+from roe.spark.memory import MEMORY, RECORD, received_state, rest_of, rows_of, sent_state
 from roe.spark.plan import Share, share
 from roe.spark.pools import GIVEN, ROLE, SAID, Said, columns_for_pools, hand_out, waiting
 from roe.spark.run import MARK, SharedOut, kept_together
-from roe.spark.tasks import LINE, received, sent
+from roe.spark.tasks import LINE, of_bucket, of_records, received, sent
 
 
 class InTasks(Spark):
@@ -54,43 +55,52 @@ class InTasks(Spark):
         self._left.broken = _broken(shared, tally, job.evaluator, job.as_of, job.state)
 
     def _in_buckets(self, raws: dict[str, Raw], how: Share) -> Any:
-        job, state = self.job, self.job.state
-        others = {entity: raw for entity, raw in raws.items() if entity != how.entity and entity not in how.children}
-        memory, rest = rows_of(state, how.entity), sent_state(rest_of(state, how.entity))
-        known = _bucket(memory[RECORD], self.number)
+        job, state, policy = self.job, self.job.state, self.job.evaluator.policy
+        split = {entity: raws[entity] for entity in (how.entity, *how.children) if entity in raws}
+        others = {entity: raw for entity, raw in raws.items() if entity not in split}
+        whole = {entity: (self._habits(entity, raw), raw.origin.shown) for entity, raw in split.items()}
+        files = {name: (policy.root / name).read_bytes() for name in {"policy.yaml", *policy.files}}
+        bucket = (files, job.as_of, sent(others), sent_state(rest_of(state, how.entity)), how.entity, whole)
 
-        def task(number: int, given: Mapping[str, Any]) -> tuple[dict[str, Raw], Any]:
-            tables = dict(others)
-            for entity in (how.entity, *how.children):
-                if entity in raws:
-                    raw, key = raws[entity], "id" if entity == how.entity else how.children[entity]
-                    rows = np.flatnonzero(_bucket(self._column(entity, raw, key), self.number) == number)
-                    columns = {**raw.columns, **(given if entity == how.entity else {})}
-                    own = {name: pa.array(column).take(pa.array(rows)) for name, column in columns.items()}
-                    tables[entity] = Raw(own, len(rows), raw.lines[rows], raw.origin, self._habits(entity, raw))
-            return tables, state_of(how.entity, memory.filter(pa.array(known == number)) if len(memory) else None, received_state(rest))
+        def tasks(made: Any, given: Mapping[str, Any]) -> list[pa.Table]:
+            """What all tasks send back, from the rows that Spark would give to each."""
+            rows = self._side_by_side(split, how, given)
+            each = [rows.filter(pa.compute.equal(rows["$bucket"], i)).drop_columns(["$bucket"]) for i in range(self.number)]
+            found = [list(of_bucket(made, *bucket)(iter(table.to_batches()))) for table in each if table.num_rows]
+            return [pa.Table.from_batches(batches) for batches in found if batches]
 
         given: dict[str, Any] = {}
-        said = None
+        said, raw = None, split[how.entity]
         if how.handed_out_by is not None:
-            raw = raws[how.entity]
-            columns = columns_for_pools(job.evaluator.policy, how, raw.columns)
-            asked = [waiting(job.evaluator, job.as_of, *task(i, {}), entity=how.entity, columns=columns) for i in range(self.number)]
-            waits = pa.concat_tables(asked).sort_by(LINE)
-            own = Raw.of_table(waits.drop_columns([LINE]), waits[LINE].to_numpy(), raw.origin, self._habits(how.entity, raw))
-            whole = received_state(sent_state(state))
-            handed = hand_out(
-                job.evaluator, job.as_of, {**others, how.entity: own}, whole, entity=how.entity, files=None, remembers=job.remembers
-            ).to_pylist()
+            columns = columns_for_pools(policy, how, raw.columns)
+            waits = pa.concat_tables(tasks(partial(waiting, entity=how.entity, columns=columns), {}))
+            give = partial(hand_out, entity=how.entity, files=None, remembers=job.remembers)
+            task = of_records(give, files, job.as_of, sent(others), sent_state(state), whole[how.entity], how.entity)
+            handed = pa.Table.from_batches(list(task(iter(waits.to_batches())))).to_pylist()
             said = Said.of(row[SAID] for row in handed if row[SAID] is not None)
             if said.reason:
                 return said.reason
-            for role in [role for entity, role in job.evaluator.policy.plan.engagement if entity == how.entity]:
+            for role in [role for entity, role in policy.plan.engagement if entity == how.entity]:
                 for name in GIVEN:
                     of = {row[LINE]: row[name] for row in handed if row[ROLE] == role}
                     given[name + role] = pa.array([of.get(line) for line in raw.lines.tolist()], pa.string())
-        results = [decide(job.evaluator, job.as_of, *task(i, given), wanted=self.wanted) for i in range(self.number)]
-        return SharedOut(None, {how.entity, *how.children}, {}, turns=said, others=others), results
+        origins = {entity: raw.origin for entity, raw in split.items()}
+        return SharedOut(None, set(split), origins, turns=said, others=others), tasks(partial(decide, wanted=self.wanted), given)
+
+    def _side_by_side(self, split: dict[str, Raw], how: Share, given: Mapping[str, Any]) -> pa.Table:
+        """The rows of all shared tables, and what the memory knows of their records, each with its task."""
+        tables = []
+        for number, (entity, raw) in enumerate(split.items()):
+            key = "id" if entity == how.entity else how.children[entity]
+            columns = {**raw.columns, **(given if entity == how.entity else {}), LINE: raw.lines}
+            own = {f"{number}|{name}": pa.array(column) for name, column in columns.items()}
+            tables.append(pa.table({"$bucket": _bucket(self._column(entity, raw, key), self.number), "$entity": [entity] * raw.n, **own}))
+        memory = rows_of(self.job.state, how.entity)
+        known = {f"{len(split)}|{name}": memory[name] for name in memory.column_names}
+        tables.append(
+            pa.table({"$bucket": _bucket(memory[RECORD], self.number), "$entity": pa.array([MEMORY] * len(memory), pa.string()), **known})
+        )
+        return pa.concat_tables(tables, promote_options="default")
 
     def _column(self, entity: str, raw: Raw, field: str) -> Any:
         policy = self.job.evaluator.policy

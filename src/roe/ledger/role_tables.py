@@ -241,7 +241,7 @@ def of_arrow(entity: str, role: str, rows: pa.Table) -> RoleTable:
     for pair in zip(rows["rule"].to_pylist(), rows["action"].to_pylist(), strict=True):
         pairs.add(None if pair[1] is None else pair)
     return RoleTable(
-        entity, role, rows["record"].combine_chunks(), every.dictionary.to_pylist(), holder, base, former,
+        entity, role, rows["record"].combine_chunks().cast(pa.string()), every.dictionary.to_pylist(), holder, base, former,
         since=_codes(rows["since"]), seen=_codes(rows["seen"]), by=_codes(rows["by"]), base_at=_codes(rows["base_at"]),
         decided=Codes(decided.at, [tuple(json.loads(x)) for x in decided.meaning]), how=pairs.done(), until=_codes(rows["until"]),
     )  # fmt: skip
