@@ -28,7 +28,8 @@ from starlette.routing import Route
 import made
 from roe.columns.raw import Raw
 from roe.columns.world import ColumnWorld
-from roe.evaluator.engine import Bound, Evaluator
+from roe.evaluator.bound import Bound
+from roe.evaluator.engine import Evaluator
 from roe.ledger.entries import Entry, Loaded, Owned, Run
 from roe.ledger.moment import At, ticks
 from roe.ledger.store import open_store

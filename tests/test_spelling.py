@@ -31,12 +31,14 @@ roles: [ae]
 fields:
   account: {{cost: number, profit: number, flag: boolean, on: boolean}}
   activity: {{length: number, done: boolean}}
+  rep: {{level: number}}
 lists: {{kinds: [mail, call], named: [US], long: [{LONG}], most: [{LONG.rpartition(", ")[0]}]}}
 define:
   account.big: account.employees > 100
   account.huge: account.big and account.cost > 9
   account.calls: 'count(account.activities[type = "call"])'
   activity.hard: activity.length > 9
+  rep.senior: rep.level > 3
 tables:
   desk: {{rows: [{{country: US, desk: x}}], default: y}}
 engagement:
@@ -105,6 +107,9 @@ if account.flag then 2 else 1
 every a in account.activities satisfies a.type = "call"
 for a in account.activities return a.type
 for a in account.activities return a.length
+for account in account.activities.account return account.big
+for account in account.activities.account return account.employees > 100
+for a in account.activities return account.big and a.done == for a in account.activities return account.employees > 100 and a.done
 """
 IN_A_FILTER = """
 type = "call" == "call" = type == item.type = "call" == type in ("call") == not(type != "call")
@@ -151,6 +156,53 @@ some a in account.activities satisfies a.type = "mail"
 every a in account.activities satisfies a.type = "call"
 some a in account.activities, b in account.activities satisfies a.length > b.length
 some a in account.activities satisfies count(account.activities[type = "call"]) > a.length
+some a in account.activities satisfies a.length > 5 and flag == some b in account.activities satisfies flag and b.length > 5 == count(account.activities[length > 5 and flag]) > 0
+some a in account.activities satisfies a.length > 5 and type = "call"
+count(account.activities[length > 5 and type = "call"]) > 0
+some a in account.activities[type = "call"] satisfies a.length > 5 == some b in account.activities["call" = type] satisfies 5 < b.length
+account.flag and account.cost > 1 == flag and 1 < cost
+account.cost > 1 and account.flag
+account.flag or account.cost > 1 == flag or 1 < cost
+not(account.flag or account.cost > 1) == not(flag or 1 < cost)
+not(account.flag and account.cost > 1)
+not(account.cost > 1)
+account.cost <= 1
+"""
+LABELS = {("account", "desk"): "office", ("activity", "hard"): "tough", ("rep", "senior"): "elder"}
+LABELLED = """
+account.desk = "x" | account.office = "x"
+desk = "x" | account.office = "x"
+account.parent.desk = "x" | account.parent.office = "x"
+account.parent.parent.desk | account.parent.parent.office
+account.activities[1].hard | account.activities[1].tough
+account.activities[type = "call"].hard | account.activities[item.type = "call"].tough
+account.activities[hard][1].hard | account.activities[item.tough][1].tough
+count(account.activities[item.hard]) | count(account.activities[item.tough])
+count(account.activities[account.desk = "x"]) | count(account.activities[item.account.office = "x"])
+some a in account.activities satisfies a.hard and a.account.desk = "x" | some item in account.activities satisfies item.account.office = "x" and item.tough
+every a in account.activities satisfies a.hard | every a in account.activities satisfies a.tough
+for a in account.activities return a.hard | for a in account.activities return a.tough
+for a in account.activities, b in a.account.activities return b.hard | for a in account.activities, b in a.account.activities return b.tough
+account.owner.ae.senior | account.owner.ae.elder
+account.activities.hard | account.activities.tough
+account.activities.account.desk | account.activities.account.office
+account.activities.rep.senior | account.activities.rep.elder
+account.domain in long | account.domain in far
+count(account.activities[type in long]) | count(account.activities[item.type in far])
+account.name.desk | account.name.desk
+split(account.name, " ")[hard] | split(account.name, " ")[hard]
+account.activities[1].rep.senior | account.activities[1].rep.elder
+if account.desk = "x" then account.parent.desk else "y" | if account.office = "x" then account.parent.office else "y"
+"""
+MENTIONED = """
+account | account.cost > 1 | account cost
+account | cost > 1 | account cost
+account | account.big | account employees
+account | account.desk = "x" and account.domain in named | account desk domain named
+account | account.parent.desk | account parent desk
+lead | lead.account.desk | lead account matched_account desk
+lead | count(lead.account.activities[type = "call"]) | lead account matched_account activities item type
+account | some a in account.activities satisfies a.account.desk = "x" | account activities item matched_account desk
 """
 
 
@@ -247,3 +299,32 @@ def test_the_spellings_of_a_line_have_one_value(where: str) -> None:
             if where == "as a condition":  # of which only matters whether it is true
                 values = [value is True for value in values]
             assert all(value == values[0] for value in values), (line, account, values)
+
+
+@pytest.mark.parametrize("line", LABELLED.strip().splitlines())
+def test_fields_and_lists_have_the_names_that_the_other_policy_gives_them(line: str) -> None:
+    text, expected = line.split(" | ")
+    assert Meaning(policy().policy, LABELS, {"long": "far"}).text(tree_of(text), "account") == expected
+
+
+@pytest.mark.parametrize("line", MENTIONED.strip().splitlines())
+def test_what_an_expression_mentions(line: str) -> None:
+    entity, text, names = line.split(" | ")
+    mentions: set[str] = set()
+    Meaning(policy().policy, {}, {}).text(tree_of(text), entity, mentions)
+    assert mentions == set(names.split())
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ("{account.big} of {cost}", "{100 < account.employees} of {account.cost}"),
+        ("{ account.cost } and {no such (}", "{account.cost} and {no such (}"),
+    ],
+)
+def test_a_sentence_is_spelt_one_way(one: str, other: str) -> None:
+    meaning = Meaning(policy().policy, {}, {})
+    names: set[str] = set()
+    assert meaning.sentence(one, "account", names) == meaning.sentence(other, "account", set()) and {"account", "cost"} <= names
+    assert meaning.sentence(one, "account", names) != meaning.sentence(one.replace("cost", "profit"), "account", set())
+    assert meaning.sentence(one, "account", names) != meaning.sentence(one.replace(" ", "  "), "account", set())

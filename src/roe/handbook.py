@@ -21,7 +21,8 @@ from roe.untrusted import markdown, paragraph
 
 if TYPE_CHECKING:
     from roe.analysis.diff import PolicyChange
-    from roe.evaluator.engine import Bound, Run
+    from roe.evaluator.bound import Bound
+    from roe.evaluator.engine import Run
     from roe.testing.cases import Case, CaseStep
 
 MOST_ROWS = 60  # of one table that are shown

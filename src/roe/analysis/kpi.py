@@ -13,7 +13,7 @@ from datetime import date, datetime, time, timedelta
 from statistics import median
 
 from roe.dynamic import Json, Value
-from roe.evaluator.engine import Bound
+from roe.evaluator.bound import Bound
 from roe.evaluator.row import Row
 from roe.grammar import values as v
 from roe.plan.operators import Choose, Kpis

@@ -10,8 +10,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from roe.dynamic import Json, Value
+from roe.evaluator.bound import Bound
 from roe.evaluator.decision import Decision
-from roe.evaluator.engine import Bound
 from roe.evaluator.extra import credit_lines, excepted, held, raised
 from roe.evaluator.row import Row
 from roe.evaluator.trace import Trace, steps_of

@@ -17,7 +17,8 @@ from roe.source import Span
 from roe.untrusted import one_line
 
 if TYPE_CHECKING:
-    from roe.evaluator.engine import Bound, Evaluator, Tables
+    from roe.evaluator.bound import Bound
+    from roe.evaluator.engine import Evaluator, Tables
     from roe.evaluator.world import World
     from roe.policy.model import Policy
 
@@ -267,7 +268,7 @@ def bind_large(evaluator: Evaluator, data: Path, as_of: str, state: str | None, 
         return bind(evaluator, data, as_of, state, held=held)
     from roe.columns.world import ColumnWorld
     from roe.data.report import beside
-    from roe.evaluator.engine import Bound
+    from roe.evaluator.bound import Bound
     from roe.run.source import Source
 
     source, moment = Source(evaluator.policy, data), evaluator.clock(clock(evaluator, as_of))

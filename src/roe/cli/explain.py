@@ -19,8 +19,8 @@ from roe.source import Span
 if TYPE_CHECKING:
     from roe.analysis.whynot import WhyNot
     from roe.cli.one import Asked
+    from roe.evaluator.bound import Bound
     from roe.evaluator.decision import Decision
-    from roe.evaluator.engine import Bound
     from roe.evaluator.row import Row
     from roe.evaluator.trace import Trace
     from roe.evaluator.world import World

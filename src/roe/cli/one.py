@@ -13,8 +13,9 @@ from roe.data.lookup import CannotLookUp
 from roe.diagnostics import PolicyError
 
 if TYPE_CHECKING:
+    from roe.evaluator.bound import Bound
     from roe.evaluator.decision import Decision
-    from roe.evaluator.engine import Bound, Evaluator
+    from roe.evaluator.engine import Evaluator
     from roe.evaluator.row import Row
 
 
@@ -36,7 +37,7 @@ def taken_out(asked: Asked) -> tuple[Bound, Row]:
     """
     from roe.analysis.written import entities_of
     from roe.cli.explain import find_record
-    from roe.evaluator.engine import Bound
+    from roe.evaluator.bound import Bound
     from roe.run.kept_turns import TurnsOfRun, turns_of
     from roe.run.record import TakenOut
     from roe.run.source import Source

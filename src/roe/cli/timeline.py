@@ -15,7 +15,8 @@ from roe.dynamic import Value
 from roe.source import Span
 
 if TYPE_CHECKING:
-    from roe.evaluator.engine import Bound, Evaluator
+    from roe.evaluator.bound import Bound
+    from roe.evaluator.engine import Evaluator
     from roe.evaluator.row import Row
     from roe.evaluator.world import World
 

@@ -193,11 +193,11 @@ class _Limits:
             self.left[rep] = n
 
     def _find(self, only: str | None = None) -> dict[int, int]:
-        found: dict[int, int] = {}
+        left: dict[int, int] = {}
         for pool in self.pools:
             for rep, n in pool.room(self.turns.table.entity, only):
-                found[self.place[rep]] = min(found.get(self.place[rep], ENDLESS), n)
-        return found
+                left[self.place[rep]] = min(left.get(self.place[rep], ENDLESS), n)
+        return left
 
     def take(self, rep: int) -> None:
         self.left[rep] -= 1

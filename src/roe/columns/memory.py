@@ -21,7 +21,7 @@ from roe.columns.column import Coded, Column, Constant, Dictionary, Later, Refs
 from roe.columns.make import from_values
 from roe.columns.row import place_of
 from roe.dynamic import Array, Json, Saved, State, Value
-from roe.evaluator.data_owner import MODIFIED, InData, stamp_of
+from roe.evaluator.data_owner import MODIFIED, MODIFIED_BY, InData, stamp_of
 from roe.evaluator.memory import Facts, OwnerMemory
 from roe.evaluator.row import Row
 from roe.grammar import values as v
@@ -84,7 +84,7 @@ class ColumnMemory(OwnerMemory):
         for key in (*self.returned, *self.referred, *self.ends):
             entity, record, role = key_parts(key)
             noted.setdefault((entity, role), set()).add(record)
-        for (entity, role), records in noted.items():
+        for (entity, role), records in sorted(noted.items()):  # accounts first, whose owners the CRM may pass on
             if entity in world.rows:
                 self._align(entity, role, records)
                 self._note_absent(self.aligned[entity, role])
@@ -182,7 +182,14 @@ class ColumnMemory(OwnerMemory):
         saved = None if place < 0 else x.held.state(place) if x.held.is_owned[place] else NOBODY
         day = None if x.since is None else x.since.take(np.array([row])).values()[0]
         holder = self._reps()[shown] if shown >= 0 else None
-        return self._facts(f"{entity}|{record}|{role}", saved, InData(holder, day, x.has, self.stamps(table, np.array([row]))[0]))
+        return self._facts(f"{entity}|{record}|{role}", saved, self._in_data(table, row, holder, day, x.has))
+
+    def _in_data(self, table: RecordTable, row: int, holder: str | None, day: date | None, has: bool) -> InData:
+        at = np.array([row])
+        by = table.stored.get(MODIFIED_BY)
+        writer = "" if by is None else str(by.take(at).values()[0] or "")
+        parent = self.world.passes_on(table.row(row)) if table.entity in self.world.policy.plan.crm.cascades else ""
+        return InData(holder, day, has, self.stamps(table, at)[0], writer, parent)
 
     def _reps(self) -> list[str]:
         """The ids of all reps, by row; more of them come as records name some whom the data does not list."""
@@ -380,8 +387,8 @@ def _read(name: str) -> Callable[[str], Value]:
 def _at(codes: Codes, at: Array, read: Callable[[str], Value]) -> tuple[Array, list[Value]]:
     """A column of the ledger by row of the data: codes, and what they mean."""
     meaning = [read(x) for x in codes.meaning]
-    kept = np.array([*(i if x is not None else -1 for i, x in enumerate(meaning)), -1], np.int64)
-    return kept[np.append(codes.at, -1)[at]], meaning
+    known = np.array([*(i if x is not None else -1 for i, x in enumerate(meaning)), -1], np.int64)
+    return known[np.append(codes.at, -1)[at]], meaning
 
 
 def _old(column: Column | None, n: int) -> tuple[Array, list[Value]]:

@@ -170,5 +170,5 @@ def _read_database(policy: Policy, path: Path, complete: bool) -> tuple[dict[str
         return {}, [Diagnostic("R601", f"`{path}` cannot be read as a DuckDB database: {e}", here, "name a file that DuckDB wrote")]
     if not tables:
         return tables, [none_found(policy, path)]
-    found = lacking(policy, path, tables) if complete else []
-    return tables, [*found, *(d for entity, raw in tables.items() for d in misshapen(policy, entity, raw.origin, raw.n))]
+    problems = lacking(policy, path, tables) if complete else []
+    return tables, [*problems, *(d for entity, raw in tables.items() for d in misshapen(policy, entity, raw.origin, raw.n))]

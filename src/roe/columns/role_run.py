@@ -19,8 +19,8 @@ from roe.columns.turns import Handed, Turns
 from roe.columns.vector import Frame
 from roe.columns.world import ColumnWorld
 from roe.dynamic import Array, Value
+from roe.evaluator.bound import Bound
 from roe.evaluator.decision import Decision, label
-from roe.evaluator.engine import Bound
 from roe.evaluator.row import Row
 from roe.grammar import values as v
 from roe.plan.operators import Expr, Rule

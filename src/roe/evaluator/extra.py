@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from roe.crm.ids import fold, spelt
 from roe.dynamic import Value
-from roe.evaluator.engine import Bound
+from roe.evaluator.bound import Bound
 from roe.evaluator.row import Row
 from roe.evaluator.world import World
 from roe.grammar import values as v

@@ -86,7 +86,7 @@ class Pool:
     def _remembered(self, turn: PoolTurn, row: Row, role: str) -> None:
         """The rep whom the record belongs with, if that rep can take it: no turn is taken then."""
         assert turn.standing is not None
-        able = {rep for rep, _ in turn.standing.able}
+        able = turn.standing.able_reps
         if self.sticky is not None:
             rep = self.world.assignee(self.sticky(self.world.scope(row)), role)
             if rep is not None and rep["id"] in able:

@@ -16,7 +16,8 @@ from typing import TYPE_CHECKING, ClassVar, Literal
 
 from roe.diagnostics import Diagnostic, PolicyError
 from roe.dynamic import Json, Saved, Value
-from roe.evaluator.engine import Bound, Evaluator, Run
+from roe.evaluator.bound import Bound
+from roe.evaluator.engine import Evaluator, Run
 from roe.evaluator.reps import misnamed
 from roe.evaluator.world import World
 from roe.policy.circles import circles

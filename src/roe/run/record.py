@@ -25,8 +25,9 @@ from roe.diagnostics import Diagnostic, PolicyError, errors
 from roe.dynamic import State, Values
 from roe.evaluator.around import Around, fields_in
 from roe.evaluator.assigned import held_back
+from roe.evaluator.bound import Bound
 from roe.evaluator.compiled import Compiled
-from roe.evaluator.engine import Bound, Evaluator
+from roe.evaluator.engine import Evaluator
 from roe.evaluator.world import World
 from roe.grammar import syntax as s
 from roe.grammar.clock import Clock, zone_of

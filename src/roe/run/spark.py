@@ -19,7 +19,8 @@ from roe.columns.world import ColumnWorld
 from roe.data.headers import columns_of
 from roe.diagnostics import PolicyError
 from roe.dynamic import Json, State, Value
-from roe.evaluator.engine import Bound, Evaluator
+from roe.evaluator.bound import Bound
+from roe.evaluator.engine import Evaluator
 from roe.evaluator.recorded import POOLS_START
 from roe.evaluator.reps import misnamed
 from roe.ledger.moment import At
@@ -179,8 +180,8 @@ def _broken(shared: SharedOut, tally: Tally, evaluator: Evaluator, as_of: str, s
     """The invariants that do not hold, of what tasks have found and of all of it together."""
     if shared.together or not evaluator.policy.plan.invariants:
         return tally.broken
-    found = {(id(b.invariant), b.entity, b.record): b for b in tally.broken}  # what all tasks have is asked in each of them
-    tally.broken = sorted(found.values(), key=lambda b: b.record.encode())
+    broken = {(id(b.invariant), b.entity, b.record): b for b in tally.broken}  # what all tasks have is asked in each of them
+    tally.broken = sorted(broken.values(), key=lambda b: b.record.encode())
     return tally.close(_world_of(shared.others, evaluator, as_of, state))
 
 

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 
 from roe.diagnostics import Diagnostic, PolicyError, suggest
 from roe.dynamic import Value
-from roe.evaluator.engine import Bound, Evaluator
+from roe.evaluator.bound import Bound
+from roe.evaluator.engine import Evaluator
 from roe.grammar import syntax as s
 from roe.grammar import types as t
 from roe.grammar import values as v

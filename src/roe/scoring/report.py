@@ -6,7 +6,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from roe.dynamic import Json
-from roe.evaluator.engine import Bound, Evaluator
+from roe.evaluator.bound import Bound
+from roe.evaluator.engine import Evaluator
 from roe.scoring.backtest import Result, backtest
 from roe.scoring.history import History, hold_out
 from roe.scoring.leakage import Leak, find_leaks, leave_out_leaks

@@ -28,8 +28,9 @@ from roe.columns.world import ColumnWorld
 from roe.data.coerce import telling
 from roe.data.headers import columns_of
 from roe.dynamic import Array, State
-from roe.evaluator.data_owner import MODIFIED
-from roe.evaluator.engine import Bound, Evaluator
+from roe.evaluator.bound import Bound
+from roe.evaluator.data_owner import MODIFIED, MODIFIED_BY
+from roe.evaluator.engine import Evaluator
 from roe.evaluator.recorded import pools_json
 from roe.ledger.reconcile import key_parts
 from roe.plan.outcome import Outcome, RoleSteps
