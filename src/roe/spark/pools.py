@@ -60,6 +60,7 @@ def columns_for_pools(policy: Policy, how: Share, header: Iterable[str]) -> list
         "id",
         "country",
         MODIFIED,
+        MODIFIED_BY,
         *telling(how.entity, True),
         *(how.handed_out_by or ()),
         *(f.name for f in fields.values() if f.required),
