@@ -40,7 +40,9 @@ POLICIES = {  # what is decided -> the policy, and the reasons that keep all rec
     "complete accounts": (POLICY[:LEADS].replace("engagement:", "data: {account: {complete: true}}\nengagement:"), {""}),
     "both": (POLICY, {"account and lead are decided one after the other"}),
 }  # fmt: skip
-NIGHTS = [(what, number, seed) for what in POLICIES for number in (1, 3) for seed in (range(10) if HEAVY else (number,))]
+NIGHTS = [
+    (what, number, seed) for what in POLICIES for number in ((1, 3) if HEAVY else (3,)) for seed in (range(4) if HEAVY else (number,))
+]
 
 
 class StampedCrm(Crm):
@@ -68,7 +70,7 @@ def test_nights_in_tasks_are_those_in_columns(what: str, number: int, seed: int,
         roe.compile(roe.load(policy_text(tmp_path / "policy", text))),
     )
     shared = 0
-    for night in range(8 if HEAVY else 5):
+    for night in range(8 if HEAVY else 4):
         crm.write(tmp_path / "data")
         found: dict[str, Any] = {}
         for engine in ("columns", "spark"):
@@ -86,4 +88,4 @@ def test_nights_in_tasks_are_those_in_columns(what: str, number: int, seed: int,
         assert InTasks.together in reasons
         shared += not InTasks.together
         crm.a_day_passes(decided)
-    assert shared >= {"accounts": 5, "complete accounts": 5, "kept leads": 4}.get(what, 0)
+    assert shared >= {"accounts": 4, "complete accounts": 4, "kept leads": 3}.get(what, 0)
