@@ -63,7 +63,8 @@ def test_a_policy_is_read_back_as_it_was(name: str, tmp_path: Path) -> None:
     policy = roe.load(folder_of(name, tmp_path))
     kept = Reader(json.loads(json.dumps(write_policy(policy))), policy.root).policy()
     alike(policy.plan, kept.plan)
-    for part in ("name", "timezone", "calendar", "hours", "profile", "files", "roles", "data"):
+    assert policy.model.tracked == kept.model.tracked
+    for part in ("name", "timezone", "calendar", "hours", "fiscal", "profile", "files", "roles", "data"):
         alike(getattr(policy, part), getattr(kept, part), part)
     alike(policy.model.entities, kept.model.entities)
     assert list(policy.model.steps) == list(kept.model.steps)
@@ -81,6 +82,15 @@ def test_a_policy_that_was_kept_is_explained_as_it_was(tmp_path: Path) -> None:
         run = Evaluator(each).run({"account": [{"id": "A", "employees": 9}]}, as_of="2026-02-01")
         places = {d.role: trace(d).steps[0].rules[0].conditions[0].place for d in run.decisions}
         assert {role: place.line for role, place in places.items()} == {"ae": 7, "csm": 9}
+
+
+def test_the_expressions_of_sentences_and_referrals_are_kept_as_trees(tmp_path: Path) -> None:
+    rules = "{name: a, then: {refer: '{account.owner.csm}'}, because: '{account.name} has {account.employees + 1}'}"
+    text = f"roe: 1\nname: t\nroles: [ae, csm]\ntrack: [opportunity.stage]\nengagement: {{account: {{ae: [{rules}]}}}}\n"
+    policy = roe.load(policy_text(tmp_path, text))
+    kept = json.loads(json.dumps(write_policy(policy)))
+    assert {"account.owner.csm", "account.name", "account.employees + 1"} <= {piece for piece, _ in kept["trees"]}
+    assert Reader(kept, policy.root).policy().model.tracked == policy.model.tracked == {("opportunity", "stage")}
 
 
 def test_rules_are_a_sequence_like_a_tuple() -> None:

@@ -182,7 +182,7 @@ class NameIndex:
         having, gone = self._having, self._gone
         looked_up = []
         for meant in names_in(name):
-            keys = sorted((_count(at) - gone[key], key) for key in keys_of(meant) if (at := having.get(key)) is not None)
+            keys = sorted([(_count(at) - gone.get(key, 0), key) for key in keys_of(meant) if (at := having.get(key)) is not None])
             seen = 0
             for n, (size, key) in enumerate([x for x in keys if x[0]][:BLOCKS]):
                 seen += size
@@ -228,7 +228,7 @@ class NameIndex:
 
     def _likely(self, asked: Sequence[CompanyName], i: int) -> float:
         """The probability that a name is the i-th one; of names that carry several, of those that are most alike."""
-        return round(max(probability(self.signs(mine, other)) for mine, other in pairs_of(asked, self.meant(i))), 4)
+        return round(max([probability(self.signs(mine, other)) for mine, other in pairs_of(asked, self.meant(i))]), 4)
 
     def _of_one_group(self, asked: Sequence[CompanyName], i: int) -> float:
         likely = (of_one_group(mine, other, self._cosine(mine, other), self.rarity) for mine, other in pairs_of(asked, self.meant(i)))

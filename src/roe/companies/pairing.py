@@ -103,6 +103,8 @@ def _glue(
         return
     for i in sorted(left):
         for j in sorted(right):
+            if not mine[i].startswith(others[j]):
+                continue
             end = j + 1
             while end in right and len(mine[i]) > sum(map(len, others[j:end])):
                 end += 1

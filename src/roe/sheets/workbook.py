@@ -15,7 +15,6 @@ import zlib
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 from xml.parsers import expat
 from zipfile import BadZipFile, ZipFile, ZipInfo
 
@@ -140,7 +139,7 @@ def read_part(
     if info.file_size > limit:
         raise TooLarge(f"its part `{part[:80]}` unpacks to more than {limit >> 20} MiB")
 
-    def refuse(*_: Any) -> None:
+    def refuse(*_: object) -> None:
         raise Damaged("it declares a document type, which no spreadsheet does")
 
     parser = expat.ParserCreate()

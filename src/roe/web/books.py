@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
-
+from roe.dynamic import Saved
 from roe.evaluator.questions import sentences
 from roe.grammar import values as v
 from roe.web.page import ReportPage
@@ -12,7 +10,7 @@ from roe.web.page import ReportPage
 MOVES = 500  # on the page; all of them are in moves.csv
 
 
-def plan_page(plan: Mapping[str, Any]) -> str:
+def plan_page(plan: Saved) -> str:
     page = ReportPage(f"Books of {plan['policy']}", f"As of {day(plan['as_of'])}")
     for book, planned in plan["books"].items():
         page.heading(f"{book}: the cycle of {planned['cycle']}")
@@ -41,7 +39,7 @@ def day(text: str) -> str:
     return text if moment is None else str(v.readable(moment))
 
 
-def proven(solution: Mapping[str, Any]) -> str:
+def proven(solution: Saved) -> str:
     """What the plan is worth, and how far it can be from the best."""
     gap = solution["gap"]
     how = "" if gap is None else ", the proven best" if gap == 0 else f", within {100 * gap:.3f} % of the best"
