@@ -483,7 +483,7 @@ class Turns:
         return out.befores.setdefault(json.dumps(found, ensure_ascii=False, separators=(",", ":")), len(out.befores))
 
     def as_table(self, handed: Handed, start: int, until: Value) -> pa.Table:
-        """The turns as the run's records have them: what `Turn.record` gives, from column to column."""
+        """The turns as the run's records have them: what `PoolTurn.record` gives, from column to column."""
         n = len(self.row)
         ids = self.table.ids.take(pa.array(self.row))
         roles = pa.array([f"|{part.role}" for part in self.parts])

@@ -18,7 +18,7 @@ from roe.evaluator.decision import Decision, label
 from roe.evaluator.frozen import freeze
 from roe.evaluator.memory import DecisionValues
 from roe.evaluator.past import RecordPast
-from roe.evaluator.row import Owners, Row
+from roe.evaluator.row import OwnersOfRow, Row
 from roe.evaluator.world import World
 from roe.grammar import values as v
 from roe.grammar.clock import Clock
@@ -173,7 +173,7 @@ class Bound:
                 row[name]
             decided.append((row, owners))
         # what comes later sees the owners of this run, and since when and after whom
-        self.world.own(entity, [(row, Owners(owners)) for row, owners in decided], list(known.values()))
+        self.world.own(entity, [(row, OwnersOfRow(owners)) for row, owners in decided], list(known.values()))
         self._settled.add(entity)
 
     def new(self, record: Record, entity: str = "lead") -> Row:
@@ -323,7 +323,7 @@ class Bound:
         return turn
 
     def saved(self, decisions: Iterable[DecisionValues]) -> Json:
-        """The state after a run of these decisions; see `Memory.after`."""
+        """The state after a run of these decisions; see `OwnerMemory.after`."""
         return {
             "version": STATE,
             "as_of": v.literal(self.world.clock.now),
