@@ -163,7 +163,7 @@ class ColumnMemory(OwnerMemory):
 
     def _note_absent(self, x: Aligned) -> None:
         """Note the records of the ledger that are gone."""
-        rows = np.flatnonzero((x.row < 0) & x.held.is_owned)
+        rows = np.flatnonzero(x.row < 0)
         if not self._is_complete(x.held.entity):  # few are flagged, and every record that is may be asked for
             places = {x.held.find(record) for entity, record in self._flagged if entity == x.held.entity}
             rows = rows[np.isin(rows, list(places))]
