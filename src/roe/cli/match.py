@@ -22,6 +22,7 @@ from roe.progress import phase
 from roe.source import Span
 
 if TYPE_CHECKING:
+    from roe.data.reading import Reject
     from roe.evaluator.row import Row
 
 
@@ -104,10 +105,7 @@ def command(
     maps = _maps(mapped, loaded, {"lead": raw["lead"], "account": raw["account"] if accounts is not None else raw["lead"]})
     columns = {entity: _columns(loaded, entity, rows, maps[entity]) for entity, rows in raw.items()}
     if duplicates:
-        columns["account"] = {}
-        raw["account"] = [_as_account(row, columns["lead"]) for row in raw["lead"]]
-        raw["lead"] = [{**row, "\0person": _person(row, columns["lead"])} for row in raw["lead"]]
-        columns["lead"]["person"] = "\0person"
+        _lead_against_lead(raw, columns)
     tables = {entity: [_renamed(row, columns[entity]) for row in rows] for entity, rows in raw.items()}
     with uncollected():
         bound = evaluator.bind(tables, as_of="1970-01-01")
@@ -125,17 +123,28 @@ def command(
     matcher.prepare()
     found = list(each(lambda i: _line(rows[i], matcher.match(rows[i], lambda c: earlier(c, rows[i]))), len(rows), "matching"))
     found.sort(key=lambda line: place[line[0]])
-    from roe.data.files import csv_text, write_whole
+    _write(found, bound.world.rejects, out, duplicates)
+    _summary(found, len(bound.world.rejects), out, duplicates)
 
-    rejects = bound.world.rejects
+
+def _lead_against_lead(raw: dict[str, list[dict[str, Cell]]], columns: dict[str, dict[str, str]]) -> None:
+    """Make the leads the accounts that leads are compared with."""
+    columns["account"] = {}
+    raw["account"] = [_as_account(row, columns["lead"]) for row in raw["lead"]]
+    raw["lead"] = [{**row, "\0person": _person(row, columns["lead"])} for row in raw["lead"]]
+    columns["lead"]["person"] = "\0person"
+
+
+def _write(lines: list[list[Value]], rejects: list[Reject], out: Path, duplicates: bool) -> None:
+    from roe.data.files import csv_text, write_whole
+    from roe.run.files import COLUMNS, reject_row
+
     try:
-        write_whole(out, csv_text(("lead", "lead_name", "duplicate_of", *RESULT[3:]) if duplicates else RESULT, found))
+        write_whole(out, csv_text(("lead", "lead_name", "duplicate_of", *RESULT[3:]) if duplicates else RESULT, lines))
         if rejects:
-            shown = ([r.entity, r.record, r.line, r.field, r.value, r.reason] for r in rejects)
-            write_whole(out.with_suffix(".rejects.csv"), csv_text(("entity", "record", "line", "field", "value", "reason"), shown))
+            write_whole(out.with_suffix(".rejects.csv"), csv_text(COLUMNS["rejects.csv"], map(reject_row, rejects)))
     except OSError as e:
         fail([Diagnostic("R609", f"`{out}` cannot be written: {e.strerror}", Span(str(out), 1, 1, 2), "name another file")])
-    _summary(found, len(rejects), out, duplicates)
 
 
 def _at_least(step: Relate, probability: float) -> Relate:

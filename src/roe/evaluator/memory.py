@@ -113,6 +113,7 @@ class OwnerMemory:
         self.elsewhere: Json = {}  # owners of entities that the policy does not have, which stay as they are
         self.changed: list[tuple[str, Facts]] = []  # by hand or by a system, since the last run
         self.older: set[str] = set()  # records of whom the data shows an owner from before what the CRM has shown already
+        self._begin_gone(state)
         by_role: dict[tuple[str, str], Json] = {}
         owners = state.get("owners", {})
         for entries in (owners, self.returned, self.referred, self.ends):
@@ -126,10 +127,11 @@ class OwnerMemory:
         for key in getattr(owners, "unowned", ()):  # of those only what has an owner by now is news
             entity, record, role = key_parts(key)
             shown = world.shown(entity, role, [record])[record] if entity in world.rows else None
+            if shown is None and entity in world.rows:
+                self._note_gone(entity, record)
             if shown is not None and shown.holder is not None:
                 by_role.setdefault((entity, role), {})[record] = {"rep": None, "since": None}
         world.returned = self.returned
-        self._begin_gone(state)
         for (entity, role), saved in by_role.items():
             self._role(entity, role, saved)
 

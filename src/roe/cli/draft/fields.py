@@ -277,21 +277,29 @@ def _mend(known: Understood) -> bool:
         if kind == "string":
             continue
         values = [x for x in known.export.sources[entity].values(header or spec.column or name) if x.lower() not in MISSING]
-        form = "" if spec.format else (_format(values) or "") if kind.startswith("date") else _numbers(values) if kind == "number" else ""
-        if form:
-            spec.format = form
-            if kind == "number":
-                example = next(x for x in values if "." in x or "," in x)
-                whole = example.replace(",", "").replace(".", "")
-                known.notes.append(f"{entity} column `{header or name}`: `{example}` is taken for {whole}; if not, change its `format:`")
-        elif kind == "number" and (reads := _reads(values)):
-            spec.type = reads
-        else:
-            spec.type, spec.format = "string", ""
-            what = "does not settle which number is the day, and" if kind.startswith("date") else f"is not always a {kind}, and"
-            known.notes.append(f"{entity} column `{header or name}` {what} is read as text")
+        note = _respecify(spec, kind, values)
+        if note:
+            known.notes.append(f"{entity} column `{header or name}`{note}")
         changed = True
     return changed
+
+
+def _respecify(spec: Spec, kind: str, values: list[str]) -> str:
+    """Declare a field so that all its values can be read; what a person should check about that, if anything."""
+    form = "" if spec.format else (_format(values) or "") if kind.startswith("date") else _numbers(values) if kind == "number" else ""
+    if form:
+        spec.format = form
+        if kind != "number":
+            return ""
+        example = next(x for x in values if "." in x or "," in x)
+        whole = example.replace(",", "").replace(".", "")
+        return f": `{example}` is taken for {whole}; if not, change its `format:`"
+    if kind == "number" and (reads := _reads(values)):
+        spec.type = reads
+        return ""
+    spec.type, spec.format = "string", ""
+    what = "does not settle which number is the day, and" if kind.startswith("date") else f"is not always a {kind}, and"
+    return f" {what} is read as text"
 
 
 def _numbers(values: list[str]) -> str:
