@@ -58,9 +58,7 @@ class Aligned:
     row: Array  # by row of the ledger's table: the row of the data's, -1 for a record that is not there
     noted: dict[str, int] = field(default_factory=dict)  # those of them that are, by row of the data's table
     singly: dict[int, Facts] = field(default_factory=dict)  # of the rows that are not settled here
-    absent: dict[str, Facts] = field(
-        default_factory=dict
-    )  # records that were given back, referred or given for a time, and are not in the data
+    absent: dict[str, Facts] = field(default_factory=dict)  # records that were given back, referred or given for a time, and are not there
 
 
 class ColumnMemory(OwnerMemory):
