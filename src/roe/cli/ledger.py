@@ -16,11 +16,13 @@ from roe.cli.common import fail, table
 from roe.diagnostics import Diagnostic, PolicyError
 from roe.dynamic import Json
 from roe.source import Span
+from roe.words import counted, verb
 
 if TYPE_CHECKING:
     from roe.ledger.store import Store
 
 
+ERRORS = ("error", "sf__error", "message")  # a loader's names for the column with the reason
 _STATE = "The ledger: the --state of your runs, a folder or postgresql://…  Or set ROE_STATE. The default is the folder `state`."
 
 
@@ -285,6 +287,54 @@ def give_back(record: str, state: str, role: str, reason: str, by: str) -> None:
     except PolicyError as e:
         fail(e.diagnostics)
     click.echo(f"the turn of {turn.rep} in the pool `{turn.pool}` is given back; the next run applies it")
+
+
+@command.command("refused")
+@click.argument("file", type=click.Path(path_type=Path))
+@state_argument
+@click.option("--error", default="", help="The column with the CRM's reason. The default is ERROR, sf__Error, error or message.")
+@click.option("--by", default="the loader", show_default=True, help="Who loaded the changes; this is kept.")
+def refused(file: Path, state: str, error: str, by: str) -> None:
+    """Note that the CRM has refused rows of changes.csv: FILE has them, with a column for the reason.
+
+    The history shows it. The decisions stay, and every run writes them to changes.csv again until the CRM has them.
+    """
+    from roe.run.adjust import note_refused
+
+    with open_ledger(state):
+        pass
+    rows = _refused_rows(file, error)
+    try:
+        noted, unknown = note_refused(rows, state, by)
+    except PolicyError as e:
+        fail(e.diagnostics)
+    click.echo(f"{counted(noted, 'refused load')} noted")
+    if unknown:
+        shown = ", ".join(unknown[:5]) + (", …" if len(unknown) > 5 else "")
+        click.echo(f"{counted(len(unknown), 'record')} {verb(len(unknown), 'has', 'have')} no decision that waits to be loaded: {shown}")
+
+
+def _refused_rows(file: Path, error: str) -> list[tuple[str, str]]:
+    """(record, reason) of each row that a loader gives back."""
+    import csv
+
+    from roe.crm.ids import fold
+
+    at = Span(str(file), 1, 1, 2)
+    try:
+        with file.open(encoding="utf-8-sig", newline="") as opened:
+            reader = csv.DictReader(opened)
+            columns = {str(name).casefold(): str(name) for name in reader.fieldnames or ()}
+            record = columns.get("record") or columns.get("id") or columns.get("sf__id")
+            reason = columns.get(error.casefold()) if error else next((columns[n] for n in ERRORS if n in columns), None)
+            if record is None or reason is None:
+                lacking = "records (`record` or `Id`)" if record is None else f"reasons (`{error or 'ERROR'}`)"
+                fail(
+                    [Diagnostic("R604", f"the file has no column of {lacking}", at, "give the file of rows that the loader could not load")]
+                )
+            return [(fold(row[record].strip()), (row[reason] or "").strip()) for row in reader if row[record]]
+    except (OSError, UnicodeDecodeError, csv.Error) as e:
+        fail([Diagnostic("R631", f"the file cannot be read: {e}", at, "name the file of rows that the loader could not load")])
 
 
 @command.command("backup")

@@ -26,10 +26,8 @@ from roe.evaluator.memory import Facts, OwnerMemory
 from roe.evaluator.row import Row
 from roe.grammar import values as v
 from roe.ledger.changed import Changed
-from roe.ledger.columns import RoleTable, of_mapping, places_of, without_records
-from roe.ledger.reconcile import Kind, key_parts
-from roe.ledger.snapshot import Codes
-from roe.ledger.state import NOBODY
+from roe.ledger.reconcile import NOBODY, Kind, key_parts
+from roe.ledger.role_tables import Codes, RoleTable, of_mapping, places_of, without_records
 
 if TYPE_CHECKING:
     from roe.columns.table import RecordTable
@@ -165,7 +163,7 @@ class ColumnMemory(OwnerMemory):
 
     def _note_absent(self, x: Aligned) -> None:
         """Note the records of the ledger that are gone."""
-        rows = np.flatnonzero((x.row < 0) & x.held.is_owned)
+        rows = np.flatnonzero(x.row < 0)
         if not self._is_complete(x.held.entity):  # few are flagged, and every record that is may be asked for
             places = {x.held.find(record) for entity, record in self._flagged if entity == x.held.entity}
             rows = rows[np.isin(rows, list(places))]
