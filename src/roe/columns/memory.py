@@ -26,10 +26,8 @@ from roe.evaluator.memory import Facts, OwnerMemory
 from roe.evaluator.row import Row
 from roe.grammar import values as v
 from roe.ledger.changed import Changed
-from roe.ledger.columns import RoleTable, of_mapping, places_of, without_records
-from roe.ledger.reconcile import Kind, key_parts
-from roe.ledger.snapshot import Codes
-from roe.ledger.state import NOBODY
+from roe.ledger.reconcile import NOBODY, Kind, key_parts
+from roe.ledger.role_tables import Codes, RoleTable, of_mapping, places_of, without_records
 
 if TYPE_CHECKING:
     from roe.columns.table import RecordTable
