@@ -63,7 +63,7 @@ def status(state: str, shape: str) -> None:
         head, runs = store.head(), [x.entry for x in store.runs() if isinstance(x.entry, Run)]
         kinds = {store._text(k): n for k, n in store.db.rows("SELECT kind, count(*) FROM entry GROUP BY kind ORDER BY count(*) DESC, kind")}
         is_open = {kind: len(store.latest(kind, is_open=True)) for kind in ("turn", "claimed", "referred")}
-        found: Json = {
+        figures: Json = {
             "entries": head.number, "epoch": head.epoch, "hash": head.hash.hex(), "organisation": head.label or None, "kinds": kinds,
             "runs": len(runs), "open": is_open, "held": sum(h.rep is not None for h in store.holdings()),
             "last_run": None if not runs else {
@@ -71,15 +71,15 @@ def status(state: str, shape: str) -> None:
             },
         }  # fmt: skip
     if shape == "json":
-        click.echo(json.dumps(found, indent=2))
+        click.echo(json.dumps(figures, indent=2))
         return
     click.echo(f"{head.number} entries of {len(runs)} runs; the head is {head.hash.hex()[:16] or 'none'}")
     if runs:
-        last = found["last_run"]
+        last = figures["last_run"]
         policy = f", by the policy `{last['policy']}`" if last["policy"] else ""
         click.echo(f"from {runs[0].at} to {last['as_of']}: the last run is {last['id']}{policy}")
     click.echo(
-        f"{found['held']} records are held by reps; open: {is_open['turn']} turns, {is_open['claimed']} claims, {is_open['referred']} referrals\n"
+        f"{figures['held']} records are held by reps; open: {is_open['turn']} turns, {is_open['claimed']} claims, {is_open['referred']} referrals\n"
     )
     click.echo(table([[k, n] for k, n in kinds.items()], ["kind", "entries"]))
 
@@ -117,13 +117,13 @@ def _anchor(path: Path) -> Json:
     place = path / "run.json" if path.is_dir() else path
     try:
         said = json.loads(place.read_text("utf-8"))
-        found = said["ledger"]
-        if not isinstance(found, dict):
+        ledger = said["ledger"]
+        if not isinstance(ledger, dict):
             raise TypeError
     except (OSError, ValueError, KeyError, TypeError):
         help = "name the run.json of a `roe run --state`"
         fail([Diagnostic("R801", "this is not the run.json of a run with a ledger", Span(str(place), 1, 1, 2), help)])
-    return dict(found)
+    return dict(ledger)
 
 
 @command.command("export")
@@ -173,12 +173,12 @@ def import_(source: Path, state: str, role: str, policy: Path | None, zone: str,
             loaded = load(policy).policy
             role, zone = role or str(loaded.roles[0]), zone or str(loaded.timezone)
     with open_ledger(state, create=True) as store:
-        found = read_source(source, role or "owner", zone or "UTC", reps)
-        for line in found.notes:
+        imported = read_source(source, role or "owner", zone or "UTC", reps)
+        for line in imported.notes:
             click.echo(f"note: {line}", err=True)
-        added = take_in(store, source.name, found.entries)
-    known = len(found.entries) - added
-    click.echo(f"{added} entries from {found.what}" + (f"; {known} were in the ledger already" if known else ""))
+        added = take_in(store, source.name, imported.entries)
+    known = len(imported.entries) - added
+    click.echo(f"{added} entries from {imported.what}" + (f"; {known} were in the ledger already" if known else ""))
 
 
 @command.command("prune")
@@ -262,11 +262,11 @@ def forget(subject: str, state: str, entity: str, also: tuple[str, ...], by: str
         if not yes and not click.confirm(f"Erase everything about `{subject}` from {store.url}? This cannot be taken back."):
             sys.exit(1)
         place = list_file or (Path(state) / LIST if store.db.dialect == "sqlite" else Path(LIST))
-        found = forget_subject(store, key, entity=entity, also=also, by=by, why=why, list_file=place)
+        erased = forget_subject(store, key, entity=entity, also=also, by=by, why=why, list_file=place)
     click.echo(
-        f"forgotten: {found.values} values of {found.subjects} subject{'' if found.subjects == 1 else 's'}; the list is {place}\n\nroe cannot reach:"
+        f"forgotten: {erased.values} values of {erased.subjects} subject{'' if erased.subjects == 1 else 's'}; the list is {place}\n\nroe cannot reach:"
     )
-    for line in found.unreachable:
+    for line in erased.unreachable:
         click.echo(f"- {line}")
 
 

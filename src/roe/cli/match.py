@@ -121,10 +121,10 @@ def command(
 
     phase("indexing accounts")
     matcher.prepare()
-    found = list(each(lambda i: _line(rows[i], matcher.match(rows[i], lambda c: earlier(c, rows[i]))), len(rows), "matching"))
-    found.sort(key=lambda line: place[line[0]])
-    _write(found, bound.world.rejects, out, duplicates)
-    _summary(found, len(bound.world.rejects), out, duplicates)
+    lines = list(each(lambda i: _line(rows[i], matcher.match(rows[i], lambda c: earlier(c, rows[i]))), len(rows), "matching"))
+    lines.sort(key=lambda line: place[line[0]])
+    _write(lines, bound.world.rejects, out, duplicates)
+    _summary(lines, len(bound.world.rejects), out, duplicates)
 
 
 def _lead_against_lead(raw: dict[str, list[dict[str, Cell]]], columns: dict[str, dict[str, str]]) -> None:
@@ -168,7 +168,7 @@ def _read(path: Path) -> list[dict[str, Cell]]:
 
 def _maps(mapped: Iterable[str], policy: Policy, rows: Mapping[str, list[dict[str, Cell]]]) -> dict[str, dict[str, str]]:
     """field -> column of each file, as it was asked for."""
-    found: dict[str, dict[str, str]] = {"lead": {}, "account": {}}
+    asked_for: dict[str, dict[str, str]] = {"lead": {}, "account": {}}
     headers = {entity: list(dict.fromkeys(k for row in some for k in row if k != "$line")) for entity, some in rows.items()}
     problems = []
     for text in mapped:
@@ -176,16 +176,18 @@ def _maps(mapped: Iterable[str], policy: Policy, rows: Mapping[str, list[dict[st
         entity, dot, name = field.strip().partition(".")
         asked = [entity] if dot else ["lead", "account"]
         name = name if dot else entity
-        fits = [(e, _meant(e, name)) for e in asked if e in found and _meant(e, name) in policy.model.entities[e] and column in headers[e]]
+        fits = [
+            (e, _meant(e, name)) for e in asked if e in asked_for and _meant(e, name) in policy.model.entities[e] and column in headers[e]
+        ]
         if not equals or not fits:
             known = sorted({*headers["lead"], *headers["account"]})
             help = suggest(column, known, f"the columns are {', '.join(known[:8])}; write --map company=Firma")
             problems.append(Diagnostic("R503", f"`--map {text}` names no field and column", Span("--map", 1, 1, 2, text), help))
         for e, name in fits:
-            found[e][name] = column
+            asked_for[e][name] = column
     if problems:
         fail(problems)
-    return found
+    return asked_for
 
 
 def _meant(entity: str, name: str) -> str:
@@ -196,18 +198,18 @@ def _meant(entity: str, name: str) -> str:
 def _columns(policy: Policy, entity: str, rows: list[dict[str, Cell]], asked: Mapping[str, str]) -> dict[str, str]:
     """field -> column: what was asked for, what the policy knows, and what the column's name says."""
     headers = list(dict.fromkeys(k for row in rows for k in row if k != "$line"))
-    found = columns_of(entity, policy.model.entities[entity], headers, policy.roles)
+    columns = columns_of(entity, policy.model.entities[entity], headers, policy.roles)
     by_name = {normal(h): h for h in reversed(headers)}
     for name, others in SYNONYMS[entity].items():
         column = next((by_name[o] for o in others if o in by_name), None)
-        if name not in found and column is not None:
-            found[name] = column
-    if "id" not in found:
+        if name not in columns and column is not None:
+            columns[name] = column
+    if "id" not in columns:
         ids = [h for h in headers if normal(h).endswith("_id") or normal(h) in ("record_id", "key", "nr", "no")]
         column = next((h for h in ids if len({row.get(h) for row in rows}) == len(rows)), None)
         if column is not None:
-            found["id"] = column
-    return {**found, **asked}
+            columns["id"] = column
+    return {**columns, **asked}
 
 
 def _renamed(row: Record, columns: Mapping[str, str]) -> dict[str, Cell]:
