@@ -120,6 +120,7 @@ class User:
 
     def __init__(self, chromium: Any, address: str, **context: Any) -> None:
         self.page = chromium.new_context(timezone_id="Europe/Berlin", viewport={"width": 1280, "height": 900}, **context).new_page()
+        self.page.set_default_timeout(120_000)  # the machine may be busy with others
         self.said: list[str] = []
         self.page.on("console", lambda m: self.said.append(m.text))
         self.page.on("pageerror", lambda e: self.said.append(str(e)))

@@ -74,18 +74,18 @@ def parts(evaluator: Evaluator, bound: Bound | None) -> list[Part]:
     """What the policy says, part by part, from the rules to what always holds."""
     book = _Book(evaluator, bound)
     made = (book.rules, book.territories, book.pools, book.windows, book.claims, book.sources, book.scores, book.terms, book.exceptions, book.invariants)  # fmt: skip
-    return [part for some in made for part in some()]
+    return [section for some in made for section in some()]
 
 
 def handbook(
     evaluator: Evaluator, bound: Bound | None, cases: Sequence[Case], changed: Sequence[PolicyChange] | None, since: str
 ) -> list[Block]:
     """All blocks, from the rules to worked examples and what has changed."""
-    out = [block for part in parts(evaluator, bound) for block in (Block("h2", part.title), *part.blocks)]
-    out += _examples(evaluator, cases)
+    blocks = [block for section in parts(evaluator, bound) for block in (Block("h2", section.title), *section.blocks)]
+    blocks += _examples(evaluator, cases)
     if changed is not None:
-        out += _changes(changed, since)
-    return out
+        blocks += _changes(changed, since)
+    return blocks
 
 
 def _changes(changed: Sequence[PolicyChange], since: str) -> Iterable[Block]:
@@ -105,8 +105,8 @@ class _Book:
 
     def name(self, rep: Any) -> str:
         """A rep by name, if the data has one."""
-        found = self.world.find("rep", str(rep)) if self.world is not None and rep is not None else None
-        return _short(found.label) if found is not None else "nobody" if rep is None else str(rep)
+        row = self.world.find("rep", str(rep)) if self.world is not None and rep is not None else None
+        return _short(row.label) if row is not None else "nobody" if rep is None else str(rep)
 
     def section(self, key: str) -> dict[str, Any]:
         return {str(k): x for content in self.raw for k, x in (content.get(key) or {}).items()}
@@ -149,18 +149,18 @@ class _Book:
             yield Part(title, (Block("table", items=tuple(rows)), *more), (Listing(title, tuple(listed), ladder=True),), entity)
 
     def _staffing(self, entity: str, territory: str, role: str) -> Choose | None:
-        found = self.plan.steps.get((entity, f"{territory}_owner.{role}"))
-        return found if isinstance(found, Choose) else None
+        step = self.plan.steps.get((entity, f"{territory}_owner.{role}"))
+        return step if isinstance(step, Choose) else None
 
     def _staff(self, entity: str, name: str, role: str, territory: str) -> str:
         step = self._staffing(entity, name, role)
         assert step is not None
-        found = []
+        names = []
         for rule in step.rules:
             if str(rule.conditions[0].text) == territory:
                 days = "".join(f" {'from' if c.tree.op == '>=' else 'until'} {v.literal(c.tree.right.value)}" for c in rule.conditions[1:])  # type: ignore[union-attr]
-                found.append(self.name(rule.value) + days)
-        return "; ".join(found)
+                names.append(self.name(rule.value) + days)
+        return "; ".join(names)
 
     def pools(self) -> Iterable[Part]:
         if not self.plan.pools:
@@ -201,13 +201,13 @@ class _Book:
         return [_short(rep.label) for rep in self.world.all("rep") if code({**self.world.base, "rep": rep}) is True]
 
     def windows(self) -> Iterable[Part]:
-        found = self.section("windows")
-        if not found:
+        section = self.section("windows")
+        if not section:
             return
         title = "Windows: how long an owner is protected"
         rows = [("window", "of", "lasts", "begins, or is renewed", "grace", "rest afterwards")]
         listed: list[Said] = []
-        for name, raw in found.items():
+        for name, raw in section.items():
             entity = str(raw.get("for") or "account")
             whose = f"{entity}s, {raw.get('role') or self.policy.roles[0]}"
             lasts = str(raw.get("lasts") or f"{raw.get('from')} to {raw.get('until')}")
@@ -259,13 +259,13 @@ class _Book:
         yield Part("Scores and tables", tuple(blocks), tuple(listings))
 
     def terms(self) -> Iterable[Part]:
-        found = [x for x in self.plan.steps.values() if isinstance(x, Derive) and x.stage == "definition" and x.expr is not None]
+        definitions = [x for x in self.plan.steps.values() if isinstance(x, Derive) and x.stage == "definition" and x.expr is not None]
         lists = [(n, len(x), ", ".join(map(str, x[:6])) + (", …" if len(x) > 6 else "")) for n, x in self.plan.lists.items()]
-        if not found and not lists:
+        if not definitions and not lists:
             return
         title, blocks = "What words mean", []
-        rows = [(f"{x.name.replace('_', ' ')} of {words.an(x.entity)}", _said(x)) for x in found]
-        if found:
+        rows = [(f"{x.name.replace('_', ' ')} of {words.an(x.entity)}", _said(x)) for x in definitions]
+        if definitions:
             blocks.append(Block("table", items=(("word", "means"), *rows)))
         if lists:
             blocks.append(Block("table", items=(("list", "values", "such as"), *((n, str(k), few) for n, k, few in lists))))
@@ -344,16 +344,16 @@ def _said(step: Derive) -> str:
 
 def as_markdown(title: str, subtitle: str, blocks: Sequence[Block]) -> str:
     """The handbook as Markdown; what comes from data cannot become markup."""
-    out = [f"# {markdown(title)}", "", paragraph(subtitle), ""]
+    lines = [f"# {markdown(title)}", "", paragraph(subtitle), ""]
     for block in blocks:
         if block.kind in ("h2", "h3"):
-            out += [f"{'##' if block.kind == 'h2' else '###'} {markdown(block.text)}", ""]
+            lines += [f"{'##' if block.kind == 'h2' else '###'} {markdown(block.text)}", ""]
         elif block.kind == "p":
-            out += [paragraph(block.text), ""]
+            lines += [paragraph(block.text), ""]
         elif block.kind in ("ol", "ul"):
-            out += [*(f"{i}. {paragraph(x)}" if block.kind == "ol" else f"- {paragraph(x)}" for i, x in enumerate(block.items, 1)), ""]
+            lines += [*(f"{i}. {paragraph(x)}" if block.kind == "ol" else f"- {paragraph(x)}" for i, x in enumerate(block.items, 1)), ""]
         else:
             header, *rows = block.items
-            out += ["| " + " | ".join(map(markdown, header)) + " |", "|" + "---|" * len(header)]
-            out += ["| " + " | ".join(map(markdown, row)) + " |" for row in rows] + [""]
-    return "\n".join(out).rstrip() + "\n"
+            lines += ["| " + " | ".join(map(markdown, header)) + " |", "|" + "---|" * len(header)]
+            lines += ["| " + " | ".join(map(markdown, row)) + " |" for row in rows] + [""]
+    return "\n".join(lines).rstrip() + "\n"

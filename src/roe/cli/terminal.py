@@ -115,16 +115,16 @@ def guarded(wanted: bool = True) -> Iterator[None]:
     if isinstance(sys.stdout, Guard):
         yield
         return
-    out, err = sys.stdout, sys.stderr
+    output, err = sys.stdout, sys.stderr
     with untrusted.marked():
         progress.phase("")
         status = Status(err, wanted)
-        sys.stdout, sys.stderr = Guard(out, status), Guard(err, status)
+        sys.stdout, sys.stderr = Guard(output, status), Guard(err, status)
         try:
             yield
         finally:
             status.close()
-            sys.stdout, sys.stderr = out, err
+            sys.stdout, sys.stderr = output, err
 
 
 def document(text: str) -> None:

@@ -89,18 +89,18 @@ class Project:
         start = time.process_time()
         with drafts(self.open):
             checked: list[tuple[Expr, Names]] = []
-            policy, found = build(self.root, checked=checked)
-            if policy is not None and not errors(found):
+            policy, problems = build(self.root, checked=checked)
+            if policy is not None and not errors(problems):
                 self.policy = policy
                 files, _ = load_policy_files(self.root)
                 self.symbols = uses(policy, files, checked)
                 if typing and self.slow:
-                    return found
+                    return problems
                 subject = self._subject(policy)
-                found = found + findings(subject)
+                problems = problems + findings(subject)
                 self.lenses = _lenses(subject)
                 self.slow = time.process_time() - start > PATIENCE
-        return found
+        return problems
 
     def _subject(self, policy: Policy) -> CheckedPolicy:
         """The policy with the records of its own data folder, unless there are too many to decide while somebody types."""

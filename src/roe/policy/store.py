@@ -137,7 +137,7 @@ def write_policy(policy: Policy) -> Json:
         "steps": [[*key, w.value(step)] for key, step in plan.steps.items()],
         "engagement": [[*key, w.value(step)] for key, step in plan.engagement.items()],
         "pools": w.value(dict(plan.pools)),
-        "parts": w.value({name: dict(part) if isinstance(part, Mapping) else part for name, part in plan.parts.items()}),
+        "parts": w.value({name: dict(section) if isinstance(section, Mapping) else section for name, section in plan.parts.items()}),
         "lists": w.value(dict(plan.lists)), "dated": w.value(dict(plan.dated_lists)),
         "trees": trees, "excerpts": list(w.excerpts),
     }  # fmt: skip

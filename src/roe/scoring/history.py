@@ -162,17 +162,17 @@ def _won(
         ({**columns, **raw}, "the outcome reads columns as texts"),
         ({**columns, **flags}, "the outcome reads 1 and 0 as true and false"),
     )
-    found: list[bool] = []
+    won_each: list[bool] = []
     for reading, how in readings:
         by_name = {**reading, **{header: reading[name] for header, name in headers.items()}}
         won = []
         for i in range(n):
             record = {name: values[i] for name, values in by_name.items()}
             won.append(code({**base, **record, IMPLICIT: record}) is True)
-        found = found or won
+        won_each = won_each or won
         if any(won):
             return won, how
-    return found, ""
+    return won_each, ""
 
 
 def _parse(outcome: str, known: list[str]) -> s.Node:
@@ -184,10 +184,10 @@ def _parse(outcome: str, known: list[str]) -> s.Node:
     bound = {b.name for n in s.walk(tree) if isinstance(n, (s.Quantified, s.For)) for b in n.bindings} | {"item", "today", "now", "?"}
     inner = {id(x) for n in s.walk(tree) if isinstance(n, s.Filter) for x in s.walk(n.condition)}
     inner |= {id(x) for n in s.walk(tree) if isinstance(n, s.Pick) for x in s.walk(n.by)}
-    found = [n for n in s.walk(tree) if isinstance(n, s.Name) and n.id not in known and n.id not in bound and id(n) not in inner]
-    if found:
+    unknown = [n for n in s.walk(tree) if isinstance(n, s.Name) and n.id not in known and n.id not in bound and id(n) not in inner]
+    if unknown:
         raise PolicyError([
-            Diagnostic("R201", f"there is no column `{n.id}`", text.span(*n.at), suggest(n.id, known, f"there are {', '.join(known[:12])}")) for n in found
+            Diagnostic("R201", f"there is no column `{n.id}`", text.span(*n.at), suggest(n.id, known, f"there are {', '.join(known[:12])}")) for n in unknown
         ])  # fmt: skip
     return tree
 
@@ -239,10 +239,10 @@ def hold_out(found: History, share: float = 0.3) -> tuple[list[int], list[int], 
     cut = len(order) - int(len(order) * share)
     early, late = order[:cut], order[cut:]
     seen = {groups[i] for i in early}
-    kept = [i for i in late if groups[i] not in seen]
-    if len(kept) * 2 >= len(late):
-        gone = len(late) - len(kept)
-        return early, kept, f"the last {share:.0%} by time" + (f", without {gone} whose group is among the earlier" if gone else "")
+    held_out = [i for i in late if groups[i] not in seen]
+    if len(held_out) * 2 >= len(late):
+        gone = len(late) - len(held_out)
+        return early, held_out, f"the last {share:.0%} by time" + (f", without {gone} whose group is among the earlier" if gone else "")
     first: dict[str, int] = {}
     for place, i in enumerate(order):
         first.setdefault(groups[i], place)

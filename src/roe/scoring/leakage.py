@@ -277,15 +277,15 @@ CHECKS = (("filled", filled), ("values", pure_values), ("alone", alone), ("writt
 
 def leak_of(column: Column) -> Leak | None:
     """The plainest evidence against a column, and its strength."""
-    found = [(kind, text) for kind, check in CHECKS if (text := check(column))]
-    if not found:
+    signs = [(kind, text) for kind, check in CHECKS if (text := check(column))]
+    if not signs:
         return None
     area = column.area if column.is_plain else None
-    if found[0][0] == "values":
-        found = [(kind, text) for kind, text in found if kind != "alone"]  # which would show the same values
-    texts = "; ".join(text for _, text in found)
+    if signs[0][0] == "values":
+        signs = [(kind, text) for kind, text in signs if kind != "alone"]  # which would show the same values
+    texts = "; ".join(text for _, text in signs)
     strength = "" if area is None else f" (AUC {area:.2f} alone)"
-    return Leak(column.name, found[0][0], texts + strength, area)
+    return Leak(column.name, signs[0][0], texts + strength, area)
 
 
 # --- columns together -----------------------------------------------------------------------------------------------
@@ -295,7 +295,7 @@ def together(columns: Sequence[Column], won: Array) -> list[Leak]:
     """Pairs that say nearly everything where neither column does."""
     plain = sorted((c for c in columns if c.is_plain and c.distinct > 1), key=lambda c: (-c.area, c.name))
     rows = np.random.default_rng(1).permutation(len(won))[:SAMPLE]
-    found: list[Leak] = []
+    leaks: list[Leak] = []
     taken: set[str] = set()
     for one, other in islice(combinations(plain, 2), PAIRS):
         if one.name in taken or other.name in taken:
@@ -305,8 +305,8 @@ def together(columns: Sequence[Column], won: Array) -> list[Leak]:
             taken |= {one.name, other.name}
             for a, b in ((one, other), (other, one)):
                 text = f"with `{b.name}` it says the outcome (AUC {area:.2f} together, {a.area:.2f} and {b.area:.2f} alone)"
-                found.append(Leak(a.name, "together", text, a.area, b.name))
-    return found
+                leaks.append(Leak(a.name, "together", text, a.area, b.name))
+    return leaks
 
 
 def _of_pair(one: Column, other: Column, won: Array, rows: Array) -> float:
@@ -329,11 +329,11 @@ def leave_out_leaks(history: History, keep: Sequence[str] = (), drop: Sequence[s
         if history.features.pop(name, None) is not None or history.aside.pop(name, None) is not None:
             history.dropped[name] = "dropped by name"
     leaks = find_leaks(history)
-    kept = {name_of(name) for name in keep}
+    kept_names = {name_of(name) for name in keep}
     judged = []
     for leak in leaks:
-        judged.append(leak.kept() if leak.column in kept else leak)
-        if leak.column not in kept:
+        judged.append(leak.kept() if leak.column in kept_names else leak)
+        if leak.column not in kept_names:
             history.dropped[leak.column] = f"leakage: {leak.evidence}"
             history.features.pop(leak.column, None)
     return judged
@@ -362,12 +362,12 @@ def find_leaks(history: History) -> list[Leak]:
 
 def _of_tables(history: History, won: Array) -> dict[str, str]:
     """table -> the evidence that it has rows for one outcome only."""
-    found = {}
+    tables = {}
     for table, rows in history.matched.items():
         side = np.array(rows, bool)
         if one_sided(side, won) or gap_between(side, won) >= GAP_FLAG:
-            found[table] = f"its table `{table}` has rows for {_of(side, won)} won records and {_of(side, ~won)} lost ones"
-    return found
+            tables[table] = f"its table `{table}` has rows for {_of(side, won)} won records and {_of(side, ~won)} lost ones"
+    return tables
 
 
 def grouped(leaks: Sequence[Leak]) -> list[str]:

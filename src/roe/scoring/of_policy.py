@@ -59,9 +59,13 @@ def policy_history(evaluator: Evaluator, question: Question, bind: Callable[[str
     history.scores |= _scores(evaluator, world, rows, names, moments)
     when = "of the day of each record" if of_its_day else f"as of {last}"
     history.notes.append(f"records: the {len(rows)} {entity}s of {policy.name}; scores {when}")
-    used = {x.id for x in s.walk(outcome.tree) if isinstance(x, s.Name)} | {x.field for x in s.walk(outcome.tree) if isinstance(x, s.Path)}
-    _fields(history, evaluator, entity, rows, used)
+    _fields(history, evaluator, entity, rows, _names_in(outcome))
     return history
+
+
+def _names_in(expr: Expr) -> set[str]:
+    """The names and fields that an expression mentions."""
+    return {x.id if isinstance(x, s.Name) else x.field for x in s.walk(expr.tree) if isinstance(x, (s.Name, s.Path))}
 
 
 def score_names(evaluator: Evaluator, question: Question) -> list[str]:
