@@ -17,7 +17,7 @@ from typing import Any
 from roe.diagnostics import Diagnostic, errors
 from roe.files import cache_folder, is_private, own_digest, uncollected
 from roe.policy.model import Policy
-from roe.policy.store import Reader, write_policy
+from roe.policy.store import PolicyReader, write_policy
 from roe.progress import phase
 from roe.source import Span
 
@@ -65,7 +65,7 @@ def _read(place: Path, root: Path) -> tuple[Policy, list[Diagnostic]] | None:
         stored = json.loads(place.read_text("utf-8"))
         if stored["digest"] != _digest(root, stored["files"]):
             return None
-        return Reader(stored["policy"], root).policy(), [_diagnostic(d) for d in stored["found"]]
+        return PolicyReader(stored["policy"], root).policy(), [_diagnostic(d) for d in stored["found"]]
     except (OSError, ValueError, KeyError, TypeError, AttributeError, IndexError, RecursionError):
         return None
 

@@ -60,7 +60,7 @@ class Listing:
 
 
 @dataclass(frozen=True, slots=True)
-class Part:
+class Chapter:
     """A part of the policy: as blocks, which the handbook shows, and as listings, which `roe graph` draws. `entity` and `role` are what it is about."""
 
     title: str
@@ -70,7 +70,7 @@ class Part:
     role: str = ""
 
 
-def parts(evaluator: Evaluator, bound: Bound | None) -> list[Part]:
+def parts(evaluator: Evaluator, bound: Bound | None) -> list[Chapter]:
     """What the policy says, part by part, from the rules to what always holds."""
     book = _Book(evaluator, bound)
     made = (book.rules, book.territories, book.pools, book.windows, book.claims, book.sources, book.scores, book.terms, book.exceptions, book.invariants)  # fmt: skip
@@ -111,14 +111,14 @@ class _Book:
     def section(self, key: str) -> dict[str, Any]:
         return {str(k): x for content in self.raw for k, x in (content.get(key) or {}).items()}
 
-    def rules(self) -> Iterable[Part]:
+    def rules(self) -> Iterable[Chapter]:
         for (entity, role), step in self.plan.engagement.items():
             title = f"Who is the {role.upper() if len(role) < 4 else role} of {words.an(entity)}"
             first = "The first rule that holds decides." + (
                 " An approved exception comes before all of them." if self.plan.exceptions else ""
             )
             rules = tuple(self._rule(rule, said, entity) for rule, said in zip(step.rules, said_of(step), strict=True))
-            yield Part(
+            yield Chapter(
                 title, (Block("p", first), Block("ol", items=rules)), (Listing(title, tuple(said_of(step)), ladder=True),), entity, role
             )
 
@@ -129,7 +129,7 @@ class _Book:
         over = f" It takes precedence over {', '.join(map(str, rule.overrides))}." if rule.overrides else ""
         return f"**{name}.** {lead}, {does}.{over}{why}"
 
-    def territories(self) -> Iterable[Part]:
+    def territories(self) -> Iterable[Chapter]:
         for (entity, name), step in self.plan.steps.items():
             if not isinstance(step, Choose) or step.stage != "territory" or name.endswith("_decided_by") or not len(step.rules):
                 continue
@@ -146,7 +146,7 @@ class _Book:
                 rows.append((str(rule.name), when, *(str(values.get(k) or "") for k in outputs), *people.values()))
                 listed.append((str(rule.name), when, "; ".join(f"{role}: {who}" for role, who in people.items() if who)))
             more = (Block("p", f"… and {len(step.rules) - MOST_ROWS} more."),) if len(step.rules) > MOST_ROWS else ()
-            yield Part(title, (Block("table", items=tuple(rows)), *more), (Listing(title, tuple(listed), ladder=True),), entity)
+            yield Chapter(title, (Block("table", items=tuple(rows)), *more), (Listing(title, tuple(listed), ladder=True),), entity)
 
     def _staffing(self, entity: str, territory: str, role: str) -> Choose | None:
         step = self.plan.steps.get((entity, f"{territory}_owner.{role}"))
@@ -162,13 +162,13 @@ class _Book:
                 names.append(self.name(rule.value) + days)
         return "; ".join(names)
 
-    def pools(self) -> Iterable[Part]:
+    def pools(self) -> Iterable[Chapter]:
         if not self.plan.pools:
             return
         said = {pool.name: self._pool(pool) for pool in self.plan.pools.values()}
         title = "Pools: who takes turns"
         blocks = tuple(block for name, text in said.items() for block in (Block("h3", name), Block("p", text)))
-        yield Part(title, blocks, (Listing(title, tuple((name, "", text) for name, text in said.items())),))
+        yield Chapter(title, blocks, (Listing(title, tuple((name, "", text) for name, text in said.items())),))
 
     def _pool(self, pool: Allocate) -> str:
         how = {
@@ -200,7 +200,7 @@ class _Book:
         code = self.evaluator.compiled.code(pool.members)
         return [_short(rep.label) for rep in self.world.all("rep") if code({**self.world.base, "rep": rep}) is True]
 
-    def windows(self) -> Iterable[Part]:
+    def windows(self) -> Iterable[Chapter]:
         section = self.section("windows")
         if not section:
             return
@@ -216,9 +216,9 @@ class _Book:
             rows.append((name, whose, lasts, begins, grace, rest))
             after = "".join(f"; {what} {x}" for what, x in (("grace", grace), ("rest afterwards", rest)) if x)
             listed.append((name, whose, f"lasts {lasts}; begins, or is renewed: {begins}{after}"))
-        yield Part(title, (Block("table", items=tuple(rows)),), (Listing(title, tuple(listed)),))
+        yield Chapter(title, (Block("table", items=tuple(rows)),), (Listing(title, tuple(listed)),))
 
-    def claims(self) -> Iterable[Part]:
+    def claims(self) -> Iterable[Chapter]:
         c = self.plan.claims
         if c is None:
             return
@@ -234,16 +234,18 @@ class _Book:
         blocked = [(r.name, words.when(r, c.entity)) for r in c.blocked_by]
         items = tuple(f"**{name}**: nobody may claim it if {when}" for name, when in blocked)
         listed = [*((name, when, "nobody may claim it") for name, when in blocked), ("claims", "", text)]
-        yield Part(title, (Block("p", text), *((Block("ul", items=items),) if items else ())), (Listing(title, tuple(listed)),), c.entity)
+        yield Chapter(
+            title, (Block("p", text), *((Block("ul", items=items),) if items else ())), (Listing(title, tuple(listed)),), c.entity
+        )
 
-    def sources(self) -> Iterable[Part]:
+    def sources(self) -> Iterable[Chapter]:
         step = self.plan.steps.get(("lead", "source"))
         if isinstance(step, Choose):
             rows = tuple((str(rule.name), words.when(rule, "lead"), f"source {rule.name}") for rule in step.rules)
             blocks = (Block("ol", items=tuple(f"**{name}**: {when}" for name, when, _ in rows)),)
-            yield Part("Lead sources", blocks, (Listing("Lead sources", rows, ladder=True),), "lead")
+            yield Chapter("Lead sources", blocks, (Listing("Lead sources", rows, ladder=True),), "lead")
 
-    def scores(self) -> Iterable[Part]:
+    def scores(self) -> Iterable[Chapter]:
         steps = [x for x in self.plan.steps.values() if isinstance(x, Choose) and x.stage in ("score", "table")]
         if not steps:
             return
@@ -256,9 +258,9 @@ class _Book:
             blocks += [Block("h3", name), Block("p", HITS[step.hit])]
             blocks.append(Block("table", items=(("", "when", "points" if adds else "gives"), *rows)))
             listings.append(Listing(f"Scores and tables: {name}", rows, ladder=step.hit in ("first", "unique")))
-        yield Part("Scores and tables", tuple(blocks), tuple(listings))
+        yield Chapter("Scores and tables", tuple(blocks), tuple(listings))
 
-    def terms(self) -> Iterable[Part]:
+    def terms(self) -> Iterable[Chapter]:
         definitions = [x for x in self.plan.steps.values() if isinstance(x, Derive) and x.stage == "definition" and x.expr is not None]
         lists = [(n, len(x), ", ".join(map(str, x[:6])) + (", …" if len(x) > 6 else "")) for n, x in self.plan.lists.items()]
         if not definitions and not lists:
@@ -270,9 +272,9 @@ class _Book:
         if lists:
             blocks.append(Block("table", items=(("list", "values", "such as"), *((n, str(k), few) for n, k, few in lists))))
         listed = [*((name, "", text) for name, text in rows), *((n, f"a list of {k}", few) for n, k, few in lists)]
-        yield Part(title, tuple(blocks), (Listing(title, tuple(listed)),))
+        yield Chapter(title, tuple(blocks), (Listing(title, tuple(listed)),))
 
-    def exceptions(self) -> Iterable[Part]:
+    def exceptions(self) -> Iterable[Chapter]:
         if self.plan.exceptions:
             title = "Approved exceptions"
             rows = [
@@ -283,14 +285,14 @@ class _Book:
             listed = tuple(
                 (f"{record} as {role}", f"until {until}", f"{owner}: {reason}") for record, role, owner, _, until, reason in rows
             )
-            yield Part(title, (Block("table", items=(header, *rows)),), (Listing(title, listed[:MOST_ROWS]),))
+            yield Chapter(title, (Block("table", items=(header, *rows)),), (Listing(title, listed[:MOST_ROWS]),))
 
-    def invariants(self) -> Iterable[Part]:
+    def invariants(self) -> Iterable[Chapter]:
         if self.plan.invariants:
             title = "What always holds"
             rows = [(str(i.name), "" if " " in i.name else str(i.holds.text)) for i in self.plan.invariants]
             blocks = (Block("ul", items=tuple(f"{name}: `{text}`" if text else name for name, text in rows)),)
-            yield Part(title, blocks, (Listing(title, tuple((name, "", text) for name, text in rows)),))
+            yield Chapter(title, blocks, (Listing(title, tuple((name, "", text) for name, text in rows)),))
 
 
 def _examples(evaluator: Evaluator, cases: Sequence[Case]) -> Iterable[Block]:

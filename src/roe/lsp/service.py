@@ -34,23 +34,8 @@ MAX_DATA = 8 << 20  # bytes of records that are decided while somebody types
 WORD = re.compile(r"[^\W\d]\w*(?:\.[^\W\d]\w*)*")
 OPEN_TEXT = re.compile(r'([^\W\d][\w.]*)\s*(?:(?:=|!=)\s*|(?:not\s+)?in\s*\((?:\s*"[^"]*"\s*,)*\s*)"[^"]*$')
 KEYWORDS = (
-    "and",
-    "or",
-    "not",
-    "in",
-    "between",
-    "if",
-    "then",
-    "else",
-    "some",
-    "every",
-    "satisfies",
-    "for",
-    "return",
-    "null",
-    "true",
-    "false",
-)
+    "and", "or", "not", "in", "between", "if", "then", "else", "some", "every", "satisfies", "for", "return", "null", "true", "false",
+)  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)

@@ -156,7 +156,7 @@ def _pieces(rule: o.Rule) -> list[str]:
 # --- reading --------------------------------------------------------------------------------------------------------
 
 
-class Reader:
+class PolicyReader:
     """A policy from what was kept. Raises KeyError, TypeError, ValueError or IndexError for what nobody wrote."""
 
     def __init__(self, kept: Json, root: Path) -> None:
@@ -252,7 +252,7 @@ class KeptScalar:
 
     __slots__ = ("_at", "_reader")
 
-    def __init__(self, reader: Reader, file: str, start: int, end: int, style: str) -> None:
+    def __init__(self, reader: PolicyReader, file: str, start: int, end: int, style: str) -> None:
         self._reader, self._at = reader, (file, start, end, style)
 
     def locate(self, text: str, start: int, end: int) -> Span:

@@ -14,7 +14,7 @@ import numpy as np
 
 from roe.dynamic import Array, Json, Value
 from roe.scoring.card import FEW, Card, calibrated, fit
-from roe.scoring.history import History
+from roe.scoring.history import ScoredHistory
 
 Z = 1.959963984540054  # of a 95 % interval
 
@@ -146,7 +146,7 @@ class Result:
         return report
 
 
-def backtest(found: History, early: Sequence[int], late: Sequence[int], how: str, name: str = "") -> Result:
+def backtest(found: ScoredHistory, early: Sequence[int], late: Sequence[int], how: str, name: str = "") -> Result:
     """Of the score `name` of the records; without one, of a card that is fitted to the early records. ValueError where there is one outcome."""
     from sklearn.metrics import brier_score_loss, log_loss, roc_curve
 

@@ -13,7 +13,7 @@ from itertools import pairwise
 import numpy as np
 
 from roe.dynamic import Array, Value
-from roe.scoring.history import History
+from roe.scoring.history import ScoredHistory
 
 FEW = 20  # won, and lost: below, figures say little
 LEVELS = 20  # categories of a feature that get points of their own
@@ -62,7 +62,7 @@ def _short(x: float | None) -> str:
     return "" if x is None else f"{x:g}"
 
 
-def candidates(found: History) -> list[Criterion]:
+def candidates(found: ScoredHistory) -> list[Criterion]:
     """The lines that a card may have: categories that are not rare, quarters of numbers, true, and missing."""
     criteria: list[Criterion] = []
     for name, values in found.features.items():
@@ -97,7 +97,7 @@ class Card:
     slope: float
     trained: int
 
-    def score(self, found: History) -> Array:
+    def score(self, found: ScoredHistory) -> Array:
         total = np.zeros(len(found.ids))
         for c in self.criteria:
             if c.feature in found.features:
@@ -108,7 +108,7 @@ class Card:
         return 1 / (1 + np.exp(-np.clip(self.intercept + self.slope * score, -500, 500)))
 
 
-def fit(found: History) -> Card:
+def fit(found: ScoredHistory) -> Card:
     """A logistic model with a penalty, rounded to whole points; what rounds to nothing is left out. ValueError with one outcome only."""
     from sklearn.linear_model import LogisticRegression
 

@@ -12,14 +12,14 @@ from pathlib import Path
 
 from roe.cli.draft.export import read_export
 from roe.cli.draft.fields import understand
-from roe.cli.draft.report import Report
+from roe.cli.draft.report import DraftReport
 from roe.cli.draft.territories import carve
 from roe.cli.draft.text import write_policy, write_settings, write_tests
 from roe.diagnostics import Diagnostic, errors
 from roe.source import Span
 
 
-def draft(export: Path, folder: Path, copy_data: bool = False) -> tuple[Report | None, list[Diagnostic]]:
+def draft(export: Path, folder: Path, copy_data: bool = False) -> tuple[DraftReport | None, list[Diagnostic]]:
     """Write policy, tables and tests into the folder; what was understood, or what is wrong with the export."""
     read, problems = read_export(export)
     if errors(problems):
@@ -40,4 +40,4 @@ def draft(export: Path, folder: Path, copy_data: bool = False) -> tuple[Report |
         for source in read.sources.values():
             shutil.copyfile(source.path, folder / "data" / source.path.name)
     write_settings(folder, folder / "data" if copy_data else read.folder, written.day)
-    return Report(known, carved, written, folder), problems
+    return DraftReport(known, carved, written, folder), problems

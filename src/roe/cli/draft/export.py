@@ -33,7 +33,7 @@ KEY = re.compile(r"00[1356Q][0-9A-Za-z]{12}(?:[0-9A-Za-z]{3})?", re.ASCII)  # id
 
 
 @dataclass(slots=True)
-class Source:
+class ExportFile:
     """One file of the export, and the entity whose records it holds."""
 
     entity: str
@@ -50,7 +50,7 @@ class Source:
 class Export:
     folder: Path
     profile: Profile
-    sources: dict[str, Source] = field(default_factory=dict)
+    sources: dict[str, ExportFile] = field(default_factory=dict)
     unread: list[tuple[str, str]] = field(default_factory=list)  # (file, why it is not read)
 
 
@@ -80,13 +80,13 @@ def read_export(place: Path) -> tuple[Export, list[Diagnostic]]:
     profile = profile_of(files)
     export = Export(folder, profile, unread=empty.unread)
     rest = []
-    named: dict[str, list[Source]] = {}
+    named: dict[str, list[ExportFile]] = {}
     for path, rows, headers in files:
         entity = _named(path, profile)
         if entity is None:
             rest.append((path, rows, headers))
         else:
-            named.setdefault(entity, []).append(Source(entity, path, rows, headers))
+            named.setdefault(entity, []).append(ExportFile(entity, path, rows, headers))
     for entity, sources in named.items():  # of several the one with most columns that are known
         best = export.sources[entity] = max(sources, key=lambda s: len(matched(s.entity, s.headers, profile)))
         export.unread += [(s.path.name, f"{FILES[entity][0]} are read from {best.path.name}") for s in sources if s is not best]
@@ -121,7 +121,7 @@ def _by_headers(export: Export, rest: list[tuple[Path, Rows, list[str]]]) -> Non
             if len(likeness[best]) >= 2:
                 fits.append((len(likeness[best]), best, path, rows, headers))
     for _, entity, path, rows, headers in sorted(fits, key=lambda x: -x[0])[:1]:
-        export.sources[entity] = Source(entity, path, rows, headers)
+        export.sources[entity] = ExportFile(entity, path, rows, headers)
         rest = [x for x in rest if x[0] != path]
     export.unread += [
         (path.name, "its name does not say whether it holds accounts, leads, reps, opportunities or activities") for path, _, _ in rest

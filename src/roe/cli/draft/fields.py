@@ -17,7 +17,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from roe.cli.draft.export import Export, Source
+from roe.cli.draft.export import Export, ExportFile
 from roe.cli.draft.typos import slips
 from roe.crm.generic import WORDS
 from roe.crm.profile import label
@@ -151,7 +151,7 @@ def _roles(export: Export) -> list[str]:
     return roles or [ROLE]
 
 
-def _columns(known: Understood, source: Source, standard: Mapping[str, Field]) -> None:
+def _columns(known: Understood, source: ExportFile, standard: Mapping[str, Field]) -> None:
     """Standard fields by the profile's headers, then by the words of any export; the other columns are fields of their own."""
     entity = source.entity
     columns = columns_of(entity, standard, source.headers, known.roles)
@@ -171,7 +171,7 @@ def _columns(known: Understood, source: Source, standard: Mapping[str, Field]) -
             specs[name] = Spec("string", seen=seen)
 
 
-def _by_words(columns: dict[str, str], specs: dict[str, Spec], source: Source, roles: list[str]) -> None:
+def _by_words(columns: dict[str, str], specs: dict[str, Spec], source: ExportFile, roles: list[str]) -> None:
     """Add the standard fields that a column has by the words of any export."""
     by_label = {label(h): h for h in reversed(source.headers)}
     for name, words in WORDS.get(source.entity, {}).items():
@@ -184,7 +184,7 @@ def _by_words(columns: dict[str, str], specs: dict[str, Spec], source: Source, r
             specs[name] = Spec(column=header)
 
 
-def _own_fields(source: Source, standard: Mapping[str, Field], columns: Mapping[str, str]) -> list[tuple[str, str, Spec]]:
+def _own_fields(source: ExportFile, standard: Mapping[str, Field], columns: Mapping[str, str]) -> list[tuple[str, str, Spec]]:
     """(header, name, what it is) of each column with values that no standard field has, nor has under another header."""
     entity, taken = source.entity, set(standard)
     spellings = {
@@ -212,7 +212,7 @@ def _headers(entity: str, standard: Mapping[str, Field], name: str) -> tuple[str
     return headers_of(entity, f) if f is not None else ()
 
 
-def _unique(source: Source, header: str) -> bool:
+def _unique(source: ExportFile, header: str) -> bool:
     values = source.values(header)
     return len(values) == len(source.rows) == len(set(values))
 

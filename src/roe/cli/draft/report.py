@@ -19,7 +19,7 @@ FROM = {"hubspot": "HubSpot", "zoho": "Zoho CRM", "dynamics": "Dynamics 365"}
 
 
 @dataclass(slots=True)
-class Report:
+class DraftReport:
     known: Understood
     carved: Carved
     written: Written
