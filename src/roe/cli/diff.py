@@ -140,8 +140,8 @@ def _with_own_records(compared: Comparison, evaluators: list[Evaluator]) -> Comp
         return compared
     bounds = []
     for evaluator in evaluators:
-        tables, found = read_tables(evaluator.policy, own)
-        if errors(found):
+        tables, problems = read_tables(evaluator.policy, own)
+        if errors(problems):
             return compared
         try:
             bounds.append(evaluator.bind(tables, as_of=newest(evaluator, tables)))

@@ -113,24 +113,25 @@ class OwnerMemory:
         self.elsewhere: Json = {}  # owners of entities that the policy does not have, which stay as they are
         self.changed: list[tuple[str, Facts]] = []  # by hand or by a system, since the last run
         self.older: set[str] = set()  # records of whom the data shows an owner from before what the CRM has shown already
+        self._begin_gone(state)
         by_role: dict[tuple[str, str], Json] = {}
         owners = state.get("owners", {})
         for entries in (owners, self.returned, self.referred, self.ends):
             for key in entries:
-                entity, role = key.partition("|")[0], key.rpartition("|")[2]
+                entity, record, role = key_parts(key)
                 if entity not in world.rows:
                     if key in owners:
                         self.elsewhere[key] = owners[key]
                 else:
-                    by_role.setdefault((entity, role), {})[key[len(entity) + 1 : -len(role) - 1]] = owners.get(key)
+                    by_role.setdefault((entity, role), {})[record] = owners.get(key)
         for key in getattr(owners, "unowned", ()):  # of those only what has an owner by now is news
-            entity, role = key.partition("|")[0], key.rpartition("|")[2]
-            record = key[len(entity) + 1 : -len(role) - 1]
+            entity, record, role = key_parts(key)
             shown = world.shown(entity, role, [record])[record] if entity in world.rows else None
+            if shown is None and entity in world.rows:
+                self._note_gone(entity, record)
             if shown is not None and shown.holder is not None:
                 by_role.setdefault((entity, role), {})[record] = {"rep": None, "since": None}
         world.returned = self.returned
-        self._begin_gone(state)
         for (entity, role), saved in by_role.items():
             self._role(entity, role, saved)
 
