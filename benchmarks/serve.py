@@ -50,8 +50,8 @@ def policy(folder: Path, rules: int) -> Path:
     return folder
 
 
-def fill(state: str, root: Path, accounts: int) -> list[dict[str, Any]]:
-    """Reps and accounts into the mirror; returns leads, of which every other has an account."""
+def fill(state: str, root: Path, accounts: int, leads: int) -> list[dict[str, Any]]:
+    """Reps and accounts into the mirror; returns so many leads, of which every other has an account."""
     from made import company_names
     from roe.serve.local import Local
     from roe.serve.policies import load
@@ -73,7 +73,7 @@ def fill(state: str, root: Path, accounts: int) -> list[dict[str, Any]]:
         sync(local, {"rep": reps, "account": rows})
     chance = random.Random(1)
     made = []
-    for i in range(200_000):
+    for i in range(leads):
         n = chance.randrange(accounts) + (accounts if i % 2 else 0)
         domain = f"d{n}.com" if i % 4 == 0 else f"mail{i}.org"
         made.append(
@@ -118,7 +118,7 @@ def serve(root: str, state: str, port: int) -> None:
 
     import uvicorn
     from starlette.requests import Request
-    from starlette.responses import Response
+    from starlette.responses import JSONResponse, Response
     from starlette.routing import Route
 
     from roe.serve.app import build_app
@@ -139,9 +139,13 @@ def serve(root: str, state: str, port: int) -> None:
 
         return await written(request, ANYBODY, value, act)
 
+    async def spent(request: Request) -> Response:
+        return JSONResponse(time.process_time())
+
     logging.getLogger("roe.serve.requests").setLevel("WARNING")
     app = build_app(Server(Settings(Path(root), state)), [])
     app.router.routes.insert(0, Route("/v1/bare", bare, methods=["POST"]))
+    app.router.routes.insert(0, Route("/v1/processor", spent, methods=["GET"]))
     uvicorn.run(app, port=port, log_level="warning", access_log=False)
 
 
@@ -176,16 +180,28 @@ def is_ready(port: int) -> bool:
 
 
 def routed(port: int, bodies: Iterator[bytes], clients: int, number: int) -> dict[str, Any]:
-    """Throughput and latency at a number of clients, of both handlers in turn."""
+    """Throughput and latency at a number of clients, of both handlers in turn; and the server's processor time for a request, which says
+    the same where other work keeps the machine busy.
+    """
     seconds: dict[str, float] = {"/v1/leads": 0.0, "/v1/bare": 0.0}
+    processor = dict.fromkeys(seconds, 0.0)
     took: list[float] = []
     for _ in range(4):
         for path in seconds:
-            spent, each = asyncio.run(load_with(port, path, list(islice(bodies, number // 4)), clients))
-            seconds[path] += spent
+            before = spent(port)
+            taken, each = asyncio.run(load_with(port, path, list(islice(bodies, number // 4)), clients))
+            seconds[path] += taken
+            processor[path] += spent(port) - before
             took += each if path == "/v1/leads" else []
     leads, bare = (number / seconds[path] for path in seconds)
-    return {"clients": clients, "leads/s": round(leads), "bare/s": round(bare), "ratio": round(leads / bare, 2), **percentiles(took)}
+    ms = {f"{path.rpartition('/')[2]} ms": round(x / number * 1000, 2) for path, x in processor.items()}
+    ratios = {"ratio": round(leads / bare, 2), "of processor time": round(processor["/v1/bare"] / processor["/v1/leads"], 2)}
+    return {"clients": clients, "leads/s": round(leads), "bare/s": round(bare), **ratios, **ms, **percentiles(took)}
+
+
+def spent(port: int) -> float:
+    """Seconds of processor time that the server has taken."""
+    return float(urllib.request.urlopen(f"http://127.0.0.1:{port}/v1/processor", timeout=60).read())
 
 
 def percentiles(seconds: list[float]) -> dict[str, float]:
@@ -303,7 +319,8 @@ def main() -> None:
             return
         root, state = policy(Path(folder) / "policy", given.rules), given.state or str(Path(folder) / "state")
         started, processor = time.perf_counter(), time.process_time()
-        bodies = iter([json.dumps(lead).encode() for lead in fill(state, root, given.accounts)])
+        leads = 2 * given.leads * len(given.clients) + 50 * given.servers
+        bodies = iter([json.dumps(lead).encode() for lead in fill(state, root, given.accounts, leads)])
         seconds, processor = time.perf_counter() - started, time.process_time() - processor
         print(f"{given.accounts} accounts into the mirror: {seconds:.1f} s ({processor:.1f} s of a processor)")
         if given.servers > 1:

@@ -5,10 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 
 import roe
 from helpers import policy_text
 from ledgers import STORES, Engines
+from roe.cli import main
 from roe.diagnostics import PolicyError
 from roe.ledger.entries import Loaded, Owned
 
@@ -75,3 +77,28 @@ def test_a_cascade_names_a_record_with_an_owner(tmp_path: Path) -> None:
     with pytest.raises(PolicyError) as problem:
         roe.compile(roe.load(policy_text(tmp_path, POLICY.replace("{opportunity: account}", "{opportunity: stage}"))))
     assert "`stage` of opportunity is not a record with an owner" in str(problem.value)
+
+
+@pytest.mark.parametrize("kind", STORES)
+def test_a_load_that_the_crm_refuses_is_told_and_tried_again(kind: str, tmp_path: Path) -> None:
+    engines = Engines(kind, tmp_path, POLICY, HEADS)
+    state, data = engines.states["columns"], {"reps": REPS, "accounts": ["A,ben,ann,u1", "B,ben,ben,u1"]}
+    engines.night("2026-03-01", **data)
+    file = tmp_path / "error.csv"
+    file.write_text("record,value,reason,ERROR\nA,ann,by a rule,INACTIVE_OWNER: Ann is not active\nB,ben,,x\n", "utf-8")
+    asked = ["ledger", "refused", str(file), "--state", state]
+    first, second = (CliRunner().invoke(main, asked).output for _ in range(2))
+    assert first == "1 refused load noted\n1 record has no decision that waits to be loaded: B\n"
+    assert second.startswith("0 refused loads noted")  # the same file says nothing new
+    told = CliRunner().invoke(main, ["history", "A", "--state", state]).output
+    assert "the CRM refuses to load the decision" in told and "INACTIVE_OWNER: Ann is not active" in told
+    found = engines.night("2026-03-02")
+    assert [(x["record"], x["value"]) for x in found["changes"]] == [("A", "ann")]  # it stays, and is written again
+
+
+@pytest.mark.parametrize(("text", "said"), [("name,ERROR\nA,x\n", "no column of records"), ("record,value\nA,x\n", "no column of reasons")])
+def test_a_file_that_is_not_a_loaders_is_refused(text: str, said: str, tmp_path: Path) -> None:
+    Engines("sqlite", tmp_path, POLICY, HEADS).night("2026-03-01", reps=REPS, accounts=["A,ben,ann,u1"])
+    (tmp_path / "error.csv").write_text(text, "utf-8")
+    done = CliRunner().invoke(main, ["ledger", "refused", str(tmp_path / "error.csv"), "--state", str(tmp_path / "columns" / "state")])
+    assert done.exit_code != 0 and said in done.output

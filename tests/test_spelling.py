@@ -22,6 +22,8 @@ from roe.grammar.clock import Clock
 from roe.grammar.closures import CLOCK, compile_expression
 from roe.grammar.parser import parse
 from roe.grammar.printer import show
+from roe.plan.operators import Expr
+from roe.source import Inline, Text
 
 LONG = ", ".join(f"k{i}" for i in range(MOST_LISTED + 1))
 POLICY = f"""
@@ -107,6 +109,8 @@ if account.flag then 2 else 1
 every a in account.activities satisfies a.type = "call"
 for a in account.activities return a.type
 for a in account.activities return a.length
+for a in account.activities return a.done and a.length > 5 == for a in account.activities return a.length > 5 and a.done == for a in account.activities return 5 < a.length and a.done
+account.country = "US" or account.country = "DE" == account.country = "DE" or "US" = account.country
 for account in account.activities.account return account.big
 for account in account.activities.account return account.employees > 100
 for a in account.activities return account.big and a.done == for a in account.activities return account.employees > 100 and a.done
@@ -119,6 +123,7 @@ type = "call" or type = "mail" == type in ("mail", "call") == type in kinds == t
 type = "call" or type = "mail" or type = "note" == type in ("note", "mail") or type = "call" == type in kinds or type = "note"
 type = "call" or done == done or type = "call"
 type = "call" and done == done and type = "call" == item.done and item.type = "call"
+type = "call" and type = "mail" == type = "mail" and "call" = type
 type = null
 type = "call" or type = null == type = null or "call" = type
 type not in ("call", "mail") == type not in ("call", "mail")
@@ -160,6 +165,8 @@ some a in account.activities satisfies a.length > 5 and flag == some b in accoun
 some a in account.activities satisfies a.length > 5 and type = "call"
 count(account.activities[length > 5 and type = "call"]) > 0
 some a in account.activities[type = "call"] satisfies a.length > 5 == some b in account.activities["call" = type] satisfies 5 < b.length
+some a in account.activities satisfies count(account.parent.activities[type = a.type]) > 1
+some a in account.activities satisfies count(account.parent.activities[type = item.type]) > 1
 account.flag and account.cost > 1 == flag and 1 < cost
 account.cost > 1 and account.flag
 account.flag or account.cost > 1 == flag or 1 < cost
@@ -328,3 +335,32 @@ def test_a_sentence_is_spelt_one_way(one: str, other: str) -> None:
     assert meaning.sentence(one, "account", names) == meaning.sentence(other, "account", set()) and {"account", "cost"} <= names
     assert meaning.sentence(one, "account", names) != meaning.sentence(one.replace("cost", "profit"), "account", set())
     assert meaning.sentence(one, "account", names) != meaning.sentence(one.replace(" ", "  "), "account", set())
+
+
+def test_parts_that_are_no_expressions_have_a_text_each() -> None:
+    meaning = Meaning(policy().policy, {}, {})
+    parts: list[Any] = [
+        {"a": 1},
+        {"a": 2},
+        {"b": 1},
+        {"a": "1"},
+        {"a": 1, "b": 1},
+        {},
+        ["a", 1],
+        [1, "a"],
+        [["a"], 1],
+        [],
+        "a",
+        "1",
+        1,
+        1.5,
+        True,
+        None,
+    ]
+    texts = [meaning.text(part) for part in parts]
+    assert len(set(texts)) == len(parts) and meaning.text({"a": ("x", 1)}) == meaning.text({"a": ["x", 1]})
+    assert meaning.text(Expr(tree_of("cost > 1"), Text("cost > 1", Inline())), "account") == as_value("account.cost > 1")
+    for whole, names in ((False, set()), (True, {"a", "b", "c", "d"})):
+        mentions: set[str] = set()
+        meaning.text({"a": ["b", ("c",)], "d": 1}, "account", mentions, whole)
+        assert mentions == names

@@ -68,7 +68,8 @@ class Planter:
         self.progress = os.fdopen(os.dup(2), "w")  # pytest keeps what goes to standard error itself
 
     def pytest_runtestloop(self, session: pytest.Session) -> bool:
-        self._measure(session.items)
+        guards = tuple(guard for names in self.guards.values() for guard in names)
+        self._measure([item for item in session.items if item.nodeid.startswith(guards)])
         if self.failed:
             return True
         caches = _caches(("roe", *TESTS))
@@ -188,7 +189,7 @@ class Planter:
         resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
         try:
             if not (plant(fault) if fault.function else plant_constant(fault)):
-                chosen = [x.nodeid for x in tests] if len(tests) < 400 else self.guards[fault.file]
+                chosen = [x.nodeid for x in tests] if len(tests) < 400 else [x.partition("[")[0] for x in self.guards[fault.file]]
                 return _apart(fault, chosen)
             for cache in caches:
                 if fault.file.startswith(BUILDING) or not cache.__module__.startswith(TESTS):
@@ -375,7 +376,7 @@ def main() -> int:
     random.Random(given.seed).shuffle(planned)
     planned = planned[: given.sample or total]
     planter = Planter(planned, given.jobs, start + 60 * given.minutes, kept)
-    tests = list(dict.fromkeys(x for names in guards.values() for x in names))
+    tests = list(dict.fromkeys(x.partition("[")[0] for names in guards.values() for x in names))  # `test_tables[claims` names some of them
     pytest.main(["-q", "-p", "no:cacheprovider", "-n", "0", *tests], plugins=[planter])
     in_time = time.monotonic() < planter.until
     if planter.failed or (planned and not planter.results and in_time):

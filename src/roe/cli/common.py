@@ -127,9 +127,9 @@ def load(given: Path | None) -> Evaluator:
     from roe.cache import load_policy
     from roe.evaluator.engine import Evaluator
 
-    policy, found = load_policy(find_policy(given))
+    policy, problems = load_policy(find_policy(given))
     if policy is None:
-        fail(errors(found))
+        fail(errors(problems))
     return Evaluator(policy)
 
 
@@ -168,9 +168,9 @@ def guard(policy: Policy, world: World, last: Path | None, say: bool = False) ->
     if say:
         for line in in_lines(report, before):
             click.echo(line, err=True)
-    found = broken(policy, report, before) if guarded else []
-    if found:
-        fail(found)
+    problems = broken(policy, report, before) if guarded else []
+    if problems:
+        fail(problems)
 
 
 def clock(evaluator: Evaluator, as_of: str) -> str:

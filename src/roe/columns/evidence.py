@@ -32,7 +32,7 @@ from roe.evaluator.decision import Decision
 from roe.evaluator.engine import Evaluator
 from roe.evaluator.memory import given_by
 from roe.evaluator.relate import blocking_keys
-from roe.evaluator.row import Owners, Row
+from roe.evaluator.row import OwnersOfRow, Row
 from roe.evaluator.world import World
 from roe.grammar import syntax as s
 from roe.grammar import values as v
@@ -194,7 +194,7 @@ class RunEvidence:
                 owners = {**row["owner"], **{x["role"]: world.rep(x["owner"]) for x in decided if x["action"] != "refer"}}
                 known = [_known(world, row, x) for x in decided if x["owner"] != x.get("previous_owner", x["owner"])]
                 row.forget()
-                row["owner"] = Owners(owners)
+                row["owner"] = OwnersOfRow(owners)
                 for values in known:
                     row.update(values)
 

@@ -45,7 +45,7 @@ def schema() -> pa.Schema:
 
 
 def table_of(turns: Iterable[Saved]) -> pa.Table:
-    """Turns as `Turn.record` gives them, as a table."""
+    """Turns as `PoolTurn.record` gives them, as a table."""
     import pyarrow as pa
 
     rows = [{**t, "before": _json(t["before"]), "loads": _json(t["loads"]) if "loads" in t else None} for t in turns]

@@ -29,7 +29,7 @@ from roe.data.reading import Reading
 from roe.dynamic import Array, Record, Saved, State, Value, Values
 from roe.evaluator.choose import Chooser
 from roe.evaluator.compiled import Compiled
-from roe.evaluator.row import Owners, Row
+from roe.evaluator.row import OwnersOfRow, Row
 from roe.evaluator.world import World
 from roe.grammar.clock import Clock
 from roe.grammar.values import parse_date
@@ -89,7 +89,7 @@ class ColumnWorld(World):
 
     def _reader(self, entity: str, name: str) -> Callable[[Row], Value]:
         if name == "owner":
-            return lambda row: Owners({role: self._owner(row, role) for role in self.policy.roles})
+            return lambda row: OwnersOfRow({role: self._owner(row, role) for role in self.policy.roles})
 
         def read(row: Row) -> Value:
             column = self.tables[entity].column(name)

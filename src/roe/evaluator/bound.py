@@ -18,11 +18,12 @@ from roe.evaluator.decision import Decision, label
 from roe.evaluator.frozen import freeze
 from roe.evaluator.memory import DecisionValues
 from roe.evaluator.past import RecordPast
-from roe.evaluator.row import Owners, Row
+from roe.evaluator.row import OwnersOfRow, Row
 from roe.evaluator.world import World
 from roe.grammar import values as v
 from roe.grammar.clock import Clock
 from roe.grammar.closures import Scope
+from roe.ledger.reconcile import key_parts
 from roe.plan.operators import Allocate, Choose, ExceptionRow, Expr
 from roe.plan.outcome import Outcome, RoleSteps
 
@@ -78,8 +79,7 @@ class Bound:
             is_asked = bool(x.get("asked"))
             if step is None or x.get("free") or x.get("back") or not (is_asked or step.credit_back):
                 continue
-            entity, _, rest = key.partition("|")
-            record, _, role = rest.rpartition("|")
+            entity, record, role = key_parts(key)
             row = self.world.find(entity, record) if entity in self.world.rows else None
             reason = ON_REQUEST if is_asked else "" if row is None else self._reason_to_give_back(step, row, x["rep"])
             if row is not None and reason:
@@ -98,7 +98,7 @@ class Bound:
         for key in [key for key in self.assigned if self.memory.is_gone(key)]:
             del self.assigned[key]
         for key, facts in self.memory.changed:
-            entity, role = key.partition("|")[0], key.rpartition("|")[2]
+            entity, _, role = key_parts(key)
             if key not in self.assigned or self.plan.by_hand.get(f"{entity}|{role}") == "decide":
                 continue
             if facts.holder is None:
@@ -173,7 +173,7 @@ class Bound:
                 row[name]
             decided.append((row, owners))
         # what comes later sees the owners of this run, and since when and after whom
-        self.world.own(entity, [(row, Owners(owners)) for row, owners in decided], list(known.values()))
+        self.world.own(entity, [(row, OwnersOfRow(owners)) for row, owners in decided], list(known.values()))
         self._settled.add(entity)
 
     def new(self, record: Record, entity: str = "lead") -> Row:
@@ -323,7 +323,7 @@ class Bound:
         return turn
 
     def saved(self, decisions: Iterable[DecisionValues]) -> Json:
-        """The state after a run of these decisions; see `Memory.after`."""
+        """The state after a run of these decisions; see `OwnerMemory.after`."""
         return {
             "version": STATE,
             "as_of": v.literal(self.world.clock.now),

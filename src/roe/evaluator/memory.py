@@ -19,7 +19,19 @@ from roe.data.coerce import GONE
 from roe.dynamic import Json, Saved, State
 from roe.evaluator.data_owner import InData, stamp_of
 from roe.grammar import values as v
-from roe.ledger.reconcile import CASCADE, CHANGED_IN_CRM, NOTHING_DECLARED, Declared, Held, Kind, Shown, decided, key_parts, reconcile
+from roe.ledger.reconcile import (
+    CASCADE,
+    CHANGED_IN_CRM,
+    NOTHING_DECLARED,
+    Declared,
+    Held,
+    Kind,
+    Shown,
+    Verdict,
+    decided,
+    key_parts,
+    reconcile,
+)
 
 if TYPE_CHECKING:
     from roe.evaluator.decision import Decision
@@ -28,7 +40,7 @@ if TYPE_CHECKING:
 
 NOTHING_HELD = Held(None)
 NEW_IN_CRM = (Kind.FIRST_SIGHT, Kind.BY_HAND, Kind.BY_SYSTEM)  # the owner of the data is one that the ledger did not know of
-DecisionValues = tuple[str, str, str, str | None, str | None, date | datetime | None, str, str, datetime | None]  # see `Memory.after`
+DecisionValues = tuple[str, str, str, str | None, str | None, date | datetime | None, str, str, datetime | None]  # see `OwnerMemory.after`
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,24 +113,25 @@ class OwnerMemory:
         self.elsewhere: Json = {}  # owners of entities that the policy does not have, which stay as they are
         self.changed: list[tuple[str, Facts]] = []  # by hand or by a system, since the last run
         self.older: set[str] = set()  # records of whom the data shows an owner from before what the CRM has shown already
+        self._begin_gone(state)
         by_role: dict[tuple[str, str], Json] = {}
         owners = state.get("owners", {})
         for entries in (owners, self.returned, self.referred, self.ends):
             for key in entries:
-                entity, role = key.partition("|")[0], key.rpartition("|")[2]
+                entity, record, role = key_parts(key)
                 if entity not in world.rows:
                     if key in owners:
                         self.elsewhere[key] = owners[key]
                 else:
-                    by_role.setdefault((entity, role), {})[key[len(entity) + 1 : -len(role) - 1]] = owners.get(key)
+                    by_role.setdefault((entity, role), {})[record] = owners.get(key)
         for key in getattr(owners, "unowned", ()):  # of those only what has an owner by now is news
-            entity, role = key.partition("|")[0], key.rpartition("|")[2]
-            record = key[len(entity) + 1 : -len(role) - 1]
+            entity, record, role = key_parts(key)
             shown = world.shown(entity, role, [record])[record] if entity in world.rows else None
+            if shown is None and entity in world.rows:
+                self._note_gone(entity, record)
             if shown is not None and shown.holder is not None:
                 by_role.setdefault((entity, role), {})[record] = {"rep": None, "since": None}
         world.returned = self.returned
-        self._begin_gone(state)
         for (entity, role), saved in by_role.items():
             self._role(entity, role, saved)
 
@@ -182,6 +195,10 @@ class OwnerMemory:
         }  # fmt: skip
         if verdict.kind is Kind.STALE and shown is not None and shown.holder not in (verdict.holder, verdict.base):
             self.older.add(key_parts(key)[1])
+        return self._by_verdict(key, verdict, saved, since, known)
+
+    def _by_verdict(self, key: str, verdict: Verdict, saved: Saved | None, since: date | None, known: Json) -> Facts:
+        """The holder of a record, since when and by what, once the ledger and the data are reconciled."""
         if verdict.is_changed_in_crm:
             former = None if saved is None else saved.get("rep")
             facts = Facts(verdict.holder, _since_change(since, saved) or self.today, None, former, verdict.by, **known)

@@ -61,7 +61,7 @@ class Matcher:
             if method.theirs is not None:
                 method.theirs = trees.setdefault(method.theirs, method.theirs)
         self._names: dict[int, NameLookUp] = {}
-        self._keys: dict[tuple[str, int], Keys] = {}
+        self._keys: dict[tuple[str, int], KeyLookUp] = {}
         self.ties = [(kind, compile_expression(expr.tree), str(expr.text)) for kind, expr in step.tie_break]
         self._found: dict[int, Match] = {}
 
@@ -75,11 +75,11 @@ class Matcher:
             names = self._names[id(theirs)] = NameLookUp(theirs, self)
         return names
 
-    def keys(self, kind: str, theirs: s.Node) -> Keys:
+    def keys(self, kind: str, theirs: s.Node) -> KeyLookUp:
         """The rows by the keys that an expression gives, however many methods look them up."""
         keys = self._keys.get((kind, id(theirs)))
         if keys is None:
-            keys = self._keys[kind, id(theirs)] = Keys(kind, theirs, self)
+            keys = self._keys[kind, id(theirs)] = KeyLookUp(kind, theirs, self)
         return keys
 
     def prepare(self) -> None:
@@ -247,7 +247,7 @@ class _Method:
         return groups.get(value, ()) if value is not None and not isinstance(value, (list, dict)) else ()
 
 
-class Keys:
+class KeyLookUp:
     """The rows by their keys, as one expression has them. What it holds of a row may be taken out and put back, as the row changes."""
 
     def __init__(self, kind: str, theirs: s.Node, matcher: Matcher) -> None:
@@ -369,4 +369,4 @@ def blocking_keys(name: object) -> tuple[str, ...]:
     return tuple(dict.fromkeys(w[:4] for w in (*words, "".join(words)) if w))
 
 
-LookUp = Keys | NameLookUp  # what was made of the rows to be searched
+LookUp = KeyLookUp | NameLookUp  # what was made of the rows to be searched

@@ -41,7 +41,7 @@ from roe.ledger.entries import (
     TurnBack,
 )
 from roe.ledger.moment import At
-from roe.ledger.reconcile import CASCADE, CHANGED_IN_CRM, key_parts
+from roe.ledger.reconcile import CASCADE, CHANGED_IN_CRM, NOBODY, key_parts
 from roe.ledger.store import Store
 
 COUNTED = timedelta(days=14)  # days older than that count for no cap
@@ -120,9 +120,6 @@ def unowned(owners: Mapping[str, Any]) -> Container[str]:
     """The records that were decided, and that nobody has: an owner whom the data shows of one of them is a change in the CRM."""
     found: Container[str] = getattr(owners, "unowned", frozenset())
     return found
-
-
-NOBODY: State = {"rep": None, "since": None}
 
 
 def _owners(store: Store) -> State:

@@ -53,7 +53,7 @@ def batch_of(run: ColumnRun) -> Batch:
 
 
 @dataclass
-class Decided:
+class DecidedColumns:
     """The decisions of a portion as arrays of texts: what the columns of allocations.csv are made from."""
 
     run: ColumnRun
@@ -105,7 +105,7 @@ class Decided:
 
 
 def _portion(run: ColumnRun, allocations: Allocations) -> Portion:
-    decided = Decided(run, allocations)
+    decided = DecidedColumns(run, allocations)
     crm = run.bound.plan.crm
     queue = crm.queues.get((allocations.entity, allocations.role))
     names_there = _called(run, crm)
