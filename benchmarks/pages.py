@@ -1,4 +1,4 @@
-"""How long the pages take on the server: `python benchmarks/pages.py [ACCOUNTS] [ENTRIES]`.
+"""How long the pages take on the server: `python benchmarks/pages.py [ACCOUNTS] [ENTRIES] [--state FOLDER]`.
 
 A policy of 1,000 rules decides the accounts in columns, beside a ledger of a year of nights. A real server answers a browser that asks for one
 record after another, and searches as people type.
@@ -28,10 +28,11 @@ from starlette.routing import Route
 import made
 from roe.columns.raw import Raw
 from roe.columns.world import ColumnWorld
-from roe.evaluator.engine import Bound, Evaluator
+from roe.evaluator.bound import Bound
+from roe.evaluator.engine import Evaluator
 from roe.ledger.entries import Entry, Loaded, Owned, Run
 from roe.ledger.moment import At, ticks
-from roe.ledger.store import open_store
+from roe.ledger.store import exists, open_store
 from roe.run.memory import read_memory
 from roe.stages.build import build
 from roe.web.app.history import History
@@ -124,16 +125,18 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("accounts", type=int, nargs="?", default=100_000)
     parser.add_argument("entries", type=int, nargs="?", default=1_000_000)
+    parser.add_argument("--state", help="Keep the ledger in this folder, and use the one that is there: a million entries take minutes.")
     given = parser.parse_args()
     root = Path(tempfile.mkdtemp(prefix="roe-pages-"))
-    state = str(root / "state")
+    state = given.state or str(root / "state")
     try:
         start = time.perf_counter()
-        fill(state, given.entries, given.accounts)
-        print(f"a ledger of {given.entries:,} entries, made in {time.perf_counter() - start:.0f} s")
+        if not exists(state):
+            fill(state, given.entries, given.accounts)
+            print(f"a ledger of {given.entries:,} entries, made in {time.perf_counter() - start:.0f} s", flush=True)
         start = time.perf_counter()
         address = serve(site_of(root, given.accounts, state))
-        print(f"{given.accounts:,} accounts decided, and ready to be opened, in {time.perf_counter() - start:.0f} s")
+        print(f"{given.accounts:,} accounts decided, and ready to be opened, in {time.perf_counter() - start:.0f} s", flush=True)
         rng = random.Random(3)
         keys = [record(rng.randrange(given.accounts)) for _ in range(ASKED)]
         script = {"hx-request": "true", "hx-target": "results"}

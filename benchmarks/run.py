@@ -466,7 +466,7 @@ def pools(count: int) -> dict[str, float]:
         written = time.perf_counter() - start
         few = made.pool_tables(2_000, 200)
         by_rows = evaluator.run({e: x.to_pylist() for e, x in few.items()}, as_of="2026-02-01")
-        columns_ = ColumnRun.of(evaluator, few, as_of="2026-02-01").found[0]
+        columns_ = ColumnRun.of(evaluator, few, as_of="2026-02-01").allocations[0]
         reps = columns_.table.world.tables["rep"].ids.to_pylist()
         assert {d.id: d.owner for d in by_rows.decisions} == {
             i: reps[o] if o >= 0 else None for i, o in zip(columns_.table.ids.to_pylist(), columns_.owner.tolist(), strict=True)

@@ -40,7 +40,7 @@ def both(folder: Path, text: str, tables: dict[str, Any], as_of: str = NOW, stat
     columns = ColumnRun.of(evaluator, tables, as_of=as_of, state=state)
     reps = [str(x) for x in columns.world.tables["rep"].ids.to_pylist()]
     found = {}
-    for part in columns.found:
+    for part in columns.allocations:
         for i, record in enumerate(part.table.ids.to_pylist()):
             owner = int(part.owner[i])
             until = part.untils[part.until[i]] if part.until[i] >= 0 else None

@@ -12,7 +12,7 @@ import pytest
 import yaml
 
 import roe
-from roe.analysis.check import CheckedPolicy
+from roe.analysis.check import CheckedPolicy, left_out
 from roe.analysis.equivalence import compare
 from roe.analysis.finder import Finder
 from roe.analysis.gaps import gaps, uncovered
@@ -315,3 +315,22 @@ def test_time_is_a_subject_like_any_other(tmp_path: Path) -> None:
         assert told == wanted, (number, staff)
         seen["between"] += len(wanted)
     assert min(seen.values()) > 0, seen
+
+
+def test_a_long_table_of_bands_that_overlap_is_looked_at_to_its_end(tmp_path: Path) -> None:
+    """Rows `[i..i+9]` of three countries in turn. For the US none begins from 60 to 79: 57 ends with 66, and the next begins with 81."""
+    count = 1_250 if os.environ.get("ROE_HEAVY") else 90
+    countries = ("US", "CA", "DE")
+    places = [(i, countries[i % 3]) for i in range(count) if countries[i % 3] != "US" or i not in range(60, 80)]
+    lines = [{"employees": f"[{i}..{i + 9}]", "country": country, "x": f"r{i}"} for i, country in places]
+    policy = {
+        "roe": 1, "name": "t", "roles": ["ae"], "tables": {"x": {"hit": "unique", "rows": lines}},
+        "engagement": {"account": {"ae": [{"name": "all", "then": "open"}]}},
+    }  # fmt: skip
+    (tmp_path / "policy.yaml").write_text(yaml.safe_dump(policy, sort_keys=False), "utf-8")
+    evaluator = roe.compile(roe.load(tmp_path))
+    shown = [d for d in left_out(CheckedPolicy(evaluator)) if d.code == "R411" and d.certainty == PROVEN]
+    records = {str(d.witness) for d in shown}
+    assert records & {f'employees = {n}, country = "US"' for n in range(67, 81)}, records
+    bound = evaluator.bind({"account": [{"id": f"A{n:02}", "country": "US", "employees": n} for n in (66, 67, 80, 81)]}, as_of="2026-01-01")
+    assert bound.world.values("account", "x") == ["r57", None, None, "r81"]

@@ -26,7 +26,7 @@ from roe.columns.world import ColumnWorld
 from roe.evaluator.assigned import empty_state
 from roe.evaluator.book_plan import applied, check_plan
 from roe.evaluator.books import plan_books
-from roe.evaluator.engine import Bound
+from roe.evaluator.bound import Bound
 from roe.evaluator.questions import sentences
 
 POLICY = """

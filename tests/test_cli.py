@@ -383,5 +383,8 @@ def test_compile_writes_sql_and_says_what_it_leaves_out(tmp_path: Path) -> None:
 
 def test_what_an_engine_needs_is_said(tmp_path: Path) -> None:
     assert "--data" in roe("explain", "hooli.com", STATIC, code=2).output
-    spark = run_static(tmp_path / "out", "--engine", "spark", "--state", str(tmp_path / "s"), code=2).output
+    (tmp_path / "data.csv").write_text("id\n", "utf-8")
+    spark = roe(
+        "run", STATIC, "--data", str(tmp_path / "data.csv"), *AT[2:], "--engine", "spark", "--out", str(tmp_path / "out"), code=2
+    ).output
     assert ("R801" if find_spec("pyspark") and find_spec("pandas") else "R406") in spark

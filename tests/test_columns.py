@@ -127,7 +127,7 @@ def same_traces(evaluator: Any, tables: Any, as_of: str, out: Path) -> int:
     write_batches([batch_of(run)], out, watch=lambda batch, tables: writer.add(batch.run, tables["allocations"]))
     writer.close()
     evidence = RunEvidence(out)
-    found, every = 0, 1 if HEAVY else 1 + sum(len(part.owner) for part in run.found) // 60
+    found, every = 0, 1 if HEAVY else 1 + sum(len(part.owner) for part in run.allocations) // 60
     for n, d in enumerate(evaluator.bind(tables, as_of=as_of).decide_all()):
         if n % every:
             continue

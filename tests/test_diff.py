@@ -255,3 +255,9 @@ def test_the_page_of_a_diff_counts_one_and_millions_as_people_read_them() -> Non
     page = diff_page([], Comparison(), Impact(2_000_000, [], {}, facts), "old", "new")
     assert "1,234,567 of 2,000,000 allocations change hands" in page
     assert "1 customer<" in page and "1 live window is cut short" in page
+
+
+def test_policies_with_other_fields_are_compared() -> None:
+    """A case may be about a field that one of them does not have."""
+    result = run(str(STATIC), str(EXAMPLES / "dynamic-books"))
+    assert result.exit_code == 0 and result.output.startswith("different: ")

@@ -2,20 +2,15 @@
 
 from __future__ import annotations
 
-import csv
 from pathlib import Path
 
 import pytest
 
 import roe
 from helpers import policy_text
-from ledgers import STORES, place
-from roe.ledger.audit import verify
+from ledgers import STORES, Engines
 from roe.ledger.entries import Deleted, Merged, Owned, Restored
 from roe.ledger.store import open_store
-from roe.run.engines import Job
-from roe.run.run import RunOptions, run
-from roe.run.source import Source
 
 pytest.importorskip("pyarrow")
 
@@ -49,31 +44,20 @@ OWNERS = [  # who owns what then, by hand: L3 gets the place that L1 has left; B
 
 @pytest.mark.parametrize("kind", STORES)
 def test_a_record_that_is_gone_frees_its_place_and_ends_what_is_open(kind: str, tmp_path: Path) -> None:
-    evaluator = roe.compile(roe.load(policy_text(tmp_path / "policy", POLICY)))
-    states = {engine: place(kind, tmp_path / engine) for engine in ("rows", "columns")}
-    (tmp_path / "data").mkdir()
+    engines = Engines(kind, tmp_path, POLICY, HEADS)
     for n, (tables, wanted) in enumerate(zip(NIGHTS, OWNERS, strict=True), 1):
-        for name, lines in {**tables, "reps": ["ann,Ann", "ben,Ben", "cal,Cal"]}.items():
-            (tmp_path / "data" / f"{name}.csv").write_text("\n".join([HEADS[name], *lines, ""]), "utf-8")
-        for engine, state in states.items():
-            out = tmp_path / f"out-{engine}"
-            run(Job(evaluator, Source(evaluator.policy, tmp_path / "data"), f"2026-03-0{n}"), out, RunOptions(state, engine))
-            with (out / "allocations.csv").open(encoding="utf-8", newline="") as file:
-                assert {x["record"]: x["owner"] for x in csv.DictReader(file)} == wanted, (engine, n)
-    said = {}
-    for engine, state in states.items():
-        with open_store(state) as store:
-            assert verify(store).bad is None and store.rebuild()
-            said[engine] = [x.entry for x in store.entries() if x.kind not in ("run", "evidence")]
-            assert not store.latest("referred", is_open=True)  # C's question ended with C
-            assert {h.record for h in store.holdings()} == {"A", "C", "L1", "L2", "L3"}
-    assert said["rows"] == said["columns"]
-    gone = [(type(e), e.record, e.at.date.day) for e in said["rows"] if isinstance(e, (Deleted, Merged, Restored))]
+        found = engines.night(f"2026-03-0{n}", reps=["ann,Ann", "ben,Ben", "cal,Cal"], **tables)
+        assert {x["record"]: x["owner"] for x in found["allocations"]} == wanted, n
+    said = engines.entries()
+    with open_store(engines.states["rows"]) as store:
+        assert not store.latest("referred", is_open=True)  # C's question ended with C
+        assert {h.record for h in store.holdings()} == {"A", "C", "L1", "L2", "L3"}
+    gone = [(type(e), e.record, e.at.date.day) for e in said if isinstance(e, (Deleted, Merged, Restored))]
     assert sorted(gone, key=str) == sorted(
         [(Merged, "B", 2), (Deleted, "C", 2), (Deleted, "L1", 2), (Restored, "C", 4), (Restored, "L1", 4)], key=str
     )
-    assert [e.survivor for e in said["rows"] if isinstance(e, Merged)] == ["A"]
-    assert [(e.rep, e.by) for e in said["rows"] if isinstance(e, Owned) and e.record == "C" and e.at.date.day == 4] == [
+    assert [e.survivor for e in said if isinstance(e, Merged)] == ["A"]
+    assert [(e.rep, e.by) for e in said if isinstance(e, Owned) and e.record == "C" and e.at.date.day == 4] == [
         ("ben", "import"),  # as the CRM shows it, since when nobody knows: what was before has ended
         ("ann", "rule"),
     ]

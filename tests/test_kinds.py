@@ -31,7 +31,7 @@ def made(rng: random.Random, folder: Any) -> Any:
     """A policy of pools that look at the lead, and data for it."""
     pools = []
     for name, fallback in (("p", "q"), ("q", "mia"), ("r", "p")):
-        strategy = rng.choice(["round_robin", "weighted", "top_score", "weighted"])
+        strategy = rng.choice(["round_robin", "weighted", "top_score", "least_loaded"])
         more = [f"    members: '{rng.choice(MEMBERS)}'", f"    strategy: {strategy}", f"    fallback: {fallback}"]
         more += [f"    weight: '{rng.choice(WEIGHTS)}'"] * (strategy == "weighted")
         more += ["    score: 'if rep.region = lead.region then rep.level else 0'"] * (strategy == "top_score")

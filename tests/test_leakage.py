@@ -17,7 +17,7 @@ from click.testing import CliRunner  # noqa: E402
 
 from helpers import SHARED, policy_text, seeds  # noqa: E402
 from roe.cli import main  # noqa: E402
-from roe.scoring.history import History, read_history  # noqa: E402
+from roe.scoring.history import ScoredHistory, read_history  # noqa: E402
 from roe.scoring.leakage import find_leaks, leave_out_leaks  # noqa: E402
 from roe.scoring.marks import mark_of, steps_of_a_sale  # noqa: E402
 
@@ -81,14 +81,14 @@ PLANTED: dict[str, Maker] = {
 }  # fmt: skip
 
 
-def made(seed: int, size: int, rate: float, planted: list[str], honest: list[str]) -> History:
+def made(seed: int, size: int, rate: float, planted: list[str], honest: list[str]) -> ScoredHistory:
     """A history whose outcome follows a hidden pull, with columns that follow either the pull or the outcome."""
     rng = random.Random(seed)
     pull = [rng.gauss(0, 1) for _ in range(size)]
     shift = sorted(1.5 * p + rng.gauss(0, 1) for p in pull)[int(size * (1 - rate))]
     won = [1.5 * p + rng.gauss(0, 1) > shift for p in pull]
     columns = {name: {**HONEST, **PLANTED}[name](rng, won, pull) for name in (*honest, *planted)}
-    return History([str(i) for i in range(size)], columns, won)
+    return ScoredHistory([str(i) for i in range(size)], columns, won)
 
 
 SIZES = [(400, 0.4), (600, 0.2), (2000, 0.35), (3000, 0.08), (1500, 0.6)]
@@ -129,7 +129,7 @@ def test_columns_that_say_nothing_are_never_leaks(seed: int) -> None:
     columns |= {f"t{k}": [f"v{rng.randrange(n // 2)}" for _ in range(n)] for k in range(5)} | {
         "status": [rng.choice("abc") for _ in range(n)]
     }
-    assert find_leaks(History([str(i) for i in range(n)], columns, won)) == []
+    assert find_leaks(ScoredHistory([str(i) for i in range(n)], columns, won)) == []
 
 
 def test_what_is_kept_and_dropped_by_name() -> None:

@@ -28,12 +28,16 @@ engagement: {account: {ae: %s}}
 """
 BY_SIZE = "[{name: big, when: account.employees > 5, then: {assign: '\"ann\"'}}, {name: rest, then: open}]"
 BY_FROZEN = "[{name: big, when: 'account.year_size = \"big\"', then: {assign: '\"ann\"'}}, {name: rest, then: open}]"
+LISTED = "[{name: kept, when: account.domain in s, then: keep}, {name: rest, then: open}]"
 POOL = "[{name: all, then: {route: p}}]"
 KEPT = "[{name: kept, when: 'account.guard_state = \"protected\"', then: keep}, {name: rest, then: open}]"
 
 
+LISTS = {"old_csv": "domain,until\na.com,2026-03-01\n", "new_csv": "domain,until\na.com,2026-04-01\n"}
+
+
 def sides(folder: Path, rules: str, old: str, new: str) -> list[Evaluator]:
-    return [roe.compile(roe.load(policy_text(folder / str(i), POLICY % (text, rules)))) for i, text in enumerate((old, new))]
+    return [roe.compile(roe.load(policy_text(folder / str(i), POLICY % (text, rules), **LISTS))) for i, text in enumerate((old, new))]
 
 
 def verdict(both: list[Evaluator]) -> Comparison:
@@ -107,6 +111,10 @@ DIFFERENT: dict[str, tuple[str, str, str, dict[str, Any], list[Any]]] = {
     "when the periods of a frozen value begin": (  # the quarter from 1 March, and the one from 1 February
         BY_FROZEN, FREEZE % ("2026-02-01", "quarter"), FREEZE % ("2026-03-01", "quarter"),
         dict(zip(("2026-02-10", "2026-03-10"), sized(5, 50), strict=True)), [{"A1": None}, {"A1": "ann"}],
+    ),
+    "when an entry of a list ends": (  # until 1 March, and until 1 April
+        LISTED, "lists: {s: {file: old.csv, key: domain}}", "lists: {s: {file: new.csv, key: domain}}",
+        {"2026-03-15": {"account": [{"id": "A1", "domain": "a.com", "owner.ae": "ann"}], "rep": [{"id": "ann"}]}}, [{"A1": None}, {"A1": "ann"}],
     ),
     "what renews a window": (
         KEPT, GUARD % "call", GUARD % "meeting", {"2026-01-01": CALLED}, [{"A1": "ann"}, {"A1": None}],

@@ -105,7 +105,7 @@ def test_what_columns_find_is_what_rows_find(tmp_path: Path) -> None:
     tables = {"lead": [{"id": f"L{i}", **lead} for i, (lead, _, _) in enumerate(LEADS)], "account": ACCOUNTS}
     evaluator = roe.compile(roe.load(tmp_path))
     rows = evaluator.run(tables, as_of="2026-02-01").decisions
-    columns = ColumnRun.of(evaluator, tables, as_of="2026-02-01").found[0]
+    columns = ColumnRun.of(evaluator, tables, as_of="2026-02-01").allocations[0]
     assert [d.owner is not None for d in sorted(rows, key=lambda d: d.id)] == (columns.owner >= 0).tolist()
 
 

@@ -33,7 +33,7 @@ class Nights:
         columns = ColumnRun.of(self.evaluator, tables, as_of=as_of, state=self.state)
         reps = [str(x) for x in columns.world.tables["rep"].ids.to_pylist()]
         found = {}
-        for part in columns.found:
+        for part in columns.allocations:
             moved, in_crm = part.moved(), part.in_crm()
             for i, record in enumerate(part.table.ids.to_pylist()):
                 until = part.untils[part.until[i]] if part.until[i] >= 0 else None

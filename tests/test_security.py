@@ -115,7 +115,7 @@ def test_colours_are_roe_s_own() -> None:
 
 
 def test_a_colour_in_a_name_is_not_one_on_a_terminal(folder: Path) -> None:
-    from roe.cli.terminal import Guard, Status
+    from roe.cli.terminal import SafeStream, Status
 
     class Terminal(io.StringIO):
         def isatty(self) -> bool:
@@ -123,7 +123,7 @@ def test_a_colour_in_a_name_is_not_one_on_a_terminal(folder: Path) -> None:
 
     screen = Terminal()
     with untrusted.marked():
-        guard = Guard(screen, Status(screen, wanted=False))
+        guard = SafeStream(screen, Status(screen, wanted=False))
         guard.write(f"{untrusted.style(31)}error{untrusted.style(0)}: \x1b[31mred\n")
     assert screen.getvalue() == "\x1b[31merror\x1b[0m: \\u001b[31mred\n"
 

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 import roe
-from helpers import AS_OF, EXAMPLES
+from helpers import AS_OF, EXAMPLES, policy_text
 from made_policies import make_data, make_policy
 from roe.data.read import read_tables
 from roe.policy.standard import FILES
@@ -156,7 +156,7 @@ def test_tasks_write_parts_of_what_pools_gave(tmp_path: Path, session: Any) -> N
 
     root = two_roles(tmp_path / "p", random.Random(7))
     data, evaluator = root / "data", roe.compile(roe.load(root))
-    leads = arrow_csv.read_csv(data / "leads.csv", convert_options=arrow_csv.ConvertOptions(column_types={"Score": pa.string()}))
+    leads = arrow_csv.read_csv(data / "leads.csv", convert_options=arrow_csv.ConvertRunOptions(column_types={"Score": pa.string()}))
     days = pa.array([f"{x[6:]}-{x[:2]}-{x[3:5]}" for x in leads["CreatedDate"].to_pylist()]).cast(pa.timestamp("us"))
     parquet.write_table(
         leads.set_column(leads.column_names.index("CreatedDate"), "CreatedDate", pc.assume_timezone(days, "UTC")), data / "leads.parquet"
@@ -230,6 +230,37 @@ def test_tasks_write_parts_of_their_own(tmp_path: Path, session: Any, monkeypatc
             assert {part.relative_to(out).as_posix() for part in parts} <= set(read_mark(out)["files"])
         assert len(list((files_of(out) / "allocations.parquet").iterdir())) > 1
         assert damaged(out) == []
+
+
+@heavy
+@pytest.mark.parametrize(("what", "buckets"), [("accounts", 3), ("kept leads", 1)])
+def test_nights_on_spark_are_those_in_columns(what: str, buckets: int, tmp_path: Path, session: Any) -> None:
+    """What a run remembers goes to the tasks that have the records, and one run entry has what all of them changed."""
+    from datetime import timedelta
+
+    from roe.ledger.entries import Run
+    from roe.ledger.store import open_store
+    from roe.run.engines import Job
+    from roe.run.run import RunOptions, run
+    from roe.run.source import Source
+    from test_ledger_columns import FIRST, Crm, decided_in
+    from test_spark_memory import POLICIES
+
+    crm, evaluator = Crm(random.Random(5)), roe.compile(roe.load(policy_text(tmp_path / "policy", POLICIES[what][0])))
+    for night in range(3):
+        crm.write(tmp_path / "data")
+        found = {}
+        for engine in ("columns", "spark"):
+            source, as_of = Source(evaluator.policy, tmp_path / "data"), str(FIRST + timedelta(days=night))
+            job = Job(evaluator, source, as_of, session=session, buckets=buckets)
+            finished = run(job, tmp_path / f"out-{engine}", RunOptions(str(tmp_path / engine), engine))
+            with open_store(str(tmp_path / engine)) as store:
+                found[engine] = finished.since, [x.entry for x in store.entries() if not isinstance(x.entry, Run)]
+                decided = decided_in(store)
+        assert found["columns"] == found["spark"], night
+        for path in (tmp_path / "out-columns").glob("*.*s*"):
+            assert path.name == "run.json" or path.read_text("utf-8") == (tmp_path / "out-spark" / path.name).read_text("utf-8"), path.name
+        crm.a_day_passes(decided)
 
 
 @heavy

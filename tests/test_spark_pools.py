@@ -81,9 +81,9 @@ def in_tasks(evaluator: Any, tables: Any, as_of: str, number: int, decide: Any =
         own = {name: pa.array(c).take(pa.array(rows)) for name, c in {**leads.columns, **(given or {})}.items()}
         return {**others, ENTITY: Raw(own, len(rows), leads.lines[rows], leads.origin, habits)}
 
-    waits = pa.concat_tables([waiting(evaluator, as_of, task(i), entity=ENTITY, columns=columns) for i in range(number)]).sort_by(LINE)
+    waits = pa.concat_tables([waiting(evaluator, as_of, task(i), {}, entity=ENTITY, columns=columns) for i in range(number)]).sort_by(LINE)
     raw = Raw.of_table(waits.drop_columns([LINE]), waits[LINE].to_numpy(), leads.origin, habits)
-    handed = hand_out(evaluator, as_of, {**others, ENTITY: raw}, entity=ENTITY, files=None).to_pylist()
+    handed = hand_out(evaluator, as_of, {**others, ENTITY: raw}, {}, entity=ENTITY, files=None).to_pylist()
     said = Said.of(row[SAID] for row in handed if row[SAID] is not None)
     if said.reason:
         return said.reason
@@ -99,7 +99,7 @@ def _batch(evaluator: Any, as_of: str, tables: Any) -> Any:
     from roe.run.columns import batch_of
     from roe.spark.pools import run_of
 
-    return batch_of(run_of(evaluator, as_of, tables))
+    return batch_of(run_of(evaluator, as_of, tables, {}))
 
 
 def compare(evaluator: Any, tables: Any, as_of: str, number: int) -> str:
@@ -140,14 +140,16 @@ def test_any_trace_is_made_from_what_tasks_have_kept(tmp_path: Path) -> None:
     from roe.columns.evidence import RunEvidence
     from roe.columns.raw import Raw
     from roe.columns.turn_files import POOLS
-    from roe.run.spark import TaskFiles, decide, keep_others
+    from roe.run.spark import Wanted, decide, keep_others
 
     root = two_roles(tmp_path / "p", random.Random(4))
     evaluator = roe.compile(roe.load(root))
     tables, _ = read_tables(evaluator.policy, root / "data")
     out = tmp_path / "out"
-    keep_others({entity: Raw.of_rows(rows) for entity, rows in tables.items() if entity != ENTITY}, out, evaluator, "2026-02-01")
-    said, _, _ = in_tasks(evaluator, tables, "2026-02-01", 3, lambda *task: decide(*task, own=TaskFiles(str(out), traces=True)))
+    keep_others({entity: Raw.of_rows(rows) for entity, rows in tables.items() if entity != ENTITY}, out, evaluator, "2026-02-01", {})
+    said, _, _ = in_tasks(
+        evaluator, tables, "2026-02-01", 3, lambda e, at, own: decide(e, at, own, {}, wanted=Wanted(str(out), traces=True))
+    )
     (out / "turns.jsonl").write_text("".join(line + "\n" for line in said.turns), "utf-8")
     (out / POOLS).write_text(said.pools, "utf-8")
     evidence = RunEvidence(out)
@@ -181,7 +183,8 @@ def test_why_turns_must_be_taken_one_by_one_is_said(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("pool", "why"),
     [
-        ("{members: [a, b], strategy: least_loaded}", "the pool `desk` must decide each lead separately"),
+        ("{members: [a, b], strategy: least_loaded}", ""),
+        ("{members: 'some a in lead.activities satisfies a.type = rep.team'}", "the pool `desk` must decide each lead separately"),
         ("{members: 'rep.id = lead.hint or lead.created < now'}", ""),
         ("{members: 'rep.team = \"SDR\" and count(lead.activities) < 3'}", "a pool reads more about each lead than its own fields"),
         ("{members: [a, b], sticky: 'if count(lead.activities) > 3 then lead.hint else null'}", "a pool reads more about each lead than its own fields"),

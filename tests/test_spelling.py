@@ -22,6 +22,8 @@ from roe.grammar.clock import Clock
 from roe.grammar.closures import CLOCK, compile_expression
 from roe.grammar.parser import parse
 from roe.grammar.printer import show
+from roe.plan.operators import Expr
+from roe.source import Inline, Text
 
 LONG = ", ".join(f"k{i}" for i in range(MOST_LISTED + 1))
 POLICY = f"""
@@ -31,12 +33,14 @@ roles: [ae]
 fields:
   account: {{cost: number, profit: number, flag: boolean, on: boolean}}
   activity: {{length: number, done: boolean}}
+  rep: {{level: number}}
 lists: {{kinds: [mail, call], named: [US], long: [{LONG}], most: [{LONG.rpartition(", ")[0]}]}}
 define:
   account.big: account.employees > 100
   account.huge: account.big and account.cost > 9
   account.calls: 'count(account.activities[type = "call"])'
   activity.hard: activity.length > 9
+  rep.senior: rep.level > 3
 tables:
   desk: {{rows: [{{country: US, desk: x}}], default: y}}
 engagement:
@@ -105,6 +109,11 @@ if account.flag then 2 else 1
 every a in account.activities satisfies a.type = "call"
 for a in account.activities return a.type
 for a in account.activities return a.length
+for a in account.activities return a.done and a.length > 5 == for a in account.activities return a.length > 5 and a.done == for a in account.activities return 5 < a.length and a.done
+account.country = "US" or account.country = "DE" == account.country = "DE" or "US" = account.country
+for account in account.activities.account return account.big
+for account in account.activities.account return account.employees > 100
+for a in account.activities return account.big and a.done == for a in account.activities return account.employees > 100 and a.done
 """
 IN_A_FILTER = """
 type = "call" == "call" = type == item.type = "call" == type in ("call") == not(type != "call")
@@ -114,6 +123,7 @@ type = "call" or type = "mail" == type in ("mail", "call") == type in kinds == t
 type = "call" or type = "mail" or type = "note" == type in ("note", "mail") or type = "call" == type in kinds or type = "note"
 type = "call" or done == done or type = "call"
 type = "call" and done == done and type = "call" == item.done and item.type = "call"
+type = "call" and type = "mail" == type = "mail" and "call" = type
 type = null
 type = "call" or type = null == type = null or "call" = type
 type not in ("call", "mail") == type not in ("call", "mail")
@@ -151,6 +161,55 @@ some a in account.activities satisfies a.type = "mail"
 every a in account.activities satisfies a.type = "call"
 some a in account.activities, b in account.activities satisfies a.length > b.length
 some a in account.activities satisfies count(account.activities[type = "call"]) > a.length
+some a in account.activities satisfies a.length > 5 and flag == some b in account.activities satisfies flag and b.length > 5 == count(account.activities[length > 5 and flag]) > 0
+some a in account.activities satisfies a.length > 5 and type = "call"
+count(account.activities[length > 5 and type = "call"]) > 0
+some a in account.activities[type = "call"] satisfies a.length > 5 == some b in account.activities["call" = type] satisfies 5 < b.length
+some a in account.activities satisfies count(account.parent.activities[type = a.type]) > 1
+some a in account.activities satisfies count(account.parent.activities[type = item.type]) > 1
+account.flag and account.cost > 1 == flag and 1 < cost
+account.cost > 1 and account.flag
+account.flag or account.cost > 1 == flag or 1 < cost
+not(account.flag or account.cost > 1) == not(flag or 1 < cost)
+not(account.flag and account.cost > 1)
+not(account.cost > 1)
+account.cost <= 1
+"""
+LABELS = {("account", "desk"): "office", ("activity", "hard"): "tough", ("rep", "senior"): "elder"}
+LABELLED = """
+account.desk = "x" | account.office = "x"
+desk = "x" | account.office = "x"
+account.parent.desk = "x" | account.parent.office = "x"
+account.parent.parent.desk | account.parent.parent.office
+account.activities[1].hard | account.activities[1].tough
+account.activities[type = "call"].hard | account.activities[item.type = "call"].tough
+account.activities[hard][1].hard | account.activities[item.tough][1].tough
+count(account.activities[item.hard]) | count(account.activities[item.tough])
+count(account.activities[account.desk = "x"]) | count(account.activities[item.account.office = "x"])
+some a in account.activities satisfies a.hard and a.account.desk = "x" | some item in account.activities satisfies item.account.office = "x" and item.tough
+every a in account.activities satisfies a.hard | every a in account.activities satisfies a.tough
+for a in account.activities return a.hard | for a in account.activities return a.tough
+for a in account.activities, b in a.account.activities return b.hard | for a in account.activities, b in a.account.activities return b.tough
+account.owner.ae.senior | account.owner.ae.elder
+account.activities.hard | account.activities.tough
+account.activities.account.desk | account.activities.account.office
+account.activities.rep.senior | account.activities.rep.elder
+account.domain in long | account.domain in far
+count(account.activities[type in long]) | count(account.activities[item.type in far])
+account.name.desk | account.name.desk
+split(account.name, " ")[hard] | split(account.name, " ")[hard]
+account.activities[1].rep.senior | account.activities[1].rep.elder
+if account.desk = "x" then account.parent.desk else "y" | if account.office = "x" then account.parent.office else "y"
+"""
+MENTIONED = """
+account | account.cost > 1 | account cost
+account | cost > 1 | account cost
+account | account.big | account employees
+account | account.desk = "x" and account.domain in named | account desk domain named
+account | account.parent.desk | account parent desk
+lead | lead.account.desk | lead account matched_account desk
+lead | count(lead.account.activities[type = "call"]) | lead account matched_account activities item type
+account | some a in account.activities satisfies a.account.desk = "x" | account activities item matched_account desk
 """
 
 
@@ -247,3 +306,61 @@ def test_the_spellings_of_a_line_have_one_value(where: str) -> None:
             if where == "as a condition":  # of which only matters whether it is true
                 values = [value is True for value in values]
             assert all(value == values[0] for value in values), (line, account, values)
+
+
+@pytest.mark.parametrize("line", LABELLED.strip().splitlines())
+def test_fields_and_lists_have_the_names_that_the_other_policy_gives_them(line: str) -> None:
+    text, expected = line.split(" | ")
+    assert Meaning(policy().policy, LABELS, {"long": "far"}).text(tree_of(text), "account") == expected
+
+
+@pytest.mark.parametrize("line", MENTIONED.strip().splitlines())
+def test_what_an_expression_mentions(line: str) -> None:
+    entity, text, names = line.split(" | ")
+    mentions: set[str] = set()
+    Meaning(policy().policy, {}, {}).text(tree_of(text), entity, mentions)
+    assert mentions == set(names.split())
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ("{account.big} of {cost}", "{100 < account.employees} of {account.cost}"),
+        ("{ account.cost } and {no such (}", "{account.cost} and {no such (}"),
+    ],
+)
+def test_a_sentence_is_spelt_one_way(one: str, other: str) -> None:
+    meaning = Meaning(policy().policy, {}, {})
+    names: set[str] = set()
+    assert meaning.sentence(one, "account", names) == meaning.sentence(other, "account", set()) and {"account", "cost"} <= names
+    assert meaning.sentence(one, "account", names) != meaning.sentence(one.replace("cost", "profit"), "account", set())
+    assert meaning.sentence(one, "account", names) != meaning.sentence(one.replace(" ", "  "), "account", set())
+
+
+def test_parts_that_are_no_expressions_have_a_text_each() -> None:
+    meaning = Meaning(policy().policy, {}, {})
+    parts: list[Any] = [
+        {"a": 1},
+        {"a": 2},
+        {"b": 1},
+        {"a": "1"},
+        {"a": 1, "b": 1},
+        {},
+        ["a", 1],
+        [1, "a"],
+        [["a"], 1],
+        [],
+        "a",
+        "1",
+        1,
+        1.5,
+        True,
+        None,
+    ]
+    texts = [meaning.text(part) for part in parts]
+    assert len(set(texts)) == len(parts) and meaning.text({"a": ("x", 1)}) == meaning.text({"a": ["x", 1]})
+    assert meaning.text(Expr(tree_of("cost > 1"), Text("cost > 1", Inline())), "account") == as_value("account.cost > 1")
+    for whole, names in ((False, set()), (True, {"a", "b", "c", "d"})):
+        mentions: set[str] = set()
+        meaning.text({"a": ["b", ("c",)], "d": 1}, "account", mentions, whole)
+        assert mentions == names

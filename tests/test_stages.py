@@ -15,7 +15,7 @@ from roe.grammar import types as t
 from roe.plan.operators import Derive
 from roe.policy.context import Context, written
 from roe.policy.section import Heading
-from roe.policy.store import Reader, write_policy
+from roe.policy.store import PolicyReader, write_policy
 from roe.run.files import write_run
 from roe.source import Inline, Text
 from roe.stages import STAGES, Stage
@@ -55,7 +55,7 @@ def test_a_new_stage_is_built_run_kept_and_compared(tmp_path: Path) -> None:
     run = roe.compile(policy).run({"account": [{"id": "a"}], "rep": [{"id": "eva"}]}, as_of="2026-02-01")
     write_run(run, tmp_path / "out")
     assert ",eva," in (tmp_path / "out" / "allocations.csv").read_text("utf-8")
-    assert Reader(write_policy(policy), policy.root).policy().plan.parts["toys"] == ("3 toys",)
+    assert PolicyReader(write_policy(policy), policy.root).policy().plan.parts["toys"] == ("3 toys",)
     other = roe.load(policy_text(tmp_path / "other", POLICY.replace("description: 3", "description: 4")))
     assert any("4 toys" in change.after for change in changes(policy, other))
 

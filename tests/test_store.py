@@ -17,7 +17,7 @@ from roe.evaluator.engine import Evaluator
 from roe.evaluator.trace import trace
 from roe.grammar import values as v
 from roe.plan.operators import Action, Crm, Plan
-from roe.policy.store import LazyRules, Reader, _Writer, write_policy
+from roe.policy.store import LazyRules, PolicyReader, _Writer, write_policy
 from roe.source import Text
 
 TABLES = Path(__file__).parent / "boundaries"
@@ -61,9 +61,10 @@ def folder_of(name: str, tmp_path: Path) -> Path:
 @pytest.mark.parametrize("name", [*sorted(p.stem for p in TABLES.glob("*.yaml")), *NAMES])
 def test_a_policy_is_read_back_as_it_was(name: str, tmp_path: Path) -> None:
     policy = roe.load(folder_of(name, tmp_path))
-    kept = Reader(json.loads(json.dumps(write_policy(policy))), policy.root).policy()
+    kept = PolicyReader(json.loads(json.dumps(write_policy(policy))), policy.root).policy()
     alike(policy.plan, kept.plan)
-    for part in ("name", "timezone", "calendar", "hours", "profile", "files", "roles", "data"):
+    assert policy.model.tracked == kept.model.tracked
+    for part in ("name", "timezone", "calendar", "hours", "fiscal", "profile", "files", "roles", "data"):
         alike(getattr(policy, part), getattr(kept, part), part)
     alike(policy.model.entities, kept.model.entities)
     assert list(policy.model.steps) == list(kept.model.steps)
@@ -76,11 +77,20 @@ def test_a_policy_that_was_kept_is_explained_as_it_was(tmp_path: Path) -> None:
     rule = "      - {name: abroad, when: account.employees > 5, then: open}"
     text = f"roe: 1\nname: t\nroles: [ae, csm]\nengagement:\n  account:\n    ae:\n{rule}\n    csm:\n{rule}\n"
     policy = roe.load(policy_text(tmp_path, text))
-    kept = Reader(json.loads(json.dumps(write_policy(policy))), policy.root).policy()
+    kept = PolicyReader(json.loads(json.dumps(write_policy(policy))), policy.root).policy()
     for each in (policy, kept):
         run = Evaluator(each).run({"account": [{"id": "A", "employees": 9}]}, as_of="2026-02-01")
         places = {d.role: trace(d).steps[0].rules[0].conditions[0].place for d in run.decisions}
         assert {role: place.line for role, place in places.items()} == {"ae": 7, "csm": 9}
+
+
+def test_the_expressions_of_sentences_and_referrals_are_kept_as_trees(tmp_path: Path) -> None:
+    rules = "{name: a, then: {refer: '{account.owner.csm}'}, because: '{account.name} has {account.employees + 1}'}"
+    text = f"roe: 1\nname: t\nroles: [ae, csm]\ntrack: [opportunity.stage]\nengagement: {{account: {{ae: [{rules}]}}}}\n"
+    policy = roe.load(policy_text(tmp_path, text))
+    kept = json.loads(json.dumps(write_policy(policy)))
+    assert {"account.owner.csm", "account.name", "account.employees + 1"} <= {piece for piece, _ in kept["trees"]}
+    assert PolicyReader(kept, policy.root).policy().model.tracked == policy.model.tracked == {("opportunity", "stage")}
 
 
 def test_rules_are_a_sequence_like_a_tuple() -> None:
@@ -103,21 +113,21 @@ def test_what_cannot_be_kept_is_refused() -> None:
     with pytest.raises(TypeError):
         _Writer().value(object())
     with pytest.raises(ValueError):
-        Reader({}, Path()).value(["nobody"])
+        PolicyReader({}, Path()).value(["nobody"])
 
 
 @pytest.mark.parametrize(
     "value", [None, True, 0, 1.5, "x", (1, (2,)), [1], {"a": (1,)}, v.Months(3), v.WorkingDays(5), v.WorkingHours(4.5), v.CalendarDays(3)]
 )
 def test_values(value: Any) -> None:
-    back = Reader({}, Path()).value(json.loads(json.dumps(_Writer().value(value))))
+    back = PolicyReader({}, Path()).value(json.loads(json.dumps(_Writer().value(value))))
     assert back == value and type(back) is type(value)
 
 
 @pytest.mark.parametrize("text", ["2026-02-01", "2026-02-01T09:30:00Z", "09:30:00", "P1DT2H"])
 def test_temporal_values(text: str) -> None:
     value = v.parse_temporal(text)
-    assert value is not None and Reader({}, Path()).value(json.loads(json.dumps(_Writer().value(value)))) == value
+    assert value is not None and PolicyReader({}, Path()).value(json.loads(json.dumps(_Writer().value(value)))) == value
 
 
 PARTS = [

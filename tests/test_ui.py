@@ -18,7 +18,8 @@ pytest.importorskip("starlette")
 
 from browsing import Browser, example_snapshot, said, snapshot_of, users
 from helpers import AS_OF, EXAMPLES, HEAVY, example, policy_text, tables
-from roe.evaluator.engine import Bound, Evaluator, Run
+from roe.evaluator.bound import Bound
+from roe.evaluator.engine import Evaluator, Run
 from roe.stages.build import build
 from roe.web.app.access import Sessions, Viewer, digest, users_of
 from roe.web.app.pages.people import members
@@ -520,7 +521,7 @@ def test_who_must_decide_sees_it_on_their_day(tmp_path: Path) -> None:
     (tmp_path / "reps.csv").write_text("id,name,role\nhan,Han,Head-of-Sales\nbob,Bob,AE\n", "utf-8")
     (tmp_path / "accounts.csv").write_text("id,name,employees\nA,Alpha,20\nB,Beta,5\n", "utf-8")
     browser = Browser(snapshot_of(Evaluator(policy), tmp_path, "2026-02-01"))
-    assert "You must decide Alpha" in browser.text("/rep/han") and "You must decide" not in browser.text("/rep/bob")
+    assert "To be decided by Han Alpha" in browser.text("/rep/han") and "To be decided by" not in browser.text("/rep/bob")
 
 
 def test_changes_are_those_of_a_run_with_filters_pages_and_csv() -> None:

@@ -364,7 +364,7 @@ def test_moves_of_a_plan_are_held_back_and_the_others_applied(tmp_path: Path) ->
     assert office.send("mia", "/books/weigh", book="smb", accepted="no", account=accounts[0]).startswith("403")
     assert office.send("rev", "/books/weigh", book="smb", accepted="no").startswith("400")  # nothing is ticked
     text = office.send("rev", "/books/weigh", book="smb", accepted="no", account=accounts[0], reason="a friend")
-    assert "held back rev: a friend" in text and "Apply 3 moves" in text and "3 of 4 moves are made, 1 are held back" in text
+    assert "held back rev: a friend" in text and "Apply 3 moves" in text and "3 of 4 moves are made, 1 is held back" in text
     assert office.send("rev", "/books/weigh", book="smb", accepted="no", which="all").startswith("303")
     assert "Apply 0 moves" in rev.text("/books")
     assert office.send("rev", "/books/weigh", book="smb", accepted="yes", which="all", choice="held").startswith("303")

@@ -3,7 +3,8 @@
 The model is written from the documents (docs/policy.md, docs/ledger.md) and knows nothing of roe's code: a table of what a row of the CRM
 means against what was decided, windows and credits as sums of days, turns as fractions. `Company` plays what happens in a CRM between two
 nights: loads that come late or never, owners changed by hand and back, or cleared, records that leave the export and come
-back, leads that are converted, reps who are away or leave, and another policy each quarter.
+back, or are deleted or merged, exports of an earlier night, leads that are converted, reps who are away or leave, and another policy each
+quarter.
 """
 
 from __future__ import annotations
@@ -11,8 +12,8 @@ from __future__ import annotations
 import csv
 import io
 import random
-from dataclasses import dataclass, field
-from datetime import date, timedelta
+from dataclasses import dataclass, field, replace
+from datetime import UTC, date, datetime, timedelta
 from fractions import Fraction
 from pathlib import Path
 
@@ -70,6 +71,8 @@ class Record:
     owner: Holder = None  # in the CRM
     converted: bool = False
     away_until: date | None = None  # not in the export before that day
+    stamp: int = 0  # of the last change in the CRM: later ones are higher
+    gone: str = ""  # `deleted`, or the record that it is merged into
 
 
 @dataclass
@@ -84,6 +87,9 @@ class Company:
     leaves: list[tuple[str, date, date]] = field(default_factory=list)
     ends: dict[str, date] = field(default_factory=dict)
     before: dict[str, Holder] = field(default_factory=dict)  # the owner whom somebody has replaced by hand
+    stamps: int = 0  # so many changes there were
+    exports: list[list[Record]] = field(default_factory=list)  # what could be read in the last nights, the latest at the end
+    export: list[Record] = field(default_factory=list)  # and what has been read
 
     def __post_init__(self) -> None:
         for i in range(self.accounts):
@@ -95,6 +101,7 @@ class Company:
         luck = self.luck
         for _, record, owner in [x for x in self.coming if x[0] <= today]:
             self.records[record].owner = owner
+            self._stamp(self.records[record])
         self.coming = [x for x in self.coming if x[0] > today]
         share = max(1, len(self.records) // 20)
         for record in luck.sample(sorted(self.records), share):
@@ -109,9 +116,14 @@ class Company:
         if luck.random() < 0.03 and len(self.ends) < 3:
             self.ends.setdefault(luck.choice([*FIELD[1:], *DESK[1:]]), today + timedelta(days=luck.randint(0, 4)))
 
+    def _stamp(self, r: Record) -> None:
+        self.stamps += 1
+        r.stamp = self.stamps
+
     def _event(self, r: Record, today: date) -> None:
         luck = self.luck
-        kind = luck.choice(["hand", "hand", "back", "clear", "leave", "country", "flag", "convert"])
+        kind = luck.choice(["hand", "hand", "back", "clear", "leave", "country", "flag", "convert", "gone"])
+        self._stamp(r)
         reps = [*FIELD, "house"] if r.entity == "account" else DESK
         if kind == "hand":
             self.before[r.id], r.owner = r.owner, luck.choice(reps)
@@ -127,9 +139,14 @@ class Company:
             r.flag = "" if r.flag else "ask"
         elif kind == "convert" and r.entity == "lead":
             r.converted = True
+        elif kind == "gone":
+            r.gone = "" if r.gone else luck.choice(["deleted", "A0"])
 
-    def shown(self, today: date) -> list[Record]:
-        return [r for r in self.records.values() if r.away_until is None or r.away_until <= today]
+    def pull(self, today: date) -> None:
+        """Read the CRM: once in some nights it is the export of an earlier night that arrives."""
+        luck = self.luck
+        self.exports = [*self.exports[-5:], [replace(r) for r in self.records.values() if r.away_until is None or r.away_until <= today]]
+        self.export = luck.choice(self.exports) if luck.random() < 0.15 else self.exports[-1]
 
     def load(self, changes: list[tuple[str, Holder]], today: date) -> None:
         """Most changes are loaded before the next night, some nights later, and some never."""
@@ -140,15 +157,20 @@ class Company:
 
     def write(self, folder: Path, today: date) -> None:
         folder.mkdir(exist_ok=True)
-        shown = self.shown(today)
-        accounts = [[r.id, r.country, r.flag, r.owner or ""] for r in shown if r.entity == "account"]
-        leads = [
-            [r.id, f"{r.id}@mail.example", r.created, "yes" if r.converted else "no", r.owner or ""] for r in shown if r.entity == "lead"
-        ]
+        self.pull(today)
+        accounts, leads = [], []
+        for r in self.export:
+            stamp = (datetime(2025, 1, 1, tzinfo=UTC) + timedelta(minutes=r.stamp)).isoformat()
+            state = [r.owner or "", stamp, "yes" if r.gone == "deleted" else "", "" if r.gone == "deleted" else r.gone]
+            if r.entity == "account":
+                accounts.append([r.id, r.country, r.flag, *state])
+            else:
+                leads.append([r.id, f"{r.id}@mail.example", r.created, "yes" if r.converted else "no", *state])
         reps = [[rep, rep.upper(), self.ends.get(rep, "")] for rep in (*FIELD, *DESK, "house")]
         leaves = [[f"V{i}", *x] for i, x in enumerate(self.leaves)]
         for name, header, rows in (
-            ("accounts", "id,country,flag,owner", accounts), ("leads", "id,email,created,converted,owner_sdr", leads),
+            ("accounts", "id,country,flag,owner,modified_at,deleted,merged_into", accounts),
+            ("leads", "id,email,created,converted,owner_sdr,modified_at,deleted,merged_into", leads),
             ("reps", "id,name,ends", reps), ("leaves", "id,rep,starts,until", leaves),
         ):  # fmt: skip
             text = io.StringIO()
@@ -173,6 +195,7 @@ class Known:
     decided: list[Holder] = field(default_factory=list)
     pooled: bool = False
     asked: date | None = None
+    base_stamp: int = 0  # of the row in which the CRM first showed the base
 
 
 @dataclass
@@ -192,7 +215,10 @@ class Model:
         self.company, self.today = company, today
         decisions: dict[str, Decision] = {}
         credits: set[tuple[str, str, str, str]] = set()
-        shown = company.shown(today)
+        for r in company.export:
+            if r.gone:
+                self.known.pop(r.id, None)  # all that was open of it has ended
+        shown = [r for r in company.export if not r.gone]
         before = {r.id: self._reconciled(r) for r in shown}
         for r in shown:
             if r.entity == "account":
@@ -208,19 +234,28 @@ class Model:
         """The first row of the table that fits."""
         k = self.known.get(r.id)
         if k is None:
-            k = self.known[r.id] = Known(r.owner, None, self.today if r.owner else None, None, r.owner)
+            k = self.known[r.id] = Known(r.owner, None, self.today if r.owner else None, None, r.owner, base_stamp=r.stamp)
+        elif r.stamp < k.base_stamp:
+            pass  # read before what the CRM has shown already
         elif r.owner == k.owner:
-            k.base, k.decided = r.owner, []
+            self._shows(k, r)
+            k.decided = []
         elif r.owner == k.base:
             pass
         elif r.owner in k.decided:
-            k.base, k.decided = r.owner, k.decided[k.decided.index(r.owner) + 1 :]
+            self._shows(k, r)
+            k.decided = k.decided[k.decided.index(r.owner) + 1 :]
         else:
-            k.former, k.owner, k.base, k.decided = k.owner, r.owner, r.owner, []
+            self._shows(k, r)
+            k.former, k.owner, k.decided = k.owner, r.owner, []
             k.since, k.first = (self.today if r.owner else None), None
             if r.owner is None:
                 k.pooled = False
         return k
+
+    def _shows(self, k: Known, r: Record) -> None:
+        if k.base != r.owner:
+            k.base, k.base_stamp = r.owner, r.stamp
 
     def _decided(self, record: str, owner: Holder) -> None:
         k = self.known[record]

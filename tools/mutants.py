@@ -5,7 +5,8 @@ forks for each fault: the child gets the faulty code in place of the function's 
 tests that reach the statement, those first that notice most for their time, until one fails. Faults that cannot be exchanged so, such as the
 default of a field, run in an interpreter of their own, last.
 
-`--sample 100 --seed 2026` takes some of them, `--only clock` files by their names. The report is written to `--out`. With `--kept FOLDER` a run
+`--sample 100 --seed 2026` takes some of them, `--only clock` files by their names, `--tests tests/test_clock.py` other tests than those
+that `mutants.toml` names. The report is written to `--out`. With `--kept FOLDER` a run
 takes up what earlier ones have measured and found, as long as the files that it rests on are the same: a noticed fault is not planted again
 until its file changes, one that survived is tried again when the tests change.
 """
@@ -67,7 +68,8 @@ class Planter:
         self.progress = os.fdopen(os.dup(2), "w")  # pytest keeps what goes to standard error itself
 
     def pytest_runtestloop(self, session: pytest.Session) -> bool:
-        self._measure(session.items)
+        guards = tuple(guard for names in self.guards.values() for guard in names)
+        self._measure([item for item in session.items if item.nodeid.startswith(guards)])
         if self.failed:
             return True
         caches = _caches(("roe", *TESTS))
@@ -187,7 +189,7 @@ class Planter:
         resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
         try:
             if not (plant(fault) if fault.function else plant_constant(fault)):
-                chosen = [x.nodeid for x in tests] if len(tests) < 400 else self.guards[fault.file]
+                chosen = [x.nodeid for x in tests] if len(tests) < 400 else [x.partition("[")[0] for x in self.guards[fault.file]]
                 return _apart(fault, chosen)
             for cache in caches:
                 if fault.file.startswith(BUILDING) or not cache.__module__.startswith(TESTS):
@@ -249,6 +251,8 @@ def plant_constant(fault: Fault) -> bool:
         targets = item.targets if isinstance(item, ast.Assign) else [item.target] if isinstance(item, ast.AnnAssign) else []
         if targets and isinstance(targets[0], ast.Name) and item.lineno <= fault.line <= (item.end_lineno or 0):
             name = targets[0].id
+            if _is_a_default(name):
+                return False
             before, space = getattr(module, name), dict(vars(module))
             exec(compile(ast.Module([item], []), fault.file, "exec", dont_inherit=True), space)  # noqa: S102
             for other in list(sys.modules.values()):
@@ -256,6 +260,13 @@ def plant_constant(fault: Fault) -> bool:
                     setattr(other, name, space[name])
             return True
     return False
+
+
+@functools.cache
+def _is_a_default(name: str) -> bool:
+    """Whether a constant is the default of an argument or a field somewhere, which has its value already."""
+    default = re.compile(rf": [^=#]+ = {name}\b")
+    return any(default.search(path.read_text("utf-8")) for path in (ROOT / "src" / "roe").rglob("*.py"))
 
 
 def _codes(code: CodeType) -> list[CodeType]:
@@ -292,11 +303,18 @@ def apart() -> int:
 
 def report(results: list[tuple[Fault, str]], config: dict[str, Any], what: str, given: argparse.Namespace) -> tuple[str, float]:
     """The report as Markdown, and the share that was noticed in percent: of the faults that are not known to change nothing."""
-    why = {(x["file"], x["function"], x["before"], x["after"]): x["why"] for x in config.get("unchanged", ())}
+    why = {
+        (x["file"], x["function"], x["before"], after): x["why"]
+        for x in config.get("unchanged", ())
+        for after in ([x["after"]] if isinstance(x["after"], str) else x["after"])
+    }
     noticed = sum(verdict != SURVIVED for _, verdict in results)
     known = sum(verdict == SURVIVED and f.key in why for f, verdict in results)
     percent = _percent(noticed, len(results) - known)
-    command = f"python tools/mutants.py --seed {given.seed}" + (f" --only '{given.only}'" if given.only else "")
+    command = f"python tools/mutants.py --seed {given.seed}"
+    command += f" --sample {given.sample}" if given.sample else ""
+    command += f" --only '{given.only}'" if given.only else ""
+    command += f" --tests {' '.join(given.tests)}" if given.tests else ""
     lines = [
         "# Faults planted in roe's own code",
         "",
@@ -331,6 +349,9 @@ def main() -> int:
     options.add_argument("--sample", type=int, default=0, help="plant only so many, chosen by the seed")
     options.add_argument("--seed", type=int, default=2026)
     options.add_argument("--only", default="", help="only files whose names match this regular expression")
+    options.add_argument(
+        "--tests", nargs="+", help="only these tests instead of those in mutants.toml: more may be noticed than they notice"
+    )
     options.add_argument("--line", type=int, default=0, help="only faults of this line")
     options.add_argument("--jobs", type=int, default=os.cpu_count() or 1)
     options.add_argument(
@@ -342,6 +363,8 @@ def main() -> int:
     given = options.parse_args()
     os.environ["CI"] = "1"  # Hypothesis tries the same examples for every fault
     config = tomllib.loads((ROOT / "tools" / "mutants.toml").read_text("utf-8"))
+    if given.tests:
+        config["modules"] = dict.fromkeys(config["modules"], given.tests)
     start = time.monotonic()
     guards = {file: tests for file, tests in config["modules"].items() if re.search(given.only, file)}
     named = config.get("functions", {})
@@ -353,7 +376,7 @@ def main() -> int:
     random.Random(given.seed).shuffle(planned)
     planned = planned[: given.sample or total]
     planter = Planter(planned, given.jobs, start + 60 * given.minutes, kept)
-    tests = list(dict.fromkeys(x for names in guards.values() for x in names))
+    tests = list(dict.fromkeys(x.partition("[")[0] for names in guards.values() for x in names))  # `test_tables[claims` names some of them
     pytest.main(["-q", "-p", "no:cacheprovider", "-n", "0", *tests], plugins=[planter])
     in_time = time.monotonic() < planter.until
     if planter.failed or (planned and not planter.results and in_time):

@@ -16,8 +16,9 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from roe.api import compile, evaluate, evaluate_table, load
     from roe.diagnostics import Diagnostic, PolicyError
+    from roe.evaluator.bound import Bound
     from roe.evaluator.decision import Decision
-    from roe.evaluator.engine import Bound, Evaluator, Run
+    from roe.evaluator.engine import Evaluator, Run
     from roe.policy.model import Policy
 
 __version__ = "0.1.0"
@@ -26,7 +27,7 @@ __all__ = ["Bound", "Decision", "Diagnostic", "Evaluator", "Policy", "PolicyErro
 _HOMES = {
     "compile": "roe.api", "evaluate": "roe.api", "evaluate_table": "roe.api", "load": "roe.api",
     "Diagnostic": "roe.diagnostics", "PolicyError": "roe.diagnostics",
-    "Bound": "roe.evaluator.engine", "Decision": "roe.evaluator.engine", "Evaluator": "roe.evaluator.engine",
+    "Bound": "roe.evaluator.bound", "Decision": "roe.evaluator.decision", "Evaluator": "roe.evaluator.engine",
     "Run": "roe.evaluator.engine", "Policy": "roe.policy.model",
 }  # fmt: skip
 

@@ -23,6 +23,7 @@ from roe.source import Inline, Text
 
 if TYPE_CHECKING:
     from roe.evaluator.engine import Evaluator
+    from roe.plan.operators import Expr
     from roe.policy.model import Policy
 
 _TEMPORAL_TEXT = re.compile(r'@"([^"]*)"|(date|time|date and time|duration)\(\s*"([^"]*)"\s*\)')
@@ -70,9 +71,8 @@ def adopt(value: Any) -> Any:
     """A caller's value as one of the language's."""
     if isinstance(value, str):
         m = _TEMPORAL_TEXT.fullmatch(value)
-        if m and (found := v.parse_temporal(m[1] or m[3])) is not None:
-            return found
-        return value
+        temporal = v.parse_temporal(m[1] or m[3]) if m else None
+        return value if temporal is None else temporal
     if isinstance(value, (list, tuple)):
         return [adopt(item) for item in value]
     if isinstance(value, Mapping):
@@ -113,59 +113,68 @@ def evaluate_table(
     from roe.evaluator.choose import HIT_POLICIES, Chooser, rank
     from roe.plan.operators import Choose, Expr, Rule
 
-    found: list[Diagnostic] = []
-    scope = scope_of(variables or {}, as_of)
-    # an input may be a variable whose name has spaces, which no expression can spell
-    spaced = {name: "_".join(name.split()) for name in scope if " " in name}
-    scope |= {short: scope[name] for name, short in spaced.items()}
-
-    def expression(text: str, kind: str) -> Expr:
-        shown = Text(spaced.get(text.strip(), text), Inline("<table>"))
-        tree, problems = parse_checked(shown, kind)
-        found.extend(problems)
-        return Expr(tree or s.Anything(), shown)
-
-    def value(text: str) -> Any:
-        return compile_expression(expression(text, "expr").tree)(scope)
-
-    inputs = [expression(i["expression"], "expr") for i in table["inputs"]]
-    for declared, subject in zip(table["inputs"], inputs, strict=True):
-        if str(declared.get("type") or "").endswith("Duration") and isinstance(subject.tree, s.Name):
-            given = scope.get(subject.tree.id)
-            scope[subject.tree.id] = v.parse_duration(given) if isinstance(given, str) else given
     outputs = table["outputs"]
-
-    def result(cells: list[str]) -> Any:
-        values = [value(cell) for cell in cells]
-        return values[0] if len(outputs) == 1 else {o["name"]: x for o, x in zip(outputs, values, strict=True)}
-
+    cells = _TableCells(scope_of(variables or {}, as_of), [o.get("name", "") for o in outputs])
+    inputs = [cells.input(declared) for declared in table["inputs"]]
     rules = []
     for number, row in enumerate(table["rules"], 1):
-        tests = [expression(cell, "tests") for cell in row["in"]]
-        conditions = [
-            Expr(s.In(i.tree, t.tree.tests, t.tree.negated, t.tree.at), t.text)
-            for i, t in zip(inputs, tests, strict=True)
-            if isinstance(t.tree, s.Tests)
-        ]
-        rules.append(Rule(Text(str(number), Inline("<table>")), tuple(conditions), result(row["out"])))
-    orders = tuple(tuple(value(cell) for cell in _cells(o.get("values"))) for o in outputs)
-    default = result([o["default"] for o in outputs]) if all(o.get("default") for o in outputs) else None
+        tests = [(i, cells.expression(cell, "tests")) for i, cell in zip(inputs, row["in"], strict=True)]
+        conditions = [Expr(s.In(i.tree, t.tree.tests, t.tree.negated, t.tree.at), t.text) for i, t in tests if isinstance(t.tree, s.Tests)]
+        rules.append(Rule(Text(str(number), Inline("<table>")), tuple(conditions), cells.result(row["out"])))
+    orders = tuple(tuple(cells.value(cell) for cell in _cells(o.get("values"))) for o in outputs)
+    default = cells.result([o["default"] for o in outputs]) if all(o.get("default") for o in outputs) else None
     policy = str(table.get("hitPolicy") or "UNIQUE").upper()
     policy, total = _LETTERS.get(policy, (policy, table.get("aggregation") or ""))
     hit = f"{_HITS.get(policy, policy.lower())} {total.lower()}".strip()
+    problems = cells.problems
     if hit not in HIT_POLICIES:
         help = suggest(policy, ["UNIQUE", "ANY", "PRIORITY", "FIRST", "COLLECT", "RULE ORDER", "OUTPUT ORDER"], "see docs/policy.md")
-        found.append(Diagnostic("R304", f"`{hit}` is not a hit policy", Inline("<table>").locate(hit, 0, len(hit)), help))
+        problems.append(Diagnostic("R304", f"`{hit}` is not a hit policy", Inline("<table>").locate(hit, 0, len(hit)), help))
     if policy == "OUTPUT ORDER":
         rules.sort(key=lambda rule: rank(rule.value, orders))
-    if found:
-        raise PolicyError(found)
-    choice = Chooser(Choose("", "table", "table", hit, tuple(rules), default, orders), {})(scope)
+    if problems:
+        raise PolicyError(problems)
+    choice = Chooser(Choose("", "table", "table", hit, tuple(rules), default, orders), {})(cells.scope)
     if choice.conflict:
         names = ", ".join(str(i + 1) for i in choice.fired)
         message, help = f"rules {names} all hold in a table that says `{hit}`", "make their conditions exclude each other"
         raise PolicyError([Diagnostic("R609", message, Inline("<table>").locate("", 0, 0), help)])
     return choice.value
+
+
+class _TableCells:
+    """Reads the cells of a decision table: its expressions, and their values for the variables in `scope`."""
+
+    def __init__(self, scope: dict[str, Any], outputs: list[str]) -> None:
+        # an input may be a variable whose name has spaces, which no expression can spell
+        self._spaced = {name: "_".join(name.split()) for name in scope if " " in name}
+        self.scope = scope | {short: scope[name] for name, short in self._spaced.items()}
+        self.outputs = outputs
+        self.problems: list[Diagnostic] = []
+
+    def expression(self, text: str, kind: str) -> Expr:
+        from roe.plan.operators import Expr
+
+        shown = Text(self._spaced.get(text.strip(), text), Inline("<table>"))
+        tree, problems = parse_checked(shown, kind)
+        self.problems.extend(problems)
+        return Expr(tree or s.Anything(), shown)
+
+    def input(self, declared: Mapping[str, str]) -> Expr:
+        """The expression of an input. A variable that is declared as a duration may be given as a text."""
+        subject = self.expression(declared["expression"], "expr")
+        if str(declared.get("type") or "").endswith("Duration") and isinstance(subject.tree, s.Name):
+            given = self.scope.get(subject.tree.id)
+            self.scope[subject.tree.id] = v.parse_duration(given) if isinstance(given, str) else given
+        return subject
+
+    def value(self, text: str) -> Any:
+        return compile_expression(self.expression(text, "expr").tree)(self.scope)
+
+    def result(self, texts: list[str]) -> Any:
+        """What a rule gives: the value of its one output, or several by name."""
+        values = [self.value(text) for text in texts]
+        return values[0] if len(self.outputs) == 1 else dict(zip(self.outputs, values, strict=True))
 
 
 def _cells(values: str | None) -> list[str]:

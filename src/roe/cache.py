@@ -17,7 +17,7 @@ from typing import Any
 from roe.diagnostics import Diagnostic, errors
 from roe.files import cache_folder, is_private, own_digest, uncollected
 from roe.policy.model import Policy
-from roe.policy.store import Reader, write_policy
+from roe.policy.store import PolicyReader, write_policy
 from roe.progress import phase
 from roe.source import Span
 
@@ -37,10 +37,10 @@ def load_policy(path: Path, fresh: bool = False) -> tuple[Policy | None, list[Di
 
     phase("reading the policy")
     with uncollected():
-        policy, found = build(root)
-    if policy is not None and not errors(found) and folder is not None:
-        _write(folder, root, policy, found)
-    return policy, found
+        policy, problems = build(root)
+    if policy is not None and not errors(problems) and folder is not None:
+        _write(folder, root, policy, problems)
+    return policy, problems
 
 
 def _place(folder: Path, root: Path) -> Path:
@@ -62,16 +62,16 @@ def _read(place: Path, root: Path) -> tuple[Policy, list[Diagnostic]] | None:
     try:
         if os.name != "nt" and place.stat().st_uid not in (0, os.getuid()):  # from when the folder was open to others
             return None
-        kept = json.loads(place.read_text("utf-8"))
-        if kept["digest"] != _digest(root, kept["files"]):
+        stored = json.loads(place.read_text("utf-8"))
+        if stored["digest"] != _digest(root, stored["files"]):
             return None
-        return Reader(kept["policy"], root).policy(), [_diagnostic(d) for d in kept["found"]]
+        return PolicyReader(stored["policy"], root).policy(), [_diagnostic(d) for d in stored["found"]]
     except (OSError, ValueError, KeyError, TypeError, AttributeError, IndexError, RecursionError):
         return None
 
 
 def _write(folder: Path, root: Path, policy: Policy, found: list[Diagnostic]) -> None:
-    kept = {
+    stored = {
         "digest": _digest(root, list(policy.files)),
         "files": list(policy.files),
         "policy": write_policy(policy),
@@ -81,7 +81,7 @@ def _write(folder: Path, root: Path, policy: Policy, found: list[Diagnostic]) ->
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         place = _place(folder, root)
         draft = place.with_suffix(f".{os.getpid()}")
-        draft.write_text(json.dumps(kept, ensure_ascii=False, separators=(",", ":")), "utf-8")
+        draft.write_text(json.dumps(stored, ensure_ascii=False, separators=(",", ":")), "utf-8")
         os.replace(draft, place)
 
 

@@ -95,8 +95,8 @@ def schema(name: str) -> dict[str, Any]:
     here = Path(__file__).parent
     packaged = here / "schemas" / f"{name}.schema.json"
     path = packaged if packaged.is_file() else here.parents[1] / "schemas" / f"{name}.schema.json"
-    found: dict[str, Any] = json.loads(path.read_text("utf-8"))
-    return found
+    content: dict[str, Any] = json.loads(path.read_text("utf-8"))
+    return content
 
 
 def cache_folder() -> Path | None:
@@ -124,9 +124,9 @@ def is_private(folder: Path) -> bool:
         for place in (real, *real.parents):
             if not place.exists():
                 continue
-            found = place.stat()
-            shared = found.st_mode & (stat.S_IWGRP | stat.S_IWOTH)
-            if found.st_uid not in trusted or (shared and (place == real or not found.st_mode & stat.S_ISVTX)):
+            status = place.stat()
+            shared = status.st_mode & (stat.S_IWGRP | stat.S_IWOTH)
+            if status.st_uid not in trusted or (shared and (place == real or not status.st_mode & stat.S_ISVTX)):
                 return False
     except (OSError, RuntimeError):
         return False
@@ -143,6 +143,6 @@ def own_digest() -> str:
     for folder, _, names in os.walk(here):
         for name in names:
             if name.endswith((".py", ".json", ".csv")):
-                found = os.stat(os.path.join(folder, name))
-                marks.append(f"{name}:{found.st_size}:{found.st_mtime_ns}")
+                status = os.stat(os.path.join(folder, name))
+                marks.append(f"{name}:{status.st_size}:{status.st_mtime_ns}")
     return f"{__version__} {' '.join(sorted(marks))}"

@@ -21,7 +21,8 @@ from roe.untrusted import markdown, paragraph
 
 if TYPE_CHECKING:
     from roe.analysis.diff import PolicyChange
-    from roe.evaluator.engine import Bound, Run
+    from roe.evaluator.bound import Bound
+    from roe.evaluator.engine import Run
     from roe.testing.cases import Case, CaseStep
 
 MOST_ROWS = 60  # of one table that are shown
@@ -59,7 +60,7 @@ class Listing:
 
 
 @dataclass(frozen=True, slots=True)
-class Part:
+class Chapter:
     """A part of the policy: as blocks, which the handbook shows, and as listings, which `roe graph` draws. `entity` and `role` are what it is about."""
 
     title: str
@@ -69,22 +70,22 @@ class Part:
     role: str = ""
 
 
-def parts(evaluator: Evaluator, bound: Bound | None) -> list[Part]:
+def parts(evaluator: Evaluator, bound: Bound | None) -> list[Chapter]:
     """What the policy says, part by part, from the rules to what always holds."""
     book = _Book(evaluator, bound)
     made = (book.rules, book.territories, book.pools, book.windows, book.claims, book.sources, book.scores, book.terms, book.exceptions, book.invariants)  # fmt: skip
-    return [part for some in made for part in some()]
+    return [section for some in made for section in some()]
 
 
 def handbook(
     evaluator: Evaluator, bound: Bound | None, cases: Sequence[Case], changed: Sequence[PolicyChange] | None, since: str
 ) -> list[Block]:
     """All blocks, from the rules to worked examples and what has changed."""
-    out = [block for part in parts(evaluator, bound) for block in (Block("h2", part.title), *part.blocks)]
-    out += _examples(evaluator, cases)
+    blocks = [block for section in parts(evaluator, bound) for block in (Block("h2", section.title), *section.blocks)]
+    blocks += _examples(evaluator, cases)
     if changed is not None:
-        out += _changes(changed, since)
-    return out
+        blocks += _changes(changed, since)
+    return blocks
 
 
 def _changes(changed: Sequence[PolicyChange], since: str) -> Iterable[Block]:
@@ -104,20 +105,20 @@ class _Book:
 
     def name(self, rep: Any) -> str:
         """A rep by name, if the data has one."""
-        found = self.world.find("rep", str(rep)) if self.world is not None and rep is not None else None
-        return _short(found.label) if found is not None else "nobody" if rep is None else str(rep)
+        row = self.world.find("rep", str(rep)) if self.world is not None and rep is not None else None
+        return _short(row.label) if row is not None else "nobody" if rep is None else str(rep)
 
     def section(self, key: str) -> dict[str, Any]:
         return {str(k): x for content in self.raw for k, x in (content.get(key) or {}).items()}
 
-    def rules(self) -> Iterable[Part]:
+    def rules(self) -> Iterable[Chapter]:
         for (entity, role), step in self.plan.engagement.items():
             title = f"Who is the {role.upper() if len(role) < 4 else role} of {words.an(entity)}"
             first = "The first rule that holds decides." + (
                 " An approved exception comes before all of them." if self.plan.exceptions else ""
             )
             rules = tuple(self._rule(rule, said, entity) for rule, said in zip(step.rules, said_of(step), strict=True))
-            yield Part(
+            yield Chapter(
                 title, (Block("p", first), Block("ol", items=rules)), (Listing(title, tuple(said_of(step)), ladder=True),), entity, role
             )
 
@@ -128,7 +129,7 @@ class _Book:
         over = f" It takes precedence over {', '.join(map(str, rule.overrides))}." if rule.overrides else ""
         return f"**{name}.** {lead}, {does}.{over}{why}"
 
-    def territories(self) -> Iterable[Part]:
+    def territories(self) -> Iterable[Chapter]:
         for (entity, name), step in self.plan.steps.items():
             if not isinstance(step, Choose) or step.stage != "territory" or name.endswith("_decided_by") or not len(step.rules):
                 continue
@@ -145,29 +146,29 @@ class _Book:
                 rows.append((str(rule.name), when, *(str(values.get(k) or "") for k in outputs), *people.values()))
                 listed.append((str(rule.name), when, "; ".join(f"{role}: {who}" for role, who in people.items() if who)))
             more = (Block("p", f"… and {len(step.rules) - MOST_ROWS} more."),) if len(step.rules) > MOST_ROWS else ()
-            yield Part(title, (Block("table", items=tuple(rows)), *more), (Listing(title, tuple(listed), ladder=True),), entity)
+            yield Chapter(title, (Block("table", items=tuple(rows)), *more), (Listing(title, tuple(listed), ladder=True),), entity)
 
     def _staffing(self, entity: str, territory: str, role: str) -> Choose | None:
-        found = self.plan.steps.get((entity, f"{territory}_owner.{role}"))
-        return found if isinstance(found, Choose) else None
+        step = self.plan.steps.get((entity, f"{territory}_owner.{role}"))
+        return step if isinstance(step, Choose) else None
 
     def _staff(self, entity: str, name: str, role: str, territory: str) -> str:
         step = self._staffing(entity, name, role)
         assert step is not None
-        found = []
+        names = []
         for rule in step.rules:
             if str(rule.conditions[0].text) == territory:
                 days = "".join(f" {'from' if c.tree.op == '>=' else 'until'} {v.literal(c.tree.right.value)}" for c in rule.conditions[1:])  # type: ignore[union-attr]
-                found.append(self.name(rule.value) + days)
-        return "; ".join(found)
+                names.append(self.name(rule.value) + days)
+        return "; ".join(names)
 
-    def pools(self) -> Iterable[Part]:
+    def pools(self) -> Iterable[Chapter]:
         if not self.plan.pools:
             return
         said = {pool.name: self._pool(pool) for pool in self.plan.pools.values()}
         title = "Pools: who takes turns"
         blocks = tuple(block for name, text in said.items() for block in (Block("h3", name), Block("p", text)))
-        yield Part(title, blocks, (Listing(title, tuple((name, "", text) for name, text in said.items())),))
+        yield Chapter(title, blocks, (Listing(title, tuple((name, "", text) for name, text in said.items())),))
 
     def _pool(self, pool: Allocate) -> str:
         how = {
@@ -199,14 +200,14 @@ class _Book:
         code = self.evaluator.compiled.code(pool.members)
         return [_short(rep.label) for rep in self.world.all("rep") if code({**self.world.base, "rep": rep}) is True]
 
-    def windows(self) -> Iterable[Part]:
-        found = self.section("windows")
-        if not found:
+    def windows(self) -> Iterable[Chapter]:
+        section = self.section("windows")
+        if not section:
             return
         title = "Windows: how long an owner is protected"
         rows = [("window", "of", "lasts", "begins, or is renewed", "grace", "rest afterwards")]
         listed: list[Said] = []
-        for name, raw in found.items():
+        for name, raw in section.items():
             entity = str(raw.get("for") or "account")
             whose = f"{entity}s, {raw.get('role') or self.policy.roles[0]}"
             lasts = str(raw.get("lasts") or f"{raw.get('from')} to {raw.get('until')}")
@@ -215,9 +216,9 @@ class _Book:
             rows.append((name, whose, lasts, begins, grace, rest))
             after = "".join(f"; {what} {x}" for what, x in (("grace", grace), ("rest afterwards", rest)) if x)
             listed.append((name, whose, f"lasts {lasts}; begins, or is renewed: {begins}{after}"))
-        yield Part(title, (Block("table", items=tuple(rows)),), (Listing(title, tuple(listed)),))
+        yield Chapter(title, (Block("table", items=tuple(rows)),), (Listing(title, tuple(listed)),))
 
-    def claims(self) -> Iterable[Part]:
+    def claims(self) -> Iterable[Chapter]:
         c = self.plan.claims
         if c is None:
             return
@@ -233,16 +234,18 @@ class _Book:
         blocked = [(r.name, words.when(r, c.entity)) for r in c.blocked_by]
         items = tuple(f"**{name}**: nobody may claim it if {when}" for name, when in blocked)
         listed = [*((name, when, "nobody may claim it") for name, when in blocked), ("claims", "", text)]
-        yield Part(title, (Block("p", text), *((Block("ul", items=items),) if items else ())), (Listing(title, tuple(listed)),), c.entity)
+        yield Chapter(
+            title, (Block("p", text), *((Block("ul", items=items),) if items else ())), (Listing(title, tuple(listed)),), c.entity
+        )
 
-    def sources(self) -> Iterable[Part]:
+    def sources(self) -> Iterable[Chapter]:
         step = self.plan.steps.get(("lead", "source"))
         if isinstance(step, Choose):
             rows = tuple((str(rule.name), words.when(rule, "lead"), f"source {rule.name}") for rule in step.rules)
             blocks = (Block("ol", items=tuple(f"**{name}**: {when}" for name, when, _ in rows)),)
-            yield Part("Lead sources", blocks, (Listing("Lead sources", rows, ladder=True),), "lead")
+            yield Chapter("Lead sources", blocks, (Listing("Lead sources", rows, ladder=True),), "lead")
 
-    def scores(self) -> Iterable[Part]:
+    def scores(self) -> Iterable[Chapter]:
         steps = [x for x in self.plan.steps.values() if isinstance(x, Choose) and x.stage in ("score", "table")]
         if not steps:
             return
@@ -255,23 +258,23 @@ class _Book:
             blocks += [Block("h3", name), Block("p", HITS[step.hit])]
             blocks.append(Block("table", items=(("", "when", "points" if adds else "gives"), *rows)))
             listings.append(Listing(f"Scores and tables: {name}", rows, ladder=step.hit in ("first", "unique")))
-        yield Part("Scores and tables", tuple(blocks), tuple(listings))
+        yield Chapter("Scores and tables", tuple(blocks), tuple(listings))
 
-    def terms(self) -> Iterable[Part]:
-        found = [x for x in self.plan.steps.values() if isinstance(x, Derive) and x.stage == "definition" and x.expr is not None]
+    def terms(self) -> Iterable[Chapter]:
+        definitions = [x for x in self.plan.steps.values() if isinstance(x, Derive) and x.stage == "definition" and x.expr is not None]
         lists = [(n, len(x), ", ".join(map(str, x[:6])) + (", …" if len(x) > 6 else "")) for n, x in self.plan.lists.items()]
-        if not found and not lists:
+        if not definitions and not lists:
             return
         title, blocks = "What words mean", []
-        rows = [(f"{x.name.replace('_', ' ')} of {words.an(x.entity)}", _said(x)) for x in found]
-        if found:
+        rows = [(f"{x.name.replace('_', ' ')} of {words.an(x.entity)}", _said(x)) for x in definitions]
+        if definitions:
             blocks.append(Block("table", items=(("word", "means"), *rows)))
         if lists:
             blocks.append(Block("table", items=(("list", "values", "such as"), *((n, str(k), few) for n, k, few in lists))))
         listed = [*((name, "", text) for name, text in rows), *((n, f"a list of {k}", few) for n, k, few in lists)]
-        yield Part(title, tuple(blocks), (Listing(title, tuple(listed)),))
+        yield Chapter(title, tuple(blocks), (Listing(title, tuple(listed)),))
 
-    def exceptions(self) -> Iterable[Part]:
+    def exceptions(self) -> Iterable[Chapter]:
         if self.plan.exceptions:
             title = "Approved exceptions"
             rows = [
@@ -282,14 +285,14 @@ class _Book:
             listed = tuple(
                 (f"{record} as {role}", f"until {until}", f"{owner}: {reason}") for record, role, owner, _, until, reason in rows
             )
-            yield Part(title, (Block("table", items=(header, *rows)),), (Listing(title, listed[:MOST_ROWS]),))
+            yield Chapter(title, (Block("table", items=(header, *rows)),), (Listing(title, listed[:MOST_ROWS]),))
 
-    def invariants(self) -> Iterable[Part]:
+    def invariants(self) -> Iterable[Chapter]:
         if self.plan.invariants:
             title = "What always holds"
             rows = [(str(i.name), "" if " " in i.name else str(i.holds.text)) for i in self.plan.invariants]
             blocks = (Block("ul", items=tuple(f"{name}: `{text}`" if text else name for name, text in rows)),)
-            yield Part(title, blocks, (Listing(title, tuple((name, "", text) for name, text in rows)),))
+            yield Chapter(title, blocks, (Listing(title, tuple((name, "", text) for name, text in rows)),))
 
 
 def _examples(evaluator: Evaluator, cases: Sequence[Case]) -> Iterable[Block]:
@@ -343,16 +346,16 @@ def _said(step: Derive) -> str:
 
 def as_markdown(title: str, subtitle: str, blocks: Sequence[Block]) -> str:
     """The handbook as Markdown; what comes from data cannot become markup."""
-    out = [f"# {markdown(title)}", "", paragraph(subtitle), ""]
+    lines = [f"# {markdown(title)}", "", paragraph(subtitle), ""]
     for block in blocks:
         if block.kind in ("h2", "h3"):
-            out += [f"{'##' if block.kind == 'h2' else '###'} {markdown(block.text)}", ""]
+            lines += [f"{'##' if block.kind == 'h2' else '###'} {markdown(block.text)}", ""]
         elif block.kind == "p":
-            out += [paragraph(block.text), ""]
+            lines += [paragraph(block.text), ""]
         elif block.kind in ("ol", "ul"):
-            out += [*(f"{i}. {paragraph(x)}" if block.kind == "ol" else f"- {paragraph(x)}" for i, x in enumerate(block.items, 1)), ""]
+            lines += [*(f"{i}. {paragraph(x)}" if block.kind == "ol" else f"- {paragraph(x)}" for i, x in enumerate(block.items, 1)), ""]
         else:
             header, *rows = block.items
-            out += ["| " + " | ".join(map(markdown, header)) + " |", "|" + "---|" * len(header)]
-            out += ["| " + " | ".join(map(markdown, row)) + " |" for row in rows] + [""]
-    return "\n".join(out).rstrip() + "\n"
+            lines += ["| " + " | ".join(map(markdown, header)) + " |", "|" + "---|" * len(header)]
+            lines += ["| " + " | ".join(map(markdown, row)) + " |" for row in rows] + [""]
+    return "\n".join(lines).rstrip() + "\n"

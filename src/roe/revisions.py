@@ -49,13 +49,13 @@ def _laid_out(tree: str, real: str, top: Path, scratch: Path) -> Path:
 def normal(folder: str) -> str:
     """A path without `.`, `..` and slashes at its ends. Raises NotThere above the top."""
     parts: list[str] = []
-    for part in PurePosixPath(folder.replace("\\", "/").strip("/")).parts:
-        if part == ".." and not parts:
+    for name in PurePosixPath(folder.replace("\\", "/").strip("/")).parts:
+        if name == ".." and not parts:
             raise NotThere("that is outside the repository")
-        if part == "..":
+        if name == "..":
             parts.pop()
-        elif part != ".":
-            parts.append(part)
+        elif name != ".":
+            parts.append(name)
     return "/".join(parts)
 
 
@@ -64,8 +64,8 @@ def _followed(tree: str, folder: str, top: Path) -> str:
     done, rest = "", folder.split("/") if folder else []
     links = 0
     while rest:
-        part, *rest = rest
-        path = f"{done}/{part}" if done else part
+        name, *rest = rest
+        path = f"{done}/{name}" if done else name
         entry = git("ls-tree", "-z", tree, "--", f":(top,literal){path}", cwd=top).split("\0")[0]
         if not entry:
             raise NotThere(f"there is no `{path}` at that revision")

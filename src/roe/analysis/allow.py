@@ -18,23 +18,23 @@ def allowed(policy: Policy, found: list[Diagnostic]) -> list[Diagnostic]:
     comments = {(file, line): (codes, why, span) for file in policy.files for line, codes, why, span in _comments(policy, file)}
     alone = {place for place, (*_, span) in comments.items() if not span.excerpt[: span.column - 1].strip()}
     used: set[tuple[str, int, str]] = set()
-    kept = []
+    remaining = []
     for d in found:
         here, above = ((d.span.file, n) for n in (d.span.line, d.span.line - 1))
         near = [here, above] if above in alone else [here]
         spot = next((place for place in near if d.code in comments.get(place, ((),))[0]), None)
         if spot is None or not comments[spot][1]:
-            kept.append(d)
+            remaining.append(d)
         if spot is not None:
             used.add((*spot, d.code))
     for (file, line), (codes, why, span) in comments.items():
         if not why:
-            kept.append(Diagnostic("R424", "the comment gives no reason", span, "write `# roe: allow R405 because …`"))
+            remaining.append(Diagnostic("R424", "the comment gives no reason", span, "write `# roe: allow R405 because …`"))
         for code in codes:
             if (file, line, code) not in used:
                 message = f"the comment allows {code}, but suppresses no finding here" if code in CODES else f"there is no finding `{code}`"
-                kept.append(Diagnostic("R424", message, span, "remove it, or put it on the line of the finding or above it"))
-    return kept
+                remaining.append(Diagnostic("R424", message, span, "remove it, or put it on the line of the finding or above it"))
+    return remaining
 
 
 def _comments(policy: Policy, file: str) -> list[tuple[int, tuple[str, ...], str, Span]]:

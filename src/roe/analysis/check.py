@@ -29,7 +29,7 @@ from roe.progress import counted
 from roe.source import Span, Text, part_of
 
 if TYPE_CHECKING:
-    from roe.evaluator.engine import Bound
+    from roe.evaluator.bound import Bound
     from roe.evaluator.row import Row
 
 NAMED = 5  # records of the data that a finding names

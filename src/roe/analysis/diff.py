@@ -113,7 +113,7 @@ def _parts(old: Policy, new: Policy) -> list[tuple[str, dict[str, str], dict[str
         {
             **{f.name: said(getattr(policy, f.name)) for f in fields(Policy) if f.name not in ("root", "name", "files", "model", "plan", "hours")},
             "working hours": said(policy.hours), "roles": ", ".join(policy.roles), "order of roles": ", ".join(f"{e} {r}" for e, r in p.engagement),
-            **{name: said(part) for name, part in p.parts.items()},
+            **{name: said(section) for name, section in p.parts.items()},
         }
         for policy, p in ((old, a), (new, b))
     ]  # fmt: skip
@@ -122,16 +122,16 @@ def _parts(old: Policy, new: Policy) -> list[tuple[str, dict[str, str], dict[str
 
 
 def _differ(where: str, before: dict[str, str], after: dict[str, str]) -> list[PolicyChange]:
-    out = [PolicyChange(where, "removed", name, before=text) for name, text in before.items() if name not in after]
+    differences = [PolicyChange(where, "removed", name, before=text) for name, text in before.items() if name not in after]
     for name, text in after.items():
         if name not in before:
-            out.append(PolicyChange(where, "added", name, after=text))
+            differences.append(PolicyChange(where, "added", name, after=text))
         elif before[name] != text:
-            out.append(PolicyChange(where, "changed", name, before[name], text))
+            differences.append(PolicyChange(where, "changed", name, before[name], text))
     common = [n for n in before if n in after], [n for n in after if n in before]
     if where.startswith("engagement") and common[0] != common[1]:
-        out.append(PolicyChange(where, "moved", "the order of the rules", " > ".join(common[0]), " > ".join(common[1])))
-    return out
+        differences.append(PolicyChange(where, "moved", "the order of the rules", " > ".join(common[0]), " > ".join(common[1])))
+    return differences
 
 
 def _rules(step: Choose | None) -> dict[str, str]:

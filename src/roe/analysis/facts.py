@@ -33,9 +33,9 @@ from roe.analysis.nearby import (
 )
 from roe.analysis.replay import Impossible, read_back
 from roe.dynamic import Value
+from roe.evaluator.bound import Bound
 from roe.evaluator.choose import Chooser
-from roe.evaluator.engine import Bound
-from roe.evaluator.row import Owners, Row
+from roe.evaluator.row import OwnersOfRow, Row
 from roe.grammar import syntax as s
 from roe.grammar import values as v
 from roe.grammar.closures import IMPLICIT, Code, Scope, compile_expression
@@ -192,7 +192,7 @@ class Proposals:
         if not isinstance(tree, s.Path):
             return
         base = self.value(tree.base, scope)
-        if isinstance(base, Owners):
+        if isinstance(base, OwnersOfRow):
             of = self.field_at(tree.base, scope)
             if of is not None:
                 yield from self.owner(*of, tree.field, accept)
@@ -268,7 +268,7 @@ class Proposals:
 
     @staticmethod
     def _as_owner(row: Row, role: str, accept: Accept) -> Accept:
-        return lambda rep: accept(Owners({**row["owner"], role: rep}))
+        return lambda rep: accept(OwnersOfRow({**row["owner"], role: rep}))
 
     def _candidates(self, row: Row, name: str, accept: Accept, hints: Sequence[Value]) -> list[Value]:
         """The accepted values for a stored field, the nearest first."""
@@ -428,7 +428,7 @@ class Proposals:
                 return accept(code({**scope, "$leaf": x}))
 
             value = self.value(leaf, scope)
-            if isinstance(value, (list, dict)) and not isinstance(value, (Row, Owners)):
+            if isinstance(value, (list, dict)) and not isinstance(value, (Row, OwnersOfRow)):
                 continue
             yield from self.give(leaf, scope, passes, [*moved(value, now, hints), *literals, *mails(value, hints)])
         yield from missing.related(self, tree, scope)

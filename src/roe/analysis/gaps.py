@@ -39,9 +39,12 @@ def gaps(table: RuleTable, within: Callable[[Axis], bool], inner: bool) -> Itera
     """
     count = tried = 0
     for space in table.spaces:
-        known: list[Box] = []
+        known: list[Box] = []  # of which all is said: what is left out there, or that nothing is
+        covered = [_covered(space, i) for i in range(len(space.axes))]
         for rule, box, i, cells in _beside(table, space, within, inner):
-            whole = [*box[:i], cells, *box[i + 1 :]]
+            whole = [*box[:i], cells & ~covered[i], *box[i + 1 :]]
+            if not whole[i]:
+                continue
             natural = [table.cases.natural(axis) & c for axis, c in zip(space.axes, whole, strict=True)]
             narrow = [c if k == i else _known_cells(axis, c) for k, (axis, c) in enumerate(zip(space.axes, natural, strict=True))]
             for piece in minus(narrow, known):
@@ -51,6 +54,7 @@ def gaps(table: RuleTable, within: Callable[[Axis], bool], inner: bool) -> Itera
                     yield Verdict((rule,), UNDECIDED)
                     return
                 if clear is None:
+                    known.append(piece)
                     continue
                 left = [a & b for a, b in zip(space.grown(clear, space.everything), natural, strict=True)]
                 known.append(left)
@@ -63,6 +67,14 @@ def gaps(table: RuleTable, within: Callable[[Axis], bool], inner: bool) -> Itera
                 break
             if count >= MOST or tried > MOST_TRIED:
                 return
+
+
+def _covered(space: Space, i: int) -> int:
+    """The cells of an axis in which some rule holds that asks for nothing else: they leave no case out, however long the table is."""
+    alone = space.axes[i].uses
+    for axis in (*space.axes[:i], *space.axes[i + 1 :]):
+        alone &= ~axis.uses
+    return space.axes[i].held_by(alone)
 
 
 def _beside(table: RuleTable, space: Space, within: Callable[[Axis], bool], inner: bool) -> Iterator[tuple[int, Box, int, int]]:

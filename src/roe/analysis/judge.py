@@ -8,8 +8,9 @@ from datetime import date, datetime, timedelta
 
 from roe.analysis.witness import TODAY, Witness
 from roe.dynamic import Value, Values
+from roe.evaluator.bound import Bound
 from roe.evaluator.decision import Decision
-from roe.evaluator.engine import Bound, Evaluator
+from roe.evaluator.engine import Evaluator
 from roe.evaluator.extra import credit_lines
 from roe.evaluator.leavers import named_reps
 from roe.plan.operators import Choose

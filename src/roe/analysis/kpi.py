@@ -13,7 +13,7 @@ from datetime import date, datetime, time, timedelta
 from statistics import median
 
 from roe.dynamic import Json, Value
-from roe.evaluator.engine import Bound
+from roe.evaluator.bound import Bound
 from roe.evaluator.row import Row
 from roe.grammar import values as v
 from roe.plan.operators import Choose, Kpis
@@ -187,12 +187,12 @@ class _Counted:
             if self.by in ("rep", "team") or name == ALL
             else 0
         )
-        hours, kept = [h for h, _ in leads if h is not None], [k for _, k in leads if k is not None]
+        hours, in_time = [h for h, _ in leads if h is not None], [k for _, k in leads if k is not None]
         return KpiLine(name, period, {
             "accounts": owned, "capacity": capacity or None, "capacity_use": _share(owned, capacity), "coverage": _share(total["covered"], owned),
             "worked": total["worked"], "completed": total["completed"], "touches": total["touches"], "meetings": total["meetings"],
             "opportunities": total["opportunities"], "opportunities_per_worked": _share(total["opportunities"], total["worked"]), "leads": len(leads),
-            "speed_to_lead": median(hours) if hours else None, "sla_attainment": _share(sum(kept), len(kept)),
+            "speed_to_lead": median(hours) if hours else None, "sla_attainment": _share(sum(in_time), len(in_time)),
         }, len(owners) if self.by in ("rep", "team") or name == ALL else 0)  # fmt: skip
 
 

@@ -221,18 +221,18 @@ class Pair:
                 seen.add((old, new))
                 self._rename(old, new, box)
                 continue
-            found = self._shown(box, old, new)
-            tried += found is None or found.certainty != PROVEN
+            difference = self._shown(box, old, new)
+            tried += difference is None or difference.certainty != PROVEN
             if tried > MOST_TRIED:
                 break
-            if found is None:
+            if difference is None:
                 continue
-            if found.certainty == PROVEN:
+            if difference.certainty == PROVEN:
                 seen.add((old, new))
                 count += 1
-                yield found
+                yield difference
             else:
-                unsure = unsure or found
+                unsure = unsure or difference
             if count >= MOST:
                 return
         if unsure is not None and not count:

@@ -12,14 +12,16 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 
+from roe.analysis.cases import OTHERS
 from roe.analysis.witness import TODAY, Witness
+from roe.data.makers import NORMALIZERS
 from roe.diagnostics import PolicyError
 from roe.dynamic import Json, Value, Values
 from roe.evaluator.engine import Evaluator, Run
 from roe.evaluator.leavers import named_reps
 from roe.grammar import syntax as s
 from roe.grammar import values as v
-from roe.plan.operators import Expr
+from roe.plan.operators import DatedValue, ExceptionRow, Expr
 from roe.policy.model import Field, Policy
 from roe.policy.reads import expressions
 from roe.words import plural
@@ -27,11 +29,12 @@ from roe.words import plural
 Tables = Mapping[str, list[Values]]  # entity -> raw records
 SPANS = (0, 40, 100, 200)  # days after which a first night may be
 LATER = (1, 35, 95, 190, 370)  # days from one night to the next
-RECORDS, ACTIVITIES, OTHERS, NAMED = 20, 40, 6, 3
+HOURS = (0, 0, 0, *range(9))  # after ten in the morning
+RECORDS, ACTIVITIES, FEW, NAMED = 20, 40, 6, 3
 MOST_RECORDS = 70  # as many as it takes to reach a cap
 MOST_RUNS = 150  # in which something is taken away
 WORLDS = 20
-FULL = ("claim",)  # entities whose records are nothing with a field missing
+FULL = ("claim", "leave")  # entities whose records are nothing with a field missing
 START = datetime(TODAY.year, TODAY.month, TODAY.day, 10)
 
 
@@ -63,8 +66,12 @@ def made_nights(old: Policy, new: Policy, seeds: Mapping[str, list[Values]]) -> 
     """Two nights each: with many fields filled, and few; with some reps, and with one. `seeds` are records that meet rules, by entity."""
     constants = _Constants(old, new)
     for number in range(WORLDS):
-        maker = _Maker(constants, random.Random(number), seeds, missing=0.8 if number % 2 else 0.2, alone=number % 4 >= 2)
-        yield maker.nights(SPANS[number % len(SPANS)], LATER[number % len(LATER)])
+        rng = random.Random(number)
+        maker = _Maker(constants, rng, seeds, missing=0.8 if number % 2 else 0.2, alone=number % 4 >= 2)
+        first = START + timedelta(days=SPANS[number % len(SPANS)], hours=rng.choice(HOURS))
+        if constants.dates and number % 3 == 2:  # the first day of something, or the day before
+            first = datetime.combine(rng.choice(constants.dates), first.time()) - timedelta(days=rng.choice((0, 1)))
+        yield maker.nights(first, LATER[number % len(LATER)])
 
 
 class _Constants:
@@ -74,7 +81,12 @@ class _Constants:
         policies = (old, new)
         trees = [n.value for p in policies for _, tree in expressions(p) for n in s.walk(tree) if isinstance(n, s.Literal)]
         listed = [x for p in policies for values in p.plan.lists.values() for x in values]
+        dated = [x for p in policies for x in _dated(p)]
+        listed += [x.value for x in dated]
         caps = [c for p in policies for c in _caps(p)]
+        periods: list[DatedValue | ExceptionRow] = [*dated, *(x for p in policies for x in p.plan.exceptions)]
+        self.dates = list(dict.fromkeys(day for x in periods for day in (x.start, x.until) if day is not None))
+        self.required = {(e, n) for e, known in old.model.entities.items() for n, f in known.items() if f.required}
         self.entities = {e: fields for e, fields in new.model.entities.items() if e in old.model.entities}
         self.decided = {e for p in policies for e, _ in p.plan.engagement}
         self.roles = tuple(dict.fromkeys(role for p in policies for role in p.roles))
@@ -82,11 +94,28 @@ class _Constants:
         self.numbers = list(dict.fromkeys(x + d for x in numbers for d in (-1, 0, 1))) or [0, 1, 100]
         self.texts = list(dict.fromkeys(str(x) for x in (*trees, *listed) if isinstance(x, str))) or ["x"]
         self.most = max(RECORDS, int(max((x for x in caps if x < MOST_RECORDS), default=0)) + 2)
-        spans = [x for x in trees if isinstance(x, timedelta)] + [x for p in policies for x in _spans(p)]
+        spans = [x for x in map(_span, trees) if x is not None] + [x for p in policies for x in _spans(p)]
         self.spans = list(dict.fromkeys([timedelta(), timedelta(days=10), *spans]))
         self.days = [x for x in trees if type(x) is date]
         self.reps = sorted({str(rep) for p in policies for rep, _ in named_reps(p.plan)} | {str(m) for p in policies for m in _members(p)})
         self.named = {e: sorted({str(x.record) for p in policies for x in p.plan.exceptions if x.entity == e}) for e in self.entities}
+
+
+def _span(length: Value) -> timedelta | None:
+    """About how long a duration is."""
+    if isinstance(length, timedelta):
+        return length
+    if isinstance(length, v.Months):
+        return timedelta(days=30 * length.months)
+    if isinstance(length, v.WorkingDays):
+        return timedelta(days=length.days)
+    return timedelta(hours=length.hours) if isinstance(length, v.WorkingHours) else None
+
+
+def _dated(policy: Policy) -> Iterator[DatedValue]:
+    yield from (x for values in policy.plan.dated_lists.values() for x in values)
+    for pool in policy.plan.pools.values():
+        yield from () if isinstance(pool.members, Expr) else pool.members
 
 
 def _caps(policy: Policy) -> Iterator[float]:
@@ -106,7 +135,7 @@ def _spans(policy: Policy) -> Iterator[timedelta]:
     lengths: list[Value] = [claims.lasts, claims.work_within, claims.wait, claims.rest] if claims is not None else []
     lengths += [x for h in policy.plan.holdovers for x in (h.each,) * len(h.shares)]
     for number, length in enumerate(lengths, 1):
-        days = length if isinstance(length, timedelta) else timedelta(days=30 * length.months) if isinstance(length, v.Months) else None
+        days = _span(length)
         if days is not None:
             yield days
             if policy.plan.holdovers:
@@ -125,12 +154,11 @@ class _Maker:
     def _ids(self, entity: str, reps: list[str]) -> list[str]:
         if entity == "rep":
             return reps
-        count = self.known.most if entity in (*self.known.decided, "claim") else ACTIVITIES if entity == "activity" else OTHERS
+        count = self.known.most if entity in (*self.known.decided, "claim") else ACTIVITIES if entity == "activity" else FEW
         named = self.known.named.get(entity, [])
         return [*named, *(f"{entity}-{i}" for i in range(1, count + 1 - len(named)))]
 
-    def nights(self, first: int, later: int) -> Nights:
-        at = START + timedelta(days=first)
+    def nights(self, at: datetime, later: int) -> Nights:
         before = Night(at, self._tables(at))
         changed = {e: [dict(row) for row in rows] for e, rows in before.tables.items()}
         after = at + timedelta(days=later)
@@ -146,7 +174,8 @@ class _Maker:
     def _record(self, entity: str, name: str, at: datetime, references: bool = True) -> Values:
         row: Values = {"id": name}
         for field_name, field in self.known.entities[entity].items():
-            if field_name == "id" or field.via or (entity not in FULL and not field.required and self.rng.random() < self.missing):
+            must = entity in FULL or (field.required and (entity, field_name) in self.known.required)
+            if field_name == "id" or field.via or (not must and self.rng.random() < self.missing):
                 continue
             if field.type.name in ("owners", "record"):
                 row |= self._reference(field_name, field) if references else {}
@@ -170,12 +199,22 @@ class _Maker:
         if kind in ("date", "date and time"):
             if entity == "rep":  # or hardly anybody would be there
                 return None
-            moment = at - self.rng.choice(self.known.spans) + timedelta(days=self.rng.choice([-1, 0, 0, 0, 1]))
+            span = self.rng.choice(self.known.spans) * self.rng.choice([-1, -1, -1, 1])
+            moment = at + span + timedelta(days=self.rng.choice([-1, 0, 0, 0, 1]))
+            moment -= timedelta(hours=self.rng.choice([0] * 8 + [*range(24)]))
             day = self.rng.choice([moment.date(), *self.known.days[:8]]) if kind == "date" else None
             return str(day) if day is not None else moment.isoformat()
-        if kind == "string" and not field.normalize:
-            return self.rng.choice(field.type.values or self.known.texts)
-        return None
+        if kind != "string":
+            return None
+        if name == "email":
+            return f"{self.rng.choice('ab')}@{self.rng.choice(self._texts('domain'))}"
+        return self.rng.choice(field.type.values or self._texts(field.normalize))
+
+    def _texts(self, normalize: str) -> list[str]:
+        """Texts of the policies that are spelt as a field has them; if there are none, any such texts."""
+        clean = NORMALIZERS.get(normalize)
+        fitting = [x for x in self.known.texts if clean is None or clean(x) == x]
+        return fitting or list(OTHERS.get(normalize, OTHERS[""])[:3])
 
 
 # --- what matters of them -------------------------------------------------------------------------------------------

@@ -16,7 +16,7 @@ from roe.plan.operators import Action, Allocate, Expr
 
 if TYPE_CHECKING:
     from roe.analysis.check import CheckedPolicy
-    from roe.evaluator.engine import Bound
+    from roe.evaluator.bound import Bound
     from roe.evaluator.row import Row
 
 LEAST_HISTORY = 10  # routed records from which a pool's load says something

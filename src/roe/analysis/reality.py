@@ -15,7 +15,7 @@ from roe.analysis.witness import path_of
 from roe.diagnostics import Diagnostic, suggest
 from roe.dynamic import Value
 from roe.evaluator.able import reason_left
-from roe.evaluator.engine import KEPT
+from roe.evaluator.bound import KEPT
 from roe.evaluator.leavers import Mention, in_words, mentions, named_reps
 from roe.grammar import syntax as s
 from roe.grammar import values as v

@@ -17,8 +17,9 @@ from roe.data.headers import field_of
 from roe.data.lookup import CannotLookUp
 from roe.data.makers import maker
 from roe.dynamic import Value, Values
+from roe.evaluator.bound import Bound
 from roe.evaluator.decision import Decision
-from roe.evaluator.engine import Bound, Evaluator
+from roe.evaluator.engine import Evaluator
 from roe.evaluator.row import Row
 from roe.evaluator.world import World
 from roe.grammar import syntax as s

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from roe.dynamic import Json, Value
-from roe.evaluator.engine import Bound
+from roe.evaluator.bound import Bound
 from roe.evaluator.row import Row
 from roe.grammar import values as v
 from roe.plan.operators import Choose, Report

@@ -16,8 +16,8 @@ from roe.analysis.changes import ExceptionEnds, MemberChange, Wait, Way, best, t
 from roe.analysis.facts import Proposals
 from roe.analysis.nearby import Accept, above, waiting
 from roe.dynamic import Json, Value
+from roe.evaluator.bound import Bound
 from roe.evaluator.decision import Decision
-from roe.evaluator.engine import Bound
 from roe.evaluator.observe import Observed, observe
 from roe.evaluator.render import brief
 from roe.evaluator.row import Row

@@ -15,7 +15,8 @@ from roe.dynamic import Value, Values
 from roe.evaluator.assigned import empty_state
 from roe.evaluator.book_plan import applied
 from roe.evaluator.books import plan_books
-from roe.evaluator.engine import Bound, Evaluator
+from roe.evaluator.bound import Bound
+from roe.evaluator.engine import Evaluator
 
 MEMORY = timedelta(days=400)  # activities that are older are forgotten
 OPEN_FOR = timedelta(days=60)  # how long a generated opportunity is open

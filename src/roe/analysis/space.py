@@ -136,45 +136,64 @@ class Space:
     def clear(self, box: Box, avoid: int) -> Box | None:
         """A part of the box in which none of the alternatives in `avoid` is true; None if they cover it together."""
         self.steps = 0
-        return self._clear(list(box), avoid)
+        waiting = [(list(box), avoid)]
+        while waiting:
+            piece, avoid = waiting.pop()
+            found = self._narrowed(piece, avoid)
+            if found is None:
+                continue
+            avoid, open_on = found
+            if not avoid:
+                return piece
+            waiting += reversed(list(self._pieces(piece, avoid, open_on)))
+        return None
 
-    def _clear(self, box: Box, avoid: int) -> Box | None:
+    def _narrowed(self, box: Box, avoid: int) -> tuple[int, list[int]] | None:
+        """The alternatives that are true somewhere in the box, and on which axis not everywhere; None if they cover it together.
+
+        What one of them leaves of the box on one axis alone is all that can be clear: the box is made as small as that.
+        """
         while True:
             self.steps += 1
             if self.steps > BUDGET:
                 raise Undecided
             avoid = self.touching(box, avoid)
             if not avoid:
-                return box
-            once, twice, thrice, open_on = 0, 0, 0, []  # the alternatives that are open on so many axes, or more
+                return 0, []
+            once, twice, open_on = 0, 0, []  # the alternatives that are open on so many axes, or more
             for axis, cells in zip(self.axes, box, strict=True):
                 open_ = avoid & ~axis.all(cells)
                 open_on.append(open_)
-                thrice |= twice & open_
                 twice |= once & open_
                 once |= open_
             if avoid & ~once:
                 return None  # one of them is true all over the box
             forced = once & ~twice
             if not forced:
-                break
+                return avoid, open_on
             for i, open_ in enumerate(open_on):
                 if forced & open_:
                     box[i] &= ~self.axes[i].held_by(forced & open_)
                     if not box[i]:
                         return None
+
+    def _pieces(self, box: Box, avoid: int, open_on: list[int]) -> Iterator[tuple[Box, int]]:
+        """The box without one of the alternatives, in parts that share nothing, and the alternatives that are left."""
+        once, twice, thrice = 0, 0, 0
+        for open_ in open_on:
+            thrice |= twice & open_
+            twice |= once & open_
+            once |= open_
         pairs = avoid & ~thrice
         few = pairs & -pairs  # what is open on fewest axes makes fewest parts
         bit = few.bit_length() - 1 if few else min(bits(avoid), key=lambda b: sum(o >> b & 1 for o in open_on))
+        box = list(box)
         for i, open_ in enumerate(open_on):
             if open_ >> bit & 1:
                 piece = list(box)
                 piece[i] &= ~self.axes[i].holding(bit)
-                clear = self._clear(piece, avoid & ~(1 << bit))
-                if clear is not None:
-                    return clear
+                yield piece, avoid & ~(1 << bit)
                 box[i] &= self.axes[i].holding(bit)
-        return None
 
     def grown(self, box: Box, avoid: int) -> Box:
         """The box made as large as it goes, axis by axis, without touching what it avoids."""

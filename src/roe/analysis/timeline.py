@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from datetime import date, datetime, time
 
 from roe.dynamic import Json, Value
-from roe.evaluator.engine import Bound
+from roe.evaluator.bound import Bound
 from roe.evaluator.row import Row
 from roe.grammar import syntax as s
 from roe.grammar.clock import Clock

@@ -20,8 +20,8 @@ from roe.analysis.nearby import waiting
 from roe.analysis.replay import Replays, given
 from roe.analysis.routes import Route, days, routes
 from roe.dynamic import Json
+from roe.evaluator.bound import Bound
 from roe.evaluator.decision import Decision
-from roe.evaluator.engine import Bound
 from roe.evaluator.row import Row
 from roe.evaluator.world import World
 from roe.grammar import values as v

@@ -66,12 +66,12 @@ class Witness:
 
 
 def _record(policy: Policy, entity: str, key: str, facts: Values, tables: Tables) -> None:
-    """A raw record with these facts, and those that it refers to."""
+    """A raw record with these facts, and those that it refers to. A fact about a field that only the other policy has is left out."""
     record: Values = {"id": key}
     tables.setdefault(entity, []).append(record)
     fields = policy.model.entities[entity]
     needed = {name: _some(f) for name, f in fields.items() if f.required and name != "id" and f.default is None}
-    for name, value in {**needed, **{k: x for k, x in facts.items() if x is not None}}.items():
+    for name, value in {**needed, **{k: x for k, x in facts.items() if x is not None and k in fields}}.items():
         known = fields[name].type
         columns = (
             {f"{name}.{role}": x for role, x in value.items()} if known.name == "owners" and isinstance(value, dict) else {name: value}

@@ -10,8 +10,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from roe.dynamic import Json, Value
+from roe.evaluator.bound import Bound
 from roe.evaluator.decision import Decision
-from roe.evaluator.engine import Bound
 from roe.evaluator.extra import credit_lines, excepted, held, raised
 from roe.evaluator.row import Row
 from roe.evaluator.trace import Trace, steps_of
@@ -50,10 +50,10 @@ def entities_of(plan: Plan) -> list[str]:
 
 def lines_of(plan: Plan, entity: str) -> list[str]:
     """What a run writes lines about for an entity's records: its credits and events, holdovers, and exceptions that split the credit."""
-    found = [credit.name for credit in plan.credits if credit.entity == entity]
-    found += [event.name for event in plan.events if event.entity == entity]
-    found += [h.name for h in plan.holdovers if entity == "account"]
-    return found + [EXCEPTION] * any(x.shares and x.entity == entity for x in plan.exceptions)
+    names = [credit.name for credit in plan.credits if credit.entity == entity]
+    names += [event.name for event in plan.events if event.entity == entity]
+    names += [h.name for h in plan.holdovers if entity == "account"]
+    return names + [EXCEPTION] * any(x.shares and x.entity == entity for x in plan.exceptions)
 
 
 def fields(bound: Bound, entity: str) -> list[str]:
@@ -111,8 +111,10 @@ def _sentence(bound: Bound, row: Row, name: str, value: Value) -> str:
         if rule is not None and rule.because:
             return f"{what} is {shown}: {bound.fill(rule.because, row)}."
         return f"{what} is {shown}" + (f", by rule `{rule.name}`." if rule is not None else ", since no rule of it holds.")
-    told = step is not None or isinstance(row[root_of(row, name)[0]], Row)  # what a step or another record says is not this record's data
-    stored = "" if told else ", as the data says"
+    explained_elsewhere = step is not None or isinstance(
+        row[root_of(row, name)[0]], Row
+    )  # what a step or another record says is not this record's data
+    stored = "" if explained_elsewhere else ", as the data says"
     return f"{what} is {shown}{stored}."
 
 

@@ -16,8 +16,8 @@ from roe.dynamic import Json
 from roe.progress import counted
 
 if TYPE_CHECKING:
+    from roe.evaluator.bound import Bound
     from roe.evaluator.decision import Decision
-    from roe.evaluator.engine import Bound
 
 
 @click.command("audit")

@@ -53,17 +53,21 @@ def plan(policy: Path | None, data: Path, as_of: str, state: str | None, out: Pa
 
     evaluator = load(policy)
     named(evaluator.policy, evaluator.policy.plan.books, only, "book", "books")
-    found = plan_books(bind_large(evaluator, data, as_of, state), only, greedy, reviewed=True)
-    rows = [[book, *(m[key] for key in ("account", "name", *MOVES[3:]))] for book, part in found["books"].items() for m in part["moves"]]
+    planned = plan_books(bind_large(evaluator, data, as_of, state), only, greedy, reviewed=True)
+    rows = [
+        [book, *(m[key] for key in ("account", "name", *MOVES[3:]))]
+        for book, moves_of_book in planned["books"].items()
+        for m in moves_of_book["moves"]
+    ]
     try:
         out.mkdir(parents=True, exist_ok=True)
-        write_whole(out / PLAN, json.dumps(found, indent=1, ensure_ascii=False) + "\n")
+        write_whole(out / PLAN, json.dumps(planned, indent=1, ensure_ascii=False) + "\n")
         write_whole(out / "moves.csv", csv_text(MOVES, rows))
-        write_whole(out / "plan.html", plan_page(found))
+        write_whole(out / "plan.html", plan_page(planned))
     except OSError as e:
         unwritable(out, e)
-    for book, part in found["books"].items():
-        _show(book, part)
+    for book, moves_of_book in planned["books"].items():
+        _show(book, moves_of_book)
     click.echo(f"see {out / 'plan.html'} and {out / 'moves.csv'}; to apply it: roe books apply {out} --state DIR")
 
 
@@ -100,17 +104,17 @@ def apply(plan: Path, state: str, out: Path | None, wait: float) -> None:
     from roe.run.books import apply_plan
 
     path = plan / PLAN if plan.is_dir() else plan
-    found = _read(path)
+    planned = _read(path)
     try:
-        apply_plan(found, str(path), state, wait)
+        apply_plan(planned, str(path), state, wait)
         if out is not None:
-            _write_allocations(found, out)
+            _write_allocations(planned, out)
     except PolicyError as e:
         fail(e.diagnostics)
     except OSError as e:
         unwritable(out or Path(state), e)
-    moves = sum(len(part["moves"]) for part in found["books"].values())
-    click.echo(f"{', '.join(found['books'])}: {moves} moves applied; see {state}")
+    moves = sum(len(moves_of_book["moves"]) for moves_of_book in planned["books"].values())
+    click.echo(f"{', '.join(planned['books'])}: {moves} moves applied; see {state}")
 
 
 def _read(path: Path) -> Json:
@@ -132,19 +136,19 @@ def _write_allocations(plan: Saved, out: Path) -> None:
     allocations: list[list[Value]] = []
     forth: list[list[Value]] = []
     back: list[list[Value]] = []
-    for book, part in plan["books"].items():
-        names, ids = part.get("names", {}), part.get("ids", {})
-        for m in part["moves"]:
+    for book, moves_of_book in plan["books"].items():
+        names, ids = moves_of_book.get("names", {}), moves_of_book.get("ids", {})
+        for m in moves_of_book["moves"]:
             action = "assign" if m["to"] else "return"
             account, *owners = (ids.get(m[k], m[k]) for k in ("account", "to", "from"))
             new, old = ([owner, names.get(m[k])] for owner, k in zip(owners, ("to", "from"), strict=True))
             known = {
-                "entity": "account", "record": account, "name": m["name"], "role": part["role"], "owner": new[0], "owner_name": new[1],
+                "entity": "account", "record": account, "name": m["name"], "role": moves_of_book["role"], "owner": new[0], "owner_name": new[1],
                 "previous_owner": old[0], "previous_owner_name": old[1], "action": action, "rule": book, "expires": m["rest"],
                 "reason": m["reason"],
             }  # fmt: skip
             allocations.append([known.get(column, "") for column in ALLOCATIONS])
-            forth.append([part["object"], account, m["name"], part["field"], *new, *old, m["reason"]])
+            forth.append([moves_of_book["object"], account, m["name"], moves_of_book["field"], *new, *old, m["reason"]])
             back.append(undone(forth[-1]))
     files: dict[str, tuple[tuple[str, ...], list[list[Value]]]] = {
         "allocations": (ALLOCATIONS, allocations), "changes": (CHANGES, forth), "rollback": (CHANGES, back),
@@ -194,11 +198,11 @@ def simulate(
             if evaluator.policy.name not in played
             else f"{evaluator.policy.name} ({Path(path or '.').resolve().name or 'other'})"
         )
-        found = simulate(
+        simulated = simulate(
             evaluator, read(evaluator, data), clock(evaluator, as_of), weeks, seed=seed, pace=Pace(touches=touches), history=history
         )
         try:
-            played[name] = list(counted(found, weeks, "simulating"))
+            played[name] = list(counted(simulated, weeks, "simulating"))
         except OverflowError:
             at = Span("--as-of", 1, 1, max(2, len(as_of) + 1), as_of)
             fail([Diagnostic("R801", f"{weeks} weeks from `{as_of}` pass the last day of the calendar", at, "begin earlier")])

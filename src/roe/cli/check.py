@@ -39,31 +39,31 @@ def command(policy: Path | None, shape: str, hints: bool, data: Path | None, no_
     from roe.cache import load_policy
 
     root = find_policy(policy)
-    loaded, found = load_policy(root)
+    loaded, problems = load_policy(root)
     if loaded is not None:
         from roe.analysis.check import findings
 
-        found = found + findings(subject(loaded, data, no_data, as_of))
+        problems = problems + findings(subject(loaded, data, no_data, as_of))
     if not hints:
-        found = [d for d in found if d.severity != "hint"]
-    bad = errors(found)
+        problems = [d for d in problems if d.severity != "hint"]
+    bad = errors(problems)
     if shape != "text":
-        placed = in_repository(found, root) if shape in ("github", "sarif", "junit") else found
+        placed = in_repository(problems, root) if shape in ("github", "sarif", "junit") else problems
         text = FORMATS[shape](placed, False)
         (commands if shape == "github" and text else click.echo)(text or "no findings")
     else:
-        if found:
-            click.echo(FORMATS["text"](found, color()), color=color())
+        if problems:
+            click.echo(FORMATS["text"](problems, color()), color=color())
         if loaded is not None and not bad:
             rules = sum(len(c.rules) for c in loaded.plan.engagement.values())
             steps = len(loaded.plan.steps)
-            weaker = f", {counted(len(found), 'warning')}" if found else ""
+            weaker = f", {counted(len(problems), 'warning')}" if problems else ""
             click.echo(
                 f"{loaded.name}: fine{weaker} ({counted(len(loaded.files), 'file')}, {counted(steps, 'computed field')}, {counted(rules, 'engagement rule')})"
             )
         else:
             click.echo(counted(len(bad), "error"))
-    sys.exit(1 if bad or (strict and found) else 0)
+    sys.exit(1 if bad or (strict and problems) else 0)
 
 
 def subject(policy: Policy, data: Path | None, no_data: bool, as_of: str) -> CheckedPolicy:
@@ -83,9 +83,9 @@ def subject(policy: Policy, data: Path | None, no_data: bool, as_of: str) -> Che
     if data is not None:
         tables = read(evaluator, data)
     else:
-        tables, found = read_tables(policy, own)
-        if errors(found):  # nobody asked for it
-            click.echo(f"note: skipped the records in {own}: {errors(found)[0].message}", err=True)
+        tables, problems = read_tables(policy, own)
+        if errors(problems):  # nobody asked for it
+            click.echo(f"note: skipped the records in {own}: {errors(problems)[0].message}", err=True)
             return CheckedPolicy(evaluator, None, today)
     bound = evaluator.bind(tables, as_of=as_of or newest(evaluator, tables))
     guard(policy, bound.world, None, say=data is not None)

@@ -17,7 +17,8 @@ from roe.source import Span
 from roe.untrusted import one_line
 
 if TYPE_CHECKING:
-    from roe.evaluator.engine import Bound, Evaluator, Tables
+    from roe.evaluator.bound import Bound
+    from roe.evaluator.engine import Evaluator, Tables
     from roe.evaluator.world import World
     from roe.policy.model import Policy
 
@@ -126,9 +127,9 @@ def load(given: Path | None) -> Evaluator:
     from roe.cache import load_policy
     from roe.evaluator.engine import Evaluator
 
-    policy, found = load_policy(find_policy(given))
+    policy, problems = load_policy(find_policy(given))
     if policy is None:
-        fail(errors(found))
+        fail(errors(problems))
     return Evaluator(policy)
 
 
@@ -167,9 +168,9 @@ def guard(policy: Policy, world: World, last: Path | None, say: bool = False) ->
     if say:
         for line in in_lines(report, before):
             click.echo(line, err=True)
-    found = broken(policy, report, before) if guarded else []
-    if found:
-        fail(found)
+    problems = broken(policy, report, before) if guarded else []
+    if problems:
+        fail(problems)
 
 
 def clock(evaluator: Evaluator, as_of: str) -> str:
@@ -267,7 +268,7 @@ def bind_large(evaluator: Evaluator, data: Path, as_of: str, state: str | None, 
         return bind(evaluator, data, as_of, state, held=held)
     from roe.columns.world import ColumnWorld
     from roe.data.report import beside
-    from roe.evaluator.engine import Bound
+    from roe.evaluator.bound import Bound
     from roe.run.source import Source
 
     source, moment = Source(evaluator.policy, data), evaluator.clock(clock(evaluator, as_of))

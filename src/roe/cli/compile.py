@@ -40,10 +40,10 @@ def command(policy: Path | None, dialect: str, entity: str, as_of: str | None, s
     except ImportError:
         at = Span("--dialect", 1, 1, 2)
         fail([Diagnostic("R406", "writing SQL needs the package sqlglot", at, "pip install 'roe-policy[sql]'")])
-    found = {entity for entity, _ in evaluator.policy.plan.engagement}
-    if entity not in found:
+    entities = {entity for entity, _ in evaluator.policy.plan.engagement}
+    if entity not in entities:
         at = Span("--entity", 1, 1, max(2, len(entity) + 1), entity)
-        fail([Diagnostic("R801", f"the policy has no rules for `{entity}`", at, f"it has rules for {', '.join(sorted(found))}")])
+        fail([Diagnostic("R801", f"the policy has no rules for `{entity}`", at, f"it has rules for {', '.join(sorted(entities))}")])
     known = evaluator.policy.model.entities
     wrong = [s for s in sources if not (m := _SOURCE.fullmatch(s)) or m[1] not in known]
     if wrong:

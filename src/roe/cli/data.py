@@ -92,14 +92,14 @@ def _world(evaluator: Evaluator, folder: Path) -> World:
             from roe.columns.read import read_columns
             from roe.columns.world import ColumnWorld
 
-            raws, found = read_columns(evaluator.policy, folder)
-            heed(found)
+            raws, problems = read_columns(evaluator.policy, folder)
+            heed(problems)
             return ColumnWorld(evaluator.compiled, raws, clock)
         from roe.data.read import read_tables
         from roe.evaluator.world import World
 
-        rows, found = read_tables(evaluator.policy, folder)
-        heed(found)
+        rows, problems = read_tables(evaluator.policy, folder)
+        heed(problems)
         return World(evaluator.compiled, rows, clock)
     except PolicyError as e:
         fail(e.diagnostics)

@@ -19,8 +19,8 @@ from roe.source import Span
 if TYPE_CHECKING:
     from roe.analysis.whynot import WhyNot
     from roe.cli.one import Asked
+    from roe.evaluator.bound import Bound
     from roe.evaluator.decision import Decision
-    from roe.evaluator.engine import Bound
     from roe.evaluator.row import Row
     from roe.evaluator.trace import Trace
     from roe.evaluator.world import World
@@ -70,17 +70,17 @@ def command(
         if field is not None or why_not_rep is not None:
             at = Span("--field" if field is not None else "--why-not", 1, 1, 2)
             fail([Diagnostic("R801", "this is worked out from the records, which a run does not keep", at, "add --data and --as-of")])
-        found = [Explained(d.trace) for d in _from_run(run_folder, record, role)]
+        explained = [Explained(d.trace) for d in _from_run(run_folder, record, role)]
     else:
-        world, found = _from_data(policy, data, as_of, state, run_folder, record, role, field, why_not_rep)
+        world, explained = _from_data(policy, data, as_of, state, run_folder, record, role, field, why_not_rep)
     if shape == "json":
         from roe.crm.ids import spelt
 
         spelling = world.spelling() if world is not None else {}
-        shown = [spelt(x.as_json(), spelling) for x in found]
+        shown = [spelt(x.as_json(), spelling) for x in explained]
         click.echo(json.dumps(shown[0] if len(shown) == 1 else shown, indent=2, ensure_ascii=False))
         return
-    click.echo("\n\n".join(x.as_text(shape == "md") for x in found), color=color())
+    click.echo("\n\n".join(x.as_text(shape == "md") for x in explained), color=color())
 
 
 def _apart(option: str, given: object, *others: tuple[str, object]) -> None:
@@ -168,10 +168,10 @@ def _alone(asked: Asked, role: str | None, field: str | None, why_not_rep: str |
         return (decisions[0].row.world, [Explained(d.trace, d) for d in decisions]) if decisions else None
     model = asked.evaluator.policy.model.entities
     entity, _, name = field.partition(".") if field.partition(".")[0] in model else ("", "", field)
-    found = one.taken_out_for_value(asked, name or field)
-    if found is None or entity not in ("", found[1].entity):
+    taken_out = one.taken_out_for_value(asked, name or field)
+    if taken_out is None or entity not in ("", taken_out[1].entity):
         return None
-    bound, row = found
+    bound, row = taken_out
     return bound.world, [Explained(x) for x in _values(bound, row, name)]
 
 
@@ -187,9 +187,9 @@ def _why_not_alone(asked: Asked, role: str | None, rep: str) -> tuple[World, lis
         return None
     except PolicyError as e:
         fail(e.diagnostics)
-    found = [Explained(d.trace, d) for d in decisions]
-    _why_not(bound, found, _rep(bound.world, rep))
-    return bound.world, found
+    explained = [Explained(d.trace, d) for d in decisions]
+    _why_not(bound, explained, _rep(bound.world, rep))
+    return bound.world, explained
 
 
 def _explained(bound: Bound, text: str, role: str | None, field: str | None) -> list[Explained]:
@@ -206,11 +206,11 @@ def _explained(bound: Bound, text: str, role: str | None, field: str | None) -> 
     if row.entity in allocated:
         decisions = decide_among(bound, row, roles_asked(bound.roles(row.entity), row.entity, role))
         return [Explained(d.trace, d) for d in decisions]
-    found = [Explained(x) for x in written.about(bound, row)]
-    if not found:
+    explained = [Explained(x) for x in written.about(bound, row)]
+    if not explained:
         at = Span("RECORD", 1, 1, len(text) + 1, text)
         fail([Diagnostic("R604", f"a run writes nothing about the {row.entity} `{row['id']}`", at, "name a value of it with --field")])
-    return found
+    return explained
 
 
 def _values(bound: Bound, row: Row, name: str) -> list[Value]:
@@ -218,9 +218,9 @@ def _values(bound: Bound, row: Row, name: str) -> list[Value]:
     from roe.analysis import written
 
     field, path = written.root_of(row, name)
-    found = written.about(bound, row, name) if name in written.lines_of(bound.plan, row.entity) else []
-    if found:
-        return found
+    values = written.about(bound, row, name) if name in written.lines_of(bound.plan, row.entity) else []
+    if values:
+        return values
     if field not in row:
         known = [*bound.policy.model.field_names(row.entity), *(bound.policy.model.entities if path else ())]
         at = Span("--field", 1, 1, len(field) + 1, field)
@@ -269,14 +269,14 @@ def _from_run(folder: Path, record: str, role: str | None) -> list[Value]:
         fail([Diagnostic("R406", "reading a run's traces needs the packages numpy and pyarrow", at, "pip install 'roe-policy[batch]'")])
     try:
         evidence = RunEvidence(folder)
-        found = evidence.find(record)
+        records = evidence.find(record)
         asked = Span("RECORD", 1, 1, len(record) + 1, record)
-        if not found:
+        if not records:
             fail([Diagnostic("R604", f"no record in the run matches `{record}`", asked, "name it by id, name or domain")])
-        if len(found) > 1:
-            ids = ", ".join(f"{e} {i}" for e, i in found[:8])
-            fail([Diagnostic("R605", f"{len(found)} records match `{record}`: {ids}", asked, "name the one you mean by its id")])
-        entity, key = found[0]
+        if len(records) > 1:
+            ids = ", ".join(f"{e} {i}" for e, i in records[:8])
+            fail([Diagnostic("R605", f"{len(records)} records match `{record}`: {ids}", asked, "name the one you mean by its id")])
+        entity, key = records[0]
         return [evidence.decision(entity, key, r) for r in roles_asked(evidence.roles(entity), entity, role)]
     except (OSError, ValueError, KeyError, TypeError, AttributeError, IndexError, RecursionError) as e:
         fail(
@@ -292,13 +292,13 @@ def decide_among(bound: Bound, row: Row, roles: list[str]) -> list[Decision]:
     """The decisions on one record: alone where nothing before it matters, else by replaying the run up to it."""
     if row.entity == "account" and not bound.plan.takes_turns("account"):
         return [bound.decide(row, role) for role in roles]
-    found = []
+    decisions = []
     for d in bound.decide_all():
         if d.row is row and d.role in roles:
-            found.append(d)
-            if len(found) == len(roles):
+            decisions.append(d)
+            if len(decisions) == len(roles):
                 break
-    return found
+    return decisions
 
 
 def find_record(bound: Bound, text: str, among: Iterable[str] | None = None) -> Row:

@@ -43,7 +43,7 @@ def command(
         charts = [chart(step, k[1], bound.decide(row, k[1])) for k, step in rules.items() if k[0] == row.entity]
     else:
         wanted = [x for x in parts(evaluator, None) if entity in (None, x.entity) and role in (None, x.role)]
-        charts = [listed(x.title, x.rows, x.ladder) for part in wanted for x in part.listings]
+        charts = [listed(x.title, x.rows, x.ladder) for section in wanted for x in section.listings]
     if not charts:
         known = [f"{e} {r}" for e, r in evaluator.policy.plan.engagement]
         at = Span("--role", 1, 1, 2)

@@ -76,15 +76,15 @@ def _record(store: Store, text: str, entity: str | None) -> tuple[str, str]:
     from roe.ledger import history
 
     key, at = fold(text), Span("RECORD", 1, 1, len(text) + 1, text)
-    found = [(x, key) for x in history.entities_of(store, key)] or history.called(store, text)
-    found = [x for x in found if entity is None or x[0] == entity]
-    if not found:
+    candidates = [(x, key) for x in history.entities_of(store, key)] or history.called(store, text)
+    candidates = [x for x in candidates if entity is None or x[0] == entity]
+    if not candidates:
         known = "name it by its id, as the CRM has it; `roe explain NAME` shows the id"
         fail([Diagnostic("R604", f"the ledger has no record `{text}`", at, known)])
-    if len(found) > 1:
-        many = f"{len(found)} records match `{text}`: {', '.join(f'{x} {record}' for x, record in found[:20])}"
+    if len(candidates) > 1:
+        many = f"{len(candidates)} records match `{text}`: {', '.join(f'{x} {record}' for x, record in candidates[:20])}"
         fail([Diagnostic("R605", many, at, "name the one you mean by its id, and add --entity")])
-    return found[0]
+    return candidates[0]
 
 
 def _day(text: str | None, option: str) -> date | None:
@@ -147,11 +147,11 @@ def explain_on(record: str, state: str, day: str, role: str, shape: str) -> str:
                 )
             ]
         )
-    kept = [values for x in decided if (values := _values(x))]
+    values_then = [values for x in decided if (values := _values(x))]
     if shape == "json":
         return (
-            shown(kept, shape)
-            if kept
+            shown(values_then, shape)
+            if values_then
             else json.dumps(
                 [history.Line(x.decision, "", x.role, *history.told(x.decision.entry)).as_json() for x in decided if x.decision],
                 indent=2,

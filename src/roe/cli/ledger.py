@@ -16,11 +16,13 @@ from roe.cli.common import fail, table
 from roe.diagnostics import Diagnostic, PolicyError
 from roe.dynamic import Json
 from roe.source import Span
+from roe.words import counted, verb
 
 if TYPE_CHECKING:
     from roe.ledger.store import Store
 
 
+ERRORS = ("error", "sf__error", "message")  # a loader's names for the column with the reason
 _STATE = "The ledger: the --state of your runs, a folder or postgresql://…  Or set ROE_STATE. The default is the folder `state`."
 
 
@@ -61,7 +63,7 @@ def status(state: str, shape: str) -> None:
         head, runs = store.head(), [x.entry for x in store.runs() if isinstance(x.entry, Run)]
         kinds = {store._text(k): n for k, n in store.db.rows("SELECT kind, count(*) FROM entry GROUP BY kind ORDER BY count(*) DESC, kind")}
         is_open = {kind: len(store.latest(kind, is_open=True)) for kind in ("turn", "claimed", "referred")}
-        found: Json = {
+        figures: Json = {
             "entries": head.number, "epoch": head.epoch, "hash": head.hash.hex(), "organisation": head.label or None, "kinds": kinds,
             "runs": len(runs), "open": is_open, "held": sum(h.rep is not None for h in store.holdings()),
             "last_run": None if not runs else {
@@ -69,15 +71,15 @@ def status(state: str, shape: str) -> None:
             },
         }  # fmt: skip
     if shape == "json":
-        click.echo(json.dumps(found, indent=2))
+        click.echo(json.dumps(figures, indent=2))
         return
     click.echo(f"{head.number} entries of {len(runs)} runs; the head is {head.hash.hex()[:16] or 'none'}")
     if runs:
-        last = found["last_run"]
+        last = figures["last_run"]
         policy = f", by the policy `{last['policy']}`" if last["policy"] else ""
         click.echo(f"from {runs[0].at} to {last['as_of']}: the last run is {last['id']}{policy}")
     click.echo(
-        f"{found['held']} records are held by reps; open: {is_open['turn']} turns, {is_open['claimed']} claims, {is_open['referred']} referrals\n"
+        f"{figures['held']} records are held by reps; open: {is_open['turn']} turns, {is_open['claimed']} claims, {is_open['referred']} referrals\n"
     )
     click.echo(table([[k, n] for k, n in kinds.items()], ["kind", "entries"]))
 
@@ -115,13 +117,13 @@ def _anchor(path: Path) -> Json:
     place = path / "run.json" if path.is_dir() else path
     try:
         said = json.loads(place.read_text("utf-8"))
-        found = said["ledger"]
-        if not isinstance(found, dict):
+        ledger = said["ledger"]
+        if not isinstance(ledger, dict):
             raise TypeError
     except (OSError, ValueError, KeyError, TypeError):
         help = "name the run.json of a `roe run --state`"
         fail([Diagnostic("R801", "this is not the run.json of a run with a ledger", Span(str(place), 1, 1, 2), help)])
-    return dict(found)
+    return dict(ledger)
 
 
 @command.command("export")
@@ -171,12 +173,12 @@ def import_(source: Path, state: str, role: str, policy: Path | None, zone: str,
             loaded = load(policy).policy
             role, zone = role or str(loaded.roles[0]), zone or str(loaded.timezone)
     with open_ledger(state, create=True) as store:
-        found = read_source(source, role or "owner", zone or "UTC", reps)
-        for line in found.notes:
+        imported = read_source(source, role or "owner", zone or "UTC", reps)
+        for line in imported.notes:
             click.echo(f"note: {line}", err=True)
-        added = take_in(store, source.name, found.entries)
-    known = len(found.entries) - added
-    click.echo(f"{added} entries from {found.what}" + (f"; {known} were in the ledger already" if known else ""))
+        added = take_in(store, source.name, imported.entries)
+    known = len(imported.entries) - added
+    click.echo(f"{added} entries from {imported.what}" + (f"; {known} were in the ledger already" if known else ""))
 
 
 @command.command("prune")
@@ -260,11 +262,11 @@ def forget(subject: str, state: str, entity: str, also: tuple[str, ...], by: str
         if not yes and not click.confirm(f"Erase everything about `{subject}` from {store.url}? This cannot be taken back."):
             sys.exit(1)
         place = list_file or (Path(state) / LIST if store.db.dialect == "sqlite" else Path(LIST))
-        found = forget_subject(store, key, entity=entity, also=also, by=by, why=why, list_file=place)
+        erased = forget_subject(store, key, entity=entity, also=also, by=by, why=why, list_file=place)
     click.echo(
-        f"forgotten: {found.values} values of {found.subjects} subject{'' if found.subjects == 1 else 's'}; the list is {place}\n\nroe cannot reach:"
+        f"forgotten: {erased.values} values of {erased.subjects} subject{'' if erased.subjects == 1 else 's'}; the list is {place}\n\nroe cannot reach:"
     )
-    for line in found.unreachable:
+    for line in erased.unreachable:
         click.echo(f"- {line}")
 
 
@@ -285,6 +287,54 @@ def give_back(record: str, state: str, role: str, reason: str, by: str) -> None:
     except PolicyError as e:
         fail(e.diagnostics)
     click.echo(f"the turn of {turn.rep} in the pool `{turn.pool}` is given back; the next run applies it")
+
+
+@command.command("refused")
+@click.argument("file", type=click.Path(path_type=Path))
+@state_argument
+@click.option("--error", default="", help="The column with the CRM's reason. The default is ERROR, sf__Error, error or message.")
+@click.option("--by", default="the loader", show_default=True, help="Who loaded the changes; this is kept.")
+def refused(file: Path, state: str, error: str, by: str) -> None:
+    """Note that the CRM has refused rows of changes.csv: FILE has them, with a column for the reason.
+
+    The history shows it. The decisions stay, and every run writes them to changes.csv again until the CRM has them.
+    """
+    from roe.run.adjust import note_refused
+
+    with open_ledger(state):
+        pass
+    rows = _refused_rows(file, error)
+    try:
+        noted, unknown = note_refused(rows, state, by)
+    except PolicyError as e:
+        fail(e.diagnostics)
+    click.echo(f"{counted(noted, 'refused load')} noted")
+    if unknown:
+        shown = ", ".join(unknown[:5]) + (", …" if len(unknown) > 5 else "")
+        click.echo(f"{counted(len(unknown), 'record')} {verb(len(unknown), 'has', 'have')} no decision that waits to be loaded: {shown}")
+
+
+def _refused_rows(file: Path, error: str) -> list[tuple[str, str]]:
+    """(record, reason) of each row that a loader gives back."""
+    import csv
+
+    from roe.crm.ids import fold
+
+    at = Span(str(file), 1, 1, 2)
+    try:
+        with file.open(encoding="utf-8-sig", newline="") as opened:
+            reader = csv.DictReader(opened)
+            columns = {str(name).casefold(): str(name) for name in reader.fieldnames or ()}
+            record = columns.get("record") or columns.get("id") or columns.get("sf__id")
+            reason = columns.get(error.casefold()) if error else next((columns[n] for n in ERRORS if n in columns), None)
+            if record is None or reason is None:
+                lacking = "records (`record` or `Id`)" if record is None else f"reasons (`{error or 'ERROR'}`)"
+                fail(
+                    [Diagnostic("R604", f"the file has no column of {lacking}", at, "give the file of rows that the loader could not load")]
+                )
+            return [(fold(row[record].strip()), (row[reason] or "").strip()) for row in reader if row[record]]
+    except (OSError, UnicodeDecodeError, csv.Error) as e:
+        fail([Diagnostic("R631", f"the file cannot be read: {e}", at, "name the file of rows that the loader could not load")])
 
 
 @command.command("backup")

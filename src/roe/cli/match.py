@@ -22,6 +22,7 @@ from roe.progress import phase
 from roe.source import Span
 
 if TYPE_CHECKING:
+    from roe.data.reading import Reject
     from roe.evaluator.row import Row
 
 
@@ -104,10 +105,7 @@ def command(
     maps = _maps(mapped, loaded, {"lead": raw["lead"], "account": raw["account"] if accounts is not None else raw["lead"]})
     columns = {entity: _columns(loaded, entity, rows, maps[entity]) for entity, rows in raw.items()}
     if duplicates:
-        columns["account"] = {}
-        raw["account"] = [_as_account(row, columns["lead"]) for row in raw["lead"]]
-        raw["lead"] = [{**row, "\0person": _person(row, columns["lead"])} for row in raw["lead"]]
-        columns["lead"]["person"] = "\0person"
+        _lead_against_lead(raw, columns)
     tables = {entity: [_renamed(row, columns[entity]) for row in rows] for entity, rows in raw.items()}
     with uncollected():
         bound = evaluator.bind(tables, as_of="1970-01-01")
@@ -123,19 +121,30 @@ def command(
 
     phase("indexing accounts")
     matcher.prepare()
-    found = list(each(lambda i: _line(rows[i], matcher.match(rows[i], lambda c: earlier(c, rows[i]))), len(rows), "matching"))
-    found.sort(key=lambda line: place[line[0]])
-    from roe.data.files import csv_text, write_whole
+    lines = list(each(lambda i: _line(rows[i], matcher.match(rows[i], lambda c: earlier(c, rows[i]))), len(rows), "matching"))
+    lines.sort(key=lambda line: place[line[0]])
+    _write(lines, bound.world.rejects, out, duplicates)
+    _summary(lines, len(bound.world.rejects), out, duplicates)
 
-    rejects = bound.world.rejects
+
+def _lead_against_lead(raw: dict[str, list[dict[str, Cell]]], columns: dict[str, dict[str, str]]) -> None:
+    """Make the leads the accounts that leads are compared with."""
+    columns["account"] = {}
+    raw["account"] = [_as_account(row, columns["lead"]) for row in raw["lead"]]
+    raw["lead"] = [{**row, "\0person": _person(row, columns["lead"])} for row in raw["lead"]]
+    columns["lead"]["person"] = "\0person"
+
+
+def _write(lines: list[list[Value]], rejects: list[Reject], out: Path, duplicates: bool) -> None:
+    from roe.data.files import csv_text, write_whole
+    from roe.run.files import COLUMNS, reject_row
+
     try:
-        write_whole(out, csv_text(("lead", "lead_name", "duplicate_of", *RESULT[3:]) if duplicates else RESULT, found))
+        write_whole(out, csv_text(("lead", "lead_name", "duplicate_of", *RESULT[3:]) if duplicates else RESULT, lines))
         if rejects:
-            shown = ([r.entity, r.record, r.line, r.field, r.value, r.reason] for r in rejects)
-            write_whole(out.with_suffix(".rejects.csv"), csv_text(("entity", "record", "line", "field", "value", "reason"), shown))
+            write_whole(out.with_suffix(".rejects.csv"), csv_text(COLUMNS["rejects.csv"], map(reject_row, rejects)))
     except OSError as e:
         fail([Diagnostic("R609", f"`{out}` cannot be written: {e.strerror}", Span(str(out), 1, 1, 2), "name another file")])
-    _summary(found, len(rejects), out, duplicates)
 
 
 def _at_least(step: Relate, probability: float) -> Relate:
@@ -159,7 +168,7 @@ def _read(path: Path) -> list[dict[str, Cell]]:
 
 def _maps(mapped: Iterable[str], policy: Policy, rows: Mapping[str, list[dict[str, Cell]]]) -> dict[str, dict[str, str]]:
     """field -> column of each file, as it was asked for."""
-    found: dict[str, dict[str, str]] = {"lead": {}, "account": {}}
+    asked_for: dict[str, dict[str, str]] = {"lead": {}, "account": {}}
     headers = {entity: list(dict.fromkeys(k for row in some for k in row if k != "$line")) for entity, some in rows.items()}
     problems = []
     for text in mapped:
@@ -167,16 +176,18 @@ def _maps(mapped: Iterable[str], policy: Policy, rows: Mapping[str, list[dict[st
         entity, dot, name = field.strip().partition(".")
         asked = [entity] if dot else ["lead", "account"]
         name = name if dot else entity
-        fits = [(e, _meant(e, name)) for e in asked if e in found and _meant(e, name) in policy.model.entities[e] and column in headers[e]]
+        fits = [
+            (e, _meant(e, name)) for e in asked if e in asked_for and _meant(e, name) in policy.model.entities[e] and column in headers[e]
+        ]
         if not equals or not fits:
             known = sorted({*headers["lead"], *headers["account"]})
             help = suggest(column, known, f"the columns are {', '.join(known[:8])}; write --map company=Firma")
             problems.append(Diagnostic("R503", f"`--map {text}` names no field and column", Span("--map", 1, 1, 2, text), help))
         for e, name in fits:
-            found[e][name] = column
+            asked_for[e][name] = column
     if problems:
         fail(problems)
-    return found
+    return asked_for
 
 
 def _meant(entity: str, name: str) -> str:
@@ -187,18 +198,18 @@ def _meant(entity: str, name: str) -> str:
 def _columns(policy: Policy, entity: str, rows: list[dict[str, Cell]], asked: Mapping[str, str]) -> dict[str, str]:
     """field -> column: what was asked for, what the policy knows, and what the column's name says."""
     headers = list(dict.fromkeys(k for row in rows for k in row if k != "$line"))
-    found = columns_of(entity, policy.model.entities[entity], headers, policy.roles)
+    columns = columns_of(entity, policy.model.entities[entity], headers, policy.roles)
     by_name = {normal(h): h for h in reversed(headers)}
     for name, others in SYNONYMS[entity].items():
         column = next((by_name[o] for o in others if o in by_name), None)
-        if name not in found and column is not None:
-            found[name] = column
-    if "id" not in found:
+        if name not in columns and column is not None:
+            columns[name] = column
+    if "id" not in columns:
         ids = [h for h in headers if normal(h).endswith("_id") or normal(h) in ("record_id", "key", "nr", "no")]
         column = next((h for h in ids if len({row.get(h) for row in rows}) == len(rows)), None)
         if column is not None:
-            found["id"] = column
-    return {**found, **asked}
+            columns["id"] = column
+    return {**columns, **asked}
 
 
 def _renamed(row: Record, columns: Mapping[str, str]) -> dict[str, Cell]:

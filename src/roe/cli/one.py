@@ -13,8 +13,9 @@ from roe.data.lookup import CannotLookUp
 from roe.diagnostics import PolicyError
 
 if TYPE_CHECKING:
+    from roe.evaluator.bound import Bound
     from roe.evaluator.decision import Decision
-    from roe.evaluator.engine import Bound, Evaluator
+    from roe.evaluator.engine import Evaluator
     from roe.evaluator.row import Row
 
 
@@ -36,7 +37,7 @@ def taken_out(asked: Asked) -> tuple[Bound, Row]:
     """
     from roe.analysis.written import entities_of
     from roe.cli.explain import find_record
-    from roe.evaluator.engine import Bound
+    from roe.evaluator.bound import Bound
     from roe.run.kept_turns import TurnsOfRun, turns_of
     from roe.run.record import TakenOut
     from roe.run.source import Source
@@ -48,10 +49,10 @@ def taken_out(asked: Asked) -> tuple[Bound, Row]:
         records = TakenOut(evaluator, source, asked.as_of, memory)
         allocated = list(dict.fromkeys(entity for entity, _ in evaluator.policy.plan.engagement))
         known = records.called(text, dict.fromkeys((*allocated, *entities_of(evaluator.policy.plan))))
-        found = find_record(Bound(evaluator, known, {}), text, dict.fromkeys((*allocated, *entities_of(evaluator.policy.plan))))
-        if found.entity not in allocated:
-            raise CannotLookUp(f"the answer for a {found.entity} depends on all records")
-        bound = well_named(records.bound(found.entity, found["id"]))
+        record = find_record(Bound(evaluator, known, {}), text, dict.fromkeys((*allocated, *entities_of(evaluator.policy.plan))))
+        if record.entity not in allocated:
+            raise CannotLookUp(f"the answer for a {record.entity} depends on all records")
+        bound = well_named(records.bound(record.entity, record["id"]))
     except PolicyError as e:
         fail(e.diagnostics)
     heed(source.warnings)
@@ -59,7 +60,7 @@ def taken_out(asked: Asked) -> tuple[Bound, Row]:
         bound.turns = TurnsOfRun(lambda: run_folder)
     else:
         bound.turns = turns_of(evaluator, Source(evaluator.policy, asked.data), asked.as_of, memory, say)
-    row = bound.world.find(found.entity, found["id"])
+    row = bound.world.find(record.entity, record["id"])
     assert row is not None
     return bound, row
 

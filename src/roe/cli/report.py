@@ -60,8 +60,8 @@ def _shares(row: list[Value], result: Value) -> list[str]:
     """Counts with their share of the group's records; sums as they are."""
     from roe.grammar import values as v
 
-    out = []
+    shares = []
     for name, value in zip(result.report.measures, row[2:], strict=True):
         share = f" ({100 * value / row[1]:.0f}%)" if result.counted[name] and row[1] else ""
-        out.append(f"{v.show_number(value)}{share}")
-    return out
+        shares.append(f"{v.show_number(value)}{share}")
+    return shares

@@ -30,6 +30,7 @@ from roe.words import counted, verb
 
 if TYPE_CHECKING:
     from roe.evaluator.engine import Evaluator
+    from roe.run.run import Finished
 
 
 @click.command("run")
@@ -107,6 +108,11 @@ def command(
     for line in (*(f"note: {n}" for n in finished.notes), *in_lines(finished.report, finished.last)):
         click.echo(line, err=True)
     _show(finished.summary, out, "rep" in finished.report)
+    _outcome(finished, out, state, replay)
+
+
+def _outcome(finished: Finished, out: Path, state: str | None, replay: bool) -> None:
+    """What came of it: changes since the last run, whether it was committed, and the invariants that do not hold."""
     if finished.since is not None:
         s = finished.since
         changes = f"{s.by_rules} by rules, {s.by_hand} by hand, {s.by_time} by time" if s.by_rules or s.by_hand or s.by_time else "none"
@@ -117,8 +123,8 @@ def command(
     if finished.broken:
         click.echo(as_text(finished.broken), err=True)
     if finished.outcome == "refused" or (state is None and errors(finished.broken)):
-        kept = f"; the ledger in {state} is as it was" if state is not None else ""
-        click.echo(f"invariants do not hold: see {out / 'invariants.csv'}{kept}", err=True)
+        unchanged = f"; the ledger in {state} is as it was" if state is not None else ""
+        click.echo(f"invariants do not hold: see {out / 'invariants.csv'}{unchanged}", err=True)
         sys.exit(1)
 
 

@@ -16,7 +16,7 @@ from roe.diagnostics import Diagnostic, PolicyError
 from roe.source import Span
 
 if TYPE_CHECKING:
-    from roe.scoring.report import Report
+    from roe.scoring.report import ScoringReport
 
 data = data_setting("Folder with the history: CSV, JSON or Parquet files.", required=True)
 outcome = click.option(
@@ -65,7 +65,7 @@ def backtest_command(
     """Test a policy's scores on history. Without a policy, fit a score card to the earlier records and test it on the newest."""
     _packages()
     from roe.scoring.history import read_history
-    from roe.scoring.of_policy import Question
+    from roe.scoring.of_policy import ScoreQuestion
     from roe.scoring.report import backtest_card, backtest_policy
 
     try:
@@ -73,7 +73,7 @@ def backtest_command(
             report = backtest_card(read_history(data, outcome, time, group, records), outcome, keep, drop)
         else:
             evaluator = load(policy)
-            question = Question(entity or "lead", outcome, time, group, scores, as_of)
+            question = ScoreQuestion(entity or "lead", outcome, time, group, scores, as_of)
             report = backtest_policy(evaluator, question, lambda day: bind(evaluator, data, day, None), keep, drop)
     except PolicyError as e:
         fail(e.diagnostics)
@@ -157,7 +157,7 @@ def _packages() -> None:
         fail([Diagnostic("R406", message, Span("roe score", 1, 1, 2), "pip install 'roe-policy[score]'")])
 
 
-def _write(report: Report, out: Path) -> None:
+def _write(report: ScoringReport, out: Path) -> None:
     from roe.data.files import write_whole
 
     try:
@@ -171,7 +171,7 @@ def _write(report: Report, out: Path) -> None:
         unwritable(out, e)
 
 
-def _show(report: Report, out: Path) -> None:
+def _show(report: ScoringReport, out: Path) -> None:
     from roe.scoring.leakage import grouped
 
     history = report.history

@@ -39,9 +39,9 @@ def policy_folder(given: object) -> Path | None:
 def setting(name: str, policy: str | os.PathLike[str] | None) -> str | None:
     """What the environment or the policy's roe.toml says of a setting; None if neither does. What is wrong ends the command."""
     root = policy_folder(policy)
-    told = os.environ.get(KEYS[name], "")
-    if told:
-        return _from_here(told, root) if name == "data" else told
+    text = os.environ.get(KEYS[name], "")
+    if text:
+        return _from_here(text, root) if name == "data" else text
     value = None if root is None else _read(root / FILE).get(name)
     if value is None:
         return None
@@ -70,11 +70,11 @@ def _read(path: Path) -> dict[str, str]:
     for key in raw:
         if key not in KEYS:
             fail([Diagnostic("R804", f"`{key}` is not a setting", at, suggest(key, KEYS, f"the settings are {', '.join(KEYS)}"))])
-    found = {key: value.isoformat() if isinstance(value, date) else value for key, value in raw.items()}
-    for key, value in found.items():
+    settings = {key: value.isoformat() if isinstance(value, date) else value for key, value in raw.items()}
+    for key, value in settings.items():
         if not isinstance(value, str) or not value or "\0" in value:
             fail([Diagnostic("R804", f"`{key}` must be a text", at, f'write {key} = "…"')])
-    return found
+    return settings
 
 
 class Setting(click.Option):
@@ -95,8 +95,8 @@ class Setting(click.Option):
         if source is ParameterSource.COMMANDLINE or not counts or ctx.resilient_parsing:
             return value, source
         given = opts.get(self.policy)
-        told = setting(self.setting, given if isinstance(given, (str, os.PathLike)) else None)
-        return (value, source) if told is None else (told, ParameterSource.ENVIRONMENT)
+        text = setting(self.setting, given if isinstance(given, (str, os.PathLike)) else None)
+        return (value, source) if text is None else (text, ParameterSource.ENVIRONMENT)
 
     def get_error_hint(self, ctx: click.Context | None) -> str:
         return f"{super().get_error_hint(ctx)} (or {self.place})"  # type: ignore[arg-type, unused-ignore]

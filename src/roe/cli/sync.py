@@ -69,6 +69,6 @@ def tables_of(policy: Policy, data: Path) -> Json:
     """The raw records of an export; a file that cannot be read ends the command."""
     from roe.data.read import read_tables
 
-    tables, found = read_tables(policy, data)
-    heed(found)
+    tables, problems = read_tables(policy, data)
+    heed(problems)
     return dict(tables)

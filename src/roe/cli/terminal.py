@@ -23,7 +23,7 @@ SILENT = ("repl", "lsp")  # commands that wait for somebody
 FIRST, EVERY = 1.0, 0.2  # seconds before the phase is shown, and between two looks at it
 
 
-class Guard:
+class SafeStream:
     """A text stream that shows texts from outside as what they are."""
 
     def __init__(self, stream: TextIO, status: Status) -> None:
@@ -112,30 +112,30 @@ def _width(stream: TextIO) -> int:
 @contextmanager
 def guarded(wanted: bool = True) -> Iterator[None]:
     """Standard output and error through guards; with `wanted`, and on a terminal, the current phase is shown."""
-    if isinstance(sys.stdout, Guard):
+    if isinstance(sys.stdout, SafeStream):
         yield
         return
-    out, err = sys.stdout, sys.stderr
+    output, err = sys.stdout, sys.stderr
     with untrusted.marked():
         progress.phase("")
         status = Status(err, wanted)
-        sys.stdout, sys.stderr = Guard(out, status), Guard(err, status)
+        sys.stdout, sys.stderr = SafeStream(output, status), SafeStream(err, status)
         try:
             yield
         finally:
             status.close()
-            sys.stdout, sys.stderr = out, err
+            sys.stdout, sys.stderr = output, err
 
 
 def document(text: str) -> None:
     """A whole file to standard output."""
     stream: TextIO = sys.stdout
-    (stream.document if isinstance(stream, Guard) else stream.write)(text)
+    (stream.document if isinstance(stream, SafeStream) else stream.write)(text)
     stream.flush()
 
 
 def commands(text: str) -> None:
     """Workflow commands, whose data is escaped already, as a line or lines of standard output."""
     stream: TextIO = sys.stdout
-    (stream.raw if isinstance(stream, Guard) else stream.write)(text + "\n" if text else "")
+    (stream.raw if isinstance(stream, SafeStream) else stream.write)(text + "\n" if text else "")
     stream.flush()

@@ -58,9 +58,9 @@ def command(
     from roe.testing.cases import load_cases
 
     evaluator = load(policy)
-    cases, found = load_cases(evaluator.policy)
-    if errors(found):
-        fail(found)
+    cases, problems = load_cases(evaluator.policy)
+    if errors(problems):
+        fail(problems)
     if words:
         cases = [c for c in cases if words.lower() in c.name.lower() or words.lower() in c.file.lower()]
     if not cases and fail_on_empty:
@@ -174,7 +174,7 @@ def _mutate(evaluator: Evaluator, cases: list[Case], generate: bool, least: floa
     from roe.testing.mutate import fates, score
 
     start = time.perf_counter()
-    found, report = fates(evaluator, cases)
+    mutants, report = fates(evaluator, cases)
     broken = [r for r in report.results if not r.passed]
     if broken:  # a test that fails anyhow notices everything
         for result in broken:
@@ -184,23 +184,23 @@ def _mutate(evaluator: Evaluator, cases: list[Case], generate: bool, least: floa
     if generate:
         from roe.testing.generate import as_yaml, propose
 
-        made = propose(evaluator, found)
+        made = propose(evaluator, mutants)
         document(as_yaml(made))
         click.echo(f"{len(made)} tests, which notice {sum(len(p.kills) for p in made)} planted faults that no test noticed", err=True)
         return
-    reached = score(found)
+    reached = score(mutants)
     if shape == "json":
-        click.echo(json.dumps({"score": round(reached, 1), "mutants": [f.as_json() for f in found]}, indent=2, ensure_ascii=False))
+        click.echo(json.dumps({"score": round(reached, 1), "mutants": [f.as_json() for f in mutants]}, indent=2, ensure_ascii=False))
     else:
-        for f in found:
+        for f in mutants:
             if f.outcome == "survived":
                 click.echo(f"{f.mutant.place}: {f.mutant.kind}: {f.mutant.what}")
                 click.echo(
                     f"  no test notices; {f'it shows for {f.witness}' if f.witness is not None else 'no record was found on which it shows'}"
                 )
-        counts = {k: sum(f.outcome == k for f in found) for k in ("killed", "survived", "equivalent")}
+        counts = {k: sum(f.outcome == k for f in mutants) for k in ("killed", "survived", "equivalent")}
         click.echo(
-            f"\n{len(found)} faults planted: {counts['killed']} noticed, {counts['survived']} not, {counts['equivalent']} change nothing (proven); "
+            f"\n{len(mutants)} faults planted: {counts['killed']} noticed, {counts['survived']} not, {counts['equivalent']} change nothing (proven); "
             f"mutation score {reached:.1f} % in {time.perf_counter() - start:.1f} s"
         )
     low = least is not None and reached < least

@@ -15,7 +15,8 @@ from roe.dynamic import Value
 from roe.source import Span
 
 if TYPE_CHECKING:
-    from roe.evaluator.engine import Bound, Evaluator
+    from roe.evaluator.bound import Bound
+    from roe.evaluator.engine import Evaluator
     from roe.evaluator.row import Row
     from roe.evaluator.world import World
 
@@ -43,19 +44,21 @@ def command(record: str, policy: Path | None, data: Path, as_of: str, state: str
         at = Span(str(evaluator.policy.root), 1, 1, 1)
         fail([Diagnostic("R501", f"the policy has no windows for {row.entity} records", at, "add `windows:` or `claims:`")])
     now = bound.world.clock.now
-    found = timeline(bound, row)
+    entries = timeline(bound, row)
     if shape == "json":
         click.echo(
-            json.dumps({"record": row["id"], "as_of": now.isoformat(), "owners": owners, "states": [s.as_json() for s in found]}, indent=2)
+            json.dumps(
+                {"record": row["id"], "as_of": now.isoformat(), "owners": owners, "states": [s.as_json() for s in entries]}, indent=2
+            )
         )
         return
     click.echo(f"{row.label} ({row.entity} {row['id']})\n")
     if owners:
         rows = [[x["role"], x["owner"] or "nobody", x["from"] or "not known", x["until"] or "", (x["because"] or "")[:30]] for x in owners]
         click.echo(table(rows, ["role", "owner", "from", "until", "because"]) + "\n")
-    if not found:
+    if not entries:
         return
-    lines = [[s.window, _mark(s, now) + s.state.replace("_", " "), _shown(s.start), _shown(s.until), s.cause[:30]] for s in found]
+    lines = [[s.window, _mark(s, now) + s.state.replace("_", " "), _shown(s.start), _shown(s.until), s.cause[:30]] for s in entries]
     click.echo(table(lines, ["window", "state", "from", "until", "because"]))
     click.echo("\n* now; + if nothing more happens")
 
@@ -96,14 +99,14 @@ def _from_ledger(state: str | None, row: Row, world: World) -> list[dict[str, st
 
 def _of_today(row: Row) -> list[dict[str, str | None]]:
     """Who owns a record by the data, and since when."""
-    found = []
+    entries = []
     for role, rep in row["owner"].items() if isinstance(row["owner"], dict) else ():
         if rep is not None:
             since = row["owner_since"] if role == row.world.policy.roles[0] else None
-            found.append(
+            entries.append(
                 {"role": role, "owner": rep.label, "from": str(since)[:10] if since else None, "until": None, "because": "as the data says"}
             )
-    return found
+    return entries
 
 
 def _mark(state: Value, now: Value) -> str:

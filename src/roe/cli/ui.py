@@ -90,12 +90,12 @@ def _number(state: str | None) -> Callable[[], int]:
 
     if not state:
         return lambda: 0
-    kept: list[Value] = []
+    stores: list[Value] = []
 
     def number() -> int:
-        if not kept and exists(state):
-            kept.append(open_store(state))
-        return int(kept[0].head().number) if kept else 0
+        if not stores and exists(state):
+            stores.append(open_store(state))
+        return int(stores[0].head().number) if stores else 0
 
     return number
 

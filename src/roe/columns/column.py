@@ -311,7 +311,7 @@ class OwnersColumn(Column):
 
 
 class Later(Column):
-    """A stored column that is made when somebody asks for it (see `Table.given`)."""
+    """A stored column that is made when somebody asks for it (see `RecordTable.given`)."""
 
     def __init__(self, n: int, make: Callable[[], Column]) -> None:
         self.n, self.make = n, make

@@ -27,11 +27,12 @@ from roe.columns.world import ColumnWorld
 from roe.data.arrow_files import File, ParquetFile
 from roe.dynamic import Json, Value, Values
 from roe.evaluator.around import Around
+from roe.evaluator.bound import Bound
 from roe.evaluator.decision import Decision
-from roe.evaluator.engine import Bound, Evaluator
+from roe.evaluator.engine import Evaluator
 from roe.evaluator.memory import given_by
 from roe.evaluator.relate import blocking_keys
-from roe.evaluator.row import Owners, Row
+from roe.evaluator.row import OwnersOfRow, Row
 from roe.evaluator.world import World
 from roe.grammar import syntax as s
 from roe.grammar import values as v
@@ -50,7 +51,7 @@ class EvidenceWriter:
 
     def add(self, run: ColumnRun, allocations: pa.Table) -> None:
         """Keep what a run, or a share of one, saw, and the owners that it gave."""
-        for name, table in seen(run, allocations, {part.entity for part in run.found} if self.begun else None):
+        for name, table in seen(run, allocations, {part.entity for part in run.allocations} if self.begun else None):
             if name not in self.files:
                 self.files[name] = ParquetFile(self.folder / f"{name}.parquet")
             self.files[name].add(table)
@@ -193,7 +194,7 @@ class RunEvidence:
                 owners = {**row["owner"], **{x["role"]: world.rep(x["owner"]) for x in decided if x["action"] != "refer"}}
                 known = [_known(world, row, x) for x in decided if x["owner"] != x.get("previous_owner", x["owner"])]
                 row.forget()
-                row["owner"] = Owners(owners)
+                row["owner"] = OwnersOfRow(owners)
                 for values in known:
                     row.update(values)
 
@@ -267,9 +268,9 @@ def _evaluator(said: Json) -> Evaluator:
             _put(Path(folder), name, text.encode())
         for name, text in said["binary"].items():
             _put(Path(folder), name, bytes.fromhex(text))
-        policy, found = build(Path(folder))
+        policy, problems = build(Path(folder))
         if policy is None:
-            raise ValueError(f"the policy of the run cannot be read: {found[0].message}")
+            raise ValueError(f"the policy of the run cannot be read: {problems[0].message}")
         return Evaluator(policy)
 
 

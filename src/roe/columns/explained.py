@@ -16,8 +16,8 @@ from roe.columns.run import ColumnRun
 from roe.columns.table import RecordTable
 from roe.columns.turn_files import read_turns, write_turns
 from roe.columns.world import ColumnWorld
+from roe.evaluator.bound import Bound
 from roe.evaluator.decision import Decision
-from roe.evaluator.engine import Bound
 from roe.evaluator.recorded import pools_json
 
 
@@ -43,13 +43,13 @@ def settle(run: ColumnRun, entity: str, bound: Bound) -> None:
         world.rep(stranger)
     place = np.array([world.finder("rep").one(str(x)) for x in reps.ids.to_pylist()], np.int32)
     place[place < 0] = [world.finder("rep").rep(x) for x, at in zip(reps.ids.to_pylist(), place.tolist(), strict=True) if at < 0]
-    for part in run.found:
-        if part.entity == entity:
+    for allocations in run.allocations:
+        if allocations.entity == entity:
             break
-        at = np.where(part.owner >= 0, np.append(place, np.int32(-1))[part.owner], -1)
-        if run.bound.evaluator.compiled.asks_for_history and (known := run.moved(part)):
-            world.know_rows(part.entity, part.role, known)
-        world.tables[part.entity].set_owner(part.role, Refs("rep", at.astype(np.int32), world))
+        at = np.where(allocations.owner >= 0, np.append(place, np.int32(-1))[allocations.owner], -1)
+        if run.bound.evaluator.compiled.asks_for_history and (known := run.moved(allocations)):
+            world.know_rows(allocations.entity, allocations.role, known)
+        world.tables[allocations.entity].set_owner(allocations.role, Refs("rep", at.astype(np.int32), world))
     world.forget()
 
 

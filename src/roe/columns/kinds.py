@@ -1,4 +1,4 @@
-"""Turns of pools that look at the record, such as who speaks the lead's language.
+"""Turns of pools that look at the record, such as who speaks the lead's language, or that go by load.
 
 What a pool reads of records are columns; records with the same values are of one kind, and of each kind it is known who takes part until
 somebody reaches a cap. So one record after another takes its turn from what is known of its kind, and nothing else is asked of it.
@@ -6,6 +6,9 @@ somebody reaches a cap. So one record after another takes its turn from what is 
 
 from __future__ import annotations
 
+import json
+from collections import Counter
+from heapq import heapify, heapreplace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -56,6 +59,7 @@ class PoolKinds:
         self._known: list[tuple[Standing, int, frozenset[int]] | None] = [None] * len(rows)
         self.companies: list[int] | None = None if column.companies is None else column.companies.tolist()
         self.sticky: list[int] | None = None if column.sticky is None else column.sticky.tolist()
+        self.loads = Loads(self.pool) if self.pool.by_load else None
 
     def now(self, place: int) -> tuple[Standing, int, frozenset[int]]:
         """(who takes part in a record's turn, the number of that, the able as rows of the rep table)."""
@@ -68,6 +72,55 @@ class PoolKinds:
         return known
 
 
+class Loads:
+    """Whose turn it is in a pool that goes by load: of those who take part a heap, whose entries are put right as they come up.
+
+    That is enough because loads and turns only grow while records are handed out.
+    """
+
+    def __init__(self, pool: Pool) -> None:
+        self.pool = pool
+        self._heaps: dict[int, list[tuple[int, int, str]]] = {}  # by standing
+        self._standing: Standing | None = None
+        self._taken: Counter[str] = Counter()  # turns of the last standing, which are not settled yet
+        self._texts: dict[str, str] = {}
+
+    def next(self, standing: Standing) -> str:
+        """The rep of the next turn, booked."""
+        if standing is not self._standing:
+            self.settle()
+            self._standing = standing
+        heap = self._heaps.get(id(standing))
+        if heap is None:
+            heap = self._heaps[id(standing)] = [self.pool.load(rep) for rep, _ in standing.able]
+            heapify(heap)
+        while (now := self.pool.load(heap[0][2])) != heap[0]:
+            heapreplace(heap, now)
+        rep = heap[0][2]
+        self.pool.history.turns.log.append((standing, rep))
+        self.pool.counts[rep] += 1
+        self._taken[rep] += 1
+        return rep
+
+    def settle(self) -> None:
+        """Book the turns of the last standing: credit decides nothing here, and is shown all the same."""
+        if self._standing is not None:
+            self.pool.settle(self._standing, self._taken)
+            self._taken = Counter()
+
+    def shown(self, standing: Standing) -> str:
+        """Everybody's open leads now, as a line of the turns has them."""
+        texts = self._texts
+        for seat in standing.seats:
+            if seat.rep not in texts:
+                texts[seat.rep] = f"{json.dumps(seat.rep, ensure_ascii=False)}:{self.pool.pools.open_leads(seat.rep)}"
+        return "{" + ",".join([texts[seat.rep] for seat in standing.seats]) + "}"
+
+    def took(self, rep: str) -> None:
+        """A rep has got a record, from whichever pool."""
+        self._texts.pop(rep, None)
+
+
 def hand_out(turns: Turns, kinds: dict[str, PoolKinds], out: Handed) -> None:
     """Hand out every waiting record, in the order of the queue."""
     number = {name: i for i, name in enumerate(turns.names)}
@@ -75,7 +128,7 @@ def hand_out(turns: Turns, kinds: dict[str, PoolKinds], out: Handed) -> None:
     limits = _Limits(turns, kinds)
     position = {rep: i for i, rep in enumerate(turns.rep_ids)}
     nobody, first = turns.why(FALLBACK, out), turns.tried([], out)
-    asked = turns.asked.tolist()
+    asked, by_load = turns.asked.tolist(), [of.loads for of in kinds.values() if of.loads is not None]
     for i in range(len(asked)):
         tried: list[tuple[Pool, int]] = []
         for of in chains[asked[i]]:
@@ -85,6 +138,8 @@ def hand_out(turns: Turns, kinds: dict[str, PoolKinds], out: Handed) -> None:
             tried.append((of.pool, known))
         tried = tried if able else tried[:-1]
         out.before[i] = turns.tried(tried, out) if tried else first
+        if of.loads is not None:
+            out.loads[i] = of.loads.shown(standing)
         out.pool[i], out.standing[i], out.index[i] = number[of.pool.step.name], known, of.pool.history.turns.taken
         if not able:
             fallback = turns.pools.world.rep(of.pool.step.fallback)
@@ -94,15 +149,19 @@ def hand_out(turns: Turns, kinds: dict[str, PoolKinds], out: Handed) -> None:
         else:
             rep = _kept(turns, of, i, able, out)
             if rep < 0:
-                rep = position[of.pool.next(standing)]
+                rep = position[of.loads.next(standing) if of.loads is not None else of.pool.next(standing)]
             out.rep[i] = rep
             if of.companies is not None and (company := of.companies[i]) >= 0 and of.column.companion[company] < 0:
                 of.column.companion[company], of.column.leader[company] = rep, i
             turns.pools.count(turns.table.entity, turns.rep_ids[rep], 1)
             limits.take(rep)
+            for loads in by_load:
+                loads.took(turns.rep_ids[rep])
         turns.pools.n += 1
         if i % SHOWN == SHOWN - 1:
             advance(SHOWN)
+    for loads in by_load:
+        loads.settle()
 
 
 def _kept(turns: Turns, of: PoolKinds, i: int, able: frozenset[int], out: Handed) -> int:
@@ -134,11 +193,11 @@ class _Limits:
             self.left[rep] = n
 
     def _find(self, only: str | None = None) -> dict[int, int]:
-        found: dict[int, int] = {}
+        left: dict[int, int] = {}
         for pool in self.pools:
             for rep, n in pool.room(self.turns.table.entity, only):
-                found[self.place[rep]] = min(found.get(self.place[rep], ENDLESS), n)
-        return found
+                left[self.place[rep]] = min(left.get(self.place[rep], ENDLESS), n)
+        return left
 
     def take(self, rep: int) -> None:
         self.left[rep] -= 1

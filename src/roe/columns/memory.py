@@ -21,15 +21,13 @@ from roe.columns.column import Coded, Column, Constant, Dictionary, Later, Refs
 from roe.columns.make import from_values
 from roe.columns.row import place_of
 from roe.dynamic import Array, Json, Saved, State, Value
-from roe.evaluator.data_owner import MODIFIED, InData, stamp_of
+from roe.evaluator.data_owner import MODIFIED, MODIFIED_BY, InData, stamp_of
 from roe.evaluator.memory import Facts, OwnerMemory
 from roe.evaluator.row import Row
 from roe.grammar import values as v
 from roe.ledger.changed import Changed
-from roe.ledger.columns import RoleTable, of_mapping, places_of, without_records
-from roe.ledger.reconcile import Kind, key_parts
-from roe.ledger.snapshot import Codes
-from roe.ledger.state import NOBODY
+from roe.ledger.reconcile import NOBODY, Kind, key_parts
+from roe.ledger.role_tables import Codes, RoleTable, of_mapping, places_of, without_records
 
 if TYPE_CHECKING:
     from roe.columns.table import RecordTable
@@ -60,9 +58,9 @@ class Aligned:
     row: Array  # by row of the ledger's table: the row of the data's, -1 for a record that is not there
     noted: dict[str, int] = field(default_factory=dict)  # those of them that are, by row of the data's table
     singly: dict[int, Facts] = field(default_factory=dict)  # of the rows that are not settled here
-    absent: dict[str, Facts] = field(
-        default_factory=dict
-    )  # records that were given back, referred or given for a time, and are not in the data
+    made: dict[int, Facts] = field(default_factory=dict)  # of others that somebody has asked for
+    read: dict[int, tuple[str, InData]] = field(default_factory=dict)  # the ids of some rows, and what the data says of them
+    absent: dict[str, Facts] = field(default_factory=dict)  # records that were given back, referred or given for a time, and are not there
 
 
 class ColumnMemory(OwnerMemory):
@@ -86,7 +84,7 @@ class ColumnMemory(OwnerMemory):
         for key in (*self.returned, *self.referred, *self.ends):
             entity, record, role = key_parts(key)
             noted.setdefault((entity, role), set()).add(record)
-        for (entity, role), records in noted.items():
+        for (entity, role), records in sorted(noted.items()):  # accounts first, whose owners the CRM may pass on
             if entity in world.rows:
                 self._align(entity, role, records)
                 self._note_absent(self.aligned[entity, role])
@@ -139,7 +137,9 @@ class ColumnMemory(OwnerMemory):
             else:
                 key = f"{entity}|{record}|{role}"
                 aligned.absent[record] = self._facts(key, self.before.get(key), None)
-        for place in np.flatnonzero(aligned.known & ~aligned.alike).tolist():
+        some = np.flatnonzero(aligned.known & ~aligned.alike)
+        aligned.read |= self._read(aligned, some)
+        for place in some.tolist():
             facts = aligned.singly[place] = self._facts_of(aligned, entity, role, place)
             rep = world.rep(facts.holder)
             aligned.holder[place] = place_of(rep)
@@ -165,7 +165,7 @@ class ColumnMemory(OwnerMemory):
 
     def _note_absent(self, x: Aligned) -> None:
         """Note the records of the ledger that are gone."""
-        rows = np.flatnonzero((x.row < 0) & x.held.is_owned)
+        rows = np.flatnonzero(x.row < 0)
         if not self._is_complete(x.held.entity):  # few are flagged, and every record that is may be asked for
             places = {x.held.find(record) for entity, record in self._flagged if entity == x.held.entity}
             rows = rows[np.isin(rows, list(places))]
@@ -179,12 +179,33 @@ class ColumnMemory(OwnerMemory):
 
     def _facts_of(self, x: Aligned, entity: str, role: str, row: int) -> Facts:
         """A record's facts, as the row evaluator has them."""
-        table = self.world.tables[entity]
-        record, place, shown = table.ids[row].as_py(), int(x.at[row]), int(x.shown[row])
+        record, in_data = x.read.get(row) or self._read(x, np.array([row]))[row]
+        place = int(x.at[row])
         saved = None if place < 0 else x.held.state(place) if x.held.is_owned[place] else NOBODY
-        day = None if x.since is None else x.since.take(np.array([row])).values()[0]
-        holder = self._reps()[shown] if shown >= 0 else None
-        return self._facts(f"{entity}|{record}|{role}", saved, InData(holder, day, x.has, self.stamps(table, np.array([row]))[0]))
+        return self._facts(f"{entity}|{record}|{role}", saved, in_data)
+
+    def _read(self, x: Aligned, rows: Array) -> dict[int, tuple[str, InData]]:
+        """The ids of some rows, and what the data says of their owners; all at once, which costs little more than one."""
+        table, reps = self.world.tables[x.held.entity], self._reps()
+        nothing: list[Value] = [None] * len(rows)
+        days = nothing if x.since is None else x.since.take(rows).values()
+        by = table.stored.get(MODIFIED_BY)
+        writers = nothing if by is None else by.take(rows).values()
+        passes_on = table.entity in self.world.policy.plan.crm.cascades
+        columns = zip(
+            rows.tolist(), table.ids.take(pa.array(rows)).to_pylist(), x.shown[rows].tolist(), days, self.stamps(table, rows), writers,
+            strict=True,
+        )  # fmt: skip
+        return {
+            row: (
+                record,
+                InData(
+                    reps[shown] if shown >= 0 else None, day, x.has, stamp, str(writer or ""),
+                    self.world.passes_on(table.row(row)) if passes_on else "",
+                ),
+            )
+            for row, record, shown, day, stamp, writer in columns
+        }  # fmt: skip
 
     def _reps(self) -> list[str]:
         """The ids of all reps, by row; more of them come as records name some whom the data does not list."""
@@ -198,8 +219,10 @@ class ColumnMemory(OwnerMemory):
         aligned = self.aligned.get((entity, role))
         if aligned is None or not aligned.known[row]:
             return None
-        facts = aligned.singly.get(row)
-        return facts if facts is not None else self._facts_of(aligned, entity, role, row)
+        facts = aligned.singly.get(row) or aligned.made.get(row)
+        if facts is None:
+            facts = aligned.made[row] = self._facts_of(aligned, entity, role, row)
+        return facts
 
     def _know(self, table: RecordTable, role: str, x: Aligned) -> None:
         """Let fields say what is known: columns that are made when somebody asks for them."""
@@ -317,6 +340,7 @@ class ColumnMemory(OwnerMemory):
         aligned = self.aligned.get((entity, role))
         if aligned is not None:
             aligned.held.learn(records, aligned.at[rows].tolist())
+            aligned.read |= self._read(aligned, np.asarray(rows))
 
     def _save(self, changes: Json, key: str, facts: Facts) -> None:
         changes[key] = facts.saved() if self.is_kept(key, facts) else None
@@ -382,8 +406,8 @@ def _read(name: str) -> Callable[[str], Value]:
 def _at(codes: Codes, at: Array, read: Callable[[str], Value]) -> tuple[Array, list[Value]]:
     """A column of the ledger by row of the data: codes, and what they mean."""
     meaning = [read(x) for x in codes.meaning]
-    kept = np.array([*(i if x is not None else -1 for i, x in enumerate(meaning)), -1], np.int64)
-    return kept[np.append(codes.at, -1)[at]], meaning
+    known = np.array([*(i if x is not None else -1 for i, x in enumerate(meaning)), -1], np.int64)
+    return known[np.append(codes.at, -1)[at]], meaning
 
 
 def _old(column: Column | None, n: int) -> tuple[Array, list[Value]]:

@@ -19,12 +19,11 @@ from roe.data.encoding import Unreadable
 from roe.data.habits import Habits, is_open
 from roe.data.headers import columns_of, field_of
 from roe.data.plain import plain_head, plain_lines
-from roe.data.read import DATABASES, files_of, kind_of, lacking, none_found, read_file, read_sheet, unreadable_parquet
+from roe.data.read import DATABASES, files_of, kind_of, lacking, none_found, read_file, read_sheet, table_names, unreadable_parquet
 from roe.data.scan import TAIL, TableOrigin, marginal
 from roe.data.shape import misshapen
 from roe.diagnostics import Diagnostic
 from roe.policy.model import DataSource, Policy
-from roe.policy.standard import FILES
 from roe.progress import phase
 from roe.source import Span
 
@@ -159,9 +158,7 @@ def _read_database(policy: Policy, path: Path, complete: bool) -> tuple[dict[str
             held = {name for (name,) in con.execute("SELECT table_name FROM information_schema.tables").fetchall()}
             tables = {}
             for entity in policy.model.entities:
-                source = policy.data.get(entity)
-                asked = (source.file,) if source and source.file else FILES.get(entity, (entity + "s", entity))
-                name = next((n for n in asked if n in held), None)
+                name = next((n for n in table_names(policy, entity) if n in held), None)
                 if name is not None:
                     quoted = name.replace('"', '""')
                     table = con.sql(f'SELECT * FROM "{quoted}"').to_arrow_table()
@@ -170,5 +167,5 @@ def _read_database(policy: Policy, path: Path, complete: bool) -> tuple[dict[str
         return {}, [Diagnostic("R601", f"`{path}` cannot be read as a DuckDB database: {e}", here, "name a file that DuckDB wrote")]
     if not tables:
         return tables, [none_found(policy, path)]
-    found = lacking(policy, path, tables) if complete else []
-    return tables, [*found, *(d for entity, raw in tables.items() for d in misshapen(policy, entity, raw.origin, raw.n))]
+    problems = lacking(policy, path, tables) if complete else []
+    return tables, [*problems, *(d for entity, raw in tables.items() for d in misshapen(policy, entity, raw.origin, raw.n))]

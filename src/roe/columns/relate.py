@@ -161,9 +161,9 @@ def _by_keys(
             numbers.setdefault((v.kind(key), key), len(numbers))
 
     def rows_of(column: Column, keys: list[tuple[Value, ...]]) -> tuple[Array, Array]:
-        found = [[n for k in ks if (n := numbers.get((v.kind(k), k))) is not None] for ks in keys]
-        counts = np.array([len(f) for f in found], np.int64)
-        flat = np.array([n for f in found for n in f], np.int64)
+        numbers_of = [[n for k in ks if (n := numbers.get((v.kind(k), k))) is not None] for ks in keys]
+        counts = np.array([len(f) for f in numbers_of], np.int64)
+        flat = np.array([n for f in numbers_of for n in f], np.int64)
         begin = np.cumsum(counts) - counts
         codes = column.encode()[0]
         n = counts[codes]

@@ -17,7 +17,7 @@ from roe.dynamic import Array
 from roe.plan.outcome import Outcome
 
 if TYPE_CHECKING:
-    from roe.evaluator.engine import Bound
+    from roe.evaluator.bound import Bound
 
 
 class RoleRows:

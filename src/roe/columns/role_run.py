@@ -19,10 +19,11 @@ from roe.columns.turns import Handed, Turns
 from roe.columns.vector import Frame
 from roe.columns.world import ColumnWorld
 from roe.dynamic import Array, Value
+from roe.evaluator.bound import Bound
 from roe.evaluator.decision import Decision, label
-from roe.evaluator.engine import Bound
 from roe.evaluator.row import Row
 from roe.grammar import values as v
+from roe.ledger.reconcile import key_parts
 from roe.plan.operators import Expr, Rule
 from roe.plan.outcome import ACTIONS, Outcome, Sentence
 from roe.progress import phase
@@ -206,9 +207,9 @@ class RoleRun(RoleRows):
         """The sentences, with what is said where a decision takes back a change in the CRM."""
         said: dict[int, str] = {}
         for key, _ in self.bound.memory.changed:
-            entity, role = key.partition("|")[0], key.rpartition("|")[2]
+            entity, record, role = key_parts(key)
             mine = (entity, role) == (self.table.entity, self.role)
-            at = self.world.finder(entity).exactly(key[len(entity) + 1 : -len(role) - 1]) if mine else -1
+            at = self.world.finder(entity).exactly(record) if mine else -1
             if at >= 0 and at not in self.decisions:
                 row, owner = self.table.row(at), int(self.owner[at])
                 rep = str(self.world.rep_row(owner)["id"]) if owner >= 0 else None

@@ -20,7 +20,8 @@ from roe.columns.table import RecordTable
 from roe.columns.turns import Handed, Turns
 from roe.columns.world import ColumnWorld
 from roe.dynamic import Json, State, Value
-from roe.evaluator.engine import EXCLUSIVE, Bound, Evaluator
+from roe.evaluator.bound import EXCLUSIVE, Bound
+from roe.evaluator.engine import Evaluator
 from roe.evaluator.memory import Facts, given_by
 from roe.plan.operators import Choose
 from roe.plan.outcome import ACTIONS
@@ -35,7 +36,7 @@ class ColumnRun:
     def __init__(self, bound: Bound) -> None:
         assert isinstance(bound.world, ColumnWorld)
         self.bound, self.world = bound, bound.world
-        self.found: list[Allocations] = []
+        self.allocations: list[Allocations] = []
         self.handed: list[tuple[int, Turns, Handed, list[Value]]] = []  # what was handed out as columns, from which turn on, until when
         for entity in bound.entities():
             self._entity(entity)
@@ -56,32 +57,40 @@ class ColumnRun:
         reps = [None if x is None else str(x) for x in self.world.tables["rep"].ids.to_pylist()]
         by = [given_by(kind) for kind in ACTIONS]
         noted = [ACTIONS.index("return"), ACTIONS.index("refer")]
-        for part in self.found:
-            alone = self.world.columns_memory.is_left_alone(part.entity, part.role, part.owner, part.previous)
-            some = np.flatnonzero(~alone | np.isin(part.action, noted))
-            since = self.world.columns_memory.since_in_data(part.entity, part.role)
+        for allocations in self.allocations:
+            alone = self.world.columns_memory.is_left_alone(allocations.entity, allocations.role, allocations.owner, allocations.previous)
+            some = np.flatnonzero(~alone | np.isin(allocations.action, noted))
+            since = self.world.columns_memory.since_in_data(allocations.entity, allocations.role)
             days = [None] * len(some) if since is None else since.take(some).values()
-            stamps = self.world.columns_memory.stamps(part.table, some)
-            ids = part.table.ids.take(pa.array(some)).to_pylist()
-            self.world.columns_memory.learn(part.entity, part.role, some, ids)
-            rows = zip(ids, part.owner[some].tolist(), part.previous[some].tolist(), days, part.action[some].tolist(), stamps, strict=True)
+            stamps = self.world.columns_memory.stamps(allocations.table, some)
+            ids = allocations.table.ids.take(pa.array(some)).to_pylist()
+            self.world.columns_memory.learn(allocations.entity, allocations.role, some, ids)
+            rows = zip(
+                ids,
+                allocations.owner[some].tolist(),
+                allocations.previous[some].tolist(),
+                days,
+                allocations.action[some].tolist(),
+                stamps,
+                strict=True,
+            )
             for record, owner, previous, day, action, read_at in rows:
                 who, before = (reps[at] if at >= 0 else None for at in (owner, previous))
-                yield part.entity, record, part.role, who, before, day, ACTIONS[action], by[action], read_at
+                yield allocations.entity, record, allocations.role, who, before, day, ACTIONS[action], by[action], read_at
 
     def _entity(self, entity: str) -> None:
         table = self.world.tables[entity]
         roles = self.bound.roles(entity)
-        parts = [RoleRun(self.bound, table, role) for role in roles]
-        self._turns(table, parts)
-        done = [part.finish() for part in parts]
+        role_runs = [RoleRun(self.bound, table, role) for role in roles]
+        self._turns(table, role_runs)
+        done = [one.finish() for one in role_runs]
         for (e, name), step in self.bound.plan.steps.items():
             if e == entity and isinstance(step, Choose) and step.hit in EXCLUSIVE:
                 table.column(name)
         self._know(entity, done)
-        for part in done:
-            table.set_owner(part.role, Refs("rep", part.owner.astype(np.int32), self.world))
-        self.found += done
+        for one in done:
+            table.set_owner(one.role, Refs("rep", one.owner.astype(np.int32), self.world))
+        self.allocations += done
         self.world.forget()
 
     def _know(self, entity: str, done: list[Allocations]) -> None:
@@ -89,48 +98,50 @@ class ColumnRun:
         needed = self.bound.evaluator.compiled.asks_for_history and entity != self.bound.entities()[-1]
         if not needed and not self.bound.plan.holdovers:  # whose credit is shared out once all is decided
             return
-        for part, found in [(part, self.moved(part)) for part in done]:
-            if found:
-                self.world.know_rows(entity, part.role, found)
+        for allocations, facts in [(allocations, self.moved(allocations)) for allocations in done]:
+            if facts:
+                self.world.know_rows(entity, allocations.role, facts)
 
-    def moved(self, part: Allocations) -> dict[int, Facts]:
+    def moved(self, allocations: Allocations) -> dict[int, Facts]:
         """What is known of the new owners of the records that change hands, by row."""
-        rows = np.flatnonzero(part.owner != part.previous)
-        since = part.table.column(f"owner_since.{part.role}")
+        rows = np.flatnonzero(allocations.owner != allocations.previous)
+        since = allocations.table.column(f"owner_since.{allocations.role}")
         days = [None] * len(rows) if since is None else since.take(rows).values()
-        ids, reps = part.table.ids.take(pa.array(rows)).to_pylist(), self.world.tables["rep"].ids.to_pylist()
-        found = {}
+        ids, reps = allocations.table.ids.take(pa.array(rows)).to_pylist(), self.world.tables["rep"].ids.to_pylist()
+        facts_of = {}
         for at, record, day in zip(rows.tolist(), ids, days, strict=True):
-            owner, previous = (None if i < 0 else str(reps[i]) for i in (int(part.owner[at]), int(part.previous[at])))
-            facts = self.bound.memory.of(part.entity, record, part.role, previous, day)
-            found[at] = facts.moved_to(owner, self.world.clock.today, given_by(ACTIONS[part.action[at]]))
-        return found
+            owner, previous = (None if i < 0 else str(reps[i]) for i in (int(allocations.owner[at]), int(allocations.previous[at])))
+            facts = self.bound.memory.of(allocations.entity, record, allocations.role, previous, day)
+            facts_of[at] = facts.moved_to(owner, self.world.clock.today, given_by(ACTIONS[allocations.action[at]]))
+        return facts_of
 
-    def _turns(self, table: RecordTable, parts: list[RoleRun]) -> None:
+    def _turns(self, table: RecordTable, role_runs: list[RoleRun]) -> None:
         """The turns of all pools, in the order of the queue, and of the roles for one record."""
-        if not any(len(rows) for part in parts for rows, _ in part.waiting):
+        if not any(len(rows) for role_run in role_runs for rows, _ in role_run.waiting):
             return
-        turns = Turns(table, self.bound.pools, parts)
+        turns = Turns(table, self.bound.pools, role_runs)
         if turns.one_by_one():
             for row, role, action in zip(turns.row.tolist(), turns.role.tolist(), turns.action.tolist(), strict=True):
-                parts[role].turn(row, turns.actions[action][1])
+                role_runs[role].turn(row, turns.actions[action][1])
             return
         start = self.bound.pools.n
         handed = turns.run()
-        self.handed.append((start, turns, handed, self._take_over(turns, handed, parts)))
+        self.handed.append((start, turns, handed, self._take_over(turns, handed, role_runs)))
 
-    def _take_over(self, turns: Turns, handed: Handed, parts: list[RoleRun]) -> list[Value]:
+    def _take_over(self, turns: Turns, handed: Handed, role_runs: list[RoleRun]) -> list[Value]:
         """Let the roles know what became of the records that waited; until when each pool's are to be worked."""
         now = self.world.clock.now
         until = [self.bound.pools.due(self.bound.pools.pools[name], now, None) for name in turns.names]
         for i, (k, action) in enumerate(turns.actions):
-            parts[k].handed(turns, handed, np.flatnonzero(turns.action == i), action, until)
+            role_runs[k].handed(turns, handed, np.flatnonzero(turns.action == i), action, until)
         return until
 
     def turns(self) -> pa.Table:
         """What pools did, as the run's records have it (see `turn_files`), in the order in which they did it."""
         bound = self.bound
-        by_row = [d.turn.record(bound.key(d)) for part in self.found for d in part.decisions.values() if d.turn is not None]
+        by_row = [
+            d.turn.record(bound.key(d)) for allocations in self.allocations for d in allocations.decisions.values() if d.turn is not None
+        ]
         tables = [turns.as_table(handed, start, until) for start, turns, handed, until in self.handed]
         if not by_row:  # those that were handed out as columns are in order already
             return pa.concat_tables(tables) if tables else turn_files.schema().empty_table()

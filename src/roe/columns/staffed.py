@@ -10,7 +10,7 @@ from roe.columns.column import ByRow, Column, Constant, Refs
 from roe.columns.row import place_of
 from roe.dynamic import Array, Value
 from roe.evaluator.able import staffed
-from roe.evaluator.row import Owners
+from roe.evaluator.row import OwnersOfRow
 from roe.plan.operators import Derive
 
 if TYPE_CHECKING:
@@ -56,4 +56,4 @@ class StaffedOwners(Column):
 
     def values(self) -> list[Value]:
         roles = {role: self.role(role).values() for role in self.group}
-        return [Owners({role: roles[role][i] for role in roles}) for i in range(self.n)]
+        return [OwnersOfRow({role: roles[role][i] for role in roles}) for i in range(self.n)]

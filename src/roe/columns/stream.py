@@ -138,7 +138,7 @@ def _referred(policy: Policy, entity: str, others: dict[str, Raw]) -> bool:
 
 ORDERED, PLAIN, OTHER = "ordered", "plain", "other"
 NO_ORDER = "its ids are in no order that portions could follow"
-_PLAIN_ID = "^([!-~]([ -~]*[!-~])?)?$"  # a text that means itself: nothing is trimmed, folded to another case or recomposed
+PLAIN_ID = "^([!-~]([ -~]*[!-~])?)?$"  # a text that means itself: nothing is trimmed, folded to another case or recomposed
 
 
 def _order(file: pq.ParquetFile, key: str) -> str:
@@ -151,7 +151,7 @@ def _order(file: pq.ParquetFile, key: str) -> str:
         column = batch.column(0).cast(pa.string())
         ids = column.drop_null()
         ordered = ordered and not column.null_count
-        if not pc.all(pc.match_substring_regex(ids, _PLAIN_ID), min_count=0).as_py():
+        if not pc.all(pc.match_substring_regex(ids, PLAIN_ID), min_count=0).as_py():
             return OTHER
         if len(ids):
             raw = fold_all(ids).cast(pa.binary())

@@ -45,7 +45,7 @@ def schema() -> pa.Schema:
 
 
 def table_of(turns: Iterable[Saved]) -> pa.Table:
-    """Turns as `Turn.record` gives them, as a table."""
+    """Turns as `PoolTurn.record` gives them, as a table."""
     import pyarrow as pa
 
     rows = [{**t, "before": _json(t["before"]), "loads": _json(t["loads"]) if "loads" in t else None} for t in turns]
@@ -92,11 +92,11 @@ def _has_parquet() -> bool:
 
 def _histories(pools: str) -> dict[str, PoolHistory]:
     """The pools of a run; their standings are made when somebody looks at them."""
-    found = {}
-    for name, kept in json.loads(pools)["pools"].items():
-        found[str(name)] = history = PoolHistory.of({**kept, "standings": ()})
-        history.made = _Standings(kept["standings"])  # type: ignore[assignment]
-    return found
+    histories = {}
+    for name, written in json.loads(pools)["pools"].items():
+        histories[str(name)] = history = PoolHistory.of({**written, "standings": ()})
+        history.made = _Standings(written["standings"])  # type: ignore[assignment]
+    return histories
 
 
 class _Standings(Sequence[Standing]):
@@ -126,7 +126,7 @@ def _marks(table: pa.Table, histories: Mapping[str, PoolHistory]) -> Value:
     import numpy as np
     import pyarrow as pa
 
-    found: list[Json] = []
+    marks: list[Json] = []
     numbers = {name: _numbers(table[name]) for name in ("standing", "index")}
     pool, rep = (table[name].combine_chunks() for name in ("pool", "rep"))
     pool_codes, rep_codes = (np.asarray(x.indices.fill_null(-1)) for x in (pool, rep))
@@ -146,14 +146,14 @@ def _marks(table: pa.Table, histories: Mapping[str, PoolHistory]) -> Value:
         for stop in stops.tolist():
             state = _on(state, stop, standing, rep_codes[rows], names, history)
             index, ledger, counts = state
-            found.append(
+            marks.append(
                 {
                     "pool": name, "index": index, "row": int(rows[index]), "scale": ledger.scale,
                     "units": [ledger.units.get(x, 0) for x in seats], "counts": [counts[x] for x in seats],
                 }
             )  # fmt: skip
     kinds = [("pool", pa.string()), ("index", pa.int64()), ("row", pa.int64()), ("scale", pa.int64())]
-    return pa.Table.from_pylist(found, pa.schema([*kinds, ("units", pa.list_(pa.int64())), ("counts", pa.list_(pa.int64()))]))
+    return pa.Table.from_pylist(marks, pa.schema([*kinds, ("units", pa.list_(pa.int64())), ("counts", pa.list_(pa.int64()))]))
 
 
 def _on(
@@ -232,11 +232,11 @@ def _turn(row: Json) -> Json:
 def _one(folder: Path, histories: Mapping[str, PoolHistory], key: str) -> Json:
     """The last turn of a key: of two pools that a rule asks, the last one counts."""
     line = f"FROM read_parquet({quoted_path(folder / TURNS)}, file_row_number = true)"
-    found = rows_of(connection(), f"SELECT * {line} WHERE key = ? ORDER BY file_row_number DESC LIMIT 1", [key])
-    if not found:
+    rows = rows_of(connection(), f"SELECT * {line} WHERE key = ? ORDER BY file_row_number DESC LIMIT 1", [key])
+    if not rows:
         return {}
-    place = found[0].pop("file_row_number")
-    turn = _turn(found[0])
+    place = rows[0].pop("file_row_number")
+    turn = _turn(rows[0])
     for name, index in {turn["pool"]: turn["index"], **{pool: index for pool, _, index in turn["before"]}}.items():
         if name in histories:
             row = _begin(folder, histories[name], name, index)

@@ -149,6 +149,7 @@ class Handed:
     leader: Array  # the place of the record of the same company that it follows, or -1
     whys: dict[str, int] = field(default_factory=dict)
     befores: dict[str, int] = field(default_factory=dict)
+    loads: dict[int, str] = field(default_factory=dict)  # by place, of pools that go by load
 
     @classmethod
     def of(cls, n: int) -> Handed:
@@ -204,8 +205,10 @@ class Turns:
         return "pools assigned some of the records in an earlier run" if is_back else ""
 
     def _count_open(self, used: set[str]) -> bool:
-        """Whether a cap of some pools counts the open records of this entity."""
-        return any(OPEN_CAPS.get(cap) == self.table.entity for name in used for cap in self.pools.pools[name].step.caps)
+        """Whether some pools look at how many records of this entity each rep has open."""
+        pools = [self.pools.pools[name] for name in used]
+        counted = {OPEN_CAPS.get(cap) for pool in pools for cap in pool.step.caps} | {"lead" for pool in pools if pool.by_load}
+        return self.table.entity in counted
 
     def _are_owned(self, used: set[str]) -> bool:
         """Whether a member of the pools has one of the records, so that its place must not count."""
@@ -483,7 +486,7 @@ class Turns:
         return out.befores.setdefault(json.dumps(found, ensure_ascii=False, separators=(",", ":")), len(out.befores))
 
     def as_table(self, handed: Handed, start: int, until: Value) -> pa.Table:
-        """The turns as the run's records have them: what `Turn.record` gives, from column to column."""
+        """The turns as the run's records have them: what `PoolTurn.record` gives, from column to column."""
         n = len(self.row)
         ids = self.table.ids.take(pa.array(self.row))
         roles = pa.array([f"|{part.role}" for part in self.parts])
@@ -493,7 +496,7 @@ class Turns:
             "n": np.arange(start, start + n), "pool": _words(handed.pool, self.names), "standing": handed.standing, "index": handed.index,
             "rep": _words(handed.rep, self.rep_ids), "key": keys, "why": pc.fill_null(self.why_given(handed), ""),
             "repeated": pa.repeat(pa.scalar(""), n), "until": ends, "before": _words(handed.before, list(handed.befores)),
-            "position": self._positions(handed), "loads": pa.nulls(n, pa.string()),
+            "position": self._positions(handed), "loads": pa.array(map(handed.loads.get, range(n)), pa.string()) if handed.loads else pa.nulls(n, pa.string()),
         }  # fmt: skip
         return pa.table(columns).cast(turn_files.schema())
 

@@ -141,19 +141,19 @@ class Frame:
 
         columns: list[Column] = []
 
-        def hole(part: s.Node) -> s.Node:
-            if isinstance(part, s.Literal):
-                return part
-            columns.append(self.eval(part))
+        def hole(operand: s.Node) -> s.Node:
+            if isinstance(operand, s.Literal):
+                return operand
+            columns.append(self.eval(operand))
             return s.Name(f"${len(columns)}")
 
         changed: Values = {}
         for name in s.FIELDS[type(node)]:
-            part = getattr(node, name)
-            if type(part) in s.FIELDS:
-                changed[name] = hole(part)
-            elif type(part) is tuple and part and type(part[0]) in s.FIELDS:
-                changed[name] = tuple(map(hole, part))
+            operand = getattr(node, name)
+            if type(operand) in s.FIELDS:
+                changed[name] = hole(operand)
+            elif type(operand) is tuple and operand and type(operand[0]) in s.FIELDS:
+                changed[name] = tuple(map(hole, operand))
         code = compile_expression(replace(node, **changed))
         base = self.world.base
         names = [f"${i + 1}" for i in range(len(columns))]

@@ -29,7 +29,7 @@ from roe.data.reading import Reading
 from roe.dynamic import Array, Record, Saved, State, Value, Values
 from roe.evaluator.choose import Chooser
 from roe.evaluator.compiled import Compiled
-from roe.evaluator.row import Owners, Row
+from roe.evaluator.row import OwnersOfRow, Row
 from roe.evaluator.world import World
 from roe.grammar.clock import Clock
 from roe.grammar.values import parse_date
@@ -89,7 +89,7 @@ class ColumnWorld(World):
 
     def _reader(self, entity: str, name: str) -> Callable[[Row], Value]:
         if name == "owner":
-            return lambda row: Owners({role: self._owner(row, role) for role in self.policy.roles})
+            return lambda row: OwnersOfRow({role: self._owner(row, role) for role in self.policy.roles})
 
         def read(row: Row) -> Value:
             column = self.tables[entity].column(name)
@@ -135,15 +135,15 @@ class ColumnWorld(World):
         return np.where(np.where(rep == holder, may_hold[rep], able[rep]), rep, -1)
 
     def kernel(self, chooser: Chooser) -> ColumnIndex:
-        found = self.compiled.kernels.get(id(chooser))
-        if found is None:
-            found = self.compiled.kernels[id(chooser)] = ColumnIndex(chooser.index)
-        return found
+        index = self.compiled.kernels.get(id(chooser))
+        if index is None:
+            index = self.compiled.kernels[id(chooser)] = ColumnIndex(chooser.index)
+        return index
 
     # --- references -------------------------------------------------------------------------------------------------
 
-    def refer(self, texts: Column | None, entity: str, n: int, told: tuple[str, str] | None) -> Refs:
-        """Texts as the records that they mean; those that mean none are counted under `told`. A rep is never missing."""
+    def refer(self, texts: Column | None, entity: str, n: int, counted_under: tuple[str, str] | None) -> Refs:
+        """Texts as the records that they mean; those that mean none are counted under it. A rep is never missing."""
         if texts is None or (isinstance(texts, Constant) and texts.value is None):
             return Refs(entity, np.full(n, -1, np.int32), self)
         if isinstance(texts, Refs):
@@ -152,36 +152,36 @@ class ColumnWorld(World):
         finder = self.finder(entity)
         if entity == "rep":
             items = meaning.list
-            found = np.array([-1 if x is None or x == "" else finder.rep(x) for x in items], np.int32)
+            rows = np.array([-1 if x is None or x == "" else finder.rep(x) for x in items], np.int32)
         else:
-            found = finder.find(meaning)
-        at = np.append(found, np.int32(-1))[codes]
-        if told is not None:
-            lost = np.flatnonzero(np.append(found < 0, False)[codes] & (codes >= 0))
+            rows = finder.find(meaning)
+        at = np.append(rows, np.int32(-1))[codes]
+        if counted_under is not None:
+            lost = np.flatnonzero(np.append(rows < 0, False)[codes] & (codes >= 0))
             if len(lost):
                 counts = np.bincount(codes[lost], minlength=len(meaning))
                 for code in np.flatnonzero(counts).tolist():
                     value = meaning.list[code]
                     if value is not None:
-                        where = (*told, value)
+                        where = (*counted_under, value)
                         self.dangling[where] = self.dangling.get(where, 0) + int(counts[code])
         return Refs(entity, at.astype(np.int32), self)
 
     def spelling(self) -> dict[str, str]:
-        found: dict[str, str] = {}
+        spelling: dict[str, str] = {}
         for table in self.tables.values():
             column = table.stored.get(WRITTEN)
             if column is not None:
                 pairs = zip(table.typed.ids.to_pylist(), column.values(), strict=False)
-                found |= {short: long for short, long in pairs if long is not None and long != short}
-            found |= {short: long for short, long in zip(table.strangers, table.stranger_names, strict=True) if long != short}
-        return found
+                spelling |= {short: long for short, long in pairs if long is not None and long != short}
+            spelling |= {short: long for short, long in zip(table.strangers, table.stranger_names, strict=True) if long != short}
+        return spelling
 
     def finder(self, entity: str) -> RecordFinder:
-        found = self._finders.get(entity)
-        if found is None:
-            found = self._finders[entity] = RecordFinder(self.tables[entity])
-        return found
+        finder = self._finders.get(entity)
+        if finder is None:
+            finder = self._finders[entity] = RecordFinder(self.tables[entity])
+        return finder
 
     def all(self, entity: str) -> Sequence[Row]:
         table = self.tables[entity]
@@ -237,8 +237,8 @@ class ColumnWorld(World):
 
     def values(self, entity: str, name: str) -> list[Value]:
         table = self.tables[entity]
-        found = table.column(name)
-        return [None] * table.listed if found is None else found.values()[: table.listed]
+        column = table.column(name)
+        return [None] * table.listed if column is None else column.values()[: table.listed]
 
     def evaluated(self, entity: str, expr: Expr) -> list[Value]:
         return self.tables[entity].frame.eval(expr.tree).values()
@@ -250,12 +250,12 @@ class ColumnWorld(World):
         ids = self.tables["rep"].ids.to_pylist()
         return [None if at < 0 else str(ids[at]) for at in owner.at.tolist()]
 
-    def recall(self, name: str, found: Saved) -> None:
+    def recall(self, name: str, saved: Saved) -> None:
         table = self.tables["account"]
         kind = self.policy.model.entities["account"][name].type
         values = table.stored.get(name, Constant(None, table.n)).values()
         for at, account in enumerate(table.ids.to_pylist()):
-            value = found.get(account)
+            value = saved.get(account)
             if value is not None and values[at] is None:
                 values[at] = parse_date(value) if kind.name == "date" else value
         table.stored[name] = from_values(values)
@@ -279,13 +279,13 @@ class ColumnWorld(World):
             for full in (name, f"{name}.{role}") if first and name in ("owner_since", "former_owner") else (f"{name}.{role}",):
                 column = table.column(full)
                 now = [None] * table.n if column is None else [x["id"] if isinstance(x, Row) else x for x in column.values()]
-                for i, found in rows.items():
-                    now[i] = read(found)
+                for i, facts in rows.items():
+                    now[i] = read(facts)
                 decided = from_values(now)
                 table.decided[full] = self.refer(decided, "rep", table.n, None) if name == "former_owner" else decided
 
     def open_records(self) -> dict[tuple[str, str], int]:
-        found: dict[tuple[str, str], int] = {}
+        open_of: dict[tuple[str, str], int] = {}
         reps = self.tables["rep"]
         for entity in ("lead", "account"):
             table = self.tables[entity]
@@ -300,8 +300,8 @@ class ColumnWorld(World):
             if pairs:  # a rep counts once for a record, whatever the roles
                 counts = np.bincount(np.unique(np.concatenate(pairs)) % max(reps.n, 1), minlength=reps.n)
                 for i in np.flatnonzero(counts).tolist():
-                    found[entity, str(reps.row(i)["id"])] = int(counts[i])
-        return found
+                    open_of[entity, str(reps.row(i)["id"])] = int(counts[i])
+        return open_of
 
     def forget(self) -> None:
         self._ranks = {}
@@ -330,8 +330,8 @@ class _OneByOne:
 
     def __getitem__(self, at: int) -> Value:
         start = at >> 6
-        found = self.block.get(start)
-        if found is None:
+        values = self.block.get(start)
+        if values is None:
             rows = np.arange(start << 6, min(self.column.n, (start + 1) << 6))
-            found = self.block[start] = self.column.take(rows).values()
-        return found[at & 63]
+            values = self.block[start] = self.column.take(rows).values()
+        return values[at & 63]

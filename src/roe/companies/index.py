@@ -65,16 +65,16 @@ class NameIndex:
     @classmethod
     def of(cls, names: Iterable[str], having: dict[str, int | array[int]], words: Counter[str], written: WrittenNames) -> NameIndex:
         """The index of names whose keys and words are known: `having` are the numbers of the distinct names that have each key."""
-        found = cls()
+        index = cls()
         for place, name in enumerate(names):
-            number = found._numbers.setdefault(name, len(found._texts))
-            if number == len(found._texts):
-                found._texts.append(name)
-                found._meant.append(None)
-                found._at.append([])
-            found._at[number].append(place)
-        found._count, found._words, found._having, found._written = len(found._texts), words, having, written
-        return found
+            number = index._numbers.setdefault(name, len(index._texts))
+            if number == len(index._texts):
+                index._texts.append(name)
+                index._meant.append(None)
+                index._at.append([])
+            index._at[number].append(place)
+        index._count, index._words, index._having, index._written = len(index._texts), words, having, written
+        return index
 
     def parts(self) -> tuple[list[str], array[int], array[int], Counter[str], WrittenNames]:
         """What `of` makes an index from, of one that no name has left."""
@@ -161,8 +161,8 @@ class NameIndex:
         if not asked[0].words:
             return []
         likely = self._of_one_group if group else self._likely
-        found = [(likely(asked, i), i) for i in self.candidates(name)]
-        scored = [(score, place) for score, i in found if score >= least for place in self._at[i]]
+        scores = [(likely(asked, i), i) for i in self.candidates(name)]
+        scored = [(score, place) for score, i in scores if score >= least for place in self._at[i]]
         return sorted(scored, key=lambda x: (-x[0], x[1]))
 
     def candidates(self, name: str) -> list[int]:
@@ -182,7 +182,7 @@ class NameIndex:
         having, gone = self._having, self._gone
         looked_up = []
         for meant in names_in(name):
-            keys = sorted((_count(at) - gone[key], key) for key in keys_of(meant) if (at := having.get(key)) is not None)
+            keys = sorted([(_count(at) - gone.get(key, 0), key) for key in keys_of(meant) if (at := having.get(key)) is not None])
             seen = 0
             for n, (size, key) in enumerate([x for x in keys if x[0]][:BLOCKS]):
                 seen += size
@@ -228,7 +228,7 @@ class NameIndex:
 
     def _likely(self, asked: Sequence[CompanyName], i: int) -> float:
         """The probability that a name is the i-th one; of names that carry several, of those that are most alike."""
-        return round(max(probability(self.signs(mine, other)) for mine, other in pairs_of(asked, self.meant(i))), 4)
+        return round(max([probability(self.signs(mine, other)) for mine, other in pairs_of(asked, self.meant(i))]), 4)
 
     def _of_one_group(self, asked: Sequence[CompanyName], i: int) -> float:
         likely = (of_one_group(mine, other, self._cosine(mine, other), self.rarity) for mine, other in pairs_of(asked, self.meant(i)))

@@ -35,11 +35,11 @@ def index_of(names: Sequence[str]) -> NameIndex:
     if folder is None or not is_private(folder):
         return built(names)
     digest = hashlib.sha256("\0".join((own_digest(), *names)).encode("utf-8", "surrogatepass")).hexdigest()
-    found = _read(folder / FILE, digest, names)
-    if found is None:
-        found = built(names)
-        _write(folder / FILE, digest, found)
-    return found
+    index = _read(folder / FILE, digest, names)
+    if index is None:
+        index = built(names)
+        _write(folder / FILE, digest, index)
+    return index
 
 
 def built(names: Sequence[str]) -> NameIndex:
@@ -126,6 +126,6 @@ def _read(path: Path, digest: str, names: Sequence[str]) -> NameIndex | None:
 
 
 def _numbers(data: bytes, kind: str = "I") -> array[int]:
-    found = array(kind)
-    found.frombytes(data)
-    return found
+    numbers = array(kind)
+    numbers.frombytes(data)
+    return numbers

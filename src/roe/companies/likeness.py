@@ -84,18 +84,34 @@ class Alone(NamedTuple):
     rarest: float
 
 
+_NOTHING = Alone(False, False, False, False, True, 0.0, 0.0)
+
+
 def _alone(name: CompanyName, left: set[int], rarity: Callable[[str], float]) -> Alone:
-    words, regions, common, same = [name.words[i] for i in left if not name.words[i].isdigit()], places(), common_words(), same_words()
-    there = [word for word in words if word in regions]
-    rare = [rarity(word) for word in words if word not in regions]
-    return Alone(
-        len(words) < len(left), any(word in common for word in words), any(same.get(word, word) in ARMS for word in words),
-        bool(there), all(word in name.seat for word in there), sum(rare, 0.0), max(rare, default=0.0),
-    )  # fmt: skip
+    if not left:
+        return _NOTHING
+    regions, common, same = places(), common_words(), same_words()
+    has_number, has_common, has_arm, has_place, is_seat, total, rarest = _NOTHING
+    for i in left:
+        word = name.words[i]
+        if word.isdigit():
+            has_number = True
+            continue
+        has_common = has_common or word in common
+        has_arm = has_arm or same.get(word, word) in ARMS
+        if word in regions:
+            has_place = True
+            is_seat = is_seat and word in name.seat
+        else:
+            rare = rarity(word)
+            total += rare
+            rarest = max(rarest, rare)
+    return Alone(has_number, has_common, has_arm, has_place, is_seat, total, rarest)
 
 
 def _shared(a: CompanyName, b: CompanyName, pairing: Pairing, rarity: Callable[[str], float]) -> tuple[float, float, float]:
     """(the rarity of all words that two names share, of the rarest, by how much a misspelt one is rarer than all that are well spelt)."""
+    common = common_words()
     shared = rarest = well_spelt = misspelt = 0.0
     for i, j, like in pairing.pairs:
         word, written = a.words[i], b.words[j]
@@ -104,7 +120,7 @@ def _shared(a: CompanyName, b: CompanyName, pairing: Pairing, rarity: Callable[[
         rarest = max(rarest, rare * like)
         if like <= WELL_SPELT:
             misspelt = max(misspelt, rare)
-        elif word not in common_words():
+        elif word not in common:
             well_spelt = max(well_spelt, rarity(word))
     return shared, rarest, max(0.0, misspelt - well_spelt)
 

@@ -174,8 +174,8 @@ def parse(text: str) -> CompanyName:
         text = address[1]
     text = without_notes(text)
     spoken, more = _without_forms(_joined(words_of(text)))
-    kept = [w for w in spoken if w not in SMALL] or spoken
-    words = tuple(_with_digits(kept))
+    telling = [w for w in spoken if w not in SMALL] or spoken
+    words = tuple(_with_digits(telling))
     said = words if words == tuple(spoken) else tuple(spoken)
     return CompanyName(
         words, said, shared_kinds(frozenset(kinds | more)), " ".join(words), "".join(words), _seat(spoken), _dotted(text, words)

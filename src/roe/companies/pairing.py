@@ -41,21 +41,21 @@ def pair(a: CompanyName, b: CompanyName, rarity: Callable[[str], float]) -> Pair
         for j, y in enumerate(b.words)
         if (likeness := 1.0 if x == y else 0.0 if x in both or y in both else word_likeness(x, y) or (dotted and _dotted(a, b, x, y)))
     ]
-    found = Pairing([], set(range(len(a.words))), set(range(len(b.words))))
+    pairing = Pairing([], set(range(len(a.words))), set(range(len(b.words))))
     for likeness, _, i, j in sorted(alike, reverse=True):
-        if -i in found.left and -j in found.right:
-            found.left.discard(-i)
-            found.right.discard(-j)
-            found.pairs.append((-i, -j, likeness))
-    if not found.left or not found.right:
-        return found
-    _misread(a, b, found)
-    _cut_off(a, b, found.left, found.right, found.pairs, False)
-    _cut_off(b, a, found.right, found.left, found.pairs, True)
-    for mine, other, left, right, swapped in ((a, b, found.left, found.right, False), (b, a, found.right, found.left, True)):
-        _glue(mine.words, other.words, left, right, found.pairs, swapped)
-        found.initials |= _initials(mine, other, left, right, rarity)
-    return found
+        if -i in pairing.left and -j in pairing.right:
+            pairing.left.discard(-i)
+            pairing.right.discard(-j)
+            pairing.pairs.append((-i, -j, likeness))
+    if not pairing.left or not pairing.right:
+        return pairing
+    _misread(a, b, pairing)
+    _cut_off(a, b, pairing.left, pairing.right, pairing.pairs, False)
+    _cut_off(b, a, pairing.right, pairing.left, pairing.pairs, True)
+    for mine, other, left, right, swapped in ((a, b, pairing.left, pairing.right, False), (b, a, pairing.right, pairing.left, True)):
+        _glue(mine.words, other.words, left, right, pairing.pairs, swapped)
+        pairing.initials |= _initials(mine, other, left, right, rarity)
+    return pairing
 
 
 def _dotted(a: CompanyName, b: CompanyName, x: str, y: str) -> float:
@@ -67,18 +67,18 @@ def _dotted(a: CompanyName, b: CompanyName, x: str, y: str) -> float:
     return 0.0
 
 
-def _misread(a: CompanyName, b: CompanyName, found: Pairing) -> None:
+def _misread(a: CompanyName, b: CompanyName, pairing: Pairing) -> None:
     """One letter of a short word may be wrong where everything else agrees, and that is much."""
-    if len(found.left) != 1 or len(found.right) != 1 or sum(len(a.words[i]) for i, _, like in found.pairs if like > 0.9) < MUCH:
+    if len(pairing.left) != 1 or len(pairing.right) != 1 or sum(len(a.words[i]) for i, _, like in pairing.pairs if like > 0.9) < MUCH:
         return
-    (i,), (j,) = found.left, found.right
+    (i,), (j,) = pairing.left, pairing.right
     x, y = a.words[i], b.words[j]
     common, regions = common_words(), places()
     may_be_wrong = any(word not in common and word not in regions for word in (x, y))
     if abs(i - j) <= 1 and len(x) == len(y) >= 4 and x.isalpha() and y.isalpha() and may_be_wrong and OSA.distance(x, y) == 1:
-        found.pairs.append((i, j, 0.6))
-        found.left.clear()
-        found.right.clear()
+        pairing.pairs.append((i, j, 0.6))
+        pairing.left.clear()
+        pairing.right.clear()
 
 
 def _cut_off(
@@ -103,6 +103,8 @@ def _glue(
         return
     for i in sorted(left):
         for j in sorted(right):
+            if not mine[i].startswith(others[j]):
+                continue
             end = j + 1
             while end in right and len(mine[i]) > sum(map(len, others[j:end])):
                 end += 1

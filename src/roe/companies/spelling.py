@@ -34,7 +34,7 @@ def word_likeness(a: str, b: str) -> float:
     short, long = (a, b) if len(a) <= len(b) else (b, a)
     if spelt == spelt_too and len(short) >= 4:
         return 0.95
-    if _RUSSIAN_ADJECTIVE.fullmatch(long) and len(short) >= 4 and long.startswith(short):
+    if len(short) >= 4 and long.startswith(short) and _RUSSIAN_ADJECTIVE.fullmatch(long):
         return 0.85
     shortened = _shortened(short, long) if short[0] == long[0] else 0.0
     if shortened:
@@ -54,12 +54,13 @@ def _shortened(short: str, long: str) -> float:
         return 0.9
     if len(short) >= 8 and long.startswith(short) and long[len(short) :].removeprefix("s") in COMPOSED_WITH:
         return 0.85
-    known = common_words().get(long, 0)
-    if known >= COMMON and _begins(short, long) and common_words().get(short, 0) < known:
+    common = common_words()
+    known = common.get(long, 0)
+    if known >= COMMON and _begins(short, long) and common.get(short, 0) < known:
         return 0.85
     if _without_vowels(short, long, known >= COMMON):
         return 0.9
-    is_common_alone = known >= COMMON and short not in common_words()
+    is_common_alone = known >= COMMON and short not in common
     return 0.8 if is_common_alone and len(short) >= 4 and short[-1] == long[-1] and _letters_of(short, long) else 0.0
 
 

@@ -216,13 +216,13 @@ _MORE_PLACES = (
 @cache
 def same_words() -> dict[str, str]:
     """Each word that has several spellings, as the one that stands for all of them."""
-    found: dict[str, str] = {}
-    found |= {name: f"({code})" for name, code in country_names().items() if name in places()}
+    meaning: dict[str, str] = {}
+    meaning |= {name: f"({code})" for name, code in country_names().items() if name in places()}
     for table in (_CITIES, _TRANSLATED, _SAME):  # what stands for a word in the last of them counts
         for meant, words in table.items():
-            stands = found.get(meant, meant)
-            found |= dict.fromkeys((meant, *words.split()), stands)
-    return found
+            stands = meaning.get(meant, meant)
+            meaning |= dict.fromkeys((meant, *words.split()), stands)
+    return meaning
 
 
 @cache
@@ -236,8 +236,8 @@ def legal_forms() -> dict[str, list[tuple[tuple[str, ...], str]]]:
         for row in csv.DictReader(file):
             words = tuple(row["form"].split())
             forms.setdefault(words[0], []).append((words, row["kind"]))
-    for found in forms.values():
-        found.sort(key=lambda form: -len(form[0]))
+    for longest_first in forms.values():
+        longest_first.sort(key=lambda form: -len(form[0]))
     return forms
 
 

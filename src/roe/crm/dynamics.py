@@ -23,7 +23,7 @@ DYNAMICS = Profile(
             "employees": ("numberofemployees", "No. of Employees", "Number of Employees", "Anzahl der Mitarbeiter"), "revenue": ("revenue", "Annual Revenue", "Jahresumsatz"),
             "country": ("address1_country", "Address 1: Country/Region", "Adresse 1: Land/Region", "Adresse 1 : Pays/Région"), "state": ("address1_stateorprovince", "Address 1: State/Province"),
             "city": ("address1_city", "Address 1: City", "Adresse 1: Ort"), "postal_code": ("address1_postalcode", "Address 1: ZIP/Postal Code", "Adresse 1: Postleitzahl"),
-            "street": ("address1_line1", "Address 1: Street 1"), "type": ("customertypecode", "Relationship Type"), "modified_at": ("modifiedon",), "created": _CREATED,
+            "street": ("address1_line1", "Address 1: Street 1"), "type": ("customertypecode", "Relationship Type"), "modified_at": ("modifiedon",), "modified_by": ("modifiedby", "_modifiedby_value"), "created": _CREATED,
         },
         "lead": {
             "id": ("leadid", "(Do Not Modify) Lead", "(Nicht ändern) Lead", "Lead"), "first_name": ("firstname", "First Name", "Vorname"), "last_name": ("lastname", "Last Name", "Nachname"),
@@ -31,7 +31,7 @@ DYNAMICS = Profile(
             "owner": _OWNER, "status": ("statecode", "Status"), "lead_source": ("leadsourcecode", "Lead Source", "Leadquelle"), "rating": ("leadqualitycode", "Rating"),
             "country": ("address1_country", "Country/Region", "Address 1: Country/Region"), "state": ("address1_stateorprovince", "State/Province"), "city": ("address1_city", "City"),
             "postal_code": ("address1_postalcode", "ZIP/Postal Code"), "industry": ("industrycode", "Industry"), "employees": ("numberofemployees", "No. of Employees"),
-            "modified_at": ("modifiedon",), "created": _CREATED, "account": ("parentaccountid", "_parentaccountid_value", "Parent Account for lead"), "title": ("jobtitle", "Job Title"), "website": ("websiteurl", "Website"),
+            "modified_at": ("modifiedon",), "modified_by": ("modifiedby", "_modifiedby_value"), "created": _CREATED, "account": ("parentaccountid", "_parentaccountid_value", "Parent Account for lead"), "title": ("jobtitle", "Job Title"), "website": ("websiteurl", "Website"),
         },
         "contact": {
             "id": ("contactid", "(Do Not Modify) Contact", "Contact"), "first_name": ("firstname", "First Name"), "last_name": ("lastname", "Last Name"), "name": ("fullname", "Full Name"),
@@ -39,7 +39,7 @@ DYNAMICS = Profile(
         },
         "opportunity": {
             "id": ("opportunityid", "(Do Not Modify) Opportunity", "Opportunity"), "name": ("name", "Topic", "Thema"), "account": ("parentaccountid", "_parentaccountid_value", "customerid", "Account", "Potential Customer"),
-            "owner": _OWNER, "stage": ("stepname", "salesstagecode", "Pipeline Phase", "Sales Stage"), "amount": ("estimatedvalue", "Est. Revenue", "Est. revenue"), "modified_at": ("modifiedon",), "created": _CREATED,
+            "owner": _OWNER, "stage": ("stepname", "salesstagecode", "Pipeline Phase", "Sales Stage"), "amount": ("estimatedvalue", "Est. Revenue", "Est. revenue"), "modified_at": ("modifiedon",), "modified_by": ("modifiedby", "_modifiedby_value"), "created": _CREATED,
             "closed": ("actualclosedate", "Actual Close Date", "estimatedclosedate", "Est. Close Date"), "is_closed": ("statecode", "Status"), "is_won": ("statecode", "Status"),
         },
         "activity": {

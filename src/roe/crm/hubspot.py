@@ -149,7 +149,7 @@ HUBSPOT = Profile(
         "account": {
             "id": _ID, "name": _COMPANY_NAME, "domain": _DOMAIN, "owner": _COMPANY_OWNER, "industry": _INDUSTRY, "employees": _EMPLOYEES, "revenue": _REVENUE,
             "other_domains": ("Additional Domains", "Dominios adicionales", "Zusätzliche Domains", "Domaines supplémentaires", "Domínios adicionais", "追加ドメイン"),
-            "country": _COUNTRY, "state": _STATE, "postal_code": _POSTAL, "city": _CITY, "street": _STREET, "last_activity": _ACTIVITY, "modified_at": ("hs_lastmodifieddate",), "created": _CREATED,
+            "country": _COUNTRY, "state": _STATE, "postal_code": _POSTAL, "city": _CITY, "street": _STREET, "last_activity": _ACTIVITY, "modified_at": ("hs_lastmodifieddate",), "modified_by": ("hs_updated_by_user_id",), "created": _CREATED,
             "phone": _PHONE, "website": _WEBSITE, "parent": ("Parent Company", "Parent Company ID", "Empresa matriz", "Übergeordnetes Unternehmen", "Entreprise mère", "Empresa controladora", "親会社"),
             "type": ("Type", "Tipo", "Typ", "タイプ"),
         },
@@ -159,7 +159,7 @@ HUBSPOT = Profile(
             "email": ("Email", "Correo", "Correo electrónico", "E-Mail", "E-Mail-Adresse", "E-mail", "Adresse e-mail", "Eメール", "メール", "メールアドレス"),
             "company": ("Company name", "Company Name", "Nombre de la empresa", "Unternehmensname", "Name des Unternehmens", "Nom de l'entreprise", "Nome da empresa", "会社名", "企業名"),
             "owner": _CONTACT_OWNER, "status": ("Lead Status", "Estado del lead", "Leadstatus", "Lead-Status", "Statut du lead", "Status do lead", "リードステータス"),
-            "modified_at": ("hs_lastmodifieddate",), "created": _CREATED, "account": _COMPANY, "phone": _PHONE, "country": _COUNTRY, "state": _STATE, "city": _CITY, "postal_code": _POSTAL, "street": _STREET,
+            "modified_at": ("hs_lastmodifieddate",), "modified_by": ("hs_updated_by_user_id",), "created": _CREATED, "account": _COMPANY, "phone": _PHONE, "country": _COUNTRY, "state": _STATE, "city": _CITY, "postal_code": _POSTAL, "street": _STREET,
             "name": ("Full Name", "Nombre completo", "Vollständiger Name", "Nom complet", "Nome completo", "氏名"),
             "title": ("Job Title", "Cargo", "Puesto", "Jobbezeichnung", "Position", "Intitulé du poste", "Fonction", "役職"),
             "industry": _INDUSTRY, "website": _WEBSITE,
@@ -172,7 +172,7 @@ HUBSPOT = Profile(
         "opportunity": {
             "id": _ID, "name": ("Deal Name", "Nombre del negocio", "Deal-Name", "Dealname", "Name des Deals", "Nom de la transaction", "Nome do negócio", "取引名"),
             "stage": _STAGE, "owner": _DEAL_OWNER, "amount": ("Amount", "Valor", "Cantidad", "Importe", "Betrag", "Wert", "Montant", "金額"),
-            "closed": ("Close Date", "Fecha de cierre", "Abschlussdatum", "Date de fermeture", "Date de clôture", "Data de fechamento", "完了日", "クローズ日"), "modified_at": ("hs_lastmodifieddate",), "created": _CREATED, "account": _COMPANY,
+            "closed": ("Close Date", "Fecha de cierre", "Abschlussdatum", "Date de fermeture", "Date de clôture", "Data de fechamento", "完了日", "クローズ日"), "modified_at": ("hs_lastmodifieddate",), "modified_by": ("hs_updated_by_user_id",), "created": _CREATED, "account": _COMPANY,
             "is_closed": ("Is Deal Closed?", "Is Closed", "hs_is_closed", *_STAGE), "is_won": ("Is Closed Won", "hs_is_closed_won", *_STAGE),
         },
         "rep": {

@@ -44,9 +44,9 @@ def parse_band(text: str, sign: str, entity: str = "") -> v.Range:
     """
 
     def number(part: str) -> float:
-        found = amount(part.strip())
-        if found is not None and found.sign == "?" and not sign:
-            return parse_number(part.strip(), "." if "," in found.body else ",", entity)
+        parts = amount(part.strip())
+        if parts is not None and parts.sign == "?" and not sign:
+            return parse_number(part.strip(), "." if "," in parts.body else ",", entity)
         return parse_number(part.strip(), sign, entity)
 
     if m := _band().fullmatch(text):

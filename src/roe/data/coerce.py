@@ -265,23 +265,23 @@ ZEROS |= (
 )
 
 
-def _only_one_each(entity: str, out: Typed) -> None:
+def _only_one_each(entity: str, table: Typed) -> None:
     """Of records with one id that are equal the first stays; where they differ none does, since the order decides nothing."""
     by_id: dict[str, list[Values]] = {}
-    for row in out.rows:
+    for row in table.rows:
         by_id.setdefault(row["id"], []).append(row)
-    if len(by_id) == len(out.rows):
+    if len(by_id) == len(table.rows):
         return
-    out.rows = []
-    found: list[Reject] = []
+    table.rows = []
+    repeated: list[Reject] = []
     for identity, rows in by_id.items():
         lines = ", ".join(str(r["$line"]) for r in rows)
         apart = {"$line": 0, WRITTEN: ""}  # what may differ in records that are the same
         same = all({**r, **apart} == {**rows[0], **apart} for r in rows)
-        out.rows += rows[:1] if same else []
+        table.rows += rows[:1] if same else []
         reason = f"a repetition of the record in line {rows[0]['$line']}" if same else f"lines {lines} have this id and differ"
-        found += [Reject(entity, identity, r["$line"], REPEATED, identity, reason) for r in rows[same:]]
-    out.rejects += sorted(found, key=lambda r: r.line)
+        repeated += [Reject(entity, identity, r["$line"], REPEATED, identity, reason) for r in rows[same:]]
+    table.rejects += sorted(repeated, key=lambda r: r.line)
 
 
 def _identity(entity: str, typed: Values, line: int, decided: bool) -> str:

@@ -115,10 +115,10 @@ class CsvLookup:
 
     def having(self, texts: Iterable[str], columns: Collection[str]) -> list[dict[str, Cell]]:
         wanted = [[part.encode() for part in parts_of(text)] for text in texts]
-        found = list(islice(self._found(wanted), MANY + 1)) if wanted else []
-        if len(found) > MANY:
+        rows = list(islice(self._found(wanted), MANY + 1)) if wanted else []
+        if len(rows) > MANY:
             raise CannotLookUp(f"too many lines of `{self.path.name}` match the search")
-        return found
+        return rows
 
     def _found(self, wanted: list[list[bytes]]) -> Iterator[dict[str, Cell]]:
         phase(f"searching {self.path.name}")
@@ -168,23 +168,23 @@ class CsvLookup:
 
 def _lines_with(lowered: bytes, wanted: list[list[bytes]]) -> set[tuple[int, int]]:
     """(start, end) of the lines of a block that have all parts of one of the texts."""
-    found: set[tuple[int, int]] = set()
+    lines: set[tuple[int, int]] = set()
     if len(wanted) <= FEW:
         hits = ((at, parts) for parts in wanted for at in _every(lowered, parts[0]))
         for at, parts in hits:
             line = _line(lowered, at)
             if all(lowered.find(part, *line) >= 0 for part in parts[1:]):
-                found.add(line)
-        return found
+                lines.add(line)
+        return lines
     by_first: dict[bytes, list[list[bytes]]] = {}
     for parts in wanted:
         by_first.setdefault(parts[0], []).append(parts[1:])
     # a longer text first: one that begins as another one does would never be met
     for m in re.finditer(b"|".join(re.escape(x) for x in sorted(by_first, key=len, reverse=True)), lowered):
         line = _line(lowered, m.start())
-        if line not in found:
-            found.add(line)  # whether it has the other parts is for whoever reads it
-    return found
+        if line not in lines:
+            lines.add(line)  # whether it has the other parts is for whoever reads it
+    return lines
 
 
 def _every(text: bytes, part: bytes) -> Iterator[int]:

@@ -47,12 +47,12 @@ class SqlLookup:
         if not tests or not columns:
             return []
         with _searching(self.shown):
-            found = [int(line) for (line,) in self.connection.execute(f"{self._select(LINE)} WHERE {tests}", values).fetchall()]
-        if not found:
+            lines = [int(line) for (line,) in self.connection.execute(f"{self._select(LINE)} WHERE {tests}", values).fetchall()]
+        if not lines:
             return []
-        if len(found) > MANY:
+        if len(lines) > MANY:
             raise CannotLookUp(f"too many records of `{Path(self.shown).name}` match the search")
-        listed = ", ".join(map(str, found))
+        listed = ", ".join(map(str, lines))
         return self._rows(f"WHERE {quoted(LINE)} IN ({listed})")
 
     def all(self) -> RawRecords:
@@ -71,8 +71,8 @@ class SqlLookup:
         if self.types[column] != "VARCHAR":
             return ()
         with _searching(self.shown):
-            found = self.connection.execute(f"SELECT DISTINCT {quoted(column)} FROM {self.table}").fetchall()
-        return [x for (x,) in found if x is not None]
+            rows = self.connection.execute(f"SELECT DISTINCT {quoted(column)} FROM {self.table}").fetchall()
+        return [x for (x,) in rows if x is not None]
 
 
 def _tests(wanted: list[list[str]], columns: list[str]) -> tuple[str, list[str]]:

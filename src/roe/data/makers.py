@@ -193,8 +193,8 @@ def _day(zone: tzinfo, formats: tuple[str, ...], order: str, entity: str) -> Cal
     def day(value: object) -> date:
         if isinstance(value, date) and not isinstance(value, datetime):
             return value
-        if isinstance(value, str) and (found := v.parse_date(value)) is not None:
-            return found
+        if isinstance(value, str) and (parsed := v.parse_date(value)) is not None:
+            return parsed
         return moment(value).date()
 
     return day

@@ -81,6 +81,12 @@ def lacking(policy: Policy, folder: Path, there: Iterable[str]) -> list[Diagnost
     return diagnostics
 
 
+def table_names(policy: Policy, entity: str) -> tuple[str, ...]:
+    """What the table of an entity may be called in a database: as the policy says, or one of the usual names."""
+    source = policy.data.get(entity)
+    return (source.file,) if source and source.file else FILES.get(entity, (entity + "s", entity))
+
+
 def none_found(policy: Policy, folder: Path) -> Diagnostic:
     """What to say where no records are."""
     here = Span(str(folder), 1, 1, 1)

@@ -7,6 +7,7 @@ from datetime import datetime
 
 from roe.dynamic import Json, State, Value
 from roe.grammar import values as v
+from roe.ledger.reconcile import key_parts
 from roe.plan.operators import ExceptionRow
 from roe.source import Inline, Text
 
@@ -21,8 +22,7 @@ def granted(state: State) -> Iterator[ExceptionRow]:
 
 def exception_of(key: str, rep: str | None, by: str, reason: str, until: str, start: str = "") -> ExceptionRow:
     """An exception for the record and role of a key, `entity|record|role`, that stands in no file."""
-    entity, _, rest = key.partition("|")
-    record, _, role = rest.rpartition("|")
+    entity, record, role = key_parts(key)
     texts = [Text(text, Inline()) for text in (record, role, rep or "", by, reason)]
     return ExceptionRow(
         entity, texts[0], texts[1], texts[2], texts[3], texts[4], v.parse_date(start) if start else None, v.parse_date(until)

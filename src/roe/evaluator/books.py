@@ -10,8 +10,8 @@ from collections.abc import Sequence
 
 from roe.dynamic import Json
 from roe.evaluator.book_plan import digest
+from roe.evaluator.bound import Bound
 from roe.evaluator.cycle import BookCycle
-from roe.evaluator.engine import Bound
 from roe.evaluator.others import Others
 from roe.grammar import values as v
 

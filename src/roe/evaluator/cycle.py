@@ -10,7 +10,7 @@ import numpy as np
 from roe.dynamic import Array, Saved, Value
 from roe.evaluator.able import reason_not_here
 from roe.evaluator.book_plan import FREE, NO_BOOK, NO_REST, NOT_ABLE, STAYS, UNTOUCHED, BookPlan
-from roe.evaluator.engine import Bound
+from roe.evaluator.bound import Bound
 from roe.evaluator.moves import Moves
 from roe.evaluator.others import Others
 from roe.evaluator.pair_answers import PairAnswers

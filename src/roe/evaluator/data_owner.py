@@ -8,15 +8,21 @@ from typing import NamedTuple
 from roe.dynamic import Values
 
 MODIFIED = "modified_at"  # the field that says when the CRM last changed a row
+MODIFIED_BY = "modified_by"  # and which of its users did
 
 
 class InData(NamedTuple):
-    """The owner in a role, since when, whether the data has a column of that owner, and when the CRM last changed the row."""
+    """The owner in a role, since when, whether the data has a column of that owner, and when the CRM last changed the row.
+
+    `writer` is the user of the CRM who did so, and `parent` the `entity|record` whose owner the CRM passes on to this record.
+    """
 
     holder: str | None
     since: date | None
     has_column: bool
     read_at: datetime | None
+    writer: str = ""
+    parent: str = ""
 
 
 def stamp_of(row: Values) -> datetime | None:

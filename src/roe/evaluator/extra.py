@@ -8,10 +8,11 @@ from typing import NamedTuple
 
 from roe.crm.ids import fold, spelt
 from roe.dynamic import Value
-from roe.evaluator.engine import Bound
+from roe.evaluator.bound import Bound
 from roe.evaluator.row import Row
 from roe.evaluator.world import World
 from roe.grammar import values as v
+from roe.ledger.reconcile import key_parts
 from roe.plan.operators import Choose, Credit, Holdover
 from roe.policy.standard import split
 
@@ -144,8 +145,7 @@ def excepted(bound: Bound) -> Iterator[list[Value]]:
 def raised(bound: Bound) -> Iterator[list[Value]]:
     because = {(e.entity, e.name): e.because for e in bound.plan.events}
     for key, since, new in bound.raised():
-        entity, rest = key.split("|", 1)
-        record, event = rest.rsplit("|", 1)
+        entity, record, event = key_parts(key)
         said = because[entity, event]
         row = bound.world.find(entity, record) if said else None
         reason = bound.fill(said, row) if said and row is not None else f"`{event}` holds"

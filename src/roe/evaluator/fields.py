@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from roe.dynamic import Value, Values
 from roe.evaluator.able import day_of, staffed
 from roe.evaluator.frozen import frozen_value
-from roe.evaluator.row import DATA_SINCE, NOT_STORED, Owners, Row
+from roe.evaluator.row import DATA_SINCE, NOT_STORED, OwnersOfRow, Row
 from roe.grammar import values as v
 from roe.grammar.functions.history import OWNERS, past_of
 from roe.plan.operators import Choose, Derive, Fill, Settle, Step, Walk
@@ -143,7 +143,9 @@ def maker_of(step: Step | BuiltIn, compiled: Compiled) -> Make:
 def _derived(step: Derive, compiled: Compiled) -> Make:
     if step.group is not None:
         group = step.group
-        return lambda row: Owners({role: staffed(row.world, step, role, row[name], row["owner"].get(role)) for role, name in group.items()})
+        return lambda row: OwnersOfRow(
+            {role: staffed(row.world, step, role, row[name], row["owner"].get(role)) for role, name in group.items()}
+        )
     assert step.expr is not None
     code = compiled.code(step.expr)
     if step.among is not None:

@@ -24,10 +24,11 @@ from roe.crm.ids import fold
 from roe.dynamic import Json, Record, Saved, State, Value, Values
 from roe.evaluator.allocation import FALLBACK
 from roe.evaluator.assigned import empty_state, granted
+from roe.evaluator.bound import Bound
 from roe.evaluator.decision import Decision
-from roe.evaluator.engine import Bound, Tables
+from roe.evaluator.engine import Tables
 from roe.evaluator.live_world import OWNERSHIP, LiveWorld
-from roe.evaluator.row import Owners, Row
+from roe.evaluator.row import OwnersOfRow, Row
 from roe.ledger.reconcile import key_parts
 from roe.plan.operators import ExceptionRow
 
@@ -230,10 +231,11 @@ class Live(Bound):
         """Take over what was decided elsewhere: assignments by key (None where one is gone), and pools and days as they are then."""
         from roe.evaluator.allocate import Pools
 
-        given = self.pools.together.given
+        together = self.pools.together  # it has followed every record: to find it out again takes as long as there are records
         self.state |= {"pools": dict(pools), "days": dict(days)}
         self.pools = Pools(self.plan.pools, self.world, {"pools": pools, "days": days})
-        self.pools.together.given = given
+        together.is_asked_by(self.pools.pools)
+        self.pools.together = together
         for key, given in assigned.items():
             if given is not None:
                 self.assigned[key] = dict(given)
@@ -277,7 +279,7 @@ class Live(Bound):
             self._granted[key] = next(granted({"granted": {key: given}}))
         self._renew = True
 
-    def _decided_owners(self, row: Row) -> Owners:
+    def _decided_owners(self, row: Row) -> OwnersOfRow:
         """The owners that a record's own rules give it now; what would be a turn of a pool leaves the owner that it has."""
         owners = dict(row["owner"])
         before, self._quiet = self._quiet, True
@@ -286,7 +288,7 @@ class Live(Bound):
                 owners[role] = self.world.rep(self._decide(row, role).owner)
         finally:
             self._quiet = before
-        return Owners(owners)
+        return OwnersOfRow(owners)
 
     def _allocate(self, d: Decision, pool: str) -> Row | None:
         if not self._quiet:

@@ -15,7 +15,7 @@ from roe.dynamic import Record, Value, Values
 from roe.evaluator.compiled import Compiled
 from roe.evaluator.engine import Tables
 from roe.evaluator.kept import AS_WRITTEN, KeptUp
-from roe.evaluator.row import Owners, Row
+from roe.evaluator.row import OwnersOfRow, Row
 from roe.evaluator.world import World
 from roe.grammar.clock import Clock, zone_of
 from roe.plan.operators import Relate
@@ -41,7 +41,7 @@ OWNERSHIP = (
 class LiveWorld(World):
     """Records that come and go. Owners of what is decided earlier are worked out when a decision asks for them."""
 
-    decided: Callable[[Row], Owners]  # the owners of a record, as its own rules give them now
+    decided: Callable[[Row], OwnersOfRow]  # the owners of a record, as its own rules give them now
     earlier: Callable[[str, str], bool]  # whether an entity is decided before another
     followed: Callable[[Row, bool, Collection[str]], None]  # what a record that has changed in some fields, or is gone, means to the pools
 
@@ -49,7 +49,7 @@ class LiveWorld(World):
         self.deciding = ""  # the entity of the record that is being decided; '' for the data as it is
         self._kept_up: KeptUp | None = None
         self.last_read: Reading | None = None  # of the records that were typed last
-        self._decided: dict[int, Owners] = {}
+        self._decided: dict[int, OwnersOfRow] = {}
         self._cells: dict[str, dict[str, Cells]] = {}  # entity -> field -> how its cells are read
         super().__init__(compiled, tables, clock)
 
@@ -150,7 +150,7 @@ class LiveWorld(World):
 
     # --- what a decision sees -----------------------------------------------------------------------------------------
 
-    def owners(self, row: Row) -> Owners:
+    def owners(self, row: Row) -> OwnersOfRow:
         """Owners as the data has them; of what is decided before the record in question, as its rules give them."""
         if not self.deciding or not self.earlier(row.entity, self.deciding):
             return super().owners(row)

@@ -19,7 +19,19 @@ from roe.data.coerce import GONE
 from roe.dynamic import Json, Saved, State
 from roe.evaluator.data_owner import InData, stamp_of
 from roe.grammar import values as v
-from roe.ledger.reconcile import CHANGED_IN_CRM, Held, Kind, Shown, decided, key_parts, reconcile
+from roe.ledger.reconcile import (
+    CASCADE,
+    CHANGED_IN_CRM,
+    NOTHING_DECLARED,
+    Declared,
+    Held,
+    Kind,
+    Shown,
+    Verdict,
+    decided,
+    key_parts,
+    reconcile,
+)
 
 if TYPE_CHECKING:
     from roe.evaluator.decision import Decision
@@ -28,7 +40,7 @@ if TYPE_CHECKING:
 
 NOTHING_HELD = Held(None)
 NEW_IN_CRM = (Kind.FIRST_SIGHT, Kind.BY_HAND, Kind.BY_SYSTEM)  # the owner of the data is one that the ledger did not know of
-DecisionValues = tuple[str, str, str, str | None, str | None, date | datetime | None, str, str, datetime | None]  # see `Memory.after`
+DecisionValues = tuple[str, str, str, str | None, str | None, date | datetime | None, str, str, datetime | None]  # see `OwnerMemory.after`
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,29 +113,31 @@ class OwnerMemory:
         self.elsewhere: Json = {}  # owners of entities that the policy does not have, which stay as they are
         self.changed: list[tuple[str, Facts]] = []  # by hand or by a system, since the last run
         self.older: set[str] = set()  # records of whom the data shows an owner from before what the CRM has shown already
+        self._begin_gone(state)
         by_role: dict[tuple[str, str], Json] = {}
         owners = state.get("owners", {})
         for entries in (owners, self.returned, self.referred, self.ends):
             for key in entries:
-                entity, role = key.partition("|")[0], key.rpartition("|")[2]
+                entity, record, role = key_parts(key)
                 if entity not in world.rows:
                     if key in owners:
                         self.elsewhere[key] = owners[key]
                 else:
-                    by_role.setdefault((entity, role), {})[key[len(entity) + 1 : -len(role) - 1]] = owners.get(key)
+                    by_role.setdefault((entity, role), {})[record] = owners.get(key)
         for key in getattr(owners, "unowned", ()):  # of those only what has an owner by now is news
-            entity, role = key.partition("|")[0], key.rpartition("|")[2]
-            record = key[len(entity) + 1 : -len(role) - 1]
+            entity, record, role = key_parts(key)
             shown = world.shown(entity, role, [record])[record] if entity in world.rows else None
+            if shown is None and entity in world.rows:
+                self._note_gone(entity, record)
             if shown is not None and shown.holder is not None:
                 by_role.setdefault((entity, role), {})[record] = {"rep": None, "since": None}
         world.returned = self.returned
-        self._begin_gone(state)
         for (entity, role), saved in by_role.items():
             self._role(entity, role, saved)
 
     def _begin_gone(self, state: State) -> None:
         """What is known of records that the CRM has no longer: from earlier runs (`was_gone`), and from the data."""
+        self.crm_by: dict[str, str] = {}  # of what is new in the CRM: the integration that changed it, or `CASCADE`
         self.was_gone: Saved = state.get("gone", {})
         self.gone: Json = {}  # by `entity|record`, of the records that the ledger still knows an owner of: as `state["gone"]`
         flagged = {(r.entity, fold(r.record)): r for r in self.world.rejects if r.field in GONE}
@@ -166,9 +180,11 @@ class OwnerMemory:
 
     def _facts(self, key: str, saved: Saved | None, row: InData | None) -> Facts:
         """`row` is what the data says of the record; None for one that it does not have."""
-        shown = Shown(row.holder, row.read_at) if row is not None and row.has_column else None
+        shown = Shown(row.holder, row.read_at, fold(row.writer)) if row is not None and row.has_column else None
         since = row.since if row is not None else None
-        verdict = reconcile(shown, None if saved is None else _held(saved))
+        verdict = reconcile(shown, None if saved is None else _held(saved), self._declared(key, row))
+        if verdict.system or verdict.kind is Kind.OURS:
+            self.crm_by[key] = verdict.system or CASCADE
         if saved is None and shown is None:
             verdict = replace(verdict, kind=Kind.FIRST_SIGHT)
         returned, referred = self.returned.get(key), self.referred.get(key)
@@ -179,6 +195,10 @@ class OwnerMemory:
         }  # fmt: skip
         if verdict.kind is Kind.STALE and shown is not None and shown.holder not in (verdict.holder, verdict.base):
             self.older.add(key_parts(key)[1])
+        return self._by_verdict(key, verdict, saved, since, known)
+
+    def _by_verdict(self, key: str, verdict: Verdict, saved: Saved | None, since: date | None, known: Json) -> Facts:
+        """The holder of a record, since when and by what, once the ledger and the data are reconciled."""
         if verdict.is_changed_in_crm:
             former = None if saved is None else saved.get("rep")
             facts = Facts(verdict.holder, _since_change(since, saved) or self.today, None, former, verdict.by, **known)
@@ -189,6 +209,15 @@ class OwnerMemory:
         began = v.parse_date(saved["since"]) if saved.get("since") else since
         seen = v.parse_date(saved["seen"]) if saved.get("seen") else None
         return Facts(verdict.holder, began, seen, saved.get("former"), saved.get("by", ""), **known)
+
+    def _declared(self, key: str, row: InData | None) -> Declared:
+        """Who else writes to the CRM, as far as it may explain a row: integrations, and the CRM that passes owners on."""
+        crm = self.world.policy.plan.crm
+        if row is None or not (crm.systems or row.parent):
+            return NOTHING_DECLARED
+        parent = self.known.get(f"{row.parent}|{key.rpartition('|')[2]}") if row.parent else None
+        passed_on = parent is not None and parent.kind is Kind.IN_FORCE and parent.by not in CHANGED_IN_CRM
+        return Declared(systems=crm.systems, cascades=passed_on, cascaded=parent.holder if passed_on and parent is not None else None)
 
     def of_role(self, entity: str, role: str) -> Iterable[tuple[str, Facts]]:
         """The records that the ledger knows an owner of in a role, with the facts."""
@@ -216,7 +245,7 @@ class OwnerMemory:
 
     def after(self, decisions: Iterable[DecisionValues]) -> Json:
         """What the next run is to know: `owners`, `returned` and `referred`; and, for the ledger alone, `crm_since`, since when the owner whom
-        the CRM showed first had a record that the run has moved on at once. From decisions as (entity, record, role, owner, today's owner
+        the CRM showed first had a record that the run has moved on at once, and `crm_by`, what has changed it there, other than people. From decisions as (entity, record, role, owner, today's owner
         in the data, since when there, action, what gave it, when the CRM last changed the row). Records that were not decided are as they were.
         """
         owners = {key: facts.saved() for key, facts in self.known.items() if self.is_kept(key, facts) and not self.is_gone(key)}
@@ -228,7 +257,7 @@ class OwnerMemory:
         """(entity, role) of owners whom the CRM has shown, and for whom the data has records and no column."""
         lost = []
         for (entity, role), facts in self._by_role.items():
-            shown = any(found.held.base is not None for found in facts.values())
+            shown = any(of_record.held.base is not None for of_record in facts.values())
             if shown and self.world.rows[entity] and not self.world.has_owner(entity, role):
                 lost.append((entity, role))
         return lost
@@ -264,7 +293,13 @@ class OwnerMemory:
         for waiting in (returned, referred):
             for key in [key for key in waiting if self.is_gone(key)]:
                 del waiting[key]
-        parts = (("returned", returned), ("referred", referred), ("crm_since", crm_since), ("gone", self._still_gone()))
+        parts = (
+            ("returned", returned),
+            ("referred", referred),
+            ("crm_since", crm_since),
+            ("crm_by", self.crm_by),
+            ("gone", self._still_gone()),
+        )
         return owners, {name: dict(sorted(x.items())) for name, x in parts if x}
 
     def counts(self) -> dict[str, int]:

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 import numpy as np
 
 from roe.dynamic import Saved, Value
-from roe.evaluator.engine import Bound
+from roe.evaluator.bound import Bound
 from roe.grammar import values as v
 from roe.plan.operators import Solve
 

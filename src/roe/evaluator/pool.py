@@ -47,8 +47,9 @@ class Pool:
         self._caps = {cap: compile_expression(e.tree) for cap, e in step.caps.items()}
         self._members = compile_expression(step.members.tree) if isinstance(step.members, Expr) else None
         self.record_parts = record_parts(step, self.world.policy)
-        self.classed = self.record_parts is not None and step.strategy != "least_loaded"
-        self.fixed = self.classed and not self.record_parts  # all records are alike
+        self.by_load = step.strategy == "least_loaded"
+        self.classed = self.record_parts is not None
+        self.fixed = self.classed and not self.record_parts and not self.by_load  # all records are alike, and turns a pattern that repeats
         self._part_codes = [compile_expression(tree) for tree in self.record_parts or ()]
         self._static = not isinstance(step.members, Expr) or is_about_rep(step.members)
         self._reps_cached: list[Row] | None = None
@@ -78,14 +79,14 @@ class Pool:
     def _turn(self, standing: Standing, before: PoolTurn | None) -> PoolTurn:
         index = self.history.turns.taken
         turn = PoolTurn(self.step.name, self.step.strategy, None, self.pools.n, index, standing, self.history, before=before)
-        if self.step.strategy == "least_loaded":
+        if self.by_load:
             turn.loads = {seat.rep: self.pools.open_leads(seat.rep) for seat in standing.seats}
         return turn
 
     def _remembered(self, turn: PoolTurn, row: Row, role: str) -> None:
         """The rep whom the record belongs with, if that rep can take it: no turn is taken then."""
         assert turn.standing is not None
-        able = {rep for rep, _ in turn.standing.able}
+        able = turn.standing.able_reps
         if self.sticky is not None:
             rep = self.world.assignee(self.sticky(self.world.scope(row)), role)
             if rep is not None and rep["id"] in able:
@@ -97,9 +98,8 @@ class Pool:
 
     def next(self, standing: Standing) -> str:
         """The rep of the next turn, booked."""
-        if self.step.strategy == "least_loaded":
-            count = self.counts
-            rep = min((r for r, _ in standing.able), key=lambda r: (self.pools.open_leads(r), count[r], r))
+        if self.by_load:
+            rep = min((r for r, _ in standing.able), key=self.load)
             self._ledger.settle(standing, 1, {rep: 1})  # credit decides nothing here, and is shown all the same
         else:
             if self._standing is not standing or self._slots is None:
@@ -110,12 +110,20 @@ class Pool:
         self.counts[rep] += 1
         return rep
 
+    def load(self, rep: str) -> tuple[int, int, str]:
+        """What orders the able of a pool that goes by load: open leads, then turns, then the id."""
+        return self.pools.open_leads(rep), self.counts[rep], rep
+
     def book(self) -> None:
         """Settle the turns of the last standing."""
         if self._standing is not None and self._slots is not None:
             taken = {rep: n for (rep, _), n in zip(self._standing.able, self._slots.taken, strict=True) if n}
             self._ledger.settle(self._standing, self._slots.turn, taken)
         self._standing = self._slots = None
+
+    def settle(self, standing: Standing, taken: Mapping[str, int]) -> None:
+        """Settle turns that are counted already."""
+        self._ledger.settle(standing, sum(taken.values()), taken)
 
     def book_all(self, standing: Standing, turns: int, taken: Mapping[str, int]) -> None:
         """Settle turns that were worked out elsewhere."""

@@ -138,31 +138,29 @@ def as_markdown(trace: Trace) -> str:
     """For a ticket or a pull request; what comes from data is escaped, so that it cannot become markup."""
     d = trace.decision
     previous = d.row.world.rep(d.previous) if d.previous is not None else None
-    lines = [f"**{_md(trace.sentence)}**", "", "| | |", "|---|---|"]
+    lines = [f"**{literal(trace.sentence)}**", "", "| | |", "|---|---|"]
     facts = {
         "record": f"{d.name} ({d.entity} {d.row.written})", "role": d.role, "owner": d.owner_name or "nobody",
         "previous owner": previous.label if previous is not None and d.moved else None, "action": d.action, "rule": d.rule, "territory": d.territory, "pool": d.pool,
         "window": d.window, "until": v.readable(d.until),
     }  # fmt: skip
     facts = {"record": facts["record"]} if d.action == "value" else facts
-    lines += [f"| {key} | {_md(str(value))} |" for key, value in facts.items() if value]
+    lines += [f"| {key} | {literal(str(value))} |" for key, value in facts.items() if value]
     for step in trace.steps:
-        lines += ["", f"#### {_md(_title(step))}", ""]
+        lines += ["", f"#### {literal(_title(step))}", ""]
         if step.rules:
             lines += ["| | rule | | condition | values | place |", "|---|---|---|---|---|---|"]
         for rule in step.rules:
-            name = f"**{_md(rule.name)}**" if rule.fired else _md(rule.name)
+            name = f"**{literal(rule.name)}**" if rule.fired else literal(rule.name)
             first = f"| {_MARK[rule.result]} | {name} |"
             if not rule.conditions:
-                lines.append(f"{first} | always | | {_md(str(rule.place))} |")
+                lines.append(f"{first} | always | | {literal(str(rule.place))} |")
             for i, c in enumerate(rule.conditions):
                 values = "; ".join(f"{p.text} = {brief(p.value)}" for p in c.parts)
-                lines.append(f"{'| | |' if i else first} {_MARK[c.result]} | {_md(c.text)} | {_md(values)} | {_md(str(c.place))} |")
+                lines.append(
+                    f"{'| | |' if i else first} {_MARK[c.result]} | {literal(c.text)} | {literal(values)} | {literal(str(c.place))} |"
+                )
         if step.omitted > 0:
             lines += ["", f"{step.omitted} more rules do not hold."]
-        lines += [f"- {_md(line.strip())}" for line in _body(step, "", "") if line.strip()]
+        lines += [f"- {literal(line.strip())}" for line in _body(step, "", "") if line.strip()]
     return "\n".join(lines)
-
-
-def _md(text: str) -> str:
-    return literal(text)

@@ -100,7 +100,7 @@ class Row(dict[str, Value]):
 Known = list[tuple[Row, Values]]
 
 
-class Owners(dict[str, Value]):
+class OwnersOfRow(dict[str, Value]):
     """role -> rep of one record."""
 
     __slots__ = ()

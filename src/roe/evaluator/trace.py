@@ -95,7 +95,7 @@ class Trace:
 
 
 def _step_json(step: StepTrace) -> Json:
-    json: Json = {"stage": step.stage, "operator": step.operator, "name": step.name, "record": step.record, "value": plain(step.value)}
+    json: Json = {"stage": step.stage, "operator": step.operator, "name": step.name, "record": step.record, "value": v.plain(step.value)}
     if step.hit:
         json |= {"hit": step.hit, "rules": [_rule_json(r) for r in step.rules], "rules_total": step.total}
     if step.text:
@@ -122,15 +122,11 @@ def _rule_json(r: RuleTrace) -> Json:
 
 
 def _part(text: str, value: Value) -> Json:
-    return {"text": text, "type": v.kind(value), "value": plain(value)}
+    return {"text": text, "type": v.kind(value), "value": v.plain(value)}
 
 
 def _place(span: Span) -> Json:
     return {"file": span.file, "line": span.line, "column": span.column, "cell": span.cell or None}
-
-
-def plain(value: Value) -> Value:
-    return v.plain(value)
 
 
 # --- building -------------------------------------------------------------------------------------------------------
@@ -352,7 +348,7 @@ class _Builder:
     def _relate(self, step: Relate, row: Row) -> StepTrace:
         match = self.world.matcher(step).match(row)
         candidates = [
-            {"id": c.row["id"], "name": c.row.label, "method": c.method, "score": c.score, "ties": plain(c.ties), "lost": c.lost or None}
+            {"id": c.row["id"], "name": c.row.label, "method": c.method, "score": c.score, "ties": v.plain(c.ties), "lost": c.lost or None}
             for c in match.candidates[:20]
         ]
         details = {"method": match.method or None, "candidates": candidates, "candidates_total": len(match.candidates)}

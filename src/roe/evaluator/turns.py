@@ -20,6 +20,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from fractions import Fraction
+from functools import cached_property
 
 from roe.dynamic import Value
 
@@ -57,6 +58,10 @@ class Standing:
         common = math.lcm(*(w for _, w in self.able))
         self.fewer: dict[tuple[tuple[str, str], ...], Standing] = {}  # by reps and reasons, the standing for records that these cannot take
         self.slowness = [common // w for _, w in self.able]  # of each of the able, in proportion to the time between two turns
+
+    @cached_property
+    def able_reps(self) -> frozenset[str]:
+        return frozenset(rep for rep, _ in self.able)
 
     def without(self, reps: Mapping[str, str]) -> list[Seat]:
         """The seats for one record that some reps cannot take, by their reasons: nobody owes them that turn."""

@@ -121,10 +121,10 @@ def _few_anew(pairs: Pairs, worth: Ints, plan: Bools, theirs: Bools, until: floa
     elsewhere = np.zeros(pairs.accounts, bool)
     elsewhere[pairs.account[plan & ~theirs]] = True
     free = theirs & ~elsewhere[pairs.account]
-    part = replace(pairs, capacity=pairs.capacity - pairs.filled(plan & ~free))
+    smaller = replace(pairs, capacity=pairs.capacity - pairs.filled(plan & ~free))
     try:
         seconds = max(min(1.0, until - time.monotonic()), 0.1)
-        better, _ = exact(part, worth, free, plan & free, seconds, int(worth[plan & free].sum()))
+        better, _ = exact(smaller, worth, free, plan & free, seconds, int(worth[plan & free].sum()))
     except ArithmeticError:
         return plan
     return (plan & ~free) | better

@@ -6,8 +6,7 @@ computed by its step on first use and kept, so evaluation order needs no plan of
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import date
 from functools import cached_property
 from typing import TYPE_CHECKING
@@ -17,11 +16,12 @@ from roe.data.coerce import WRITTEN, Typed, coerce_table
 from roe.data.reading import Reading, Reject
 from roe.dynamic import Record, Saved, State, Value, Values
 from roe.evaluator.compiled import Compiled
-from roe.evaluator.data_owner import InData, stamp_of
+from roe.evaluator.data_owner import MODIFIED_BY, InData, stamp_of
 from roe.evaluator.fields import Make, key_of, makers_of, ranks_of
+from roe.evaluator.in_time import RecordsInTime
 from roe.evaluator.past import RecordPast
 from roe.evaluator.relate import Matcher
-from roe.evaluator.row import DATA_SINCE, NOT_STORED, UNKNOWN_REP, Known, Owners, Row
+from roe.evaluator.row import DATA_SINCE, NOT_STORED, UNKNOWN_REP, OwnersOfRow, Row
 from roe.grammar import values as v
 from roe.grammar.clock import Clock, zone_of
 from roe.grammar.closures import CLOCK, IMPLICIT, Code, Scope
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from roe.evaluator.memory import Facts, OwnerMemory
 
 
-class World:
+class World(RecordsInTime):
     """The records of a run at one moment. `tables` are raw records by entity; rejects and corrections are kept."""
 
     def __init__(self, compiled: Compiled, tables: Mapping[str, Iterable[Record]], clock: Clock) -> None:
@@ -59,9 +59,7 @@ class World:
         self._keyed: dict[tuple[str, str], dict[Value, list[Row]]] = {}
         self._strangers: dict[str, Row] = {}
         self._matchers: dict[str, Matcher] = {}
-        self._owned: list[
-            tuple[str, list[tuple[Row, Owners]], Known, Known]
-        ] = []  # by entity what was decided so far, and what was known before
+        self._owned = []
         self._ranks: dict[tuple[str, str], dict[str, Values]] = {}
         self.frozen: Saved = {}  # values that earlier runs froze
         self.memory: OwnerMemory | None = None
@@ -234,7 +232,7 @@ class World:
 
     def assignee(self, value: Value, role: str) -> Row | None:
         """The rep whom the value of an `assign` means: of owners the one in the role, else a rep or the text of one."""
-        if isinstance(value, Owners):
+        if isinstance(value, OwnersOfRow):
             owner: Row | None = value.get(role)
             return owner
         return self.rep(value) if isinstance(value, (Row, str)) else None
@@ -258,9 +256,9 @@ class World:
     def is_stranger(self, rep: Row) -> bool:
         return rep["id"] not in self._keys["rep"]
 
-    def owners(self, row: Row) -> Owners:
+    def owners(self, row: Row) -> OwnersOfRow:
         """Today's owners, as the data says."""
-        return Owners({role: self.rep(dict.get(row, f"owner.{role}")) for role in self.policy.roles})
+        return OwnersOfRow({role: self.rep(dict.get(row, f"owner.{role}")) for role in self.policy.roles})
 
     # --- what steps ask of all records ------------------------------------------------------------------------------------
 
@@ -323,7 +321,14 @@ class World:
         """The same of one record that is in the data."""
         rep = self.rep(dict.get(row, f"owner.{role}"))
         has = self._column_of(row.entity, f"owner.{role}") is not None
-        return InData(None if rep is None else rep["id"], row[f"owner_since.{role}"], has, stamp_of(row))
+        writer = str(dict.get(row, MODIFIED_BY) or "")
+        return InData(None if rep is None else rep["id"], row[f"owner_since.{role}"], has, stamp_of(row), writer, self.passes_on(row))
+
+    def passes_on(self, row: Row) -> str:
+        """The `entity|record` whose owner the CRM passes on to a record, as the policy says; empty where there is none."""
+        name = self.policy.plan.crm.cascades.get(row.entity)
+        parent = None if name is None else row[name]
+        return f"{parent.entity}|{parent['id']}" if isinstance(parent, Row) else ""
 
     def know(self, entity: str, role: str, facts: Mapping[str, Facts]) -> None:
         """Let records have the owners of today, and what is known of them."""
@@ -354,42 +359,6 @@ class World:
     def first_role(self, entity: str) -> str:
         """The role that is meant where none is named: the first that the entity has rules for."""
         return next((role for role in self.policy.roles if (entity, role) in self.policy.plan.engagement), self.policy.roles[0])
-
-    def own(self, entity: str, owners: list[tuple[Row, Owners]], known: list[tuple[Row, Values]]) -> None:
-        """Give the records of an entity the owners that were decided for them, and those that moved what is `known` of the new ones."""
-        self.forget_computed()
-        before = [(row, {name: dict.get(row, name, NOT_STORED) for name in values}) for row, values in known]
-        self._owned.append((entity, owners, known, before))
-        self._show(owners, known)
-
-    def _show(self, owners: Iterable[tuple[Row, Owners | None]], known: Iterable[tuple[Row, Values]]) -> None:
-        self.forget_computed()
-        for row, own in owners:
-            if own is None:
-                dict.pop(row, "owner", None)
-            else:
-                row["owner"] = own
-        for row, values in known:
-            for name, value in values.items():
-                if value is NOT_STORED:
-                    dict.pop(row, name, None)
-                else:
-                    row[name] = value
-
-    @contextmanager
-    def as_before(self, entity: str) -> Iterator[None]:
-        """The records as they were when an entity was being decided: its own owners, and later ones', are the data's."""
-        since = next((i for i, (e, _, _, _) in enumerate(self._owned) if e == entity), None)
-        if since is None:
-            yield
-            return
-        later, self._owned = self._owned[since:], self._owned[:since]
-        self._show([(row, None) for _, owners, _, _ in later for row, _ in owners], [x for _, _, _, before in later for x in before])
-        try:
-            yield
-        finally:
-            for decided, owners, known, _ in later:
-                self.own(decided, owners, known)
 
     def open_records(self) -> dict[tuple[str, str], int]:
         """Open records per entity and rep, in any role; a converted or disqualified lead is not open."""

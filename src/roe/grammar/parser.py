@@ -96,18 +96,18 @@ def _finish(tree: s.Node, text: str, kind: str) -> tuple[s.Node | None, list[Dia
     """The few rules that the grammar leaves open: `not(a, b)` and `?` stand in cells only; no chained comparison."""
     if kind == "tests" and isinstance(tree, s.Tests) and len(tree.tests) == 1 and isinstance(tree.tests[0], s.Not):
         tree = s.Tests(tree.tests[0].operands, True, tree.at)
-    found = []
+    problems = []
     for node in s.walk(tree):
         if isinstance(node, s.Not) and len(node.operands) > 1:
-            found.append(("R101", "`not` takes one condition here", node.at, "write `x not in (a, b)`"))
+            problems.append(("R101", "`not` takes one condition here", node.at, "write `x not in (a, b)`"))
         elif isinstance(node, s.Not) and isinstance(node.operands[0], s.Unary):
-            found.append(("R101", "a test needs a value to test", node.at, "write `not(x > 5)`"))
+            problems.append(("R101", "a test needs a value to test", node.at, "write `not(x > 5)`"))
         elif isinstance(node, s.Name) and node.id == "?" and kind == "expr":
-            found.append(("R101", "`?` stands for the cell's value, and only in table cells", node.at, "name the field"))
+            problems.append(("R101", "`?` stands for the cell's value, and only in table cells", node.at, "name the field"))
         elif isinstance(node, s.Compare) and isinstance(node.left, s.Compare) and node.op not in ("=", "!="):
-            found.append(("R101", "comparisons do not chain", node.at, "write `a < b and b < c`, or `b in (a..c)`"))
-    if found:
-        return None, [Diagnostic(code, message, span_of(text, *at), help) for code, message, at, help in found]
+            problems.append(("R101", "comparisons do not chain", node.at, "write `a < b and b < c`, or `b in (a..c)`"))
+    if problems:
+        return None, [Diagnostic(code, message, span_of(text, *at), help) for code, message, at, help in problems]
     return tree, []
 
 

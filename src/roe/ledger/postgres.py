@@ -46,6 +46,9 @@ class PostgresDatabase:
             self._said(e)
 
     def many(self, sql: str, rows: Iterable[Sequence[Any]]) -> None:
+        rows = list(rows)
+        if not rows:
+            return
         try:
             with self.con.cursor() as cursor:
                 if sql.startswith("INSERT INTO") and "ON CONFLICT" not in sql:
@@ -63,9 +66,10 @@ class PostgresDatabase:
     def begin(self, wait: float) -> None:
         """Take the one lock of this ledger (a ledger is a schema). PostgreSQL lets those who wait in, in the order in which they came."""
         try:
-            self.con.execute("BEGIN ISOLATION LEVEL READ COMMITTED")
-            self.con.execute(f"SET LOCAL lock_timeout = '{max(1, int(wait * 1000))}ms'")
-            self.con.execute("SELECT pg_advisory_xact_lock(%s, hashtext(current_schema()))", (LOCK,))
+            self.con.execute(  # three statements, each of its own, on one way to the server
+                f"BEGIN ISOLATION LEVEL READ COMMITTED; SET LOCAL lock_timeout = '{max(1, int(wait * 1000))}ms'; "
+                f"SELECT pg_advisory_xact_lock({LOCK}, hashtext(current_schema()))"
+            )
         except self.lost as e:
             self.rollback()
             if getattr(e, "sqlstate", "") != "55P03":

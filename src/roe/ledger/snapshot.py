@@ -9,13 +9,13 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from roe.ledger.role_tables import Codes
 from roe.ledger.store import Store
 
 Array = Any
@@ -32,18 +32,6 @@ STALE = 0.05  # as much of the rows as may differ before the copy is made anew
 LEAST = 2_000  # rows below which no copy is worth it
 SUBJECTS = 100_000  # whose rows are read together
 CHUNK = 1 << 20  # bytes of a piece of the copy
-
-
-@dataclass(slots=True)
-class Codes:
-    """A column of few distinct values: for each row the place of its value in `meaning`, or -1 for none."""
-
-    at: Array
-    meaning: Sequence[Any]
-
-    def __getitem__(self, row: int) -> Any:
-        code = int(self.at[row])
-        return None if code < 0 else self.meaning[code]
 
 
 class Rows:

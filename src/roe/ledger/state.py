@@ -41,7 +41,7 @@ from roe.ledger.entries import (
     TurnBack,
 )
 from roe.ledger.moment import At
-from roe.ledger.reconcile import CHANGED_IN_CRM, key_parts
+from roe.ledger.reconcile import CASCADE, CHANGED_IN_CRM, NOBODY, key_parts
 from roe.ledger.store import Store
 
 COUNTED = timedelta(days=14)  # days older than that count for no cap
@@ -120,9 +120,6 @@ def unowned(owners: Mapping[str, Any]) -> Container[str]:
     """The records that were decided, and that nobody has: an owner whom the data shows of one of them is a change in the CRM."""
     found: Container[str] = getattr(owners, "unowned", frozenset())
     return found
-
-
-NOBODY: State = {"rep": None, "since": None}
 
 
 def _owners(store: Store) -> State:
@@ -305,9 +302,7 @@ def entries_between(
     """
     details = {f"{d.entity}|{d.record}|{d.role}": d for d in decided}
     yield from _gone_and_back(before.get("gone", {}), after.get("gone", {}), at)
-    yield from _owned(
-        before.get("owners", {}), after.get("owners", {}), at, details, last, after.get("crm_since", {}), after.get("gone", {})
-    )
+    yield from _owned(before.get("owners", {}), after.get("owners", {}), at, details, last, after)
     yield from _given_back(_without(before, after.get("gone", {})), after, at, details)
     yield from _turns(before.get("assigned", {}), after.get("assigned", {}), at, before.get("days", {}), after.get("days", {}))
     for pool, x in _changed(before, after, "pools"):
@@ -386,10 +381,11 @@ def _owned(
     at: At,
     details: Mapping[str, Decided],
     last: Mapping[str, How] | None,
-    crm_since: Mapping[str, str],
-    gone: Container[str] = (),
+    known: State,
 ) -> Iterator[Entry]:
-    nobodys = unowned(before)
+    """`known` has what else the run knows: the records that are `gone`, and of what is new in the CRM `crm_since` and `crm_by`."""
+    nobodys, gone = unowned(before), known.get("gone", {})
+    crm_since, crm_by = known.get("crm_since", {}), known.get("crm_by", {})
     for key in sorted({*differing(before, after), *details}):
         if gone and key.rpartition("|")[0] in gone:
             continue
@@ -398,7 +394,11 @@ def _owned(
             old = NOBODY
         entity, record, role = key_parts(key)
         about: dict[str, Any] = {"entity": entity, "record": record, "role": role}
-        entries = list(_changes(old, new or {"rep": None, "since": None}, at, about, crm_since.get(key))) if old != new else []
+        entries = (
+            list(_changes(old, new or {"rep": None, "since": None}, at, about, crm_since.get(key), crm_by.get(key, "")))
+            if old != new
+            else []
+        )
         owned = entries[-1] if entries and isinstance(entries[-1], Owned) else None
         if owned is not None and d is not None:
             entries[-1] = replace(owned, **_how(d, at))
@@ -411,9 +411,9 @@ def _owned(
         yield from entries
 
 
-def _changes(old: State | None, new: State, at: At, about: Mapping[str, Any], crm_since: str | None) -> Iterator[Entry]:
+def _changes(old: State | None, new: State, at: At, about: Mapping[str, Any], crm_since: str | None, crm_by: str = "") -> Iterator[Entry]:
     """What happened to one record in one role: what the CRM showed, then what was decided. `crm_since` is since when the CRM had its owner,
-    where something else was decided at once.
+    where something else was decided at once; `crm_by` is the integration that changed it there, or says that the CRM itself passed it on.
     """
     base, current = new.get("base"), None if old is None else old["rep"]
     read_at = At.of(v.parse_temporal(new["base_at"]), at.zone) if new.get("base_at") else None
@@ -421,17 +421,17 @@ def _changes(old: State | None, new: State, at: At, about: Mapping[str, Any], cr
     from_crm = None
     if old is None and (base is not None or new.get("by") == "import"):
         from_crm = "import"
-    elif old is not None and base != old.get("base") and (base == old["rep"] or base in old.get("decided", ())):
+    elif old is not None and base != old.get("base") and (crm_by == CASCADE or base == old["rep"] or base in old.get("decided", ())):
         yield Loaded(at=at, **about, **holder_fields(base), read_at=read_at)
     elif old is not None and base != old.get("base"):
-        from_crm = new["by"] if new.get("by") in ("hand", "system") else "hand"
+        from_crm = "system" if crm_by else "hand"
     elif old is not None and old.get("decided") and not new.get("decided") and new["rep"] == old["rep"]:
         yield Loaded(at=at, **about, **holder_fields(base), read_at=read_at)
     if from_crm is not None:
         known = new if is_left else {"since": crm_since} if crm_since else None
         since = {"at": at, "since_unknown": from_crm == "import"} if known is None else _since(known, at)
         former = new.get("former") if is_left else current
-        yield Owned(**about, **holder_fields(base), **since, former=_rep_of(former), by=from_crm, read_at=read_at)
+        yield Owned(**about, **holder_fields(base), **since, former=_rep_of(former), by=from_crm, system=crm_by, read_at=read_at)
         current = base
     told = ("since", "seen", "by", "former") if "by" in new else ()
     changed = new["rep"] != current or (old is not None and from_crm is None and any(old.get(k) != new.get(k) for k in told))

@@ -24,7 +24,7 @@ KIND = {
 }  # fmt: skip
 
 
-class Server(LanguageServer):
+class PolicyServer(LanguageServer):
     """The projects that are open, by their folders."""
 
     def __init__(self) -> None:
@@ -124,41 +124,41 @@ def _items(found: Iterable[Item]) -> lsp.CompletionList:
     )
 
 
-def make() -> Server:
+def make() -> PolicyServer:
     """A server with all its features."""
-    server = Server()
+    server = PolicyServer()
 
     @server.feature(lsp.TEXT_DOCUMENT_DID_OPEN)
-    def opened(ls: Server, params: lsp.DidOpenTextDocumentParams) -> None:
+    def opened(ls: PolicyServer, params: lsp.DidOpenTextDocumentParams) -> None:
         ls.check(params.text_document.uri)
 
     @server.feature(lsp.TEXT_DOCUMENT_DID_CHANGE)
-    def changed(ls: Server, params: lsp.DidChangeTextDocumentParams) -> None:
+    def changed(ls: PolicyServer, params: lsp.DidChangeTextDocumentParams) -> None:
         ls.check(params.text_document.uri, typing=True)
 
     @server.feature(lsp.TEXT_DOCUMENT_DID_SAVE)
-    def saved(ls: Server, params: lsp.DidSaveTextDocumentParams) -> None:
+    def saved(ls: PolicyServer, params: lsp.DidSaveTextDocumentParams) -> None:
         ls.check(params.text_document.uri)
 
     @server.feature(lsp.TEXT_DOCUMENT_COMPLETION, lsp.CompletionOptions(trigger_characters=[".", '"', "(", " "]))
-    def complete(ls: Server, params: lsp.CompletionParams) -> lsp.CompletionList:
+    def complete(ls: PolicyServer, params: lsp.CompletionParams) -> lsp.CompletionList:
         at = ls.at(params)
         return _items(at[0].complete(at[4][: at[3]]) if at is not None else [])
 
     @server.feature(lsp.TEXT_DOCUMENT_HOVER)
-    def hover(ls: Server, params: lsp.HoverParams) -> lsp.Hover | None:
+    def hover(ls: PolicyServer, params: lsp.HoverParams) -> lsp.Hover | None:
         at = ls.at(params)
         text = at[0].hover(at[1], at[2], at[3], at[4]) if at is not None else None
         return lsp.Hover(lsp.MarkupContent(lsp.MarkupKind.Markdown, text)) if text else None
 
     @server.feature(lsp.TEXT_DOCUMENT_DEFINITION)
-    def definition(ls: Server, params: lsp.DefinitionParams) -> lsp.Location | None:
+    def definition(ls: PolicyServer, params: lsp.DefinitionParams) -> lsp.Location | None:
         at = ls.at(params)
         span = at[0].definition(at[1], at[2], at[3]) if at is not None else None
         return lsp.Location(_uri(at[0], span.file), range_of(span)) if at is not None and span is not None else None
 
     @server.feature(lsp.TEXT_DOCUMENT_RENAME)
-    def rename(ls: Server, params: lsp.RenameParams) -> lsp.WorkspaceEdit | None:
+    def rename(ls: PolicyServer, params: lsp.RenameParams) -> lsp.WorkspaceEdit | None:
         at = ls.at(params)
         if at is None:
             return None
@@ -171,7 +171,7 @@ def make() -> Server:
         return lsp.WorkspaceEdit(changes=edits)
 
     @server.feature(lsp.TEXT_DOCUMENT_FORMATTING)
-    def formatting(ls: Server, params: lsp.DocumentFormattingParams) -> list[lsp.TextEdit]:
+    def formatting(ls: PolicyServer, params: lsp.DocumentFormattingParams) -> list[lsp.TextEdit]:
         project, path = ls.project(params.text_document.uri), _path(params.text_document.uri)
         new = project.format(path) if project is not None and path is not None else None
         if new is None:
@@ -180,7 +180,7 @@ def make() -> Server:
         return [lsp.TextEdit(lsp.Range(lsp.Position(0, 0), lsp.Position(lines, 0)), new)]
 
     @server.feature(lsp.TEXT_DOCUMENT_CODE_LENS)
-    def lenses(ls: Server, params: lsp.CodeLensParams) -> list[lsp.CodeLens]:
+    def lenses(ls: PolicyServer, params: lsp.CodeLensParams) -> list[lsp.CodeLens]:
         project, path = ls.project(params.text_document.uri), _path(params.text_document.uri)
         if project is None or path is None:
             return []

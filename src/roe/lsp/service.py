@@ -34,23 +34,8 @@ MAX_DATA = 8 << 20  # bytes of records that are decided while somebody types
 WORD = re.compile(r"[^\W\d]\w*(?:\.[^\W\d]\w*)*")
 OPEN_TEXT = re.compile(r'([^\W\d][\w.]*)\s*(?:(?:=|!=)\s*|(?:not\s+)?in\s*\((?:\s*"[^"]*"\s*,)*\s*)"[^"]*$')
 KEYWORDS = (
-    "and",
-    "or",
-    "not",
-    "in",
-    "between",
-    "if",
-    "then",
-    "else",
-    "some",
-    "every",
-    "satisfies",
-    "for",
-    "return",
-    "null",
-    "true",
-    "false",
-)
+    "and", "or", "not", "in", "between", "if", "then", "else", "some", "every", "satisfies", "for", "return", "null", "true", "false",
+)  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,18 +74,18 @@ class Project:
         start = time.process_time()
         with drafts(self.open):
             checked: list[tuple[Expr, Names]] = []
-            policy, found = build(self.root, checked=checked)
-            if policy is not None and not errors(found):
+            policy, problems = build(self.root, checked=checked)
+            if policy is not None and not errors(problems):
                 self.policy = policy
                 files, _ = load_policy_files(self.root)
                 self.symbols = uses(policy, files, checked)
                 if typing and self.slow:
-                    return found
+                    return problems
                 subject = self._subject(policy)
-                found = found + findings(subject)
+                problems = problems + findings(subject)
                 self.lenses = _lenses(subject)
                 self.slow = time.process_time() - start > PATIENCE
-        return found
+        return problems
 
     def _subject(self, policy: Policy) -> CheckedPolicy:
         """The policy with the records of its own data folder, unless there are too many to decide while somebody types."""

@@ -46,21 +46,8 @@ class Subject:
     """One expression, its cells, and the bitsets in them."""
 
     __slots__ = (
-        "_cells",
-        "_dynamic",
-        "_null",
-        "code",
-        "cost",
-        "cuts",
-        "keep",
-        "kind",
-        "node",
-        "other_masks",
-        "points",
-        "tests",
-        "uses",
-        "zoned",
-    )
+        "_cells", "_dynamic", "_null", "code", "cost", "cuts", "keep", "kind", "node", "other_masks", "points", "tests", "uses", "zoned",
+    )  # fmt: skip
 
     def __init__(self, node: s.Node, tests: list[tuple[int, Test]], everything: int, code: Code) -> None:
         self.node, self.tests, self.code = node, tests, code

@@ -372,6 +372,8 @@ class Crm:
     territories: Mapping[str, str] = field(default_factory=dict)
     owner: str = "id"
     load_within: int = 3  # days after which a decision that is not loaded is reported
+    systems: Mapping[str, str] = field(default_factory=dict)  # a user of the CRM -> the integration that acts as this user
+    cascades: Mapping[str, str] = field(default_factory=dict)  # an entity -> the field of the record whose owner the CRM passes on to it
 
 
 @node

@@ -99,19 +99,21 @@ def _settled(tree: s.Node, lists: Mapping[str, list[Value]], wanted: bool, negat
 
 
 def _joined(parts: list[list[list[Test]] | None], most: int) -> list[list[Test]] | None:
-    joined = [alternative for part in parts if part is not None for alternative in part]
+    joined = [alternative for alternatives in parts if alternatives is not None for alternative in alternatives]
     return None if None in parts or len(joined) > most else joined
 
 
 def _product(parts: list[list[list[Test]] | None], most: int) -> list[list[Test]] | None:
     products: list[list[Test]] = [[]]
     said: dict[int, Value] = (
-        {id(test): _said(test) for part in parts if part for tests in part for test in tests} if most > MAX_ALTERNATIVES else {}
+        {id(test): _said(test) for alternatives in parts if alternatives for tests in alternatives for test in tests}
+        if most > MAX_ALTERNATIVES
+        else {}
     )
-    for part in parts:
-        if part is None or len(products) * len(part) > (most if most <= MAX_ALTERNATIVES else most * most):
+    for alternatives in parts:
+        if alternatives is None or len(products) * len(alternatives) > (most if most <= MAX_ALTERNATIVES else most * most):
             return None
-        products = [[*left, *right] for left in products for right in part]
+        products = [[*left, *right] for left in products for right in alternatives]
         if most > MAX_ALTERNATIVES:
             products = _absorbed(products, said)
         if len(products) > most:
@@ -195,7 +197,7 @@ def _of_parts(tree: s.And | s.Or, lists: Mapping[str, list[Value]]) -> Callable[
     conjunction = isinstance(tree, s.And)
 
     def condition(value: Value) -> Truth:
-        truths = [part(value) for part in parts]
+        truths = [is_true(value) for is_true in parts]
         if (not conjunction) in truths:
             return not conjunction
         return None if None in truths else conjunction

@@ -91,7 +91,9 @@ def _no_words(cell: Text, names: Names, problems: list[Diagnostic]) -> list[Diag
     if problems and _IS_TEST.match(cell):
         return problems
     member = _MEMBER.fullmatch(cell)
-    near = difflib.get_close_matches(member[1], [x for x, found in names.variables.items() if found.name == "list"], 1) if member else []
+    near = (
+        difflib.get_close_matches(member[1], [x for x, type_of in names.variables.items() if type_of.name == "list"], 1) if member else []
+    )
     if member and near:
         return [Diagnostic("R201", f"unknown list `{member[1]}`", span_of(cell, *member.span(1)), f"did you mean `{near[0]}`?")]
     return []
@@ -107,11 +109,11 @@ def _codes(cell: Text) -> s.Tests | None:
 
     What begins with 94 lies between "94" and "95" in the order of texts, and a range ends before what follows its last code.
     """
-    found = [(m, _CODE.fullmatch(m[0].strip())) for m in _WORDS.finditer(cell)]
-    if not any(code and not code["word"] for _, code in found) or not all(code for _, code in found):
+    codes = [(m, _CODE.fullmatch(m[0].strip())) for m in _WORDS.finditer(cell)]
+    if not any(code and not code["word"] for _, code in codes) or not all(code for _, code in codes):
         return None
     tests: list[s.Node] = []
-    for m, code in found:
+    for m, code in codes:
         assert code is not None
         at, text = m.span(), m[0].strip()
         if code["word"]:

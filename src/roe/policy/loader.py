@@ -68,7 +68,7 @@ def parse_yaml(text: str, shown: str, of: Json) -> tuple[Written, list[Diagnosti
 
 def _scan(text: str, shown: str) -> list[Diagnostic]:
     """Refuse aliases, and bound size and nesting, before any tree is built."""
-    found: list[Diagnostic] = []
+    problems: list[Diagnostic] = []
     depth = count = 0
     try:
         for event in yaml.parse(text, Loader=_Loader):
@@ -76,7 +76,7 @@ def _scan(text: str, shown: str) -> list[Diagnostic]:
             if isinstance(event, yaml.AliasEvent) or getattr(event, "anchor", None):
                 m: Any = event.start_mark
                 at = Span(shown, m.line + 1, m.column + 1, m.column + 2, _line(text, m.line))
-                found.append(Diagnostic("R303", "an anchor or alias of YAML", at, "write the value out, or define a list"))
+                problems.append(Diagnostic("R303", "an anchor or alias of YAML", at, "write the value out, or define a list"))
             if isinstance(event, yaml.CollectionStartEvent):
                 depth += 1
             elif isinstance(event, yaml.CollectionEndEvent):
@@ -84,7 +84,7 @@ def _scan(text: str, shown: str) -> list[Diagnostic]:
             elif isinstance(event, yaml.DocumentStartEvent) and count > 2:
                 m = event.start_mark
                 at = Span(shown, m.line + 1, 1, 4, _line(text, m.line))
-                found.append(Diagnostic("R301", "a second document in one file", at, "put it into a file of its own"))
+                problems.append(Diagnostic("R301", "a second document in one file", at, "put it into a file of its own"))
             if depth > MAX_NESTING or count > MAX_NODES:
                 m = event.start_mark
                 at = Span(shown, m.line + 1, m.column + 1, m.column + 2)
@@ -93,7 +93,7 @@ def _scan(text: str, shown: str) -> list[Diagnostic]:
         return [_yaml_error(e, text, shown)]
     except (ValueError, RecursionError) as e:
         return [Diagnostic("R301", f"not valid YAML: {e}", Span(shown, 1, 1, 1), "correct it")]
-    return found
+    return problems
 
 
 def _line(text: str, number: int) -> str:
@@ -197,7 +197,7 @@ def validate(value: Written, of: Json, shown: str) -> list[Diagnostic]:
     """What the JSON Schema has against a value, each with its place and, for a key, the nearest one that exists."""
     from jsonschema import Draft202012Validator
 
-    found: list[Diagnostic] = []
+    problems: list[Diagnostic] = []
     for error in sorted(Draft202012Validator(of).iter_errors(value), key=lambda e: [str(p) for p in e.absolute_path]):
         todo = [error]
         while todo:
@@ -205,8 +205,8 @@ def validate(value: Written, of: Json, shown: str) -> list[Diagnostic]:
             if e.validator == "anyOf" and e.context:
                 todo.append(_likeliest(e, of))
                 continue
-            found += _schema_diagnostics(e, value, shown)
-    unique = {(d.code, d.message, d.span): d for d in found}
+            problems += _schema_diagnostics(e, value, shown)
+    unique = {(d.code, d.message, d.span): d for d in problems}
     return list(unique.values())
 
 
@@ -333,5 +333,5 @@ def load_policy_files(root: Path) -> tuple[list[tuple[str, Written]], list[Diagn
 def validate_files(files: list[tuple[str, Written]]) -> list[Diagnostic]:
     """The schema's findings in every file; only the main one must have `roe` and `name`."""
     main = schema("policy")
-    part = {**main, "required": []}
-    return [d for i, (name, content) in enumerate(files) for d in validate(content, part if i else main, name)]
+    schema_of_file = {**main, "required": []}
+    return [d for i, (name, content) in enumerate(files) for d in validate(content, schema_of_file if i else main, name)]

@@ -46,7 +46,7 @@ class Keys:
     def corrected(self, text: str) -> str:
         """The one record that a cell names, by its plain name: the first of several, without what is added to who has left."""
         if self.several and self.several in text:
-            text = next((part.strip() for part in text.split(self.several) if part.strip()), "")
+            text = next((piece.strip() for piece in text.split(self.several) if piece.strip()), "")
         return re.sub(self.left, "", text) if self.left and text.endswith(")") else text
 
     def read(self, text: str) -> str:

@@ -12,7 +12,7 @@ STANDARD: dict[str, dict[str, str]] = {
         "id": "string", "name": "string", "domain": "string domain", "other_domains": "string", "website": "string", "phone": "string",
         "country": "string country", "state": "string", "city": "string", "postal_code": "string", "street": "string",
         "industry": "string", "segment": "string", "type": "string", "employees": "number", "revenue": "number",
-        "parent": "account", "created": "date", "modified_at": "datetime", "deleted": "boolean", "merged_into": "string", "last_activity": "date", "owner": "owners", "owner_queue": "string queue", "owner_since": "date", "former_owner": "rep",
+        "parent": "account", "created": "date", "modified_at": "datetime", "modified_by": "string", "deleted": "boolean", "merged_into": "string", "last_activity": "date", "owner": "owners", "owner_queue": "string queue", "owner_since": "date", "former_owner": "rep",
         "activities": "activity[] via account", "opportunities": "opportunity[] via account", "open_opportunities": "opportunity[] via account",
         "ultimate_parent": "account", "contacts": "contact[] via account", "leads": "lead[] via account", "children": "account[] via parent",
         "ancestors": "account[] via parent",
@@ -23,7 +23,7 @@ STANDARD: dict[str, dict[str, str]] = {
         "company": "string", "email": "string lower", "phone": "string", "website": "string",
         "country": "string country", "state": "string", "city": "string", "postal_code": "string", "street": "string", "industry": "string",
         "employees": "number", "form": "string", "campaign": "string", "lead_source": "string", "status": "string",
-        "rating": "string", "created": "datetime", "modified_at": "datetime", "deleted": "boolean", "merged_into": "string", "created_by": "rep", "workspace_users": "number",
+        "rating": "string", "created": "datetime", "modified_at": "datetime", "modified_by": "string", "deleted": "boolean", "merged_into": "string", "created_by": "rep", "workspace_users": "number",
         "converted": "boolean", "account": "account", "owner": "owners", "owner_queue": "string queue", "owner_since": "date", "former_owner": "rep",
         "activities": "activity[] via lead", "claims": "claim[] via lead", "signals": "signal[] via lead",
     },
@@ -34,7 +34,7 @@ STANDARD: dict[str, dict[str, str]] = {
     },
     "opportunity": {
         "id": "string", "name": "string", "account": "account", "stage": "string", "amount": "number",
-        "is_closed": "boolean", "is_won": "boolean", "created": "date", "modified_at": "datetime", "deleted": "boolean", "closed": "date", "owner": "owners", "owner_queue": "string queue",
+        "is_closed": "boolean", "is_won": "boolean", "created": "date", "modified_at": "datetime", "modified_by": "string", "deleted": "boolean", "closed": "date", "owner": "owners", "owner_queue": "string queue",
         "owner_since": "date", "former_owner": "rep", "rep": "rep", "product": "string", "claims": "claim[] via opportunity",
     },
     "activity": {

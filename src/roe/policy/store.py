@@ -137,7 +137,7 @@ def write_policy(policy: Policy) -> Json:
         "steps": [[*key, w.value(step)] for key, step in plan.steps.items()],
         "engagement": [[*key, w.value(step)] for key, step in plan.engagement.items()],
         "pools": w.value(dict(plan.pools)),
-        "parts": w.value({name: dict(part) if isinstance(part, Mapping) else part for name, part in plan.parts.items()}),
+        "parts": w.value({name: dict(section) if isinstance(section, Mapping) else section for name, section in plan.parts.items()}),
         "lists": w.value(dict(plan.lists)), "dated": w.value(dict(plan.dated_lists)),
         "trees": trees, "excerpts": list(w.excerpts),
     }  # fmt: skip
@@ -156,7 +156,7 @@ def _pieces(rule: o.Rule) -> list[str]:
 # --- reading --------------------------------------------------------------------------------------------------------
 
 
-class Reader:
+class PolicyReader:
     """A policy from what was kept. Raises KeyError, TypeError, ValueError or IndexError for what nobody wrote."""
 
     def __init__(self, kept: Json, root: Path) -> None:
@@ -252,7 +252,7 @@ class KeptScalar:
 
     __slots__ = ("_at", "_reader")
 
-    def __init__(self, reader: Reader, file: str, start: int, end: int, style: str) -> None:
+    def __init__(self, reader: PolicyReader, file: str, start: int, end: int, style: str) -> None:
         self._reader, self._at = reader, (file, start, end, style)
 
     def locate(self, text: str, start: int, end: int) -> Span:

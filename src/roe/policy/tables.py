@@ -135,7 +135,7 @@ def _unclosed(shown: str, line: int, excerpt: str) -> Diagnostic:
 
 
 def _table(name: str, rows: list[list[Text]], place: Span) -> tuple[Table | None, list[Diagnostic]]:
-    found: list[Diagnostic] = []
+    problems: list[Diagnostic] = []
     if len(rows) < 2:
         return None, [Diagnostic("R401", f"`{name}` has no header, or no row below it", place, "add rows, or remove the table")]
     header, *body = rows
@@ -144,19 +144,19 @@ def _table(name: str, rows: list[list[Text]], place: Span) -> tuple[Table | None
         width -= 1
     for i, cell in enumerate(header[:width]):
         if not cell:
-            found.append(Diagnostic("R401", f"column {i + 1} has no name", cell.span(), "name it, or remove it"))
+            problems.append(Diagnostic("R401", f"column {i + 1} has no name", cell.span(), "name it, or remove it"))
         elif cell in header[:i]:
-            found.append(Diagnostic("R302", f"column `{cell}` appears twice", cell.span(), "rename or remove one of the two"))
+            problems.append(Diagnostic("R302", f"column `{cell}` appears twice", cell.span(), "rename or remove one of the two"))
     rows_with_content = []
     for row in body:
         if len(row) > width and not any(row[width:]):
             row = row[:width]
         if len(row) != width:
             message = f"the row has {len(row)} cells, and the header {width}"
-            found.append(Diagnostic("R402", message, row[0].span(), 'quote cells that have a comma: "US,CA"'))
+            problems.append(Diagnostic("R402", message, row[0].span(), 'quote cells that have a comma: "US,CA"'))
             continue
         rows_with_content.append(row)
-    return Table(name, header[:width], rows_with_content, place), found
+    return Table(name, header[:width], rows_with_content, place), problems
 
 
 def _read_sheet(path: Path, file: str, sheet: str, asked: Span) -> tuple[Table | None, list[Diagnostic]]:

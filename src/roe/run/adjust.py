@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import replace
 from typing import NoReturn
 
 from roe import __version__
 from roe.diagnostics import Diagnostic, PolicyError
-from roe.ledger.entries import ASKED, FREE, Run, Turn, TurnBack
+from roe.ledger.entries import ASKED, FREE, Refused, Run, Turn, TurnBack
+from roe.ledger.movements import pending
+from roe.ledger.store import Holding
 from roe.run.acts import ADJUSTMENT
 from roe.run.inputs import run_id
 from roe.run.memory import opened
 from roe.source import Span
+
+MOST = 10_000_000  # decisions that wait to be loaded
 
 
 def give_back(record: str, state: str, reason: str, by: str, role: str = "", wait: float = 60) -> Turn:
@@ -38,6 +43,33 @@ def give_back(record: str, state: str, reason: str, by: str, role: str = "", wai
         )
         commit.append(own, {}, [back, replace(turn, counted=False, credit=ASKED)])
         return turn
+
+
+def note_refused(refusals: Iterable[tuple[str, str]], state: str, by: str, wait: float = 60) -> tuple[int, list[str]]:
+    """Note that the CRM has refused to load decisions on records, each with its reason: (how many are noted, the records without a decision
+    that the CRM does not have yet). What is noted already is not noted again. The decisions stay, and every run writes them again.
+    """
+    with opened(state, "", wait) as memory, memory.committing() as commit:
+        store = memory.store
+        last = store.last_run()
+        waiting: dict[str, list[Holding]] = {}
+        for h in pending(store, MOST)[0]:
+            waiting.setdefault(h.record, []).append(h)
+        entries, unknown = [], []
+        for record, reason in dict.fromkeys(refusals):
+            if record not in waiting:
+                unknown.append(record)
+            for h in waiting.get(record, ()):
+                known = [x.entry for x in store.of_record(h.entity, record, ("refused",))]
+                if not any(isinstance(e, Refused) and (e.role, e.decision, e.reason) == (h.role, h.entry, reason) for e in known):
+                    assert last is not None
+                    entries.append(Refused(at=last.entry.at, entity=h.entity, record=record, role=h.role, decision=h.entry, reason=reason))
+        if entries and last is not None:
+            name = run_id(str(last.entry.at), "refused", str(store.head().number))
+            commit.append(
+                Run(at=last.entry.at, id=name, what=ADJUSTMENT, version=__version__, accepted=f"{by}: refused by the CRM"), {}, entries
+            )
+        return len(entries), unknown
 
 
 def _refuse(message: str, help: str) -> NoReturn:

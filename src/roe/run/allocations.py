@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from roe.evaluator.decision import Decision
     from roe.evaluator.world import World
-    from roe.run.columns import Decided
+    from roe.run.columns import DecidedColumns
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,7 +25,7 @@ class AllocationColumn:
 
     name: str
     cell: Callable[[Decision, World], str | None]
-    array: Callable[[Decided], pa.Array]
+    array: Callable[[DecidedColumns], pa.Array]
 
 
 def _id(rep: str | None, world: World) -> str | None:

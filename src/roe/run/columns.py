@@ -35,18 +35,25 @@ def batch_of(run: ColumnRun) -> Batch:
         flagged = [(i >= len(typed.rejects) - typed.repeated, r) for i, r in enumerate(typed.rejects)]
         rejects[entity] = sorted(flagged, key=lambda x: (x[0], x[1].line))
     return Batch(
-        [_portion(run, part) for part in run.found],
+        [_portion(run, allocations) for allocations in run.allocations],
         run.bound,
         read_of(world, {entity: table.listed for entity, table in world.tables.items()}, rejects),
         run.turns(),
         pools_json(run.bound.pools.histories()),
-        extra_rows(run.bound, {(part.entity, part.role): _owners(run, part) for part in run.found if run.bound.plan.holdovers}),
+        extra_rows(
+            run.bound,
+            {
+                (allocations.entity, allocations.role): _owners(run, allocations)
+                for allocations in run.allocations
+                if run.bound.plan.holdovers
+            },
+        ),
         run=run,
     )
 
 
 @dataclass
-class Decided:
+class DecidedColumns:
     """The decisions of a portion as arrays of texts: what the columns of allocations.csv are made from."""
 
     run: ColumnRun
@@ -97,21 +104,21 @@ class Decided:
         return _coded(column.codes, pa.array(column.meaning.list, pa.string()))
 
 
-def _portion(run: ColumnRun, part: Allocations) -> Portion:
-    decided = Decided(run, part)
+def _portion(run: ColumnRun, allocations: Allocations) -> Portion:
+    decided = DecidedColumns(run, allocations)
     crm = run.bound.plan.crm
-    queue = crm.queues.get((part.entity, part.role))
+    queue = crm.queues.get((allocations.entity, allocations.role))
     names_there = _called(run, crm)
     more = {
-        "$moved": pa.array(part.moved() & ~np.isin(part.action, [ACTIONS.index(action) for action in CALM])),
-        "$value": _or(_coded(part.owner, names_there), queue),
-        "$old": _or(_coded(part.in_crm(), names_there), _queues(run, part), queue),
+        "$moved": pa.array(allocations.moved() & ~np.isin(allocations.action, [ACTIONS.index(action) for action in CALM])),
+        "$value": _or(_coded(allocations.owner, names_there), queue),
+        "$old": _or(_coded(allocations.in_crm(), names_there), _queues(run, allocations), queue),
     }
-    unknown = {rule: int(part.unknown[i]) for i, rule in enumerate(decided.rule_names) if part.unknown[i]}
+    unknown = {rule: int(allocations.unknown[i]) for i, rule in enumerate(decided.rule_names) if allocations.unknown[i]}
     return Portion(
-        part.entity,
-        part.role,
-        run.world.owner_column(part.entity, part.role),
+        allocations.entity,
+        allocations.role,
+        run.world.owner_column(allocations.entity, allocations.role),
         pa.table({**{column.name: column.array(decided) for column in ALLOCATION_COLUMNS}, **more}),
         unknown,
     )
@@ -163,9 +170,9 @@ def _called(run: ColumnRun, crm: Crm) -> pa.Array:
     return table.written_ids if crm.owner == "id" else pa.array([called(table.row(i), crm) for i in range(table.n)], pa.string())
 
 
-def _queues(run: ColumnRun, part: Allocations) -> pa.Array | None:
+def _queues(run: ColumnRun, allocations: Allocations) -> pa.Array | None:
     """The queue that each record is in; the owner's column is that of the first role."""
-    column = part.table.stored.get("owner_queue") if part.role == run.world.policy.roles[0] else None
+    column = allocations.table.stored.get("owner_queue") if allocations.role == run.world.policy.roles[0] else None
     return None if column is None else pa.array(column.values(), pa.string())
 
 
@@ -180,7 +187,7 @@ def _coded(codes: Array, meaning: pa.Array) -> pa.Array:
     return pa.DictionaryArray.from_arrays(pa.array(codes, mask=codes < 0), meaning if len(meaning) else pa.array([""]))
 
 
-def _owners(run: ColumnRun, part: Allocations) -> list[tuple[str | None, str | None]]:
+def _owners(run: ColumnRun, allocations: Allocations) -> list[tuple[str | None, str | None]]:
     """(owner, previous owner) of each record, as ids."""
     ids = [*run.world.tables["rep"].ids.to_pylist(), None]
-    return [(ids[a], ids[b]) for a, b in zip(part.owner.tolist(), part.previous.tolist(), strict=True)]
+    return [(ids[a], ids[b]) for a, b in zip(allocations.owner.tolist(), allocations.previous.tolist(), strict=True)]

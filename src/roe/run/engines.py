@@ -6,8 +6,9 @@ preference that can do all of it decides.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
+from datetime import date
 from functools import cached_property, partial
 from importlib.util import find_spec
 from pathlib import Path
@@ -15,7 +16,8 @@ from typing import TYPE_CHECKING, ClassVar, Literal
 
 from roe.diagnostics import Diagnostic, PolicyError
 from roe.dynamic import Json, Saved, Value
-from roe.evaluator.engine import Bound, Evaluator, Run
+from roe.evaluator.bound import Bound
+from roe.evaluator.engine import Evaluator, Run
 from roe.evaluator.reps import misnamed
 from roe.evaluator.world import World
 from roe.policy.circles import circles
@@ -30,7 +32,7 @@ if TYPE_CHECKING:
     from pyspark.sql import SparkSession
 
     from roe.columns.memory import ColumnMemory
-    from roe.ledger.state import State
+    from roe.ledger.state import Decided, State
     from roe.ledger.store import Store
     from roe.run.invariants import Broken
 
@@ -58,7 +60,7 @@ class Job:
         if problems:
             raise PolicyError(problems)
         bound = Bound(self.evaluator, world, self.state)
-        problems = lacking_owners(bound.memory) if self.remembers else []
+        problems = lacking_owners(bound.memory.without_column()) if self.remembers else []
         if problems:
             raise PolicyError(problems)
         return bound
@@ -109,6 +111,19 @@ class Engine:
         """What the next run needs, once everything is decided; None where the engine keeps no memory."""
         return None
 
+    def late(self) -> Iterable[tuple[str, date]]:
+        """The records with decisions that the CRM has not loaded, and the days of these."""
+        return ()
+
+    def older(self) -> set[str]:
+        """The records of whom the data shows an owner from before what the CRM has shown already."""
+        return set()
+
+    @property
+    def decided(self) -> Iterable[Decided] | None:
+        """The decisions that say something new to the ledger, where the engine has found them itself."""
+        return None
+
     @property
     def owners(self) -> Callable[[Store], Mapping[str, State]] | None:
         """How the engine wants to have who holds what (see `roe.ledger.state.remembered`); None for plain values."""
@@ -148,6 +163,12 @@ class Rows(Engine):
     def state(self) -> Json | None:
         return self.run.state()
 
+    def late(self) -> Iterable[tuple[str, date]]:
+        return self.run.bound.memory.pending()
+
+    def older(self) -> set[str]:
+        return self.run.bound.memory.older
+
 
 class Columns(Engine):
     """All records at once, as Arrow columns."""
@@ -183,6 +204,12 @@ class Columns(Engine):
 
     def state(self) -> Json | None:
         return self.run.state()
+
+    def late(self) -> Iterable[tuple[str, date]]:
+        return self.run.bound.memory.pending()
+
+    def older(self) -> set[str]:
+        return self.run.bound.memory.older
 
     @property
     def owners(self) -> Callable[[Store], Mapping[str, State]]:
@@ -242,6 +269,12 @@ class Portions(Columns):
     def state(self) -> Json | None:
         return None
 
+    def late(self) -> Iterable[tuple[str, date]]:
+        return ()
+
+    def older(self) -> set[str]:
+        return set()
+
 
 class Spark(Engine):
     """Records shared out to tasks, each of which decides its own in columns."""
@@ -253,10 +286,6 @@ class Spark(Engine):
         limits = []
         if not _packages("pyspark", "pandas", "pyarrow"):
             limits.append(_lacking("Spark", "spark", "pyspark", "pandas", "pyarrow", help=", and Java 17"))
-        if job.remembers:
-            limits.append(
-                Limit("memory", "a run on Spark keeps no state", "use `--engine columns`, or leave out `--state`", option="--state")
-            )
         if not job.source.is_folder:
             limits.append(Limit("source", "a run on Spark reads a folder", "name the folder of the tables", option="--data"))
         own = [f"{entity}.{name}" for entity, name in circles(job.evaluator.policy)]
@@ -265,19 +294,19 @@ class Spark(Engine):
     def fill(self, files: Files, watch: Watch) -> None:
         from pyspark.errors import PySparkException
 
-        from roe.run.spark import RESULT, TaskFiles, collect, decide
+        from roe.run.spark import RESULT, Wanted, check, collect, decide
         from roe.spark.pools import TurnFiles
         from roe.spark.run import share_out
 
         job = self.job
         try:
             folder = str(files.folder.resolve())
-            own = TaskFiles(folder, job.form == PARTS, job.traces)
-            turns = TurnFiles(folder, job.turns) if job.form == PARTS else None
+            made = partial(decide, wanted=Wanted(folder, job.form == PARTS, job.traces, job.remembers))
+            turns, state = TurnFiles(folder, job.turns) if job.form == PARTS else None, job.state if job.remembers else None
             shared = share_out(
-                job.evaluator, job.source.place, job.as_of, partial(decide, own=own), RESULT, job.session, job.buckets, turns
+                job.evaluator, job.source.place, job.as_of, made, RESULT, job.session, job.buckets, turns, state, partial(check, job)
             )
-            self._broken = collect(shared, files, job.evaluator, job.as_of)
+            self._left = collect(shared, files, job.evaluator, job.as_of, job.state)
         except PySparkException as e:
             first = next((line.strip() for line in reversed(str(e).splitlines()) if line.strip()), type(e).__name__)
             help = "use `--engine columns`, or look into Spark's own log"
@@ -293,7 +322,28 @@ class Spark(Engine):
         return [f"one task decides all records, because {why}; {cost}"] if isinstance(why, str) else []
 
     def broken(self) -> list[Broken]:
-        return self._broken
+        return self._left.broken
+
+    def state(self) -> Json | None:
+        from roe.spark.memory import changed_state
+
+        return changed_state(self.job.state, self._left.changes)
+
+    def late(self) -> Iterable[tuple[str, date]]:
+        return self._left.late
+
+    def older(self) -> set[str]:
+        return self._left.older
+
+    @property
+    def decided(self) -> Iterable[Decided]:
+        return self._left.decided
+
+    @property
+    def owners(self) -> Callable[[Store], Mapping[str, State]]:
+        from roe.ledger.columns import owners_of
+
+        return owners_of
 
 
 PREFERENCES: dict[str, tuple[type[Engine], ...]] = {

@@ -30,16 +30,20 @@ class Since:
     undone: int = 0  # of those by hand, the ones that rules have taken back
 
 
-def entries_of(before: State, after: State, portions: Iterable[Portion], at: At, columns: ColumnMemory | None = None) -> list[Entry]:
+def entries_of(
+    before: State, after: State, portions: Iterable[Portion], at: At, columns: ColumnMemory | None = None, decided: Iterable[Decided] | None = None
+) -> list[Entry]:  # fmt: skip
     """What a run has to say of its decisions: the entries that lead from the memory that it read to the one that it left.
 
-    `columns` is the memory of a run in columns, which knows without asking record by record what has changed.
+    `columns` is the memory of a run in columns, which knows without asking record by record what has changed; `decided` are the decisions
+    that say something new, where the engine has found them itself.
     """
     from roe.ledger.state import entries_between, how_decided
 
     last = how_decided(before)
-    details = _details_of_columns(portions, columns, at) if columns is not None else _details(before, after, portions, last, at)
-    return list(entries_between(before, after, at, details, last))
+    if decided is None:
+        decided = _details_of_columns(portions, columns, at) if columns is not None else _details(before, after, portions, last, at)
+    return list(entries_between(before, after, at, decided, last))
 
 
 def _details_of_columns(portions: Iterable[Portion], columns: ColumnMemory, at: At) -> Iterator[Decided]:
@@ -74,18 +78,26 @@ def _decided_anew(p: Portion, changed: set[str], last: Mapping[str, How], at: At
     return [i for i, record in enumerate(records) if record in wanted]
 
 
+DECIDED = ("entity", "record", "role", "owner", "previous_owner", "action", "rule", "pool", "expires", "reason")
+
+
 def decisions(p: Portion, numbers: list[int]) -> Iterator[Decided]:
     """The decisions at some lines of a portion, with ids as the ledger has them."""
+    if numbers:
+        yield from map(decision_of, *(lists.some(p.lines[name], numbers) for name in DECIDED))
+
+
+def decision_of(
+    entity: str, record: str, role: str, owner: str | None, previous: str | None, action: str, rule: str | None, pool: str | None,
+    expires: str | None, reason: str | None,
+) -> Decided:  # fmt: skip
+    """The decision of one line, from its cells of `DECIDED`."""
     from roe.ledger.state import Decided
 
-    if not numbers:
-        return
-    names = ("record", "owner", "previous_owner", "action", "rule", "pool", "expires", "reason")
-    for record, owner, previous, action, rule, pool, expires, reason in zip(*(lists.some(p.lines[c], numbers) for c in names), strict=True):
-        yield Decided(
-            p.entity, fold(record), p.role, owner and fold(owner), previous and fold(previous), action, rule or "", pool or "",
-            v.parse_temporal(expires) if expires else None, reason or "", "exception" if action == "exception" else "rule",
-        )  # fmt: skip
+    return Decided(
+        entity, fold(record), role, owner and fold(owner), previous and fold(previous), action, rule or "", pool or "",
+        v.parse_temporal(expires) if expires else None, reason or "", "exception" if action == "exception" else "rule",
+    )  # fmt: skip
 
 
 def since(entries: Iterable[Entry], memory: Memory, at: At) -> Since | None:

@@ -37,15 +37,15 @@ def evidence_of(run: Run, keys: set[Key], at: At, digest: str, store: Store) -> 
         read.setdefault(entity, set()).add(name)
     wanted = []
     for d in run.decisions:
-        key, found = (d.entity, d.id, d.role), _fingerprint(d.row, read)
-        if key in keys or before.get(key) != found:
-            wanted.append((d, found))
+        key, fingerprint = (d.entity, d.id, d.role), _fingerprint(d.row, read)
+        if key in keys or before.get(key) != fingerprint:
+            wanted.append((d, fingerprint))
     wanted.sort(key=lambda x: (x[0].entity, x[0].id, x[0].role))
     for _, some in groupby(wanted, lambda x: x[0].entity):
         decisions = list(some)
         with run.world.as_before(decisions[0][0].entity):
-            for d, found in decisions:
-                values = {"read": found, **explained(d)}
+            for d, fingerprint in decisions:
+                values = {"read": fingerprint, **explained(d)}
                 yield Evidence(at=at, entity=d.entity, record=d.id, role=d.role, digest=digest, values=values)
 
 

@@ -78,7 +78,7 @@ class OutFolder:
             _synchronise(self.staged / name)
         if self.apart:  # the same run may be made twice
             own = f"run={about['run']}-{secrets.token_hex(4)}"
-            about, files = {**about, "folder": own}, {f"{own}/{name}": found for name, found in files.items()}
+            about, files = {**about, "folder": own}, {f"{own}/{name}": sha for name, sha in files.items()}
         mark = {"roe": VERSION, **about, "files": files}
         _write(self.staged / MARK, json.dumps(mark, indent=2, ensure_ascii=False) + "\n")
         _synchronise(self.staged)

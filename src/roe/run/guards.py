@@ -13,7 +13,6 @@ from roe.source import Span
 from roe.words import counted
 
 if TYPE_CHECKING:
-    from roe.evaluator.memory import OwnerMemory
     from roe.ledger.entries import Activated, Run
     from roe.ledger.moment import At
     from roe.ledger.store import Store
@@ -68,10 +67,10 @@ def activated(policy: Policy, digest: str, revision: str, at: At, who: str) -> A
     return Activated(at=at, policy=str(policy.name), digest=digest, revision=revision, by=who)
 
 
-def lacking_owners(memory: OwnerMemory) -> list[Diagnostic]:
-    """Roles whose owners the CRM once showed, and for which the data now has no column: nobody could tell who has changed there."""
+def lacking_owners(lost: Iterable[tuple[str, str]]) -> list[Diagnostic]:
+    """(entity, role) of owners whom the CRM once showed, and for whom the data now has no column: nobody could tell who has changed there."""
     diagnostics = []
-    for entity, role in memory.without_column():
+    for entity, role in lost:
         message = f"the data has lost its column for the {role} of {entity} records"
         diagnostics.append(Diagnostic("R651", message, Span("--data", 1, 1, 2), f"export the column of the {role}, or start a new ledger"))
     return diagnostics

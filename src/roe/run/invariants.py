@@ -75,7 +75,7 @@ class Tally:
         self.facts["changed_in_crm"] = len(batch.bound.memory.changed)
         self._look(world)
 
-    def _vanished(self) -> int:
+    def vanished(self) -> int:
         """How many records that somebody owned are no longer in the data."""
         owned = {(entity, rest.rpartition("|")[0]) for key in self.before for entity, _, rest in [key.partition("|")]}
         return sum(entity in self.seen and record not in self.seen[entity] for entity, record in owned) if self.seen else 0
@@ -114,7 +114,7 @@ class Tally:
                 if code({**world.scope(rep), "rep": rep, "owned": n}) is not True:
                     of = "" if rep["capacity"] is None else f" of {brief(rep['capacity'])}"
                     self.broken.append(Broken(invariant, "rep", str(rep["id"]), rep.label, f"owns {n}{of}"))
-        self.facts["vanished"] = self._vanished()
+        self.facts["vanished"] += self.vanished()
         over = sum(rep["capacity"] is not None and self.owned[self.policy.roles[0], rep.written] > rep["capacity"] for rep in reps)
         facts = figures(self.facts, over)
         for invariant in self.policy.plan.invariants:

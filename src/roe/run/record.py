@@ -18,20 +18,20 @@ from roe.data.coerce import RawRecords, Typed, coerce_table, started, telling
 from roe.data.habits import Habits, is_open
 from roe.data.headers import columns_of, field_of
 from roe.data.lookup import SMALL, CannotLookUp, CsvLookup, LoadedRecords, Lookup
-from roe.data.read import files_of, kind_of, lacking, none_found, read_file
+from roe.data.read import files_of, kind_of, lacking, none_found, read_file, table_names
 from roe.data.scan import TableOrigin
 from roe.data.shape import misshapen
 from roe.diagnostics import Diagnostic, PolicyError, errors
 from roe.dynamic import State, Values
 from roe.evaluator.around import Around, fields_in
 from roe.evaluator.assigned import held_back
+from roe.evaluator.bound import Bound
 from roe.evaluator.compiled import Compiled
-from roe.evaluator.engine import Bound, Evaluator
+from roe.evaluator.engine import Evaluator
 from roe.evaluator.world import World
 from roe.grammar import syntax as s
 from roe.grammar.clock import Clock, zone_of
 from roe.policy.model import DataSource, Field, Policy
-from roe.policy.standard import FILES
 from roe.run.source import Source
 
 if TYPE_CHECKING:
@@ -88,9 +88,7 @@ def _database(policy: Policy, place: Path, found: dict[str, Lookup]) -> None:
     held = set(names_in(place))
     tables = []
     for entity in policy.model.entities:
-        source = policy.data.get(entity)
-        asked = (source.file,) if source and source.file else FILES.get(entity, (entity + "s", entity))
-        tables += [(entity, name) for name in asked if name in held][:1]
+        tables += [(entity, name) for name in table_names(policy, entity) if name in held][:1]
     found |= dict(database_lookups(place, tables))
 
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from roe.dynamic import Json, Value
-from roe.evaluator.engine import Bound
+from roe.evaluator.bound import Bound
 
 CALM = ("hold", "refer")  # actions that change nothing in the CRM, whoever the owner would be
 

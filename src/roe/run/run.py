@@ -26,7 +26,6 @@ from roe.run.source import expected
 
 if TYPE_CHECKING:
     from roe.evaluator.engine import Evaluator
-    from roe.evaluator.memory import OwnerMemory
     from roe.evaluator.world import World
     from roe.ledger.entries import Entry, Run
     from roe.ledger.moment import At
@@ -184,10 +183,10 @@ class _Draft:
 
     def _about_loads(self) -> list[str]:
         """What is to be said of earlier decisions that the CRM does not have yet, and of data that is older than what was read before."""
-        if self.memory is None or self.watcher.memory is None:
+        if self.memory is None:
             return []
         within, today = timedelta(days=self.job.evaluator.policy.plan.crm.load_within), self.job.evaluator.clock(self.job.as_of).today
-        said = (older_rows(self.watcher.memory.older), not_loaded(self.watcher.memory.pending(), within, today))
+        said = (older_rows(self.engine.older()), not_loaded(self.engine.late(), within, today))
         return [x for x in said if x]
 
     def _last_report(self) -> Report:
@@ -262,7 +261,7 @@ class _Draft:
         """What the run has to say, in the order of the ledger."""
         assert self.after is not None and self.memory is not None
         at = _at(self.job)
-        entries = entries_of(self.before, self.after, self.watcher.portions, at, self.engine.columns)
+        entries = entries_of(self.before, self.after, self.watcher.portions, at, self.engine.columns, self.engine.decided)
         if self.given.activate:
             about = self.about["policy"]
             entries.insert(0, activated(self.job.evaluator.policy, about["digest"], about["revision"], at, self.given.accepted))
@@ -293,7 +292,6 @@ class _Watcher:
         self.tally = Tally(job.evaluator.policy, job.state.get("owners", {}))
         self.remembers = job.remembers
         self.portions: list[Portion] = []
-        self.memory: OwnerMemory | None = None
         self.world: World | None = None
         self.evidence: EvidenceWriter | None = None
         if job.traces and engine.name in ("columns", "portions"):
@@ -308,7 +306,6 @@ class _Watcher:
             self.tally.add(batch)
             self.world = batch.bound.world
         if self.remembers:
-            self.memory = batch.bound.memory
             self.portions += batch.portions
 
     def close(self) -> None:

@@ -63,10 +63,10 @@ class Source:
 
         return read_columns(self.policy, self.place, leave_out, complete=not leave_out)
 
-    def _heed(self, found: list[Diagnostic]) -> None:
-        if errors(found):
-            raise PolicyError(found)
-        self.warnings += found
+    def _heed(self, diagnostics: list[Diagnostic]) -> None:
+        if errors(diagnostics):
+            raise PolicyError(diagnostics)
+        self.warnings += diagnostics
 
     def has_parquet(self, entity: str) -> bool:
         path = self.files().get(entity)

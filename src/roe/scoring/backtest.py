@@ -14,7 +14,7 @@ import numpy as np
 
 from roe.dynamic import Array, Json, Value
 from roe.scoring.card import FEW, Card, calibrated, fit
-from roe.scoring.history import History
+from roe.scoring.history import ScoredHistory
 
 Z = 1.959963984540054  # of a 95 % interval
 
@@ -44,17 +44,17 @@ def deciles(won: Array, score: Array, parts: int = 10) -> list[Json]:
     smooth = np.repeat(mean, np.diff(np.r_[starts, len(y)])) if len(y) else y
     total = np.r_[0.0, np.cumsum(smooth)]
     rate = y.mean() if len(y) else 0.0
-    out: list[Json] = []
+    rows: list[Json] = []
     for k in range(parts):
         first, last = (len(y) * k / parts, len(y) * (k + 1) / parts)
-        found, n = float(np.interp(last, np.arange(len(total)), total) - np.interp(first, np.arange(len(total)), total)), last - first
-        low, high = wilson(found, n)
-        share = found / n if n else 0.0
-        out.append({
-            "decile": k + 1, "records": n, "won": found, "rate": share, "low": low, "high": high, "lift": share / rate if rate else None,
+        won_there, n = float(np.interp(last, np.arange(len(total)), total) - np.interp(first, np.arange(len(total)), total)), last - first
+        low, high = wilson(won_there, n)
+        share = won_there / n if n else 0.0
+        rows.append({
+            "decile": k + 1, "records": n, "won": won_there, "rate": share, "low": low, "high": high, "lift": share / rate if rate else None,
             "least_score": float(ordered[min(max(math.ceil(last) - 1, 0), len(y) - 1)]) if len(y) else None,
         })  # fmt: skip
-    return out
+    return rows
 
 
 def thresholds(won: Array, score: Array, most: int = 20) -> list[Json]:
@@ -62,30 +62,30 @@ def thresholds(won: Array, score: Array, most: int = 20) -> list[Json]:
     cuts = np.unique(score)
     if len(cuts) > most:
         cuts = np.unique(np.quantile(score, np.linspace(0, 1, most + 1)[:-1], method="higher"))
-    out = []
+    rows = []
     for cut in cuts[::-1].tolist():
         above = score >= cut
         hit, n = int((won & above).sum()), int(above.sum())
         precision, recall = hit / n if n else 0.0, hit / int(won.sum()) if won.any() else 0.0
         low, high = wilson(hit, n)
         f1 = 2 * precision * recall / (precision + recall) if hit else 0.0
-        out.append({
+        rows.append({
             "threshold": cut, "precision": precision, "low": low, "high": high, "recall": recall, "f1": f1, "records": n, "workload": n / max(len(won), 1),
         })  # fmt: skip
-    return out
+    return rows
 
 
 def calibration(won: Array, chance: Array, parts: int = 10) -> list[Json]:
     """Predicted and observed shares by tenths of the prediction, equal predictions together."""
     edges = np.unique(np.quantile(chance, np.linspace(0, 1, parts + 1)[1:-1])) if len(chance) else np.zeros(0)
-    part = np.searchsorted(edges, chance, side="left")
-    out = []
-    for k in np.unique(part).tolist():
-        mine = part == k
+    bin_of = np.searchsorted(edges, chance, side="left")
+    rows = []
+    for k in np.unique(bin_of).tolist():
+        mine = bin_of == k
         hit, n = int(won[mine].sum()), int(mine.sum())
         low, high = wilson(hit, n)
-        out.append({"predicted": float(chance[mine].mean()), "observed": hit / n, "low": low, "high": high, "records": n})
-    return out
+        rows.append({"predicted": float(chance[mine].mean()), "observed": hit / n, "low": low, "high": high, "records": n})
+    return rows
 
 
 def stability(before: Array, after: Array, parts: int = 10) -> float:
@@ -136,17 +136,17 @@ class Result:
     notes: list[str] = field(default_factory=list)
 
     def as_json(self) -> Json:
-        out = {k: getattr(self, k) for k in (
+        report = {k: getattr(self, k) for k in (
             "name", "records", "won", "held_out", "trained", "auc", "auc_before", "brier", "log_loss", "deciles", "thresholds", "calibration", "roc", "drift",
             "warnings", "notes",
         )}  # fmt: skip
         if self.card is not None:
             lines = [{"name": c.name, "points": c.points, "records": c.records} for c in self.card.criteria]
-            out["card"] = {"intercept": self.card.intercept, "slope": self.card.slope, "criteria": lines}
-        return out
+            report["card"] = {"intercept": self.card.intercept, "slope": self.card.slope, "criteria": lines}
+        return report
 
 
-def backtest(found: History, early: Sequence[int], late: Sequence[int], how: str, name: str = "") -> Result:
+def backtest(found: ScoredHistory, early: Sequence[int], late: Sequence[int], how: str, name: str = "") -> Result:
     """Of the score `name` of the records; without one, of a card that is fitted to the early records. ValueError where there is one outcome."""
     from sklearn.metrics import brier_score_loss, log_loss, roc_curve
 
@@ -156,7 +156,7 @@ def backtest(found: History, early: Sequence[int], late: Sequence[int], how: str
         raise ValueError("one of the two parts has one outcome only")
     card = None
     if name:
-        x_before, x = (np.array(part.scores[name], float) for part in (before, after))
+        x_before, x = (np.array(records.scores[name], float) for records in (before, after))
         scale = calibrated(Card([], 0.0, 0.0, len(early)), y_before, x_before)
     else:
         card = scale = fit(before)
@@ -171,11 +171,11 @@ def backtest(found: History, early: Sequence[int], late: Sequence[int], how: str
         "features": dict(sorted(shifts.items(), key=lambda item: (-item[1], item[0]))[:10]),
     }  # fmt: skip
     warnings = []
-    for what, part in (("earlier", y_before), ("held-out", y)):
-        few = min(int(part.sum()), int((~part).sum()))
+    for what, records in (("earlier", y_before), ("held-out", y)):
+        few = min(int(records.sum()), int((~records).sum()))
         if few < FEW:
             warnings.append(
-                f"the {what} records have only {int(part.sum())} won and {int((~part).sum())} lost: figures say little below {FEW} of each"
+                f"the {what} records have only {int(records.sum())} won and {int((~records).sum())} lost: figures say little below {FEW} of each"
             )
     if drift["score"] > 0.25:
         warnings.append(f"the score has drifted: a stability index of {drift['score']:.2f} between the two periods")

@@ -13,7 +13,7 @@ from itertools import pairwise
 import numpy as np
 
 from roe.dynamic import Array, Value
-from roe.scoring.history import History
+from roe.scoring.history import ScoredHistory
 
 FEW = 20  # won, and lost: below, figures say little
 LEVELS = 20  # categories of a feature that get points of their own
@@ -62,21 +62,21 @@ def _short(x: float | None) -> str:
     return "" if x is None else f"{x:g}"
 
 
-def candidates(found: History) -> list[Criterion]:
+def candidates(found: ScoredHistory) -> list[Criterion]:
     """The lines that a card may have: categories that are not rare, quarters of numbers, true, and missing."""
-    out: list[Criterion] = []
+    criteria: list[Criterion] = []
     for name, values in found.features.items():
         present = [x for x in values if x is not None]
         gone = {won for x, won in zip(values, found.outcome, strict=True) if x is None}
         if present and (len(gone) == 2 or 0 < len(values) - len(present) < FEW):  # what is missing with one outcome only may leak
-            out.append(Criterion(name, "missing"))
+            criteria.append(Criterion(name, "missing"))
         if present and all(isinstance(x, bool) for x in present):
-            out.append(Criterion(name, "true"))
+            criteria.append(Criterion(name, "true"))
         elif present and all(isinstance(x, (int, float)) for x in present):
             edges = np.unique(np.quantile(np.array(present, float), (0.25, 0.5, 0.75)))
             edges = edges[edges > min(present)]
             bounds = [None, *edges.tolist(), None]
-            out += [Criterion(name, "range", low=a, high=b) for a, b in pairwise(bounds)] if len(edges) else []
+            criteria += [Criterion(name, "range", low=a, high=b) for a, b in pairwise(bounds)] if len(edges) else []
         else:
             counts: dict[Value, int] = {}
             for x in present:
@@ -84,8 +84,8 @@ def candidates(found: History) -> list[Criterion]:
             common = sorted(
                 (x for x, n in counts.items() if n >= min(LEAST_LEVEL, max(len(values) // 50, 5))), key=lambda x: (-counts[x], str(x))
             )
-            out += [Criterion(name, "value", value=x) for x in common[:LEVELS]]
-    return out
+            criteria += [Criterion(name, "value", value=x) for x in common[:LEVELS]]
+    return criteria
 
 
 @dataclass(slots=True)
@@ -97,7 +97,7 @@ class Card:
     slope: float
     trained: int
 
-    def score(self, found: History) -> Array:
+    def score(self, found: ScoredHistory) -> Array:
         total = np.zeros(len(found.ids))
         for c in self.criteria:
             if c.feature in found.features:
@@ -108,7 +108,7 @@ class Card:
         return 1 / (1 + np.exp(-np.clip(self.intercept + self.slope * score, -500, 500)))
 
 
-def fit(found: History) -> Card:
+def fit(found: ScoredHistory) -> Card:
     """A logistic model with a penalty, rounded to whole points; what rounds to nothing is left out. ValueError with one outcome only."""
     from sklearn.linear_model import LogisticRegression
 

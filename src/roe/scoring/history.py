@@ -21,7 +21,7 @@ _KEY = re.compile(r"(^|_)(id|key|number|no|nr|num|index|row)$")
 
 
 @dataclass(slots=True)
-class History:
+class ScoredHistory:
     """Records with what is known of each; `outcome` is won or not, `time` and `group` what they are held out by (or None).
 
     `aside` are columns that cannot be features, such as dates, but may tell of leakage. `tables` names the joined table of a column,
@@ -43,11 +43,11 @@ class History:
     raw: dict[str, list[Value]] = field(default_factory=dict)
     keys: dict[str, list[Value]] = field(default_factory=dict)
 
-    def take(self, rows: Sequence[int]) -> History:
+    def take(self, rows: Sequence[int]) -> ScoredHistory:
         def of(values: list[Value]) -> list[Value]:
             return [values[i] for i in rows]
 
-        return History(
+        return ScoredHistory(
             of(self.ids), {k: of(x) for k, x in self.features.items()}, of(self.outcome), of(self.time) if self.time is not None else None,
             of(self.group) if self.group is not None else None, {k: of(x) for k, x in self.scores.items()}, self.dropped, self.notes,
             {k: of(x) for k, x in self.aside.items()}, self.tables, {k: of(x) for k, x in self.matched.items()}, {k: of(x) for k, x in self.raw.items()},
@@ -55,7 +55,7 @@ class History:
         )  # fmt: skip
 
 
-def read_history(folder: Path, outcome: str, time: str = "", group: str = "", records: str = "") -> History:
+def read_history(folder: Path, outcome: str, time: str = "", group: str = "", records: str = "") -> ScoredHistory:
     """The records of the main table of a folder, with those of others that one key joins to them.
 
     The main table is the one that the others refer to, the largest of them, or the first that has what the outcome names and both
@@ -63,7 +63,7 @@ def read_history(folder: Path, outcome: str, time: str = "", group: str = "", re
     and the list. Records whose outcome is not known are left out. Raises PolicyError.
     """
     tables = read_tables(folder)
-    first: History | PolicyError | None = None
+    first: ScoredHistory | PolicyError | None = None
     for main in main_tables(tables, records):
         try:
             history = _history(tables, main, outcome, time, group)
@@ -73,14 +73,14 @@ def read_history(folder: Path, outcome: str, time: str = "", group: str = "", re
         history.notes += tables.notes
         if any(history.outcome) and not all(history.outcome):
             return history
-        first = history if not isinstance(first, History) else first
+        first = history if not isinstance(first, ScoredHistory) else first
     if isinstance(first, PolicyError):
         raise first
     assert first is not None
     return first
 
 
-def _history(tables: Tables, main: str, outcome: str, time: str, group: str) -> History:
+def _history(tables: Tables, main: str, outcome: str, time: str, group: str) -> ScoredHistory:
     """The records of one table as the main one."""
     joined = join_tables(tables, main)
     raw = {name: [row.get(name) for row in joined.rows] for name in dict.fromkeys(k for row in joined.rows for k in row)}
@@ -90,7 +90,7 @@ def _history(tables: Tables, main: str, outcome: str, time: str, group: str) -> 
     won, how = _won(tree, columns, raw, headers, len(joined.rows))
     used = {headers.get(name, name) for name in _names_in(tree)}
     _check_columns(columns, time, group)
-    history = History(_ids(joined, columns), {}, won, notes=joined.notes + ([how] if how else []))
+    history = ScoredHistory(_ids(joined, columns), {}, won, notes=joined.notes + ([how] if how else []))
     history.time = columns[name_of(time)] if time else None
     history.group = [str(x) for x in columns[name_of(group)]] if group else None
     history.tables, history.matched = joined.source, joined.matched  # the main table is not in `matched`
@@ -130,7 +130,9 @@ def _check_columns(columns: Saved, time: str, group: str) -> None:
             raise failure(f"there is no column `{name}`", suggest(name, columns, f"there are {', '.join(list(columns)[:12])}"), option)
 
 
-def _without_unknown(history: History, tree: s.Node, cells: Sequence[Sequence[Value]], joined: Joined, used: set[str]) -> History:
+def _without_unknown(
+    history: ScoredHistory, tree: s.Node, cells: Sequence[Sequence[Value]], joined: Joined, used: set[str]
+) -> ScoredHistory:
     """The records whose outcome is known: neither blank where others have both outcomes, nor in a row that is stored wrong."""
     n = len(history.ids)
     null = any(isinstance(x, s.Literal) and x.value is None for x in s.walk(tree))
@@ -162,17 +164,17 @@ def _won(
         ({**columns, **raw}, "the outcome reads columns as texts"),
         ({**columns, **flags}, "the outcome reads 1 and 0 as true and false"),
     )
-    found: list[bool] = []
+    won_each: list[bool] = []
     for reading, how in readings:
         by_name = {**reading, **{header: reading[name] for header, name in headers.items()}}
         won = []
         for i in range(n):
             record = {name: values[i] for name, values in by_name.items()}
             won.append(code({**base, **record, IMPLICIT: record}) is True)
-        found = found or won
+        won_each = won_each or won
         if any(won):
             return won, how
-    return found, ""
+    return won_each, ""
 
 
 def _parse(outcome: str, known: list[str]) -> s.Node:
@@ -184,10 +186,10 @@ def _parse(outcome: str, known: list[str]) -> s.Node:
     bound = {b.name for n in s.walk(tree) if isinstance(n, (s.Quantified, s.For)) for b in n.bindings} | {"item", "today", "now", "?"}
     inner = {id(x) for n in s.walk(tree) if isinstance(n, s.Filter) for x in s.walk(n.condition)}
     inner |= {id(x) for n in s.walk(tree) if isinstance(n, s.Pick) for x in s.walk(n.by)}
-    found = [n for n in s.walk(tree) if isinstance(n, s.Name) and n.id not in known and n.id not in bound and id(n) not in inner]
-    if found:
+    unknown = [n for n in s.walk(tree) if isinstance(n, s.Name) and n.id not in known and n.id not in bound and id(n) not in inner]
+    if unknown:
         raise PolicyError([
-            Diagnostic("R201", f"there is no column `{n.id}`", text.span(*n.at), suggest(n.id, known, f"there are {', '.join(known[:12])}")) for n in found
+            Diagnostic("R201", f"there is no column `{n.id}`", text.span(*n.at), suggest(n.id, known, f"there are {', '.join(known[:12])}")) for n in unknown
         ])  # fmt: skip
     return tree
 
@@ -195,7 +197,7 @@ def _parse(outcome: str, known: list[str]) -> s.Node:
 # --- features -------------------------------------------------------------------------------------------------------
 
 
-def _choose(history: History, features: Mapping[str, list[Value]], used: set[str]) -> None:
+def _choose(history: ScoredHistory, features: Mapping[str, list[Value]], used: set[str]) -> None:
     """Keep what may be learnt from: nothing that the outcome is made of, no keys, no dates, no lists."""
     for name, values in features.items():
         present = [x for x in values if x is not None]
@@ -223,7 +225,7 @@ def _numbered(name: str, values: list[Value]) -> bool:
     return bool(_KEY.search(name)) or max(values) - min(values) < 10 * len(values)
 
 
-def hold_out(found: History, share: float = 0.3) -> tuple[list[int], list[int], str]:
+def hold_out(found: ScoredHistory, share: float = 0.3) -> tuple[list[int], list[int], str]:
     """(earlier rows, held-out rows, how): the last by time, without the groups that the earlier ones have.
 
     Where that would leave out most of them, the groups that came last are held out whole; without a time, groups by a hash.
@@ -239,10 +241,10 @@ def hold_out(found: History, share: float = 0.3) -> tuple[list[int], list[int], 
     cut = len(order) - int(len(order) * share)
     early, late = order[:cut], order[cut:]
     seen = {groups[i] for i in early}
-    kept = [i for i in late if groups[i] not in seen]
-    if len(kept) * 2 >= len(late):
-        gone = len(late) - len(kept)
-        return early, kept, f"the last {share:.0%} by time" + (f", without {gone} whose group is among the earlier" if gone else "")
+    held_out = [i for i in late if groups[i] not in seen]
+    if len(held_out) * 2 >= len(late):
+        gone = len(late) - len(held_out)
+        return early, held_out, f"the last {share:.0%} by time" + (f", without {gone} whose group is among the earlier" if gone else "")
     first: dict[str, int] = {}
     for place, i in enumerate(order):
         first.setdefault(groups[i], place)

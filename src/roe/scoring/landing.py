@@ -25,7 +25,7 @@ from roe.grammar.clock import zone_of
 from roe.policy.model import DataSource
 from roe.scoring.backtest import auc
 from roe.scoring.card import Card, Criterion, fit
-from roe.scoring.history import History, hold_out
+from roe.scoring.history import ScoredHistory, hold_out
 from roe.scoring.leakage import Leak, leave_out_leaks
 from roe.source import Span
 from roe.stages.build import build
@@ -55,7 +55,7 @@ class Place:
 class Landed:
     """A history in the policy's values. `declared` are the fields that the card must declare, with their types."""
 
-    history: History
+    history: ScoredHistory
     declared: dict[str, str]
     of_the_policy: bool  # the records are read from the policy's own tables
     rows: list[Values] = field(default_factory=list)
@@ -96,7 +96,7 @@ def load_with(place: Place, text: str) -> Evaluator:
 # --- the history in the policy's values -----------------------------------------------------------------------------
 
 
-def land(history: History, place: Place) -> Landed:
+def land(history: ScoredHistory, place: Place) -> Landed:
     """The features as the policy reads them; those that it cannot have are left out, with the reason. Raises PolicyError."""
     plain = load_with(place, "{}\n")
     model = plain.policy.model
@@ -160,7 +160,7 @@ def _read(evaluator: Evaluator, entity: str, name: str, raw: Sequence[Value]) ->
     return [by_id.get(f"r{i}") for i in range(len(raw))], len(raw) - len(by_id)
 
 
-def _own(evaluator: Evaluator, history: History, place: Place) -> tuple[History, dict[str, list[Value]]] | None:
+def _own(evaluator: Evaluator, history: ScoredHistory, place: Place) -> tuple[ScoredHistory, dict[str, list[Value]]] | None:
     """(the history of the records that the policy has, their columns in its values); None if they are other records."""
     rows = {str(r["id"]): r for r in evaluator.bind(place.records or {}, as_of=DAY).world.rows[place.entity]}
     ids = max(([fold(str(x)) for x in key] for key in (history.ids, *history.keys.values())), key=lambda key: sum(i in rows for i in key))
@@ -177,7 +177,7 @@ def _own(evaluator: Evaluator, history: History, place: Place) -> tuple[History,
     return own, {name: values for name, values in columns.items() if any(x is not None for x in values)}
 
 
-def _made(history: History, features: Saved) -> list[Json]:
+def _made(history: ScoredHistory, features: Saved) -> list[Json]:
     """The records as rows of cells, with what the policy cannot read left blank."""
     return [
         {"id": f"r{i}", **{name: history.raw.get(name, history.features[name])[i] if features[name][i] is not None else None for name in features}}
@@ -197,7 +197,7 @@ class Fitted:
     held_out: int
 
 
-def fit_for(history: History, place: Place, name: str, outcome: str, keep: Sequence[str], drop: Sequence[str]) -> Fitted:
+def fit_for(history: ScoredHistory, place: Place, name: str, outcome: str, keep: Sequence[str], drop: Sequence[str]) -> Fitted:
     """Fit a card to the earlier records in the policy's values, and prove it there. Raises PolicyError; ValueError with one outcome only."""
     leaks = leave_out_leaks(history, keep, drop)
     before = set(history.dropped)

@@ -25,7 +25,7 @@ import numpy as np
 
 from roe.dynamic import Array, Json, Value
 from roe.scoring.backtest import wilson
-from roe.scoring.history import History
+from roe.scoring.history import ScoredHistory
 from roe.scoring.marks import mark_of, steps_of_a_sale
 from roe.scoring.tables import name_of
 
@@ -83,7 +83,7 @@ class Leak:
         }
 
 
-class Column:
+class CheckedColumn:
     """A column as levels: one for missing, one a value, or `BINS` of a number; and what its levels say of records not seen."""
 
     def __init__(self, name: str, values: Sequence[Value], won: Array) -> None:
@@ -204,7 +204,7 @@ def gap_between(side: Array, won: Array) -> float:
     return float(exact) if cautious > exact - 0.15 else cautious
 
 
-def filled(column: Column) -> str:
+def filled(column: CheckedColumn) -> str:
     """The evidence that a column is filled for one outcome; empty if it is not."""
     won = column.won
     for what, side in column.sides:
@@ -219,7 +219,7 @@ def _of(side: Array, part: Array) -> str:
     return f"{int(side[part].sum()):,} of {int(part.sum()):,}"
 
 
-def pure_values(column: Column) -> str:
+def pure_values(column: CheckedColumn) -> str:
     """The evidence that most of the rarer outcome lies in values that nearly all have it; empty if it does not."""
     won = column.won
     rarer = won if won.mean() <= 0.5 else ~won
@@ -234,7 +234,7 @@ def pure_values(column: Column) -> str:
     return f"{share:.0%} of the {which} records have a value that nearly only {which} records have ({_best_values(column)})"
 
 
-def _best_values(column: Column, most: int = 2) -> str:
+def _best_values(column: CheckedColumn, most: int = 2) -> str:
     """The values that say most, each with its rate: those with the most records above or below the mean."""
     counts, hits = np.bincount(column.levels), np.bincount(column.levels, weights=column.won)
     weight = np.abs(hits - counts * column.won.mean())
@@ -244,7 +244,7 @@ def _best_values(column: Column, most: int = 2) -> str:
     return ", ".join(f"`{str(names[k])[:60]}`: {hits[k] / counts[k]:.0%} of {int(counts[k]):,} won" for k in best)
 
 
-def alone(column: Column) -> str:
+def alone(column: CheckedColumn) -> str:
     """The evidence that a column says the outcome by itself; empty if it does not."""
     if not column.is_plain:
         return ""
@@ -256,7 +256,7 @@ def alone(column: Column) -> str:
     return f"it says the outcome by itself{shown}"
 
 
-def written_later(column: Column) -> str:
+def written_later(column: CheckedColumn) -> str:
     """The evidence of a column's name or values, if it goes with the outcome; empty if there is none."""
     mark, steps = mark_of(column.name), steps_of_a_sale(column.values) if column.is_plain else []
     if mark is None and not steps:
@@ -275,27 +275,27 @@ def written_later(column: Column) -> str:
 CHECKS = (("filled", filled), ("values", pure_values), ("alone", alone), ("written later", written_later))
 
 
-def leak_of(column: Column) -> Leak | None:
+def leak_of(column: CheckedColumn) -> Leak | None:
     """The plainest evidence against a column, and its strength."""
-    found = [(kind, text) for kind, check in CHECKS if (text := check(column))]
-    if not found:
+    signs = [(kind, text) for kind, check in CHECKS if (text := check(column))]
+    if not signs:
         return None
     area = column.area if column.is_plain else None
-    if found[0][0] == "values":
-        found = [(kind, text) for kind, text in found if kind != "alone"]  # which would show the same values
-    texts = "; ".join(text for _, text in found)
+    if signs[0][0] == "values":
+        signs = [(kind, text) for kind, text in signs if kind != "alone"]  # which would show the same values
+    texts = "; ".join(text for _, text in signs)
     strength = "" if area is None else f" (AUC {area:.2f} alone)"
-    return Leak(column.name, found[0][0], texts + strength, area)
+    return Leak(column.name, signs[0][0], texts + strength, area)
 
 
 # --- columns together -----------------------------------------------------------------------------------------------
 
 
-def together(columns: Sequence[Column], won: Array) -> list[Leak]:
+def together(columns: Sequence[CheckedColumn], won: Array) -> list[Leak]:
     """Pairs that say nearly everything where neither column does."""
     plain = sorted((c for c in columns if c.is_plain and c.distinct > 1), key=lambda c: (-c.area, c.name))
     rows = np.random.default_rng(1).permutation(len(won))[:SAMPLE]
-    found: list[Leak] = []
+    leaks: list[Leak] = []
     taken: set[str] = set()
     for one, other in islice(combinations(plain, 2), PAIRS):
         if one.name in taken or other.name in taken:
@@ -305,17 +305,17 @@ def together(columns: Sequence[Column], won: Array) -> list[Leak]:
             taken |= {one.name, other.name}
             for a, b in ((one, other), (other, one)):
                 text = f"with `{b.name}` it says the outcome (AUC {area:.2f} together, {a.area:.2f} and {b.area:.2f} alone)"
-                found.append(Leak(a.name, "together", text, a.area, b.name))
-    return found
+                leaks.append(Leak(a.name, "together", text, a.area, b.name))
+    return leaks
 
 
-def _of_pair(one: Column, other: Column, won: Array, rows: Array) -> float:
+def _of_pair(one: CheckedColumn, other: CheckedColumn, won: Array, rows: Array) -> float:
     """The area under the curve of the pairs of levels, or of the difference of two numbers, among some rows."""
     size = int(other.levels.max(initial=0)) + 1
     codes = np.unique(one.levels[rows] * size + other.levels[rows], return_inverse=True)[1]
     area = area_under(won[rows], guess_of(codes, won[rows]))
     if one.is_smooth and other.is_smooth:
-        difference = Column("", [None if x != x else x for x in (one.numbers - other.numbers)[rows].tolist()], won[rows])
+        difference = CheckedColumn("", [None if x != x else x for x in (one.numbers - other.numbers)[rows].tolist()], won[rows])
         area = max(area, difference.area)
     return area
 
@@ -323,28 +323,28 @@ def _of_pair(one: Column, other: Column, won: Array, rows: Array) -> float:
 # --- the report -----------------------------------------------------------------------------------------------------
 
 
-def leave_out_leaks(history: History, keep: Sequence[str] = (), drop: Sequence[str] = ()) -> list[Leak]:
+def leave_out_leaks(history: ScoredHistory, keep: Sequence[str] = (), drop: Sequence[str] = ()) -> list[Leak]:
     """Leave out what is dropped by name, and what leaks unless it is kept by name; returns the leaks, the strongest first."""
     for name in map(name_of, drop):
         if history.features.pop(name, None) is not None or history.aside.pop(name, None) is not None:
             history.dropped[name] = "dropped by name"
     leaks = find_leaks(history)
-    kept = {name_of(name) for name in keep}
+    kept_names = {name_of(name) for name in keep}
     judged = []
     for leak in leaks:
-        judged.append(leak.kept() if leak.column in kept else leak)
-        if leak.column not in kept:
+        judged.append(leak.kept() if leak.column in kept_names else leak)
+        if leak.column not in kept_names:
             history.dropped[leak.column] = f"leakage: {leak.evidence}"
             history.features.pop(leak.column, None)
     return judged
 
 
-def find_leaks(history: History) -> list[Leak]:
+def find_leaks(history: ScoredHistory) -> list[Leak]:
     won = np.array(history.outcome, bool)
     if not 0 < won.sum() < len(won):
         return []
     candidates: Mapping[str, Sequence[Value]] = {**history.features, **history.aside}
-    columns = [Column(name, values, won) for name, values in candidates.items()]
+    columns = [CheckedColumn(name, values, won) for name, values in candidates.items()]
     by_table = _of_tables(history, won)
     leaks: dict[str, Leak] = {}
     for column in columns:
@@ -360,14 +360,14 @@ def find_leaks(history: History) -> list[Leak]:
     return sorted(leaks.values(), key=lambda leak: (-(leak.area or 1.0), leak.column))
 
 
-def _of_tables(history: History, won: Array) -> dict[str, str]:
+def _of_tables(history: ScoredHistory, won: Array) -> dict[str, str]:
     """table -> the evidence that it has rows for one outcome only."""
-    found = {}
+    tables = {}
     for table, rows in history.matched.items():
         side = np.array(rows, bool)
         if one_sided(side, won) or gap_between(side, won) >= GAP_FLAG:
-            found[table] = f"its table `{table}` has rows for {_of(side, won)} won records and {_of(side, ~won)} lost ones"
-    return found
+            tables[table] = f"its table `{table}` has rows for {_of(side, won)} won records and {_of(side, ~won)} lost ones"
+    return tables
 
 
 def grouped(leaks: Sequence[Leak]) -> list[str]:

@@ -8,13 +8,14 @@ from typing import TYPE_CHECKING
 
 from roe.diagnostics import Diagnostic, PolicyError, suggest
 from roe.dynamic import Value
-from roe.evaluator.engine import Bound, Evaluator
+from roe.evaluator.bound import Bound
+from roe.evaluator.engine import Evaluator
 from roe.grammar import syntax as s
 from roe.grammar import types as t
 from roe.grammar import values as v
 from roe.plan.operators import Expr
 from roe.policy.context import Context
-from roe.scoring.history import History
+from roe.scoring.history import ScoredHistory
 from roe.source import Span
 
 if TYPE_CHECKING:
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True)
-class Question:
+class ScoreQuestion:
     """What a back-test asks of a policy: expressions about a record of `entity`, and the scores (all where none is named)."""
 
     entity: str
@@ -34,7 +35,7 @@ class Question:
     as_of: str = ""
 
 
-def policy_history(evaluator: Evaluator, question: Question, bind: Callable[[str], Bound]) -> History:
+def policy_history(evaluator: Evaluator, question: ScoreQuestion, bind: Callable[[str], Bound]) -> ScoredHistory:
     """The records with their scores. `bind` reads the data as of a date. Raises PolicyError."""
     policy, entity = evaluator.policy, question.entity
     names = score_names(evaluator, question)
@@ -52,18 +53,22 @@ def policy_history(evaluator: Evaluator, question: Question, bind: Callable[[str
     world.at(evaluator.clock(last))
     rows = world.rows[entity]
     won, groups = [x is True for x in values(outcome) or ()], values(group)
-    history = History([str(r["id"]) for r in rows], {}, won, times, None if groups is None else [str(_id(x)) for x in groups])
+    history = ScoredHistory([str(r["id"]) for r in rows], {}, won, times, None if groups is None else [str(_id(x)) for x in groups])
     of_its_day = times is not None and not question.as_of
     moments = [str(v.string(x))[:10] if x is not None else "" for x in times] if of_its_day and times else [last] * len(rows)
     history.scores |= _scores(evaluator, world, rows, names, moments)
     when = "of the day of each record" if of_its_day else f"as of {last}"
     history.notes.append(f"records: the {len(rows)} {entity}s of {policy.name}; scores {when}")
-    used = {x.id for x in s.walk(outcome.tree) if isinstance(x, s.Name)} | {x.field for x in s.walk(outcome.tree) if isinstance(x, s.Path)}
-    _fields(history, evaluator, entity, rows, used)
+    _fields(history, evaluator, entity, rows, _names_in(outcome))
     return history
 
 
-def score_names(evaluator: Evaluator, question: Question) -> list[str]:
+def _names_in(expr: Expr) -> set[str]:
+    """The names and fields that an expression mentions."""
+    return {x.id if isinstance(x, s.Name) else x.field for x in s.walk(expr.tree) if isinstance(x, (s.Name, s.Path))}
+
+
+def score_names(evaluator: Evaluator, question: ScoreQuestion) -> list[str]:
     """The scores that are asked for, or all of the entity. Raises PolicyError if there are none."""
     policy, entity = evaluator.policy, question.entity
     here = Span(str(policy.root), 1, 1, 2)
@@ -82,7 +87,7 @@ def score_names(evaluator: Evaluator, question: Question) -> list[str]:
     return list(question.scores) or known
 
 
-def _expressions(evaluator: Evaluator, question: Question) -> tuple[Expr, Expr | None, Expr | None]:
+def _expressions(evaluator: Evaluator, question: ScoreQuestion) -> tuple[Expr, Expr | None, Expr | None]:
     cx = Context(evaluator.policy.root, evaluator.policy.model)
     names = cx.names(question.entity, implicit=True)
     outcome = cx.condition(question.outcome, names)
@@ -108,7 +113,7 @@ def _scores(
     return scores
 
 
-def _fields(history: History, evaluator: Evaluator, entity: str, rows: Sequence[Row], used: set[str]) -> None:
+def _fields(history: ScoredHistory, evaluator: Evaluator, entity: str, rows: Sequence[Row], used: set[str]) -> None:
     for name, f in evaluator.policy.model.entities[entity].items():
         if f.type.name not in ("string", "number", "boolean", "date", "datetime") or name in ("id", "name"):
             continue

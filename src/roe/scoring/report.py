@@ -6,12 +6,13 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from roe.dynamic import Json
-from roe.evaluator.engine import Bound, Evaluator
+from roe.evaluator.bound import Bound
+from roe.evaluator.engine import Evaluator
 from roe.scoring.backtest import Result, backtest
-from roe.scoring.history import History, hold_out
+from roe.scoring.history import ScoredHistory, hold_out
 from roe.scoring.leakage import Leak, find_leaks, leave_out_leaks
-from roe.scoring.of_policy import Question, fields_read, policy_history
-from roe.scoring.trust import Verdict, verdict
+from roe.scoring.of_policy import ScoreQuestion, fields_read, policy_history
+from roe.scoring.trust import TrustVerdict, verdict
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,14 +20,14 @@ class Tested:
     """A score with its figures and the sentence about them."""
 
     result: Result
-    verdict: Verdict
+    verdict: TrustVerdict
 
 
 @dataclass(frozen=True, slots=True)
-class Report:
+class ScoringReport:
     """What a back-test found."""
 
-    history: History
+    history: ScoredHistory
     outcome: str
     leaks: list[Leak]
     tests: list[Tested]
@@ -41,18 +42,18 @@ class Report:
         }  # fmt: skip
 
 
-def backtest_card(history: History, outcome: str, keep: Sequence[str], drop: Sequence[str]) -> Report:
+def backtest_card(history: ScoredHistory, outcome: str, keep: Sequence[str], drop: Sequence[str]) -> ScoringReport:
     """A card fitted to the earlier records, tested on the newest. ValueError where one of the two has one outcome only."""
     leaks = leave_out_leaks(history, keep, drop)
     early, late, how = _parts(history)
     result = backtest(history, early, late, how)
     used = frozenset(c.feature for c in result.card.criteria) if result.card else frozenset()
-    return Report(history, outcome, leaks, [Tested(result, verdict(result, [x for x in leaks if x.column in used]))])
+    return ScoringReport(history, outcome, leaks, [Tested(result, verdict(result, [x for x in leaks if x.column in used]))])
 
 
 def backtest_policy(
-    evaluator: Evaluator, question: Question, bind: Callable[[str], Bound], keep: Sequence[str], drop: Sequence[str]
-) -> Report:
+    evaluator: Evaluator, question: ScoreQuestion, bind: Callable[[str], Bound], keep: Sequence[str], drop: Sequence[str]
+) -> ScoringReport:
     """The scores of a policy. A field that leaks is reported if a score looks at it; `keep` vouches for it. Raises PolicyError, ValueError."""
     history = policy_history(evaluator, question, bind)
     for name in drop:
@@ -62,7 +63,7 @@ def backtest_policy(
     leaks = [leak.used(leak.column in keep) for leak in find_leaks(history) if any(leak.column in fields for fields in reads.values())]
     early, late, how = _parts(history)
     results = [backtest(history, early, late, how, name) for name in history.scores]
-    return Report(
+    return ScoringReport(
         history,
         question.outcome,
         leaks,
@@ -70,7 +71,7 @@ def backtest_policy(
     )
 
 
-def _parts(history: History) -> tuple[list[int], list[int], str]:
+def _parts(history: ScoredHistory) -> tuple[list[int], list[int], str]:
     """The earlier and the held-out rows; records without a time are counted."""
     if history.time is not None:
         timeless = sum(x is None for x in history.time)

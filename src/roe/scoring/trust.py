@@ -16,14 +16,14 @@ DRIFT = 0.25
 
 
 @dataclass(frozen=True, slots=True)
-class Verdict:
+class TrustVerdict:
     """`answer` is yes, with care or no."""
 
     answer: str
     sentence: str
 
 
-def verdict(result: Result, leaks: Sequence[Leak]) -> Verdict:
+def verdict(result: Result, leaks: Sequence[Leak]) -> TrustVerdict:
     """Whether to trust the score; `leaks` are those among the columns that it uses."""
     used = [leak.column for leak in leaks if leak.is_used]
     won, lost = result.won, result.records - result.won
@@ -32,13 +32,15 @@ def verdict(result: Result, leaks: Sequence[Leak]) -> Verdict:
     best = result.deciles[0]
     lift = f"the best tenth wins {best['rate']:.0%}, against {won / max(result.records, 1):.0%} of all"
     if used:
-        return Verdict("no", f"Do not trust this score: it uses {_listed(used)}, which seems to be written after the outcome is known.")
+        return TrustVerdict(
+            "no", f"Do not trust this score: it uses {_listed(used)}, which seems to be written after the outcome is known."
+        )
     if min(won, lost) < FEW:
-        return Verdict(
+        return TrustVerdict(
             "no", f"Do not trust this score yet: it was tested on {won} won and {lost} lost records, and at least {FEW} of each are needed."
         )
     if low < NO_SKILL:
-        return Verdict(
+        return TrustVerdict(
             "no", f"Do not trust this score: on records that it had not seen it ranks hardly better than chance (AUC {area:.2f})."
         )
     doubts = []
@@ -51,8 +53,8 @@ def verdict(result: Result, leaks: Sequence[Leak]) -> Verdict:
     if result.by_chance:
         doubts.append("without --time it is not tested on records that came later")
     if doubts:
-        return Verdict("with care", f"Trust this score with care: {lift}, but {'; '.join(doubts)}.")
-    return Verdict(
+        return TrustVerdict("with care", f"Trust this score with care: {lift}, but {'; '.join(doubts)}.")
+    return TrustVerdict(
         "yes",
         f"You can trust this score to rank records: {lift}, on {result.records:,} newer records that it had not seen (AUC {area:.2f}).",
     )

@@ -350,7 +350,7 @@ class Desk:
         self.entries.append(entry)
         self.state.put("owner", key, owner)
         digests.moved(self, key, before["owner"], rep, at)
-        self.records.own(key, self.record(entity, id))
+        self.records.own(key, lambda: self.record(entity, id))
 
     def assign(self, key: str, given: Json | None) -> None:
         """Change what pools remember of a record; None where a pool is to give it anew."""

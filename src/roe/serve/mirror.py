@@ -10,7 +10,8 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from roe.analysis.replay import stored
-from roe.evaluator.engine import Bound, Run
+from roe.evaluator.bound import Bound
+from roe.evaluator.engine import Run
 from roe.evaluator.world import World
 from roe.serve.records import kept_owner
 from roe.serve.server import Server

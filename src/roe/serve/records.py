@@ -6,7 +6,7 @@ that the CRM shows is left out of what rules see, and the known one stands in it
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -155,14 +155,13 @@ class Records:
             self._count_turn(d)
         return d
 
-    def own(self, key: str, record: Mirrored | None) -> None:
-        """Show the owner that the state has of a record in a role. `record` is the record as the mirror has it."""
+    def own(self, key: str, record: Callable[[], Mirrored]) -> None:
+        """Show the owner that the state has of a record in a role. `record` gives the record as the mirror has it."""
         entity, id, role = key.split("|", 2)
         owner, row, owners = self.state.get("owner", key), self.row(entity, id), self.live.state["owners"]
         if owner is None or not owner["owner"]:
             owners.pop(key, None)
-            if record is not None:
-                self.learn(record)
+            self.learn(record())
         elif row is not None:
             shown = row["owner"].get(role)
             if shown is None or shown["id"] != owner["owner"]:

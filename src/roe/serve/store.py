@@ -70,7 +70,12 @@ class ServiceStore:
 
     def records_since(self, seq: int) -> list[Mirrored]:
         """Records that changed after a commit; all records after -1."""
-        return [_mirrored(row) for row in self.db.rows(f"SELECT {_RECORD} FROM mirror WHERE seq > ? ORDER BY entity, id", (seq,))]
+        rows = self.db.rows(f"SELECT {_RECORD} FROM mirror WHERE seq > ? ORDER BY entity, id", (seq,))
+        fields, versions = _all_json([row[2] for row in rows]), _all_json([row[3] for row in rows])
+        return [
+            Mirrored(str(entity), str(id), of_record, of_fields, bool(deleted))
+            for (entity, id, _, _, deleted), of_record, of_fields in zip(rows, fields, versions, strict=True)
+        ]
 
     def known_since(self, seq: int) -> list[Change]:
         return [(str(k), str(key), body) for k, key, body in self.db.rows("SELECT kind, key, body FROM known WHERE seq > ?", (seq,))]
@@ -171,6 +176,12 @@ class ServiceStore:
 def _mirrored(row: Any) -> Mirrored:
     entity, id, fields, versions, deleted = row
     return Mirrored(str(entity), str(id), json.loads(fields), json.loads(versions), bool(deleted))
+
+
+def _all_json(texts: Iterable[str]) -> list[Any]:
+    """The values of many JSON texts, read as one: that takes a third of the time."""
+    values: list[Any] = json.loads(f"[{','.join(texts)}]")
+    return values
 
 
 def _json(value: Any) -> str:

@@ -6,7 +6,6 @@ import math
 import re
 from dataclasses import dataclass, field
 from functools import cache
-from typing import Any
 
 from roe.grammar import values as v
 from roe.sheets.formats import UnreadableCell, as_text
@@ -255,7 +254,7 @@ def _number(text: str) -> float:
 
 def _iso(text: str) -> str:
     """A date that is stored as one; midnight is left out."""
-    moment: Any = v.parse_temporal(text.removesuffix("Z"))
+    moment = v.parse_temporal(text.removesuffix("Z"))
     if moment is None:
         raise UnreadableCell(f"`{text[:30]}` is not a date")
     return text.removesuffix("Z").removesuffix("T00:00:00").removesuffix("T00:00:00.000")

@@ -97,11 +97,11 @@ class _Layout:
         self._name_cells(lines[top], body, columns)
         self._name_hidden(body, columns)
         header, *rows = ([self._text(row, column) for column in columns] for row in (lines[top], *body))
-        kept = [row for row in rows if any(row)]
+        filled = [row for row in rows if any(row)]
         if self.left_out:
             last = self.found[-1]
             self.found[-1] = replace(last, help=f"{last.help}; {self.left_out} more cells of this sheet have findings")
-        return SheetRows(self.grid.sheet, header, kept), self.found
+        return SheetRows(self.grid.sheet, header, filled), self.found
 
     # --- where the table is -----------------------------------------------------------------------------------------
 

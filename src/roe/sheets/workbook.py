@@ -15,7 +15,6 @@ import zlib
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 from xml.parsers import expat
 from zipfile import BadZipFile, ZipFile, ZipInfo
 
@@ -102,18 +101,18 @@ def _relations(archive: ZipFile, part: str) -> dict[str, tuple[str, str]]:
     """What a part refers to: id -> (kind, part). The archive's own relations are those of the part ``."""
     folder, name = posixpath.split(part)
     where = posixpath.join(folder, "_rels", f"{name}.rels")
-    found: dict[str, tuple[str, str]] = {}
+    relations: dict[str, tuple[str, str]] = {}
     if find_part(archive, where) is None:
-        return found
+        return relations
 
     def start_tag(tag: str, attributes: dict[str, str]) -> None:
         if tag == "Relationship" and attributes.get("TargetMode") != "External":
             target = attributes.get("Target", "").replace("\\", "/")
             path = target.lstrip("/") if target.startswith("/") else posixpath.normpath(posixpath.join(folder, target))
-            found[attributes.get("Id", "")] = attributes.get("Type", "").rpartition("/")[2], path
+            relations[attributes.get("Id", "")] = attributes.get("Type", "").rpartition("/")[2], path
 
     read_part(archive, where, MAX_SMALL_PART_BYTES, start_tag)
-    return found
+    return relations
 
 
 def find_part(archive: ZipFile, part: str) -> ZipInfo | None:
@@ -140,7 +139,7 @@ def read_part(
     if info.file_size > limit:
         raise TooLarge(f"its part `{part[:80]}` unpacks to more than {limit >> 20} MiB")
 
-    def refuse(*_: Any) -> None:
+    def refuse(*_: object) -> None:
         raise Damaged("it declares a document type, which no spreadsheet does")
 
     parser = expat.ParserCreate()

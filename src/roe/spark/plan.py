@@ -70,7 +70,7 @@ def _handed_out_by(policy: Policy, entity: str, children: Collection[str]) -> fr
     wanted = [expression(s.Path(s.Name(entity), OPEN))]
     for name, pool in policy.plan.pools.items():
         parts = record_parts(pool, policy)
-        if pool.strategy == "least_loaded" or parts is None:
+        if parts is None:
             return f"the pool `{name}` must decide each {entity} separately"
         if any(OPEN_CAPS.get(cap, "") in children for cap in pool.caps):
             return f"a cap of the pool `{name}` counts records that refer to the {entity}"

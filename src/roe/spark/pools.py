@@ -27,11 +27,15 @@ from roe.columns.turns import Handed, Turns
 from roe.columns.world import ColumnWorld
 from roe.data.coerce import telling
 from roe.data.headers import columns_of
-from roe.dynamic import Array
-from roe.evaluator.engine import Bound, Evaluator
+from roe.dynamic import Array, State
+from roe.evaluator.bound import Bound
+from roe.evaluator.data_owner import MODIFIED, MODIFIED_BY
+from roe.evaluator.engine import Evaluator
 from roe.evaluator.recorded import pools_json
+from roe.ledger.reconcile import key_parts
 from roe.plan.outcome import Outcome, RoleSteps
 from roe.policy.model import Policy
+from roe.spark.memory import Change, changes_between
 from roe.spark.plan import Share
 from roe.spark.tasks import LINE
 
@@ -52,7 +56,15 @@ class TurnFiles:
 def columns_for_pools(policy: Policy, how: Share, header: Iterable[str]) -> list[str]:
     """The columns of the records that pools rest on, who has them, and what they are known by."""
     fields = policy.model.entities[how.entity]
-    needed = {"id", "country", *telling(how.entity, True), *(how.handed_out_by or ()), *(f.name for f in fields.values() if f.required)}
+    needed = {
+        "id",
+        "country",
+        MODIFIED,
+        MODIFIED_BY,
+        *telling(how.entity, True),
+        *(how.handed_out_by or ()),
+        *(f.name for f in fields.values() if f.required),
+    }
     held = columns_of(how.entity, fields, header, policy.model.roles())
     return sorted({column for name, column in held.items() if name in needed or name.startswith("owner")})
 
@@ -79,9 +91,11 @@ class _RulesAlone(ColumnRun):
         self.parts = [RoleRun(self.bound, self.world.tables[entity], role) for role in self.bound.roles(entity)]
 
 
-def waiting(evaluator: Evaluator, as_of: str, tables: dict[str, Raw], *, entity: str, columns: list[str]) -> pa.Table:
-    """The records of a task that wait, or that somebody has, as they are in the data: some columns, and what each waits for in each role."""
-    run = _RulesAlone.of(evaluator, tables, as_of=as_of)
+def waiting(evaluator: Evaluator, as_of: str, tables: dict[str, Raw], state: State, *, entity: str, columns: list[str]) -> pa.Table:
+    """The records of a task that wait, or that somebody has, or that a pool assigned, as they are in the data: some columns, and what each
+    waits for in each role.
+    """
+    run = _RulesAlone.of(evaluator, tables, as_of=as_of, state=state)
     table, raw = run.world.tables[entity], tables[entity]
     counts = np.zeros(table.listed, bool)
     waits = {}
@@ -96,6 +110,9 @@ def waiting(evaluator: Evaluator, as_of: str, tables: dict[str, Raw], *, entity:
         owner = table.owner(role)
         if isinstance(owner, Refs):
             counts |= owner.at[: table.listed] >= 0
+    assigned = pa.array([key_parts(key)[1] for key in state.get("assigned", {}) if key.startswith(f"{entity}|")], pa.string())
+    if len(assigned):
+        counts |= pc.is_in(table.ids.cast(pa.string()), value_set=assigned).to_numpy(zero_copy_only=False)[: table.listed]
     lines = table.typed.lines[: table.listed][counts]
     at = pa.array(np.searchsorted(raw.lines, lines))
     given = {name: pa.array(raw.columns[name]).take(at) for name in columns}
@@ -105,15 +122,17 @@ def waiting(evaluator: Evaluator, as_of: str, tables: dict[str, Raw], *, entity:
 # --- all turns ----------------------------------------------------------------------------------------------------------
 
 
-def hand_out(evaluator: Evaluator, as_of: str, tables: dict[str, Raw], *, entity: str, files: TurnFiles | None) -> pa.Table:
+def hand_out(
+    evaluator: Evaluator, as_of: str, tables: dict[str, Raw], state: State, *, entity: str, files: TurnFiles | None, remembers: bool = False
+) -> pa.Table:
     """The turns of all waiting records, as rows of `HANDED`. Those with `SAID` are for the driver: why it cannot be done like this, or
-    what pools were and, unless they are written here, every turn.
+    what pools were and, unless they are written here, every turn; and what the next run is to know of them, if anything `remembers`.
     """
     raw = tables[entity]
     waits = {name.removeprefix(WAITS): np.asarray(raw.columns[name]) for name in raw.columns if name.startswith(WAITS)}
     own = {name: column for name, column in raw.columns.items() if not name.startswith(WAITS)}
     world = ColumnWorld(evaluator.compiled, {**tables, entity: Raw(own, raw.n, raw.lines, raw.origin, raw.habits)}, evaluator.clock(as_of))
-    bound = Bound(evaluator, world, {})
+    bound = Bound(evaluator, world, state)
     table = world.tables[entity]
     at = np.searchsorted(raw.lines, table.typed.lines)
     parts = [_of_codes(RoleRows(bound, table, role), waits[role][at] if role in waits else None) for role in bound.roles(entity)]
@@ -127,7 +146,9 @@ def hand_out(evaluator: Evaluator, as_of: str, tables: dict[str, Raw], *, entity
         until = [bound.pools.due(bound.pools.pools[name], world.clock.now, None) for name in asked.names]
         turns = asked.as_table(handed, 0, until)
         rows = _rows(asked, handed)
-    said = [json.dumps({"pools": pools_json(bound.pools.histories())})]
+        bound.assigned.update(asked.assignments(handed))
+    changes = [json.dumps(x) for x in changes_between(state, {"assigned": bound.assigned, **bound.pools.saved()})] if remembers else []
+    said = [json.dumps({"pools": pools_json(bound.pools.histories()), "changes": len(changes)}), *changes]
     if files is not None:
         write_turns(Path(files.folder), [] if turns is None else turns, pools_json(bound.pools.histories()), files.form)
     elif turns is not None:
@@ -161,17 +182,20 @@ def _said(texts: list[str]) -> pa.Table:
 
 @dataclass(frozen=True)
 class Said:
-    """What the task that gave out turns said: why it could not, or what pools were, and the turns as lines."""
+    """What the task that gave out turns said: why it could not, or what pools were, what it left in the memory, and the turns as lines."""
 
     reason: str
     pools: str
+    changes: list[Change]
     turns: list[str]
 
     @classmethod
     def of(cls, texts: Iterable[str]) -> Said:
-        head, *turns = texts
+        head, *rest = texts
         found = json.loads(head)
-        return cls(found.get("reason", ""), found.get("pools", ""), turns)
+        n = found.get("changes", 0)
+        changes = [(part, key, value) for part, key, value in map(json.loads, rest[:n])]
+        return cls(found.get("reason", ""), found.get("pools", ""), changes, rest[n:])
 
 
 # --- one's own turns back -----------------------------------------------------------------------------------------------
@@ -206,13 +230,13 @@ def _codes(texts: pa.Array, number: Callable[[str], int]) -> Array:
     return numbers[pc.fill_null(coded.indices, -1).to_numpy(zero_copy_only=False)]
 
 
-def run_of(evaluator: Evaluator, as_of: str, tables: dict[str, Raw]) -> ColumnRun:
+def run_of(evaluator: Evaluator, as_of: str, tables: dict[str, Raw], state: State) -> ColumnRun:
     """The run over the records of a task. The turns of pools are given with them, if other tasks' records wait as well."""
     for entity, raw in tables.items():
         given = {name: column for name, column in raw.columns.items() if name.startswith(GIVEN)}
         if given:
             own = {name: column for name, column in raw.columns.items() if name not in given}
             whole = {**tables, entity: Raw(own, raw.n, raw.lines, raw.origin, raw.habits)}
-            bound = Bound(evaluator, ColumnWorld(evaluator.compiled, whole, evaluator.clock(as_of)), {})
+            bound = Bound(evaluator, ColumnWorld(evaluator.compiled, whole, evaluator.clock(as_of)), state)
             return _WithTurns(bound, raw.lines, {name: pa.array(column) for name, column in given.items()})
-    return ColumnRun.of(evaluator, tables, as_of=as_of)
+    return ColumnRun.of(evaluator, tables, as_of=as_of, state=state)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -17,6 +18,7 @@ import pyarrow as pa
 
 from roe.columns.raw import Raw
 from roe.columns.read import habits_of_file, read_columns
+from roe.columns.stream import PLAIN_ID
 from roe.crm.ids import LONG, SHORT
 from roe.data.cells import cells_of
 from roe.data.headers import columns_of, field_of
@@ -24,14 +26,18 @@ from roe.data.read import files_of, kind_of, unreadable_parquet
 from roe.data.scan import TableOrigin
 from roe.data.shape import misshapen
 from roe.diagnostics import PolicyError, errors
+from roe.dynamic import State
 from roe.evaluator.engine import Evaluator
 from roe.grammar.clock import zone_of
 from roe.policy.model import DataSource
+from roe.spark.memory import MEMORY, RECORD, others_owned, rest_of, rows_of, sent_state
 from roe.spark.plan import Share, share
 from roe.spark.pools import GIVEN, HANDED, ROLE, SAID, WAITS, Said, TurnFiles, columns_for_pools, hand_out, waiting
 from roe.spark.tasks import LINE, ROWS_A_TASK, Chunk, Decide, of_all, of_bucket, of_records, of_row_groups, sent
 
+MANY = 1000  # records of a task, of which there is at least one
 MARK = "$portion"  # what a row is: a line of a table, or anything else that a task has to say
+Check = Callable[[Mapping[str, Raw]], None]
 
 
 @dataclass
@@ -67,13 +73,14 @@ class _Cut:
 
 def share_out(
     evaluator: Evaluator, data: Path, as_of: str, decide: Decide, result: pa.Schema, session: Any = None, buckets: int | None = None,
-    turn_files: TurnFiles | None = None,
+    turn_files: TurnFiles | None = None, state: State | None = None, check: Check = lambda tables: None,
 ) -> SharedOut:  # fmt: skip
-    """Let tasks decide every record; what they send back are rows of `result`. `session` is a SparkSession; `local[2]` if none is given.
-    `turn_files` is for the turns of pools, if they are not to return to the driver. Raises PolicyError for data that cannot be read.
+    """Let tasks decide every record; what they send back are rows of `result`. `session` is a SparkSession; `local[2]` if none is given. `turn_files` is for the turns of pools, if
+    they are not to return to the driver. `state` is what the last run left; None where nothing is remembered. `check` sees the tables
+    first, those that are shared out without their rows. Raises PolicyError for data that cannot be read.
     """
     spark = session or local_session()
-    work = _Work(spark, evaluator, data, as_of, result, _policy_files(evaluator.policy.root, evaluator.policy.files))
+    work = _Work(spark, evaluator, data, as_of, result, _policy_files(evaluator.policy.root, evaluator.policy.files), state, check)
     how = share(evaluator.policy)
     shared = how if isinstance(how, str) else _in_buckets(work, how, decide, buckets, turn_files)
     return _in_one_task(work, decide, shared) if isinstance(shared, str) else shared
@@ -89,6 +96,8 @@ class _Work:
     as_of: str
     result: pa.Schema
     files: dict[str, bytes]
+    state: State | None
+    check: Check
 
     @property
     def schema(self) -> str:
@@ -99,44 +108,71 @@ def _in_one_task(work: _Work, decide: Decide, reason: str) -> SharedOut:
     raws, problems = read_columns(work.evaluator.policy, work.data, complete=True)
     if errors(problems):
         raise PolicyError(problems)
-    task = of_all(decide, work.files, work.as_of, sent(raws))
+    work.check(raws)
+    task = of_all(decide, work.files, work.as_of, sent(raws), sent_state(work.state or {}))
     results = work.spark.range(1, numPartitions=1).mapInArrow(task, work.schema)
     return SharedOut(results, set(work.evaluator.policy.model.entities), {}, reason)
 
 
 def _in_buckets(work: _Work, how: Share, decide: Decide, buckets: int | None, turn_files: TurnFiles | None) -> SharedOut | str:
     """Tasks for some of the records each; or why these must stay together."""
+    state = work.state or {}
+    why = kept_together(work.evaluator, state, how)
+    if why:
+        return why
     cut = _tables(work.spark, work.evaluator, work.data, how)
+    work.check({**cut.broadcast, **cut.portions})
+    memory = rows_of(state, how.entity)
     keyed = _side_by_side(work.evaluator, cut, how)
     if keyed is None:
         return "some references are not ids, and are looked for in all records"
+    if memory.num_rows and not _are_plain(keyed, how.entity):
+        return "some ids are written in more than one way, and the ledger knows them by one"
+    keyed = _with_memory(work.spark, keyed, memory, len(cut.frames))
     number, others = buckets or max(1, cut.rows // ROWS_A_TASK), sent(cut.broadcast)
+    if work.evaluator.policy.data.get(how.entity, DataSource()).complete:  # a task without a record would not know what is gone
+        number = min(number, max(1, cut.rows // MANY))
+    rest = sent_state(rest_of(state, how.entity))
+    bucket = (work.files, work.as_of, others, rest, how.entity)
     whole = {entity: (raw.habits, raw.origin.shown) for entity, raw in cut.portions.items()}
     if how.handed_out_by is not None:
         frame = cut.frames[how.entity]
         columns = columns_for_pools(work.evaluator.policy, how, [c for c in frame.columns if c != LINE])
-        ask = of_bucket(partial(waiting, entity=how.entity, columns=columns), work.files, work.as_of, others, whole)
+        ask = of_bucket(partial(waiting, entity=how.entity, columns=columns), *bucket, whole)
         waits = keyed.repartition(number, "$key").mapInArrow(ask, _waiting_schema(work.evaluator, frame, how.entity, columns))
-        give = partial(hand_out, entity=how.entity, files=turn_files)
-        task = of_records(give, work.files, work.as_of, others, whole[how.entity], how.entity)
+        give = partial(hand_out, entity=how.entity, files=turn_files, remembers=work.state is not None)
+        task = of_records(give, work.files, work.as_of, others, sent_state(state), whole[how.entity], how.entity)
         handed = waits.repartition(1).mapInArrow(task, _handed_schema()).persist()
         said = Said.of(row[SAID] for row in handed.where(f"`{SAID}` is not null").select(f"`{SAID}`").collect())
         if said.reason:
             handed.unpersist()
             return said.reason
         cut.frames[how.entity] = _with_turns(work.evaluator, frame, how.entity, handed)
-        keyed = _side_by_side(work.evaluator, cut, how)
-        results = keyed.repartition(number, "$key").mapInArrow(of_bucket(decide, work.files, work.as_of, others, whole), work.schema)
+        keyed = _with_memory(work.spark, _side_by_side(work.evaluator, cut, how), memory, len(cut.frames))
+        results = keyed.repartition(number, "$key").mapInArrow(of_bucket(decide, *bucket, whole), work.schema)
         return SharedOut(results, {how.entity, *how.children}, cut.origins, turns=said, held=handed, others=cut.broadcast)
-    alone = _alone(work.evaluator, work.data, how, keyed, cut.portions)
+    alone = _alone(work.evaluator, work.data, how, keyed, cut.portions) if not memory.num_rows else None
     if alone is not None:
         chunks = _chunks(alone)
-        read = of_row_groups(decide, work.files, work.as_of, others, whole[how.entity], (how.entity, str(alone.resolve()), chunks))
+        read = of_row_groups(decide, work.files, work.as_of, others, rest, whole[how.entity], (how.entity, str(alone.resolve()), chunks))
         results = work.spark.range(0, len(chunks), numPartitions=len(chunks)).mapInArrow(read, work.schema)
         return SharedOut(results, {how.entity}, cut.origins, others=cut.broadcast)
-    task = of_bucket(decide, work.files, work.as_of, others, whole)
+    task = of_bucket(decide, *bucket, whole)
     results = keyed.repartition(number, "$key").mapInArrow(task, work.schema)  # all rows of a record in one task
     return SharedOut(results, {how.entity, *how.children}, cut.origins, others=cut.broadcast)
+
+
+def kept_together(evaluator: Evaluator, state: State, how: Share) -> str:
+    """Why what the ledger knows keeps the records together; empty if it does not."""
+    other = others_owned(state, how.entity)
+    if other:
+        return f"the ledger knows owners of {other} records, too"
+    id_field = evaluator.policy.model.entities[how.entity]["id"]
+    if state and (id_field.normalize or id_field.aliases):
+        return "the ids of the data are not those of the ledger"
+    if state.get("assigned") and any(pool.credit_back for pool in evaluator.policy.plan.pools.values()):
+        return "what stands in a record may give its turn back"
+    return ""
 
 
 def local_session() -> Any:
@@ -210,6 +246,36 @@ def _side_by_side(evaluator: Evaluator, cut: _Cut, how: Share) -> Any:
     return whole
 
 
+def _are_plain(keyed: Any, entity: str) -> bool:
+    """Whether every id means itself, so that the ledger has it as the data has it."""
+    from pyspark.sql import functions as f
+
+    own = keyed.where((f.col("$entity") == entity) & f.col("$key").isNotNull())
+    return bool(own.where(~f.col("$key").rlike(PLAIN_ID)).limit(1).count() == 0)
+
+
+def _with_memory(spark: Any, keyed: Any, memory: pa.Table, number: int) -> Any:
+    """The rows of the shared tables, and beside them what the ledger knows of their records."""
+    from pyspark.sql import functions as f
+
+    if keyed is None or not memory.num_rows:
+        return keyed
+    frame = spark.createDataFrame(memory)
+    shaped = frame.select(
+        _short(f.col(f"`{RECORD}`")).alias("$key"),
+        f.lit(MEMORY).alias("$entity"),
+        *(f.col(f"`{c}`").alias(f"{number}|{c}") for c in frame.columns),
+    )
+    return keyed.unionByName(shaped, allowMissingColumns=True)
+
+
+def _short(text: Any) -> Any:
+    """Ids by which records go to tasks: both forms of one go to the same."""
+    from pyspark.sql import functions as f
+
+    return f.when(f.length(text) == LONG, f.substring(text, 1, SHORT)).otherwise(text)
+
+
 def _waiting_schema(evaluator: Evaluator, frame: Any, entity: str, columns: list[str]) -> Any:
     """What tasks send of the records that wait."""
     from pyspark.sql.types import LongType, StructField, StructType
@@ -271,8 +337,7 @@ def _keyed(evaluator: Evaluator, entity: str, frame: Any, how: Share) -> Any:
         return frame.withColumn("$key", f.lit(None).cast("string")) if entity != how.entity else None
     if dict(frame.dtypes)[key] != "string":
         return None
-    text = f.trim(f.col(f"`{key}`"))
-    text = f.when(f.length(text) == LONG, f.substring(text, 1, SHORT)).otherwise(text)  # both forms of an id go to one task
+    text = _short(f.trim(f.col(f"`{key}`")))
     of = policy.model.entities[entity]["id" if entity == how.entity else how.children[entity]]
     cells = cells_of(of, zone_of(policy.timezone), policy.data.get(entity, DataSource()), None, entity)
     missing = f.lower(text).isin(*cells.words, "") | text.isin(*cells.exact, "")

@@ -16,10 +16,11 @@ from roe.columns.raw import Raw
 from roe.data.scan import TableOrigin
 from roe.diagnostics import PolicyError
 from roe.evaluator.engine import Evaluator
+from roe.spark.memory import MEMORY, received_state, state_of
 
 ROWS_A_TASK = 200_000
 LINE = "$line"
-Decide = Callable[..., pa.Table]  # (evaluator, as of a moment, tables by entity, whole=whether they are all) -> what the task sends
+Decide = Callable[..., pa.Table]  # (evaluator, as of a moment, tables by entity, memory, whole=whether they are all) -> what the task sends
 Chunk = tuple[int, int, int]  # the first row group, the one after the last, and the rows before them
 
 
@@ -68,8 +69,11 @@ def _evaluator(files: tuple[tuple[str, bytes], ...]) -> Evaluator:
 
 
 def of_bucket(
-    decide: Decide, files: dict[str, bytes], as_of: str, others: bytes, whole: dict[str, tuple[Any, str]]
+    decide: Decide, files: dict[str, bytes], as_of: str, others: bytes, rest: bytes, entity: str, whole: dict[str, tuple[Any, str]]
 ) -> Callable[[Iterator[Any]], Iterator[Any]]:
+    """A task for the records of an entity that one bucket has, with those that refer to them (`whole` has both, in the order of their
+    columns), and with what the memory knows of them.
+    """
     given = tuple(sorted(files.items()))
 
     def task(batches: Iterator[Any]) -> Iterator[Any]:
@@ -80,24 +84,22 @@ def of_bucket(
             return
         table = pa.Table.from_batches(held)
         tables = received(others)
-        for entity in pc.unique(table["$entity"]).to_pylist():
-            mine = table.filter(pc.equal(table["$entity"], entity))
-            prefix = next(
-                c.split("|", 1)[0] for c in mine.column_names if "|" in c and c.endswith("|$line") and mine[c].null_count < mine.num_rows
-            )
-            own = {c.split("|", 1)[1]: mine[c] for c in mine.column_names if c.startswith(prefix + "|")}
-            lines = own.pop("$line").combine_chunks().to_numpy(zero_copy_only=False)
-            order = lines.argsort(kind="stable")
-            raw = pa.table(own).take(pa.array(order))
-            habits, path = whole[entity]
-            tables[entity] = Raw.of_table(raw, lines[order], TableOrigin(path), habits)
-        yield from decide(_evaluator(given), as_of, tables).to_batches()
+        rows = {}
+        for number, of in enumerate((*whole, MEMORY)):
+            mine = table.filter(pc.equal(table["$entity"], of))
+            rows[of] = pa.table({c.split("|", 1)[1]: mine[c] for c in mine.column_names if c.startswith(f"{number}|")})
+        for of, (habits, path) in whole.items():
+            own = rows[of].sort_by(LINE)
+            lines = own[LINE].combine_chunks().to_numpy(zero_copy_only=False)
+            tables[of] = Raw.of_table(own.drop_columns([LINE]), lines, TableOrigin(path), habits)
+        state = state_of(entity, rows[MEMORY], received_state(rest))
+        yield from decide(_evaluator(given), as_of, tables, state).to_batches()
 
     return task
 
 
 def of_records(
-    decide: Decide, files: dict[str, bytes], as_of: str, others: bytes, whole: tuple[Any, str], entity: str
+    decide: Decide, files: dict[str, bytes], as_of: str, others: bytes, state: bytes, whole: tuple[Any, str], entity: str
 ) -> Callable[[Iterator[Any]], Iterator[Any]]:
     """One task for all records of an entity that others sent, with their lines."""
     given, (habits, path) = tuple(sorted(files.items())), whole
@@ -107,24 +109,30 @@ def of_records(
         rows = pa.Table.from_batches(held).sort_by(LINE) if held else pa.table({LINE: pa.array([], pa.int64())})
         lines = rows[LINE].to_numpy()
         raw = Raw.of_table(rows.drop_columns([LINE]), lines, TableOrigin(path, ()), habits)
-        yield from decide(_evaluator(given), as_of, {**received(others), entity: raw}).to_batches()
+        yield from decide(_evaluator(given), as_of, {**received(others), entity: raw}, received_state(state)).to_batches()
 
     return task
 
 
-def of_all(decide: Decide, files: dict[str, bytes], as_of: str, tables: bytes) -> Callable[[Iterator[Any]], Iterator[Any]]:
+def of_all(decide: Decide, files: dict[str, bytes], as_of: str, tables: bytes, state: bytes) -> Callable[[Iterator[Any]], Iterator[Any]]:
     given = tuple(sorted(files.items()))
 
     def task(batches: Iterator[Any]) -> Iterator[Any]:
         for _ in batches:
             pass
-        yield from decide(_evaluator(given), as_of, received(tables), whole=True).to_batches()
+        yield from decide(_evaluator(given), as_of, received(tables), received_state(state), whole=True).to_batches()
 
     return task
 
 
 def of_row_groups(
-    decide: Decide, files: dict[str, bytes], as_of: str, others: bytes, whole: tuple[Any, str], place: tuple[str, str, list[Chunk]]
+    decide: Decide,
+    files: dict[str, bytes],
+    as_of: str,
+    others: bytes,
+    rest: bytes,
+    whole: tuple[Any, str],
+    place: tuple[str, str, list[Chunk]],
 ) -> Callable[[Iterator[Any]], Iterator[Any]]:
     """A task that reads its row groups itself, and decides them in portions: no record goes through the JVM."""
     given = tuple(sorted(files.items()))
@@ -140,6 +148,6 @@ def of_row_groups(
                 some = rows.slice(start, ROWS_A_TASK)
                 lines = np.arange(before + start + 1, before + start + some.num_rows + 1)
                 tables = {**received(others), entity: Raw.of_table(some, lines, TableOrigin(shown), habits)}
-                yield from decide(_evaluator(given), as_of, tables).to_batches()
+                yield from decide(_evaluator(given), as_of, tables, received_state(rest)).to_batches()
 
     return task

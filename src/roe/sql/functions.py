@@ -65,9 +65,9 @@ def _most(op: str, a: SqlScalar, b: SqlScalar) -> float:
     return min(most, max(a.most, b.most, float(v.LARGEST))) if min(a.most, b.most) < 1e291 else most
 
 
-def bounded(found: SqlScalar) -> SqlScalar:
+def bounded(number: SqlScalar) -> SqlScalar:
     """A number that is null where it is larger than any that the language has."""
-    return replace(found, sql=finite(found.sql), most=float(v.LARGEST)) if math.isinf(found.most) else found
+    return replace(number, sql=finite(number.sql), most=float(v.LARGEST)) if math.isinf(number.most) else number
 
 
 CONDITIONS: dict[str, Callable[..., Sql]] = {

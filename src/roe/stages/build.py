@@ -26,21 +26,21 @@ def build(
     `instead` are texts of included files by name, which stand for the files themselves, or are added to them. `checked` is filled with every
     expression of the policy and what its names mean.
     """
-    files, found = load_policy_files(root)
+    files, diagnostics = load_policy_files(root)
     if not files:
-        return None, found
+        return None, diagnostics
     for name, text in (instead or {}).items():
         content, problems = parse_yaml(text, name, schema("policy"))
-        found += problems
+        diagnostics += problems
         files = [f for f in files if f[0] != name] + ([(name, content)] if content is not None else [])
-    found += validate_files(files)
-    if errors(found):
-        return None, found
+    diagnostics += validate_files(files)
+    if errors(diagnostics):
+        return None, diagnostics
     merged, problems = _merge(files)
-    found += problems
+    diagnostics += problems
     settings: SettingsSection = read(SettingsSection, merged)
     cx = Context(root, Model([str(role) for role in settings.roles]), profile=str(settings.profile or "generic"))
-    cx.found = found
+    cx.found = diagnostics
     cx.files = [name for name, _ in files]
     policy = _build(root, merged, settings, cx)
     if checked is not None:
@@ -54,7 +54,7 @@ def _unique(found: list[Diagnostic]) -> list[Diagnostic]:
 
 def _merge(files: list[tuple[str, Map]]) -> tuple[Map, list[Diagnostic]]:
     """All files as one: mappings join key by key, lists one after the other, a scalar stands once."""
-    found: list[Diagnostic] = []
+    problems: list[Diagnostic] = []
 
     def join(into: Map, more: Map) -> None:
         for key, value in more.items():
@@ -65,13 +65,13 @@ def _merge(files: list[tuple[str, Map]]) -> tuple[Map, list[Diagnostic]]:
                 into[key] = value
             elif isinstance(have, Map) and isinstance(value, Map):
                 if "table" in have or "file" in have or "when" in have or "criteria" in have:
-                    found.append(_twice(into, key))
+                    problems.append(_twice(into, key))
                 else:
                     join(have, value)
             elif isinstance(have, Seq) and isinstance(value, Seq):
                 have.extend(value)
             elif not (key == "roe" and have == value):
-                found.append(_twice(into, key))
+                problems.append(_twice(into, key))
 
     def _twice(into: Map, key: str) -> Diagnostic:
         related = (("first here", span_of(into.key(key))),)
@@ -81,7 +81,7 @@ def _merge(files: list[tuple[str, Map]]) -> tuple[Map, list[Diagnostic]]:
     merged.place = files[0][1].place
     for _, content in files:
         join(merged, content)
-    return merged, found
+    return merged, problems
 
 
 def _build(root: Path, merged: Map, settings: SettingsSection, cx: Context) -> Policy:

@@ -40,6 +40,12 @@ class CrmSection(Section):
     load_within: PositiveDuration | None = key(
         "how long before roe warns about a decision that the CRM has not loaded; default: 3 days", default=None
     )
+    systems: Mapping[Text, Text | tuple[Text, ...]] = key(
+        "integrations that change owners, each with the ids of the CRM users that they act as", default={}
+    )
+    cascade: Mapping[Text, Text] = key(
+        "per entity: the field of the record whose owner the CRM passes on, such as `{opportunity: account}`", default={}
+    )
 
 
 CRM = Heading("crm", CrmSection, "the CRM's own names, for files that load back into it")
@@ -99,7 +105,34 @@ def lower(crm: CrmSection | None, cx: Context) -> Crm:
     ids = {str(name): str(key) for name, key in territories.items()}
     within = cx.lasting(crm.load_within) if crm and crm.load_within else None
     days = getattr(within, "days", 0) or LOAD_WITHIN
-    return Crm(written, ids, str((crm.owner if crm else None) or PROFILES[cx.profile].owner), days)
+    return Crm(written, ids, str((crm.owner if crm else None) or PROFILES[cx.profile].owner), days, _systems(crm), _cascades(crm, cx))
+
+
+def _systems(crm: CrmSection | None) -> dict[str, str]:
+    """The users that integrations act as."""
+    return {fold(user): str(name) for name, users in (crm.systems.items() if crm else ()) for user in _names(users)}
+
+
+def _cascades(crm: CrmSection | None, cx: Context) -> dict[str, str]:
+    """Per entity, the field of the record that passes its owner on."""
+    cascades = {}
+    for entity, name in crm.cascade.items() if crm else ():
+        if not cx.has_entity(entity):
+            continue
+        fields = cx.model.entities.get(str(entity), {})
+        owned = [
+            f for f, x in fields.items() if x.type.name == "record" and not x.via and "owner" in cx.model.entities.get(x.type.entity, {})
+        ]
+        if name in owned:
+            cascades[str(entity)] = str(name)
+        else:
+            cx.say(
+                "R204",
+                name,
+                f"`{name}` of {entity} is not a record with an owner",
+                suggest(str(name), owned, "name a field such as `account`"),
+            )
+    return cascades
 
 
 def _names(queues: Text | tuple[Text, ...]) -> tuple[str, ...]:

@@ -249,12 +249,14 @@ class _Model:
 
     def signal(self, signal: SignalSection) -> None:
         """Dated records, each worth points that fade by half-life or by step; or one date that comes near."""
-        cx, part = self.cx, f"_{signal.name}"
+        cx, points_name = self.cx, f"_{signal.name}"
         half_life, ahead = self._days(signal.half_life), self._days(signal.ahead)
         points = _plain(signal.points)
         if signal.at:
             at = self.said(signal.at, "date", "date and time")
-            self.derive(part, f"if today <= date({at}) and date({at}) <= today + {ahead or '30 days'} then {points} else 0", signal.at)
+            self.derive(
+                points_name, f"if today <= date({at}) and date({at}) <= today + {ahead or '30 days'} then {points} else 0", signal.at
+            )
             return
         if not signal.of:
             cx.say("R304", signal.name, "a signal needs `of`, a list of dated records, or `at`, a date", "write `of: account.signals`")
@@ -271,7 +273,7 @@ class _Model:
             worth = f"max(0, {worth} - {_plain(signal.step.minus)} * floor({age} / {every or '7 days'}))"
         listed = f"{records}[{when} != null and date({when}) <= today]"
         total = f"if count({listed}) = 0 then 0 else sum(for x in {listed} return {worth})"
-        self.derive(part, f"min({total}, {_plain(signal.most)})" if signal.most is not None else total, signal.of)
+        self.derive(points_name, f"min({total}, {_plain(signal.most)})" if signal.most is not None else total, signal.of)
 
     def _has(self, records: str, field: str, place: Text) -> None:
         """Say where the records of a list have no such field."""

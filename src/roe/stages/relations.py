@@ -77,7 +77,7 @@ def _settle(entity: str, name: str, spec: FieldSection, place: Text, cx: Context
         return
     if via.name in ("record", "list", "owners") or field.via not in cx.model.entities[entity]:
         help = f"name the {entity} field that it equals: `{{many: {other}, via: {field.via}, equals: {entity}.name}}`"
-        cx.say("R304", place, f"`{other}.{field.via}` is a {via}, and a {entity} has no field `{field.via}`", help)
+        cx.say("R304", place, f"`{other}.{field.via}` is a {via}, and `{entity}` has no field `{field.via}`", help)
         return
     cx.model.entities[entity][name] = Field(name, field.type, via=field.via, key=field.via, span=field.span)
 

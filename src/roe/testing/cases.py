@@ -77,13 +77,13 @@ def load_cases(policy: Policy) -> tuple[list[Case], list[Diagnostic]]:
     """Every case beside a policy, in the order of the files' names."""
     folder = policy.root / "tests"
     cases: list[Case] = []
-    found: list[Diagnostic] = []
+    diagnostics: list[Diagnostic] = []
     for path in sorted(p for p in folder.glob("*") if p.suffix in (".yaml", ".yml", ".csv")) if folder.is_dir() else []:
         shown = f"tests/{path.name}"
         made, problems = (_csv if path.suffix == ".csv" else _yaml)(path, shown, policy)
         cases += made
-        found += problems
-    return cases, found
+        diagnostics += problems
+    return cases, diagnostics
 
 
 def entity_named(name: str, policy: Policy) -> str | None:

@@ -104,18 +104,21 @@ def _check(run: Run, e: Expectation) -> list[Failure]:
     decision = next((d for d in run.decisions if d.row is row and d.role == e.role), None)
     if row is None or (e.role and decision is None):
         return [_unknown(run, e)]
-    failures = []
-    for what, wanted in e.wanted.items():
-        assert decision is not None  # only who names no role expects values alone
-        got = (
-            _owner(run, decision.owner, str(wanted)) if what == "owner" and decision.owner is not None else _shown(getattr(decision, what))
-        )
-        if got != (str(wanted) or "nobody"):
-            failures.append(Failure(what, str(wanted), got, str(wanted.span()), _because(decision)))
+    failures = [] if decision is None else _decided_otherwise(run, decision, e)  # only who names no role expects values alone
     for text, wanted in e.values.items():
         value, want, problem = _value(run, row, text), *_literal(wanted)
         if problem or v.equal(value, want) is not True:
             failures.append(Failure(text, str(wanted), problem or brief(value), str(wanted.span()), []))
+    return failures
+
+
+def _decided_otherwise(run: Run, decision: Decision, e: Expectation) -> list[Failure]:
+    failures = []
+    for what, wanted in e.wanted.items():
+        owner = decision.owner if what == "owner" else None
+        got = _shown(getattr(decision, what)) if owner is None else _owner(run, owner, str(wanted))
+        if got != (str(wanted) or "nobody"):
+            failures.append(Failure(what, str(wanted), got, str(wanted.span()), _because(decision)))
     return failures
 
 

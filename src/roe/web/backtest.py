@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from roe.scoring.backtest import Result
 from roe.scoring.leakage import grouped
-from roe.scoring.report import Report
+from roe.scoring.report import ScoringReport
 from roe.web.page import ReportPage, bars, lines
 
 ANSWERS = {"yes": "", "with care": "care", "no": "warn"}
 
 
-def backtest_page(report: Report) -> str:
+def backtest_page(report: ScoringReport) -> str:
     """The sentences about trust and leakage first, then the figures of each score."""
     history = report.history
     page = ReportPage(

@@ -62,4 +62,4 @@ def _row(name: str, own: Sequence[KpiLine], kpis: Kpis) -> list[str]:
 
 
 def _title(name: str) -> str:
-    return name.replace("_", " ").capitalize()
+    return name.replace("_", " ").capitalize().replace("Sla", "SLA")

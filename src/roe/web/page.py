@@ -11,10 +11,14 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import cache
 from html import escape
 from importlib.resources import files
-from typing import Any
+from typing import TYPE_CHECKING
 from warnings import catch_warnings, simplefilter
 
 from roe.untrusted import visible
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
 COLORS = ("#0b5d51", "#c9722a", "#3b6ea5", "#8a4fa3", "#98261f", "#59645f")
 STROKES, HATCHES = ("-", "--", "-.", ":"), ("", "///", "...", "xxx")  # colours never tell series apart alone
@@ -83,7 +87,7 @@ class ReportPage:
     def bullets(self, texts: Iterable[str]) -> None:
         self.parts.append("<ul>" + "".join(f"<li>{with_code(capped(text))}</li>" for text in texts) + "</ul>")
 
-    def table(self, header: Iterable[Any], rows: Iterable[Iterable[Any]], cell: Callable[[str], str] = with_code) -> None:
+    def table(self, header: Iterable[str], rows: Iterable[Iterable[object]], cell: Callable[[str], str] = with_code) -> None:
         """A table whose first column names what the row is about. Numbers are flush right, and a column that is empty in every row is left out."""
         heads = [str(h) for h in header]
         shown = [["" if c is None else capped(str(c)) for c in row] for row in rows]
@@ -100,8 +104,8 @@ class ReportPage:
             f'<div class="wide" tabindex="0" role="group" aria-label="{escape(self._under)}"><table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>'
         )
 
-    def charts(self, found: Iterable[str]) -> None:
-        self.parts.append('<div class="charts">' + "".join(f"<figure>{svg}</figure>" for svg in found) + "</div>")
+    def charts(self, charts: Iterable[str]) -> None:
+        self.parts.append('<div class="charts">' + "".join(f"<figure>{svg}</figure>" for svg in charts) + "</div>")
 
     def html(self) -> str:
         head = (
@@ -178,7 +182,7 @@ def bars(
     return _svg(figure, axes, percent)
 
 
-def _legend(figure: Any, names: Sequence[str]) -> None:
+def _legend(figure: Figure, names: Sequence[str]) -> None:
     """What the colours mean, below the axes, where it covers nothing; as many names in a line as fit."""
     if len(names) > 1:
         shown = [_cut(name, LEGEND) for name in names]
@@ -195,7 +199,7 @@ def _cut(text: str, most: int) -> str:
     return (text if len(text) <= most else text[: most - 1] + "…").replace("$", r"\$")
 
 
-def _axes(title: str, x: str, y: str) -> tuple[Any, Any]:
+def _axes(title: str, x: str, y: str) -> tuple[Figure, Axes]:
     from matplotlib import rc_context
     from matplotlib.figure import Figure
 
@@ -212,16 +216,16 @@ def _axes(title: str, x: str, y: str) -> tuple[Any, Any]:
     return figure, axes
 
 
-def _svg(figure: Any, axes: Any, percent: bool) -> str:
+def _svg(figure: Figure, axes: Axes, percent: bool) -> str:
     """The chart as SVG with texts as texts and the page's own colours; the same chart gives the same bytes."""
     from matplotlib import rc_context
     from matplotlib.ticker import PercentFormatter
 
     if percent:
         axes.yaxis.set_major_formatter(PercentFormatter(1, decimals=None))
-    out = io.StringIO()
+    buffer = io.StringIO()
     with catch_warnings(), rc_context(CHART | {"svg.hashsalt": axes.get_title(loc="left")}):
         simplefilter("ignore")  # of glyphs that its own font lacks: the text stays text, and the reader's browser has the fonts
-        figure.savefig(out, format="svg", transparent=True, metadata={"Date": None, "Creator": None})
-    text = out.getvalue()
+        figure.savefig(buffer, format="svg", transparent=True, metadata={"Date": None, "Creator": None})
+    text = buffer.getvalue()
     return _PAINT.sub(lambda found: f"{found[1]}var({THEME[found[2]]})", text[text.index("<svg") :])

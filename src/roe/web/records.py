@@ -13,16 +13,8 @@ def records_page(title: str, seen: Overview) -> str:
     page = ReportPage(title, "What was read of each file, and what was not.")
     rows = []
     for entity, read in seen.report.items():
-        rows.append(
-            (
-                Path(read["file"]).name,
-                entity,
-                f"{read['rows']:,}",
-                f"{read['rejected']:,}",
-                len(read["fields"]),
-                len(read["not_understood"]),
-            )
-        )
+        counted = (f"{read['rows']:,}", f"{read['rejected']:,}", len(read["fields"]), len(read["not_understood"]))
+        rows.append((Path(read["file"]).name, entity, *counted))
     page.table(("File", "Records", "Rows", "Rejected", "Columns understood", "Not understood"), rows)
     for line in seen.broken:
         page.say(line, "warn")

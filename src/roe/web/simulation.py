@@ -38,18 +38,7 @@ def simulation_page(played: Mapping[str, list[SimulatedCycle]], weeks: int, as_o
     for name, cycles in played.items():
         for book in dict.fromkeys(c.book for c in cycles):
             c = [c for c in cycles if c.book == book][-1]
-            rows.append(
-                (
-                    name,
-                    book,
-                    c.held,
-                    f"{c.use:.0%}",
-                    f"{c.coverage:.0%}",
-                    f"{c.unfair:.2f}",
-                    f"{c.reached:.0%}",
-                    c.meetings,
-                    c.opportunities,
-                )
-            )
+            shares = (f"{c.use:.0%}", f"{c.coverage:.0%}", f"{c.unfair:.2f}", f"{c.reached:.0%}")
+            rows.append((name, book, c.held, *shares, c.meetings, c.opportunities))
     page.table(header, rows)
     return page.html()

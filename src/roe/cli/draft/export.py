@@ -33,7 +33,7 @@ KEY = re.compile(r"00[1356Q][0-9A-Za-z]{12}(?:[0-9A-Za-z]{3})?", re.ASCII)  # id
 
 
 @dataclass(slots=True)
-class Source:
+class ExportFile:
     """One file of the export, and the entity whose records it holds."""
 
     entity: str
@@ -50,7 +50,7 @@ class Source:
 class Export:
     folder: Path
     profile: Profile
-    sources: dict[str, Source] = field(default_factory=dict)
+    sources: dict[str, ExportFile] = field(default_factory=dict)
     unread: list[tuple[str, str]] = field(default_factory=list)  # (file, why it is not read)
 
 
@@ -60,7 +60,7 @@ def read_export(place: Path) -> tuple[Export, list[Diagnostic]]:
     empty = Export(folder, PROFILES["generic"])
     if not folder.is_dir():
         return empty, [Diagnostic("R606", f"there is no folder `{place}`", Span(str(place), 1, 1, 2), "name the folder of the export")]
-    found: list[Diagnostic] = []
+    diagnostics: list[Diagnostic] = []
     files: list[tuple[Path, Rows, list[str]]] = []
     for path in [place] if place.is_file() else sorted(p for p in folder.iterdir() if p.is_file()):
         if path.suffix.lower() not in SUFFIXES:
@@ -71,7 +71,7 @@ def read_export(place: Path) -> tuple[Export, list[Diagnostic]]:
         if errors(problems) and _named(path, PROFILES["generic"]) is None:
             empty.unread.append((path.name, problems[0].message))
             continue
-        found += problems
+        diagnostics += problems
         headers = list(dict.fromkeys(k for row in rows for k in row if k not in ("$line", "")))
         if rows:
             files.append((path, rows, headers))
@@ -80,18 +80,18 @@ def read_export(place: Path) -> tuple[Export, list[Diagnostic]]:
     profile = profile_of(files)
     export = Export(folder, profile, unread=empty.unread)
     rest = []
-    named: dict[str, list[Source]] = {}
+    named: dict[str, list[ExportFile]] = {}
     for path, rows, headers in files:
         entity = _named(path, profile)
         if entity is None:
             rest.append((path, rows, headers))
         else:
-            named.setdefault(entity, []).append(Source(entity, path, rows, headers))
+            named.setdefault(entity, []).append(ExportFile(entity, path, rows, headers))
     for entity, sources in named.items():  # of several the one with most columns that are known
         best = export.sources[entity] = max(sources, key=lambda s: len(matched(s.entity, s.headers, profile)))
         export.unread += [(s.path.name, f"{FILES[entity][0]} are read from {best.path.name}") for s in sources if s is not best]
     _by_headers(export, rest)
-    return export, found
+    return export, diagnostics
 
 
 def _other(path: Path) -> list[tuple[str, str]]:
@@ -113,15 +113,15 @@ def _named(path: Path, profile: Profile) -> str | None:
 
 def _by_headers(export: Export, rest: list[tuple[Path, Rows, list[str]]]) -> None:
     """Of an export without accounts and leads, the file whose headers look most like theirs; the others are not read."""
-    found = []
+    fits = []
     if "account" not in export.sources and "lead" not in export.sources:
         for path, rows, headers in rest:
             likeness = {e: matched(e, headers, export.profile) for e in ("account", "lead")}
             best = max(likeness, key=lambda e: len(likeness[e]))
             if len(likeness[best]) >= 2:
-                found.append((len(likeness[best]), best, path, rows, headers))
-    for _, entity, path, rows, headers in sorted(found, key=lambda x: -x[0])[:1]:
-        export.sources[entity] = Source(entity, path, rows, headers)
+                fits.append((len(likeness[best]), best, path, rows, headers))
+    for _, entity, path, rows, headers in sorted(fits, key=lambda x: -x[0])[:1]:
+        export.sources[entity] = ExportFile(entity, path, rows, headers)
         rest = [x for x in rest if x[0] != path]
     export.unread += [
         (path.name, "its name does not say whether it holds accounts, leads, reps, opportunities or activities") for path, _, _ in rest
@@ -137,13 +137,13 @@ def matched(entity: str, headers: Iterable[str], profile: Profile) -> set[str]:
 
 def profile_of(files: list[tuple[Path, Rows, list[str]]]) -> Profile:
     """The CRM whose signs most headers carry; Salesforce if only the ids look like its; else no CRM in particular."""
-    headers = [h for _, _, found in files for h in found]
+    headers = [h for _, _, headers_there in files for h in headers_there]
     hits = {name: sum(bool(re.search(p.signs, h)) for h in headers) for name, p in PROFILES.items() if p.signs}
     best = max(hits, key=lambda name: hits[name])
     if hits[best]:
         return PROFILES[best]
-    for _, rows, found in files:
-        for header in found:
+    for _, rows, headers_there in files:
+        for header in headers_there:
             values = [x for row in rows[:50] if (x := str(row.get(header) or "").strip())]
             if values and all(KEY.fullmatch(x) and len(x) in (SHORT, LONG) for x in values):
                 return PROFILES["salesforce"]

@@ -17,7 +17,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from roe.cli.draft.export import Export, Source
+from roe.cli.draft.export import Export, ExportFile
 from roe.cli.draft.typos import slips
 from roe.crm.generic import WORDS
 from roe.crm.profile import label
@@ -129,29 +129,29 @@ def understand(export: Export) -> tuple[Understood | None, list[Diagnostic]]:
     for entity, source in export.sources.items():
         _columns(known, source, standard[entity])
     for attempt in range(6):
-        found = _read(known)
-        if found or known.world is None:
-            return None, found
+        problems = _read(known)
+        if problems or known.world is None:
+            return None, problems
         if attempt == 5 or not _mend(known):
             break
     _typos(known)
-    found = _read(known)
-    return (None, found) if found else (known, [])
+    problems = _read(known)
+    return (None, problems) if problems else (known, [])
 
 
 def _roles(export: Export) -> list[str]:
     """The roles that own records: of the columns `owner_ae` and `csm_owner` ae and csm; else one."""
-    found = []
+    roles = []
     for entity in ("account", "lead"):
         for header in export.sources[entity].headers if entity in export.sources else ():
             m = ROLE_COLUMN.fullmatch(normal(header))
             role = (m[1] or m[2]) if m else ""
-            if role and role not in NO_ROLES and role not in found:
-                found.append(role)
-    return found or [ROLE]
+            if role and role not in NO_ROLES and role not in roles:
+                roles.append(role)
+    return roles or [ROLE]
 
 
-def _columns(known: Understood, source: Source, standard: Mapping[str, Field]) -> None:
+def _columns(known: Understood, source: ExportFile, standard: Mapping[str, Field]) -> None:
     """Standard fields by the profile's headers, then by the words of any export; the other columns are fields of their own."""
     entity = source.entity
     columns = columns_of(entity, standard, source.headers, known.roles)
@@ -171,7 +171,7 @@ def _columns(known: Understood, source: Source, standard: Mapping[str, Field]) -
             specs[name] = Spec("string", seen=seen)
 
 
-def _by_words(columns: dict[str, str], specs: dict[str, Spec], source: Source, roles: list[str]) -> None:
+def _by_words(columns: dict[str, str], specs: dict[str, Spec], source: ExportFile, roles: list[str]) -> None:
     """Add the standard fields that a column has by the words of any export."""
     by_label = {label(h): h for h in reversed(source.headers)}
     for name, words in WORDS.get(source.entity, {}).items():
@@ -184,7 +184,7 @@ def _by_words(columns: dict[str, str], specs: dict[str, Spec], source: Source, r
             specs[name] = Spec(column=header)
 
 
-def _own_fields(source: Source, standard: Mapping[str, Field], columns: Mapping[str, str]) -> list[tuple[str, str, Spec]]:
+def _own_fields(source: ExportFile, standard: Mapping[str, Field], columns: Mapping[str, str]) -> list[tuple[str, str, Spec]]:
     """(header, name, what it is) of each column with values that no standard field has, nor has under another header."""
     entity, taken = source.entity, set(standard)
     spellings = {
@@ -212,17 +212,17 @@ def _headers(entity: str, standard: Mapping[str, Field], name: str) -> tuple[str
     return headers_of(entity, f) if f is not None else ()
 
 
-def _unique(source: Source, header: str) -> bool:
+def _unique(source: ExportFile, header: str) -> bool:
     values = source.values(header)
     return len(values) == len(source.rows) == len(set(values))
 
 
 def _seen(values: list[str]) -> tuple[str, ...]:
     """Few values that repeat, for a comment; none of a person's."""
-    found = Counter(values)
-    few = 1 < len(found) <= FEW and len(found) * 2 <= len(values)
-    plain = few and not any(PRIVATE.search(x) or "\n" in x or len(x) > 40 for x in found) and not all(map(_is_number, found))
-    return tuple(sorted(found)) if plain else ()
+    counts = Counter(values)
+    few = 1 < len(counts) <= FEW and len(counts) * 2 <= len(values)
+    plain = few and not any(PRIVATE.search(x) or "\n" in x or len(x) > 40 for x in counts) and not all(map(_is_number, counts))
+    return tuple(sorted(counts)) if plain else ()
 
 
 def _field_name(header: str) -> str:
@@ -255,12 +255,12 @@ def _read(known: Understood) -> list[Diagnostic]:
     with tempfile.TemporaryDirectory() as scratch:
         text = "\n".join(["roe: 1", "name: draft", *known.header()])
         Path(scratch, "policy.yaml").write_text(text + "\n", "utf-8")
-        policy, found = build(Path(scratch))
+        policy, problems = build(Path(scratch))
         if policy is None:
-            return found
-        tables, found = read_tables(policy, known.export.folder)
+            return problems
+        tables, problems = read_tables(policy, known.export.folder)
         if not tables:
-            return found
+            return problems
         known.world = Evaluator(policy).bind(tables, as_of="2026-01-01").world
     return []
 
@@ -277,21 +277,29 @@ def _mend(known: Understood) -> bool:
         if kind == "string":
             continue
         values = [x for x in known.export.sources[entity].values(header or spec.column or name) if x.lower() not in MISSING]
-        form = "" if spec.format else (_format(values) or "") if kind.startswith("date") else _numbers(values) if kind == "number" else ""
-        if form:
-            spec.format = form
-            if kind == "number":
-                example = next(x for x in values if "." in x or "," in x)
-                whole = example.replace(",", "").replace(".", "")
-                known.notes.append(f"{entity} column `{header or name}`: `{example}` is taken for {whole}; if not, change its `format:`")
-        elif kind == "number" and (reads := _reads(values)):
-            spec.type = reads
-        else:
-            spec.type, spec.format = "string", ""
-            what = "does not settle which number is the day, and" if kind.startswith("date") else f"is not always a {kind}, and"
-            known.notes.append(f"{entity} column `{header or name}` {what} is read as text")
+        note = _respecify(spec, kind, values)
+        if note:
+            known.notes.append(f"{entity} column `{header or name}`{note}")
         changed = True
     return changed
+
+
+def _respecify(spec: Spec, kind: str, values: list[str]) -> str:
+    """Declare a field so that all its values can be read; what a person should check about that, if anything."""
+    form = "" if spec.format else (_format(values) or "") if kind.startswith("date") else _numbers(values) if kind == "number" else ""
+    if form:
+        spec.format = form
+        if kind != "number":
+            return ""
+        example = next(x for x in values if "." in x or "," in x)
+        whole = example.replace(",", "").replace(".", "")
+        return f": `{example}` is taken for {whole}; if not, change its `format:`"
+    if kind == "number" and (reads := _reads(values)):
+        spec.type = reads
+        return ""
+    spec.type, spec.format = "string", ""
+    what = "does not settle which number is the day, and" if kind.startswith("date") else f"is not always a {kind}, and"
+    return f" {what} is read as text"
 
 
 def _numbers(values: list[str]) -> str:
@@ -333,8 +341,8 @@ def _typos(known: Understood) -> None:
         own = {n: s.column or n for n, s in known.fields[entity].items() if s.type == "string" and s.seen and n not in headers}
         for name, header in {**headers, **own}.items():
             values = Counter(x for x in source.values(header) if x.lower() not in MISSING)
-            found = slips(values, name)
-            if found:
-                known.fields[entity].setdefault(name, Spec()).aliases = found
+            aliases = slips(values, name)
+            if aliases:
+                known.fields[entity].setdefault(name, Spec()).aliases = aliases
                 spec = known.fields[entity][name]
-                spec.seen = tuple(x for x in spec.seen if x not in found)
+                spec.seen = tuple(x for x in spec.seen if x not in aliases)

@@ -19,7 +19,7 @@ FROM = {"hubspot": "HubSpot", "zoho": "Zoho CRM", "dynamics": "Dynamics 365"}
 
 
 @dataclass(slots=True)
-class Report:
+class DraftReport:
     known: Understood
     carved: Carved
     written: Written
@@ -103,10 +103,10 @@ class Report:
 
     def _reading(self) -> Iterator[str]:
         """What of the cells is not as it stands in the file, as the reading report has it."""
-        found = [f"  {Path(read['file']).name}: {line}" for read in self.written.reading.values() for line in cells_in_lines(read)]
-        yield from found[:MOST_CELLS]
-        if len(found) > MOST_CELLS:
-            yield f"  {len(found) - MOST_CELLS} more such lines: roe data {_word(str(self.known.export.folder))} {_word(str(self.folder))}"
+        lines = [f"  {Path(read['file']).name}: {line}" for read in self.written.reading.values() for line in cells_in_lines(read)]
+        yield from lines[:MOST_CELLS]
+        if len(lines) > MOST_CELLS:
+            yield f"  {len(lines) - MOST_CELLS} more such lines: roe data {_word(str(self.known.export.folder))} {_word(str(self.folder))}"
 
     def _rejected(self) -> str:
         if not self.written.rejected:

@@ -42,21 +42,23 @@ def carve(known: Understood) -> Carved:
     carved.owned = sum(row["owner"].get(role) is not None for row in rows)
     evidence = [(row, _owners(row, role)) for row in rows]
     carved.by_deals = not carved.owned and any(counts for _, counts in evidence)
-    best: tuple[int, str, dict[str, str]] = (0, "", {})
     for name in FIELDS:
         groups = _groups(evidence, name, carved.reps)
-        if not 1 < len(groups) <= max(2, len(rows) // 2):
-            continue
-        owner_of = {v: min(c.items(), key=lambda item: (-item[1], item[0]))[0] if c else "" for v, c in sorted(groups.items())}
-        if carved.owned or carved.by_deals:
-            owner_of = {value: rep for value, rep in owner_of.items() if rep}
-            agree = sum(groups[value][rep] for value, rep in owner_of.items())
-            if len(owner_of) > 1 and agree > best[0]:
-                best = (agree, name, owner_of)
-        elif not carved.reps and not best[1] and len(groups) <= MOST_UNOWNED and sum(1 for row in rows if row[name]) * 2 >= len(rows):
-            best = (0, name, owner_of)
-    carved.agree, carved.by, carved.territories = best
+        if 1 < len(groups) <= max(2, len(rows) // 2):
+            _prefer(carved, name, groups, rows)
     return carved
+
+
+def _prefer(carved: Carved, name: str, groups: Mapping[str, Counter[str]], rows: list[Row]) -> None:
+    """Take a field for the territories if it predicts the owners better than the one before; where nobody owns any, the first that most have."""
+    rep_of = {v: min(c.items(), key=lambda item: (-item[1], item[0]))[0] if c else "" for v, c in sorted(groups.items())}
+    if carved.owned or carved.by_deals:
+        rep_of = {value: rep for value, rep in rep_of.items() if rep}
+        agree = sum(groups[value][rep] for value, rep in rep_of.items())
+        if len(rep_of) > 1 and agree > carved.agree:
+            carved.agree, carved.by, carved.territories = agree, name, rep_of
+    elif not carved.reps and not carved.by and len(groups) <= MOST_UNOWNED and sum(1 for row in rows if row[name]) * 2 >= len(rows):
+        carved.by, carved.territories = name, rep_of
 
 
 def _name_reps(known: Understood, carved: Carved) -> None:

@@ -140,14 +140,14 @@ def _role(entity: str, role: str, known: Understood, carved: Carved, linked: boo
 
 def write_tests(folder: Path, known: Understood, carved: Carved) -> tuple[Written, list[Diagnostic]]:
     """Tests about made-up records, as the drafted policy decides them; and what it does with the export."""
-    policy, found = build(folder)
+    policy, problems = build(folder)
     if policy is None:
-        return Written(), found
+        return Written(), problems
     tests = _tests(known, carved)
     _write(folder / "tests" / "draft.yaml", tests)
-    tables, found = read_tables(policy, known.export.folder)
-    if errors(found):
-        return Written(), found
+    tables, problems = read_tables(policy, known.export.folder)
+    if errors(problems):
+        return Written(), problems
     evaluator = Evaluator(policy)
     saved = max(datetime.fromtimestamp(s.path.stat().st_mtime) for s in known.export.sources.values())
     dated = newest(evaluator, tables, datetime.min)

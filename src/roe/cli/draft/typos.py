@@ -28,20 +28,20 @@ def slips(values: Counter[str], field: str) -> dict[str, str]:
         return {x: country for x in values if (country := _country(x))}
     if not 1 < len(values) <= MOST:
         return {}
-    found: dict[str, str] = {}
+    aliases: dict[str, str] = {}
     for wrong, n in values.items():
-        rivals = [other for other, m in values.items() if other != wrong and other not in found and _same(wrong, other, n, m)]
+        rivals = [other for other, m in values.items() if other != wrong and other not in aliases and _same(wrong, other, n, m)]
         if rivals:
-            found[wrong] = max(rivals, key=lambda other: values[other])
+            aliases[wrong] = max(rivals, key=lambda other: values[other])
         elif field == "industry" and wrong.isascii() and wrong.lower() not in INDUSTRIES:
             near = get_close_matches(wrong.lower(), INDUSTRIES, 1, 0.9)
             if not near or near[0].replace(" ", "") == label(wrong).replace(" ", ""):
                 continue
             if not any(label(near[0]) == label(other) for other in values):
-                found[wrong] = near[0] if wrong.islower() else near[0].title()
+                aliases[wrong] = near[0] if wrong.islower() else near[0].title()
             else:
-                found[wrong] = next(other for other in values if label(near[0]) == label(other))
-    return found
+                aliases[wrong] = next(other for other in values if label(near[0]) == label(other))
+    return aliases
 
 
 def _same(wrong: str, right: str, n: int, m: int) -> bool:

@@ -14,9 +14,10 @@ import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from roe.diagnostics import Diagnostic, PolicyError, suggest
+from roe.dynamic import Saved
 from roe.source import Span
 from roe.web.app.kept import Kept, in_memory
 
@@ -204,7 +205,7 @@ def read_users(path: Path) -> Users:
         raise PolicyError([Diagnostic("R804", f"the file with users cannot be read: {e}", at, help)]) from e
 
 
-def users_of(rows: Iterable[Mapping[str, Any]]) -> Users:
+def users_of(rows: Iterable[Saved]) -> Users:
     """Users from their rows. Raises ValueError for a row that names nobody."""
     by_digest: dict[str, Viewer] = {}
     by_login: dict[str, Viewer] = {}

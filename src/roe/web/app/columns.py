@@ -12,7 +12,6 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import Any
 
 import pyarrow as pa
 
@@ -22,9 +21,13 @@ from roe.columns.role_run import Allocations
 from roe.columns.run import ColumnRun
 from roe.columns.turn_files import read_turns, write_turns
 from roe.columns.world import ColumnWorld
+from roe.dynamic import Saved, Value
+from roe.evaluator.allocate import Pools
 from roe.evaluator.allocation import PoolTurn
+from roe.evaluator.bound import Bound
 from roe.evaluator.decision import Decision
-from roe.evaluator.engine import Bound, Evaluator
+from roe.evaluator.engine import Evaluator
+from roe.evaluator.row import Row
 from roe.ledger.reconcile import key_parts
 from roe.plan.outcome import ACTIONS
 from roe.progress import phase
@@ -91,20 +94,20 @@ class ColumnSnapshot(Snapshot):
         return Counter(
             {
                 (part.entity, part.role, str(rule.name)): int(n)
-                for part in self.run.found
+                for part in self.run.allocations
                 for rule, n in zip(part.rules, part.unknown, strict=True)
             }
         )
 
     @property
-    def assigned(self) -> Mapping[str, Any]:
+    def assigned(self) -> Mapping[str, Saved]:
         return self.run.bound.assigned
 
     @property
-    def pools(self) -> Any:
+    def pools(self) -> Pools:
         return self.run.bound.pools
 
-    def row(self, entity: str, record: str) -> Any:
+    def row(self, entity: str, record: str) -> Row | None:
         if entity not in self.policy.model.entities:
             return None
         found = self._before.get(entity, self.bound).world.find(entity, record)
@@ -146,7 +149,7 @@ class ColumnSnapshot(Snapshot):
 def _outcomes(run: ColumnRun, batch: Batch) -> Iterator[Outcome]:
     """The outcomes of a run, by entity and record, the roles of a record together."""
     parts: dict[str, list[tuple[Allocations, list[str]]]] = {}
-    for part, portion in zip(run.found, batch.portions, strict=True):
+    for part, portion in zip(run.allocations, batch.portions, strict=True):
         parts.setdefault(part.entity, []).append((part, portion.lines["name"].to_pylist()))
     reps = run.world.tables["rep"]
     rep_ids = [str(reps.row(i)["id"]) for i in range(reps.n)]
@@ -165,7 +168,7 @@ def _outcomes(run: ColumnRun, batch: Batch) -> Iterator[Outcome]:
                 )  # fmt: skip
 
 
-def _column(part: Allocations) -> tuple[list[Any], ...]:
+def _column(part: Allocations) -> tuple[list[Value], ...]:
     """The values of a role's allocations by row: action, owner, previous, rule, territory, pool, window, until, reason."""
     rules = [*(str(rule.name) for rule in part.rules), "exception", ""]  # -2 and -1 from the end
     return (

@@ -11,7 +11,7 @@ from typing import Any
 
 from roe.ledger.audit import Verified, verify
 from roe.ledger.browse import Wanted, newest
-from roe.ledger.entries import KINDS, Run, Stored, Weighed
+from roe.ledger.entries import KINDS, Away, Excepted, Owned, Referred, Requested, Run, Stored, Weighed
 from roe.ledger.history import told
 from roe.ledger.moment import At
 from roe.ledger.movements import Move, count_rules, moves_since, pending
@@ -29,7 +29,7 @@ BY = {
 class Reader:
     """Who reads: what `name` calls a rep, and the time zone that they live in."""
 
-    name: Callable[[Any], str]
+    name: Callable[[str | None], str]
     zone: tzinfo
 
     def day(self, x: Any) -> str:
@@ -91,33 +91,38 @@ class History:
             except KeyError:
                 return None
 
-    def requests(self) -> list[Any]:
+    def requests(self) -> list[Requested]:
         """The exceptions that are asked for and not answered, the oldest first."""
         with self._open() as store:
-            return sorted((o.stored.entry for o in store.latest("requested", True)), key=lambda e: e.at.instant)
+            entries = [o.stored.entry for o in store.latest("requested", True)]
+        return sorted((e for e in entries if isinstance(e, Requested)), key=lambda e: e.at.instant)
 
-    def granted(self) -> list[Any]:
+    def granted(self) -> list[Excepted]:
         """The exceptions that somebody has granted and not ended, those that end first first."""
         with self._open() as store:
-            return sorted((o.stored.entry for o in store.latest("excepted", True)), key=lambda e: (e.until.instant, e.entity, e.record))
+            entries = [o.stored.entry for o in store.latest("excepted", True)]
+        return sorted(
+            (e for e in entries if isinstance(e, Excepted)), key=lambda e: (e.until.instant if e.until else 0, e.entity, e.record)
+        )
 
-    def standing(self, entity: str, record: str) -> dict[str, dict[str, Any]]:
+    def standing(self, entity: str, record: str) -> dict[str, dict[str, Requested | None]]:
         """role -> what is `requested` of a record and what is `excepted`, as far as it stands."""
-        found: dict[str, dict[str, Any]] = {}
+        found: dict[str, dict[str, Requested | None]] = {}
         with self._open() as store:
             for kind in ("requested", "excepted"):
                 for o in store.latest(kind, True, entity, record):
                     role = str(getattr(o.stored.entry, "role", ""))
-                    found.setdefault(role, {"requested": None, "excepted": None})[kind] = o.stored.entry
+                    entry = o.stored.entry if isinstance(o.stored.entry, Requested) else None
+                    found.setdefault(role, {"requested": None, "excepted": None})[kind] = entry
         return found
 
-    def away(self, rep: str) -> Any:
+    def away(self, rep: str) -> Away | None:
         """The leave that a rep has entered here, or None."""
         with self._open() as store:
-            found = store.latest("away", True, "rep", rep)
-        return found[0].stored.entry if found else None
+            entries = [o.stored.entry for o in store.latest("away", True, "rep", rep)]
+        return next((e for e in entries if isinstance(e, Away)), None)
 
-    def runs(self, most: int) -> list[tuple[Any, bool]]:
+    def runs(self, most: int) -> list[tuple[Stored, bool]]:
         """The last runs, undoes and adjustments, the newest first, each with whether it can be undone."""
         with self._open() as store:
             found = store.runs(most)  # what undoes a run is newer than the run
@@ -125,24 +130,24 @@ class History:
         undone = {run.counts.get("run") for _, run in runs if run.what == "undo"}
         return [(x, run.what == "run" and run.id not in undone) for x, run in runs]
 
-    def reviews(self, key: str) -> list[Any]:
+    def reviews(self, key: str) -> list[Stored]:
         """What was said of a change of the policy, in order."""
         with self._open() as store:
             return [x for x in store.of_record("review", key) if x.kind == "reviewed"]
 
-    def latest_reviews(self, most: int) -> list[Any]:
+    def latest_reviews(self, most: int) -> list[Stored]:
         """The newest word on each change of the policy, the newest first."""
         with self._open() as store:
             found = sorted((o.stored for o in store.latest("reviewed", True)), key=lambda x: -x.number)
         return found[:most]
 
-    def weighed(self, plan: str) -> dict[tuple[str, str], Any]:
+    def weighed(self, plan: str) -> dict[tuple[str, str], Weighed]:
         """(book, account) -> what somebody has last said of a planned move."""
         with self._open() as store:
             found = [o.stored.entry for o in store.latest("weighed", True)]
         return {(e.book, e.record): e for e in found if isinstance(e, Weighed) and e.plan == plan}
 
-    def evidence(self, number: int) -> Any:
+    def evidence(self, number: int) -> Stored | None:
         """The evidence of the entry with a number: itself, or what its run kept of its decision; None if nothing was kept."""
         with self._open() as store:
             try:
@@ -151,8 +156,8 @@ class History:
                 return None
             if x.kind == "evidence":
                 return x
-            e: Any = x.entry
-            if x.kind not in ("owned", "referred"):
+            e = x.entry
+            if not isinstance(e, (Owned, Referred)):
                 return None
             found = store.of_record(e.entity, e.record, ("evidence",), x.run)
         return next((y for y in found if y.number > number and getattr(y.entry, "role", "") == e.role), None)

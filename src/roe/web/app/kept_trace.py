@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from types import SimpleNamespace
 from typing import Any
 
+from roe.dynamic import Saved, Value
 from roe.evaluator.trace import RuleTrace, StepTrace
 from roe.source import Span
 
 
-def steps_of(trace: Mapping[str, Any]) -> SimpleNamespace:
+def steps_of(trace: Saved) -> SimpleNamespace:
     """`steps` as a page shows them; of a trace in another shape than this version writes, none."""
     try:
         return SimpleNamespace(steps=[_step(x) for x in trace["steps"]])
@@ -18,7 +18,7 @@ def steps_of(trace: Mapping[str, Any]) -> SimpleNamespace:
         return SimpleNamespace(steps=[])
 
 
-def _step(x: Mapping[str, Any]) -> StepTrace:
+def _step(x: Saved) -> StepTrace:
     return StepTrace(
         str(x["stage"]), str(x["operator"]), str(x["name"]), str(x["record"]), _value(x["value"]), str(x.get("hit", "")),
         [_rule(r) for r in x.get("rules", ())], int(x.get("rules_total", 0)), [(p["text"], _value(p["value"])) for p in x.get("parts", ())],
@@ -26,7 +26,7 @@ def _step(x: Mapping[str, Any]) -> StepTrace:
     )  # fmt: skip
 
 
-def _rule(r: Mapping[str, Any]) -> RuleTrace:
+def _rule(r: Saved) -> RuleTrace:
     conditions: Any = [
         SimpleNamespace(
             text=c["text"], result=c["result"], parts=[SimpleNamespace(text=p["text"], value=_value(p["value"])) for p in c["values"]],
@@ -39,13 +39,13 @@ def _rule(r: Mapping[str, Any]) -> RuleTrace:
     return RuleTrace(r["number"], r["name"], r["result"], conditions, place, r.get("because") or "", None, r["fired"])
 
 
-def _place(x: Mapping[str, Any] | None) -> Span | None:
+def _place(x: Saved | None) -> Span | None:
     return (
         None if x is None else Span(str(x["file"]), int(x["line"]), int(x["column"]), int(x["column"]) + 1, cell=str(x.get("cell") or ""))
     )
 
 
-def _value(x: Any) -> Any:
+def _value(x: Value) -> Value:
     """A record by its name where a value was one; lists and other values as they are."""
     if isinstance(x, dict):
         return str(x.get("name") or x.get("id") or ", ".join(f"{k} {_value(y)}" for k, y in x.items()))

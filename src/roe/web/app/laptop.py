@@ -11,7 +11,8 @@ import threading
 import time
 from collections.abc import Callable
 
-from roe.evaluator.engine import Bound, Run
+from roe.evaluator.bound import Bound
+from roe.evaluator.engine import Run
 from roe.progress import counted
 from roe.web.app.snapshot import RowSnapshot, Snapshot
 

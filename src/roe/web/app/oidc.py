@@ -21,6 +21,7 @@ from importlib.util import find_spec
 from typing import Any
 from urllib.parse import urlsplit
 
+from roe.dynamic import Json, Saved
 from roe.web.app.access import digest
 from roe.web.app.kept import Kept
 
@@ -51,7 +52,7 @@ class Provider:
         return f"{self.address}/sign-in/back"
 
 
-def provider_of(raw: Mapping[str, Any], environment: Mapping[str, str] = os.environ) -> Provider:
+def provider_of(raw: Saved, environment: Mapping[str, str] = os.environ) -> Provider:
     """The provider that a section `[oidc]` names. Raises ValueError for what it cannot mean."""
     names = ("issuer", "client_id", "client_secret", "address", "claim")
     if find_spec("authlib") is None:
@@ -81,7 +82,7 @@ class SignIn:
 
     def __init__(self, provider: Provider, kept: Kept) -> None:
         self.provider, self.kept = provider, kept
-        self._metadata: dict[str, Any] = {}
+        self._metadata: Json = {}
         self._keys: Any = None
 
     def begin(self, wanted: str) -> tuple[str, str]:
@@ -119,7 +120,7 @@ class SignIn:
             raise NotSignedIn("The provider has not verified your e-mail address.")
         return login, str(kept["next"])
 
-    def _claims(self, token: Mapping[str, Any], nonce: str) -> Mapping[str, Any]:
+    def _claims(self, token: Saved, nonce: str) -> Saved:
         """The verified claims of an ID token: its signature, issuer, audience, times and nonce."""
         from authlib.oidc.core import CodeIDToken
         from joserfc import jwt
@@ -138,8 +139,8 @@ class SignIn:
         params = {"nonce": nonce, "client_id": self.provider.client_id, "access_token": token.get("access_token")}
         claims = CodeIDToken(decoded.claims, decoded.header, wanted, params)
         claims.validate(leeway=LEEWAY)
-        found: Mapping[str, Any] = claims
-        return found
+        verified: Saved = claims
+        return verified
 
     def _client(self) -> Any:
         from authlib.integrations.httpx_client import OAuth2Client
@@ -169,7 +170,7 @@ class SignIn:
             self._keys = KeySet.import_key_set(found)
         return self._keys
 
-    def _fetch(self, url: str) -> dict[str, Any]:
+    def _fetch(self, url: str) -> Json:
         import httpx
 
         try:

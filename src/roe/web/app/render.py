@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from datetime import date, tzinfo
 from typing import Any
 from urllib.parse import quote
 
 from jinja2 import Environment, PackageLoader, StrictUndefined, pass_context
+from jinja2.runtime import Context
 from markupsafe import Markup
 
+from roe.dynamic import Saved, Value
 from roe.evaluator.render import brief
 from roe.evaluator.row import Row
 from roe.grammar import values as v
@@ -46,7 +48,7 @@ def open_pages(viewer: Viewer) -> set[str]:
     return {page.page for page in PAGES if page.page and viewer.may_open(page.page)}
 
 
-def _shown(x: Any) -> Any:
+def _shown(x: Value) -> Value:
     """What a template prints: no None, no text of any length, no character that nobody sees."""
     if x is None:
         return ""
@@ -55,19 +57,19 @@ def _shown(x: Any) -> Any:
     return x
 
 
-def short(text: Any, most: int = NAME) -> str:
+def short(text: object, most: int = NAME) -> str:
     """A name that fits into a table."""
     found = visible(" ".join(str(text).split()))
     return found if len(found) <= most else found[: most - 1] + "…"
 
 
 @pass_context
-def day(context: Any, x: Any) -> str:
+def day(context: Context, x: Value) -> str:
     """A day, or a moment with its time if it is not midnight, in the reader's time zone."""
     return day_in(_zone(context), x)
 
 
-def _zone(context: Any) -> tzinfo | None:
+def _zone(context: Context) -> tzinfo | None:
     """The reader's time zone; None where nobody is known to read."""
     ask = context.get("ask")
     zone: tzinfo | None = ask.zone if ask is not None else None
@@ -75,11 +77,11 @@ def _zone(context: Any) -> tzinfo | None:
 
 
 @pass_context
-def _value(context: Any, x: Any) -> str:
+def _value(context: Context, x: Value) -> str:
     return value(x, _zone(context))
 
 
-def value(x: Any, zone: tzinfo | None = None) -> str:
+def value(x: Value, zone: tzinfo | None = None) -> str:
     """A value of a record, in a few words; a moment in a time zone."""
     if x is None:
         return "missing"
@@ -92,7 +94,7 @@ def value(x: Any, zone: tzinfo | None = None) -> str:
     return str(v.readable(x))
 
 
-def number(x: Any) -> str:
+def number(x: Value) -> str:
     return "" if x is None else f"{x:,.0f}" if float(x) == int(x) else f"{x:,.2f}"
 
 
@@ -105,7 +107,7 @@ def signed(x: float) -> str:
 
 
 @pass_context
-def ticks(context: Any, text: Any) -> Markup:
+def ticks(context: Context, text: object) -> Markup:
     """A sentence of roe's own, in which names between backticks are shown as code and moments in the reader's time zone; everything else is
     escaped first.
     """
@@ -130,7 +132,7 @@ def named(ids: Iterable[str], name: Callable[[str], str]) -> list[tuple[str, str
     return sorted(((x, name(x)) for x in ids), key=lambda x: x[1])
 
 
-def id_names(rows: Iterable[Mapping[str, Any]]) -> list[tuple[str, str]]:
+def id_names(rows: Iterable[Saved]) -> list[tuple[str, str]]:
     return [(str(row["rep"]), str(row["name"])) for row in rows]
 
 

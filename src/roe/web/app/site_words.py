@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from datetime import date, datetime, tzinfo
-from typing import Any
 
 from roe.grammar import values as v
 from roe.grammar.values.text import MONTHS
@@ -32,7 +31,7 @@ DONE = {
 }
 
 
-def day_in(zone: tzinfo | None, x: Any) -> str:
+def day_in(zone: tzinfo | None, x: date | datetime | str | None) -> str:
     """A day, or a moment with its time if it is not midnight, in a time zone; None for the moment's own."""
     if isinstance(x, str):
         x = v.parse_temporal(x) or x
@@ -62,7 +61,7 @@ def moments_in(zone: tzinfo, written: tzinfo, text: str) -> str:
     return text if zone == written else _MOMENT.sub(moved, text)
 
 
-def relative(x: Any, now: datetime) -> str:
+def relative(x: date | datetime | str | None, now: datetime) -> str:
     """How far a day is from now: `in 12 days`, `today`, `3 days ago`; of moments on the same day the hours."""
     if isinstance(x, str):
         x = v.parse_temporal(x)

@@ -11,14 +11,19 @@ from abc import ABC, abstractmethod
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cached_property
-from typing import Any
 
 from roe.analysis.graph import Said, said_of
+from roe.dynamic import Saved, Value
+from roe.evaluator.allocate import Pools
 from roe.evaluator.allocation import PoolTurn
+from roe.evaluator.bound import Bound
 from roe.evaluator.decision import Decision
-from roe.evaluator.engine import Bound, Evaluator, Run
+from roe.evaluator.engine import Evaluator, Run
 from roe.evaluator.row import Row
-from roe.plan.operators import Choose
+from roe.evaluator.world import World
+from roe.grammar.clock import Clock
+from roe.plan.operators import Choose, Plan
+from roe.policy.model import Policy
 from roe.web.app.outcomes import Outcomes, outcome
 from roe.web.app.search import Hit, Index
 
@@ -65,12 +70,12 @@ class Snapshot(ABC):
         """The last turn of the run in which a pool was asked who is next, itself or as one that others fall back on."""
 
     @property
-    def assigned(self) -> Mapping[str, Any]:
+    def assigned(self) -> Mapping[str, Saved]:
         """What the state keeps of each record that a pool has given out, by `entity|record|role`, as the run left it."""
         return self.bound.assigned
 
     @property
-    def pools(self) -> Any:
+    def pools(self) -> Pools:
         """The pools as the run left them."""
         return self.bound.pools
 
@@ -82,19 +87,19 @@ class Snapshot(ABC):
     # --- and these follow -------------------------------------------------------------------------------------------------
 
     @property
-    def policy(self) -> Any:
+    def policy(self) -> Policy:
         return self.evaluator.policy
 
     @property
-    def plan(self) -> Any:
+    def plan(self) -> Plan:
         return self.evaluator.policy.plan
 
     @property
-    def world(self) -> Any:
+    def world(self) -> World:
         return self.bound.world
 
     @property
-    def clock(self) -> Any:
+    def clock(self) -> Clock:
         return self.bound.world.clock
 
     @cached_property
@@ -153,7 +158,7 @@ class Snapshot(ABC):
         for rep in self.reps():
             lead = rep["manager"] or (rep if str(rep["id"]) in leads else None)
             name = rep["team"] or (f"Team of {lead.label}" if isinstance(lead, Row) else "No team" if leads else "Everybody")
-            found.setdefault(str(name), []).append(rep)
+            found.setdefault(" ".join(str(name).split()), []).append(rep)  # an address has no lines
         return dict(sorted(found.items()))
 
     def said(self, entity: str, role: str) -> list[Said]:
@@ -234,7 +239,7 @@ def territories(snapshot: Snapshot) -> list[str]:
     return list(found)
 
 
-def _texts(values: Iterable[Any]) -> tuple[str, ...]:
+def _texts(values: Iterable[Value]) -> tuple[str, ...]:
     return tuple(str(x)[:500] for x in values if x not in (None, ""))
 
 

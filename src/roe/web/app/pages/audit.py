@@ -75,7 +75,7 @@ def as_csv(ask: Ask) -> Response:
     if problem:
         return ask.render("problem.html", 400, title="roe cannot use this filter", said=problem)
     names = {str(rep["id"]): str(rep.label) for rep in ask.snapshot.reps()}
-    reader = Reader(lambda rep: names.get(rep, rep or ""), ask.zone)
+    reader = Reader(lambda rep: names.get(rep or "", rep or ""), ask.zone)
 
     def pages() -> Iterator[str]:
         yield csv_text(COLUMNS, ())

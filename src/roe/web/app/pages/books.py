@@ -11,6 +11,8 @@ from typing import Any
 from starlette.responses import Response
 
 from roe.data.files import csv_text
+from roe.dynamic import Json, Saved
+from roe.ledger.entries import Weighed
 from roe.run.acts import Weigh
 from roe.web.app.acting import text_of, wrong
 from roe.web.app.outcomes import page_of
@@ -45,11 +47,11 @@ def show(ask: Ask, said: str = "") -> Response:
     )  # fmt: skip
 
 
-def plan_of(ask: Ask) -> tuple[dict[str, Any] | None, str]:
+def plan_of(ask: Ask) -> tuple[Json | None, str]:
     """The plan that was named or made here, or why there is none."""
     from roe.evaluator.book_plan import check_plan
 
-    made: dict[str, Any] | None = ask.site.kept.get("plan", "current")
+    made: Json | None = ask.site.kept.get("plan", "current")
     if made is not None:
         return made, ""
     if ask.options.plan is None:
@@ -75,28 +77,28 @@ def make(ask: Ask) -> Response:
     return ask.go("/books")
 
 
-def key_of(plan: dict[str, Any]) -> str:
+def key_of(plan: Saved) -> str:
     """What tells a plan from another: what was said of its moves is said of this one alone."""
     return hashlib.sha256(json.dumps(plan, sort_keys=True).encode()).hexdigest()[:16]
 
 
-def choices_of(ask: Ask, key: str) -> dict[tuple[str, str], Any]:
+def choices_of(ask: Ask, key: str) -> dict[tuple[str, str], Weighed]:
     """(book, account) -> what somebody has last said of the move; nothing of most, which are accepted."""
     if ask.options.history is None:
         return {}
-    found: dict[tuple[str, str], Any] = ask.options.history.weighed(key)
+    found: dict[tuple[str, str], Weighed] = ask.options.history.weighed(key)
     return found
 
 
-def held_in(choices: Mapping[tuple[str, str], Any], book: str) -> set[str]:
+def held_in(choices: Mapping[tuple[str, str], Weighed], book: str) -> set[str]:
     """The accounts whose moves in a book are held back."""
     return {account for (name, account), e in choices.items() if name == book and not e.accepted}
 
 
-def shift_of(part: dict[str, Any], held: set[str]) -> Counter[str]:
+def shift_of(book: Saved, held: set[str]) -> Counter[str]:
     """rep -> by how many accounts the book is other than planned, since moves are held back."""
     found: Counter[str] = Counter()
-    for m in part["moves"]:
+    for m in book["moves"]:
         if m["account"] in held:
             found[m["from"] or ""] += 1
             found[m["to"] or ""] -= 1
@@ -139,14 +141,14 @@ def apply(ask: Ask) -> Response:
     return ask.go("/books", done="applied")
 
 
-def filtered(ask: Ask, part: dict[str, Any], held: set[str], form: Mapping[str, Any] | None = None) -> list[dict[str, Any]]:
+def filtered(ask: Ask, book: Saved, held: set[str], form: Mapping[str, Any] | None = None) -> list[Json]:
     """The moves of a book that answer to the filters of the address, or of a form; `held` are the accounts that are held back."""
     rep, why, text, choice = (ask.text(x) if form is None else text_of(form, x) for x in ("rep", "why", "q", "choice"))
     text = text.lower()
     own = ask.viewer.team(ask.snapshot)
     return [
         m
-        for m in part["moves"]
+        for m in book["moves"]
         if (not rep or rep in (m["from"], m["to"]))
         and (not why or why == m["why"])
         and (not text or text in m["name"].lower() or text == m["account"].lower())

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any
 
 from starlette.responses import Response
 
+from roe.dynamic import Json
 from roe.web.app.outcomes import Outcome, moment
 from roe.web.app.search import Hit
 from roe.web.app.site import Ask, part
@@ -55,9 +55,9 @@ def address(hit: Hit) -> str:
     return place + part(hit.id)
 
 
-def overview(snapshot: Snapshot) -> dict[str, Any]:
+def overview(snapshot: Snapshot) -> Json:
     """The run in a few figures: for each entity and role how many records are owned, open or to be decided, and what ends soon."""
-    kept: dict[str, Any] | None = snapshot.__dict__.get("_overview_of_run")
+    kept: Json | None = snapshot.__dict__.get("_overview_of_run")
     if kept is not None:
         return kept
     roles: dict[tuple[str, str], Counter[str]] = {}

@@ -226,7 +226,7 @@ def team(ask: Ask) -> Response:
     late = list(missed(snapshot, ids))
     on_hold = [o for o in snapshot.outcomes.held if o.owner in ids or o.previous in ids]
     return ask.render(
-        "team.html", name=name, loads=loads, keys=keys, pools=[(p, m, shares(m)) for p, m in pools if m], territories=own.most_common(30),
+        "team.html", name=name, loads=loads, keys=keys, pools=[(p, m, shares(m)) for p, m in pools if m], territories=own.most_common(30), more_territories=max(0, len(own) - 30),
         waiting=waiting[:FEW], missed=late[:FEW], missed_of_all=len(late), held=on_hold[:FEW], held_of_all=len(on_hold), cells=cells,
         reports=reports(snapshot, name, ids), most=max((x.capacity or x.held for x in loads), default=1) or 1,
     )  # fmt: skip
@@ -286,4 +286,13 @@ def territory(ask: Ask) -> Response:
     found = [o for o in snapshot.outcomes.all if o.territory == name]
     rows, page, pages = page_of(found, ask.number("page"), SIZE)
     owners = Counter((o.entity, o.role, o.owner, o.owner_name) for o in found)
-    return ask.render("territory.html", name=name, owners=owners.most_common(40), rows=rows, page=page, pages=pages, total=len(found))
+    return ask.render(
+        "territory.html",
+        name=name,
+        owners=owners.most_common(40),
+        more=max(0, len(owners) - 40),
+        rows=rows,
+        page=page,
+        pages=pages,
+        total=len(found),
+    )

@@ -18,8 +18,9 @@ from roe.web.app.snapshot import Snapshot
 from roe.web.page import with_marks
 
 COUNTED = timedelta(days=30)  # over which the ledger's decisions are counted
-IDLE = 100  # rules that decide in no test and are listed together
-MOST = 400  # rows of a table that a search looks through are shown up to this
+SIZE = 100  # findings, tests and rules that are listed together
+ROWS = 300  # of a table of the handbook: whoever looks for another one searches
+MOST = 400  # rules whose counts are listed together
 
 
 @dataclass(slots=True)
@@ -34,7 +35,7 @@ class Section:
 def show(ask: Ask) -> Response:
     text = ask.text("q")
     found = [s for s in (searched(section, text) for section in sections(ask.snapshot)) if s is not None]
-    rules = counts(ask.snapshot)
+    rules, rule_page, rule_pages = page_of(counts(ask.snapshot), ask.number("page"), MOST)
     since = ask.snapshot.clock.today - COUNTED
     history = ask.options.history.by_rule(since) if ask.options.history is not None else None
     unknown = ask.snapshot.unknown
@@ -44,9 +45,13 @@ def show(ask: Ask) -> Response:
         sections=found,
         marked=marked,
         rules=rules,
+        page=rule_page,
+        pages=rule_pages,
+        total=len(counts(ask.snapshot)),
         share=share(ask.snapshot),
         history=history,
         unknown=unknown,
+        most=ROWS,
         days=COUNTED.days,
     )
 
@@ -58,7 +63,7 @@ def counts(snapshot: Snapshot) -> list[tuple[str, str, str, int]]:
         for (entity, role), step in snapshot.plan.engagement.items()
         for rule in step.rules
         if not rule.is_built_in or snapshot.outcomes.rules[entity, role, str(rule.name)]
-    ][:MOST]
+    ]
 
 
 def share(snapshot: Snapshot) -> dict[tuple[str, str], int]:
@@ -125,7 +130,8 @@ def findings(ask: Ask) -> Response:
         bound = snapshot.bound if snapshot.rows_alone else None
         kept = snapshot.__dict__["_findings"] = found(CheckedPolicy(snapshot.evaluator, bound, snapshot.clock.today))
     shown = [d for d in kept if d.severity != "hint"]
-    return ask.render("findings.html", findings=shown, hints=len(kept) - len(shown))
+    rows, page, pages = page_of(shown, ask.number("page"), SIZE)
+    return ask.render("findings.html", findings=rows, page=page, pages=pages, total=len(shown), hints=len(kept) - len(shown))
 
 
 def tests(ask: Ask) -> Response:
@@ -137,7 +143,9 @@ def tests(ask: Ask) -> Response:
     if kept is None:
         cases, problems = load_cases(ask.snapshot.policy)
         kept = ask.snapshot.__dict__["_tests"] = ([run_case(ask.snapshot.evaluator, case) for case in cases], problems)
-    return ask.render("tests.html", results=kept[0], problems=kept[1])
+    failed, passed = ([r for r in kept[0] if r.passed is x] for x in (False, True))
+    rows, page, pages = page_of([*failed, *passed], ask.number("page"), SIZE)
+    return ask.render("tests.html", results=rows, page=page, pages=pages, total=len(kept[0]), failed=len(failed), problems=kept[1])
 
 
 def coverage(ask: Ask) -> Response:
@@ -151,5 +159,5 @@ def coverage(ask: Ask) -> Response:
         report = cover(ask.snapshot.evaluator, load_cases(ask.snapshot.policy)[0])
         kept = ask.snapshot.__dict__["_coverage"] = said(report), by_list(report), idle(report)
     words, lists, never = kept
-    rows, page, pages = page_of(never, ask.number("page"), IDLE)
+    rows, page, pages = page_of(never, ask.number("page"), SIZE)
     return ask.render("coverage.html", said=words, lists=lists, rows=rows, page=page, pages=pages, total=len(never))

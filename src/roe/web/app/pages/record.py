@@ -12,10 +12,12 @@ from starlette.responses import Response
 from roe.analysis import words
 from roe.analysis.changes import FieldChange, Wait
 from roe.analysis.graph import chart
+from roe.dynamic import Value
 from roe.evaluator.decision import Decision
 from roe.evaluator.row import Row
 from roe.evaluator.trace import StepTrace, Trace
 from roe.grammar import syntax as s
+from roe.ledger.entries import Requested
 from roe.plan.operators import Rule
 from roe.web.app.flow import drawn
 from roe.web.app.render import value
@@ -97,11 +99,11 @@ def show(ask: Ask) -> Response:
     )
 
 
-def standing(ask: Ask, entity: str, record: str, full: bool) -> dict[str, dict[str, Any]]:
+def standing(ask: Ask, entity: str, record: str, full: bool) -> dict[str, dict[str, Requested | None]]:
     """role -> the exceptions that are asked for and granted; of another team's record only what the viewer has asked for."""
     if ask.options.history is None:
         return {}
-    found: dict[str, dict[str, Any]] = ask.options.history.standing(entity, record)
+    found: dict[str, dict[str, Requested | None]] = ask.options.history.standing(entity, record)
     if full:
         return found
     own = {role: x["requested"] for role, x in found.items() if x["requested"] is not None and x["requested"].by == ask.viewer.name}
@@ -266,7 +268,7 @@ class Related:
     rows: tuple[tuple[str, str, str], ...]
 
 
-def values(row: Row) -> list[tuple[str, Any]]:
+def values(row: Row) -> list[tuple[str, Value]]:
     """The stored values of a record, in the order of the model."""
     fields = row.world.policy.model.entities[row.entity]
     found = []

@@ -144,7 +144,7 @@ def show(ask: Ask) -> Response:
     return ask.render(
         "review.html", review=found, verdict=said(found.compared, found.changes), sections=[(h, c[:MOST], len(c)) for h, c in sections(found.compared)],
         sides=sides, moved=shown, page=page, pages=pages, total=len(rows), asked=asked, key=ask.request.path_params["key"], most=MOST,
-        load=found.impact.shifts()[:MOST] if found.impact else [], matrix=found.impact.matrix().most_common(8) if found.impact else [], name=ask.snapshot.rep_name,
+        load=found.impact.shifts()[:MOST] if found.impact else [], shifts=len(found.impact.shifts()) if found.impact else 0, matrix=found.impact.matrix().most_common(8) if found.impact else [], name=ask.snapshot.rep_name,
         reps=sorted({x for m in every for x in (m.before, m.after) if x}), rules=sorted({x for m in every for x in (m.rule_before, m.rule_after) if x}),
         customers=sum(m.customer for m in every), cut=sum(m.cut for m in every),
         words=ask.options.history.reviews(found.key) if ask.options.history is not None else [],

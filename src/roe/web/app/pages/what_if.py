@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from starlette.responses import Response
 
 from roe.analysis.changes import FieldChange
 from roe.analysis.replay import Impossible, changed, column_for, decided, given, read_back
+from roe.dynamic import Json, Value
 from roe.evaluator.decision import Decision
 from roe.evaluator.row import Row
 from roe.grammar import values as v
+from roe.policy.model import Field
 from roe.policy.reads import reads
 from roe.web.app.pages.record import answer
 from roe.web.app.site import Ask
@@ -61,7 +61,7 @@ def fields_of(snapshot: Snapshot, entity: str) -> list[str]:
     return [*sorted(first, key=lambda n: FIRST.index(n) if n in FIRST else len(FIRST)), *owners, *(n for n in plain if n not in first)]
 
 
-def _form(ask: Ask, entity: str, row: Row | None, typed: dict[str, str]) -> dict[str, Any]:
+def _form(ask: Ask, entity: str, row: Row | None, typed: dict[str, str]) -> Json:
     snapshot = ask.snapshot
     model = snapshot.policy.model.entities[entity]
     read = {name for of, name in reads(snapshot.policy) if of == entity}
@@ -89,7 +89,7 @@ def _text(row: Row, name: str) -> str:
     return "" if found is None else str(v.string(found))
 
 
-def given_value(row: Row, name: str) -> Any:
+def given_value(row: Row, name: str) -> Value:
     if name.startswith("owner."):
         owner = row["owner"].get(name.partition(".")[2])
         return owner["id"] if isinstance(owner, Row) else None
@@ -120,7 +120,7 @@ def _decide(snapshot: Snapshot, entity: str, row: Row | None, typed: dict[str, s
     return [decided(world, entity, str(row["id"]), role) for role in bound.roles(entity)], problems
 
 
-def _value(snapshot: Snapshot, entity: str, name: str, text: str) -> Any:
+def _value(snapshot: Snapshot, entity: str, name: str, text: str) -> Value:
     """What the loader makes of a text."""
     if text == "":
         return None
@@ -140,7 +140,7 @@ def _value(snapshot: Snapshot, entity: str, name: str, text: str) -> Any:
     return read_back(snapshot.policy, entity, name, _typed(text, field))
 
 
-def _typed(text: str, field: Any) -> Any:
+def _typed(text: str, field: Field) -> Value:
     """A text as a value of the field's type. Raises ValueError."""
     kind = field.type.name
     if kind == "number":

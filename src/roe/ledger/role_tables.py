@@ -1,0 +1,311 @@
+"""Who holds what, as columns: the open holdings of a ledger by entity and role, however many records there are.
+
+A `RoleTable` has the open holdings of one entity in one role. `Owners` has all of them, and is the mapping of `state["owners"]` besides: it
+makes the value of a key when somebody asks for it. Both are made from a ledger's rows (`roe.ledger.columns`), or from such a mapping.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from roe.ledger.reconcile import CHANGED_IN_CRM, key_parts
+
+if TYPE_CHECKING:
+    from roe.ledger.state import How, State
+
+Array = Any  # numpy arrays; codes are 32-bit integers
+
+
+@dataclass(slots=True)
+class Codes:
+    """A column of few distinct values: for each row the place of its value in `meaning`, or -1 for none."""
+
+    at: Array
+    meaning: Sequence[Any]
+
+    def __getitem__(self, row: int) -> Any:
+        code = int(self.at[row])
+        return None if code < 0 else self.meaning[code]
+
+
+@dataclass(slots=True)
+class RoleTable:
+    """The open holdings of an entity in a role, by record. `holders` are what `holder`, `base` and `former` number: reps' ids and queues."""
+
+    entity: str
+    role: str
+    records: pa.Array
+    holders: list[str]
+    holder: Array
+    base: Array
+    former: Array
+    since: Codes
+    seen: Codes
+    by: Codes
+    base_at: Codes
+    decided: Codes
+    how: Codes  # (rule, action) of the newest decision
+    until: Codes  # of the newest decision, as text
+    saved: list[State] | None = None  # the values that the table was made from, where it was made from a mapping
+    is_owned: Array = field(init=False)  # where anything is known of an owner. Of other records the ledger has only why nobody has them
+    _rows: dict[str, int] = field(default_factory=dict, init=False, repr=False)  # of records that somebody has asked for
+    _states: dict[int, State] = field(default_factory=dict, init=False, repr=False)  # of the same
+
+    def __post_init__(self) -> None:
+        self.is_owned = (self.holder >= 0) | (self.base >= 0) | (self.decided.at >= 0) | (self.former >= 0) | self.is_changed_in_crm
+
+    def __len__(self) -> int:
+        return len(self.records)
+
+    @property
+    def is_changed_in_crm(self) -> Array:
+        """Whether the CRM gave the record to its holder, or took it away."""
+        return np.array([*(by in CHANGED_IN_CRM for by in self.by.meaning), False])[self.by.at]
+
+    def state(self, row: int) -> State:
+        """The value of `state["owners"]`."""
+        if self.saved is not None:
+            return self.saved[row]
+        if row in self._states:
+            return self._states[row]
+        more = {
+            "seen": self.seen[row], "former": self._holder(self.former, row), "by": self.by[row], "base": self._holder(self.base, row),
+            "base_at": self.base_at[row], "decided": list(self.decided[row] or ()),
+        }  # fmt: skip
+        found = {"rep": self._holder(self.holder, row), "since": self.since[row]} | {key: x for key, x in more.items() if x}
+        self._states[row] = found
+        return found
+
+    def _holder(self, codes: Array, row: int) -> str | None:
+        code = int(codes[row])
+        return None if code < 0 else self.holders[code]
+
+    def last(self, row: int) -> How:
+        """How the record was decided the last time."""
+        rule, action = self.how[row]
+        return rule, action, self.until[row] or ""
+
+    def find(self, record: str) -> int:
+        """The row of a record; -1 for none."""
+        row = self._rows.get(record)
+        if row is None:
+            row = self._rows[record] = self._search(record)
+        return row
+
+    def learn(self, records: Iterable[str], rows: Iterable[int]) -> None:
+        """Where some records are, -1 for one that is not there: they are about to be asked for, and need not be searched."""
+        self._rows.update(zip(records, rows, strict=True))
+
+    def _search(self, record: str) -> int:
+        low, high = 0, len(self.records)
+        while low < high:
+            middle = (low + high) // 2
+            if self.records[middle].as_py() < record:
+                low = middle + 1
+            else:
+                high = middle
+        return low if low < len(self.records) and self.records[low].as_py() == record else -1
+
+
+def without_records(entity: str, role: str) -> RoleTable:
+    """The table of a role in which the ledger knows no holding."""
+    none = Codes(np.zeros(0, np.int32), [])
+    return RoleTable(entity, role, pa.array([], pa.string()), [], none.at, none.at, none.at, none, none, none, none, none, none, none)
+
+
+class Owners(Mapping[str, Any]):
+    """`state["owners"]` with columns behind it, by (entity, role). `number` is that of the last entry that it knows."""
+
+    def __init__(self, roles: Mapping[tuple[str, str], RoleTable], number: int = 0) -> None:
+        self.roles, self.number = roles, number
+
+    @property
+    def size(self) -> int:
+        """How many records with roles the ledger knows, owned or not."""
+        return sum(map(len, self.roles.values()))
+
+    @property
+    def last_how(self) -> LastHow:
+        return LastHow(self)
+
+    def place(self, key: str) -> tuple[RoleTable, int] | None:
+        """The table of `entity|record|role`, and the row in it."""
+        entity, record, role = key_parts(key)
+        table = self.roles.get((entity, role))
+        row = table.find(record) if table is not None else -1
+        return (table, row) if table is not None and row >= 0 else None
+
+    @property
+    def unowned(self) -> Unowned:
+        """See `roe.ledger.state.unowned`."""
+        return Unowned(self)
+
+    def __getitem__(self, key: str) -> State:
+        place = self.place(key)
+        if place is None or not place[0].is_owned[place[1]]:
+            raise KeyError(key)
+        return place[0].state(place[1])
+
+    def __iter__(self) -> Iterator[str]:
+        for (entity, role), table in self.roles.items():
+            for record, owned in zip(table.records.to_pylist(), table.is_owned.tolist(), strict=True):
+                if owned:
+                    yield f"{entity}|{record}|{role}"
+
+    def __len__(self) -> int:
+        return sum(int(table.is_owned.sum()) for table in self.roles.values())
+
+
+class Unowned(Collection[str]):
+    """The records of which the ledger knows only that nobody has them."""
+
+    def __init__(self, owners: Owners) -> None:
+        self.owners = owners
+
+    def __contains__(self, key: object) -> bool:
+        place = self.owners.place(str(key))
+        return place is not None and not bool(place[0].is_owned[place[1]])
+
+    def __iter__(self) -> Iterator[str]:
+        for (entity, role), table in self.owners.roles.items():
+            for row in np.flatnonzero(~table.is_owned).tolist():
+                yield f"{entity}|{table.records[row].as_py()}|{role}"
+
+    def __len__(self) -> int:
+        return sum(int((~table.is_owned).sum()) for table in self.owners.roles.values())
+
+
+class LastHow(Mapping[str, Any]):
+    """How each record was decided the last time (see `roe.ledger.state.how_decided`), from the same columns."""
+
+    def __init__(self, owners: Owners) -> None:
+        self.owners = owners
+
+    def __getitem__(self, key: str) -> How:
+        place = self.owners.place(key)
+        if place is None:
+            raise KeyError(key)
+        return place[0].last(place[1])
+
+    def __iter__(self) -> Iterator[str]:
+        for (entity, role), table in self.owners.roles.items():
+            yield from (f"{entity}|{record}|{role}" for record in table.records.to_pylist())
+
+    def __len__(self) -> int:
+        return sum(map(len, self.owners.roles.values()))
+
+
+# --- for another process ----------------------------------------------------------------------------------------------
+
+
+def as_arrow(table: RoleTable) -> pa.Table:
+    """A table as plain columns of texts, by `record`."""
+    holders = pa.array(table.holders, pa.string())
+    who = {
+        name: holders.take(pa.array(at, mask=at < 0))
+        for name, at in (("holder", table.holder), ("base", table.base), ("former", table.former))
+    }
+    decided = Codes(table.decided.at, [json.dumps(x) for x in table.decided.meaning])
+    how = {
+        "rule": Codes(table.how.at, [rule for rule, _ in table.how.meaning]),
+        "action": Codes(table.how.at, [x for _, x in table.how.meaning]),
+    }
+    texts = {
+        "since": table.since,
+        "seen": table.seen,
+        "by": table.by,
+        "base_at": table.base_at,
+        "decided": decided,
+        **how,
+        "until": table.until,
+    }
+    columns = {name: pa.array(x.meaning, pa.string()).take(pa.array(x.at, mask=x.at < 0)) for name, x in texts.items()}
+    return pa.table({"record": table.records, **who, **columns})
+
+
+def of_arrow(entity: str, role: str, rows: pa.Table) -> RoleTable:
+    """The table of such columns, in any order."""
+    rows = rows.sort_by("record").combine_chunks()
+    every = pa.chunked_array([rows[name].combine_chunks() for name in ("holder", "base", "former")]).combine_chunks().dictionary_encode()
+    codes = pc.fill_null(every.indices, -1).to_numpy(zero_copy_only=False).astype(np.int32)
+    holder, base, former = np.split(codes, 3)
+    decided = _codes(rows["decided"])
+    pairs = _Growing()
+    for pair in zip(rows["rule"].to_pylist(), rows["action"].to_pylist(), strict=True):
+        pairs.add(None if pair[1] is None else pair)
+    return RoleTable(
+        entity, role, rows["record"].combine_chunks().cast(pa.string()), every.dictionary.to_pylist(), holder, base, former,
+        since=_codes(rows["since"]), seen=_codes(rows["seen"]), by=_codes(rows["by"]), base_at=_codes(rows["base_at"]),
+        decided=Codes(decided.at, [tuple(json.loads(x)) for x in decided.meaning]), how=pairs.done(), until=_codes(rows["until"]),
+    )  # fmt: skip
+
+
+def _codes(texts: pa.ChunkedArray) -> Codes:
+    coded = texts.combine_chunks().dictionary_encode()
+    return Codes(pc.fill_null(coded.indices, -1).to_numpy(zero_copy_only=False).astype(np.int32), coded.dictionary.to_pylist())
+
+
+# --- from a mapping ---------------------------------------------------------------------------------------------------
+
+
+@dataclass(slots=True)
+class _Growing:
+    """Codes while they are being numbered."""
+
+    meaning: dict[Any, int] = field(default_factory=dict)
+    at: list[int] = field(default_factory=list)
+
+    def add(self, value: Any) -> None:
+        self.at.append(self.code(value))
+
+    def code(self, value: Any) -> int:
+        return -1 if value is None else self.meaning.setdefault(value, len(self.meaning))
+
+    def done(self) -> Codes:
+        return Codes(np.array(self.at, np.int32), list(self.meaning))
+
+
+def of_mapping(state: Mapping[str, State]) -> Owners:
+    """The same from the values by `entity|record|role`, as evaluators by rows have them."""
+    if isinstance(state, Owners):
+        return state
+    keys: dict[tuple[str, str], list[tuple[str, State]]] = {}
+    for key, saved in state.items():
+        entity, record, role = key_parts(key)
+        keys.setdefault((entity, role), []).append((record, saved))
+    return Owners({key: _of_values(*key, sorted(rows, key=lambda x: x[0])) for key, rows in keys.items()})
+
+
+def _of_values(entity: str, role: str, rows: list[tuple[str, State]]) -> RoleTable:
+    holders, columns = _Growing(), {name: _Growing() for name in ("since", "seen", "by", "base_at", "decided")}
+    who: dict[str, list[int]] = {"rep": [], "base": [], "former": []}
+    for _, saved in rows:
+        shown = saved.get("base") if "base" in saved or saved.get("by") else saved.get("rep")  # an old state has none: the CRM had it
+        for name, holder in (("rep", saved.get("rep")), ("base", shown), ("former", saved.get("former"))):
+            who[name].append(holders.code(holder))
+        for name, codes in columns.items():
+            value = saved.get(name)
+            codes.add((tuple(value) or None) if isinstance(value, list) else value or None)
+    since, seen, by, base_at, decided = (codes.done() for codes in columns.values())
+    never = Codes(np.full(len(rows), -1, np.int32), [])
+    now, base, former = (np.array(who[name], np.int32) for name in ("rep", "base", "former"))
+    records = pa.array([record for record, _ in rows], pa.string())
+    return RoleTable(
+        entity, role, records, list(holders.meaning), now, base, former, since, seen, by, base_at, decided, never, never,
+        [saved for _, saved in rows],
+    )  # fmt: skip
+
+
+def places_of(records: pa.Array, ids: pa.Array) -> Array:
+    """For each of the `ids` the row in `records` that has it, -1 for none. Both are distinct."""
+    if len(records) == len(ids) and records.equals(ids):
+        return np.arange(len(ids))
+    found = pc.index_in(ids, value_set=records)
+    return pc.fill_null(found, -1).to_numpy(zero_copy_only=False).astype(np.int64)

@@ -1,0 +1,119 @@
+"""A run on Spark without Spark: its tasks, one after the other in this process, and everything else as it is."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import partial
+from typing import Any, ClassVar
+
+import numpy as np
+import pyarrow as pa
+
+from roe.columns.raw import Raw
+from roe.crm.ids import fold
+from roe.data.headers import columns_of, field_of
+from roe.run.engines import Spark
+from roe.run.files import COLUMNS, TABLES, Files, Watch
+from roe.run.invariants import Tally
+from roe.run.spark import ORDER, Left, Wanted, _broken, _fill, check, decide, keep_others
+from roe.spark.memory import MEMORY, RECORD, received_state, rest_of, rows_of, sent_state
+from roe.spark.plan import Share, share
+from roe.spark.pools import GIVEN, ROLE, SAID, Said, columns_for_pools, hand_out, waiting
+from roe.spark.run import MARK, SharedOut, kept_together
+from roe.spark.tasks import LINE, of_bucket, of_records, received, sent
+
+
+class InTasks(Spark):
+    """`number` tasks; `together` says of the last run why one task decided all records."""
+
+    number: ClassVar[int] = 3
+    together: ClassVar[str] = ""
+
+    def fill(self, files: Files, watch: Watch) -> None:
+        job = self.job
+        raws = received(sent(job.source.columns()))
+        check(job, raws)
+        how = share(job.evaluator.policy)
+        self.wanted = Wanted(str(files.folder), False, job.traces, job.remembers)
+        reason = how if isinstance(how, str) else kept_together(job.evaluator, job.state, how)
+        made = self._in_buckets(raws, how) if isinstance(how, Share) and not reason else reason
+        if isinstance(made, str):
+            whole = decide(job.evaluator, job.as_of, raws, received_state(sent_state(job.state)), wanted=self.wanted, whole=True)
+            made = SharedOut(None, set(raws), {}, made), [whole]
+        shared, results = made
+        type(self).together = shared.together
+        tally, self._left = Tally(job.evaluator.policy), Left()
+        if job.traces:
+            keep_others(shared.others, files.folder, job.evaluator, job.as_of, job.state)
+        rows = pa.concat_tables(results)
+        for name in TABLES:
+            some = rows.filter(pa.compute.equal(rows[MARK], name)).sort_by([(c, "ascending") for c in ORDER[name]])
+            files.table(name, pa.table({c: some[f"c{i}"] for i, c in enumerate(COLUMNS[name])}))
+        _fill(shared, files, tally, self._left, [row for row in rows.to_pylist() if row[MARK] not in TABLES])
+        if shared.turns is not None:
+            self._left.changes += shared.turns.changes
+        self._left.broken = _broken(shared, tally, job.evaluator, job.as_of, job.state)
+
+    def _in_buckets(self, raws: dict[str, Raw], how: Share) -> Any:
+        job, state, policy = self.job, self.job.state, self.job.evaluator.policy
+        split = {entity: raws[entity] for entity in (how.entity, *how.children) if entity in raws}
+        others = {entity: raw for entity, raw in raws.items() if entity not in split}
+        whole = {entity: (self._habits(entity, raw), raw.origin.shown) for entity, raw in split.items()}
+        files = {name: (policy.root / name).read_bytes() for name in {"policy.yaml", *policy.files}}
+        bucket = (files, job.as_of, sent(others), sent_state(rest_of(state, how.entity)), how.entity, whole)
+
+        def tasks(made: Any, given: Mapping[str, Any]) -> list[pa.Table]:
+            """What all tasks send back, from the rows that Spark would give to each."""
+            rows = self._side_by_side(split, how, given)
+            each = [rows.filter(pa.compute.equal(rows["$bucket"], i)).drop_columns(["$bucket"]) for i in range(self.number)]
+            found = [list(of_bucket(made, *bucket)(iter(table.to_batches()))) for table in each if table.num_rows]
+            return [pa.Table.from_batches(batches) for batches in found if batches]
+
+        given: dict[str, Any] = {}
+        said, raw = None, split[how.entity]
+        if how.handed_out_by is not None:
+            columns = columns_for_pools(policy, how, raw.columns)
+            waits = pa.concat_tables(tasks(partial(waiting, entity=how.entity, columns=columns), {}))
+            give = partial(hand_out, entity=how.entity, files=None, remembers=job.remembers)
+            task = of_records(give, files, job.as_of, sent(others), sent_state(state), whole[how.entity], how.entity)
+            handed = pa.Table.from_batches(list(task(iter(waits.to_batches())))).to_pylist()
+            said = Said.of(row[SAID] for row in handed if row[SAID] is not None)
+            if said.reason:
+                return said.reason
+            for role in [role for entity, role in policy.plan.engagement if entity == how.entity]:
+                for name in GIVEN:
+                    of = {row[LINE]: row[name] for row in handed if row[ROLE] == role}
+                    given[name + role] = pa.array([of.get(line) for line in raw.lines.tolist()], pa.string())
+        origins = {entity: raw.origin for entity, raw in split.items()}
+        return SharedOut(None, set(split), origins, turns=said, others=others), tasks(partial(decide, wanted=self.wanted), given)
+
+    def _side_by_side(self, split: dict[str, Raw], how: Share, given: Mapping[str, Any]) -> pa.Table:
+        """The rows of all shared tables, and what the memory knows of their records, each with its task."""
+        tables = []
+        for number, (entity, raw) in enumerate(split.items()):
+            key = "id" if entity == how.entity else how.children[entity]
+            columns = {**raw.columns, **(given if entity == how.entity else {}), LINE: raw.lines}
+            own = {f"{number}|{name}": pa.array(column) for name, column in columns.items()}
+            tables.append(pa.table({"$bucket": _bucket(self._column(entity, raw, key), self.number), "$entity": [entity] * raw.n, **own}))
+        memory = rows_of(self.job.state, how.entity)
+        known = {f"{len(split)}|{name}": memory[name] for name in memory.column_names}
+        tables.append(
+            pa.table({"$bucket": _bucket(memory[RECORD], self.number), "$entity": pa.array([MEMORY] * len(memory), pa.string()), **known})
+        )
+        return pa.concat_tables(tables, promote_options="default")
+
+    def _column(self, entity: str, raw: Raw, field: str) -> Any:
+        policy = self.job.evaluator.policy
+        held = columns_of(entity, policy.model.entities[entity], raw.columns, policy.model.roles())
+        return pa.array(raw.columns[held[field]]) if field in held else pa.nulls(raw.n, pa.string())
+
+    def _habits(self, entity: str, raw: Raw) -> Any:
+        policy = self.job.evaluator.policy
+        fields = policy.model.entities[entity]
+        held = columns_of(entity, fields, raw.columns, policy.model.roles())
+        return {c: habits for name, c in held.items() if (habits := raw.habits_of(c, field_of(fields, name))) is not None}
+
+
+def _bucket(texts: Any, number: int) -> Any:
+    """The task of each record, by its id."""
+    return np.array([sum(fold((x or "").strip()).encode()) % number for x in texts.to_pylist()], np.int64)
