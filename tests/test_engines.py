@@ -95,7 +95,7 @@ def test_an_engine_says_what_it_cannot_do(monkeypatch: pytest.MonkeyPatch) -> No
     lacks(monkeypatch, "pyarrow", "pyspark")
     assert what(Rows(job())) == [] and what(Rows(job(form="parquet"))) == ["packages"]
     assert what(Columns(job())) == ["packages"] and what(Portions(job())) == ["portions"]
-    assert what(Spark(job(remembers=True, traces=True))) == ["packages", "memory", "traces"]
+    assert what(Spark(job(remembers=True, traces=True))) == ["packages"]
 
 
 def test_the_first_that_can_decides(monkeypatch: pytest.MonkeyPatch) -> None:
