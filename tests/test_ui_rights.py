@@ -106,7 +106,7 @@ RECORDS = [
     ("rep", "wes"),
 ]
 PARAMETERS = {
-    "id": ("wes", "A1"), "name": ("west", "desk", "east"), "number": tuple(str(n) for n in range(1, 21)), "run": ("serve-1", "nothing"), "key": ("x",),
+    "id": ("wes", "A1"), "name": ("west", "desk", "east"), "number": tuple(str(n) for n in range(1, 21)), "run": ("serve-1", "nothing"), "key": ("x",), "plan": ("x",),
     "entity": ("account", "lead"),
 }  # fmt: skip
 

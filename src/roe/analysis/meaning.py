@@ -254,7 +254,7 @@ class Meaning:
                 value = dict(sorted(value.items()))
             if (kind, f.name) == ("Allocate", "members") and not isinstance(value, Expr):
                 value = sorted(value, key=lambda member: self.text(member))  # of whom those with the same number of turns go by their ids
-            if (kind, f.name) == ("Derive", "frozen") and value is not None and value[0].day <= 28:
+            if (kind, f.name) == ("Derive", "frozen") and isinstance(value, tuple) and value[0].day <= 28:
                 value = _first_period(*value)
             if f.name == "because" and value is not None:
                 said.append(f"{f.name}: {self.sentence(value, entity, names)}")

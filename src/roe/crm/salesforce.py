@@ -61,7 +61,7 @@ SALESFORCE = Profile(
         "contact": {
             "id": ("Id", "Contact ID", "Case Safe Contact ID"), "name": ("Name", "Full Name", "Contact Name"), "first_name": ("FirstName", "First Name"),
             "last_name": ("LastName", "Last Name"), "email": ("Email",), "phone": ("Phone", "Business Phone"), "account": ("AccountId", "Account ID", "Account Name"),
-            "title": ("Title",), "created": ("CreatedDate", "Created Date"), "deleted": ("IsDeleted",), "merged_into": ("MasterRecordId",),
+            "title": ("Title",), "created": ("CreatedDate", "Created Date"),
         },
         "opportunity": {
             "id": ("Id", "Opportunity ID", "Case Safe Opportunity ID"), "name": ("Name", "Opportunity Name"), "account": ("AccountId", "Account ID", "Account Name"),
