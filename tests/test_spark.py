@@ -156,7 +156,7 @@ def test_tasks_write_parts_of_what_pools_gave(tmp_path: Path, session: Any) -> N
 
     root = two_roles(tmp_path / "p", random.Random(7))
     data, evaluator = root / "data", roe.compile(roe.load(root))
-    leads = arrow_csv.read_csv(data / "leads.csv", convert_options=arrow_csv.ConvertRunOptions(column_types={"Score": pa.string()}))
+    leads = arrow_csv.read_csv(data / "leads.csv", convert_options=arrow_csv.ConvertOptions(column_types={"Score": pa.string()}))
     days = pa.array([f"{x[6:]}-{x[:2]}-{x[3:5]}" for x in leads["CreatedDate"].to_pylist()]).cast(pa.timestamp("us"))
     parquet.write_table(
         leads.set_column(leads.column_names.index("CreatedDate"), "CreatedDate", pc.assume_timezone(days, "UTC")), data / "leads.parquet"
