@@ -142,6 +142,13 @@ def when(rule: Rule, entity: str) -> str:
     return " and ".join(_grouped(tree, entity) for tree in trees) or "always"
 
 
+def _receiver(tree: s.Node, entity: str) -> str:
+    if isinstance(tree, s.Literal):
+        return value(tree)
+    named = subject(tree, entity)
+    return f"the rep in `{named}`" if named.endswith(" by") else f"the {named}"  # `created by` is not what one is called
+
+
 def action(given: object, entity: str) -> str:
     """What a rule does with a record, in words."""
     if isinstance(given, dict):
@@ -151,8 +158,7 @@ def action(given: object, entity: str) -> str:
     other = f"; if that finds nobody, {action(given.otherwise, entity)}" if given.otherwise is not None else ""
     if given.kind == "assign" and given.assign is not None:
         until = f" until {subject(given.until.tree, entity)}" if given.until is not None else ""
-        who = value(given.assign.tree) if isinstance(given.assign.tree, s.Literal) else f"the {subject(given.assign.tree, entity)}"
-        return f"it goes to {who}{until}{other}"
+        return f"it goes to {_receiver(given.assign.tree, entity)}{until}{other}"
     within = f" within {span(given.within)}" if given.within is not None else ""
     return {
         "keep": "its owner keeps it" + (f" for {span(given.within)}" if given.within is not None else ""),

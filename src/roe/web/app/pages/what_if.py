@@ -17,6 +17,9 @@ from roe.web.app.site import Ask
 from roe.web.app.snapshot import Snapshot
 
 FIRST = ("name", "domain", "email", "company", "country", "state", "employees", "industry", "segment", "type")
+BOOKKEEPING = frozenset(
+    {"modified_at", "modified_by", "deleted", "merged_into", "owner_queue"}
+)  # which nobody decides by, unless rules read it
 NEW = "zz-what-if"  # the id of a record that is only described
 
 
@@ -55,7 +58,7 @@ def fields_of(snapshot: Snapshot, entity: str) -> list[str]:
     model = snapshot.policy.model.entities[entity]
     read = {name for of, name in reads(snapshot.policy) if of == entity}
     stored = {n: f for n, f in model.items() if not f.via and f.type.name != "owners" and n != "id" and "." not in n}
-    plain = [n for n, f in stored.items() if f.type.name != "record" or n in read]
+    plain = [n for n, f in stored.items() if n in read or (f.type.name != "record" and n not in BOOKKEEPING)]
     owners = [f"owner.{role}" for role in snapshot.bound.roles(entity)]
     first = [n for n in plain if n in read or n in FIRST]
     return [*sorted(first, key=lambda n: FIRST.index(n) if n in FIRST else len(FIRST)), *owners, *(n for n in plain if n not in first)]
