@@ -12,7 +12,7 @@ import pyarrow as pa
 from roe.columns.raw import Raw
 from roe.crm.ids import fold
 from roe.data.headers import columns_of, field_of
-from roe.run.engines import Spark
+from roe.run.engines import Limit, Spark
 from roe.run.files import COLUMNS, TABLES, Files, Watch
 from roe.run.invariants import Tally
 from roe.run.spark import ORDER, Left, Wanted, _broken, _fill, check, decide, keep_others
@@ -28,6 +28,9 @@ class InTasks(Spark):
 
     number: ClassVar[int] = 3
     together: ClassVar[str] = ""
+
+    def limits(self) -> list[Limit]:
+        return [limit for limit in super().limits() if limit.what != "packages"]
 
     def fill(self, files: Files, watch: Watch) -> None:
         job = self.job
