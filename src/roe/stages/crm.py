@@ -135,8 +135,9 @@ def _cascades(crm: CrmSection | None, cx: Context) -> dict[str, str]:
     return cascades
 
 
-def _names(queues: Text | tuple[Text, ...]) -> tuple[str, ...]:
-    return (str(queues),) if isinstance(queues, Text) else tuple(map(str, queues))
+def _names(given: Text | tuple[Text, ...]) -> tuple[str, ...]:
+    """One name, or several."""
+    return (str(given),) if isinstance(given, Text) else tuple(map(str, given))
 
 
 def _read_queues(queues: dict[tuple[str, str], tuple[str, ...]], cx: Context) -> None:
