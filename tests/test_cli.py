@@ -388,3 +388,15 @@ def test_what_an_engine_needs_is_said(tmp_path: Path) -> None:
         "run", STATIC, "--data", str(tmp_path / "data.csv"), *AT[2:], "--engine", "spark", "--out", str(tmp_path / "out"), code=2
     ).output
     assert ("R801" if find_spec("pyspark") and find_spec("pandas") else "R406") in spark
+
+
+@pytest.mark.parametrize("buffered", [True, False])
+def test_a_reader_that_has_enough_ends_a_command_quietly(buffered: bool) -> None:
+    """`roe explain … | head -1`, whether Python writes each line at once or all of them as it ends."""
+    env = {**os.environ, "PYTHONUNBUFFERED": "" if buffered else "1"}
+    command = subprocess.Popen([sys.executable, "-m", "roe", "check", "--help"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=env)
+    assert command.stdout is not None and command.stderr is not None
+    command.stdout.close()
+    assert command.stderr.read() == b""
+    command.stderr.close()
+    command.wait()
