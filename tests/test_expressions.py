@@ -18,10 +18,11 @@ from roe.diagnostics import PolicyError
 from roe.grammar import syntax as s
 from roe.grammar import values as v
 from roe.grammar.clock import Clock
-from roe.grammar.closures import CLOCK, compile_expression
+from roe.grammar.closures import compile_expression
 from roe.grammar.functions import ALIASES, BY_NAME
 from roe.grammar.parser import MAX_DEPTH, parse
 from roe.grammar.printer import show
+from roe.grammar.scopes import CLOCK
 
 TABLE = [row for path in sorted((ROOT / "tests" / "expr").glob("*.csv")) for row in csv.DictReader(path.open(encoding="utf-8"))]
 

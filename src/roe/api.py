@@ -16,9 +16,10 @@ from roe.grammar import syntax as s
 from roe.grammar import values as v
 from roe.grammar.calls import check_call
 from roe.grammar.clock import Clock
-from roe.grammar.closures import CLOCK, compile_expression
+from roe.grammar.closures import compile_expression
 from roe.grammar.days import not_a_day
 from roe.grammar.parser import parse
+from roe.grammar.scopes import CLOCK
 from roe.source import Inline, Text
 
 if TYPE_CHECKING:

@@ -38,8 +38,9 @@ from roe.evaluator.choose import Chooser
 from roe.evaluator.row import OwnersOfRow, Row
 from roe.grammar import syntax as s
 from roe.grammar import values as v
-from roe.grammar.closures import IMPLICIT, Code, Scope, compile_expression
+from roe.grammar.closures import compile_expression
 from roe.grammar.printer import show
+from roe.grammar.scopes import IMPLICIT, Code, Scope
 from roe.plan.operators import Choose, Derive, Rule
 from roe.plan.subjects import Test, test_of
 

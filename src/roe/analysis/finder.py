@@ -25,7 +25,8 @@ from roe.dynamic import Value, Values
 from roe.grammar import syntax as s
 from roe.grammar import values as v
 from roe.grammar.clock import Clock
-from roe.grammar.closures import CLOCK, IMPLICIT, Scope, compile_expression
+from roe.grammar.closures import compile_expression
+from roe.grammar.scopes import CLOCK, IMPLICIT, Scope
 from roe.plan.bitsets import bits
 from roe.plan.operators import Choose, Derive
 from roe.plan.subjects import key_of

@@ -23,7 +23,8 @@ from roe.evaluator.engine import Evaluator, Run
 from roe.evaluator.leavers import named_reps
 from roe.grammar import syntax as s
 from roe.grammar import values as v
-from roe.plan.operators import DatedValue, ExceptionRow, Expr
+from roe.plan.operators import DatedValue, Expr
+from roe.plan.parts import ExceptionRow
 from roe.policy.model import Field, Policy
 from roe.policy.reads import expressions
 from roe.words import plural

@@ -9,7 +9,7 @@ from roe.dynamic import Value
 from roe.evaluator.row import Row
 from roe.grammar import syntax as s
 from roe.grammar import values as v
-from roe.grammar.closures import IMPLICIT, Scope
+from roe.grammar.scopes import IMPLICIT, Scope
 from roe.plan.subjects import Test, places_of
 
 Accept = Callable[[Value], bool]

@@ -23,7 +23,7 @@ from roe.evaluator.render import brief
 from roe.evaluator.row import Row
 from roe.grammar import syntax as s
 from roe.grammar import values as v
-from roe.grammar.closures import Scope
+from roe.grammar.scopes import Scope
 from roe.plan.operators import Action, Choose, Expr, Rule
 from roe.source import Inline
 

@@ -23,7 +23,8 @@ from roe.evaluator.turns import Standing
 from roe.progress import advance
 
 if TYPE_CHECKING:
-    from roe.columns.turns import Handed, PoolColumn, Turns
+    from roe.columns.pool_column import Handed, PoolColumn
+    from roe.columns.turns import Turns
     from roe.evaluator.row import Row
 
 ENDLESS = 1 << 62

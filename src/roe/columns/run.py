@@ -15,9 +15,10 @@ import pyarrow as pa
 
 from roe.columns import turn_files
 from roe.columns.column import Refs
+from roe.columns.pool_column import Handed
 from roe.columns.role_run import Allocations, RoleRun
 from roe.columns.table import RecordTable
-from roe.columns.turns import Handed, Turns
+from roe.columns.turns import Turns
 from roe.columns.world import ColumnWorld
 from roe.dynamic import Json, State, Value
 from roe.evaluator.bound import EXCLUSIVE, Bound

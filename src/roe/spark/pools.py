@@ -17,13 +17,14 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from roe.columns.column import Refs
+from roe.columns.pool_column import Handed
 from roe.columns.raw import Raw
 from roe.columns.role import RoleRows
 from roe.columns.role_run import RoleRun
 from roe.columns.run import ColumnRun
 from roe.columns.table import RecordTable
 from roe.columns.turn_files import lines_of, write_turns
-from roe.columns.turns import Handed, Turns
+from roe.columns.turns import Turns
 from roe.columns.world import ColumnWorld
 from roe.data.coerce import telling
 from roe.data.headers import columns_of

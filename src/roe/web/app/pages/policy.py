@@ -121,8 +121,8 @@ def marked(text: str) -> Markup:
 
 def findings(ask: Ask) -> Response:
     """What `roe check` finds with the records that are loaded."""
-    from roe.analysis.check import CheckedPolicy
     from roe.analysis.check import findings as found
+    from roe.analysis.checked import CheckedPolicy
 
     snapshot = ask.snapshot
     kept: Any = snapshot.__dict__.get("_findings")
