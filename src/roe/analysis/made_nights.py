@@ -85,20 +85,21 @@ class _Constants:
         self.required = {(e, n) for e, known in old.model.entities.items() for n, f in known.items() if f.required}
         self.entities = {e: fields for e, fields in new.model.entities.items() if e in old.model.entities}
         both = (old, new)
-        self.decided = {e for p in both for e, _ in p.plan.engagement}
-        self.roles = tuple(dict.fromkeys(role for p in both for role in p.roles))
+        self.decided = {entity for entity, _ in _each(both, lambda policy: policy.plan.engagement)}
+        self.roles = tuple(dict.fromkeys(_each(both, lambda policy: policy.roles)))
         dated = list(_each(both, _dated))
-        literals = [n.value for p in both for _, tree in expressions(p) for n in s.walk(tree) if isinstance(n, s.Literal)]
+        literals = list(_each(both, _literals))
         self.numbers = _nearby(x for x in literals if v.is_number(x)) or [0, 1, 100]
         self.days = [x for x in literals if type(x) is date]
-        listed = chain(_each(both, _listed), (x.value for x in dated))
-        self.texts = list(dict.fromkeys(str(x) for x in (*literals, *listed) if isinstance(x, str))) or ["x"]
+        listed = chain.from_iterable(_each(both, lambda policy: policy.plan.lists.values()))
+        self.texts = list(dict.fromkeys(str(x) for x in (*literals, *listed, *(x.value for x in dated)) if isinstance(x, str))) or ["x"]
         spans = [x for x in map(_span, literals) if x is not None]
         self.spans = list(dict.fromkeys([timedelta(), timedelta(days=10), *spans, *_each(both, _spans)]))
-        self.dates = _turning_points([*dated, *_each(both, _exceptions)])
+        exceptions = list(_each(both, lambda policy: policy.plan.exceptions))
+        self.dates = _turning_points([*dated, *exceptions])
         self.most = max(RECORDS, int(max((cap for cap in _each(both, _caps) if cap < MOST_RECORDS), default=0)) + 2)
         self.reps = sorted(set(_each(both, _reps)))
-        named = sorted({(x.entity, str(x.record)) for x in _each(both, _exceptions)})
+        named = sorted({(x.entity, str(x.record)) for x in exceptions})
         self.named = {entity: [record for e, record in named if e == entity] for entity in self.entities}
 
 
@@ -122,12 +123,9 @@ def _span(length: Value) -> timedelta | None:
     return timedelta(hours=length.hours) if isinstance(length, v.WorkingHours) else None
 
 
-def _listed(policy: Policy) -> Iterator[Value]:
-    return chain.from_iterable(policy.plan.lists.values())
-
-
-def _exceptions(policy: Policy) -> Iterable[ExceptionRow]:
-    return policy.plan.exceptions
+def _literals(policy: Policy) -> Iterator[Value]:
+    """The constants of all expressions."""
+    yield from (node.value for _, tree in expressions(policy) for node in s.walk(tree) if isinstance(node, s.Literal))
 
 
 def _turning_points(periods: Iterable[DatedValue | ExceptionRow]) -> list[date]:

@@ -14,6 +14,7 @@ from roe.plan.subjects import Test, places_of
 
 Accept = Callable[[Value], bool]
 RECORDS = 6  # related records that are tried
+TRIED = 400  # rows of a long table that are looked at
 POOL = 12  # values that the data has in a field, the most frequent first
 
 

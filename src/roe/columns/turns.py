@@ -17,19 +17,17 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from roe.columns import turn_files
-from roe.columns.column import Column, Days, Instants, Refs
-from roe.columns.kinds import PoolKinds, hand_out, kinds_of
+from roe.columns.column import Column, Days, Instants
+from roe.columns.kinds import PoolKinds, hand_out
 from roe.columns.pool_column import FIRST, MOST, Handed, PoolColumn
 from roe.columns.row import place_of
 from roe.dynamic import Array, Json, Value
 from roe.evaluator.allocate import Pools
 from roe.evaluator.allocation import FALLBACK
 from roe.evaluator.assigned import assignment
-from roe.evaluator.pool import OPEN_CAPS, Pool
+from roe.evaluator.pool import Pool
 from roe.evaluator.together import reason_together
 from roe.grammar import values as v
-from roe.ledger.reconcile import key_parts
-from roe.plan.outcome import Outcome
 from roe.progress import advance, phase
 
 if TYPE_CHECKING:
@@ -71,68 +69,9 @@ class Turns:
         asked = np.array([self.names.index(action.pool) for _, action in actions])
         self.asked = asked[self.action]
 
-    def one_by_one(self) -> str:
-        """Why the records must go one by one through the row evaluator's allocation; empty if pools treat them by kinds, and none of them
-        comes back from an earlier run.
-        """
-        used = {name for i in set(self.asked.tolist()) for name in self.chain(self.names[i])}
-        for name in sorted(used):
-            pool = self.pools.pools[name]
-            if not pool.classed:
-                return f"the pool `{name}` must decide each {self.table.entity} separately"
-            if not self.pools.due_alike(pool):
-                return f"deadlines in the pool `{name}` depend on the rep who gets the record"
-            kinds = kinds_of(pool, self)
-            if kinds is None:
-                return f"the pool `{name}` would have to tell too many kinds of {self.table.entity}s apart"
-            self.kinds[name] = kinds
-        if any(other.pool for _, outcome in self.actions for other in _others(outcome)):
-            return "a rule asks a second pool if the first one finds nobody"
-        if len(np.unique(self.row)) < len(self.row) and self._count_open(used):
-            return f"a rep who gets a {self.table.entity} in two roles has one more open {self.table.entity}, not two"
-        if self._are_owned(used):
-            return "pool members own some of the records already"
-        if self._follow_others(used):
-            return "reps already own other records of the same companies"
-        assigned = self.parts[0].bound.assigned
-        held = pa.array([key_parts(key)[1] for key in assigned if key.startswith(f"{self.table.entity}|")], pa.string())
-        is_back = len(held) and pc.any(pc.is_in(self.table.ids.take(pa.array(self.row)), value_set=held)).as_py()
-        return "pools assigned some of the records in an earlier run" if is_back else ""
-
-    def _count_open(self, used: set[str]) -> bool:
-        """Whether some pools look at how many records of this entity each rep has open."""
-        pools = [self.pools.pools[name] for name in used]
-        counted = {OPEN_CAPS.get(cap) for pool in pools for cap in pool.step.caps} | {"lead" for pool in pools if pool.by_load}
-        return self.table.entity in counted
-
-    def _are_owned(self, used: set[str]) -> bool:
-        """Whether a member of the pools has one of the records, so that its place must not count."""
-        pools = self.pools.pools
-        members = {seat.rep for name in used for row in self._one_of_each(name) for seat in pools[name].fixed_standing(row).seats}
-        finder = self.table.world.finder("rep")
-        at = np.array(sorted(finder.rep(rep) for rep in members), np.int64)
-        owned = [owner.at for role in self.table.world.policy.roles if isinstance(owner := self.table.owner(role), Refs)]
-        return any(bool(np.isin(by[self.row], at).any()) for by in owned)
-
-    def _one_of_each(self, name: str) -> list[Row]:
+    def one_of_each(self, name: str) -> list[Row]:
         """A waiting record of each kind that a pool tells apart."""
         return [self.table.row(int(self.row[place])) for place in self.kinds[name][1]]
-
-    def _follow_others(self, used: set[str]) -> bool:
-        """Whether somebody has a record of the same company as one of these."""
-        for name in used:
-            pool = self.pools.pools[name]
-            existing = [self.pools.together.existing(pool, self.table.entity, part.role) for part in self.parts]
-            if pool.step.together is not None and any(found.of for found in existing):
-                waiting = self.parts[0].frame(self.row).eval(pool.step.together.tree).encode()[1].list
-                if any(
-                    self.pools.together.leads_others(pool, x, found)
-                    for found in existing
-                    for x in waiting
-                    if isinstance(x, (str, int, float))
-                ):
-                    return True
-        return False
 
     def chain(self, name: str) -> list[str]:
         """A pool and those that it falls back on."""
@@ -150,7 +89,7 @@ class Turns:
         used = list(dict.fromkeys(name for i in np.unique(self.asked).tolist() for name in self.chain(self.names[i])))
         any_row = self.table.row(int(self.row[0]))
         for name in used:  # reps whom the data does not list become rows of the table before it is counted
-            for row in self._one_of_each(name):
+            for row in self.one_of_each(name):
                 self.pools.pools[name].fixed_standing(row)
             world.rep(self.pools.pools[name].step.fallback)
         asked = {name: self._asked_of_records(self.pools.pools[name]) for name in used}
@@ -163,7 +102,7 @@ class Turns:
         at, width = 0, FIRST
         phase("handing records to pools", n)
         if not all(self.pools.pools[name].fixed for name in used):
-            hand_out(self, {name: PoolKinds(self.columns[name], self.kinds[name][0], self._one_of_each(name)) for name in used}, out)
+            hand_out(self, {name: PoolKinds(self.columns[name], self.kinds[name][0], self.one_of_each(name)) for name in used}, out)
             at = n
         while at < n:
             end = min(n, at + width)
@@ -394,13 +333,6 @@ class Turns:
             "position": self._positions(handed), "loads": pa.array(map(handed.loads.get, range(n)), pa.string()) if handed.loads else pa.nulls(n, pa.string()),
         }  # fmt: skip
         return pa.table(columns).cast(turn_files.schema())
-
-
-def _others(outcome: Outcome) -> Iterable[Outcome]:
-    """The outcomes behind one."""
-    while outcome.otherwise is not None:
-        outcome = outcome.otherwise
-        yield outcome
 
 
 def _words(codes: Array, words: list[str]) -> pa.Array:
