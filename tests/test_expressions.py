@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 import roe
 from helpers import ROOT
+from roe.api import DecisionTable
 from roe.diagnostics import PolicyError
 from roe.grammar import syntax as s
 from roe.grammar import values as v
@@ -302,7 +303,7 @@ def test_messages_say_what_to_write(text: str, part: str) -> None:
 
 
 def test_tables_of_every_kind() -> None:
-    table: dict[str, Any] = {
+    table: DecisionTable = {
         "hitPolicy": "COLLECT",
         "aggregation": "SUM",
         "inputs": [{"expression": "n"}],
