@@ -76,8 +76,8 @@ def decisions(sizes: list[int], count: int, repeat: int) -> dict[str, float]:
         rules = evaluator.rules("account", "ae", as_of="2026-02-01")
         number = {id(rule): i for i, rule in enumerate(rules.rules)}
         answers = [None if (r := rules(row)) is None else number[id(r)] for row in rows]
-        out[f"decide_{size}_us"] = median(lambda c=rules: [c(x) for x in rows], repeat) / count * 1e6  # type: ignore[misc]
-        out[f"decide_{size}_explained_us"] = median(lambda c=rules: [c.explain(x) for x in rows], repeat) / count * 1e6  # type: ignore[misc]
+        out[f"decide_{size}_us"] = median(lambda c=rules: [c(x) for x in rows], repeat) / count * 1e6
+        out[f"decide_{size}_explained_us"] = median(lambda c=rules: [c.explain(x) for x in rows], repeat) / count * 1e6
         few = rows[: min(200, count)]
 
         def tree(c: Any = rules, few: list[dict[str, Any]] = few) -> None:
@@ -97,7 +97,7 @@ def decisions(sizes: list[int], count: int, repeat: int) -> dict[str, float]:
                 asked = rows[: max(5, min(count, int(0.5 / each)))]  # half a second a round
                 assert decide(asked) == answers[: len(asked)], f"{name} and roe must agree before they are timed"
                 rounds = repeat if len(asked) == count else 3
-                us = median(lambda d=decide, a=asked: d(a), rounds) / len(asked) * 1e6  # type: ignore[misc]
+                us = median(lambda d=decide, a=asked: d(a), rounds) / len(asked) * 1e6
                 out[f"peer_{name}_{size}_us"] = us
                 out[f"ratio_{name}_{size}"] = us / out[f"decide_{size}_us"]
     out["ratio_decide_most_to_least_rules"] = out[f"decide_{sizes[-1]}_us"] / out[f"decide_{sizes[0]}_us"]
@@ -182,7 +182,7 @@ def columns(sizes: list[int], counts: list[int], repeat: int) -> dict[str, float
         for count in counts if size == 1000 else counts[-1:]:
             part = table.slice(0, count)
             ours(part)
-            out[f"columns_{size}_rules_{count}_s"] = median(lambda p=part: ours(p), repeat)  # type: ignore[misc]
+            out[f"columns_{size}_rules_{count}_s"] = median(lambda p=part: ours(p), repeat)
         con = duckdb.connect()
         con.execute("SET disabled_optimizers='in_clause'")
         con.register("given", table)

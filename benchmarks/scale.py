@@ -198,8 +198,8 @@ def scan(root: Path, rows: int) -> None:
     from roe.evaluator.bound import Bound
 
     evaluator = roe.compile(roe.load(policy(root, "pool")))
-    bound = Bound(evaluator, ColumnWorld(evaluator.compiled, made.pool_tables(rows, REPS), evaluator.clock(AS_OF)), {})
-    table = bound.world.tables["lead"]
+    world = ColumnWorld(evaluator.compiled, made.pool_tables(rows, REPS), evaluator.clock(AS_OF))
+    bound, table = Bound(evaluator, world, {}), world.tables["lead"]
     start = time.process_time()
     turns = Turns(table, bound.pools, [RoleRun(bound, table, "sdr")])
     turns.one_by_one()
