@@ -66,6 +66,7 @@ class Planter:
         self.noticing: dict[str, Counter[str]] = defaultdict(Counter)  # file -> test -> how many of its faults it was the first to notice
         self.results: list[tuple[Fault, str]] = []
         self.failed: list[str] = []
+        self.stopped: set[int] = set()
         self.progress = os.fdopen(os.dup(2), "w")  # pytest keeps what goes to standard error itself
 
     def pytest_runtestloop(self, session: pytest.Session) -> bool:
@@ -172,19 +173,18 @@ class Planter:
         behind, is stopped with all that it started, and its fault is not judged.
         """
         child, status = os.waitpid(-1, os.WNOHANG)
-        stopped: set[int] = set()
         while not child:
             time.sleep(0.02)
             now = time.monotonic()
             for each, (_, _, latest) in running.items():
-                if each not in stopped and now > min(latest, self.until + AFTERWARDS):
+                if each not in self.stopped and now > min(latest, self.until + AFTERWARDS):
                     os.killpg(each, signal.SIGKILL)
-                    stopped.add(each)
+                    self.stopped.add(each)
             child, status = os.waitpid(-1, os.WNOHANG)
         fault, reader, _ = running.pop(child)
         with os.fdopen(reader) as pipe:
             test = pipe.read()
-        if child in stopped:
+        if child in self.stopped:
             print(f"not judged {fault.file}:{fault.line} {fault.function}: {fault.before} -> {fault.after}", file=self.progress, flush=True)
             return
         if test:
