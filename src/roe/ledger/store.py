@@ -197,13 +197,17 @@ class Store:
             yield from self._entries("number > ? AND number <= ?" + some[0], (after, end, *some[1]))
             after = end
 
-    def of_record(self, entity: str, record: str, kinds: Sequence[str] = (), run: int | None = None) -> list[Stored]:
-        """Everything about a record, or what a run said of it, in the order of the numbers."""
+    def of_record(
+        self, entity: str, record: str, kinds: Sequence[str] = (), run: int | None = None, after: int = 0, most: int | None = None
+    ) -> list[Stored]:
+        """Everything about a record, or what a run said of it, in the order of the numbers: those `after` a number, the first `most` of them."""
         subject = self._find(entity, record)
         if subject is None:
             return []
         some, of_run = self._some_kinds(kinds), () if run is None else (run,)
-        return self._entries("subject = ?" + " AND run = ?" * len(of_run) + some[0], (subject, *of_run, *some[1]))
+        where = "subject = ?" + " AND run = ?" * len(of_run) + some[0] + " AND number > ?"
+        limit = "" if most is None else f" ORDER BY number LIMIT {most:d}"
+        return self._entries(where + limit, (subject, *of_run, *some[1], after))
 
     def of_run(self, run: int | str) -> list[Stored]:
         """A run's entries, its own first. `run` is its number or its id; KeyError if there is none."""
