@@ -62,11 +62,11 @@ class _Texts:
     """What the ids of a ledger's rows mean."""
 
     def __init__(self, store: Store, rows: Rows) -> None:
-        self.word = store._text
+        self.word = store.words.text
         ids = {i for name in ("rep", "base_rep", "former") for i in compact(rows[name])[1] if i >= 0}
         ids |= {rep for text in rows.codes["decided"].meaning for rep, _ in json.loads(text) if rep is not None}
         self.reps = _records(store, sorted(ids))
-        self.nobody = store._word_or_none("") or 0
+        self.nobody = store.words.number("")
 
     def zone(self, grain: int) -> str:
         text = self.word(grain)

@@ -30,9 +30,10 @@ from roe.ledger.entries import (
     Turn,
 )
 from roe.ledger.holders import OwnerState, holder_of, owner_state
+from roe.ledger.holdings import Holding
 from roe.ledger.moment import At
 from roe.ledger.reconcile import CHANGED_IN_CRM
-from roe.ledger.store import Holding, Store
+from roe.ledger.store import Store
 
 COUNTED = timedelta(days=14)  # days older than that count for no cap
 VERSION = 2  # of the shape that engines read

@@ -22,7 +22,8 @@ from roe.ledger.entries import Entry, Owned, Run
 from roe.ledger.holders import OwnerState
 from roe.ledger.moment import At
 from roe.ledger.state import past, remembered
-from roe.ledger.store import Store, Writing, open_store
+from roe.ledger.store import Store, open_store
+from roe.ledger.writing import Writing
 from roe.source import Span
 
 UNDO = "undo"  # what an undo is called, as a run and as what gave a record back
