@@ -602,8 +602,8 @@ class Writing:
                 noted.append(Noted(stored.number, stored.entry, row[3] or 0, self._word(d.name), row[11], row[14], queue, self._word("")))
             self.projector.apply(noted)
             after += PAGE
-        last = dict(self.db.rows("SELECT run, max(number) FROM entry WHERE run > 0 GROUP BY run"))
-        self.db.many("UPDATE run SET last = ? WHERE number = ?", [(n, run) for run, n in last.items()])
+        last = self.db.rows("SELECT max(number), run FROM entry WHERE run > 0 GROUP BY run")
+        self.db.many("UPDATE run SET last = ? WHERE number = ?", last)
 
     def _word(self, text: str) -> int:
         found = self.store._word_or_none(text)
