@@ -49,7 +49,7 @@ def show_known(memory: ColumnMemory, table: RecordTable, role: str, x: Aligned) 
 
 def _column(table: RecordTable, x: Aligned, name: str, old: Callable[[], Column | None]) -> Column:
     """One of `KNOWN` for every record: by the ledger where it knows the record, else by the data."""
-    since, seen, nothing = x.held.since, x.held.seen, Codes(np.full(len(x.held), -1, np.int32), [])
+    since, seen, nothing = x.held.since, x.held.seen, Codes[str](np.full(len(x.held), -1, np.int32), [])
     ledger = {
         "owner_since": [since], "owner_from": [since, seen], "former_owner": [Codes(x.held.former, x.held.holders)],
         "owner_by": [x.held.by],
@@ -77,7 +77,7 @@ def _read(name: str) -> Callable[[str], Value]:
     return v.parse_date if name in ("owner_since", "owner_from") else lambda text: text or None
 
 
-def _at(codes: Codes, at: Array, read: Callable[[str], Value]) -> tuple[Array, list[Value]]:
+def _at(codes: Codes[str], at: Array, read: Callable[[str], Value]) -> tuple[Array, list[Value]]:
     """A column of the ledger by row of the data: codes, and what they mean."""
     meaning = [read(x) for x in codes.meaning]
     known = np.array([*(i if x is not None else -1 for i, x in enumerate(meaning)), -1], np.int64)

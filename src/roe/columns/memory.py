@@ -24,7 +24,8 @@ from roe.evaluator.data_owner import MODIFIED, MODIFIED_BY, InData, stamp_of
 from roe.evaluator.memory import Facts, OwnerMemory
 from roe.grammar import values as v
 from roe.ledger.changed import Changed
-from roe.ledger.reconcile import NOBODY, Kind, key_parts
+from roe.ledger.holders import NOBODY
+from roe.ledger.reconcile import Kind, key_parts
 from roe.ledger.role_tables import RoleTable, of_mapping, places_of, without_records
 
 if TYPE_CHECKING:
