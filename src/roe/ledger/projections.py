@@ -206,11 +206,12 @@ def hold(holds: list[Hold], n: Noted, e: Owned) -> None:
     if last is not None and last.start > at and e.past:
         _fill(holds, n, at, holder)
         return
-    base, decided = (last.base, last.decided) if last is not None else (NO_BASE, ())
+    goes_on = last is not None and last.stop is None  # one that was gone and is back is seen for the first time again
+    base, decided = (last.base, last.decided) if last is not None and goes_on else (NO_BASE, ())
     is_same = last is not None and (last.rep, last.queue) == holder
     if e.by in CONFIRMED_BY_CRM:
         base, decided = (n.target, n.queue, None if e.read_at is None else e.read_at.instant), ()
-    elif last is not None and not is_same and not _is_base(last, (last.rep, last.queue), n.nobody):
+    elif last is not None and goes_on and not is_same and not _is_base(last, (last.rep, last.queue), n.nobody):
         decided = tuple(dict.fromkeys((*decided, (last.rep, last.queue))))
     if last is not None and last.stop is None and last.start <= at and is_same:
         last.decision, last.base, last.decided = n.number, base, decided
@@ -253,7 +254,7 @@ def loaded(holds: list[Hold], n: Noted, e: Loaded) -> None:
 
 
 TABLES = ("run", "holding", "latest", "day")
-PROJECTIONS = 2  # one more whenever they keep more, so that ledgers of before are made to have it too
+PROJECTIONS = 3  # one more whenever they keep more, so that ledgers of before are made to have it too
 
 
 def dump(db: Database) -> bytes:
