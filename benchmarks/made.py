@@ -524,6 +524,13 @@ def without_counterparts(pairs: list[tuple[str, str]], removed: float) -> Labell
     return [a for a, _ in pairs], [pairs[i][1] for i in kept], [place.get(i) for i in range(len(pairs))]
 
 
+def rightly_labelled(name: str, labelled: Labelled) -> Labelled:
+    """The same without the labels that `other_company.csv` says are wrong: these names count as names without a counterpart."""
+    left, right, truth = labelled
+    wrong = {(row["name"], row["other"]) for row in rows_of(Path(__file__).with_name("other_company.csv")) if row["set"] == name}
+    return left, right, [None if t is not None and (a, right[t]) in wrong else t for a, t in zip(left, truth, strict=True)]
+
+
 def one_company(pairs: list[tuple[str, str]]) -> list[int]:
     """The number of each pair's company: pairs that have a name in common, but for case and signs, are about one."""
     company = list(range(len(pairs)))

@@ -503,12 +503,15 @@ def matching(accounts: int, leads: int) -> dict[str, float]:
     )
     for name, pairs in made.name_pairs().items():
         for removed in (0.0, 0.5, 0.9):
-            left, right, truth = made.without_counterparts(pairs[1::2], removed)
-            ours = made.agreement(right, truth, made.searched(NameIndex(right), left), 0.5)
+            labelled = left, right, truth = made.without_counterparts(pairs[1::2], removed)
+            answers = made.searched(NameIndex(right), left)
+            ours = made.agreement(right, truth, answers, 0.5)
+            right_labels = made.agreement(right, made.rightly_labelled(name, labelled)[2], answers, 0.5)
             peer = max(made.agreement(right, truth, made.peer_search(right, left), t / 50) for t in range(25, 51))
-            for who, (f1, precision, recall) in (("roe", ours), ("rapidfuzz", peer)):
+            for who, (f1, precision, recall) in (("roe", ours), ("roe, wrong labels left out", right_labels), ("rapidfuzz", peer)):
                 print(f"{name}, {removed:.0%} removed, {who}: F1 {f1:.3f}, precision {precision:.3f}, recall {recall:.3f}", flush=True)
             out |= {f"{name}_{removed:g}_f1": ours[0], f"{name}_{removed:g}_precision": ours[1], f"{name}_{removed:g}_peer_f1": peer[0]}
+            out[f"{name}_{removed:g}_right_labels_f1"] = right_labels[0]
     return out | registers()
 
 

@@ -195,7 +195,7 @@ def _book(store: Store, rep: str, on: date | None, shape: str) -> None:
     last = store.last_run()
     zone = last.entry.at.zone if last is not None else "UTC"
     held = store.book(rep, None if on is None else At.of(on, zone))
-    if not held and store._find("rep", rep) is None:
+    if not held and store.words.subject("rep", rep) is None:
         at = Span("--rep", 1, 1, len(rep) + 1, rep)
         fail([Diagnostic("R604", f"the ledger has no rep `{rep}`", at, "name the rep by the id that the CRM has")])
     rows, header = book_lines(held), ["entity", "record", "role", "since", "until", "how"]

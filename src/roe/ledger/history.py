@@ -10,8 +10,9 @@ from typing import Any
 
 from roe.ledger import entries as e
 from roe.ledger.entries import Entry, Evidence, Owned, Run, Stored
+from roe.ledger.holdings import Holding
 from roe.ledger.moment import At
-from roe.ledger.store import Holding, Store
+from roe.ledger.store import Store
 
 Day = Callable[[At], str]
 NO_NAMES: Mapping[str, str] = {}
@@ -43,7 +44,7 @@ def _plain(value: Any) -> Any:
 def entities_of(store: Store, record: str) -> list[str]:
     """The entities in which the ledger knows a record of this id; reps and claims are only named by others."""
     rows = store.db.rows("SELECT entity FROM subject WHERE record = ? ORDER BY id", (record,))
-    return [x for (id_,) in rows if (x := store._text(id_)) not in ("rep", "claim")]
+    return [x for (id_,) in rows if (x := store.words.text(id_)) not in ("rep", "claim")]
 
 
 def called(store: Store, text: str) -> list[tuple[str, str]]:
@@ -68,7 +69,7 @@ def names_of(evidence: Iterable[Stored]) -> dict[str, str]:
 
 def rep_called(store: Store, text: str) -> str:
     """The id of the rep whom a text means: that id, else the one rep of that name in the evidence of decisions."""
-    if store._find("rep", text) is None:
+    if store.words.subject("rep", text) is None:
         names = names_of(x.stored for x in store.latest("evidence"))
         return next((rep for rep, name in names.items() if name.lower() == text.lower()), text)
     return text
