@@ -360,7 +360,7 @@ def test_the_facts_of_an_impact_are_counted(tmp_path: Path) -> None:
     runs = []
     for name, (then, gone) in moves.items():
         evaluator = roe.compile(roe.load(policy_text(tmp_path / name, IMPACT.replace("THEN", then).replace("GONE", gone))))
-        accounts = [
+        accounts: list[dict[str, Any]] = [
             {"id": "A1", "owner": "ann", "owner_since": "2025-01-01", "type": "Customer", "next": "ben"},
             {"id": "A2", "owner": "ann", "owner_since": "2026-01-22", "next": "ben"},
             {"id": "A3", "owner": "ann", "owner_since": "2025-01-01", "next": "ben"},
@@ -370,7 +370,7 @@ def test_the_facts_of_an_impact_are_counted(tmp_path: Path) -> None:
             {"id": "B2", "owner": "ben", "owner_since": "2025-01-01"},
             {"id": "C1", "owner": "cat", "owner_since": "2025-01-01"},
         ]
-        reps = [{"id": "ann"}, {"id": "ben", "capacity": "4"}, {"id": "cat", "capacity": "2"}]
+        reps: list[dict[str, Any]] = [{"id": "ann"}, {"id": "ben", "capacity": "4"}, {"id": "cat", "capacity": "2"}]
         runs.append(evaluator.run({"account": accounts, "rep": reps}, as_of="2026-02-01"))
     found = impact(*runs)
     assert [(m.record, m.before, m.after, m.customer, m.cut) for m in found.moved] == [

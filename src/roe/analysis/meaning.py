@@ -320,7 +320,8 @@ def _plainly(node: s.Node) -> s.Node:
         if swapped or (left == right and node.op in (">", ">=")):
             return s.Compare(MIRRORED[node.op], node.right, node.left)
     if isinstance(node, s.Binary) and node.op == "*":
-        return s.Binary("*", *sorted((node.left, node.right), key=show))
+        first, second = sorted((node.left, node.right), key=show)
+        return s.Binary("*", first, second)
     return node
 
 
