@@ -26,7 +26,8 @@ from roe.evaluator.memory import Facts, OwnerMemory
 from roe.evaluator.row import Row
 from roe.grammar import values as v
 from roe.ledger.changed import Changed
-from roe.ledger.reconcile import NOBODY, Kind, key_parts
+from roe.ledger.holders import NOBODY
+from roe.ledger.reconcile import Kind, key_parts
 from roe.ledger.role_tables import Codes, RoleTable, of_mapping, places_of, without_records
 
 if TYPE_CHECKING:
@@ -245,7 +246,7 @@ class ColumnMemory(OwnerMemory):
 
     def _column(self, table: RecordTable, x: Aligned, name: str, old: Callable[[], Column | None]) -> Column:
         """One of `KNOWN` for every record: by the ledger where it knows the record, else by the data."""
-        since, seen, nothing = x.held.since, x.held.seen, Codes(np.full(len(x.held), -1, np.int32), [])
+        since, seen, nothing = x.held.since, x.held.seen, Codes[str](np.full(len(x.held), -1, np.int32), [])
         ledger = {
             "owner_since": [since], "owner_from": [since, seen], "former_owner": [Codes(x.held.former, x.held.holders)],
             "owner_by": [x.held.by],
@@ -403,7 +404,7 @@ def _read(name: str) -> Callable[[str], Value]:
     return v.parse_date if name in ("owner_since", "owner_from") else lambda text: text or None
 
 
-def _at(codes: Codes, at: Array, read: Callable[[str], Value]) -> tuple[Array, list[Value]]:
+def _at(codes: Codes[str], at: Array, read: Callable[[str], Value]) -> tuple[Array, list[Value]]:
     """A column of the ledger by row of the data: codes, and what they mean."""
     meaning = [read(x) for x in codes.meaning]
     known = np.array([*(i if x is not None else -1 for i, x in enumerate(meaning)), -1], np.int64)
