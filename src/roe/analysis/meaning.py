@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Mapping, Sequence
-from dataclasses import fields, is_dataclass, replace
+from dataclasses import dataclass, fields, is_dataclass, replace
 from datetime import date, timedelta
 
 from roe.analysis.spelling import existence, plainly, spelt
@@ -37,13 +37,16 @@ ITEM = s.Name("item")
 MATCHED = "matched_account"
 
 
+@dataclass(frozen=True, slots=True)
 class NameFrame:
-    """A filter or a loop around an expression: the names that it binds, and the entity of its items, if that is known."""
+    """A filter or a loop around an expression: what its items are called, and their entity, if that is known.
 
-    __slots__ = ("entity", "known", "names")
+    In a filter a bare name may be a field of the item, in a loop it never is, also where the variable is called `item`.
+    """
 
-    def __init__(self, names: tuple[str, ...], entity: str | None, known: bool) -> None:
-        self.names, self.entity, self.known = names, entity, known
+    name: str
+    entity: str | None
+    is_filter: bool
 
 
 Frames = tuple[NameFrame, ...]
@@ -67,16 +70,7 @@ class Meaning:
         """A condition of which only matters whether it is true. Its `and`, `or` and `not` stay as they are: cells take them apart."""
         if isinstance(tree, (s.And, s.Or)):
             return replace(tree, items=tuple(self.condition(x, entity) for x in tree.items))
-        if isinstance(tree, s.Not) and len(tree.operands) == 1:
-            return replace(tree, operands=(self._strict(tree.operands[0], entity),))
         return existence(self._tree(tree, entity, ()))
-
-    def _strict(self, tree: s.Node, entity: str) -> s.Node:
-        if isinstance(tree, (s.And, s.Or)):
-            return replace(tree, items=tuple(self._strict(x, entity) for x in tree.items))
-        if isinstance(tree, s.Not) and len(tree.operands) == 1:
-            return replace(tree, operands=(self._strict(tree.operands[0], entity),))
-        return self._tree(tree, entity, ())
 
     def value(self, tree: s.Node, entity: str) -> s.Node:
         """An expression whose value matters."""
@@ -91,8 +85,8 @@ class Meaning:
             return self._path(node, entity, frames)
         if isinstance(node, s.Filter):
             base = self._tree(node.base, entity, frames)
-            kind, of = self._kind(base, entity, frames)
-            inner = self._tree(node.condition, entity, (*frames, NameFrame(("item",), of, kind != "")))
+            _, of = self._kind(base, entity, frames)
+            inner = self._tree(node.condition, entity, (*frames, NameFrame("item", of, True)))
             return s.Filter(base, spelt(inner, True))
         if isinstance(node, s.Quantified):
             return self._quantified(node, entity, frames)
@@ -112,13 +106,10 @@ class Meaning:
 
     def _name(self, node: s.Name, entity: str, frames: Frames) -> s.Node:
         for depth, frame in enumerate(reversed(frames)):
-            if node.id in frame.names:
+            if node.id == frame.name or (frame.is_filter and frame.entity is None):
                 return node
-            if frame.names == ("item",):
-                if not frame.known:
-                    return node
-                if frame.entity is not None and self._has(frame.entity, node.id):
-                    return self._labelled(s.Path(ITEM, node.id), frame.entity) if depth == 0 else node
+            if frame.is_filter and frame.entity is not None and self._has(frame.entity, node.id):
+                return self._labelled(s.Path(ITEM, node.id), frame.entity) if depth == 0 else node
         if node.id in self.known_lists:
             return s.Name(self.lists.get(node.id, node.id))
         if node.id not in ("today", "now", "?", "item", entity) and self._has(entity, node.id):
@@ -153,17 +144,17 @@ class Meaning:
         return self._definitions[key]
 
     def _quantified(self, node: s.Quantified, entity: str, frames: Frames) -> s.Node:
-        only = node.bindings[0] if len(node.bindings) == 1 else None
-        source = self._tree(only.source, entity, frames) if only is not None and only.until is None else None
-        kind, of = self._kind(source, entity, frames) if source is not None else ("", None)
-        if only is None or source is None or kind != "list" or of is None or node.kind != "some" or _nested(node.condition, only.name):
+        only = node.bindings[0]
+        source = self._tree(only.source, entity, frames)
+        kind, of = self._kind(source, entity, frames)
+        others = {n.id for n in s.walk(node.condition) if isinstance(n, s.Name)} - {only.name}
+        if (
+            node.kind != "some" or len(node.bindings) > 1 or kind != "list" or of is None or _nested(node.condition, only.name)
+            or any(self._has(of, name) for name in others)  # a filter would take it for a field of the item
+        ):  # fmt: skip
             bindings, condition = self._loop(node.bindings, node.condition, entity, frames)
             return replace(node, bindings=bindings, condition=condition)
-        bound = [n for n in s.walk(node.condition) if isinstance(n, s.Name) and n.id != only.name]
-        if any(self._has(of, n.id) for n in bound):  # a filter would take it for a field of the item
-            bindings, condition = self._loop(node.bindings, node.condition, entity, frames)
-            return replace(node, bindings=bindings, condition=condition)
-        inner = self._tree(_renamed(node.condition, only.name), entity, (*frames, NameFrame(("item",), of, True)))
+        inner = self._tree(_renamed(node.condition, only.name), entity, (*frames, NameFrame("item", of, True)))
         return s.Quantified("some", (s.Binding("item", source),), spelt(inner, True))
 
     def _loop(self, bindings: tuple[s.Binding, ...], body: s.Node, entity: str, frames: Frames) -> tuple[tuple[s.Binding, ...], s.Node]:
@@ -173,7 +164,7 @@ class Meaning:
             until = self._tree(binding.until, entity, frames) if binding.until is not None else None
             found.append(s.Binding(binding.name, source, until))
             _, of = self._kind(source, entity, frames)
-            frames = (*frames, NameFrame((binding.name,), of, True))
+            frames = (*frames, NameFrame(binding.name, of, False))
         return tuple(found), self._tree(body, entity, frames)
 
     def _member(self, node: s.In, entity: str, frames: Frames) -> s.Node:
@@ -189,7 +180,7 @@ class Meaning:
         """(record, list or nothing that is known, the entity) of an expression that was spelt by this class."""
         if isinstance(node, s.Name):
             for frame in reversed(frames):
-                if node.id in frame.names:
+                if node.id == frame.name:
                     return ("record", frame.entity) if frame.entity is not None else ("", None)
             return ("record", node.id) if node.id in self.policy.model.entities else ("", None)
         if isinstance(node, s.Filter):
@@ -252,8 +243,8 @@ class Meaning:
                 value = dict(sorted(value.items()))
             if (kind, f.name) == ("Allocate", "members") and not isinstance(value, Expr):
                 value = sorted(value, key=lambda member: self.text(member))  # of whom those with the same number of turns go by their ids
-            if (kind, f.name) == ("Derive", "frozen") and isinstance(value, tuple) and value[0].day <= 28:
-                value = _first_period(*value)
+            if (kind, f.name) == ("Derive", "frozen") and isinstance(value, tuple):
+                value = _beginnings(*value)
             if f.name == "because" and value is not None:
                 said.append(f"{f.name}: {self.sentence(value, entity, names)}")
             else:
@@ -275,10 +266,9 @@ class Meaning:
         return self.text(step, step.entity, names)
 
 
-def _first_period(first: date, months: int) -> tuple[date, int]:
-    """Periods go on before the first and after it: one that begins a whole number of them earlier or later is the same."""
-    number = (first.year * 12 + first.month - 1) % months
-    return date(2000 + number // 12, number % 12 + 1, first.day), months
+def _beginnings(first: date, months: int) -> tuple[int, int, int]:
+    """Where in a year periods begin: they go on before the first and after it, so one that begins a whole number of them away is the same."""
+    return first.month % months, first.day, months
 
 
 def named_in(tree: s.Node, entity: str) -> set[str]:
@@ -311,11 +301,7 @@ def _captured(tree: s.Node, frames: Frames, meaning: Meaning) -> bool:
     """Whether a name of a definition would mean something else inside of these filters and loops."""
     free = {n.id for n in s.walk(tree) if isinstance(n, s.Name)} if frames else set()
     return any(
-        name in frame.names
-        or (frame.names == ("item",) and (not frame.known or (frame.entity is not None and meaning._has(frame.entity, name))))
+        name == frame.name or (frame.is_filter and (frame.entity is None or meaning._has(frame.entity, name)))
         for frame in frames
         for name in free - {"item"}
     )
-
-
-# --- one spelling ---------------------------------------------------------------------------------------------------

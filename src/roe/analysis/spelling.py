@@ -19,8 +19,9 @@ def plainly(node: s.Node) -> s.Node:
         swapped = (left and not right) or (left == right and node.op in ("=", "!=") and show(node.right) < show(node.left))
         if swapped or (left == right and node.op in (">", ">=")):
             return s.Compare(MIRRORED[node.op], node.right, node.left)
-    if isinstance(node, s.Binary) and node.op == "*" and show(node.right) < show(node.left):
-        return s.Binary("*", node.right, node.left)
+    if isinstance(node, s.Binary) and node.op == "*":
+        first, second = sorted((node.left, node.right), key=show)
+        return s.Binary("*", first, second)
     return node
 
 
@@ -32,11 +33,11 @@ def spelt(node: s.Node, truth: bool) -> s.Node:
         kind = type(node)
         parts = [spelt(x, truth) for x in node.items]
         items = [y for x in parts for y in (x.items if isinstance(x, kind) else (x,))]
-        if isinstance(node, s.Or) and truth:
+        if isinstance(node, s.Or):
             items = _joined(items)
         unique = sorted({show(x): x for x in items}.items())
         return kind(tuple(x for _, x in unique)) if len(unique) > 1 else unique[0][1]
-    if isinstance(node, s.Between) and isinstance(node.low, s.Literal) and isinstance(node.high, s.Literal) and truth:
+    if isinstance(node, s.Between) and isinstance(node.low, s.Literal) and isinstance(node.high, s.Literal):
         return s.And((s.Compare("<=", node.value, node.high), s.Compare(">=", node.value, node.low)))
     if isinstance(node, s.In):
         return _among(node, truth)
@@ -60,10 +61,11 @@ def _among(node: s.In, truth: bool) -> s.Node:
     plain = not node.negated and all(isinstance(x, s.Literal) and x.value is not None for x in node.tests)
     if plain:
         tests = tuple(x for _, x in sorted({show(x): x for x in node.tests}.items()))
-        return s.Compare("=", node.value, tests[0]) if truth and len(tests) == 1 else replace(node, tests=tests)
+        return s.Compare("=", node.value, tests[0]) if len(tests) == 1 else replace(node, tests=tests)
     only = node.tests[0] if len(node.tests) == 1 and not node.negated else None
-    if truth and isinstance(only, s.Unary):
+    if isinstance(only, s.Unary):
         return plainly(s.Compare(only.op, node.value, only.operand))
+    # a range that ends before it begins is unknown, two comparisons are not
     if truth and isinstance(only, s.RangeOf) and isinstance(only.low, s.Literal) and isinstance(only.high, s.Literal):
         low = s.Compare(">=" if only.low_closed else ">", node.value, only.low)
         return s.And((s.Compare("<=" if only.high_closed else "<", node.value, only.high), low))
@@ -81,7 +83,7 @@ def _joined(items: list[s.Node]) -> list[s.Node]:
             groups.setdefault(show(x.value), (x.value, []))[1].extend(x.tests)
         else:
             rest.append(x)
-    return [*rest, *(_among(s.In(subject, tuple(values)), True) for subject, values in groups.values())]
+    return [*rest, *(_among(s.In(subject, tuple(values)), False) for subject, values in groups.values())]
 
 
 def existence(node: s.Node) -> s.Node:
