@@ -12,10 +12,11 @@ from typing import Any
 import pytest
 from click.testing import CliRunner, Result
 
+from helpers import policy_text
 from ledgers import STORES, Ticks, place
 from roe.cli import main
 from roe.ledger import entries as e
-from roe.ledger.audit import anchor
+from roe.ledger.audit import anchor, verify
 from roe.ledger.entries import Run
 from roe.ledger.store import open_store
 from test_ledger import EXAMPLES, day, owned
@@ -351,3 +352,22 @@ def test_a_day_is_explained_from_the_ledger_alone_by_the_policy_of_that_day(kind
     with open_store(state) as store:
         digests = {x.entry.digest for x in store.runs()}  # type: ignore[attr-defined]
         assert len(digests) == 2 and all(b"name: regions" in store.policy(d)["policy.yaml"] for d in digests)
+
+
+def test_evidence_is_erased_once_it_was_kept_as_long_as_the_policy_says(tmp_path: Path) -> None:
+    state, data = place("sqlite", tmp_path / "ledger"), tmp_path / "data"
+    data.mkdir()
+    policy = policy_text(tmp_path / "policy", POLICY.replace("LIMIT", "100") + "retain: {evidence: 1 month}\n")
+    (data / "reps.csv").write_text(REP_TABLE)
+    nights = {"2026-03-02": 500, "2026-03-20": 600, "2026-04-10": 700, "2026-04-25": 800, "2026-05-01": 900}
+    kept, said = [], []
+    for as_of, employees in nights.items():
+        (data / "accounts.csv").write_text(f"id,name,country,employees\nA-1,Acme,DE,{employees}\n")
+        done = roe("run", policy, "--data", data, "--as-of", as_of, "--state", state, "--out", tmp_path / "out")
+        said.append("evidence from before" in " ".join(done.output.split()))
+        with open_store(state) as store:
+            assert verify(store).bad is None
+            kept.append([x.entry.at.date.isoformat() for x in store.of_record("account", "A-1", ("evidence",)) if x.entry.values])
+    days = list(nights)
+    assert kept == [days[:1], days[:2], days[1:3], days[1:4], days[2:]]  # on 10 April it goes back to 10 March, and on 1 May to 1 April
+    assert said == [False, False, True, False, True]

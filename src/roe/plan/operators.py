@@ -504,6 +504,11 @@ class Plan:
         return self.parts.get("past") or _NO_PAST
 
     @property
+    def retain(self) -> Duration | None:
+        """For how long the ledger keeps evidence; None for ever."""
+        return self.parts.get("retain")
+
+    @property
     def kpis(self) -> Kpis | None:
         return self.parts.get("kpis")
 
