@@ -15,7 +15,7 @@ from roe.grammar import types as t
 from roe.grammar import values as v
 from roe.grammar.functions.history import HOLDING, OWNERS
 from roe.grammar.values import Duration
-from roe.plan.operators import Past
+from roe.plan.parts import Past
 from roe.policy.context import Context
 from roe.policy.section import Heading, PositiveDuration, Section, key, section
 from roe.source import Text
