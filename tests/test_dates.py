@@ -12,7 +12,7 @@ import pytest
 import yaml
 
 import roe
-from roe.analysis.check import CheckedPolicy
+from roe.analysis.checked import CheckedPolicy
 from roe.analysis.date_cells import DateAxis
 from roe.analysis.gaps import uncovered
 from roe.analysis.verdicts import PROVEN, RuleTable

@@ -13,7 +13,7 @@ from collections.abc import Iterable, Sequence
 from datetime import date, timedelta
 from functools import cache
 from types import ModuleType
-from typing import Any
+from typing import TYPE_CHECKING
 
 from roe.analysis.cases import Cases
 from roe.analysis.subject_fields import type_of
@@ -22,10 +22,12 @@ from roe.grammar import values as v
 from roe.grammar.printer import show
 from roe.plan.subjects import Test, is_true, test_of
 
+if TYPE_CHECKING:
+    from z3 import ExprRef as Term
+
 TIMEOUT_MS = 2_000
 EPOCH = date(1970, 1, 1)
-Term = Any  # of z3
-Pair = tuple[Term, Term]  # a condition's (true, false), or a value's (term, missing)
+Pair = tuple["Term", "Term"]  # a condition's (true, false), or a value's (term, missing)
 
 
 @cache

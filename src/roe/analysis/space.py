@@ -23,7 +23,7 @@ from roe.dynamic import Value
 from roe.grammar import values as v
 from roe.grammar.printer import show
 from roe.plan.bitsets import bits
-from roe.plan.index import ELSE, Subject
+from roe.plan.cells import ELSE, Subject
 from roe.plan.subjects import Test, key_of, places_of
 
 BUDGET = 20_000  # steps of one question
