@@ -54,7 +54,7 @@ class Mirror:
             return snapshot
 
     def _ask(self, ask: Any) -> Any:
-        return self.server.writer.ask(ask).result(PATIENCE)
+        return self.server.queue.ask(ask).result(PATIENCE)
 
 
 def _copied(desk: Any, at: datetime) -> dict[str, Any]:
@@ -80,7 +80,7 @@ def site_of(server: Server, header: str = "") -> Site:
 
     def followed() -> None:
         """Have the writer take over at once what a page has appended."""
-        server.writer.submit(Job(lambda desk, at: (200, dict))).result(PATIENCE)
+        server.queue.submit(Job(lambda desk, at: (200, dict))).result(PATIENCE)
 
     options = Options(
         users=known, header=header, hosts=hosts, history=History(state), acts=LedgerActs(state, followed), kept=beside(state), state=state,

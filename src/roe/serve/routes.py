@@ -37,7 +37,7 @@ async def written(request: Request, token: Token, value: Any, act: Act, touches:
     if key:
         server.under_way.add(key)
     try:
-        status, body, replayed = await asyncio.wrap_future(server.writer.submit(Job(act, touches, key, digest)))
+        status, body, replayed = await asyncio.wrap_future(server.queue.submit(Job(act, touches, key, digest)))
     finally:
         server.under_way.discard(key)
     noted(request, **({"decision": body["decision"]} if "decision" in body else {}))
@@ -47,7 +47,7 @@ async def written(request: Request, token: Token, value: Any, act: Act, touches:
 
 async def known(request: Request, ask: Callable[[Desk, datetime], Json]) -> Json:
     """Ask the desk something that changes nothing."""
-    return await asyncio.wrap_future(server_of(request).writer.ask(ask))
+    return await asyncio.wrap_future(server_of(request).queue.ask(ask))
 
 
 async def read(request: Request, ask: Callable[[Store], Any]) -> Any:

@@ -64,7 +64,7 @@ async def give_back(request: Request) -> Response:
         raise unreadable("the request does not say who undoes the run", 'send {"by": "Ann Lee", "reason": "the wrong file"}', 422)
     who = f"{by}: {reason}" if reason else by
     undone = await _asked(lambda: undo(run, server.settings.state, who[:LONGEST], until, PATIENCE))
-    await asyncio.wrap_future(server.writer.submit(Job(lambda desk, at: (200, dict))))
+    await asyncio.wrap_future(server.queue.submit(Job(lambda desk, at: (200, dict))))
     return JSONResponse(_shown(undone))
 
 
