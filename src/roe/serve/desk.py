@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from datetime import date, datetime
-from fractions import Fraction
 from typing import Any
 
 from roe.evaluator.decision import Decision
@@ -17,11 +16,11 @@ from roe.evaluator.row import Row
 from roe.grammar import values as v
 from roe.grammar.clock import zone_of
 from roe.ledger.beside import RELOAD
-from roe.ledger.entries import FREE, Activated, Entry, Loaded, Owned, Referred, Turn
+from roe.ledger.entries import Activated, Entry, Loaded, Owned
 from roe.ledger.moment import At
 from roe.ledger.reconcile import Shown, decided, reconcile
 from roe.policy.standard import FILES
-from roe.serve import digests, timers
+from roe.serve import digests, held, timers, turns
 from roe.serve.letters import Receiver, letter
 from roe.serve.policies import Ready
 from roe.serve.problems import Refused, unknown
@@ -95,9 +94,6 @@ class Desk:
         self.records.take_pools_back()
         return self._renew(undone) | set(self.writes.records)
 
-    def refused(self, problem: Refused) -> None:
-        """A request was refused. It has changed nothing: whatever can be refused is checked before anything changes."""
-
     def learn(self, known: Iterable[Change], records: Iterable[Mirrored]) -> set[tuple[str, str]]:
         """Take over what another server has committed; returns further records that the caller must read again."""
         stale = self._renew(self.state.learn(known))
@@ -161,7 +157,7 @@ class Desk:
     def settled(self, at: datetime) -> None:
         """A request is done. If somebody may be able now, records that wait are tried before the next request."""
         if self.able_changed and not self.is_paused:
-            self.retry_held(at)
+            held.retry(self, at)
 
     @property
     def is_paused(self) -> bool:
@@ -321,9 +317,9 @@ class Desk:
             more = {"base": base, "owner_name": d.owner_name or None, "rule": d.rule or None, "pool": d.pool or None, **marks}
             self.own(key, d.owner, at, d.until, sentence=d.reason, action=d.action, was=former, more=more)
         if d.turn is not None and not timers.is_repeated(d):
-            self._take_turn(d, at)
-        self._schedule(key, d, until, at)
-        self._hold(key, d, at)
+            turns.take(self, d, at)
+        timers.set_for(self, key, d, until, at)
+        held.keep(self, key, d, at)
         self._tell(key, d, before)
         return d
 
@@ -357,64 +353,6 @@ class Desk:
         self.state.put("assigned", key, given)
         self.records.recall([key])
 
-    def give_turn_back(self, pool: str, rep: str, day: str) -> None:
-        """A turn does not count any more: the rep is owed one."""
-        self.records.keep_pools()
-        known = self.state.get("pool", pool)
-        if known is not None:
-            credit = Fraction(known["credits"].get(rep, "0")) + 1
-            counts = {**known["counts"], rep: max(0, known["counts"].get(rep, 0) - 1)}
-            self.state.put("pool", pool, {**known, "counts": counts, "credits": {**known["credits"], rep: str(credit)}})
-        days = self.state.get("days", rep)
-        if days is not None and days.get(day):
-            self.state.put("days", rep, {**days, day: days[day] - 1})
-        self.records.recall(())
-
-    def _take_turn(self, d: Decision, at: datetime) -> None:
-        turn, given = d.turn, self.state.get("assigned", f"{d.entity}|{d.id}|{d.role}") or {}
-        assert turn is not None
-        if turn.rep is None:
-            return
-        entry = Turn(
-            at=self.moment(at), entity=d.entity, record=d.id, role=d.role, rep=d.owner,
-            until=None if turn.until is None else At.of(turn.until, self.zone), pool=turn.pool, asked=str(given.get("pool", turn.pool)),
-            why=turn.why, number=turn.position, company=given.get("company"), tried=tuple(given.get("tried", ())),
-            credit=FREE if given.get("free") else "",
-        )  # fmt: skip
-        self.entries.append(entry)
-
-    def _schedule(self, key: str, d: Decision, until: datetime | None, at: datetime) -> None:
-        """One timer per record and role: the next moment at which something ends."""
-        if until is None or until <= at:
-            self.schedule(key, None)
-            return
-        kind = "referral" if d.action == "refer" else "sla" if d.turn is not None else "end"
-        timer = {"due": until.isoformat(), "kind": kind, "pool": d.pool or None, "rule": d.rule, "policy": self.policy.digest}
-        if kind == "sla":
-            timer |= self._grace(d, until)
-        if kind == "referral" and self.state.get("timer", key) is None:
-            referred = Referred(
-                at=self.moment(at), entity=d.entity, record=d.id, role=d.role, rule=d.rule, until=At.of(until, self.zone), sentence=d.reason
-            )
-            self.entries.append(referred)
-        self.schedule(key, timer)
-
-    def _grace(self, d: Decision, until: datetime) -> Json:
-        """A service level with a grace fires once that is over; `until` is when the record should have been worked."""
-        pools = self.records.live.pools
-        pool = pools.pools.get(d.pool)
-        over = until if pool is None else first_moment(pools.over(pool, until) or until, self.tz)
-        return {} if over == until else {"due": over.isoformat(), "until": until.isoformat()}
-
-    def _hold(self, key: str, d: Decision, at: datetime) -> None:
-        """A record that a pool could give to nobody waits until somebody is able."""
-        waiting = self.state.get("held", key)
-        if d.owner is not None or d.turn is None:
-            self.state.put("held", key, None)
-        elif waiting is None:
-            self.state.put("held", key, {"pool": d.pool, "since": at.isoformat(), "number": self.state.count("held")})
-            self.schedule(timers.HELD, {"due": (at + timers.RETRY).isoformat(), "kind": "held"})
-
     def _tell(self, key: str, d: Decision, before: Json | None) -> None:
         if before is not None and before["owner"] == d.owner and before["action"] == d.action:
             return
@@ -428,29 +366,6 @@ class Desk:
             if receiver.wants(kind):
                 about = self.shown(entity, id, role)
                 self._letters.append((self.state.count("letter"), receiver, kind, about, more, self._numbered.get(key)))
-
-    # --- held records -------------------------------------------------------------------------------------------------
-
-    def retry_held(self, at: datetime) -> int:
-        """Try the records that wait for somebody able, in the order in which they came; returns how many found an owner.
-
-        Where the members of a pool are the same for every record, one that finds nobody speaks for those behind it.
-        """
-        self.able_changed = False
-        placed = 0
-        full: set[str] = set()
-        for key, waiting in sorted(self.state.all("held").items(), key=lambda item: item[1]["number"]):
-            entity, id, role = key.split("|", 2)
-            if self.records.row(entity, id) is None or role not in self.roles(entity):
-                self.state.put("held", key, None)
-            elif waiting["pool"] not in full:
-                d = self.decide(entity, id, at, only=(role,))[0]
-                placed += d.owner is not None
-                if d.owner is None and d.turn is not None and d.turn.standing is not None and not d.turn.standing.seats:
-                    full.add(waiting["pool"])
-        if self.state.all("held"):
-            self.schedule(timers.HELD, {"due": (at + timers.RETRY).isoformat(), "kind": "held"})
-        return placed
 
     # --- answers ------------------------------------------------------------------------------------------------------
 

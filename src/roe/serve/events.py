@@ -15,7 +15,7 @@ from roe.grammar import values as v
 from roe.ledger.entries import Answered, Away, Claimed, Excepted, Returned, Seen, TurnBack
 from roe.ledger.moment import At
 from roe.ledger.state import granted_of
-from roe.serve import people, timers
+from roe.serve import held, people, timers, turns
 from roe.serve.desk import Desk, Json
 from roe.serve.problems import Refused, unknown
 from roe.serve.times import first_moment
@@ -76,7 +76,7 @@ def _late_proof(desk: Desk, key: str, rep: str, missed: Mapping[str, Any], at: d
     sentence = f"{who} worked it in time, and the proof came later"
     if given is not None and other is not None:
         desk.entries.append(TurnBack(at=desk.moment(at), entity=entity, record=id, role=role, rep=other, pool=given["by"], reason=sentence))
-        desk.give_turn_back(given["by"], other, given["on"])
+        turns.give_back(desk, given["by"], other, given["on"])
         desk.assign(key, {**given, "rep": rep, "tried": [x for x in given.get("tried", ()) if x != rep]})
     desk.own(key, rep, at, by="correction", action="keep", sentence=sentence, more={"worked": missed["at"]})
     desk.schedule(key, None)
@@ -214,7 +214,7 @@ def available(desk: Desk, event: Mapping[str, Any], at: datetime) -> Json:
     timers.back_again(desk, rep, at)
     desk.entries.append(Away(at=desk.moment(at), entity="rep", record=rep, up=False, by=str(event.get("by") or "")))
     if not desk.is_paused:
-        desk.retry_held(at)
+        held.retry(desk, at)
     return {"rep": rep, "available": True}
 
 

@@ -8,21 +8,20 @@ from __future__ import annotations
 
 import heapq
 from collections.abc import Iterable
-from datetime import date, datetime, timedelta
+from datetime import date, datetime
 from typing import TYPE_CHECKING, Any
 
 from roe.evaluator.able import reason_left
 from roe.evaluator.decision import Decision
-from roe.ledger.entries import Answered, TurnBack
-from roe.serve import digests
+from roe.ledger.entries import Answered, Referred, TurnBack
+from roe.ledger.moment import At
+from roe.serve import digests, held, turns
 from roe.serve.times import first_moment, millis
 
 if TYPE_CHECKING:
     from roe.serve.desk import Desk
 
 LATE = 60  # seconds after which a timer counts as late
-HELD = "held||all"  # the timer that tries held records again: a day or somebody's working hours may have begun
-RETRY = timedelta(minutes=1)
 AVAILABLE = "available"  # the role under which a rep's return is timed
 LEFT = "left"  # the kind of timer by which what a leaver has is decided anew
 
@@ -56,12 +55,36 @@ class TimerQueue:
             yield first[1]
 
 
+def set_for(desk: Desk, key: str, d: Decision, until: datetime | None, at: datetime) -> None:
+    """Set the one timer of a record and role, by its newest decision: for the next moment at which something ends."""
+    if until is None or until <= at:
+        desk.schedule(key, None)
+        return
+    kind = "referral" if d.action == "refer" else "sla" if d.turn is not None else "end"
+    timer = {"due": until.isoformat(), "kind": kind, "pool": d.pool or None, "rule": d.rule, "policy": desk.policy.digest}
+    if kind == "sla":
+        timer |= _grace(desk, d, until)
+    if kind == "referral" and desk.state.get("timer", key) is None:
+        moment = At.of(until, desk.zone)
+        referred = Referred(at=desk.moment(at), entity=d.entity, record=d.id, role=d.role, rule=d.rule, until=moment, sentence=d.reason)
+        desk.entries.append(referred)
+    desk.schedule(key, timer)
+
+
+def _grace(desk: Desk, d: Decision, until: datetime) -> dict[str, str]:
+    """A service level with a grace fires once that is over; `until` is when the record should have been worked."""
+    pools = desk.records.live.pools
+    pool = pools.pools.get(d.pool)
+    over = until if pool is None else first_moment(pools.over(pool, until) or until, desk.tz)
+    return {} if over == until else {"due": over.isoformat(), "until": until.isoformat()}
+
+
 def fire(desk: Desk, key: str, at: datetime) -> None:
     """A timer's time is up."""
     timer = desk.state.get("timer", key)
     desk.state.put("timer", key, None)
-    if key == HELD:
-        desk.retry_held(at)
+    if key == held.TIMER:
+        held.retry(desk, at)
         return
     if key == digests.KEY:
         digests.send(desk, at)
@@ -157,7 +180,7 @@ def _after_leaving(desk: Desk, key: str, at: datetime) -> None:
         reason = f"{row.label if row is not None else owner['owner']} {why} before the CRM loaded it"
         back = TurnBack(at=desk.moment(at), entity=entity, record=id, role=role, rep=given["rep"], pool=given["by"], reason=reason)
         desk.entries.append(back)
-        desk.give_turn_back(given["by"], given["rep"], given["on"])
+        turns.give_back(desk, given["by"], given["rep"], given["on"])
         desk.assign(key, None)
         tried = {given["rep"]: why}
     desk.decide(entity, id, at, only=(role,), tried=tried)

@@ -216,9 +216,8 @@ class Writer:
                 desk.writes.inbox.append((source, message, subject))
             status, make = job.act(desk, at)
             desk.settled(at)
-        except Refused as e:
+        except Refused as e:  # it has changed nothing: whatever can be refused is checked before anything changes
             status, make = e.status, e.document
-            desk.refused(e)
         return status, make, False
 
     # --- connection and catching up -----------------------------------------------------------------------------------
