@@ -16,7 +16,8 @@ from roe.evaluator.row import Row
 from roe.grammar import values as v
 from roe.grammar.clock import zone_of
 from roe.ledger.beside import RELOAD
-from roe.ledger.entries import Activated, Entry, Loaded, Owned
+from roe.ledger.entries import Activated, Loaded, Owned
+from roe.ledger.entry import Entry
 from roe.ledger.moment import At
 from roe.ledger.reconcile import Shown, decided, reconcile
 from roe.policy.standard import FILES

@@ -10,7 +10,8 @@ from datetime import date, datetime
 from typing import Any
 
 from roe.grammar import values as v
-from roe.ledger.entries import Away, Entry, Excepted
+from roe.ledger.entries import Away, Excepted
+from roe.ledger.entry import Entry
 from roe.ledger.state import granted_of
 from roe.run.acts import STANDS, Act, Ask, Decline, End, Grant
 from roe.serve import timers

@@ -12,7 +12,8 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from roe.diagnostics import PolicyError
-from roe.ledger.entries import Stored, Weighed
+from roe.ledger.entries import Weighed
+from roe.ledger.entry import Stored
 from roe.ledger.store import Store
 from roe.serve import rights, shown
 from roe.serve.problems import busy, unknown

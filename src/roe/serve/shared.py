@@ -8,7 +8,8 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any
 
-from roe.ledger.entries import CONFIRMED_BY_CRM, Entry, Loaded, Owned, Standing, Stored, Turn, TurnBack
+from roe.ledger.entries import CONFIRMED_BY_CRM, Loaded, Owned, Standing, Turn, TurnBack
+from roe.ledger.entry import Entry, Stored
 from roe.ledger.reconcile import Shown, decided, reconcile
 from roe.ledger.state import assigned_of
 from roe.ledger.store import Store

@@ -7,7 +7,8 @@ from dataclasses import fields
 from typing import Any
 
 from roe.grammar import values as v
-from roe.ledger.entries import Owned, Stored
+from roe.ledger.entries import Owned
+from roe.ledger.entry import Stored
 from roe.ledger.moment import At
 from roe.ledger.store import Store
 

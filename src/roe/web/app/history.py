@@ -11,7 +11,8 @@ from typing import Any
 
 from roe.ledger.audit import Verified, verify
 from roe.ledger.browse import Wanted, newest
-from roe.ledger.entries import KINDS, Away, Excepted, Owned, Referred, Requested, Run, Stored, Weighed
+from roe.ledger.entries import KINDS, Away, Excepted, Owned, Referred, Requested, Run, Weighed
+from roe.ledger.entry import Stored
 from roe.ledger.history import told
 from roe.ledger.moment import At
 from roe.ledger.movements import Move, count_rules, moves_since, pending
