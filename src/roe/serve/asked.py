@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Any
 
+from roe.dynamic import Json
 from roe.evaluator.pool import Pool
 from roe.evaluator.row import Row
 from roe.evaluator.turns import Slots
 from roe.serve.desk import Desk
 from roe.serve.problems import unknown
-
-Json = dict[str, Any]
 
 
 def explained(desk: Desk, entity: str, id: str, why_not: str = "") -> Json:

@@ -9,8 +9,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from datetime import date, datetime
-from typing import Any
 
+from roe.dynamic import Json, Record, Saved
 from roe.evaluator.decision import Decision
 from roe.evaluator.row import Row
 from roe.grammar import values as v
@@ -32,7 +32,6 @@ from roe.serve.times import first_moment, moment
 from roe.serve.versions import Mirrored, deleted, patched, replaced
 
 Fetch = Callable[[str, str], Mirrored | None]
-Json = dict[str, Any]
 MAKES_ABLE = ("rep", "leave")  # a change of these may let somebody take a held record
 SHOWN = ("decision", "owner", "owner_name", "former", "by", "action", "rule", "sentence", "until", "pool", "since", "policy")
 TOLD_AGAIN = ("owner", "action", "rule", "until", "pool")  # a decision in which one of these differs is an entry
@@ -190,7 +189,7 @@ class Desk:
         pending = self.writes.records.get((entity, id))
         return pending or self.fetch(entity, id) or Mirrored(entity, id)
 
-    def put(self, entity: str, values: Mapping[str, Any], version: str, at: datetime) -> tuple[str, bool]:
+    def put(self, entity: str, values: Record, version: str, at: datetime) -> tuple[str, bool]:
         """Take the whole of a record over; returns its id and whether it was too old to count."""
         typed = self.records.typed(entity, values)
         id = str(typed["id"])
@@ -200,7 +199,7 @@ class Desk:
         new = replaced(self.record(entity, id), values, version)
         return id, not self._take(new, at, typed if new is not None and new.fields == values else None)
 
-    def patch(self, entity: str, id: str, values: Mapping[str, Any], version: str, at: datetime) -> bool:
+    def patch(self, entity: str, id: str, values: Record, version: str, at: datetime) -> bool:
         """Take some fields of a record over; returns whether all of them were too old to count."""
         new = patched(self.record(entity, id), values, version)
         if new is None:
@@ -273,7 +272,7 @@ class Desk:
 
     # --- decisions ----------------------------------------------------------------------------------------------------
 
-    def route(self, entity: str, values: Mapping[str, Any], version: str, at: datetime) -> tuple[str, bool, bool]:
+    def route(self, entity: str, values: Record, version: str, at: datetime) -> tuple[str, bool, bool]:
         """Take a record over and find its owners; returns its id, whether it was known, and whether it was too old to count.
 
         A record that has owners already keeps them, without a turn. Records that wait in a pool go before a new one.
@@ -294,7 +293,7 @@ class Desk:
         at: datetime,
         only: Iterable[str] = (),
         tried: Mapping[str, str] | None = None,
-        marks: Mapping[str, Any] | None = None,
+        marks: Saved | None = None,
     ) -> list[Decision]:
         """Decide a record of the mirror in all its roles, or in some. `tried` are reps who must not have it, with reasons.
 
@@ -305,7 +304,7 @@ class Desk:
             raise unknown(f"there is no {entity} `{id}`")
         return [self._settle(row, role, at, tried, marks or {}) for role in (only or self.roles(entity))]
 
-    def _settle(self, row: Row, role: str, at: datetime, tried: Mapping[str, str] | None, marks: Mapping[str, Any]) -> Decision:
+    def _settle(self, row: Row, role: str, at: datetime, tried: Mapping[str, str] | None, marks: Saved) -> Decision:
         key = f"{row.entity}|{row['id']}|{role}"
         d = self.records.decide(row, role, at, tried)
         self.decided.append((d.entity, d.id, role, d.action))
@@ -326,7 +325,7 @@ class Desk:
 
     def own(
         self, key: str, rep: str | None, at: datetime, until: date | datetime | None = None, *, sentence: str, action: str, by: str = "rule",
-        was: str | None = None, more: Mapping[str, Any] | None = None,
+        was: str | None = None, more: Saved | None = None,
     ) -> None:  # fmt: skip
         """Remember an owner, and make it an entry; the owner carries the entry's number once it has one."""
         entity, id, role = key.split("|", 2)
@@ -360,7 +359,7 @@ class Desk:
         kind = "referred" if d.action == "refer" else "assigned" if d.owner is not None else "held" if d.turn is not None else "unassigned"
         self.send(kind, key)
 
-    def send(self, kind: str, key: str, **more: Any) -> None:
+    def send(self, kind: str, key: str, **more: object) -> None:
         """Put a letter about a record into the outbox of every receiver who wants letters of this kind."""
         entity, id, role = key.split("|", 2)
         for receiver in self.receivers:

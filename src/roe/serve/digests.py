@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import json
 from datetime import datetime, time, timedelta
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from roe.dynamic import Json
 from roe.grammar.values import existing
 from roe.serve.letters import DIGEST, Receiver
 from roe.serve.store import Letter
@@ -19,7 +20,6 @@ if TYPE_CHECKING:
 
 KEY = "digest||all"  # the timer
 AT = time(6)  # o'clock in the policy's time zone
-Json = dict[str, Any]
 
 
 def wanted(desk: Desk) -> list[Receiver]:

@@ -72,7 +72,7 @@ def take_over(desk: Desk, store: Store, upto: int, at: datetime) -> set[tuple[st
     return stale
 
 
-def standings(desk: Desk, at: Any) -> None:
+def standings(desk: Desk, at: datetime) -> None:
     """Entries with the pools as a group of requests leaves them, which a run begins from."""
     desk.records.keep_pools()
     for name in desk.state.changed("pool"):

@@ -15,8 +15,8 @@ from collections import deque
 from collections.abc import Callable, Iterable
 from datetime import datetime
 from pathlib import Path
-from typing import Any
 
+from roe.dynamic import Json
 from roe.ledger.store import Store
 from roe.serve import policies
 from roe.serve.desk import Desk
@@ -30,7 +30,6 @@ from roe.serve.versions import Mirrored
 log = logging.getLogger("roe.serve")
 LOOK = 2.0  # seconds between looks at a folder that is watched
 MOST_DIFFERENCES = 1000
-Json = dict[str, Any]
 
 
 def warmed(store: Store, ready: Ready) -> Desk:
