@@ -16,7 +16,7 @@ def explained(desk: Desk, entity: str, id: str, why_not: str = "") -> Json:
     """The answer about a record, and for each role the whole trace of its rules, from the records as they are now."""
     answer = desk.answer(entity, id)
     bound, row = (
-        desk.records.at(datetime.fromisoformat(desk.state.get("owner", f"{entity}|{id}|{answer['role']}")["at"])),
+        desk.records.at(datetime.fromisoformat(desk.state.owner(f"{entity}|{id}|{answer['role']}")["at"])),
         desk.records.row(entity, id),
     )
     if row is None:
@@ -43,7 +43,7 @@ def rep(desk: Desk, text: str, at: datetime) -> Json:
     book = [desk.shown(*key.split("|", 2)) for key, owner in desk.state.all("owner").items() if owner["owner"] == id]
     due = sorted(
         ({"due": timer.get("until") or timer["due"], "what": timer["kind"], "record": key.rpartition("|")[0].replace("|", " ")}
-         for key, timer in desk.state.all("timer").items() if (desk.state.get("owner", key) or {}).get("owner") == id),
+         for key, timer in desk.state.all("timer").items() if (owner := desk.state.get("owner", key)) is not None and owner["owner"] == id),
         key=lambda x: x["due"],
     )  # fmt: skip
     bound, row = desk.records.at(at), desk.records.row("rep", id)

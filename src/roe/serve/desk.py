@@ -16,17 +16,18 @@ from roe.evaluator.row import Row
 from roe.grammar import values as v
 from roe.grammar.clock import zone_of
 from roe.ledger.beside import RELOAD
-from roe.ledger.entries import Activated, Loaded, Owned
+from roe.ledger.entries import Activated, Owned
 from roe.ledger.entry import Entry
 from roe.ledger.moment import At
-from roe.ledger.reconcile import Shown, decided, reconcile
+from roe.ledger.reconcile import Held, decided
 from roe.policy.standard import FILES
-from roe.serve import digests, held, timers, turns
+from roe.serve import digests, held, in_crm, timers, turns
+from roe.serve.known import Assignment, Marks, Owner, Timer, held_of, with_base
 from roe.serve.letters import Receiver, letter
 from roe.serve.policies import Ready
 from roe.serve.problems import Refused, unknown
 from roe.serve.records import LONGEST_ID, Records, wrong_id
-from roe.serve.state import Change, State, held_of, with_base
+from roe.serve.state import Change, State
 from roe.serve.store import Writes
 from roe.serve.times import first_moment, moment
 from roe.serve.versions import Mirrored, deleted, patched, replaced
@@ -163,7 +164,7 @@ class Desk:
     def is_paused(self) -> bool:
         return self.state.get("pause", "all") is not None
 
-    def schedule(self, key: str, timer: Json | None) -> None:
+    def schedule(self, key: str, timer: Timer | None) -> None:
         """Set the one timer of a record and role, or end it."""
         self.state.put("timer", key, timer)
         if timer is not None:
@@ -225,7 +226,7 @@ class Desk:
         if new.entity == "rep":
             timers.left(self, new.id, at)
         if not new.deleted:
-            self._compare_owners(new, at)
+            in_crm.compare(self, new, at)
             return True
         for key in list(self.owner_keys(new.entity, new.id)):
             self.schedule(key, None)
@@ -240,35 +241,6 @@ class Desk:
     def owner_keys(self, entity: str, id: str) -> Iterable[str]:
         keys = (f"{entity}|{id}|{role}" for role in self.policy.evaluator.policy.roles)
         return (key for key in keys if self.state.get("owner", key) is not None)
-
-    def _compare_owners(self, record: Mirrored, at: datetime) -> None:
-        """Hold the owners that the CRM shows against those decided here, as a run does: in force, still to be loaded, or changed by hand."""
-        keys = list(self.owner_keys(record.entity, record.id))
-        shown = self.records.owners(record) if keys else {}
-        for key in keys:
-            role, owner = key.split("|", 2)[2], self.state.get("owner", key)
-            if role not in shown:
-                continue
-            verdict = reconcile(Shown(shown[role]), held_of(owner))
-            if verdict.is_changed_in_crm:
-                self._moved_by_hand(key, verdict.holder, at)
-            elif verdict.base != owner["base"]:
-                self.entries.append(Loaded(at=self.moment(at), entity=record.entity, record=record.id, role=role, rep=verdict.base))
-                self.state.put("owner", key, with_base(owner, verdict.base, verdict.decided))
-
-    def _moved_by_hand(self, key: str, rep: str | None, at: datetime) -> None:
-        """The CRM shows an owner whom nobody here has decided. A record of a pool keeps its deadline; one that was cleared is decided anew."""
-        entity, id, role = key.split("|", 2)
-        given = self.state.get("assigned", key)
-        who = self.records.rep_name(rep)
-        sentence = f"{who} has it since the owner was changed in the CRM" if rep else "the owner was cleared in the CRM"
-        self.own(key, rep, at, by="hand", action="hand", sentence=sentence, more={"base": rep})
-        if given is None:
-            return
-        self.assign(key, {**given, "rep": rep} if rep else None)
-        if rep is None:
-            self.schedule(key, None)
-            self.decide(entity, id, at, only=(role,))
 
     # --- decisions ----------------------------------------------------------------------------------------------------
 
@@ -293,7 +265,7 @@ class Desk:
         at: datetime,
         only: Iterable[str] = (),
         tried: Mapping[str, str] | None = None,
-        marks: Saved | None = None,
+        marks: Marks | None = None,
     ) -> list[Decision]:
         """Decide a record of the mirror in all its roles, or in some. `tried` are reps who must not have it, with reasons.
 
@@ -304,17 +276,18 @@ class Desk:
             raise unknown(f"there is no {entity} `{id}`")
         return [self._settle(row, role, at, tried, marks or {}) for role in (only or self.roles(entity))]
 
-    def _settle(self, row: Row, role: str, at: datetime, tried: Mapping[str, str] | None, marks: Saved) -> Decision:
+    def _settle(self, row: Row, role: str, at: datetime, tried: Mapping[str, str] | None, marks: Marks) -> Decision:
         key = f"{row.entity}|{row['id']}|{role}"
         d = self.records.decide(row, role, at, tried)
         self.decided.append((d.entity, d.id, role, d.action))
         before = self.state.get("owner", key)
         until = None if d.until is None else first_moment(d.until, self.tz)
-        now = {"owner": d.owner, "action": d.action, "rule": d.rule or None, "until": v.plain(d.until), "pool": d.pool or None}
-        if before is None or any(before[name] != now[name] for name in TOLD_AGAIN):
+        now: Saved = {"owner": d.owner, "action": d.action, "rule": d.rule or None, "until": v.plain(d.until), "pool": d.pool or None}
+        earlier: Saved = before or {}
+        if before is None or any(earlier[name] != now[name] for name in TOLD_AGAIN):
             base = d.previous if before is None else before["base"]  # of a record that is new here, what the CRM shows
             former = before["owner"] if before is not None else d.previous
-            more = {"base": base, "owner_name": d.owner_name or None, "rule": d.rule or None, "pool": d.pool or None, **marks}
+            more: Marks = {"base": base, "owner_name": d.owner_name or None, "rule": d.rule or None, "pool": d.pool or None, **marks}
             self.own(key, d.owner, at, d.until, sentence=d.reason, action=d.action, was=former, more=more)
         if d.turn is not None and not timers.is_repeated(d):
             turns.take(self, d, at)
@@ -325,19 +298,22 @@ class Desk:
 
     def own(
         self, key: str, rep: str | None, at: datetime, until: date | datetime | None = None, *, sentence: str, action: str, by: str = "rule",
-        was: str | None = None, more: Saved | None = None,
+        was: str | None = None, more: Marks | None = None,
     ) -> None:  # fmt: skip
         """Remember an owner, and make it an entry; the owner carries the entry's number once it has one."""
         entity, id, role = key.split("|", 2)
-        before = self.state.get("owner", key) or {"base": None, "since": at.isoformat(), "former": None, "owner": was, "pool": None}
-        stays = rep == before["owner"]
-        owner: Json = {
+        before = self.state.get("owner", key)
+        was_held = Held(was) if before is None else held_of(before)
+        stays = before is not None and rep == before["owner"]
+        owner: Owner = {
             "decision": 0, "owner": rep, "owner_name": self.records.rep_name(rep) if rep else None,
-            "former": before["former"] if stays else before["owner"], "by": by, "action": action, "rule": None, "sentence": sentence,
-            "until": v.plain(until), "pool": before["pool"], "since": before["since"] if stays else at.isoformat(), "at": at.isoformat(),
-            "policy": self.policy.digest, "base": before["base"], **(more or {}),
+            "former": before["former"] if before is not None and stays else None if rep == was_held.holder else was_held.holder, "by": by,
+            "action": action, "rule": None, "sentence": sentence, "until": v.plain(until), "pool": None if before is None else before["pool"],
+            "since": before["since"] if before is not None and stays else at.isoformat(), "at": at.isoformat(), "policy": self.policy.digest,
+            "base": was_held.base,
         }  # fmt: skip
-        owner = with_base(owner, owner["base"], decided(held_of(before), rep).decided if owner["base"] == before["base"] else ())
+        owner = {**owner, **(more or {})}
+        owner = with_base(owner, owner["base"], decided(was_held, rep).decided if owner["base"] == was_held.base else ())
         entry = Owned(
             at=self.moment(at), entity=entity, record=id, role=role, rep=rep, former=owner["former"], by=by, rule=owner["rule"] or "",
             action=action, pool=owner["pool"] or "", until=None if until is None else At.of(until, self.zone), sentence=sentence,
@@ -345,15 +321,15 @@ class Desk:
         self._numbered[key] = len(self.entries)
         self.entries.append(entry)
         self.state.put("owner", key, owner)
-        digests.moved(self, key, before["owner"], rep, at)
+        digests.moved(self, key, was_held.holder, rep, at)
         self.records.own(key, lambda: self.record(entity, id))
 
-    def assign(self, key: str, given: Json | None) -> None:
+    def assign(self, key: str, given: Assignment | None) -> None:
         """Change what pools remember of a record; None where a pool is to give it anew."""
         self.state.put("assigned", key, given)
         self.records.recall([key])
 
-    def _tell(self, key: str, d: Decision, before: Json | None) -> None:
+    def _tell(self, key: str, d: Decision, before: Owner | None) -> None:
         if before is not None and before["owner"] == d.owner and before["action"] == d.action:
             return
         kind = "referred" if d.action == "refer" else "assigned" if d.owner is not None else "held" if d.turn is not None else "unassigned"
@@ -371,7 +347,7 @@ class Desk:
 
     def shown(self, entity: str, id: str, role: str) -> Json:
         """An owner as an answer shows it."""
-        owner = self.state.get("owner", f"{entity}|{id}|{role}")
+        owner: Saved = self.state.owner(f"{entity}|{id}|{role}")
         more = {name: owner[name] for name in ("late", "gone", "missed", "overdue") if name in owner}
         return {"entity": entity, "id": id, "role": role, **{name: owner[name] for name in SHOWN}, **more}
 

@@ -52,9 +52,9 @@ def send(desk: Desk, at: datetime) -> None:
         now = None if owner is None else owner["owner"]
         row = desk.records.row(entity, id)
         about = {"entity": entity, "id": id, "role": role, "name": row.label if row is not None else id}
-        if now is not None:
-            told = {**about, "from": what["from"], "sentence": owner["sentence"]}
-            by_rep.setdefault(now, {"gained": [], "lost": []})["gained"].append(told)
+        if owner is not None and now is not None:
+            gained = {**about, "from": what["from"], "sentence": owner["sentence"]}
+            by_rep.setdefault(now, {"gained": [], "lost": []})["gained"].append(gained)
         if what["from"] is not None:
             by_rep.setdefault(what["from"], {"gained": [], "lost": []})["lost"].append({**about, "to": now})
     for receiver in wanted(desk):

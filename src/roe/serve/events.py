@@ -46,7 +46,7 @@ def _event(name: str) -> Callable[[Act], Act]:
 def worked(desk: Desk, event: Saved, at: datetime) -> Json:
     """A rep has worked a record: an activity, and perhaps the proof that its time was kept."""
     entity, id, role, key = _subject(desk, event)
-    owner, rep, when = _owner(desk, key), _rep(desk, event), _when(event, at)
+    owner, rep, when = desk.state.owner(key), _rep(desk, event), _when(event, at)
     number = desk.state.count("activity")
     shown = dict(event.get("activity") or {})
     fields = {"id": f"worked:{number}", "date": str(when.astimezone(desk.tz).date()), "rep": rep, "at": when.isoformat(), **shown}
@@ -69,7 +69,7 @@ def worked(desk: Desk, event: Saved, at: datetime) -> Json:
 def _late_proof(desk: Desk, key: str, rep: str, missed: Saved, at: datetime) -> Json:
     """The record was worked in time, and the proof came late: it goes back, unless the new owner has worked it."""
     entity, id, role = key.split("|", 2)
-    owner, given = desk.state.get("owner", key), desk.state.get("assigned", key)
+    owner, given = desk.state.owner(key), desk.state.get("assigned", key)
     if owner.get("worked") is not None or _has_worked(desk, key, at):
         return {**desk.shown(entity, id, role), "worked": True, "given_back": False}
     other = owner["owner"]
@@ -88,7 +88,7 @@ def _late_proof(desk: Desk, key: str, rep: str, missed: Saved, at: datetime) -> 
 def _has_worked(desk: Desk, key: str, at: datetime) -> bool:
     """Whether the owner of a record has worked it since it was assigned."""
     entity, id, _ = key.split("|", 2)
-    given, owner = desk.state.get("assigned", key), desk.state.get("owner", key)
+    given, owner = desk.state.get("assigned", key), desk.state.owner(key)
     if given is None or owner["owner"] is None:
         return False
     live, row = desk.records.at(at), desk.records.row(entity, id)
@@ -137,7 +137,7 @@ def claimed(desk: Desk, event: Saved, at: datetime) -> Json:
 def returned(desk: Desk, event: Saved, at: datetime) -> Json:
     """A rep gives a record back. A pool gives it to somebody else; other rules decide it anew."""
     entity, id, role, key = _subject(desk, event)
-    owner, rep, when, reason = _owner(desk, key), _rep(desk, event), _when(event, at), str(event.get("reason") or "")
+    owner, rep, when, reason = desk.state.owner(key), _rep(desk, event), _when(event, at), str(event.get("reason") or "")
     if desk.records.at(at).world.is_untouched(entity, id):
         raise Refused(
             409, "R903", f"`do_not_route:` keeps the {entity} `{id}` where it is", "to move it, change `do_not_route:` in the policy"
@@ -167,7 +167,7 @@ def returned(desk: Desk, event: Saved, at: datetime) -> Json:
 def answered(desk: Desk, event: Saved, at: datetime) -> Json:
     """Somebody has decided a referral: the owner is the one named, or stays."""
     entity, id, role, key = _subject(desk, event)
-    owner, when = _owner(desk, key), _when(event, at)
+    owner, when = desk.state.owner(key), _when(event, at)
     if owner["action"] != "refer":
         raise Refused(409, "R903", f"no decision is asked for on the {entity} `{id}`", "answer a record whose action is `refer`")
     answer, by = str(event.get("answer") or ""), str(event.get("by") or "")
@@ -247,11 +247,6 @@ def _subject(desk: Desk, event: Saved, owned: bool = True) -> tuple[str, str, st
     if not owned and not desk.record(entity, id).fields:
         raise unknown(f"there is no {entity} `{id}`", "send it with PUT or POST first")
     return entity, id, role, key
-
-
-def _owner(desk: Desk, key: str) -> Json:
-    owner: Json = desk.state.get("owner", key)
-    return owner
 
 
 def _rep(desk: Desk, event: Saved) -> str:

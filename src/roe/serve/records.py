@@ -16,6 +16,8 @@ from roe.evaluator.decision import Decision
 from roe.evaluator.engine import Evaluator
 from roe.evaluator.live import Live
 from roe.evaluator.row import Row
+from roe.ledger.holders import OwnerState
+from roe.serve.known import Owner
 from roe.serve.problems import Refused
 from roe.serve.state import State
 from roe.serve.versions import Mirrored
@@ -227,10 +229,12 @@ def wrong_id(fields: Record, id: str) -> str:
     return ""
 
 
-def kept_owner(owner: Record) -> dict[str, str]:
+def kept_owner(owner: Owner) -> OwnerState:
     """An owner as the engine remembers it: decided here, whatever the CRM shows."""
-    found = {"rep": owner["owner"], "since": owner["since"][:10], "by": "rule"}
-    return found | ({"former": owner["former"]} if owner["former"] else {})
+    state: OwnerState = {"rep": owner["owner"], "since": owner["since"][:10], "by": "rule"}
+    if owner["former"]:
+        state["former"] = owner["former"]
+    return state
 
 
 def rejected(reject: Reject) -> Refused:

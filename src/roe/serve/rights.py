@@ -55,7 +55,7 @@ def sees_record(token: Token, desk: Desk, entity: str, id: str) -> bool:
     viewer = token.viewer
     if viewer is None or viewer.sees_all:
         return True
-    owners = (desk.state.get("owner", key) for key in desk.owner_keys(entity, id))
+    owners = (desk.state.owner(key) for key in desk.owner_keys(entity, id))
     return bool({rep for owner in owners for rep in (owner["owner"], owner["former"]) if rep is not None} & _team(viewer, desk))
 
 

@@ -6,6 +6,7 @@ from datetime import datetime
 from fractions import Fraction
 from typing import TYPE_CHECKING
 
+from roe.dynamic import Saved
 from roe.evaluator.decision import Decision
 from roe.ledger.entries import FREE, Turn
 from roe.ledger.moment import At
@@ -16,8 +17,9 @@ if TYPE_CHECKING:
 
 def take(desk: Desk, d: Decision, at: datetime) -> None:
     """Make the turn of a decision an entry."""
-    turn, given = d.turn, desk.state.get("assigned", f"{d.entity}|{d.id}|{d.role}") or {}
+    turn = d.turn
     assert turn is not None
+    given: Saved = desk.state.get("assigned", f"{d.entity}|{d.id}|{d.role}") or {}
     if turn.rep is None:
         return
     entry = Turn(
