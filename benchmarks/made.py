@@ -103,8 +103,17 @@ territories: {table: territories.csv, hit: first}
     (folder / "policy.yaml").write_text(text, "utf-8")
 
 
-def accounts(count: int, seed: int = 2) -> Any:
-    """An Arrow table of twelve columns, a few values missing."""
+def case_of(found: Rules) -> str:
+    """The rules as a `CASE` of SQL that gives their numbers, -1 for none."""
+    case = " ".join(
+        f"WHEN country='{c}' AND segment='{s}' AND employees>={low} AND employees<{high} THEN {i}"
+        for i, (c, s, low, high, _) in enumerate(found)
+    )
+    return f"CASE {case} ELSE -1 END"
+
+
+def accounts(count: int, seed: int = 2, first: int = 0) -> Any:
+    """An Arrow table of twelve columns, a few values missing; ids begin with the number `first`."""
     import numpy as np
     import pyarrow as pa
 
@@ -115,8 +124,7 @@ def accounts(count: int, seed: int = 2) -> Any:
         mask = rng.random(count) < missing if missing else None
         return pa.DictionaryArray.from_arrays(pa.array(codes, mask=mask), pa.array(values)).dictionary_decode()
 
-    number = np.arange(count)
-    text = number.astype("U9")
+    text = np.arange(first, first + count).astype("U9")
     employees = rng.integers(0, 11_000, count)
     return pa.table(
         {

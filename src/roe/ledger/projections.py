@@ -234,7 +234,7 @@ def _base_after(last: Hold | None, n: Noted, e: Owned) -> tuple[Base, tuple[Hold
     """What the CRM has shown last, and our decisions since then, once an entry says who holds."""
     if e.by in CONFIRMED_BY_CRM:
         return (n.target, n.queue, None if e.read_at is None else e.read_at.instant), ()
-    if last is None:
+    if last is None or last.stop is not None:  # a record that was gone and is back is seen for the first time again
         return NO_BASE, ()
     if last.holder == (n.target, n.queue) or _is_base(last, n.nobody):
         return last.base, last.decided
@@ -271,7 +271,7 @@ def loaded(holds: list[Hold], n: Noted, e: Loaded) -> None:
 
 
 TABLES = ("run", "holding", "latest", "day")
-PROJECTIONS = 2  # one more whenever they keep more, so that ledgers of before are made to have it too
+PROJECTIONS = 3  # one more whenever they keep more, so that ledgers of before are made to have it too
 
 
 def dump(db: Database) -> bytes:
