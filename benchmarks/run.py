@@ -651,7 +651,8 @@ def long_checks(values: int, rows: int) -> dict[str, float]:
 
 
 def _findings(evaluator: Any) -> list[Any]:
-    from roe.analysis.check import CheckedPolicy, findings
+    from roe.analysis.check import findings
+    from roe.analysis.checked import CheckedPolicy
 
     return findings(CheckedPolicy(evaluator))
 

@@ -192,6 +192,7 @@ def small(root: Path, rows: int) -> None:
 
 def scan(root: Path, rows: int) -> None:
     """Handing out the turns of a pool alone, once its leads are in memory and stand in their queue."""
+    from roe.columns.one_by_one import reason_one_by_one
     from roe.columns.role_run import RoleRun
     from roe.columns.turns import Turns
     from roe.columns.world import ColumnWorld
@@ -202,7 +203,7 @@ def scan(root: Path, rows: int) -> None:
     bound, table = Bound(evaluator, world, {}), world.tables["lead"]
     start = time.process_time()
     turns = Turns(table, bound.pools, [RoleRun(bound, table, "sdr")])
-    turns.one_by_one()
+    reason_one_by_one(turns)
     queued = time.process_time()
     turns.run()
     ended = time.process_time()

@@ -20,9 +20,10 @@ from roe.analysis.meaning import MOST_LISTED, Meaning
 from roe.evaluator.engine import Evaluator
 from roe.grammar import values as v
 from roe.grammar.clock import Clock
-from roe.grammar.closures import CLOCK, compile_expression
+from roe.grammar.closures import compile_expression
 from roe.grammar.parser import parse
 from roe.grammar.printer import show
+from roe.grammar.scopes import CLOCK
 from roe.plan.operators import Allocate, Derive, Expr
 from roe.source import Inline, Text
 

@@ -26,7 +26,8 @@ from roe.analysis.writing_out import Key, WritingOut
 from roe.dynamic import Value
 from roe.evaluator.choose import Chooser
 from roe.evaluator.engine import Evaluator
-from roe.plan.operators import Choose, Derive, Plan, Rule, Step
+from roe.plan.operators import Choose, Derive, Rule
+from roe.plan.plan import Plan, Step
 from roe.policy.model import Field
 
 __all__ = ["Comparison", "Difference", "as_list", "compare", "compare_lists"]

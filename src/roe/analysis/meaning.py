@@ -14,6 +14,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields, is_dataclass, replace
 from datetime import date, timedelta
 
+from roe.analysis.spelling import existence, plainly, spelt
 from roe.analysis.writing_out import Key
 from roe.dynamic import Value
 from roe.grammar import syntax as s
@@ -32,9 +33,6 @@ UNIMPORTANT = {  # fields that say where a part stands or how it is shown, by cl
 UNORDERED = {("Derive", "group"), ("Derive", "vacant"), ("Field", "aliases"), ("Crm", "queues"), ("Crm", "territories")}
 MOST_NODES = 4_000  # of a tree with definitions written out
 MOST_LISTED = 200  # values of a list that is written out
-OPPOSITE = {"<": ">=", ">": "<=", "<=": ">", ">=": "<", "=": "!=", "!=": "="}
-MIRRORED = {"<": ">", ">": "<", "<=": ">=", ">=": "<=", "=": "=", "!=": "!="}
-BOOLEAN = (s.Compare, s.And, s.Or, s.Not, s.In, s.Between, s.Quantified)
 ITEM = s.Name("item")
 MATCHED = "matched_account"
 
@@ -72,11 +70,11 @@ class Meaning:
         """A condition of which only matters whether it is true. Its `and`, `or` and `not` stay as they are: cells take them apart."""
         if isinstance(tree, (s.And, s.Or)):
             return replace(tree, items=tuple(self.condition(x, entity) for x in tree.items))
-        return _existence(self._tree(tree, entity, ()))
+        return existence(self._tree(tree, entity, ()))
 
     def value(self, tree: s.Node, entity: str) -> s.Node:
         """An expression whose value matters."""
-        return _spelt(self._tree(tree, entity, ()), False)
+        return spelt(self._tree(tree, entity, ()), False)
 
     def _tree(self, node: s.Node, entity: str, frames: Frames) -> s.Node:
         if isinstance(node, s.Literal):
@@ -89,7 +87,7 @@ class Meaning:
             base = self._tree(node.base, entity, frames)
             _, of = self._kind(base, entity, frames)
             inner = self._tree(node.condition, entity, (*frames, NameFrame("item", of, True)))
-            return s.Filter(base, _spelt(inner, True))
+            return s.Filter(base, spelt(inner, True))
         if isinstance(node, s.Quantified):
             return self._quantified(node, entity, frames)
         if isinstance(node, s.For):
@@ -104,7 +102,7 @@ class Meaning:
         if isinstance(node, s.In) and len(node.tests) == 1 and isinstance(node.tests[0], s.Name) and frames:
             return self._member(node, entity, frames)
         made = s.mapped(node, lambda x: self._tree(x, entity, frames))
-        return _spelt(made, False) if frames else _plainly(made)
+        return spelt(made, False) if frames else plainly(made)
 
     def _name(self, node: s.Name, entity: str, frames: Frames) -> s.Node:
         for depth, frame in enumerate(reversed(frames)):
@@ -157,7 +155,7 @@ class Meaning:
             bindings, condition = self._loop(node.bindings, node.condition, entity, frames)
             return replace(node, bindings=bindings, condition=condition)
         inner = self._tree(_renamed(node.condition, only.name), entity, (*frames, NameFrame("item", of, True)))
-        return s.Quantified("some", (s.Binding("item", source),), _spelt(inner, True))
+        return s.Quantified("some", (s.Binding("item", source),), spelt(inner, True))
 
     def _loop(self, bindings: tuple[s.Binding, ...], body: s.Node, entity: str, frames: Frames) -> tuple[tuple[s.Binding, ...], s.Node]:
         found = []
@@ -176,7 +174,7 @@ class Meaning:
         members = self.policy.plan.lists.get(name)
         if members is None or len(members) > MOST_LISTED or not isinstance(test, s.Name):
             return replace(node, value=value, tests=(test,))
-        return _spelt(replace(node, value=value, tests=tuple(s.Literal(x, "") for x in members)), False)
+        return spelt(replace(node, value=value, tests=tuple(s.Literal(x, "") for x in members)), False)
 
     def _kind(self, node: s.Node, entity: str, frames: Frames) -> tuple[str, str | None]:
         """(record, list or nothing that is known, the entity) of an expression that was spelt by this class."""
@@ -307,96 +305,3 @@ def _captured(tree: s.Node, frames: Frames, meaning: Meaning) -> bool:
         for frame in frames
         for name in free - {"item"}
     )
-
-
-# --- one spelling ---------------------------------------------------------------------------------------------------
-
-
-def _plainly(node: s.Node) -> s.Node:
-    """Operands whose order changes nothing, in one order; a constant stands on the right."""
-    if isinstance(node, s.Compare):
-        left, right = isinstance(node.left, s.Literal), isinstance(node.right, s.Literal)
-        swapped = (left and not right) or (left == right and node.op in ("=", "!=") and show(node.right) < show(node.left))
-        if swapped or (left == right and node.op in (">", ">=")):
-            return s.Compare(MIRRORED[node.op], node.right, node.left)
-    if isinstance(node, s.Binary) and node.op == "*":
-        first, second = sorted((node.left, node.right), key=show)
-        return s.Binary("*", first, second)
-    return node
-
-
-def _spelt(node: s.Node, truth: bool) -> s.Node:
-    """A condition spelt one way; with `truth`, where unknown and false are one."""
-    if isinstance(node, s.Not) and len(node.operands) == 1:
-        return _negated(_spelt(node.operands[0], False))
-    if isinstance(node, (s.And, s.Or)):
-        kind = type(node)
-        parts = [_spelt(x, truth) for x in node.items]
-        items = [y for x in parts for y in (x.items if isinstance(x, kind) else (x,))]
-        if isinstance(node, s.Or):
-            items = _joined(items)
-        unique = sorted({show(x): x for x in items}.items())
-        return kind(tuple(x for _, x in unique)) if len(unique) > 1 else unique[0][1]
-    if isinstance(node, s.Between) and isinstance(node.low, s.Literal) and isinstance(node.high, s.Literal):
-        return s.And((s.Compare("<=", node.value, node.high), s.Compare(">=", node.value, node.low)))
-    if isinstance(node, s.In):
-        return _among(node, truth)
-    if truth:
-        return _existence(_plainly(node))
-    return _plainly(node)
-
-
-def _negated(node: s.Node) -> s.Node:
-    """The opposite, null where the condition is null."""
-    if isinstance(node, s.Not) and len(node.operands) == 1 and isinstance(node.operands[0], BOOLEAN):
-        return node.operands[0]
-    if isinstance(node, s.Compare):
-        return _plainly(replace(node, op=OPPOSITE[node.op]))
-    if isinstance(node, (s.And, s.Or)) and all(isinstance(x, BOOLEAN) for x in node.items):
-        return _spelt((s.Or if isinstance(node, s.And) else s.And)(tuple(map(_negated, node.items))), False)
-    return s.Not((node,))
-
-
-def _among(node: s.In, truth: bool) -> s.Node:
-    plain = not node.negated and all(isinstance(x, s.Literal) and x.value is not None for x in node.tests)
-    if plain:
-        tests = tuple(x for _, x in sorted({show(x): x for x in node.tests}.items()))
-        return s.Compare("=", node.value, tests[0]) if len(tests) == 1 else replace(node, tests=tests)
-    only = node.tests[0] if len(node.tests) == 1 and not node.negated else None
-    if isinstance(only, s.Unary):
-        return _plainly(s.Compare(only.op, node.value, only.operand))
-    # a range that ends before it begins is unknown, two comparisons are not
-    if truth and isinstance(only, s.RangeOf) and isinstance(only.low, s.Literal) and isinstance(only.high, s.Literal):
-        low = s.Compare(">=" if only.low_closed else ">", node.value, only.low)
-        return s.And((s.Compare("<=" if only.high_closed else "<", node.value, only.high), low))
-    return node
-
-
-def _joined(items: list[s.Node]) -> list[s.Node]:
-    """Equalities of one subject with constants as one `in`."""
-    groups: dict[str, tuple[s.Node, list[s.Node]]] = {}
-    rest: list[s.Node] = []
-    for x in items:
-        if isinstance(x, s.Compare) and x.op == "=" and isinstance(x.right, s.Literal) and x.right.value is not None:
-            groups.setdefault(show(x.left), (x.left, []))[1].append(x.right)
-        elif isinstance(x, s.In) and not x.negated and all(isinstance(y, s.Literal) and y.value is not None for y in x.tests):
-            groups.setdefault(show(x.value), (x.value, []))[1].extend(x.tests)
-        else:
-            rest.append(x)
-    return [*rest, *(_among(s.In(subject, tuple(values)), False) for subject, values in groups.values())]
-
-
-def _existence(node: s.Node) -> s.Node:
-    """`some x in xs satisfies …` where only its truth matters: that a filter keeps more than none."""
-    if isinstance(node, s.Quantified) and node.kind == "some" and len(node.bindings) == 1 and node.bindings[0].name == "item":
-        count = s.Call("count", (s.Filter(node.bindings[0].source, node.condition),), ("",))
-        return s.Compare(">", count, s.Literal(0, "0"))
-    if (
-        isinstance(node, s.Compare)
-        and isinstance(node.left, s.Call)
-        and node.left.function == "count"
-        and isinstance(node.right, s.Literal)
-    ):
-        if (node.op, node.right.value) in ((">=", 1), ("!=", 0)) and isinstance(node.left.args[0], s.Filter):
-            return s.Compare(">", node.left, s.Literal(0, "0"))
-    return node
