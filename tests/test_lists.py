@@ -255,24 +255,24 @@ def test_the_best_record_shows_a_difference(
     witnesses: list[tuple[Witness, Answer, Answer]], deciding: int, chosen: int, certainty: str, decides: bool, tmp_path: Path
 ) -> None:
     made = pair(tmp_path, witnesses, deciding)
-    shown = made._shown((), 1, 3)
+    shown = made._shown([], 1, 3)
     assert shown == Difference("here", "rest", "rest", "open because said", "hold because said", certainty, witnesses[chosen][0], decides)
 
 
 @pytest.mark.parametrize("witnesses", [[], [(real(1), KEEP, KEEP)], [(real(1), None, HOLD)]])
 def test_without_a_record_two_rules_may_differ(witnesses: list[tuple[Witness, Answer, Answer]], tmp_path: Path) -> None:
     made = pair(tmp_path / "first", witnesses)
-    assert made._shown((), 1, 3) == Difference("here", "rest", "rest", "open because said", "hold because said", POSSIBLE)
-    assert made._shown((), 0, 3) == Difference("here", "a", "rest", "keep because said", "hold because said", POSSIBLE)
-    assert made._shown((), None, 3) is made._shown((), 1, None) is None, "where no rule decides, there is nothing to name"
-    assert pair(tmp_path / "unique", witnesses, hit="unique")._shown((), 1, 3) is None, "nor where more than one rule decides"
+    assert made._shown([], 1, 3) == Difference("here", "rest", "rest", "open because said", "hold because said", POSSIBLE)
+    assert made._shown([], 0, 3) == Difference("here", "a", "rest", "keep because said", "hold because said", POSSIBLE)
+    assert made._shown([], None, 3) is made._shown([], 1, None) is None, "where no rule decides, there is nothing to name"
+    assert pair(tmp_path / "unique", witnesses, hit="unique")._shown([], 1, 3) is None, "nor where more than one rule decides"
 
 
 @pytest.mark.parametrize(("records", "certainty"), [([], POSSIBLE), ([imagined(1)], POSSIBLE), ([imagined(1), real(2)], PROVEN), ([real(2)], PROVEN)])  # fmt: skip
 def test_another_rule_to_the_same_effect_is_noted_with_a_record(records: list[Witness], certainty: str, tmp_path: Path) -> None:
     made = pair(tmp_path, [(x, KEEP, KEEP) for x in records])
     for _ in range(MOST + 2):
-        made._rename(0, None, ())
+        made._rename(0, None, [])
     witness = records[-1] if certainty == PROVEN else None
     assert made.renamed == [Difference("here", "a", "", "", "", certainty, witness)] * MOST
 
@@ -344,8 +344,9 @@ def test_a_rule_that_assigns_one_of_several_reps_is_a_rule_for_each(reps: list[s
 
 
 def test_a_rule_that_assigns_by_a_table_is_a_rule_for_each_row(tmp_path: Path) -> None:
-    who = {"tables": {"who": {"rows": [{"n": "> 2", "who": "ann"}, {"flag": "true", "who": "ben"}], "default": "cy"}}}
-    for n, rows in enumerate((who, {"tables": {"who": {"rows": [{"n": "> 2", "who": "ann"}]}}})):
+    who: dict[str, Any] = {"tables": {"who": {"rows": [{"n": "> 2", "who": "ann"}, {"flag": "true", "who": "ben"}], "default": "cy"}}}
+    short: dict[str, Any] = {"tables": {"who": {"rows": [{"n": "> 2", "who": "ann"}]}}}
+    for n, rows in enumerate((who, short)):
         made = evaluator(tmp_path / str(n), [{"name": "a", "then": {"assign": "account.who"}}], **rows)
         written = apart(made.policy.plan.engagement["account", "ae"], WritingOut(made.policy, "account"))
         reps = [show(x.value.assign.tree) for x in written.rules]
