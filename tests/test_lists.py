@@ -217,10 +217,10 @@ class Answers:
 def pair(tmp_path: Path, witnesses: list[tuple[Witness, Answer, Answer]] | None = None, deciding: int = -1, hit: str = "first") -> Pair:
     """The two lists, with these witnesses and the answers of both; the one of this number gets another owner."""
     evaluators = [evaluator(tmp_path / name, rules) for name, rules in (("old", TWO), ("new", OTHER))]
-    sides = [Side(Finder(e), e.compiled.engagement["account", "ae"]) for e in evaluators]
-    made = Pair("here", *sides)
+    one, other = (Side(Finder(e), e.compiled.engagement["account", "ae"]) for e in evaluators)
+    made = Pair("here", one, other)
     if witnesses is not None:
-        finders: list[Any] = [Answers([(x[0], x[1 + i]) for x in witnesses]) for i in range(2)]
+        finders: list[Any] = [Answers([(x, was) for x, was, _ in witnesses]), Answers([(x, now) for x, _, now in witnesses])]
         made.sides = tuple(replace(side, finder=finder) for side, finder in zip(made.sides, finders, strict=True))  # type: ignore[assignment]
         made._decides = lambda witness: deciding >= 0 and witness is witnesses[deciding][0]
     if hit != "first":
