@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
 TIMEOUT_MS = 2_000
 EPOCH = date(1970, 1, 1)
+FIRST, LAST = (date.min - EPOCH).days, (date.max - EPOCH).days  # a sum beyond them has no value
 Pair = tuple["Term", "Term"]  # a condition's (true, false), or a value's (term, missing)
 
 
@@ -186,7 +187,7 @@ class _Encoder:
             if key == "today":
                 self.facts.append(z3.Not(made[1]))
             if self._kind(node) == "date":
-                self.facts.append(z3.IsInt(made[0]))
+                self.facts += [z3.IsInt(made[0]), made[0] >= FIRST, made[0] <= LAST]
         self.known[key] = made
         return made
 
@@ -202,7 +203,12 @@ class _Encoder:
         if node.op == "/":
             return a / b, z3.Or(missing, b == 0)
         made = {"+": lambda: a + b, "-": lambda: a - b, "*": lambda: a * b}.get(node.op)
-        return None if made is None else (made(), missing)
+        if made is None:
+            return None
+        value = made()
+        if self._kind(node) == "date":
+            missing = z3.Or(missing, value < FIRST, value > LAST)
+        return value, missing
 
     def _constant(self, value: Term) -> Term:
         """A constant as a number; None for what has no place among numbers."""
