@@ -55,9 +55,22 @@ def compiled(folder: Path, rules: list[dict[str, Any]], **more: Any) -> Evaluato
 def of(rng: random.Random, shapes: list[str], most: int = 4) -> list[dict[str, Any]]:
     kinds = ["keep", "open", "hold", "return"]
     rules: list[dict[str, Any]] = [
-        {"name": f"r{i}", "when": some(rng, shapes), "then": rng.choice(kinds)} for i in range(rng.randint(2, most))
+        {"name": f"r{i}", "when": " and ".join(some(rng, shapes) for _ in range(rng.choice((1, 1, 2)))), "then": rng.choice(kinds)}
+        for i in range(rng.randint(2, most))
     ]
     return rules + ([{"name": "rest", "then": "open"}] if rng.random() < 0.5 else [])
+
+
+def test_a_day_and_that_there_is_one_are_asked_together(tmp_path: Path) -> None:
+    """A rule that asks both holds where both are true, and not where one of them is."""
+    for day in ("not(account.starts > today - 60 days)", "account.starts <= today - 60 days"):
+        rules = [
+            {"name": "old", "when": f"{day} and account.starts != null", "then": "keep"},
+            {"name": "new", "when": "account.starts > today - 90 days", "then": "hold"},
+            {"name": "rest", "then": "open"},
+        ]
+        table = next(t for t in CheckedPolicy(compiled(tmp_path, rules)).tables if t.step.stage == "engagement")
+        assert not table.never()
 
 
 def held(e: Evaluator, table: RuleTable, pairs: list[tuple[Any, date]]) -> list[frozenset[int]]:
