@@ -52,10 +52,11 @@ def compiled(folder: Path, rules: list[dict[str, Any]], **more: Any) -> Evaluato
     return roe.compile(roe.load(folder))
 
 
-def of(rng: random.Random, shapes: list[str], most: int = 4) -> list[dict[str, Any]]:
+def of(rng: random.Random, shapes: list[str], most: int = 4, asked: int = 1) -> list[dict[str, Any]]:
+    """Rules that ask for so many things each."""
     kinds = ["keep", "open", "hold", "return"]
     rules: list[dict[str, Any]] = [
-        {"name": f"r{i}", "when": " and ".join(some(rng, shapes) for _ in range(rng.choice((1, 1, 2)))), "then": rng.choice(kinds)}
+        {"name": f"r{i}", "when": " and ".join(some(rng, shapes) for _ in range(asked)), "then": rng.choice(kinds)}
         for i in range(rng.randint(2, most))
     ]
     return rules + ([{"name": "rest", "then": "open"}] if rng.random() < 0.5 else [])
@@ -109,6 +110,16 @@ def test_every_verdict_about_a_date_and_today_is_what_all_days_say(part: int, tm
             [r.conditions[0].text for r in table.step.rules if r.conditions],
         )
     assert min(seen.values()) > 0, seen
+
+
+@pytest.mark.parametrize("number", range(HOW_MANY // 4))
+def test_rules_that_ask_for_two_things(number: int, tmp_path: Path) -> None:
+    rng = random.Random(1_000 + number)
+    e = compiled(tmp_path, of(rng, [*SHAPES, "account.starts != null", "account.starts = null"], 3, 2))
+    (table,) = CheckedPolicy(e).tables
+    pairs = [(x, today) for today in rng.sample(TODAYS, 4) for x in rng.sample(near(today), 100)]
+    seen = dict.fromkeys(("never", "fires", "spare", "gap", "whole"), 0)
+    _compare(e, table, pairs, seen, [r.conditions[0].text for r in table.step.rules if r.conditions])
 
 
 def _compare(e: Evaluator, table: RuleTable, pairs: list[tuple[Any, date]], seen: dict[str, int], said: object) -> None:
