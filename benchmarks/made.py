@@ -103,8 +103,17 @@ territories: {table: territories.csv, hit: first}
     (folder / "policy.yaml").write_text(text, "utf-8")
 
 
-def accounts(count: int, seed: int = 2) -> Any:
-    """An Arrow table of twelve columns, a few values missing."""
+def case_of(found: Rules) -> str:
+    """The rules as a `CASE` of SQL that gives their numbers, -1 for none."""
+    case = " ".join(
+        f"WHEN country='{c}' AND segment='{s}' AND employees>={low} AND employees<{high} THEN {i}"
+        for i, (c, s, low, high, _) in enumerate(found)
+    )
+    return f"CASE {case} ELSE -1 END"
+
+
+def accounts(count: int, seed: int = 2, first: int = 0) -> Any:
+    """An Arrow table of twelve columns, a few values missing; ids begin with the number `first`."""
     import numpy as np
     import pyarrow as pa
 
@@ -115,8 +124,7 @@ def accounts(count: int, seed: int = 2) -> Any:
         mask = rng.random(count) < missing if missing else None
         return pa.DictionaryArray.from_arrays(pa.array(codes, mask=mask), pa.array(values)).dictionary_decode()
 
-    number = np.arange(count)
-    text = number.astype("U9")
+    text = np.arange(first, first + count).astype("U9")
     employees = rng.integers(0, 11_000, count)
     return pa.table(
         {
@@ -522,6 +530,13 @@ def without_counterparts(pairs: list[tuple[str, str]], removed: float) -> Labell
     kept = [i for i in range(len(pairs)) if i not in gone]
     place = {i: n for n, i in enumerate(kept)}
     return [a for a, _ in pairs], [pairs[i][1] for i in kept], [place.get(i) for i in range(len(pairs))]
+
+
+def rightly_labelled(name: str, labelled: Labelled) -> Labelled:
+    """The same without the labels that `other_company.csv` says are wrong: these names count as names without a counterpart."""
+    left, right, truth = labelled
+    wrong = {(row["name"], row["other"]) for row in rows_of(Path(__file__).with_name("other_company.csv")) if row["set"] == name}
+    return left, right, [None if t is not None and (a, right[t]) in wrong else t for a, t in zip(left, truth, strict=True)]
 
 
 def one_company(pairs: list[tuple[str, str]]) -> list[int]:

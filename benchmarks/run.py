@@ -26,24 +26,10 @@ from typing import Any
 import made
 import peers
 import roe
+from measure import BYTECODE, median, times, whole_process
 
 ROOT = Path(__file__).resolve().parents[1]
 EXAMPLES = ROOT / "policies" / "examples"
-BYTECODE = str(Path(tempfile.gettempdir(), "roe-benchmark-bytecode"))
-
-
-def times(act: Callable[[], Any], repeat: int) -> list[float]:
-    """The seconds of some calls."""
-    found = []
-    for _ in range(repeat):
-        start = time.perf_counter()
-        act()
-        found.append(time.perf_counter() - start)
-    return found
-
-
-def median(act: Callable[[], Any], repeat: int) -> float:
-    return statistics.median(times(act, repeat))
 
 
 def process(*args: str, cache: str) -> Callable[[], Any]:
@@ -90,8 +76,8 @@ def decisions(sizes: list[int], count: int, repeat: int) -> dict[str, float]:
         rules = evaluator.rules("account", "ae", as_of="2026-02-01")
         number = {id(rule): i for i, rule in enumerate(rules.rules)}
         answers = [None if (r := rules(row)) is None else number[id(r)] for row in rows]
-        out[f"decide_{size}_us"] = median(lambda c=rules: [c(x) for x in rows], repeat) / count * 1e6  # type: ignore[misc]
-        out[f"decide_{size}_explained_us"] = median(lambda c=rules: [c.explain(x) for x in rows], repeat) / count * 1e6  # type: ignore[misc]
+        out[f"decide_{size}_us"] = median(lambda c=rules: [c(x) for x in rows], repeat) / count * 1e6
+        out[f"decide_{size}_explained_us"] = median(lambda c=rules: [c.explain(x) for x in rows], repeat) / count * 1e6
         few = rows[: min(200, count)]
 
         def tree(c: Any = rules, few: list[dict[str, Any]] = few) -> None:
@@ -111,7 +97,7 @@ def decisions(sizes: list[int], count: int, repeat: int) -> dict[str, float]:
                 asked = rows[: max(5, min(count, int(0.5 / each)))]  # half a second a round
                 assert decide(asked) == answers[: len(asked)], f"{name} and roe must agree before they are timed"
                 rounds = repeat if len(asked) == count else 3
-                us = median(lambda d=decide, a=asked: d(a), rounds) / len(asked) * 1e6  # type: ignore[misc]
+                us = median(lambda d=decide, a=asked: d(a), rounds) / len(asked) * 1e6
                 out[f"peer_{name}_{size}_us"] = us
                 out[f"ratio_{name}_{size}"] = us / out[f"decide_{size}_us"]
     out["ratio_decide_most_to_least_rules"] = out[f"decide_{sizes[-1]}_us"] / out[f"decide_{sizes[0]}_us"]
@@ -196,16 +182,12 @@ def columns(sizes: list[int], counts: list[int], repeat: int) -> dict[str, float
         for count in counts if size == 1000 else counts[-1:]:
             part = table.slice(0, count)
             ours(part)
-            out[f"columns_{size}_rules_{count}_s"] = median(lambda p=part: ours(p), repeat)  # type: ignore[misc]
+            out[f"columns_{size}_rules_{count}_s"] = median(lambda p=part: ours(p), repeat)
         con = duckdb.connect()
         con.execute("SET disabled_optimizers='in_clause'")
         con.register("given", table)
         con.execute("CREATE TABLE account AS SELECT * FROM given")
-        case = " ".join(
-            f"WHEN country='{c}' AND segment='{s}' AND employees>={low} AND employees<{high} THEN {i}"
-            for i, (c, s, low, high, _) in enumerate(found)
-        )
-        query = f"SELECT CASE {case} ELSE -1 END AS r FROM account"
+        query = f"SELECT {made.case_of(found)} AS r FROM account"
         answer = con.sql(query).to_arrow_table()["r"].to_numpy()
         assert np.array_equal(answer, ours(table)), "DuckDB and roe must agree before they are timed"
         slow = median(lambda: con.sql(query).to_arrow_table(), 1 if size > 100 else 3)  # noqa: B023
@@ -272,22 +254,10 @@ def keyed(count: int, repeat: int) -> dict[str, float]:
 # --- whole runs -----------------------------------------------------------------------------------------------------
 
 
-def whole_process(*args: str) -> tuple[float, float, float]:
-    """(seconds, seconds of processor time, peak MiB) of a whole process."""
-    script = (
-        "import resource, subprocess, sys, time; t = time.perf_counter(); subprocess.run(sys.argv[1:], check=True, stdout=subprocess.DEVNULL);"
-        "used = resource.getrusage(resource.RUSAGE_CHILDREN);"
-        "print(time.perf_counter() - t, used.ru_utime + used.ru_stime, used.ru_maxrss / 1024)"
-    )
-    done = subprocess.run([sys.executable, "-c", script, sys.executable, *args], check=True, capture_output=True, text=True)
-    seconds, processor, size = map(float, done.stdout.split())
-    return seconds, processor, size
-
-
 def peak(*args: str) -> tuple[float, float]:
     """(seconds, peak MiB) of a whole process."""
-    seconds, _, size = whole_process(*args)
-    return seconds, size
+    cost = whole_process(*args)
+    return cost.seconds, cost.mib
 
 
 def whole(counts: list[int], repeat: int, matched: int) -> dict[str, float]:
@@ -378,11 +348,11 @@ def one_record(count: int, repeat: int) -> dict[str, float]:
         os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
         for name, (policy, file, key) in asked.items():
             ours = ("-m", "roe", "explain", key, str(policy), "--data", str(file.parent), "--as-of", "2026-02-01")
-            out[f"one_{name}_first_cpu_s"] = whole_process(*ours)[1]
+            out[f"one_{name}_first_cpu_s"] = whole_process(*ours).processor
             both = ((whole_process(*ours), whole_process("-c", look_up, str(file), key)) for _ in range(repeat))
             found, base = zip(*both, strict=True)
-            out[f"one_{name}_cpu_s"], out[f"one_{name}_mib"] = statistics.median(x[1] for x in found), max(x[2] for x in found)
-            out[f"one_{name}_duckdb_cpu_s"] = statistics.median(x[1] for x in base)
+            out[f"one_{name}_cpu_s"], out[f"one_{name}_mib"] = statistics.median(x.processor for x in found), max(x.mib for x in found)
+            out[f"one_{name}_duckdb_cpu_s"] = statistics.median(x.processor for x in base)
             out[f"ratio_one_{name}"] = out[f"one_{name}_cpu_s"] / out[f"one_{name}_duckdb_cpu_s"]
     return out
 
@@ -503,12 +473,15 @@ def matching(accounts: int, leads: int) -> dict[str, float]:
     )
     for name, pairs in made.name_pairs().items():
         for removed in (0.0, 0.5, 0.9):
-            left, right, truth = made.without_counterparts(pairs[1::2], removed)
-            ours = made.agreement(right, truth, made.searched(NameIndex(right), left), 0.5)
+            labelled = left, right, truth = made.without_counterparts(pairs[1::2], removed)
+            answers = made.searched(NameIndex(right), left)
+            ours = made.agreement(right, truth, answers, 0.5)
+            right_labels = made.agreement(right, made.rightly_labelled(name, labelled)[2], answers, 0.5)
             peer = max(made.agreement(right, truth, made.peer_search(right, left), t / 50) for t in range(25, 51))
-            for who, (f1, precision, recall) in (("roe", ours), ("rapidfuzz", peer)):
+            for who, (f1, precision, recall) in (("roe", ours), ("roe, wrong labels left out", right_labels), ("rapidfuzz", peer)):
                 print(f"{name}, {removed:.0%} removed, {who}: F1 {f1:.3f}, precision {precision:.3f}, recall {recall:.3f}", flush=True)
             out |= {f"{name}_{removed:g}_f1": ours[0], f"{name}_{removed:g}_precision": ours[1], f"{name}_{removed:g}_peer_f1": peer[0]}
+            out[f"{name}_{removed:g}_right_labels_f1"] = right_labels[0]
     return out | registers()
 
 
@@ -581,16 +554,14 @@ def match_large(accounts: int, leads: int) -> dict[str, float]:
     root = Path(tempfile.mkdtemp())
     try:
         left, right = made.match_files(root, accounts, leads)
-        seconds, processor, size = whole_process(
-            "-m", "roe", "match", "--leads", str(left), "--accounts", str(right), "--out", str(root / "out.csv")
-        )
+        cost = whole_process("-m", "roe", "match", "--leads", str(left), "--accounts", str(right), "--out", str(root / "out.csv"))
         with (root / "out.csv").open(newline="", encoding="utf-8") as file:
             rows = list(csv.DictReader(file))
         right_ones = sum(row["lead"].endswith(f"-{row['account']}") for row in rows if row["account"])
         out = {
-            "match_s": seconds,
-            "match_cpu_s": processor,
-            "match_mib": size,
+            "match_s": cost.seconds,
+            "match_cpu_s": cost.processor,
+            "match_mib": cost.mib,
             "match_found": sum(bool(r["account"]) for r in rows) / leads,
         }
         return out | {"match_right": right_ones / leads}  # several accounts have one name, so half of these are a guess
@@ -680,7 +651,8 @@ def long_checks(values: int, rows: int) -> dict[str, float]:
 
 
 def _findings(evaluator: Any) -> list[Any]:
-    from roe.analysis.check import CheckedPolicy, findings
+    from roe.analysis.check import findings
+    from roe.analysis.checked import CheckedPolicy
 
     return findings(CheckedPolicy(evaluator))
 

@@ -15,7 +15,7 @@ sys.dont_write_bytecode = False
 # CI tries the same examples every time, so that a change is judged by what it changed; everywhere else they are new ones.
 SAME = "CI" in os.environ
 settings.register_profile("day", max_examples=40, deadline=None, derandomize=SAME, suppress_health_check=[HealthCheck.too_slow])
-settings.register_profile("heavy", max_examples=2000, deadline=None, derandomize=SAME, suppress_health_check=[HealthCheck.too_slow])
+settings.register_profile("heavy", max_examples=1000, deadline=None, derandomize=SAME, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("heavy" if os.environ.get("ROE_HEAVY") else "day")
 
 

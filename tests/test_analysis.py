@@ -12,7 +12,8 @@ import pytest
 import yaml
 
 import roe
-from roe.analysis.check import CheckedPolicy, left_out
+from roe.analysis.check import left_out
+from roe.analysis.checked import CheckedPolicy
 from roe.analysis.equivalence import compare
 from roe.analysis.finder import Finder
 from roe.analysis.gaps import gaps, uncovered

@@ -13,7 +13,8 @@ from collections import Counter
 import pytest
 
 from helpers import ROOT
-from roe.plan.operators import Claims, Plan
+from roe.plan.operators import Claims
+from roe.plan.plan import Plan
 from roe.plan.standard import standard_steps
 from roe.stages import claims, crm, matching
 

@@ -27,8 +27,9 @@ import roe
 from helpers import policy_text
 from roe.grammar import values as v
 from roe.grammar.clock import OFFICE, Clock, hours_of
-from roe.grammar.closures import CLOCK, compile_expression
+from roe.grammar.closures import compile_expression
 from roe.grammar.parser import parse
+from roe.grammar.scopes import CLOCK
 from roe.run.files import write_run as write_rows
 
 pytest.importorskip("pyarrow")

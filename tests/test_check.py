@@ -12,7 +12,8 @@ from click.testing import CliRunner
 import roe
 from helpers import AS_OF, EXAMPLES, ROOT, policy_text
 from roe.analysis.cases import Cases
-from roe.analysis.check import CheckedPolicy, findings
+from roe.analysis.check import findings
+from roe.analysis.checked import CheckedPolicy
 from roe.analysis.overlaps import overlaps
 from roe.analysis.verdicts import PROVEN
 from roe.cli import main
@@ -210,8 +211,9 @@ def test_a_solver_says_impossible_of_nothing_that_brute_force_finds() -> None:
 
     from roe.analysis.smt import Relations
     from roe.grammar.clock import Clock
-    from roe.grammar.closures import CLOCK, compile_expression
+    from roe.grammar.closures import compile_expression
     from roe.grammar.parser import parse
+    from roe.grammar.scopes import CLOCK
 
     with tempfile.TemporaryDirectory() as folder:
         policy = roe.load(policy_text(Path(folder), "roe: 1\nname: x\nroles: [ae]\nfields: {account: {cost: {type: number}}}\n"

@@ -20,7 +20,7 @@ from roe.columns.run import ColumnRun  # noqa: E402
 from roe.run.columns import batch_of  # noqa: E402
 from roe.run.files import write_run as write_columns  # noqa: E402
 
-POLICIES = 1000 if HEAVY else 30
+POLICIES = 500 if HEAVY else 30
 
 
 def both(evaluator: Any, tables: Any, as_of: str, folder: Path, state: Any = None) -> tuple[Any, Any]:

@@ -48,6 +48,12 @@ PAIRS = [
     ("Brigade Sixty-Two Ltd", "Brigade 62 Ltd", True, "a number in words"),
     ("Halden Holdings Inc d/b/a Riverside Grill", "Riverside Grill", True, "a second name"),
     ("Halden Ltd t/a The Coffee House", "The Coffee House", True, "a second name of common words"),
+    (
+        "Maschinenfabrik Brauerei vorm. Goldenberg",
+        "Maschinenfabrik Brauerei in Torgau vorm. Sthamer",
+        False,
+        "common words before a former owner",
+    ),
     ("Halden Corp formerly known as Bluewing Corp", "Bluewing Corp", True, "a former name"),
     ("Halden Inc, previously called Bluewing", "Bluewing Inc", True, "a former name"),
     ("TRMN WRKSTT AG", "Termin Werkstatt AG", True, "vowels left out"),

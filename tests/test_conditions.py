@@ -14,11 +14,13 @@ import pytest
 
 from roe.grammar import values as v
 from roe.grammar.clock import Clock
-from roe.grammar.closures import CLOCK, compile_expression
+from roe.grammar.closures import compile_expression
 from roe.grammar.functions import BY_NAME
 from roe.grammar.parser import parse
 from roe.grammar.printer import show
-from roe.plan.index import ELSE, MOST_ALONE, MOST_POINTS, Index, as_tests, cost_of
+from roe.grammar.scopes import CLOCK
+from roe.plan.cells import ELSE, MOST_POINTS, cost_of
+from roe.plan.index import MOST_ALONE, Index, as_tests
 from roe.plan.operators import Expr
 from roe.plan.subjects import Test, alternatives
 from roe.source import Inline, Text

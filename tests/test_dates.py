@@ -12,8 +12,9 @@ import pytest
 import yaml
 
 import roe
-from roe.analysis.check import CheckedPolicy
+from roe.analysis.checked import CheckedPolicy
 from roe.analysis.date_cells import DateAxis
+from roe.analysis.equivalence import compare
 from roe.analysis.gaps import uncovered
 from roe.analysis.verdicts import PROVEN, RuleTable
 from roe.evaluator.engine import Evaluator
@@ -44,6 +45,12 @@ def some(rng: random.Random, shapes: list[str]) -> str:
     return text.replace("1 year", "12 months").replace("2 weeks", "14 days")
 
 
+def joined(rng: random.Random, shapes: list[str]) -> str:
+    """One condition, or two of them with `and` or `or`, which may be about the same dates: `x = null or x < today`."""
+    one = some(rng, shapes)
+    return one if rng.random() < 0.75 else f"{one} {rng.choice(['and', 'or'])} {some(rng, shapes)}"
+
+
 def compiled(folder: Path, rules: list[dict[str, Any]], **more: Any) -> Evaluator:
     folder.mkdir(parents=True, exist_ok=True)
     fields = {"account": {"starts": "date", "ends": "date", "signed": "datetime"}}
@@ -52,26 +59,12 @@ def compiled(folder: Path, rules: list[dict[str, Any]], **more: Any) -> Evaluato
     return roe.compile(roe.load(folder))
 
 
-def of(rng: random.Random, shapes: list[str], most: int = 4, asked: int = 1) -> list[dict[str, Any]]:
-    """Rules that ask for so many things each."""
+def of(rng: random.Random, shapes: list[str], most: int = 4) -> list[dict[str, Any]]:
     kinds = ["keep", "open", "hold", "return"]
     rules: list[dict[str, Any]] = [
-        {"name": f"r{i}", "when": " and ".join(some(rng, shapes) for _ in range(asked)), "then": rng.choice(kinds)}
-        for i in range(rng.randint(2, most))
+        {"name": f"r{i}", "when": joined(rng, shapes), "then": rng.choice(kinds)} for i in range(rng.randint(2, most))
     ]
     return rules + ([{"name": "rest", "then": "open"}] if rng.random() < 0.5 else [])
-
-
-def test_a_day_and_that_there_is_one_are_asked_together(tmp_path: Path) -> None:
-    """A rule that asks both holds where both are true, and not where one of them is."""
-    for day in ("not(account.starts > today - 60 days)", "account.starts <= today - 60 days"):
-        rules = [
-            {"name": "old", "when": f"{day} and account.starts != null", "then": "keep"},
-            {"name": "new", "when": "account.starts > today - 90 days", "then": "hold"},
-            {"name": "rest", "then": "open"},
-        ]
-        table = next(t for t in CheckedPolicy(compiled(tmp_path, rules)).tables if t.step.stage == "engagement")
-        assert not table.never()
 
 
 def held(e: Evaluator, table: RuleTable, pairs: list[tuple[Any, date]]) -> list[frozenset[int]]:
@@ -112,16 +105,6 @@ def test_every_verdict_about_a_date_and_today_is_what_all_days_say(part: int, tm
     assert min(seen.values()) > 0, seen
 
 
-@pytest.mark.parametrize("number", range(HOW_MANY // 4))
-def test_rules_that_ask_for_two_things(number: int, tmp_path: Path) -> None:
-    rng = random.Random(1_000 + number)
-    e = compiled(tmp_path, of(rng, [*SHAPES, "account.starts != null", "account.starts = null"], 3, 2))
-    (table,) = CheckedPolicy(e).tables
-    pairs = [(x, today) for today in rng.sample(TODAYS, 4) for x in rng.sample(near(today), 100)]
-    seen = dict.fromkeys(("never", "fires", "spare", "gap", "whole"), 0)
-    _compare(e, table, pairs, seen, [r.conditions[0].text for r in table.step.rules if r.conditions])
-
-
 def _compare(e: Evaluator, table: RuleTable, pairs: list[tuple[Any, date]], seen: dict[str, int], said: object) -> None:
     here = held(e, table, pairs)
     deciding = {min(h) for h in here if h}
@@ -149,3 +132,33 @@ def _compare(e: Evaluator, table: RuleTable, pairs: list[tuple[Any, date]], seen
     seen["fires"] += len(deciding)
     seen["spare"] += len(told)
     seen["gap" if left_out else "whole"] += 1
+
+
+@pytest.mark.parametrize(
+    ("earlier", "later", "starts"),
+    [
+        ("account.starts - 90 days <= today", "account.starts < today - 28 days", "0001-01-05"),
+        ("today < account.starts + 30 days", "today < account.starts", "9999-12-31"),
+        ("account.starts - 3 months <= today", "account.starts < today", "0001-02-28"),
+    ],
+)
+def test_a_rule_that_a_first_or_last_day_reaches_is_not_dead(earlier: str, later: str, starts: str, tmp_path: Path) -> None:
+    """A sum before the year 1 or after 9999 has no value, so the earlier rule does not fire."""
+    rules = [{"name": "a", "when": earlier, "then": "keep"}, {"name": "b", "when": later, "then": "open"}]
+    e = compiled(tmp_path, rules)
+    (table,) = CheckedPolicy(e).tables
+    assert held(e, table, [(date.fromisoformat(starts), date(2026, 1, 1))]) == [frozenset({1})]
+    assert list(table.never()) == []
+
+
+@pytest.mark.parametrize("other", ["today", "today - 120 days", "account.ends", "account.ends + 3 months"])
+def test_both_conditions_on_two_dates_have_to_hold(other: str, tmp_path: Path) -> None:
+    """Whether a date is missing is asked where the date stands beside another one: with `and`, both answers count."""
+    written = [f"account.starts = null {word} account.starts < {other}" for word in ("or", "and")]
+    either, both = (
+        compiled(tmp_path / str(i), [{"name": "a", "when": when, "then": "open"}, {"name": "rest", "then": "keep"}])
+        for i, when in enumerate(written)
+    )
+    assert compare(either, both).verdict == "different"
+    (table,) = CheckedPolicy(both).tables
+    assert [v.rules for v in table.never()] == [(0,)]  # no date is missing and early

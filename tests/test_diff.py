@@ -261,3 +261,132 @@ def test_policies_with_other_fields_are_compared() -> None:
     """A case may be about a field that one of them does not have."""
     result = run(str(STATIC), str(EXAMPLES / "dynamic-books"))
     assert result.exit_code == 0 and result.output.startswith("different: ")
+
+
+# What `changes` says of two policies, one row a change: a text of the policy before and after, and every change as (where, kind, name, before, after).
+CHANGED = """
+roe: 1
+name: t
+roles: [ae, sdr]
+fields: {account: {cost: {type: number}}}
+lists: {named: [a.com, b.com]}
+define: {account.big: account.employees > 5}
+scores: {best: {rank: {of: account.cost, within: account.country}}}
+freezes: {account.size: {value: account.cost, from: 2026-02-01}}
+tables: {desk: {hit: priority, priority: [x, y], rows: [{country: US, desk: x}, {country: DE, desk: y}], default: z}}
+pools: {p: {members: [ann, ben], caps: {per_day: 2}}}
+engagement:
+  account:
+    ae:
+      - {name: one, when: account.big, then: keep}
+      - {name: two, when: 'account.desk = "x"', then: {route: p}, because: said}
+      - {name: three, then: {refer: ops, within: 3 days}}
+      - {name: four, then: {assign: account.parent.owner.ae}, else: return}
+"""
+AE = "engagement of account as ae"
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "expected"),
+    [
+        ("keep}", "hold}", [(AE, "changed", "one", "account.big -> keep", "account.big -> hold")]),
+        ("when: account.big, ", "", [(AE, "changed", "one", "account.big -> keep", "true -> keep")]),
+        ("because: said", "because: so", [(AE, "changed", "two", 'account.desk = "x" -> route p because said', 'account.desk = "x" -> route p because so')]),
+        ("else: return", "else: open", [(AE, "changed", "four", "true -> assign account.parent.owner.ae, else return", "true -> assign account.parent.owner.ae, else open")]),
+        ("{name: one, when", "{name: uno, when", [(AE, "removed", "one", "account.big -> keep", ""), (AE, "added", "uno", "", "account.big -> keep")]),
+        (
+            "      - {name: one, when: account.big, then: keep}\n      - {name: two, when: 'account.desk = \"x\"', then: {route: p}, because: said}\n",
+            "      - {name: two, when: 'account.desk = \"x\"', then: {route: p}, because: said}\n      - {name: one, when: account.big, then: keep}\n",
+            [(AE, "moved", "the order of the rules", "one > two > three > four", "two > one > three > four")],
+        ),
+        ("    ae:", "    sdr: [{name: all, then: open}]\n    ae:", [("engagement of account as sdr", "added", "all", "", "true -> open"), ("policy", "changed", "order of roles", "account ae", "account sdr, account ae")]),
+        ("employees > 5", "employees > 6", [("account.big", "changed", "big", "account.employees > 5", "account.employees > 6")]),
+        ("account.big", "account.large", [(AE, "changed", "one", "account.big -> keep", "account.large -> keep"), ("account.large", "added", "large", "", "account.employees > 5"), ("account.big", "removed", "big", "account.employees > 5", "")]),
+        ("{country: DE, desk: y}", "{country: FR, desk: y}", [("account.desk", "changed", "2. y", 'country = "DE" -> y', 'country = "FR" -> y')]),
+        ("default: z", "default: x", [("account.desk", "changed", "(default)", "z", "x")]),
+        ("priority: [x, y]", "priority: [y, x]", [("account.desk", "changed", "(priority)", "x, y", "y, x")]),
+        ("hit: priority, priority: [x, y]", "hit: first", [("account.desk", "changed", "(hit)", "priority", "first"), ("account.desk", "changed", "(priority)", "x, y", "")]),
+        ("[a.com, b.com]", "[a.com]", [("lists", "changed", "named", '"a.com", "b.com"', '"a.com"')]),
+        ("named: [a.com, b.com]", "top: [a.com, b.com]", [("lists", "removed", "named", '"a.com", "b.com"', ""), ("lists", "added", "top", "", '"a.com", "b.com"')]),
+        ("roles: [ae, sdr]", "roles: [sdr, ae]", [("policy", "changed", "roles", "ae, sdr", "sdr, ae")]),
+        ("name: t\n", "name: other\n", []),  # what a policy is called decides nothing
+    ],
+)  # fmt: skip
+def test_every_change_of_a_policy_is_shown_where_it_stands(
+    old: str, new: str, expected: list[tuple[str, str, str, str, str]], tmp_path: Path
+) -> None:
+    assert CHANGED.count(old) >= 1
+    before, after = (roe.load(policy_text(tmp_path / name, x)) for name, x in (("old", CHANGED), ("new", CHANGED.replace(old, new))))
+    found = [(c.where, c.kind, c.name, c.before, c.after) for c in changes(before, after)]
+    assert found == expected
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "where", "name", "words"),
+    [
+        ("within: 3 days", "within: 4 days", AE, "three", ("refer ops 3 days", "refer ops 4 days")),
+        ("per_day: 2", "per_day: 3", "pools", "p", ("per_day = 2", "per_day = 3")),
+        ("within: account.country", "within: account.state", "account.best_within", "best_within", ("account.country", "account.state")),
+        ("from: 2026-02-01", "from: 2026-03-01", "account.size", "size", ("2026-02-01", "2026-03-01")),
+        ("cost: {type: number}", "cost: {type: number, default: 3}", "fields", "account.cost", ("number", "default 3")),
+        ("name: t\n", "name: t\nworking_hours: 08:00-16:00\n", "policy", "working hours", ("09:00", "08:00")),
+        ("name: t\n", "name: t\ntimezone: Europe/Berlin\n", "policy", "timezone", ("UTC", "Europe/Berlin")),
+        ("name: t\n", "name: t\nwindows: {w: {role: ae, lasts: 30 days}}\n", "policy", "windows", ("", "name w")),
+    ],
+)
+def test_a_change_of_a_part_is_shown_by_its_text(old: str, new: str, where: str, name: str, words: tuple[str, str], tmp_path: Path) -> None:
+    before, after = (roe.load(policy_text(tmp_path / x, t)) for x, t in (("old", CHANGED), ("new", CHANGED.replace(old, new, 1))))
+    change = next(c for c in changes(before, after) if (c.where, c.name) == (where, name))
+    assert words[0] in change.before and words[1] in change.after and words[1] not in change.before
+
+
+IMPACT = """
+roe: 1
+name: t
+roles: [ae]
+fields: {account: {next: {type: string}}, rep: {capacity: {type: number}}}
+windows: {w: {role: ae, lasts: 30 days}}
+engagement: {account: {ae: [{name: one, when: account.next != null, then: THEN}, {name: gone, when: account.employees = 0, then: GONE}, {name: rest, then: keep}]}}
+"""
+
+
+def test_the_facts_of_an_impact_are_counted(tmp_path: Path) -> None:
+    """A1 to A3 go from ann to ben, A4 to nobody, and A5 from nobody to cat: five of six are moved.
+
+    A1 is a customer. Ann got A2 ten days ago, so her window of 30 days is cut short. Ben has his two and three more, above his four; cat has
+    as much as she can have.
+    """
+    moves = {"keep": ("keep", "keep"), "move": ("{assign: account.next}", "return")}
+    runs = []
+    for name, (then, gone) in moves.items():
+        evaluator = roe.compile(roe.load(policy_text(tmp_path / name, IMPACT.replace("THEN", then).replace("GONE", gone))))
+        accounts: list[dict[str, Any]] = [
+            {"id": "A1", "owner": "ann", "owner_since": "2025-01-01", "type": "Customer", "next": "ben"},
+            {"id": "A2", "owner": "ann", "owner_since": "2026-01-22", "next": "ben"},
+            {"id": "A3", "owner": "ann", "owner_since": "2025-01-01", "next": "ben"},
+            {"id": "A4", "owner": "ann", "owner_since": "2025-01-01", "employees": 0},
+            {"id": "A5", "next": "cat"},
+            {"id": "B1", "owner": "ben", "owner_since": "2025-01-01", "type": "Customer"},
+            {"id": "B2", "owner": "ben", "owner_since": "2025-01-01"},
+            {"id": "C1", "owner": "cat", "owner_since": "2025-01-01"},
+        ]
+        reps: list[dict[str, Any]] = [{"id": "ann"}, {"id": "ben", "capacity": "4"}, {"id": "cat", "capacity": "2"}]
+        runs.append(evaluator.run({"account": accounts, "rep": reps}, as_of="2026-02-01"))
+    found = impact(*runs)
+    assert [(m.record, m.before, m.after, m.customer, m.cut) for m in found.moved] == [
+        ("A1", "ann", "ben", True, False), ("A2", "ann", "ben", False, True), ("A3", "ann", "ben", False, False),
+        ("A4", "ann", None, False, False), ("A5", None, "cat", False, False),
+    ]  # fmt: skip
+    assert found.facts == {
+        "decided": 8, "moved": 5, "moved_share": 5 / 8, "unowned": 1, "customers_moved": 1, "windows_cut": 1, "over_capacity": 1, "most_lost": 4, "most_gained": 3
+    }  # fmt: skip
+    assert found.load == {"ann": (4, 0, None), "ben": (2, 5, 4), "cat": (1, 2, 2)}
+    assert found.shifts() == [("ann", 4, 0, None), ("ben", 2, 5, 4), ("cat", 1, 2, 2)]
+    same = impact(runs[0], runs[0])
+    assert same.shifts() == [] and same.facts["moved_share"] == 0 == same.facts["most_lost"] == same.facts["most_gained"]
+
+
+def test_an_impact_without_records_is_nothing(tmp_path: Path) -> None:
+    evaluator = roe.compile(roe.load(policy_text(tmp_path, IMPACT.replace("THEN", "keep").replace("GONE", "keep"))))
+    nothing = evaluator.run({"account": []}, as_of="2026-02-01")
+    assert set(impact(nothing, nothing).facts.values()) == {0}

@@ -22,9 +22,10 @@ from roe.evaluator.row import Row
 from roe.files import schema
 from roe.grammar import syntax as s
 from roe.grammar import values as v
-from roe.grammar.closures import CLOCK, IMPLICIT, compile_expression
+from roe.grammar.closures import compile_expression
 from roe.grammar.parser import parse
 from roe.grammar.printer import show
+from roe.grammar.scopes import CLOCK, IMPLICIT
 from roe.policy.format import format_policy
 from roe.run.files import write_run
 from roe.stages.build import build

@@ -14,14 +14,16 @@ from hypothesis import strategies as st
 
 import roe
 from helpers import ROOT
+from roe.api import DecisionTable
 from roe.diagnostics import PolicyError
 from roe.grammar import syntax as s
 from roe.grammar import values as v
 from roe.grammar.clock import Clock
-from roe.grammar.closures import CLOCK, compile_expression
+from roe.grammar.closures import compile_expression
 from roe.grammar.functions import ALIASES, BY_NAME
 from roe.grammar.parser import MAX_DEPTH, parse
 from roe.grammar.printer import show
+from roe.grammar.scopes import CLOCK
 
 TABLE = [row for path in sorted((ROOT / "tests" / "expr").glob("*.csv")) for row in csv.DictReader(path.open(encoding="utf-8"))]
 
@@ -301,7 +303,7 @@ def test_messages_say_what_to_write(text: str, part: str) -> None:
 
 
 def test_tables_of_every_kind() -> None:
-    table: dict[str, Any] = {
+    table: DecisionTable = {
         "hitPolicy": "COLLECT",
         "aggregation": "SUM",
         "inputs": [{"expression": "n"}],

@@ -63,6 +63,23 @@ def test_a_record_that_is_gone_frees_its_place_and_ends_what_is_open(kind: str, 
     ]
 
 
+RETURNED = """roe: 1
+name: returned
+engagement:
+  account:
+    owner: [{name: by hand, when: 'account.owner_by.owner = "hand"', then: keep}, {name: rest, then: open}]
+"""
+
+
+def test_what_the_crm_showed_of_an_earlier_life_says_nothing_of_a_record_that_is_back(tmp_path: Path) -> None:
+    engines = Engines("sqlite", tmp_path, RETURNED, HEADS)
+    found = []
+    for n, line in enumerate(("A,a,ben,,", "A,a,ben,yes,", "A,a,,,", "A,a,ben,,"), 1):
+        rows = engines.night(f"2026-03-0{n}", reps=["ann,Ann", "ben,Ben"], accounts=[line])["allocations"]
+        found.append([(x["owner"], x["rule"]) for x in rows])
+    assert found == [[("", "rest")], [], [("", "rest")], [("ben", "by hand")]]  # on the 4th somebody has given it to Ben
+
+
 def test_a_row_that_is_gone_is_set_aside_with_the_reason(tmp_path: Path) -> None:
     evaluator = roe.compile(roe.load(policy_text(tmp_path / "policy", POLICY)))
     tables = {"account": [{"id": "B", "merged_into": "A"}, {"id": "C", "deleted": "true"}, {"id": "D", "deleted": "false"}]}

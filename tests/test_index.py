@@ -14,8 +14,9 @@ from hypothesis import strategies as st
 from roe.analysis.space import Space, spaces
 from roe.evaluator.choose import HIT_POLICIES, Chooser
 from roe.grammar.clock import Clock
-from roe.grammar.closures import CLOCK, compile_expression
+from roe.grammar.closures import compile_expression
 from roe.grammar.parser import parse
+from roe.grammar.scopes import CLOCK
 from roe.plan.index import Index, as_tests
 from roe.plan.operators import Choose, Expr, Rule
 from roe.source import Inline, Text

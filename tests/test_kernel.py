@@ -10,8 +10,8 @@ import pytest
 import roe
 from helpers import HEAVY, seeds
 from roe.grammar.clock import Clock
-from roe.grammar.closures import CLOCK
 from roe.grammar.parser import parse
+from roe.grammar.scopes import CLOCK
 from roe.plan.index import Index
 from roe.plan.operators import Expr
 from roe.source import Inline, Text

@@ -151,7 +151,7 @@ def test_a_restored_backup_forgets_again_before_it_is_read(tmp_path: Path) -> No
     (here / "forgotten.jsonl").write_text(kept)
     assert "zq-17" not in kept
     with open_store(here) as again:
-        assert again._find("rep", "zq-17") is None and again._find("rep", "zq-170") is not None
+        assert again.words.subject("rep", "zq-17") is None and again.words.subject("rep", "zq-170") is not None
         assert SECRET not in repr([x.entry for x in again.entries(kinds=("owned",))])
         assert verify(again).bad is None
         assert forget_again(again, here / "forgotten.jsonl") == 0

@@ -17,10 +17,11 @@ from helpers import policy_text
 from ledgers import STORES, Ticks, place
 from roe.ledger import snapshot
 from roe.ledger.columns import owners_of
+from roe.ledger.decided import how_decided
 from roe.ledger.entries import Owned, Run
 from roe.ledger.moment import At
 from roe.ledger.projections import dump
-from roe.ledger.state import how_decided, remembered
+from roe.ledger.state import remembered
 from roe.ledger.store import Store, open_store
 from roe.run.engines import Job
 from roe.run.run import RunOptions, run

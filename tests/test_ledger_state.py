@@ -15,9 +15,11 @@ from roe.cache import load_policy
 from roe.data.read import read_tables
 from roe.diagnostics import PolicyError
 from roe.evaluator.engine import Evaluator
+from roe.ledger.between import entries_between
+from roe.ledger.decided import Decided, how_decided
 from roe.ledger.entries import Run
 from roe.ledger.moment import At
-from roe.ledger.state import Decided, entries_between, how_decided, remembered
+from roe.ledger.state import remembered
 from roe.ledger.store import open_store
 
 EXAMPLES = sorted(p.parent for p in (ROOT / "policies" / "examples").glob("*/policy.yaml") if (p.parent / "data").is_dir())

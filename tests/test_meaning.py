@@ -13,11 +13,12 @@ from roe.analysis.meaning import UNIMPORTANT, Meaning
 from roe.analysis.policy_parts import WHEREABOUTS, beside, parts
 from roe.grammar.parser import parse
 from roe.plan import operators
-from roe.plan.operators import Plan
+from roe.plan import parts as of_stages
+from roe.plan.plan import Plan
 from roe.policy.model import DataSource, Field, Policy
 from roe.stages import STAGES
 
-OF_THE_PLAN = [c for c in vars(operators).values() if isinstance(c, type) and is_dataclass(c) and c is not Plan]
+OF_THE_PLAN = [c for module in (operators, of_stages) for c in vars(module).values() if isinstance(c, type) and is_dataclass(c)]
 CLASSES: list[Any] = [*OF_THE_PLAN, Field, DataSource]
 
 

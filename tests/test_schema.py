@@ -6,7 +6,7 @@ import json
 import subprocess
 import sys
 from dataclasses import MISSING, fields
-from typing import Any, get_args, get_type_hints
+from typing import Any, cast, get_args, get_type_hints
 
 import pytest
 from jsonschema import Draft202012Validator
@@ -67,7 +67,7 @@ def test_a_stage_takes_what_its_sections_hold() -> None:
                 continue
             hints = list(get_type_hints(function, include_extras=True).values())
             for heading, hint in zip(stage.sections, hints, strict=False):
-                assert plain(hint) in (plain(heading.kind), plain(heading.kind | None)), f"{stage.name}: {function.__name__}"
+                assert plain(hint) in (plain(heading.kind), plain(cast(type, heading.kind) | None)), f"{stage.name}: {function.__name__}"
 
 
 def plain(kind: Any) -> str:

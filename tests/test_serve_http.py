@@ -213,6 +213,11 @@ def test_what_is_asked_about_a_record(state: str, tmp_path: Path) -> None:
         assert explained["traces"]["sdr"]["outcome"]["owner"] == "ann" and "sdr" in explained["why_not"]
         kinds = [e["kind"] for e in c.get("/v1/leads/L1/history").json()["entries"]]
         assert sorted(kinds) == ["owned", "turn"]
+        first = c.get("/v1/leads/L1/history", params={"limit": 1}).json()
+        second = c.get("/v1/leads/L1/history", params={"limit": 1, "after": first["next"]}).json()
+        assert [e["kind"] for x in (first, second) for e in x["entries"]] == kinds
+        assert c.get("/v1/leads/L1/history", params={"after": second["next"]}).json()["entries"] == []
+        assert c.get("/v1/leads/L1/history", params={"limit": 0}).json()["entries"] == []
         decision = c.get(f"/v1/decisions/{answer['decision']}").json()
         assert (decision["rep"], decision["rule"], decision["policy"]) == ("ann", "rest", answer["policy"])
         rep = c.get("/v1/reps/Ann").json()

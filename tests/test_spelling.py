@@ -7,6 +7,7 @@ too, on accounts with every combination of small values.
 from __future__ import annotations
 
 import itertools
+from dataclasses import replace
 from datetime import date
 from functools import cache
 from typing import Any
@@ -19,10 +20,11 @@ from roe.analysis.meaning import MOST_LISTED, Meaning
 from roe.evaluator.engine import Evaluator
 from roe.grammar import values as v
 from roe.grammar.clock import Clock
-from roe.grammar.closures import CLOCK, compile_expression
+from roe.grammar.closures import compile_expression
 from roe.grammar.parser import parse
 from roe.grammar.printer import show
-from roe.plan.operators import Expr
+from roe.grammar.scopes import CLOCK
+from roe.plan.operators import Allocate, Derive, Expr
 from roe.source import Inline, Text
 
 LONG = ", ".join(f"k{i}" for i in range(MOST_LISTED + 1))
@@ -50,7 +52,7 @@ engagement:
 """
 VALUES = """
 account.employees > 5 == 5 < account.employees == employees > 5 == not(account.employees <= 5) == not(not(account.employees > 5)) == account.employees > 5.0
-account.employees >= 5 == 5 <= account.employees == not(account.employees < 5)
+account.employees >= 5 == 5 <= account.employees == not(account.employees < 5) == account.employees in >= 5
 account.employees < 5 == 5 > account.employees == not(account.employees >= 5)
 account.employees <= 5 == 5 >= account.employees == not(5 < account.employees)
 account.employees = 5 == 5 = account.employees == not(account.employees != 5)
@@ -79,14 +81,16 @@ not(account.flag and account.on) == not(account.on and account.flag)
 account.flag = true
 account.flag
 account.on
-account.country in ("US", "DE") == account.country in ("DE", "US") == account.country in ("DE", "US", "DE")
 account.country not in ("US", "DE") == account.country not in ("US", "DE")
 account.country in ("US", "FR")
 account.country in (null, "US")
-account.country = "US" == country = "US"
-account.employees between 5 and 9
+account.country = "US" == country = "US" == account.country in ("US")
+account.employees between 5 and 9 == account.employees >= 5 and account.employees <= 9 == 9 >= account.employees and 5 <= account.employees
 account.employees between 6 and 9
 account.employees in [5..9)
+account.employees in [9..5]
+account.employees >= 9 and account.employees <= 5
+not(account.employees in [9..5])
 account.employees in (5..9]
 account.big == account.employees > 100 == big == not(account.employees <= 100)
 account.huge == account.big and account.cost > 9 == account.cost > 9 and account.employees > 100
@@ -110,8 +114,14 @@ every a in account.activities satisfies a.type = "call"
 for a in account.activities return a.type
 for a in account.activities return a.length
 for a in account.activities return a.done and a.length > 5 == for a in account.activities return a.length > 5 and a.done == for a in account.activities return 5 < a.length and a.done
-account.country = "US" or account.country = "DE" == account.country = "DE" or "US" = account.country
+account.country = "US" or account.country = "DE" == account.country = "DE" or "US" = account.country == account.country in ("US", "DE") == account.country in ("DE", "US", "DE")
 for account in account.activities.account return account.big
+for item in account.activities return item.type = "call"
+for item in account.activities return type = "call"
+for item in account.activities return country
+for item in account.activities return item.account.country
+some item in account.activities satisfies type = "call"
+some item in account.activities satisfies item.type = "call" == some a in account.activities satisfies a.type = "call"
 for account in account.activities.account return account.employees > 100
 for a in account.activities return account.big and a.done == for a in account.activities return account.employees > 100 and a.done
 """
@@ -129,6 +139,15 @@ type = "call" or type = null == type = null or "call" = type
 type not in ("call", "mail") == type not in ("call", "mail")
 type in long
 type in most
+(length in [9..5]) = null
+(length >= 9 and length <= 5) = null
+(not(not(length in [9..5]) and done = true)) = null
+(not(not(length >= 9 and length <= 5) and done = true)) = null == (length >= 9 and length <= 5 or done != true) = null
+not(length in [9..5])
+not(length >= 9 and length <= 5) == length > 5 or length < 9
+(type in ("call")) = null == (type = "call") = null
+(length between 5 and 9) = null == (length >= 5 and length <= 9) = null
+length * item.account.cost > 9 == item.account.cost * length > 9
 length between 5 and 9 == length >= 5 and length <= 9 == length in [5..9] == 9 >= length and 5 <= length
 length >= 5 and length < 9 == length in [5..9)
 length > 5 and length <= 9 == length in (5..9]
@@ -158,8 +177,11 @@ count(account.activities[type = "call"]) >= 0
 sum(account.activities[type = "call"].length) >= 1
 some a in account.activities satisfies a.length > account.cost == some a in account.activities satisfies account.cost < a.length
 some a in account.activities satisfies a.type = "mail"
+some item in account.activities satisfies type = "call"
+some a in account.activities satisfies a.length between 6 and 9 == count(account.activities[length >= 6 and length <= 9]) > 0 == some a in account.activities satisfies a.length in [6..9]
 every a in account.activities satisfies a.type = "call"
 some a in account.activities, b in account.activities satisfies a.length > b.length
+some a in account.activities, b in account.parent.activities satisfies a.length > b.length
 some a in account.activities satisfies count(account.activities[type = "call"]) > a.length
 some a in account.activities satisfies a.length > 5 and flag == some b in account.activities satisfies flag and b.length > 5 == count(account.activities[length > 5 and flag]) > 0
 some a in account.activities satisfies a.length > 5 and type = "call"
@@ -175,7 +197,7 @@ not(account.flag and account.cost > 1)
 not(account.cost > 1)
 account.cost <= 1
 """
-LABELS = {("account", "desk"): "office", ("activity", "hard"): "tough", ("rep", "senior"): "elder"}
+LABELS = {("account", "desk"): "office", ("activity", "hard"): "tough", ("activity", "rep"): "who", ("rep", "senior"): "elder"}
 LABELLED = """
 account.desk = "x" | account.office = "x"
 desk = "x" | account.office = "x"
@@ -193,12 +215,12 @@ for a in account.activities, b in a.account.activities return b.hard | for a in 
 account.owner.ae.senior | account.owner.ae.elder
 account.activities.hard | account.activities.tough
 account.activities.account.desk | account.activities.account.office
-account.activities.rep.senior | account.activities.rep.elder
+account.activities.rep.senior | account.activities.who.elder
 account.domain in long | account.domain in far
 count(account.activities[type in long]) | count(account.activities[item.type in far])
 account.name.desk | account.name.desk
 split(account.name, " ")[hard] | split(account.name, " ")[hard]
-account.activities[1].rep.senior | account.activities[1].rep.elder
+account.activities[1].rep.senior | account.activities[1].who.elder
 if account.desk = "x" then account.parent.desk else "y" | if account.office = "x" then account.parent.office else "y"
 """
 MENTIONED = """
@@ -207,6 +229,8 @@ account | cost > 1 | account cost
 account | account.big | account employees
 account | account.desk = "x" and account.domain in named | account desk domain named
 account | account.parent.desk | account parent desk
+lead | lead.email | lead email
+lead | split(lead.email, "@")[account] | lead email account matched_account
 lead | lead.account.desk | lead account matched_account desk
 lead | count(lead.account.activities[type = "call"]) | lead account matched_account activities item type
 account | some a in account.activities satisfies a.account.desk = "x" | account activities item matched_account desk
@@ -364,3 +388,61 @@ def test_parts_that_are_no_expressions_have_a_text_each() -> None:
         mentions: set[str] = set()
         meaning.text({"a": ["b", ("c",)], "d": 1}, "account", mentions, whole)
         assert mentions == names
+    meaning.text(["a"], "account", mentions := set())
+    assert mentions == set()
+
+
+def test_a_list_of_some_length_is_written_out() -> None:
+    out = ", ".join(f'"k{i}"' for i in range(MOST_LISTED))
+    assert in_a_filter("type in most") == in_a_filter(f"type in ({out})") != in_a_filter(f'type in ({out}, "k{MOST_LISTED}")')
+    assert in_a_filter("type in long").endswith("[item.type in long])")
+
+
+@pytest.mark.parametrize(("most", "text"), [(4, "account.big"), (5, "account.employees > 100")])
+def test_a_definition_of_some_length_is_written_out(most: int, text: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """`account.employees > 100` has four nodes: the comparison, the walk, its beginning and the number."""
+    monkeypatch.setattr("roe.analysis.meaning.MOST_NODES", most)
+    assert as_value("account.big") == text
+
+
+def days(first: date, months: int) -> set[date]:
+    """The days of three years on which periods begin."""
+    all_days = (v.add_months(first, months * k) for k in range(-60, 60))
+    return {day for day in all_days if 2024 <= day.year <= 2026}
+
+
+def test_periods_are_the_same_if_they_begin_on_the_same_days() -> None:
+    texts: dict[str, set[date]] = {}
+    for first, months in itertools.product([date(y, m, d) for y in (2023, 2025) for m in (1, 2, 3, 4, 7, 12) for d in (1, 28)] + [date(2025, 1, 31), date(2025, 3, 30), date(2025, 3, 31)], (1, 3, 6, 12)):  # fmt: skip
+        step = Derive("account", "size", "freeze", Expr(tree_of("cost"), Text("cost", Inline())), frozen=(first, months))
+        text = Meaning(policy().policy, {}, {}).step(step, set())
+        assert texts.setdefault(text, days(first, months)) == days(first, months), (first, months)
+    assert len({frozenset(x) for x in texts.values()}) == len(texts)
+
+
+def test_what_has_no_order_may_stand_in_any() -> None:
+    meaning = Meaning(policy().policy, {}, {})
+    owners = [Derive("account", "owner", "", None, group=dict(x), vacant=dict(y)) for x, y in itertools.product([(("ae", "a"), ("sdr", "b")), (("sdr", "b"), ("ae", "a"))], repeat=2)]  # fmt: skip
+    assert len({meaning.text(x) for x in owners}) == 1
+    assert meaning.text(owners[0]) != meaning.text(
+        Derive("account", "owner", "", None, group={"ae": "b", "sdr": "a"}, vacant=owners[0].vacant)
+    )
+    caps = [Allocate("p", "round_robin", (), None, dict(x), None, Text("", Inline())) for x in ([("per_day", 1), ("per_week", 2)], [("per_week", 2), ("per_day", 1)])]  # type: ignore[arg-type]  # fmt: skip
+    assert meaning.text(caps[0]) != meaning.text(caps[1]), "the first cap that is reached is the one that is named"
+
+
+FROZEN = {
+    "frozen": {"frozen": (date(2026, 1, 1), 12)},
+    "among all": {"among": ()},
+    "without an expression": {"expr": None},
+}
+
+
+@pytest.mark.parametrize("more", FROZEN.values(), ids=FROZEN)
+def test_only_what_a_definition_says_now_is_written_out(more: dict[str, Any]) -> None:
+    """A value of an earlier day and a place among all records are not what their expression says about a record now."""
+    plain = Derive("account", "big", "define", Expr(tree_of("employees > 100"), Text("", Inline())))
+    for step, text in ((plain, "account.employees > 100"), (replace(plain, **more), "account.big")):
+        known = policy().policy
+        plan = replace(known.plan, steps={**known.plan.steps, ("account", "big"): step})
+        assert Meaning(replace(known, plan=plan), {}, {}).text(tree_of("account.big"), "account") == text

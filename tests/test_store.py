@@ -16,7 +16,9 @@ from helpers import EXAMPLES, policy_text
 from roe.evaluator.engine import Evaluator
 from roe.evaluator.trace import trace
 from roe.grammar import values as v
-from roe.plan.operators import Action, Crm, Plan
+from roe.plan.operators import Action
+from roe.plan.parts import Crm
+from roe.plan.plan import Plan
 from roe.policy.store import LazyRules, PolicyReader, _Writer, write_policy
 from roe.source import Text
 

@@ -12,7 +12,8 @@ import yaml
 
 import roe
 from helpers import policy_text, seeds
-from roe.analysis.check import CheckedPolicy, findings
+from roe.analysis.check import findings
+from roe.analysis.checked import CheckedPolicy
 from roe.evaluator.engine import Evaluator
 
 DAYS = "x.date > today - {} days"

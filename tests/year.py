@@ -2,9 +2,9 @@
 
 The model is written from the documents (docs/policy.md, docs/ledger.md) and knows nothing of roe's code: a table of what a row of the CRM
 means against what was decided, windows and credits as sums of days, turns as fractions. `Company` plays what happens in a CRM between two
-nights: loads that come late or never, owners changed by hand and back, or cleared, records that leave the export and come
-back, or are deleted or merged, exports of an earlier night, leads that are converted, reps who are away or leave, and another policy each
-quarter.
+nights: loads that come late or never, or are refused, owners changed by hand and back, by an integration, or cleared, records that leave
+the export and come back, or are deleted or merged, exports of an earlier night, leads that are converted, reps who are away or leave, and
+another policy each quarter.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ Holder = str | None
 FIELD, DESK = ["r1", "r2", "r3", "r4"], ["s1", "s2", "s3"]
 COUNTRIES = ["DE", "FR", "US", "JP"]
 WINDOW, STAGE, SHARES, ASK = timedelta(days=12), timedelta(days=5), (100, 50), timedelta(days=3)
+SYSTEM, SYSTEM_USER = "Router", "u9"
 DEBT = 3  # turns that a rep who is away can be owed
 
 
@@ -36,6 +37,7 @@ roe: 1
 name: year
 roles: [ae, sdr]
 fields: {{account: {{flag: {{type: string}}}}}}
+crm: {{systems: {{{SYSTEM}: {SYSTEM_USER}}}}}
 windows: {{protection: {{lasts: {WINDOW.days} days}}}}
 holdovers: {{handover: {{credit: {list(SHARES)}, each: {STAGE.days} days}}}}
 pools: {{desk: {{members: [{", ".join(DESK)}], together: never, fallback: house}}}}
@@ -73,6 +75,7 @@ class Record:
     away_until: date | None = None  # not in the export before that day
     stamp: int = 0  # of the last change in the CRM: later ones are higher
     gone: str = ""  # `deleted`, or the record that it is merged into
+    writer: str = ""  # the user who changed it last
 
 
 @dataclass
@@ -101,7 +104,7 @@ class Company:
         luck = self.luck
         for _, record, owner in [x for x in self.coming if x[0] <= today]:
             self.records[record].owner = owner
-            self._stamp(self.records[record])
+            self._stamp(self.records[record], "loader")
         self.coming = [x for x in self.coming if x[0] > today]
         share = max(1, len(self.records) // 20)
         for record in luck.sample(sorted(self.records), share):
@@ -116,16 +119,16 @@ class Company:
         if luck.random() < 0.03 and len(self.ends) < 3:
             self.ends.setdefault(luck.choice([*FIELD[1:], *DESK[1:]]), today + timedelta(days=luck.randint(0, 4)))
 
-    def _stamp(self, r: Record) -> None:
+    def _stamp(self, r: Record, writer: str) -> None:
         self.stamps += 1
-        r.stamp = self.stamps
+        r.stamp, r.writer = self.stamps, writer
 
     def _event(self, r: Record, today: date) -> None:
         luck = self.luck
-        kind = luck.choice(["hand", "hand", "back", "clear", "leave", "country", "flag", "convert", "gone"])
-        self._stamp(r)
+        kind = luck.choice(["hand", "system", "back", "clear", "leave", "country", "flag", "convert", "gone"])
+        self._stamp(r, SYSTEM_USER if kind == "system" else "u1")
         reps = [*FIELD, "house"] if r.entity == "account" else DESK
-        if kind == "hand":
+        if kind in ("hand", "system"):
             self.before[r.id], r.owner = r.owner, luck.choice(reps)
         elif kind == "back" and r.id in self.before:
             r.owner = self.before.pop(r.id)
@@ -148,12 +151,16 @@ class Company:
         self.exports = [*self.exports[-5:], [replace(r) for r in self.records.values() if r.away_until is None or r.away_until <= today]]
         self.export = luck.choice(self.exports) if luck.random() < 0.15 else self.exports[-1]
 
-    def load(self, changes: list[tuple[str, Holder]], today: date) -> None:
-        """Most changes are loaded before the next night, some nights later, and some never."""
+    def load(self, changes: list[tuple[str, Holder]], today: date) -> list[str]:
+        """Most changes are loaded before the next night, some nights later, and some never; of these the ones that the CRM says it refuses."""
+        refused = []
         for record, owner in changes:
             late = self.luck.choice([1, 1, 1, 1, 1, 1, 2, 3, 5, None])
             if late is not None:
                 self.coming.append((today + timedelta(days=late), record, owner))
+            elif self.luck.random() < 0.5:
+                refused.append(record)
+        return refused
 
     def write(self, folder: Path, today: date) -> None:
         folder.mkdir(exist_ok=True)
@@ -161,7 +168,7 @@ class Company:
         accounts, leads = [], []
         for r in self.export:
             stamp = (datetime(2025, 1, 1, tzinfo=UTC) + timedelta(minutes=r.stamp)).isoformat()
-            state = [r.owner or "", stamp, "yes" if r.gone == "deleted" else "", "" if r.gone == "deleted" else r.gone]
+            state = [r.owner or "", stamp, r.writer, "yes" if r.gone == "deleted" else "", "" if r.gone == "deleted" else r.gone]
             if r.entity == "account":
                 accounts.append([r.id, r.country, r.flag, *state])
             else:
@@ -169,8 +176,8 @@ class Company:
         reps = [[rep, rep.upper(), self.ends.get(rep, "")] for rep in (*FIELD, *DESK, "house")]
         leaves = [[f"V{i}", *x] for i, x in enumerate(self.leaves)]
         for name, header, rows in (
-            ("accounts", "id,country,flag,owner,modified_at,deleted,merged_into", accounts),
-            ("leads", "id,email,created,converted,owner_sdr,modified_at,deleted,merged_into", leads),
+            ("accounts", "id,country,flag,owner,modified_at,modified_by,deleted,merged_into", accounts),
+            ("leads", "id,email,created,converted,owner_sdr,modified_at,modified_by,deleted,merged_into", leads),
             ("reps", "id,name,ends", reps), ("leaves", "id,rep,starts,until", leaves),
         ):  # fmt: skip
             text = io.StringIO()
@@ -183,8 +190,8 @@ class Company:
 
 @dataclass
 class Known:
-    """What is remembered of one record: who has it, since when (None where nobody knows), after whom, what the CRM showed last, and what was
-    decided since then. `first` is when its owner was first seen.
+    """What is remembered of one record: who has it, since when (None where nobody knows), after whom, by what, what the CRM showed last, and
+    what was decided since then. `first` is when its owner was first seen.
     """
 
     owner: Holder = None
@@ -193,6 +200,7 @@ class Known:
     former: Holder = None
     base: Holder = None
     decided: list[Holder] = field(default_factory=list)
+    by: str = "import"
     pooled: bool = False
     asked: date | None = None
     base_stamp: int = 0  # of the row in which the CRM first showed the base
@@ -224,10 +232,10 @@ class Model:
             if r.entity == "account":
                 d = decisions[r.id] = self._account(r, quarter)
                 credits |= self._staged(r.id, before[r.id], d.owner)
-                self._decided(r.id, d.owner)
+                self._decided(r.id, d.owner, "rule")
         for r in sorted((r for r in shown if r.entity == "lead"), key=lambda r: (r.created, r.id)):
             d = decisions[r.id] = self._lead(r)
-            self._decided(r.id, d.owner)
+            self._decided(r.id, d.owner, "pool")
         return decisions, credits
 
     def _reconciled(self, r: Record) -> Known:
@@ -249,6 +257,7 @@ class Model:
             self._shows(k, r)
             k.former, k.owner, k.decided = k.owner, r.owner, []
             k.since, k.first = (self.today if r.owner else None), None
+            k.by = "system" if r.writer == SYSTEM_USER else "hand"
             if r.owner is None:
                 k.pooled = False
         return k
@@ -257,13 +266,14 @@ class Model:
         if k.base != r.owner:
             k.base, k.base_stamp = r.owner, r.stamp
 
-    def _decided(self, record: str, owner: Holder) -> None:
+    def _decided(self, record: str, owner: Holder, by: str) -> None:
         k = self.known[record]
         if owner != k.owner:
             if k.owner != k.base:
                 k.decided.append(k.owner)
             k.former, k.owner = k.owner, owner
             k.since, k.first = (self.today if owner else None), None
+            k.by = by
 
     # who may hold, and who may receive
     def may_hold(self, rep: Holder) -> bool:

@@ -47,6 +47,7 @@ from faults import ROOT, Fault
 
 LONGEST = 60  # seconds of the processor for one test of a fault, and at least: a fault that makes a loop endless is noticed
 SHORTEST = 3
+AFTERWARDS = 60  # seconds that a fault has left when the time of the whole run is up
 QUICK = 10  # seconds of the processor: the tests of one guard for one fault, measured once without it
 MEMORY = 6 << 30  # bytes of a child: a fault that eats memory is noticed
 TESTS = ("test", "helpers", "made_policies")  # their modules keep policies, which are made anew for faults in what makes them:
@@ -65,6 +66,7 @@ class Planter:
         self.noticing: dict[str, Counter[str]] = defaultdict(Counter)  # file -> test -> how many of its faults it was the first to notice
         self.results: list[tuple[Fault, str]] = []
         self.failed: list[str] = []
+        self.stopped: set[int] = set()
         self.progress = os.fdopen(os.dup(2), "w")  # pytest keeps what goes to standard error itself
 
     def pytest_runtestloop(self, session: pytest.Session) -> bool:
@@ -74,7 +76,7 @@ class Planter:
             return True
         caches = _caches(("roe", *TESTS))
         gc.freeze()
-        running: dict[int, tuple[Fault, int]] = {}
+        running: dict[int, tuple[Fault, int, float]] = {}
         for i, fault in enumerate(self.planned):
             known = self.kept.verdict(fault)
             if known is not None:
@@ -85,12 +87,13 @@ class Planter:
             while len(running) >= self.jobs:
                 self._wait(running)
             sys.stdout.flush()
+            tests = self.tests(fault)
             reader, writer = os.pipe()
             child = os.fork()
             if child == 0:
-                os._exit(self._child(fault, caches, writer))
+                os._exit(self._child(fault, tests, caches, writer))
             os.close(writer)
-            running[child] = (fault, reader)
+            running[child] = (fault, reader, time.monotonic() + LONGEST + 10 * sum(self.seconds[x] for x in tests))
             if i % 25 == 24:
                 print(f"{i + 1}/{len(self.planned)} {Counter(verdict for _, verdict in self.results)}", file=self.progress, flush=True)
         while running:
@@ -165,11 +168,25 @@ class Planter:
         noticed = self.noticing[fault.file]
         return sorted(chosen, key=lambda x: -(noticed[x.nodeid] + 0.2) / (self.seconds[x] + 0.01))
 
-    def _wait(self, running: dict[int, tuple[Fault, int]]) -> None:
-        child, status = os.wait()
-        fault, reader = running.pop(child)
+    def _wait(self, running: dict[int, tuple[Fault, int, float]]) -> None:
+        """Wait for one child, and note what became of its fault. One that waits for what never comes, such as a thread that the fork left
+        behind, is stopped with all that it started, and its fault is not judged.
+        """
+        child, status = os.waitpid(-1, os.WNOHANG)
+        while not child:
+            time.sleep(0.02)
+            now = time.monotonic()
+            for each, (_, _, latest) in running.items():
+                if each not in self.stopped and now > min(latest, self.until + AFTERWARDS):
+                    os.killpg(each, signal.SIGKILL)
+                    self.stopped.add(each)
+            child, status = os.waitpid(-1, os.WNOHANG)
+        fault, reader, _ = running.pop(child)
         with os.fdopen(reader) as pipe:
             test = pipe.read()
+        if child in self.stopped:
+            print(f"not judged {fault.file}:{fault.line} {fault.function}: {fault.before} -> {fault.after}", file=self.progress, flush=True)
+            return
         if test:
             self.noticing[fault.file][test] += 1
         late = os.WIFSIGNALED(status) and os.WTERMSIG(status) == signal.SIGPROF
@@ -179,12 +196,12 @@ class Planter:
         if verdict == SURVIVED:
             print(f"survived {fault.file}:{fault.line} {fault.function}: {fault.before} -> {fault.after}", file=self.progress, flush=True)
 
-    def _child(self, fault: Fault, caches: list[Any], writer: int) -> int:
+    def _child(self, fault: Fault, tests: list[Any], caches: list[Any], writer: int) -> int:
         """In the forked process: the fault in its place, and the tests, until one of them fails. 0 if none does; its name goes to `writer`."""
+        os.setsid()  # so that it can be stopped together with the processes that its tests start
         with open(os.devnull, "w") as nowhere:
             os.dup2(nowhere.fileno(), 1)
             os.dup2(nowhere.fileno(), 2)
-        tests = self.tests(fault)
         signal.setitimer(signal.ITIMER_PROF, LONGEST)
         resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
         try:

@@ -11,7 +11,7 @@ that `import roe` costs next to nothing.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from roe.api import compile, evaluate, evaluate_table, load
@@ -32,7 +32,7 @@ _HOMES = {
 }  # fmt: skip
 
 
-def __getattr__(name: str) -> Any:
+def __getattr__(name: str) -> object:
     if name not in _HOMES:
         raise AttributeError(f"module 'roe' has no attribute {name!r}")
     from importlib import import_module

@@ -9,16 +9,18 @@ import re
 from collections.abc import Mapping
 from datetime import date, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, NotRequired, TypedDict
 
 from roe.diagnostics import Diagnostic, PolicyError, suggest
+from roe.dynamic import Value
 from roe.grammar import syntax as s
 from roe.grammar import values as v
 from roe.grammar.calls import check_call
 from roe.grammar.clock import Clock
-from roe.grammar.closures import CLOCK, compile_expression
+from roe.grammar.closures import compile_expression
 from roe.grammar.days import not_a_day
 from roe.grammar.parser import parse
+from roe.grammar.scopes import CLOCK, Scope
 from roe.source import Inline, Text
 
 if TYPE_CHECKING:
@@ -46,7 +48,7 @@ def compile(policy: Policy) -> Evaluator:
     return Evaluator(policy)
 
 
-def evaluate(text: str, variables: Mapping[str, Any] | None = None, *, as_of: date | datetime | str = "1970-01-01") -> Any:
+def evaluate(text: str, variables: Mapping[str, Value] | None = None, *, as_of: date | datetime | str = "1970-01-01") -> Value:
     """The value of an expression for some variables.
 
     Variables are JSON-like (None, bool, int, float, str, list, dict) or Python's dates, times, date-times and
@@ -61,13 +63,13 @@ def evaluate(text: str, variables: Mapping[str, Any] | None = None, *, as_of: da
     return compile_expression(tree)(scope_of(variables or {}, as_of))
 
 
-def scope_of(variables: Mapping[str, Any], as_of: date | datetime | str = "1970-01-01") -> dict[str, Any]:
+def scope_of(variables: Mapping[str, Value], as_of: date | datetime | str = "1970-01-01") -> Scope:
     clock = Clock.at(as_of)
     scope = {name: adopt(value) for name, value in variables.items()}
     return {"today": clock.today, "now": clock.now, **scope, CLOCK: clock}
 
 
-def adopt(value: Any) -> Any:
+def adopt(value: Value) -> Value:
     """A caller's value as one of the language's."""
     if isinstance(value, str):
         m = _TEMPORAL_TEXT.fullmatch(value)
@@ -99,14 +101,38 @@ _LETTERS = {
 }  # fmt: skip
 
 
-def evaluate_table(
-    table: Mapping[str, Any], variables: Mapping[str, Any] | None = None, *, as_of: date | datetime | str = "1970-01-01"
-) -> Any:
-    """The result of a decision table for some variables.
+class TableInput(TypedDict):
+    """A column of conditions; `type` says of a variable that is given as a text that it is a duration."""
 
-    `table` has `hitPolicy` (as DMN writes it, any case), `aggregation` (SUM, MIN, MAX, COUNT or None), `inputs` (each
-    with `expression`), `outputs` (each with `name`, `values`: the allowed ones, best first, and `default`) and `rules`
-    (each with `in` and `out` cells as text). One output gives its value, several a dict by name; collect gives a list.
+    expression: str
+    type: NotRequired[str | None]
+
+
+class TableOutput(TypedDict, total=False):
+    """A column of results; `values` are the allowed ones, best first."""
+
+    name: str | None
+    values: str | None
+    default: str | None
+
+
+TableRow = TypedDict("TableRow", {"in": list[str], "out": list[str]})  # a rule: its cells as text
+
+
+class DecisionTable(TypedDict):
+    """A decision table in the words of DMN: `hitPolicy` in any case, `aggregation` SUM, MIN, MAX or COUNT."""
+
+    inputs: list[TableInput]
+    outputs: list[TableOutput]
+    rules: list[TableRow]
+    hitPolicy: NotRequired[str | None]
+    aggregation: NotRequired[str | None]
+
+
+def evaluate_table(
+    table: DecisionTable, variables: Mapping[str, Value] | None = None, *, as_of: date | datetime | str = "1970-01-01"
+) -> Value:
+    """The result of a decision table for some variables. One output gives its value, several a dict by name; collect gives a list.
 
     Raises PolicyError for cells that do not parse, and where several rules of a unique table hold.
     """
@@ -114,7 +140,7 @@ def evaluate_table(
     from roe.plan.operators import Choose, Expr, Rule
 
     outputs = table["outputs"]
-    cells = _TableCells(scope_of(variables or {}, as_of), [o.get("name", "") for o in outputs])
+    cells = _TableCells(scope_of(variables or {}, as_of), [o.get("name") or "" for o in outputs])
     inputs = [cells.input(declared) for declared in table["inputs"]]
     rules = []
     for number, row in enumerate(table["rules"], 1):
@@ -122,7 +148,8 @@ def evaluate_table(
         conditions = [Expr(s.In(i.tree, t.tree.tests, t.tree.negated, t.tree.at), t.text) for i, t in tests if isinstance(t.tree, s.Tests)]
         rules.append(Rule(Text(str(number), Inline("<table>")), tuple(conditions), cells.result(row["out"])))
     orders = tuple(tuple(cells.value(cell) for cell in _cells(o.get("values"))) for o in outputs)
-    default = cells.result([o["default"] for o in outputs]) if all(o.get("default") for o in outputs) else None
+    defaults = [text for o in outputs if (text := o.get("default"))]
+    default = cells.result(defaults) if len(defaults) == len(outputs) else None
     policy = str(table.get("hitPolicy") or "UNIQUE").upper()
     policy, total = _LETTERS.get(policy, (policy, table.get("aggregation") or ""))
     hit = f"{_HITS.get(policy, policy.lower())} {total.lower()}".strip()
@@ -145,7 +172,7 @@ def evaluate_table(
 class _TableCells:
     """Reads the cells of a decision table: its expressions, and their values for the variables in `scope`."""
 
-    def __init__(self, scope: dict[str, Any], outputs: list[str]) -> None:
+    def __init__(self, scope: Scope, outputs: list[str]) -> None:
         # an input may be a variable whose name has spaces, which no expression can spell
         self._spaced = {name: "_".join(name.split()) for name in scope if " " in name}
         self.scope = scope | {short: scope[name] for name, short in self._spaced.items()}
@@ -160,7 +187,7 @@ class _TableCells:
         self.problems.extend(problems)
         return Expr(tree or s.Anything(), shown)
 
-    def input(self, declared: Mapping[str, str]) -> Expr:
+    def input(self, declared: TableInput) -> Expr:
         """The expression of an input. A variable that is declared as a duration may be given as a text."""
         subject = self.expression(declared["expression"], "expr")
         if str(declared.get("type") or "").endswith("Duration") and isinstance(subject.tree, s.Name):
@@ -168,10 +195,10 @@ class _TableCells:
             self.scope[subject.tree.id] = v.parse_duration(given) if isinstance(given, str) else given
         return subject
 
-    def value(self, text: str) -> Any:
+    def value(self, text: str) -> Value:
         return compile_expression(self.expression(text, "expr").tree)(self.scope)
 
-    def result(self, texts: list[str]) -> Any:
+    def result(self, texts: list[str]) -> Value:
         """What a rule gives: the value of its one output, or several by name."""
         values = [self.value(text) for text in texts]
         return values[0] if len(self.outputs) == 1 else dict(zip(self.outputs, values, strict=True))

@@ -12,7 +12,6 @@ import hashlib
 import json
 import os
 from pathlib import Path
-from typing import Any
 
 from roe.diagnostics import Diagnostic, errors
 from roe.files import cache_folder, is_private, own_digest, uncollected
@@ -85,13 +84,17 @@ def _write(folder: Path, root: Path, policy: Policy, found: list[Diagnostic]) ->
         os.replace(draft, place)
 
 
-def _plain_diagnostic(d: Diagnostic) -> list[Any]:
-    def span(x: Span) -> list[Any]:
-        return [x.file, x.line, x.column, x.end_column, x.excerpt, x.cell]
-
-    return [d.code, d.message, span(d.span), d.help, [[note, span(x)] for note, x in d.related], d.severity]
+PlainSpan = tuple[str, int, int, int, str, str]
+PlainDiagnostic = tuple[str, str, PlainSpan, str, list[tuple[str, PlainSpan]], str]
 
 
-def _diagnostic(kept: list[Any]) -> Diagnostic:
-    code, message, span, help, related, severity = kept
+def _plain_diagnostic(d: Diagnostic) -> PlainDiagnostic:
+    def span(x: Span) -> PlainSpan:
+        return x.file, x.line, x.column, x.end_column, x.excerpt, x.cell
+
+    return d.code, d.message, span(d.span), d.help, [(note, span(x)) for note, x in d.related], d.severity
+
+
+def _diagnostic(plain: PlainDiagnostic) -> Diagnostic:
+    code, message, span, help, related, severity = plain
     return Diagnostic(code, message, Span(*span), help, tuple((note, Span(*x)) for note, x in related), severity)

@@ -10,9 +10,9 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from functools import cache
 from pathlib import Path
-from typing import Any
 
 from roe.diagnostics import Diagnostic
+from roe.dynamic import Json
 from roe.source import Span, span_of
 
 MAX_POLICY_BYTES = 4 << 20
@@ -90,12 +90,12 @@ def read_text(path: Path, shown: str, limit: int, asked: Span | None = None) -> 
 
 
 @cache
-def schema(name: str) -> dict[str, Any]:
+def schema(name: str) -> Json:
     """A published JSON Schema: from the installed package, or from the checkout's `schemas/`."""
     here = Path(__file__).parent
     packaged = here / "schemas" / f"{name}.schema.json"
     path = packaged if packaged.is_file() else here.parents[1] / "schemas" / f"{name}.schema.json"
-    content: dict[str, Any] = json.loads(path.read_text("utf-8"))
+    content: Json = json.loads(path.read_text("utf-8"))
     return content
 
 

@@ -6,16 +6,17 @@ a list or a table; `as_markdown` and `web.handbook` show them.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from roe.analysis import words
 from roe.analysis.graph import Said, said_of
+from roe.dynamic import Written
 from roe.evaluator.engine import Evaluator
 from roe.grammar import values as v
 from roe.grammar.parser import parse
-from roe.plan.operators import Allocate, Choose, Derive, Expr
+from roe.plan.operators import Allocate, Choose, Derive, Expr, Rule
 from roe.policy.loader import Map, load_policy_files
 from roe.untrusted import markdown, paragraph
 
@@ -43,11 +44,12 @@ HITS = {  # what a hit policy means
 
 @dataclass(frozen=True, slots=True)
 class Block:
-    """A piece of the handbook: `kind` is h2, h3, p, ol, ul or table; a table's first row is its header."""
+    """A piece of the handbook: `kind` is h2, h3, p, ol, ul or table. Lists have items; a table has rows, and the first is its header."""
 
     kind: str
     text: str = ""
-    items: tuple[Any, ...] = ()
+    items: tuple[str, ...] = ()
+    rows: tuple[tuple[str, ...], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +96,7 @@ def _changes(changed: Sequence[PolicyChange], since: str) -> Iterable[Block]:
         yield Block("p", "Nothing.")
         return
     rows = [("what", "where", "before", "now"), *((f"{c.name} ({c.kind})", c.where, c.before, c.after) for c in changed[:MOST_ROWS])]
-    yield Block("table", items=tuple(rows))
+    yield Block("table", rows=tuple(rows))
 
 
 class _Book:
@@ -103,12 +105,12 @@ class _Book:
         self.world = bound.world if bound is not None else None
         self.raw = [content for _, content in load_policy_files(self.policy.root)[0] if isinstance(content, Map)]
 
-    def name(self, rep: Any) -> str:
+    def name(self, rep: object) -> str:
         """A rep by name, if the data has one."""
         row = self.world.find("rep", str(rep)) if self.world is not None and rep is not None else None
         return _short(row.label) if row is not None else "nobody" if rep is None else str(rep)
 
-    def section(self, key: str) -> dict[str, Any]:
+    def section(self, key: str) -> Mapping[str, Written]:
         return {str(k): x for content in self.raw for k, x in (content.get(key) or {}).items()}
 
     def rules(self) -> Iterable[Chapter]:
@@ -122,7 +124,7 @@ class _Book:
                 title, (Block("p", first), Block("ol", items=rules)), (Listing(title, tuple(said_of(step)), ladder=True),), entity, role
             )
 
-    def _rule(self, rule: Any, said: Said, entity: str) -> str:
+    def _rule(self, rule: Rule, said: Said, entity: str) -> str:
         name, when, does = said
         lead = "In every other case" if when == "always" else f"If {when}"
         why = f" *Why:* {words.because(rule.because, entity)}." if rule.because else ""
@@ -146,7 +148,7 @@ class _Book:
                 rows.append((str(rule.name), when, *(str(values.get(k) or "") for k in outputs), *people.values()))
                 listed.append((str(rule.name), when, "; ".join(f"{role}: {who}" for role, who in people.items() if who)))
             more = (Block("p", f"… and {len(step.rules) - MOST_ROWS} more."),) if len(step.rules) > MOST_ROWS else ()
-            yield Chapter(title, (Block("table", items=tuple(rows)), *more), (Listing(title, tuple(listed), ladder=True),), entity)
+            yield Chapter(title, (Block("table", rows=tuple(rows)), *more), (Listing(title, tuple(listed), ladder=True),), entity)
 
     def _staffing(self, entity: str, territory: str, role: str) -> Choose | None:
         step = self.plan.steps.get((entity, f"{territory}_owner.{role}"))
@@ -216,7 +218,7 @@ class _Book:
             rows.append((name, whose, lasts, begins, grace, rest))
             after = "".join(f"; {what} {x}" for what, x in (("grace", grace), ("rest afterwards", rest)) if x)
             listed.append((name, whose, f"lasts {lasts}; begins, or is renewed: {begins}{after}"))
-        yield Chapter(title, (Block("table", items=tuple(rows)),), (Listing(title, tuple(listed)),))
+        yield Chapter(title, (Block("table", rows=tuple(rows)),), (Listing(title, tuple(listed)),))
 
     def claims(self) -> Iterable[Chapter]:
         c = self.plan.claims
@@ -256,7 +258,7 @@ class _Book:
             adds = step.hit == "collect sum"
             rows = tuple((str(r.name), words.when(r, step.entity), words.action(r.value, step.entity)) for r in step.rules[:MOST_ROWS])
             blocks += [Block("h3", name), Block("p", HITS[step.hit])]
-            blocks.append(Block("table", items=(("", "when", "points" if adds else "gives"), *rows)))
+            blocks.append(Block("table", rows=(("", "when", "points" if adds else "gives"), *rows)))
             listings.append(Listing(f"Scores and tables: {name}", rows, ladder=step.hit in ("first", "unique")))
         yield Chapter("Scores and tables", tuple(blocks), tuple(listings))
 
@@ -268,9 +270,9 @@ class _Book:
         title, blocks = "What words mean", []
         rows = [(f"{x.name.replace('_', ' ')} of {words.an(x.entity)}", _said(x)) for x in definitions]
         if definitions:
-            blocks.append(Block("table", items=(("word", "means"), *rows)))
+            blocks.append(Block("table", rows=(("word", "means"), *rows)))
         if lists:
-            blocks.append(Block("table", items=(("list", "values", "such as"), *((n, str(k), few) for n, k, few in lists))))
+            blocks.append(Block("table", rows=(("list", "values", "such as"), *((n, str(k), few) for n, k, few in lists))))
         listed = [*((name, "", text) for name, text in rows), *((n, f"a list of {k}", few) for n, k, few in lists)]
         yield Chapter(title, tuple(blocks), (Listing(title, tuple(listed)),))
 
@@ -285,7 +287,7 @@ class _Book:
             listed = tuple(
                 (f"{record} as {role}", f"until {until}", f"{owner}: {reason}") for record, role, owner, _, until, reason in rows
             )
-            yield Chapter(title, (Block("table", items=(header, *rows)),), (Listing(title, listed[:MOST_ROWS]),))
+            yield Chapter(title, (Block("table", rows=(header, *rows)),), (Listing(title, listed[:MOST_ROWS]),))
 
     def invariants(self) -> Iterable[Chapter]:
         if self.plan.invariants:
@@ -309,7 +311,7 @@ def _examples(evaluator: Evaluator, cases: Sequence[Case]) -> Iterable[Block]:
     if rows:
         yield Block("h2", "Worked examples")
         yield Block("p", "From the policy's own tests, which hold at every change.")
-        yield Block("table", items=(("case", "record", "owner", "why"), *rows[:MOST_EXAMPLES]))
+        yield Block("table", rows=(("case", "record", "owner", "why"), *rows[:MOST_EXAMPLES]))
 
 
 def _example_rows(name: str, step: CaseStep, run: Run) -> Iterator[tuple[str, ...]]:
@@ -322,7 +324,7 @@ def _example_rows(name: str, step: CaseStep, run: Run) -> Iterator[tuple[str, ..
             yield name, f"{d.name} ({d.role})", d.owner_name or "nobody", f"{d.rule}: {d.reason}"
 
 
-def _short(name: Any) -> str:
+def _short(name: object) -> str:
     """A person's name, of which a hostile one can have any length."""
     text = str(name)
     return text if len(text) <= LONGEST else f"{text[: LONGEST - 1]}…"
@@ -355,7 +357,7 @@ def as_markdown(title: str, subtitle: str, blocks: Sequence[Block]) -> str:
         elif block.kind in ("ol", "ul"):
             lines += [*(f"{i}. {paragraph(x)}" if block.kind == "ol" else f"- {paragraph(x)}" for i, x in enumerate(block.items, 1)), ""]
         else:
-            header, *rows = block.items
+            header, *rows = block.rows
             lines += ["| " + " | ".join(map(markdown, header)) + " |", "|" + "---|" * len(header)]
             lines += ["| " + " | ".join(map(markdown, row)) + " |" for row in rows] + [""]
     return "\n".join(lines).rstrip() + "\n"

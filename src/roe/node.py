@@ -9,7 +9,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field, fields
 from functools import cache, partial
-from typing import Any, TypeVar, dataclass_transform, overload
+from typing import TYPE_CHECKING, TypeVar, dataclass_transform, overload
+
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
 
 T = TypeVar("T")
 
@@ -20,20 +23,18 @@ def node(cls: type[T], /) -> type[T]: ...
 @overload
 @dataclass_transform(frozen_default=True, field_specifiers=(field,))
 def node(*, kw_only: bool = False) -> Callable[[type[T]], type[T]]: ...
-def node(cls: Any = None, /, *, kw_only: bool = False) -> Any:
-    if cls is None:
-        return partial(_node, kw_only=kw_only)
-    return _node(cls)
+def node(cls: type[T] | None = None, /, *, kw_only: bool = False) -> type[T] | Callable[[type[T]], type[T]]:
+    return partial(_node, kw_only=kw_only) if cls is None else _node(cls)
 
 
 def _node(cls: type[T], kw_only: bool = False) -> type[T]:
-    made: Any = dataclass(slots=True, eq=False, repr=False, kw_only=kw_only)(cls)
-    made.__eq__, made.__hash__, made.__repr__ = _equal, _hash, _show
-    found: type[T] = made
-    return found
+    made = dataclass(slots=True, eq=False, repr=False, kw_only=kw_only)(cls)
+    for name, function in (("__eq__", _equal), ("__hash__", _hash), ("__repr__", _show)):
+        setattr(made, name, function)
+    return made
 
 
-def _equal(self: Any, other: Any) -> bool:
+def _equal(self: DataclassInstance, other: object) -> bool:
     """Equal type and equal fields; fields that say `compare=False`, such as places, do not count."""
     if self is other:
         return True
@@ -42,16 +43,16 @@ def _equal(self: Any, other: Any) -> bool:
     return all(getattr(self, name) == getattr(other, name) for name in _compared(self.__class__))
 
 
-def _hash(self: Any) -> int:
+def _hash(self: DataclassInstance) -> int:
     return hash((type(self), *(getattr(self, name) for name in _compared(self.__class__))))
 
 
 @cache
-def _compared(cls: type[Any]) -> tuple[str, ...]:
+def _compared(cls: type[DataclassInstance]) -> tuple[str, ...]:
     """The fields that make two nodes of a class equal or not; `fields` takes longer than a comparison."""
     return tuple(f.name for f in fields(cls) if f.compare)
 
 
-def _show(self: Any) -> str:
+def _show(self: DataclassInstance) -> str:
     shown = ", ".join(f"{f.name}={getattr(self, f.name)!r}" for f in fields(self) if f.repr)
     return f"{type(self).__name__}({shown})"

@@ -12,17 +12,18 @@ import os
 import sys
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any
+from typing import TypeVar, cast
 
 from roe.progress import advance, phase
 
 FEW = 2_000  # items that are not worth a second process
 PORTION = 250  # items that are handed to a process together
 
-_work: tuple[Callable[[int], Any], int, int] | None = None  # what is done, of how many items, and of how many together
+Result = TypeVar("Result")
+_work: tuple[Callable[[int], object], int, int] | None = None  # what is done, of how many items, and of how many together
 
 
-def each(work: Callable[[int], Any], count: int, name: str, few: int = FEW, portion: int = PORTION) -> Iterator[Any]:
+def each(work: Callable[[int], Result], count: int, name: str, few: int = FEW, portion: int = PORTION) -> Iterator[Result]:
     """`work(0)`, `work(1)`, … in order, counted as they are done. What it gives must be plain data.
 
     Where other threads run (a service), a copy could wait for ever for what one of them holds, so nothing is copied.
@@ -41,7 +42,7 @@ def each(work: Callable[[int], Any], count: int, name: str, few: int = FEW, port
     try:
         with multiprocessing.get_context("fork").Pool(workers) as pool:
             for results in pool.imap(_portion, range(0, count, portion), chunksize=1):
-                yield from results
+                yield from cast(Sequence[Result], results)
                 advance(len(results))
     finally:
         gc.unfreeze()
@@ -52,7 +53,7 @@ def processors() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def _portion(start: int) -> Sequence[Any]:
+def _portion(start: int) -> Sequence[object]:
     assert _work is not None
     work, count, portion = _work
     return [work(number) for number in range(start, min(start + portion, count))]

@@ -12,9 +12,10 @@ import sys
 from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import roe
+from roe.api import DecisionTable
 from roe.diagnostics import PolicyError
 from roe.grammar import values as v
 
@@ -113,7 +114,7 @@ def run_table(case: dict[str, Any]) -> list[Verdict]:
     for one in case["cases"]:
         wants_value = not one["error"] and one["expected"] is not None
         try:
-            got = roe.evaluate_table(case, decode(one["inputs"]))
+            got = roe.evaluate_table(cast(DecisionTable, case), decode(one["inputs"]))
             agrees = same(got, decode(one["expected"])) if wants_value else got is None
         except PolicyError as e:
             got, agrees = str(e), not wants_value

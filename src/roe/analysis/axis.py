@@ -15,7 +15,7 @@ from roe.dynamic import Value
 from roe.grammar import syntax as s
 from roe.grammar import values as v
 from roe.plan.bitsets import bits, runs
-from roe.plan.index import ELSE
+from roe.plan.cells import ELSE
 from roe.plan.subjects import key_of
 
 BLOCK = 8  # cells whose sets are put together one by one

@@ -27,7 +27,8 @@ from roe.grammar import types as t
 from roe.grammar import values as v
 from roe.grammar.printer import show
 from roe.plan.bitsets import of_bits
-from roe.plan.index import ELSE, MOST_POINTS, KnownTests, as_tests
+from roe.plan.cells import ELSE, MOST_POINTS
+from roe.plan.index import KnownTests, as_tests
 from roe.plan.operators import Choose, Rule
 from roe.plan.subjects import Test
 from roe.policy.model import Policy

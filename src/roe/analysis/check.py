@@ -6,103 +6,37 @@ place, its certainty and a witness that the evaluator has decided. `# roe: allow
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from dataclasses import replace
-from datetime import date
-from itertools import pairwise
-from typing import TYPE_CHECKING
 
 from roe.analysis.allow import allowed
+from roe.analysis.checked import LISTS, WRITTEN_OUT, CheckedPolicy, anchor, diagnostic, title
 from roe.analysis.diff import said
-from roe.analysis.finder import Finder
+from roe.analysis.ended import CHECKS as ENDED
 from roe.analysis.gaps import gaps, uncovered
-from roe.analysis.overlaps import overlaps, run_into, touching
+from roe.analysis.overlaps import overlaps, touching
+from roe.analysis.precedence import CHECKS as PRECEDENCE
+from roe.analysis.reality import CHECKS as REAL
+from roe.analysis.reality import one_per_leaver
+from roe.analysis.staffing_checks import CHECKS as STAFFING
 from roe.analysis.verdicts import PROVEN, UNDECIDED, RuleTable, Verdict, closed, ordered, timely
 from roe.diagnostics import Diagnostic
 from roe.evaluator.choose import Chooser, rank
-from roe.evaluator.engine import Evaluator
 from roe.grammar import syntax as s
 from roe.grammar import values as v
 from roe.grammar.printer import show
-from roe.plan.operators import Action, Choose, Derive, Expr, Rule
+from roe.plan.operators import Choose
 from roe.progress import counted
-from roe.source import Span, Text, part_of
-
-if TYPE_CHECKING:
-    from roe.evaluator.bound import Bound
-    from roe.evaluator.row import Row
-
-NAMED = 5  # records of the data that a finding names
-WRITTEN = ("engagement", "territory", "staffing", "score", "table", "source")  # stages whose rules somebody wrote
-WRITTEN_OUT = ("engagement", "score", "source")  # stages whose rules are called rules, not rows
-LISTS = ("engagement", "table", "territory", "staffing")
-
-
-class CheckedPolicy:
-    """What is checked: a policy, and with data its records at a moment; `today` is the day of witnesses that need none of their own.
-
-    `ends_by` is the day from which it is asked what has ended; without one, and without data, nobody asks.
-    """
-
-    def __init__(self, evaluator: Evaluator, bound: Bound | None = None, today: date | None = None, ends_by: date | None = None) -> None:
-        self.evaluator, self.bound = evaluator, bound
-        self.ends_by = ends_by or today or (bound.world.clock.today if bound is not None else None)
-        finder = Finder(evaluator, today)
-        choosers = [*evaluator.compiled.choosers.values(), *evaluator.compiled.engagement.values()]
-        self.tables = [RuleTable(finder, c.step, c) for c in choosers if c.step.stage in WRITTEN and len(c.step.rules)]
-
-    def touched(self, entity: str, touches: Callable[[Row], bool] | None) -> tuple[int, tuple[str, ...]] | None:
-        """Which records of the data a finding is about."""
-        if self.bound is None or touches is None:
-            return None
-        rows = [row for row in self.bound.world.rows[entity] if touches(row)]
-        return len(rows), tuple(str(row["id"]) for row in rows[:NAMED])
+from roe.source import part_of
 
 
 def findings(subject: CheckedPolicy) -> list[Diagnostic]:
     """What all checks find, in the order of the files, without what comments allow."""
-    from roe.analysis.ended import CHECKS as ENDED
-    from roe.analysis.precedence import CHECKS as PRECEDENCE
-    from roe.analysis.reality import CHECKS as REAL
-    from roe.analysis.reality import one_per_leaver
-
-    checks = (*CHECKS, *PRECEDENCE, *REAL, *ENDED)
+    checks = (*CHECKS, *STAFFING, *PRECEDENCE, *REAL, *ENDED)
     diagnostics = [d for check in counted(checks, len(checks), "checking what the rules can do") for d in check(subject)]
     unique = list({(d.code, d.message, d.span.file, d.span.line, d.span.column): d for d in diagnostics}.values())
     placed = sorted(unique, key=lambda d: (d.span.file, d.span.line, d.span.column, d.code))
     return one_per_leaver(subject, allowed(subject.evaluator.policy, placed))
-
-
-def diagnostic(
-    subject: CheckedPolicy,
-    table: RuleTable,
-    code: str,
-    at: Text,
-    message: str,
-    help: str,
-    verdict: Verdict,
-    related: Iterable[tuple[str, Span]] = (),
-) -> Diagnostic:
-    """A verdict as a finding."""
-    if verdict.certainty == UNDECIDED:
-        message, help = f"undecided whether {message}: there are too many rules to try every case", "split the list, or test it"
-    witness = "" if verdict.witness is None else str(verdict.witness)
-    return Diagnostic(
-        code, message, at.span(), help, tuple(related), certainty=verdict.certainty, witness=witness,
-        touches=subject.touched(table.step.entity, verdict.touches),
-    )  # fmt: skip
-
-
-def title(step: Choose) -> str:
-    """What a list of rules is called."""
-    if step.stage == "engagement":
-        return f"the rules of {step.entity} as {step.name.removeprefix('engagement_')}"
-    return f"`{step.name}`"
-
-
-def anchor(step: Choose) -> Text:
-    """The place that stands for a whole list: its last rule."""
-    return step.rules[-1].name
 
 
 # --- rules that never decide ----------------------------------------------------------------------------------------
@@ -267,22 +201,6 @@ def overlap(subject: CheckedPolicy) -> Iterator[Diagnostic]:
 MOST_FINDINGS = 20
 
 
-def staffed_twice(subject: CheckedPolicy) -> Iterator[Diagnostic]:
-    """R407 in a staffing: two reps whose periods run into each other. A dated row before one for the rest of the time is not such a thing."""
-    for table in subject.tables:
-        step = table.step
-        if step.stage != "staffing":
-            continue
-        role = step.name.rpartition(".")[2]
-        for later, earlier, span, verdict in run_into(table):
-            one, other = step.rules[later], step.rules[earlier]
-            if one.value == other.value:
-                continue
-            message = f"`{other.value}` and `{one.value}` both staff `{one.conditions[0].text}` as {role} {span}"
-            related = (("the first of them counts", _cell(other).span()),)
-            yield diagnostic(subject, table, "R407", _cell(one), message, "end one period on the day the other starts", verdict, related)
-
-
 def counted_twice(subject: CheckedPolicy) -> Iterator[Diagnostic]:
     """R425: criteria of a score that share one exact number, the end of one range and the beginning of the next."""
     for table in subject.tables:
@@ -295,50 +213,6 @@ def counted_twice(subject: CheckedPolicy) -> Iterator[Diagnostic]:
             related = (("this one counts it too", other.name.span()),)
             help = "exclude the boundary from one of the two ranges: `[100..500)`"
             yield diagnostic(subject, table, "R425", one.name, message, help, verdict, related)
-
-
-def unstaffed(subject: CheckedPolicy) -> Iterator[Diagnostic]:
-    """R416 for a territory that no row staffs in a role, where rules of the role give its owner and have no other way."""
-    plan = subject.evaluator.policy.plan
-    for (entity, role), rules in plan.engagement.items():
-        for name in dict.fromkeys(n for rule in rules.rules for n in _territories(rule.value, entity, plan.steps)):
-            staffing, owner = plan.steps.get((entity, f"{name}_owner.{role}")), plan.steps[entity, f"{name}_owner"]
-            table = next((t for t in subject.tables if t.step.entity == entity and t.step.name in (name, f"own_{name}")), None)
-            if (
-                table is None
-                or not isinstance(staffing, Choose)
-                or not len(staffing.rules)
-                or (isinstance(owner, Derive) and role in owner.vacant)
-            ):
-                continue
-            staffed = {str(rule.conditions[0].text) for rule in staffing.rules}
-            for number, rule in enumerate(table.step.rules):
-                if str(rule.name) not in staffed:
-                    help = "add a staffing row (without a rep if the territory is vacant), a `fallback:`, or an `else` in the rule"
-                    verdict = Verdict((number,), PROVEN, touches=table.decides(number))
-                    yield diagnostic(subject, table, "R416", rule.name, f"nobody staffs `{rule.name}` as {role}", help, verdict)
-
-
-def _territories(action: object, entity: str, steps: Mapping[tuple[str, str], object]) -> Iterator[str]:
-    """The names of territories whose owner an action gives, without another way."""
-    if not isinstance(action, Action) or action.kind != "assign" or action.assign is None or action.otherwise is not None:
-        return
-    tree = action.assign.tree
-    name = tree.id if isinstance(tree, s.Name) else tree.field if isinstance(tree, s.Path) else ""
-    if name.endswith("_owner") and (entity, name) in steps:
-        yield name.removesuffix("_owner")
-
-
-def pool_in_time(subject: CheckedPolicy) -> Iterator[Diagnostic]:
-    """R416 of a pool: days between its members' periods on which nobody is in it."""
-    for pool in subject.evaluator.policy.plan.pools.values():
-        if isinstance(pool.members, Expr):
-            continue
-        known = sorted({d for m in pool.members for d in (m.start, m.until) if d is not None})
-        empty = [(a, b) for a, b in pairwise(known) if not any(m.holds(a) for m in pool.members)]
-        for first, last in empty:
-            message = f"nobody is in the pool `{pool.name}` from {first} to {last}"
-            yield Diagnostic("R416", message, pool.text.span(), "start one period on the day the other ends", certainty=PROVEN)
 
 
 def left_out(subject: CheckedPolicy) -> Iterator[Diagnostic]:
@@ -377,32 +251,6 @@ def hidden(subject: CheckedPolicy) -> Iterator[Diagnostic]:
             yield diagnostic(subject, table, "R412", beside, message, "widen a row so that the two meet", verdict)
 
 
-def in_time(subject: CheckedPolicy) -> Iterator[Diagnostic]:
-    """R416: days between two periods on which no row is in force."""
-    for table in subject.tables:
-        step = table.step
-        if step.hit not in ("first", "unique", "any") or step.stage not in LISTS or step.default is not None:
-            continue
-        name, _, role = step.name.rpartition(".")
-        owner = subject.evaluator.policy.plan.steps.get((step.entity, name))
-        if step.stage == "staffing" and isinstance(owner, Derive) and role in owner.vacant:
-            continue
-        for verdict in gaps(table, timely, inner=True):
-            beside = step.rules[verdict.rules[0]]
-            if step.stage == "staffing":
-                whose = str(beside.conditions[0].text)
-                message = f"nobody staffs `{whose}` as {role} {verdict.span}"
-                help = "start one period on the day the other ends, or add `fallback:` to the staffing"
-            else:
-                message, help = f"no rule of {title(step)} is in force {verdict.span}", "start one period on the day the other ends"
-            yield diagnostic(subject, table, "R416", _cell(beside), message, help, verdict)
-
-
-def _cell(rule: Rule) -> Text:
-    """The cell of a staffing row that names the rep; the name of any other rule."""
-    return Text(rule.value, rule.name.origin) if isinstance(rule.value, str) else rule.name
-
-
 CHECKS: tuple[Callable[[CheckedPolicy], Iterator[Diagnostic]], ...] = (
-    never_fire, repeated, masked, dead_keys, conditions, no_difference, overlap, counted_twice, staffed_twice, left_out, hidden, in_time, unstaffed, pool_in_time,
+    never_fire, repeated, masked, dead_keys, conditions, no_difference, overlap, counted_twice, left_out, hidden,
 )  # fmt: skip

@@ -8,8 +8,8 @@ from datetime import datetime, time, timedelta
 from roe.dynamic import Value
 from roe.grammar import syntax as s
 from roe.grammar import values as v
-from roe.grammar.clock import Clock
-from roe.grammar.closures import CLOCK, compile_expression
+from roe.grammar.clock import CLOCK, Clock
+from roe.grammar.closures import compile_expression
 from roe.grammar.functions import BY_NAME
 
 KindOf = Callable[[s.Node], str]  # the type of an expression; '' where it is not known

@@ -26,7 +26,7 @@ Truths = tuple[tuple[bool, bool], int]  # which of the two are missing, and a bi
 class DateAxis(Axis):
     """The cells of two dates. The value of a cell is a pair of them; in the first cell the first date is missing."""
 
-    __slots__ = ("_asking", "_bits", "calendar", "cell_by_truths", "edges", "kinds", "moving", "tests")
+    __slots__ = ("_bits", "calendar", "cell_by_truths", "edges", "kinds", "moving", "tests")
 
     def __init__(self, key: str, tests: list[tuple[int, DateTest]], everything: int, pairs: Sequence[Pair]) -> None:
         first = tests[0][1]
@@ -39,7 +39,6 @@ class DateAxis(Axis):
         uses = 0
         for _, own in self._bits:
             uses |= own
-        self._asking = uses
         self.cell_by_truths: dict[Truths, int] = {}
         places: list[tuple[Value, int, bool]] = []
         for pair in pairs:
@@ -50,11 +49,11 @@ class DateAxis(Axis):
         super().__init__(key, first.subject, places, uses)
 
     def _truths(self, pair: Pair) -> Truths:
-        """Which of the two are missing, and the alternatives that are true: one may ask twice, for a day and whether there is one."""
-        true = self._asking
+        """Which of the two are missing, and the tests that are true."""
+        true = 0
         for test, bits in self._bits:
-            if test.condition(pair) is not True:
-                true &= ~bits
+            if test.condition(pair) is True:
+                true |= bits
         return (pair[0] is None, pair[1] is None), true
 
     def ordered(self) -> bool:

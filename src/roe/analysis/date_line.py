@@ -11,7 +11,8 @@ from roe.dynamic import Value
 from roe.grammar import syntax as s
 from roe.grammar import values as v
 from roe.grammar.clock import Clock
-from roe.grammar.closures import CLOCK, Code, Scope, compile_expression
+from roe.grammar.closures import compile_expression
+from roe.grammar.scopes import CLOCK, Code, Scope
 from roe.plan.subjects import Truth
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)

@@ -17,9 +17,10 @@ from roe.grammar import syntax as s
 from roe.grammar import values as v
 from roe.grammar.check import Checker
 from roe.grammar.clock import Clock
-from roe.grammar.closures import CLOCK, IMPLICIT, Code, Scope, compile_expression
+from roe.grammar.closures import compile_expression
 from roe.grammar.names import Names
 from roe.grammar.printer import show
+from roe.grammar.scopes import CLOCK, IMPLICIT, Code, Scope
 from roe.node import node
 from roe.plan.subjects import Test, Truth, _measure
 from roe.policy.model import Policy

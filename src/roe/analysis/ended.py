@@ -12,11 +12,12 @@ from roe.diagnostics import Diagnostic
 from roe.dynamic import Value
 from roe.grammar import syntax as s
 from roe.grammar import values as v
-from roe.plan.operators import Action, Choose, DatedValue, Derive, Expr, Rule, Step
+from roe.plan.operators import Action, Choose, DatedValue, Derive, Expr, Rule
+from roe.plan.plan import Step
 from roe.source import Text
 
 if TYPE_CHECKING:
-    from roe.analysis.check import CheckedPolicy
+    from roe.analysis.checked import CheckedPolicy
 
 DAY = 24.0
 INFINITE = float("inf")

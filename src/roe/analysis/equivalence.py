@@ -26,7 +26,8 @@ from roe.analysis.writing_out import Key, WritingOut
 from roe.dynamic import Value
 from roe.evaluator.choose import Chooser
 from roe.evaluator.engine import Evaluator
-from roe.plan.operators import Choose, Derive, Plan, Rule, Step
+from roe.plan.operators import Choose, Derive, Rule
+from roe.plan.plan import Plan, Step
 from roe.policy.model import Field
 
 __all__ = ["Comparison", "Difference", "as_list", "compare", "compare_lists"]
@@ -118,8 +119,8 @@ class _Comparing:
         """Give fields of the old policy that the new one has under another name that name."""
         gone = [key for key in self.plans[0].steps if key not in self.plans[1].steps]
         come = [key for key in self.plans[1].steps if key not in self.plans[0].steps]
-        texts = {(key[0], self.text(1, key)[0]): key for key in come} if gone and come else {}
-        waiting = [key for key in gone if texts]
+        texts = {(key[0], self.text(1, key)[0]): key for key in come}
+        waiting = gone
         while waiting:
             matched = []
             for key in waiting:
@@ -128,7 +129,6 @@ class _Comparing:
                 if other is not None and other not in self.origin:
                     self.labels[key], self.origin[other] = other[1], key
                     matched.append(key)
-            self._texts = {place: x for place, x in self._texts.items() if place[0] == 1}
             self.meanings[0].forget()
             waiting = [key for key in waiting if key not in matched] if matched else []
 

@@ -11,14 +11,15 @@ from __future__ import annotations
 
 import itertools
 from collections import Counter
-from collections.abc import Callable, Hashable, Iterator, Sequence
+from collections.abc import Hashable, Iterator, Sequence
 from datetime import date
 
 from roe.analysis import missing
-from roe.analysis.changes import NEW, WAYS, Change, FieldChange, ListChange, StaffingChange, Wait, Way, best, together
+from roe.analysis.changes import NEW, WAYS, Change, FieldChange, ListChange, Wait, Way, best, together
+from roe.analysis.chosen import ways_to_choice
 from roe.analysis.nearby import (
     POOL,
-    RECORDS,
+    TRIED,
     Accept,
     above,
     apart,
@@ -31,22 +32,21 @@ from roe.analysis.nearby import (
     price,
     waiting,
 )
+from roe.analysis.owned import as_owner, ways_to_owner
 from roe.analysis.replay import Impossible, read_back
 from roe.dynamic import Value
 from roe.evaluator.bound import Bound
-from roe.evaluator.choose import Chooser
 from roe.evaluator.row import OwnersOfRow, Row
 from roe.grammar import syntax as s
 from roe.grammar import values as v
-from roe.grammar.closures import IMPLICIT, Code, Scope, compile_expression
+from roe.grammar.closures import compile_expression
 from roe.grammar.printer import show
+from roe.grammar.scopes import IMPLICIT, Code, Scope
 from roe.plan.operators import Choose, Derive, Rule
 from roe.plan.subjects import Test, test_of
 
 DEEP = 24  # steps down from a rule to a fact
 STEPS = 800  # of a search through one world
-RULES = 12  # of a table, those that lack the fewest conditions
-TRIED = 400  # rows of a long table that are looked at
 
 WANTED: dict[str, Accept] = {
     "true": lambda x: x is True, "untrue": lambda x: x is not True, "false": lambda x: x is False, "unfalse": lambda x: x is not False,
@@ -195,7 +195,7 @@ class Proposals:
         if isinstance(base, OwnersOfRow):
             of = self.field_at(tree.base, scope)
             if of is not None:
-                yield from self.owner(*of, tree.field, accept)
+                yield from ways_to_owner(self, *of, tree.field, accept)
             return
         field = tree.field
         if base is None:
@@ -247,7 +247,7 @@ class Proposals:
                 yield from self.give(step.expr.tree, self.world.scope(row), accept, hints)
             return
         if isinstance(step, Choose):
-            yield from self.chosen(row, self.compiled.choosers[row.entity, name], accept)
+            yield from ways_to_choice(self, row, self.compiled.choosers[row.entity, name], accept)
             return
         if name == "claim" and self.plan.claims is not None and row.entity == self.plan.claims.entity:
             yield from missing.claimed(self, row, accept)
@@ -259,16 +259,12 @@ class Proposals:
             return
         if stored.type.name == "owners":
             for role in self.world.policy.roles:
-                yield from self.owner(row, name, role, self._as_owner(row, role, accept))
+                yield from ways_to_owner(self, row, name, role, as_owner(row, role, accept))
             return
         for value in self._candidates(row, name, accept, hints):
             change = self.change(row, name, value)
             if change is not None:
                 yield (change,)
-
-    @staticmethod
-    def _as_owner(row: Row, role: str, accept: Accept) -> Accept:
-        return lambda rep: accept(OwnersOfRow({**row["owner"], role: rep}))
 
     def _candidates(self, row: Row, name: str, accept: Accept, hints: Sequence[Value]) -> list[Value]:
         """The accepted values for a stored field, the nearest first."""
@@ -298,37 +294,6 @@ class Proposals:
             self._pools[key] = [x for x, _ in counts.most_common(POOL)]
         return self._pools[key]
 
-    def owner(self, row: Row, name: str, role: str, accept: Accept) -> Iterator[Way]:
-        """Today's owner of a record, or whoever staffs its territory."""
-        step = self.plan.steps.get((row.entity, name))
-        if isinstance(step, Derive) and step.group is not None and role in step.group:
-            yield from self._staffed(row, step, role, accept)
-        elif name == "owner":
-            now = row["owner"].get(role)
-            for rep in dict.fromkeys([self.rep, *self.world.rows["rep"][:RECORDS], None]):
-                if rep is not now and accept(rep):
-                    change = self.change(row, f"owner.{role}", rep)
-                    if change is not None:
-                        yield (change,)
-
-    def _staffed(self, row: Row, step: Derive, role: str, accept: Accept) -> Iterator[Way]:
-        """Through each territory that an accepted rep staffs; and another rep where somebody staffs it now."""
-        assert step.group is not None
-        staffing = self.plan.steps[row.entity, step.group[role]]
-        assert isinstance(staffing, Choose)
-        scope, of = self.world.scope(row), step.name.removesuffix("_owner")
-        now = row[of]
-        territory = now.get("name") if isinstance(now, dict) else None
-        if territory is not None and accept(self.rep) and not any(self._true(rule, scope) for rule in staffing.rules[: TRIED * 5]):
-            yield (StaffingChange(of, str(territory), role, None, self.rep["id"], cost=7.0),)
-        for rule in staffing.rules[: TRIED * 5]:
-            rep = self.world.rep(rule.value)
-            if rep is not None and accept(rep):
-                yield from self.rule(rule, scope)
-            elif rule.value is not None and accept(self.rep) and self._true(rule, scope):
-                place = str(self.compiled.place(rule.name))
-                yield (StaffingChange(of, str(rule.conditions[0].text), role, rule.value, self.rep["id"], place, cost=7.0),)
-
     def change(self, row: Row, name: str, value: Value) -> Change | None:
         """A field's change, unless it would do harm or could not be loaded."""
         after = value["id"] if isinstance(value, Row) else value
@@ -357,49 +322,8 @@ class Proposals:
         parts = [self.holds(expr.tree, scope, "true" if wanted else "untrue") for expr in rule.conditions]
         return together(parts) if wanted else best(way for ways in parts for way in ways)
 
-    def _true(self, rule: Rule, scope: Scope) -> bool:
+    def is_met(self, rule: Rule, scope: Scope) -> bool:
         return all(self.value(expr.tree, scope) is True for expr in rule.conditions)
-
-    def chosen(self, row: Row, chooser: Chooser, accept: Accept) -> Iterator[Way]:
-        """Ways to a value of a `Choose`: through its rules, or through none of them."""
-        step, scope = chooser.step, self.world.scope(row)
-        if step.hit.startswith("collect"):
-            yield from self._collected(step, scope, accept)
-            return
-        rules = step.rules
-        holding = [i for i in range(min(len(rules), TRIED * 20)) if chooser.truth(i, scope) is True]
-        good = [i for i in range(min(len(rules), TRIED * 20)) if accept(rules[i].value)]
-        for i in sorted(good, key=lambda i: (self._lacking(rules[i], scope), i))[:RULES] if len(good) > RULES else good:
-            others = [j for j in holding if (j < i if step.hit == "first" else j != i)]
-            if len(others) <= 3:
-                yield from together([self.rule(rules[i], scope), *(self.rule(rules[j], scope, False) for j in others)])
-        if accept(step.default):
-            yield from together([self.rule(rules[j], scope, False) for j in holding[:4]])
-
-    def _lacking(self, rule: Rule, scope: Scope) -> int:
-        return sum(self.value(expr.tree, scope) is not True for expr in rule.conditions)
-
-    def _collected(self, step: Choose, scope: Scope, accept: Accept) -> Iterator[Way]:
-        """Criteria of a score that are met, or no longer, one, two or three of them."""
-        totals: dict[str, Callable[[list[Value]], Value]] = {
-            "collect sum": sum,
-            "collect count": len,
-            "collect min": min,
-            "collect max": max,
-        }
-        total = totals.get(step.hit, list)
-        true = [self._true(rule, scope) for rule in step.rules[:TRIED]]
-        options = []
-        for i in range(len(true)):
-            ways = self.rule(step.rules[i], scope, not true[i])
-            if ways:
-                options.append((i, ways))
-        for size in (1, 2, 3):
-            for group in itertools.islice(itertools.combinations(options, size), TRIED):
-                flipped = {i for i, _ in group}
-                values = [r.value for i, r in enumerate(step.rules[:TRIED]) if true[i] != (i in flipped)]
-                if accept(total(values) if values else step.default):
-                    yield from together([ways for _, ways in group])
 
     def _ranked(self, row: Row, name: str, accept: Accept) -> Iterator[Way]:
         """A place among all records: the measure of those that have another place."""

@@ -19,14 +19,16 @@ from roe.analysis.axis import Axis
 from roe.analysis.cases import Cases, domain
 from roe.analysis.date_cells import DateAxis
 from roe.analysis.joined import apart
+from roe.analysis.paths import as_expression, is_along, is_computed, is_reference, kind_at, path_at, paths_at
 from roe.analysis.space import Box, Space, Undecided
-from roe.analysis.witness import THERE, TODAY, TODAY_PATH, Path, Witness, path_of, paths_of
+from roe.analysis.witness import THERE, TODAY, TODAY_PATH, Path, Witness
 from roe.analysis.writing_out import WritingOut
 from roe.dynamic import Value, Values
 from roe.grammar import syntax as s
 from roe.grammar import values as v
 from roe.grammar.clock import Clock
-from roe.grammar.closures import CLOCK, IMPLICIT, Scope, compile_expression
+from roe.grammar.closures import compile_expression
+from roe.grammar.scopes import CLOCK, IMPLICIT, Scope
 from roe.plan.bitsets import bits
 from roe.plan.operators import Choose, Derive
 from roe.plan.subjects import key_of
@@ -74,44 +76,17 @@ class Finder:
         if row is None:
             return None
         scope = row.world.scope(row)
-        found = ((axis.cell_of(compile_expression(axis.node)(scope)), cells) for axis, cells in needed)
-        return bare if all(cell is not None and cells >> cell & 1 for cell, cells in found) else None
+        return bare if all(_lies_in(axis, cells, compile_expression(axis.node)(scope)) for axis, cells in needed) else None
 
     def _groups(self, needed: list[Part], entity: str) -> list[list[Part]]:
         """The axes that share fields, together."""
         groups: list[tuple[set[Path], list[Part]]] = []
         for axis, cells in needed:
-            paths = set(self._paths(axis.node, entity))
-            near = [g for g in groups if any(_same(p, q) for p in g[0] for q in paths)]
+            paths = set(paths_at(self.policy, axis.node, entity))
+            near = [g for g in groups if any(is_along(p, q) for p in g[0] for q in paths)]
             groups = [g for g in groups if g not in near]
             groups.append(({*paths, *(p for g in near for p in g[0])}, [*(x for g in near for x in g[1]), (axis, cells)]))
         return [members for _, members in groups]
-
-    def _path(self, node: s.Node, entity: str) -> Path | None:
-        """The path of a subject that a record can be given; None where it asks for a part of a value, such as a date's year."""
-        path = path_of(node, entity)
-        return path if path is not None and self._stored(entity, path) == path else None
-
-    def _paths(self, node: s.Node, entity: str) -> list[Path]:
-        """The fields that a subject rests on, whole."""
-        return [self._stored(entity, path) for path in paths_of(node, entity)]
-
-    def _stored(self, entity: str, path: Path) -> Path:
-        """The beginning of a path that leads from record to record, and the field it ends in."""
-        kind = "record"
-        for i, name in enumerate(path):
-            if kind not in ("record", "owners", "any", ""):
-                return path[:i]
-            known = self.policy.model.field_type(entity, name) if kind == "record" else None
-            if kind == "owners":
-                kind, entity = "record", "rep"
-            elif known is not None:
-                kind, entity = known.name, "rep" if known.name == "owners" else known.entity
-                if known.name == "record" and known.fields is not None:
-                    return path[: i + 2]  # a table's row, and a column of it
-            else:
-                kind = ""
-        return path
 
     def _solve(self, cases: Cases, groups: list[list[Part]]) -> Iterator[Witness]:
         options = []
@@ -128,37 +103,21 @@ class Finder:
                         continue
                     if path == TODAY_PATH:
                         witness.today = value
-                    elif self._computed(cases.entity, path):
+                    elif is_computed(self.policy, cases.entity, path):
                         witness.given[path] = value
                     else:
                         witness.facts[path] = value
             yield witness
 
-    def _computed(self, entity: str, path: Path) -> bool:
-        """Whether a path passes through a step of the plan, or through what no record can be given."""
-        for i, name in enumerate(path):
-            if (entity, name) in self.policy.plan.steps:
-                return True
-            known = self.policy.model.entities.get(entity, {}).get(name)
-            if known is None:
-                return not (i > 0 and path[i - 1] == "owner") and name != "today"
-            if known.via or name in ("ultimate_parent", "leave", "open_opportunities"):
-                return True
-            if known.type.name == "owners":
-                entity = "rep"
-                continue
-            entity = known.type.entity or entity
-        return False
-
     def _group(self, cases: Cases, group: list[Part]) -> Iterator[FieldValues]:
         """Values for the fields that some axes share."""
         if len(group) == 1:
             axis, cells = group[0]
-            path = self._path(axis.node, cases.entity)
+            path = path_at(self.policy, axis.node, cases.entity)
             if path is not None:
                 yield from self._single(cases, axis, cells, path)
                 return
-        paths = sorted({p for axis, _ in group for p in self._paths(axis.node, cases.entity)})
+        paths = sorted({p for axis, _ in group for p in paths_at(self.policy, axis.node, cases.entity)})
         asked = [(compile_expression(axis.node), axis, cells) for axis, cells in group]
         for day in self._days(group):
             clock = self.evaluator.clock(day)
@@ -174,7 +133,7 @@ class Finder:
     def _single(self, cases: Cases, axis: Axis, cells: int, path: Path) -> Iterator[FieldValues]:
         """Values for the one field that an axis is."""
         for cell in _in_order(axis, cells & cases.natural(axis)) or _in_order(axis, cells):
-            if axis.values[cell] is None or not self._reference(cases.entity, path):
+            if axis.values[cell] is None or not is_reference(self.policy, cases.entity, path):
                 values = cases.samples(axis, cell, MOST_VALUES)
             else:
                 values = [THERE]
@@ -193,20 +152,9 @@ class Finder:
 
     def _value(self, cases: Cases, axis: Axis, cell: int, path: Path) -> Value:
         value = cases.sample(axis, cell)
-        if axis.values[cell] is None or not self._reference(cases.entity, path):
+        if axis.values[cell] is None or not is_reference(self.policy, cases.entity, path):
             return value
         return THERE
-
-    def _reference(self, entity: str, path: Path) -> bool:
-        """Whether a path ends in a record."""
-        if len(path) > 1 and path[-2] == "owner":
-            return True
-        for name in path:
-            known = self.policy.model.entities.get(entity, {}).get(name)
-            if known is None:
-                return False
-            entity = "rep" if known.type.name == "owners" else known.type.entity
-        return bool(entity)
 
     def _candidates(self, cases: Cases, group: list[Part], path: Path, clock: Clock) -> list[Value]:
         """Values of a field worth trying: what its own axis allows, else the constants nearby and their neighbours."""
@@ -216,14 +164,14 @@ class Finder:
         if beside:
             return list(dict.fromkeys(beside))
         for axis, cells in group:
-            if self._path(axis.node, cases.entity) == path:
+            if path_at(self.policy, axis.node, cases.entity) == path:
                 return [self._value(cases, axis, c, path) for c in _in_order(axis, cells)[:12]]
-        kind = self._kind(cases.entity, path)
+        kind = kind_at(self.policy, cases.entity, path)
         if kind == "list":
             return [[]]
-        if self._reference(cases.entity, path):
+        if is_reference(self.policy, cases.entity, path):
             return [None, THERE]
-        values, nullable = domain(self.policy, cases.entity, _path(cases.entity, path))
+        values, nullable = domain(self.policy, cases.entity, as_expression(cases.entity, path))
         if values is not None:  # all that it can be, such as the sums of a score's points
             return [*([None] if nullable else []), *values[:MOST_POSSIBLE]]
         constants = [n.value for axis, _ in group for n in s.walk(axis.node) if isinstance(n, s.Literal)]
@@ -233,21 +181,12 @@ class Finder:
     def _dates(self, axis: DateAxis, cells: int, entity: str, path: Path, clock: Clock) -> Iterator[Value]:
         """Values of a date that put it into some cells beside another date."""
         for which, node in enumerate(axis.node.items):  # type: ignore[union-attr]
-            if self._path(node, entity) != path:
+            if path_at(self.policy, node, entity) != path:
                 continue
             if axis.moving:
                 yield from itertools.islice(axis.at(clock.now if axis.kinds[1] == "date and time" else clock.today, cells), MOST_CELLS)
             else:
                 yield from (axis.values[cell][which] for cell in itertools.islice(bits(cells), MOST_CELLS))
-
-    def _kind(self, entity: str, path: Path) -> str:
-        kind = ""
-        for name in path:
-            known = self.policy.model.field_type(entity, name)
-            if known is None:
-                return "record" if kind == "owners" else ""
-            kind, entity = known.name, "rep" if known.name == "owners" else known.entity
-        return kind
 
     def _grounded(self, cases: Cases, witness: Witness, depth: int = 0) -> Iterator[Witness]:
         """The witness with what tables gave replaced by a record for which they give it, where there is one."""
@@ -273,11 +212,11 @@ class Finder:
         elif isinstance(step, Derive) and step.expr is not None and len(path) == 1:
             tree = WritingOut(self.policy, entity).full(step.expr.tree)
             constants = [n.value for n in s.walk(tree) if isinstance(n, s.Literal)]
-            for other in dict.fromkeys(self._paths(tree, entity)):
-                if self._kind(entity, other) != v.kind(value):
+            for other in dict.fromkeys(paths_at(self.policy, tree, entity)):
+                if kind_at(self.policy, entity, other) != v.kind(value):
                     continue
                 for candidate in [value, *(x for c in constants if (x := v.subtract(value, c)) is not None)]:
-                    computed = self._computed(entity, other)
+                    computed = is_computed(self.policy, entity, other)
                     made = Witness(entity, {} if computed else {other: candidate}, None, {other: candidate} if computed else {})
                     row = self.row(made)
                     if row is not None and row[path[0]] == value:
@@ -337,14 +276,6 @@ class Finder:
         return all(chooser.truth(i, scope) is True for i in rules)
 
 
-def _path(entity: str, path: Path) -> s.Node:
-    """The expression that a path is."""
-    tree: s.Node = s.Name(entity)
-    for name in path:
-        tree = s.Path(tree, name)
-    return tree
-
-
 def _nearby(kind: str, constants: Sequence[Value], today: date, days_of_year: int) -> list[Value]:
     """Values of a field's type that are worth trying beside some constants: themselves, what lies next to them, and a missing value.
 
@@ -401,11 +332,6 @@ def _sums(points: list[Value], wanted: float) -> Iterator[tuple[int, ...]]:
 def _lies_in(axis: Axis, cells: int, value: Value) -> bool:
     cell = axis.cell_of(value)
     return cell is not None and bool(cells >> cell & 1)
-
-
-def _same(a: Path, b: Path) -> bool:
-    """Whether one path is the other, or leads to it."""
-    return a[: len(b)] == b[: len(a)]
 
 
 def _in_order(axis: Axis, cells: int) -> list[int]:

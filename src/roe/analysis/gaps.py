@@ -10,7 +10,7 @@ from roe.analysis.space import Box, Space, Undecided
 from roe.analysis.verdicts import MOST, MOST_TRIED, POSSIBLE, UNDECIDED, RuleTable, Verdict, timely
 from roe.grammar.closures import compile_expression
 from roe.plan.bitsets import bits
-from roe.plan.index import ELSE
+from roe.plan.cells import ELSE
 
 if TYPE_CHECKING:
     from roe.evaluator.row import Row

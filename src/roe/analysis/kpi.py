@@ -16,7 +16,8 @@ from roe.dynamic import Json, Value
 from roe.evaluator.bound import Bound
 from roe.evaluator.row import Row
 from roe.grammar import values as v
-from roe.plan.operators import Choose, Kpis
+from roe.plan.operators import Choose
+from roe.plan.parts import Kpis
 
 ALL = "all"
 COUNTS = ("accounts", "worked", "completed", "touches", "meetings", "opportunities", "leads")

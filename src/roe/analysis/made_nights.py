@@ -8,9 +8,11 @@ policies name, and a few more. Then whatever does not matter is taken away, reco
 from __future__ import annotations
 
 import random
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
+from itertools import chain
+from typing import TypeVar
 
 from roe.analysis.cases import OTHERS
 from roe.analysis.witness import TODAY, Witness
@@ -21,7 +23,8 @@ from roe.evaluator.engine import Evaluator, Run
 from roe.evaluator.leavers import named_reps
 from roe.grammar import syntax as s
 from roe.grammar import values as v
-from roe.plan.operators import DatedValue, ExceptionRow, Expr
+from roe.plan.operators import DatedValue, Expr
+from roe.plan.parts import ExceptionRow
 from roe.policy.model import Field, Policy
 from roe.policy.reads import expressions
 from roe.words import plural
@@ -35,6 +38,7 @@ MOST_RECORDS = 70  # as many as it takes to reach a cap
 MOST_RUNS = 150  # in which something is taken away
 WORLDS = 20
 FULL = ("claim", "leave")  # entities whose records are nothing with a field missing
+Item = TypeVar("Item")
 START = datetime(TODAY.year, TODAY.month, TODAY.day, 10)
 
 
@@ -78,27 +82,34 @@ class _Constants:
     """What two policies name: numbers, texts, spans and days of their expressions, and reps."""
 
     def __init__(self, old: Policy, new: Policy) -> None:
-        policies = (old, new)
-        trees = [n.value for p in policies for _, tree in expressions(p) for n in s.walk(tree) if isinstance(n, s.Literal)]
-        listed = [x for p in policies for values in p.plan.lists.values() for x in values]
-        dated = [x for p in policies for x in _dated(p)]
-        listed += [x.value for x in dated]
-        caps = [c for p in policies for c in _caps(p)]
-        periods: list[DatedValue | ExceptionRow] = [*dated, *(x for p in policies for x in p.plan.exceptions)]
-        self.dates = list(dict.fromkeys(day for x in periods for day in (x.start, x.until) if day is not None))
         self.required = {(e, n) for e, known in old.model.entities.items() for n, f in known.items() if f.required}
         self.entities = {e: fields for e, fields in new.model.entities.items() if e in old.model.entities}
-        self.decided = {e for p in policies for e, _ in p.plan.engagement}
-        self.roles = tuple(dict.fromkeys(role for p in policies for role in p.roles))
-        numbers = [x for x in trees if v.is_number(x)]
-        self.numbers = list(dict.fromkeys(x + d for x in numbers for d in (-1, 0, 1))) or [0, 1, 100]
-        self.texts = list(dict.fromkeys(str(x) for x in (*trees, *listed) if isinstance(x, str))) or ["x"]
-        self.most = max(RECORDS, int(max((x for x in caps if x < MOST_RECORDS), default=0)) + 2)
-        spans = [x for x in map(_span, trees) if x is not None] + [x for p in policies for x in _spans(p)]
-        self.spans = list(dict.fromkeys([timedelta(), timedelta(days=10), *spans]))
-        self.days = [x for x in trees if type(x) is date]
-        self.reps = sorted({str(rep) for p in policies for rep, _ in named_reps(p.plan)} | {str(m) for p in policies for m in _members(p)})
-        self.named = {e: sorted({str(x.record) for p in policies for x in p.plan.exceptions if x.entity == e}) for e in self.entities}
+        both = (old, new)
+        self.decided = {entity for entity, _ in _each(both, lambda policy: policy.plan.engagement)}
+        self.roles = tuple(dict.fromkeys(_each(both, lambda policy: policy.roles)))
+        dated = list(_each(both, _dated))
+        literals = list(_each(both, _literals))
+        self.numbers = _nearby(x for x in literals if v.is_number(x)) or [0, 1, 100]
+        self.days = [x for x in literals if type(x) is date]
+        listed = chain.from_iterable(_each(both, lambda policy: policy.plan.lists.values()))
+        self.texts = list(dict.fromkeys(str(x) for x in (*literals, *listed, *(x.value for x in dated)) if isinstance(x, str))) or ["x"]
+        spans = [x for x in map(_span, literals) if x is not None]
+        self.spans = list(dict.fromkeys([timedelta(), timedelta(days=10), *spans, *_each(both, _spans)]))
+        exceptions = list(_each(both, lambda policy: policy.plan.exceptions))
+        self.dates = _turning_points([*dated, *exceptions])
+        self.most = max(RECORDS, int(max((cap for cap in _each(both, _caps) if cap < MOST_RECORDS), default=0)) + 2)
+        self.reps = sorted(set(_each(both, _reps)))
+        named = sorted({(x.entity, str(x.record)) for x in exceptions})
+        self.named = {entity: [record for e, record in named if e == entity] for entity in self.entities}
+
+
+def _each(policies: Iterable[Policy], ask: Callable[[Policy], Iterable[Item]]) -> Iterator[Item]:
+    return chain.from_iterable(map(ask, policies))
+
+
+def _nearby(numbers: Iterable[float]) -> list[float]:
+    """Numbers, each with one less and one more."""
+    return list(dict.fromkeys(x + d for x in numbers for d in (-1, 0, 1)))
 
 
 def _span(length: Value) -> timedelta | None:
@@ -112,10 +123,20 @@ def _span(length: Value) -> timedelta | None:
     return timedelta(hours=length.hours) if isinstance(length, v.WorkingHours) else None
 
 
+def _literals(policy: Policy) -> Iterator[Value]:
+    """The constants of all expressions."""
+    yield from (node.value for _, tree in expressions(policy) for node in s.walk(tree) if isinstance(node, s.Literal))
+
+
+def _turning_points(periods: Iterable[DatedValue | ExceptionRow]) -> list[date]:
+    """The days on which something begins or ends."""
+    return list(dict.fromkeys(day for x in periods for day in (x.start, x.until) if day is not None))
+
+
 def _dated(policy: Policy) -> Iterator[DatedValue]:
-    yield from (x for values in policy.plan.dated_lists.values() for x in values)
-    for pool in policy.plan.pools.values():
-        yield from () if isinstance(pool.members, Expr) else pool.members
+    """Values of lists and members of pools, each with the days on which it holds."""
+    yield from chain.from_iterable(policy.plan.dated_lists.values())
+    yield from _members(policy)
 
 
 def _caps(policy: Policy) -> Iterator[float]:
@@ -124,9 +145,14 @@ def _caps(policy: Policy) -> Iterator[float]:
     yield from (n.value for e in exprs for n in s.walk(e.tree) if isinstance(n, s.Literal) and v.is_number(n.value))
 
 
-def _members(policy: Policy) -> Iterator[str]:
+def _members(policy: Policy) -> Iterator[DatedValue]:
     for pool in policy.plan.pools.values():
-        yield from () if isinstance(pool.members, Expr) else (m.value for m in pool.members)
+        yield from () if isinstance(pool.members, Expr) else pool.members
+
+
+def _reps(policy: Policy) -> Iterator[str]:
+    yield from (str(rep) for rep, _ in named_reps(policy.plan))
+    yield from (str(member.value) for member in _members(policy))
 
 
 def _spans(policy: Policy) -> Iterator[timedelta]:

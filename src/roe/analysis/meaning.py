@@ -12,11 +12,12 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import fields, is_dataclass, replace
+from dataclasses import dataclass, fields, is_dataclass, replace
 from datetime import date, timedelta
 from fractions import Fraction
 
-from roe.analysis.constants import NO, YES, folded, kinds, simplified
+from roe.analysis.constants import folded, kinds, simplified
+from roe.analysis.spelling import existence, plainly, spelt
 from roe.analysis.writing_out import Key
 from roe.dynamic import Value
 from roe.grammar import syntax as s
@@ -37,20 +38,20 @@ UNORDERED = {("Derive", "group"), ("Derive", "vacant"), ("Field", "aliases"), ("
 MOST_NODES = 4_000  # of a tree with definitions written out
 MOST_LISTED = 200  # values of a list that is written out
 MOST_EXACT = 10**6  # of the weights, and of their denominators, that turns do not round
-OPPOSITE = {"<": ">=", ">": "<=", "<=": ">", ">=": "<", "=": "!=", "!=": "="}
-MIRRORED = {"<": ">", ">": "<", "<=": ">=", ">=": "<=", "=": "=", "!=": "!="}
-BOOLEAN = (s.Compare, s.And, s.Or, s.Not, s.In, s.Between, s.Quantified)
 ITEM = s.Name("item")
 MATCHED = "matched_account"
 
 
+@dataclass(frozen=True, slots=True)
 class NameFrame:
-    """A filter or a loop around an expression: the names that it binds, and the entity of its items, if that is known."""
+    """A filter or a loop around an expression: what its items are called, and their entity, if that is known.
 
-    __slots__ = ("entity", "known", "names")
+    In a filter a bare name may be a field of the item, in a loop it never is, also where the variable is called `item`.
+    """
 
-    def __init__(self, names: tuple[str, ...], entity: str | None, known: bool) -> None:
-        self.names, self.entity, self.known = names, entity, known
+    name: str
+    entity: str | None
+    is_filter: bool
 
 
 Frames = tuple[NameFrame, ...]
@@ -74,20 +75,11 @@ class Meaning:
         """A condition of which only matters whether it is true. Its `and`, `or` and `not` stay as they are: cells take them apart."""
         if isinstance(tree, (s.And, s.Or)):
             return replace(tree, items=tuple(self.condition(x, entity) for x in tree.items))
-        if isinstance(tree, s.Not) and len(tree.operands) == 1:
-            return replace(tree, operands=(self._strict(tree.operands[0], entity),))
-        return _existence(self._tree(tree, entity, ()))
-
-    def _strict(self, tree: s.Node, entity: str) -> s.Node:
-        if isinstance(tree, (s.And, s.Or)):
-            return replace(tree, items=tuple(self._strict(x, entity) for x in tree.items))
-        if isinstance(tree, s.Not) and len(tree.operands) == 1:
-            return replace(tree, operands=(self._strict(tree.operands[0], entity),))
-        return self._tree(tree, entity, ())
+        return existence(self._tree(tree, entity, ()))
 
     def value(self, tree: s.Node, entity: str) -> s.Node:
         """An expression whose value matters."""
-        return _spelt(self._tree(tree, entity, ()), False)
+        return spelt(self._tree(tree, entity, ()), False)
 
     def _tree(self, node: s.Node, entity: str, frames: Frames) -> s.Node:
         if isinstance(node, s.Literal):
@@ -98,9 +90,9 @@ class Meaning:
             return self._path(node, entity, frames)
         if isinstance(node, s.Filter):
             base = self._tree(node.base, entity, frames)
-            kind, of = self._kind(base, entity, frames)
-            inner = self._tree(node.condition, entity, (*frames, NameFrame(("item",), of, kind != "")))
-            return s.Filter(base, _spelt(inner, True))
+            _, of = self._kind(base, entity, frames)
+            inner = self._tree(node.condition, entity, (*frames, NameFrame("item", of, True)))
+            return s.Filter(base, spelt(inner, True))
         if isinstance(node, s.Quantified):
             return self._quantified(node, entity, frames)
         if isinstance(node, s.For):
@@ -116,21 +108,18 @@ class Meaning:
             return self._member(node, entity, frames)
         made = simplified(s.mapped(node, lambda x: self._tree(x, entity, frames)), kinds(lambda x: self._type_name(x, entity, frames)))
         if isinstance(made, s.If):
-            return replace(made, condition=_spelt(made.condition, True))
-        return _spelt(made, False) if frames else _plainly(made)
+            return replace(made, condition=spelt(made.condition, True))
+        return spelt(made, False) if frames else plainly(made)
 
     def _name(self, node: s.Name, entity: str, frames: Frames) -> s.Node:
         for depth, frame in enumerate(reversed(frames)):
-            if node.id in frame.names:
+            if node.id == frame.name or (frame.is_filter and frame.entity is None):
                 return node
-            if frame.names == ("item",):
-                if not frame.known:
-                    return node
-                if frame.entity is not None and self._has(frame.entity, node.id):
-                    return self._labelled(s.Path(ITEM, node.id), frame.entity) if depth == 0 else node
+            if frame.is_filter and frame.entity is not None and self._has(frame.entity, node.id):
+                return self._labelled(s.Path(ITEM, node.id), frame.entity) if depth == 0 else node
         if node.id in self.known_lists:
             return s.Name(self.lists.get(node.id, node.id))
-        hidden = any(entity in f.names or (f.names == ("item",) and f.entity is not None and self._has(f.entity, entity)) for f in frames)
+        hidden = any(f.name == entity or (f.is_filter and f.entity is not None and self._has(f.entity, entity)) for f in frames)
         if node.id not in ("today", "now", "?", "item", entity) and self._has(entity, node.id) and not hidden:
             return self._path(s.Path(s.Name(entity), node.id), entity, frames)
         return node
@@ -163,18 +152,18 @@ class Meaning:
         return self._definitions[key]
 
     def _quantified(self, node: s.Quantified, entity: str, frames: Frames) -> s.Node:
-        only = node.bindings[0] if len(node.bindings) == 1 else None
-        source = self._tree(only.source, entity, frames) if only is not None and only.until is None else None
-        kind, of = self._kind(source, entity, frames) if source is not None else ("", None)
-        if only is None or source is None or kind != "list" or of is None or node.kind != "some" or _nested(node.condition, only.name):
+        only = node.bindings[0]
+        source = self._tree(only.source, entity, frames)
+        kind, of = self._kind(source, entity, frames)
+        others = {n.id for n in s.walk(node.condition) if isinstance(n, s.Name)} - {only.name}
+        if (
+            node.kind != "some" or len(node.bindings) > 1 or kind != "list" or of is None or _nested(node.condition, only.name)
+            or any(self._has(of, name) for name in others)  # a filter would take it for a field of the item
+        ):  # fmt: skip
             bindings, condition = self._loop(node.bindings, node.condition, entity, frames)
             return replace(node, bindings=bindings, condition=condition)
-        bound = [n for n in s.walk(node.condition) if isinstance(n, s.Name) and n.id != only.name]
-        if any(self._has(of, n.id) for n in bound):  # a filter would take it for a field of the item
-            bindings, condition = self._loop(node.bindings, node.condition, entity, frames)
-            return replace(node, bindings=bindings, condition=condition)
-        inner = self._tree(_renamed(node.condition, only.name), entity, (*frames, NameFrame(("item",), of, True)))
-        return s.Quantified("some", (s.Binding("item", source),), _spelt(inner, True))
+        inner = self._tree(_renamed(node.condition, only.name), entity, (*frames, NameFrame("item", of, True)))
+        return s.Quantified("some", (s.Binding("item", source),), spelt(inner, True))
 
     def _loop(self, bindings: tuple[s.Binding, ...], body: s.Node, entity: str, frames: Frames) -> tuple[tuple[s.Binding, ...], s.Node]:
         found = []
@@ -183,7 +172,7 @@ class Meaning:
             until = self._tree(binding.until, entity, frames) if binding.until is not None else None
             found.append(s.Binding(binding.name, source, until))
             _, of = self._kind(source, entity, frames)
-            frames = (*frames, NameFrame((binding.name,), of, True))
+            frames = (*frames, NameFrame(binding.name, of, False))
         return tuple(found), self._tree(body, entity, frames)
 
     def _member(self, node: s.In, entity: str, frames: Frames) -> s.Node:
@@ -193,13 +182,13 @@ class Meaning:
         members = self.policy.plan.lists.get(name)
         if members is None or len(members) > MOST_LISTED or not isinstance(test, s.Name):
             return replace(node, value=value, tests=(test,))
-        return _spelt(replace(node, value=value, tests=tuple(s.Literal(x, "") for x in members)), False)
+        return spelt(replace(node, value=value, tests=tuple(s.Literal(x, "") for x in members)), False)
 
     def _kind(self, node: s.Node, entity: str, frames: Frames) -> tuple[str, str | None]:
         """(record, list or nothing that is known, the entity) of an expression that was spelt by this class."""
         if isinstance(node, s.Name):
             for frame in reversed(frames):
-                if node.id in frame.names:
+                if node.id == frame.name:
                     return ("record", frame.entity) if frame.entity is not None else ("", None)
             return ("record", node.id) if node.id in self.policy.model.entities else ("", None)
         if isinstance(node, s.Filter):
@@ -276,8 +265,8 @@ class Meaning:
                 value = sorted(value, key=lambda member: self.text(member))  # of whom those with the same number of turns go by their ids
             if (kind, f.name) == ("Allocate", "weight") and isinstance(value, Expr):
                 value = _shares(self.value(value.tree, entity))
-            if (kind, f.name) == ("Derive", "frozen") and isinstance(value, tuple) and value[0].day <= 28:
-                value = _first_period(*value)
+            if (kind, f.name) == ("Derive", "frozen") and isinstance(value, tuple):
+                value = _beginnings(*value)
             if f.name == "because" and value is not None:
                 said.append(f"{f.name}: {self.sentence(value, entity, names)}")
             else:
@@ -327,10 +316,9 @@ def _shares(tree: s.Node) -> s.Node:
     return divided(tree)
 
 
-def _first_period(first: date, months: int) -> tuple[date, int]:
-    """Periods go on before the first and after it: one that begins a whole number of them earlier or later is the same."""
-    number = (first.year * 12 + first.month - 1) % months
-    return date(2000 + number // 12, number % 12 + 1, first.day), months
+def _beginnings(first: date, months: int) -> tuple[int, int, int]:
+    """Where in a year periods begin: they go on before the first and after it, so one that begins a whole number of them away is the same."""
+    return first.month % months, first.day, months
 
 
 def named_in(tree: s.Node, entity: str) -> set[str]:
@@ -363,106 +351,7 @@ def _captured(tree: s.Node, frames: Frames, meaning: Meaning) -> bool:
     """Whether a name of a definition would mean something else inside of these filters and loops."""
     free = {n.id for n in s.walk(tree) if isinstance(n, s.Name)} if frames else set()
     return any(
-        name in frame.names
-        or (frame.names == ("item",) and (not frame.known or (frame.entity is not None and meaning._has(frame.entity, name))))
+        name == frame.name or (frame.is_filter and (frame.entity is None or meaning._has(frame.entity, name)))
         for frame in frames
         for name in free - {"item"}
     )
-
-
-# --- one spelling ---------------------------------------------------------------------------------------------------
-
-
-def _plainly(node: s.Node) -> s.Node:
-    """Operands whose order changes nothing, in one order; a constant stands on the right."""
-    if isinstance(node, s.Compare):
-        left, right = isinstance(node.left, s.Literal), isinstance(node.right, s.Literal)
-        swapped = (left and not right) or (left == right and node.op in ("=", "!=") and show(node.right) < show(node.left))
-        if swapped or (left == right and node.op in (">", ">=")):
-            return s.Compare(MIRRORED[node.op], node.right, node.left)
-    if isinstance(node, s.Binary) and node.op == "*" and show(node.right) < show(node.left):
-        return s.Binary("*", node.right, node.left)
-    return node
-
-
-def _spelt(node: s.Node, truth: bool) -> s.Node:
-    """A condition spelt one way; with `truth`, where unknown and false are one."""
-    if isinstance(node, s.Not) and len(node.operands) == 1:
-        return _negated(_spelt(node.operands[0], False))
-    if isinstance(node, (s.And, s.Or)):
-        kind = type(node)
-        parts = [_spelt(x, truth) for x in node.items]
-        items = [y for x in parts for y in (x.items if isinstance(x, kind) else (x,))]
-        if any(_is(x, kind is s.Or) for x in items):
-            return YES if kind is s.Or else NO
-        items = [x for x in items if not _is(x, kind is s.And)] or [YES if kind is s.And else NO]
-        if isinstance(node, s.Or) and truth:
-            items = _joined(items)
-        unique = sorted({show(x): x for x in items}.items())
-        return kind(tuple(x for _, x in unique)) if len(unique) > 1 else unique[0][1]
-    if isinstance(node, s.Between) and isinstance(node.low, s.Literal) and isinstance(node.high, s.Literal) and truth:
-        return s.And((s.Compare("<=", node.value, node.high), s.Compare(">=", node.value, node.low)))
-    if isinstance(node, s.In):
-        return _among(node, truth)
-    if truth:
-        return _existence(_plainly(node))
-    return _plainly(node)
-
-
-def _is(node: s.Node, truth: bool) -> bool:
-    return isinstance(node, s.Literal) and node.value is truth
-
-
-def _negated(node: s.Node) -> s.Node:
-    """The opposite, null where the condition is null."""
-    if isinstance(node, s.Not) and len(node.operands) == 1 and isinstance(node.operands[0], BOOLEAN):
-        return node.operands[0]
-    if isinstance(node, s.Compare):
-        return _plainly(replace(node, op=OPPOSITE[node.op]))
-    if isinstance(node, (s.And, s.Or)) and all(isinstance(x, BOOLEAN) for x in node.items):
-        return _spelt((s.Or if isinstance(node, s.And) else s.And)(tuple(map(_negated, node.items))), False)
-    return s.Not((node,))
-
-
-def _among(node: s.In, truth: bool) -> s.Node:
-    plain = not node.negated and all(isinstance(x, s.Literal) and x.value is not None for x in node.tests)
-    if plain:
-        tests = tuple(x for _, x in sorted({show(x): x for x in node.tests}.items()))
-        return s.Compare("=", node.value, tests[0]) if truth and len(tests) == 1 else replace(node, tests=tests)
-    only = node.tests[0] if len(node.tests) == 1 and not node.negated else None
-    if truth and isinstance(only, s.Unary):
-        return _plainly(s.Compare(only.op, node.value, only.operand))
-    if truth and isinstance(only, s.RangeOf) and isinstance(only.low, s.Literal) and isinstance(only.high, s.Literal):
-        low = s.Compare(">=" if only.low_closed else ">", node.value, only.low)
-        return s.And((s.Compare("<=" if only.high_closed else "<", node.value, only.high), low))
-    return node
-
-
-def _joined(items: list[s.Node]) -> list[s.Node]:
-    """Equalities of one subject with constants as one `in`."""
-    groups: dict[str, tuple[s.Node, list[s.Node]]] = {}
-    rest: list[s.Node] = []
-    for x in items:
-        if isinstance(x, s.Compare) and x.op == "=" and isinstance(x.right, s.Literal) and x.right.value is not None:
-            groups.setdefault(show(x.left), (x.left, []))[1].append(x.right)
-        elif isinstance(x, s.In) and not x.negated and all(isinstance(y, s.Literal) and y.value is not None for y in x.tests):
-            groups.setdefault(show(x.value), (x.value, []))[1].extend(x.tests)
-        else:
-            rest.append(x)
-    return [*rest, *(_among(s.In(subject, tuple(values)), True) for subject, values in groups.values())]
-
-
-def _existence(node: s.Node) -> s.Node:
-    """`some x in xs satisfies …` where only its truth matters: that a filter keeps more than none."""
-    if isinstance(node, s.Quantified) and node.kind == "some" and len(node.bindings) == 1 and node.bindings[0].name == "item":
-        count = s.Call("count", (s.Filter(node.bindings[0].source, node.condition),), ("",))
-        return s.Compare(">", count, s.Literal(0, "0"))
-    if (
-        isinstance(node, s.Compare)
-        and isinstance(node.left, s.Call)
-        and node.left.function == "count"
-        and isinstance(node.right, s.Literal)
-    ):
-        if (node.op, node.right.value) in ((">=", 1), ("!=", 0)) and isinstance(node.left.args[0], s.Filter):
-            return s.Compare(">", node.left, s.Literal(0, "0"))
-    return node

@@ -15,7 +15,7 @@ from roe.analysis.nearby import RECORDS, Accept, bound_to, filtered
 from roe.dynamic import Values
 from roe.evaluator.row import Row
 from roe.grammar import syntax as s
-from roe.grammar.closures import Scope
+from roe.grammar.scopes import Scope
 
 if TYPE_CHECKING:
     from roe.analysis.facts import Proposals

@@ -9,11 +9,12 @@ from roe.dynamic import Value
 from roe.evaluator.row import Row
 from roe.grammar import syntax as s
 from roe.grammar import values as v
-from roe.grammar.closures import IMPLICIT, Scope
+from roe.grammar.scopes import IMPLICIT, Scope
 from roe.plan.subjects import Test, places_of
 
 Accept = Callable[[Value], bool]
 RECORDS = 6  # related records that are tried
+TRIED = 400  # rows of a long table that are looked at
 POOL = 12  # values that the data has in a field, the most frequent first
 
 

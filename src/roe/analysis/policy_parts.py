@@ -8,7 +8,8 @@ from dataclasses import fields, replace
 from roe.analysis.lists import Given
 from roe.dynamic import Value
 from roe.evaluator.choose import Chooser
-from roe.plan.operators import Action, Choose, Credit, Invariant, Rule
+from roe.plan.operators import Action, Choose, Rule
+from roe.plan.parts import Credit, Invariant
 from roe.policy.model import Policy
 
 WHEREABOUTS = ("root", "name", "files")  # of a policy, which decide nothing

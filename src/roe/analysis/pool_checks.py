@@ -15,7 +15,7 @@ from roe.grammar import values as v
 from roe.plan.operators import Action, Allocate, Expr
 
 if TYPE_CHECKING:
-    from roe.analysis.check import CheckedPolicy
+    from roe.analysis.checked import CheckedPolicy
     from roe.evaluator.bound import Bound
     from roe.evaluator.row import Row
 

@@ -22,7 +22,7 @@ from roe.grammar import syntax as s
 from roe.plan.operators import Action, Expr
 
 if TYPE_CHECKING:
-    from roe.analysis.check import CheckedPolicy
+    from roe.analysis.checked import CheckedPolicy
     from roe.evaluator.row import Row
 
 LEAST = 2  # records of a rule from which its losses say something

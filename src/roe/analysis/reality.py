@@ -21,7 +21,8 @@ from roe.grammar import syntax as s
 from roe.grammar import values as v
 from roe.grammar.printer import show
 from roe.plan.bitsets import bits
-from roe.plan.operators import ExceptionRow, Rule, Untouched
+from roe.plan.operators import Rule
+from roe.plan.parts import ExceptionRow, Untouched
 from roe.plan.subjects import Test
 from roe.policy.model import Policy
 from roe.policy.reads import expressions
@@ -29,7 +30,7 @@ from roe.source import Span, Text, span_of
 from roe.words import counted, verb
 
 if TYPE_CHECKING:
-    from roe.analysis.check import CheckedPolicy
+    from roe.analysis.checked import CheckedPolicy
     from roe.evaluator.row import Row
 
 

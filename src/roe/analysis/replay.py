@@ -25,7 +25,8 @@ from roe.evaluator.world import World
 from roe.grammar import syntax as s
 from roe.grammar import values as v
 from roe.grammar.clock import zone_of
-from roe.plan.operators import Choose, DatedValue, Expr, Plan, Rule, Step
+from roe.plan.operators import Choose, DatedValue, Expr, Rule
+from roe.plan.plan import Plan, Step
 from roe.policy.model import DataSource, Policy
 from roe.progress import advance
 from roe.source import Inline, Text

@@ -9,7 +9,8 @@ from roe.dynamic import Json, Value
 from roe.evaluator.bound import Bound
 from roe.evaluator.row import Row
 from roe.grammar import values as v
-from roe.plan.operators import Choose, Report
+from roe.plan.operators import Choose
+from roe.plan.parts import Report
 
 TOTAL = "all"
 

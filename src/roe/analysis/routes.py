@@ -15,6 +15,7 @@ from datetime import date, datetime, timedelta
 from roe.analysis.changes import ExceptionEnds, MemberChange, Wait, Way, best, together
 from roe.analysis.facts import Proposals
 from roe.analysis.nearby import Accept, above, waiting
+from roe.analysis.owned import ways_to_owner
 from roe.dynamic import Json, Value
 from roe.evaluator.bound import Bound
 from roe.evaluator.decision import Decision
@@ -23,7 +24,7 @@ from roe.evaluator.render import brief
 from roe.evaluator.row import Row
 from roe.grammar import syntax as s
 from roe.grammar import values as v
-from roe.grammar.closures import Scope
+from roe.grammar.scopes import Scope
 from roe.plan.operators import Action, Choose, Expr, Rule
 from roe.source import Inline
 
@@ -137,7 +138,7 @@ class _Router:
         if action.kind == "keep":
             obstacles = []
             if self.d.previous != self.rep["id"]:
-                ways = best(self.facts.owner(row, "owner", self.d.role, lambda x: x is self.rep))
+                ways = best(ways_to_owner(self.facts, row, "owner", self.d.role, lambda x: x is self.rep))
                 obstacles = [Obstacle("only today's owner keeps it", f"today's owner is {self._name(self.d.previous)}", "", ways)]
             yield "keep", obstacles
         elif action.kind == "assign" and action.assign is not None:
@@ -163,7 +164,7 @@ class _Router:
         role, tree = self.d.role, expr.tree
         at = self.facts.field_at(tree, self.scope)
         if at is not None and isinstance(self.facts.value(tree, self.scope), dict):
-            yield from self.facts.owner(*at, role, lambda x: x is self.rep)
+            yield from ways_to_owner(self.facts, *at, role, lambda x: x is self.rep)
         hints: list[Value] = [self.rep, self.rep["id"]]
         yield from self.facts.give(tree, self.scope, lambda x: self.world.assignee(x, role) is self.rep, hints)
         if self.d.entity != "account":

@@ -13,7 +13,7 @@ from collections.abc import Iterable, Sequence
 from datetime import date, timedelta
 from functools import cache
 from types import ModuleType
-from typing import Any
+from typing import TYPE_CHECKING
 
 from roe.analysis.cases import Cases
 from roe.analysis.subject_fields import type_of
@@ -22,10 +22,13 @@ from roe.grammar import values as v
 from roe.grammar.printer import show
 from roe.plan.subjects import Test, is_true, test_of
 
+if TYPE_CHECKING:
+    from z3 import ExprRef as Term
+
 TIMEOUT_MS = 2_000
 EPOCH = date(1970, 1, 1)
-Term = Any  # of z3
-Pair = tuple[Term, Term]  # a condition's (true, false), or a value's (term, missing)
+FIRST, LAST = (date.min - EPOCH).days, (date.max - EPOCH).days  # a sum beyond them has no value
+Pair = tuple["Term", "Term"]  # a condition's (true, false), or a value's (term, missing)
 
 
 @cache
@@ -184,7 +187,7 @@ class _Encoder:
             if key == "today":
                 self.facts.append(z3.Not(made[1]))
             if self._kind(node) == "date":
-                self.facts.append(z3.IsInt(made[0]))
+                self.facts += [z3.IsInt(made[0]), made[0] >= FIRST, made[0] <= LAST]
         self.known[key] = made
         return made
 
@@ -200,7 +203,12 @@ class _Encoder:
         if node.op == "/":
             return a / b, z3.Or(missing, b == 0)
         made = {"+": lambda: a + b, "-": lambda: a - b, "*": lambda: a * b}.get(node.op)
-        return None if made is None else (made(), missing)
+        if made is None:
+            return None
+        value = made()
+        if self._kind(node) == "date":
+            missing = z3.Or(missing, value < FIRST, value > LAST)
+        return value, missing
 
     def _constant(self, value: Term) -> Term:
         """A constant as a number; None for what has no place among numbers."""

@@ -18,13 +18,13 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
 from roe.analysis.axis import Axis
 from roe.analysis.date_cells import date_axis
-from roe.analysis.dates import DateTest, of_missing
+from roe.analysis.dates import DateTest, both_of, of_missing
 from roe.analysis.joined import JoinedAxis
 from roe.dynamic import Value
 from roe.grammar import values as v
 from roe.grammar.printer import show
 from roe.plan.bitsets import bits
-from roe.plan.index import ELSE, Subject
+from roe.plan.cells import ELSE, Subject
 from roe.plan.subjects import Test, key_of, places_of
 
 BUDGET = 20_000  # steps of one question
@@ -61,7 +61,11 @@ def _with_dates(by_subject: dict[str, list[tuple[int, Test]]]) -> dict[str, list
             alone = made.get(show(date), ())
             if alone and not any(test.points or test.gaps for _, test in alone):
                 del made[show(date)]
-                made[key] = [*made[key], *((bit, of_missing(test, which, first)) for bit, test in alone)]
+                joined = dict(made[key])
+                for bit, test in alone:  # a rule that asks for both has both to hold
+                    missing = of_missing(test, which, first)
+                    joined[bit] = both_of(joined[bit], missing) if bit in joined else missing
+                made[key] = list(joined.items())
     return made
 
 

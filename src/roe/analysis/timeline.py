@@ -16,7 +16,8 @@ from roe.evaluator.row import Row
 from roe.grammar import syntax as s
 from roe.grammar.clock import Clock
 from roe.grammar.printer import show
-from roe.plan.operators import Choose, Derive, Window
+from roe.plan.operators import Choose, Derive
+from roe.plan.parts import Window
 
 MOST = 2_000  # moments that are looked at
 

@@ -12,6 +12,9 @@ from roe.grammar.parser import parse
 from roe.grammar.printer import show
 from roe.plan.operators import TEMPLATE, Action, Rule
 
+# `account.created > today - 90 days` is created less than 90 days ago
+AGO = {"<": "more than", "<=": "at least", ">": "less than", ">=": "at most"}
+FROM_NOW = {"<": "less than", "<=": "at most", ">": "more than", ">=": "at least"}
 COMPARED = {
     "=": "is", "!=": "is not", "<": "is less than", "<=": "is at most", ">": "is more than", ">=": "is at least",
 }  # fmt: skip
@@ -35,7 +38,7 @@ def condition(tree: s.Node, entity: str) -> str:
     if isinstance(tree, s.Compare):
         return _compare(tree, entity)
     if isinstance(tree, s.Between):
-        return f"{subject(tree.value, entity)} is between {value(tree.low)} and {value(tree.high)}"
+        return f"{subject(tree.value, entity)} is between {value(tree.low, entity)} and {value(tree.high, entity)}"
     if isinstance(tree, s.In):
         return _in(tree, entity)
     if isinstance(tree, s.Quantified):
@@ -66,10 +69,16 @@ def subject(node: s.Node, entity: str) -> str:
     if "owner" in names[:-1]:
         i = names.index("owner")
         names[i : i + 2] = [f"owner ({names[i + 1]})"]
+    if names[-2:] == ["leave", "until"]:
+        return f"the end of {_possessive(names[:-1])}"
+    return _possessive(names)
+
+
+def _possessive(names: list[str]) -> str:
     return "'s ".join(n.replace("_", " ") for n in names)
 
 
-def value(node: s.Node) -> str:
+def value(node: s.Node, entity: str = "") -> str:
     if isinstance(node, s.Literal):
         return (
             node.value
@@ -78,15 +87,16 @@ def value(node: s.Node) -> str:
             if node.text and not node.text.startswith("@")
             else v.literal(node.value)
         )
-    if (
-        isinstance(node, s.Binary)
-        and node.op in "+-"
-        and isinstance(node.right, s.Literal)
-        and isinstance(node.left, s.Name)
-        and node.left.id == "today"
-    ):
-        return f"{node.right.text} {'ago' if node.op == '-' else 'from now'}"
-    return f"`{show(node)}`" if not isinstance(node, (s.Path, s.Name)) else subject(node, "")
+    if (distance := _from_today(node)) is not None:
+        return f"{distance[0]} {'ago' if distance[1] else 'from now'}"
+    return f"`{show(node)}`" if not isinstance(node, (s.Path, s.Name)) else subject(node, entity)
+
+
+def _from_today(node: s.Node) -> tuple[str, bool] | None:
+    """`today - 90 days` as its distance, and whether it lies in the past."""
+    if isinstance(node, s.Binary) and node.op in "+-" and isinstance(node.right, s.Literal) and node.left == s.Name("today"):
+        return node.right.text, node.op == "-"
+    return None
 
 
 def _compare(tree: s.Compare, entity: str) -> str:
@@ -99,9 +109,12 @@ def _compare(tree: s.Compare, entity: str) -> str:
         if adjective:
             return f"{adjective[1] or 'it'} is {'' if holds else 'not '}{adjective[2]}"
         return f"{what} is {'true' if holds else 'not true'}"
+    if tree.op in DAYS and (distance := _from_today(tree.right)) is not None:
+        length, past = distance
+        return f"{what} is {(AGO if past else FROM_NOW)[tree.op]} {length} {'ago' if past else 'from now'}"
     last = what.rpartition(" ")[2].strip("`").rpartition(".")[2]
     days = tree.op in DAYS and (last in DATES or "today" in show(tree.right))
-    return f"{what} {(DAYS if days else COMPARED)[tree.op]} {value(tree.right)}"
+    return f"{what} {(DAYS if days else COMPARED)[tree.op]} {value(tree.right, entity)}"
 
 
 def _in(tree: s.In, entity: str) -> str:

@@ -17,7 +17,8 @@ from roe.evaluator.choose import rank
 from roe.grammar import syntax as s
 from roe.grammar import values as v
 from roe.grammar.clock import Clock
-from roe.grammar.closures import CLOCK, Code, compile_expression
+from roe.grammar.closures import compile_expression
+from roe.grammar.scopes import CLOCK, Code
 from roe.plan.operators import Choose, Derive, Rule
 from roe.plan.subjects import is_true
 from roe.policy.model import Policy

@@ -18,7 +18,8 @@ from roe.evaluator.trace import Trace, steps_of
 from roe.grammar import values as v
 from roe.grammar.closures import compile_expression
 from roe.grammar.parser import parse
-from roe.plan.operators import Choose, Derive, Plan, Settle
+from roe.plan.operators import Choose, Derive, Settle
+from roe.plan.plan import Plan
 
 EXCEPTION = "exception"  # what a run calls the credit of an approved exception
 

@@ -17,7 +17,7 @@ from roe.diagnostics import FORMATS, errors
 from roe.words import counted
 
 if TYPE_CHECKING:
-    from roe.analysis.check import CheckedPolicy
+    from roe.analysis.checked import CheckedPolicy
     from roe.policy.model import Policy
 
 
@@ -68,7 +68,7 @@ def command(policy: Path | None, shape: str, hints: bool, data: Path | None, no_
 
 def subject(policy: Policy, data: Path | None, no_data: bool, as_of: str) -> CheckedPolicy:
     """The policy for analysis, with the records of its own data folder unless others are given, or none."""
-    from roe.analysis.check import CheckedPolicy
+    from roe.analysis.checked import CheckedPolicy
     from roe.data.read import newest, read_tables
     from roe.evaluator.engine import Evaluator
 

@@ -17,7 +17,7 @@ from roe.source import Span
 
 if TYPE_CHECKING:
     from roe.grammar import syntax as s
-    from roe.grammar.closures import Code, Scope
+    from roe.grammar.scopes import Code, Scope
 
 
 Command = TypeVar("Command", bound=Callable[..., object])

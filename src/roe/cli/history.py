@@ -97,7 +97,7 @@ def _day(text: str | None, option: str) -> date | None:
 
 
 def _on_day(found: list[Value], entity: str, record: str, day: date, shape: str, names: Mapping[str, str]) -> None:
-    from roe.ledger.history import in_words, policy_of
+    from roe.ledger.history import in_words
 
     if shape != "text":
         _on_day_as_data(found, shape)
@@ -111,8 +111,7 @@ def _on_day(found: list[Value], entity: str, record: str, day: date, shape: str,
     elif run is None:
         click.echo("\nno run was made by then: this is what the ledger learned later")
     else:
-        by = f" by the policy {policy}" if (policy := policy_of(run)) else ""
-        click.echo(f"\nlast decided as of {run.entry.at}{by}; the whole decision: roe explain {record} --on {day}")
+        click.echo(f"\nlast decided as of {run.entry.at}{_by_policy(run)}; the whole decision: roe explain {record} --on {day}")
 
 
 def _on_day_as_data(found: list[Value], shape: str) -> None:
@@ -170,16 +169,23 @@ def _explained(x: Value, kind: str, record: str, on: date, shape: str) -> str:
     from roe.ledger import history
     from roe.run.evidence import shown
 
-    policy = history.policy_of(x.run)
-    head = f"{kind} {record}, {x.role}, on {on}: decided as of {x.run.entry.at if x.run else x.decision.entry.at}" + (
-        f" by the policy {policy}" if policy else ""
-    )
+    as_of = x.run.entry.at if x.run else x.decision.entry.at
+    head = f"{kind} {record}, {x.role}, on {on}: decided as of {as_of}{_by_policy(x.run)}"
+    if x.last is not None:
+        head += f"; the run as of {x.last.entry.at}{_by_policy(x.last)} left it so"
     values = _values(x)
     if values:
         return f"{head}\n\n{shown([values], shape)}"
     what, because = history.told(x.decision.entry) if x.decision is not None else ("", "")
     why = "its evidence was erased" if x.evidence is not None else "the run kept no evidence of it: only runs by rows do"
     return f"{head}\n\n{what}" + (f", because of {because}" if because else "") + f"\n\nnote: {why}"
+
+
+def _by_policy(run: Value) -> str:
+    from roe.ledger.history import policy_of
+
+    policy = policy_of(run)
+    return f" by the policy {policy}" if policy else ""
 
 
 def _book(store: Store, rep: str, on: date | None, shape: str) -> None:
@@ -189,7 +195,7 @@ def _book(store: Store, rep: str, on: date | None, shape: str) -> None:
     last = store.last_run()
     zone = last.entry.at.zone if last is not None else "UTC"
     held = store.book(rep, None if on is None else At.of(on, zone))
-    if not held and store._find("rep", rep) is None:
+    if not held and store.words.subject("rep", rep) is None:
         at = Span("--rep", 1, 1, len(rep) + 1, rep)
         fail([Diagnostic("R604", f"the ledger has no rep `{rep}`", at, "name the rep by the id that the CRM has")])
     rows, header = book_lines(held), ["entity", "record", "role", "since", "until", "how"]

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from roe.analysis.kpi import KpiLine
     from roe.evaluator.engine import Evaluator
-    from roe.plan.operators import Kpis
+    from roe.plan.parts import Kpis
 
 
 SETS = (("accounts", "capacity_use", "coverage", "worked", "completed", "touches"), ("meetings", "opportunities", "opportunities_per_worked", "leads", "speed_to_lead", "sla_attainment"))  # fmt: skip
@@ -103,7 +103,7 @@ def _start(text: str | None, today: date) -> date | None:
 
 def _as_csv(lines: list[KpiLine], by: str) -> None:
     from roe.data.files import csv_text
-    from roe.plan.operators import KPI_NAMES
+    from roe.plan.parts import KPI_NAMES
 
     values = ([line.group, line.period.start, line.period.until, *(line.values[n] for n in KPI_NAMES)] for line in lines)
     document(csv_text((by, "from", "until", *KPI_NAMES), values))

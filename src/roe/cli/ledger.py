@@ -61,7 +61,9 @@ def status(state: str, shape: str) -> None:
         from roe.ledger.entries import Run
 
         head, runs = store.head(), [x.entry for x in store.runs() if isinstance(x.entry, Run)]
-        kinds = {store._text(k): n for k, n in store.db.rows("SELECT kind, count(*) FROM entry GROUP BY kind ORDER BY count(*) DESC, kind")}
+        kinds = {
+            store.words.text(k): n for k, n in store.db.rows("SELECT kind, count(*) FROM entry GROUP BY kind ORDER BY count(*) DESC, kind")
+        }
         is_open = {kind: len(store.latest(kind, is_open=True)) for kind in ("turn", "claimed", "referred")}
         figures: Json = {
             "entries": head.number, "epoch": head.epoch, "hash": head.hash.hex(), "organisation": head.label or None, "kinds": kinds,

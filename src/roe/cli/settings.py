@@ -89,7 +89,7 @@ class Setting(click.Option):
         super().__init__(*args, **{**kwargs, "help": f"{kwargs['help']} Or set {place}."})
         self.setting, self.policy, self.beside, self.without, self.place = setting, policy, beside, without, place
 
-    def consume_value(self, ctx: click.Context, opts: Mapping[str, Any]) -> tuple[Any, click.core.ParameterSource]:
+    def consume_value(self, ctx: click.Context, opts: Mapping[str, click.Parameter]) -> tuple[object, click.core.ParameterSource]:
         value, source = super().consume_value(ctx, opts)
         counts = (not self.beside or self.beside in opts) and not (self.without and opts.get(self.without))
         if source is ParameterSource.COMMANDLINE or not counts or ctx.resilient_parsing:
@@ -107,9 +107,9 @@ def is_setting(name: str) -> bool:
     return click.get_current_context().get_parameter_source(name) is ParameterSource.ENVIRONMENT
 
 
-def data_setting(help: str, **more: Any) -> Callable[[Command], Command]:
+def data_setting(help: str, **more: object) -> Callable[[Command], Command]:
     return click.option("--data", cls=Setting, setting="data", type=click.Path(path_type=Path), help=help, **more)
 
 
-def as_of_setting(help: str, **more: Any) -> Callable[[Command], Command]:
+def as_of_setting(help: str, **more: object) -> Callable[[Command], Command]:
     return click.option("--as-of", "as_of", cls=Setting, setting="as_of", metavar="WHEN", help=help, **more)

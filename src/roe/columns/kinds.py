@@ -23,7 +23,8 @@ from roe.evaluator.turns import Standing
 from roe.progress import advance
 
 if TYPE_CHECKING:
-    from roe.columns.turns import Handed, PoolColumn, Turns
+    from roe.columns.pool_column import Handed, PoolColumn
+    from roe.columns.turns import Turns
     from roe.evaluator.row import Row
 
 ENDLESS = 1 << 62
@@ -142,17 +143,14 @@ def hand_out(turns: Turns, kinds: dict[str, PoolKinds], out: Handed) -> None:
             out.loads[i] = of.loads.shown(standing)
         out.pool[i], out.standing[i], out.index[i] = number[of.pool.step.name], known, of.pool.history.turns.taken
         if not able:
-            fallback = turns.pools.world.rep(of.pool.step.fallback)
-            at = np.array([place_of(fallback)])
-            out.rep[i] = turns.table.world.receivers(at, turns.holder[i : i + 1])[0]
-            out.why[i] = nobody
+            out.rep[i], out.why[i] = _fallback(turns, of, i), nobody
         else:
-            rep = _kept(turns, of, i, able, out)
+            rep = _rep_of_others(turns, of, i, able, out)
             if rep < 0:
                 rep = position[of.loads.next(standing) if of.loads is not None else of.pool.next(standing)]
             out.rep[i] = rep
-            if of.companies is not None and (company := of.companies[i]) >= 0 and of.column.companion[company] < 0:
-                of.column.companion[company], of.column.leader[company] = rep, i
+            if of.companies is not None:
+                _lead(of, of.companies[i], i, rep)
             turns.pools.count(turns.table.entity, turns.rep_ids[rep], 1)
             limits.take(rep)
             for loads in by_load:
@@ -164,7 +162,13 @@ def hand_out(turns: Turns, kinds: dict[str, PoolKinds], out: Handed) -> None:
         loads.settle()
 
 
-def _kept(turns: Turns, of: PoolKinds, i: int, able: frozenset[int], out: Handed) -> int:
+def _fallback(turns: Turns, of: PoolKinds, i: int) -> int:
+    """The rep who receives a record where nobody of a pool can take it; -1 for nobody."""
+    at = np.array([place_of(turns.pools.world.rep(of.pool.step.fallback))])
+    return int(turns.table.world.receivers(at, turns.holder[i : i + 1])[0])
+
+
+def _rep_of_others(turns: Turns, of: PoolKinds, i: int, able: frozenset[int], out: Handed) -> int:
     """The rep whom a record belongs with, if that rep can take it; -1 for nobody."""
     column = of.column
     if of.sticky is not None and of.sticky[i] in able:
@@ -180,6 +184,12 @@ def _kept(turns: Turns, of: PoolKinds, i: int, able: frozenset[int], out: Handed
     else:  # it was in an earlier run, or among another entity's records
         out.why[i] = turns.why(reason_together(turns.pools.together.given[of.pool.step.name, column.names[company]][1]), out)
     return int(column.companion[company])
+
+
+def _lead(of: PoolKinds, company: int, i: int, rep: int) -> None:
+    """Let later records of a company follow record `i` to its rep, if it is the first of them."""
+    if company >= 0 and of.column.companion[company] < 0:
+        of.column.companion[company], of.column.leader[company] = rep, i
 
 
 class _Limits:

@@ -12,10 +12,11 @@ import pyarrow.compute as pc
 
 from roe.columns.column import Coded, Column, Constant, Dictionary, Refs
 from roe.columns.make import from_values, lookup
+from roe.columns.pool_column import Handed
 from roe.columns.role import RoleRows
 from roe.columns.row import TableRow, place_of
 from roe.columns.table import RecordTable
-from roe.columns.turns import Handed, Turns
+from roe.columns.turns import Turns
 from roe.columns.vector import Frame
 from roe.columns.world import ColumnWorld
 from roe.dynamic import Array, Value

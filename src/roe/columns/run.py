@@ -15,9 +15,11 @@ import pyarrow as pa
 
 from roe.columns import turn_files
 from roe.columns.column import Refs
+from roe.columns.one_by_one import reason_one_by_one
+from roe.columns.pool_column import Handed
 from roe.columns.role_run import Allocations, RoleRun
 from roe.columns.table import RecordTable
-from roe.columns.turns import Handed, Turns
+from roe.columns.turns import Turns
 from roe.columns.world import ColumnWorld
 from roe.dynamic import Json, State, Value
 from roe.evaluator.bound import EXCLUSIVE, Bound
@@ -120,7 +122,7 @@ class ColumnRun:
         if not any(len(rows) for role_run in role_runs for rows, _ in role_run.waiting):
             return
         turns = Turns(table, self.bound.pools, role_runs)
-        if turns.one_by_one():
+        if reason_one_by_one(turns):
             for row, role, action in zip(turns.row.tolist(), turns.role.tolist(), turns.action.tolist(), strict=True):
                 role_runs[role].turn(row, turns.actions[action][1])
             return

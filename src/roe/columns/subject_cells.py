@@ -13,7 +13,7 @@ import pyarrow.compute as pc
 from roe.columns.column import EPOCH, NO_DAY, ByRow, Coded, Column, Constant, Days, Instants, Numbers, Truths, microseconds
 from roe.dynamic import Array, Value
 from roe.grammar import values as v
-from roe.plan.index import Subject
+from roe.plan.cells import Subject
 from roe.plan.subjects import key_of
 
 MANY = 1 << 20  # cells times words above which a subject is keyed

@@ -24,7 +24,8 @@ from roe.evaluator.fields import key_of, maker_of, walk
 from roe.evaluator.frozen import frozen_value
 from roe.evaluator.row import UNKNOWN_REP, Circle
 from roe.plan.index import Hits
-from roe.plan.operators import Choose, Derive, Fill, Relate, Settle, Step, Walk
+from roe.plan.operators import Choose, Derive, Fill, Relate, Settle, Walk
+from roe.plan.plan import Step
 from roe.plan.standard import BuiltIn
 from roe.progress import phase
 

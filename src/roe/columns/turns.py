@@ -9,8 +9,7 @@ records that somebody has already, go one by one through the row evaluator's all
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -18,27 +17,23 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from roe.columns import turn_files
-from roe.columns.column import Column, Days, Instants, Refs
-from roe.columns.kinds import PoolKinds, hand_out, kinds_of
+from roe.columns.column import Column, Days, Instants
+from roe.columns.kinds import PoolKinds, hand_out
+from roe.columns.pool_column import FIRST, MOST, Handed, PoolColumn
 from roe.columns.row import place_of
 from roe.dynamic import Array, Json, Value
 from roe.evaluator.allocate import Pools
 from roe.evaluator.allocation import FALLBACK
 from roe.evaluator.assigned import assignment
-from roe.evaluator.pool import OPEN_CAPS, Pool
+from roe.evaluator.pool import Pool
 from roe.evaluator.together import reason_together
-from roe.evaluator.turns import Slots, Standing
 from roe.grammar import values as v
-from roe.ledger.reconcile import key_parts
-from roe.plan.outcome import Outcome
 from roe.progress import advance, phase
 
 if TYPE_CHECKING:
     from roe.columns.role import RoleRows
     from roe.columns.table import RecordTable
     from roe.evaluator.row import Row
-
-FIRST, MOST = 4096, 1 << 18  # records looked at together: at the start, and at most
 
 
 def created(table: RecordTable, rows: Array) -> Array:
@@ -52,108 +47,6 @@ def created(table: RecordTable, rows: Array) -> Array:
     texts = ["" if x is None else v.literal(x) for x in meaning.list]
     rank = {text: i for i, text in enumerate(sorted(set(texts)))}
     return np.array([rank[text] for text in texts], np.int64)[codes]
-
-
-class SlotTable:
-    """The turns of one standing, worked out as far as they are asked for; once they repeat, without any further work."""
-
-    def __init__(self, standing: Standing, pool: Pool) -> None:
-        self.standing = standing
-        self._slots = Slots(standing, pool.ledger())
-        self._picks = np.empty(0, np.int32)
-        self._repeats: Array | None = None
-        self.used = 0
-
-    def next(self, n: int) -> Array:
-        """The next turns, as places among the able, without using them."""
-        need = self.used + n
-        weights = [w for _, w in self.standing.able]
-        while len(self._picks) < need and self._repeats is None:
-            before, missing = list(self._slots.taken), need - len(self._picks)
-            count = self.standing.total if self.standing.total <= max(missing, FIRST) else missing  # a whole round, if it is worth it
-            found = np.array([self._slots.next() for _ in range(count)], np.int32)
-            self._picks = np.concatenate([self._picks, found])
-            if [b - a for a, b in zip(before, self._slots.taken, strict=True)] == weights:
-                self._repeats = found  # everybody has had their share: it all begins again
-        if len(self._picks) < need:
-            assert self._repeats is not None
-            more = max(need - len(self._picks), len(self._picks))
-            self._picks = np.concatenate([self._picks, np.resize(self._repeats, -(-more // len(self._repeats)) * len(self._repeats))])
-        return self._picks[self.used : need]
-
-    def counts(self) -> dict[str, int]:
-        """Turns used by each rep."""
-        found = np.bincount(self._picks[: self.used], minlength=len(self.standing.able)).tolist()
-        return {rep: n for (rep, _), n in zip(self.standing.able, found, strict=True) if n}
-
-
-class PoolColumn:
-    """One pool while records are handed out."""
-
-    def __init__(self, pool: Pool, reps: Mapping[str, int], row: Row) -> None:
-        self.pool, self.reps, self.row = pool, reps, row
-        self.width = len(reps)
-        self.slots: SlotTable | None = None
-        self.companies: Array | None = None  # of each waiting record, -1 for none
-        self.companion = np.empty(0, np.int64)  # of each company, the rep; -1 for none yet
-        self.leader = np.empty(0, np.int64)  # of each company, the waiting record that came first; -1 for an earlier run's
-        self.names: list[Value] = []
-        self.sticky: Array | None = None
-
-    def prepare(self, company: Column | None, sticky: Array | None, companions: Mapping[tuple[str, Value], tuple[str, str]]) -> None:
-        self.sticky = sticky
-        if company is None:
-            return
-        codes, meaning = company.encode()
-        self.names = [x if isinstance(x, (str, int, float)) else None for x in meaning.list]
-        known = np.array([x is not None for x in self.names], bool)
-        self.companies = np.where(known[codes], codes, -1) if len(known) else np.full(len(codes), -1)
-        self.companion = np.full(len(self.names) + 1, -1, np.int64)
-        self.leader = np.full(len(self.names) + 1, -1, np.int64)
-        if companions:
-            for i, x in enumerate(self.names):
-                held = companions.get((self.pool.step.name, x)) if x is not None else None
-                if held is not None:
-                    self.companion[i] = self.reps.get(held[0], self.width)  # who is not there any more is never able
-
-    def seats(self) -> Standing:
-        """Who takes part now."""
-        if self.slots is None:
-            self.pool.forget()  # until now nobody watched what its reps took from other pools
-        standing = self.pool.fixed_standing(self.row)
-        if self.slots is None or self.slots.standing.seats != standing.seats:
-            self.book()
-            self.slots = SlotTable(standing, self.pool)
-            self.able = np.array([self.reps[rep] for rep, _ in standing.able], np.int64)
-            self.is_able = np.zeros(self.width + 1, bool)  # the last place is for nobody
-            self.is_able[self.able] = True
-        return self.slots.standing
-
-    def book(self) -> None:
-        """Settle the turns used so far."""
-        if self.slots is not None and self.slots.used:
-            self.pool.book_all(self.slots.standing, self.slots.used, self.slots.counts())
-        self.slots = None
-
-
-@dataclass(slots=True)
-class Handed:
-    """What became of waiting records, in the order of the queue."""
-
-    rep: Array  # a row of the rep table, or -1
-    pool: Array  # the pool that did it, by number
-    standing: Array
-    index: Array
-    why: Array  # by number, -1 where a turn was taken
-    before: Array  # which pools were tried before, by number
-    leader: Array  # the place of the record of the same company that it follows, or -1
-    whys: dict[str, int] = field(default_factory=dict)
-    befores: dict[str, int] = field(default_factory=dict)
-    loads: dict[int, str] = field(default_factory=dict)  # by place, of pools that go by load
-
-    @classmethod
-    def of(cls, n: int) -> Handed:
-        return cls(*(np.full(n, -1, np.int64) for _ in range(7)))
 
 
 class Turns:
@@ -176,68 +69,9 @@ class Turns:
         asked = np.array([self.names.index(action.pool) for _, action in actions])
         self.asked = asked[self.action]
 
-    def one_by_one(self) -> str:
-        """Why the records must go one by one through the row evaluator's allocation; empty if pools treat them by kinds, and none of them
-        comes back from an earlier run.
-        """
-        used = {name for i in set(self.asked.tolist()) for name in self.chain(self.names[i])}
-        for name in sorted(used):
-            pool = self.pools.pools[name]
-            if not pool.classed:
-                return f"the pool `{name}` must decide each {self.table.entity} separately"
-            if not self.pools.due_alike(pool):
-                return f"deadlines in the pool `{name}` depend on the rep who gets the record"
-            kinds = kinds_of(pool, self)
-            if kinds is None:
-                return f"the pool `{name}` would have to tell too many kinds of {self.table.entity}s apart"
-            self.kinds[name] = kinds
-        if any(other.pool for _, outcome in self.actions for other in _others(outcome)):
-            return "a rule asks a second pool if the first one finds nobody"
-        if len(np.unique(self.row)) < len(self.row) and self._count_open(used):
-            return f"a rep who gets a {self.table.entity} in two roles has one more open {self.table.entity}, not two"
-        if self._are_owned(used):
-            return "pool members own some of the records already"
-        if self._follow_others(used):
-            return "reps already own other records of the same companies"
-        assigned = self.parts[0].bound.assigned
-        held = pa.array([key_parts(key)[1] for key in assigned if key.startswith(f"{self.table.entity}|")], pa.string())
-        is_back = len(held) and pc.any(pc.is_in(self.table.ids.take(pa.array(self.row)), value_set=held)).as_py()
-        return "pools assigned some of the records in an earlier run" if is_back else ""
-
-    def _count_open(self, used: set[str]) -> bool:
-        """Whether some pools look at how many records of this entity each rep has open."""
-        pools = [self.pools.pools[name] for name in used]
-        counted = {OPEN_CAPS.get(cap) for pool in pools for cap in pool.step.caps} | {"lead" for pool in pools if pool.by_load}
-        return self.table.entity in counted
-
-    def _are_owned(self, used: set[str]) -> bool:
-        """Whether a member of the pools has one of the records, so that its place must not count."""
-        pools = self.pools.pools
-        members = {seat.rep for name in used for row in self._one_of_each(name) for seat in pools[name].fixed_standing(row).seats}
-        finder = self.table.world.finder("rep")
-        at = np.array(sorted(finder.rep(rep) for rep in members), np.int64)
-        owned = [owner.at for role in self.table.world.policy.roles if isinstance(owner := self.table.owner(role), Refs)]
-        return any(bool(np.isin(by[self.row], at).any()) for by in owned)
-
-    def _one_of_each(self, name: str) -> list[Row]:
+    def one_of_each(self, name: str) -> list[Row]:
         """A waiting record of each kind that a pool tells apart."""
         return [self.table.row(int(self.row[place])) for place in self.kinds[name][1]]
-
-    def _follow_others(self, used: set[str]) -> bool:
-        """Whether somebody has a record of the same company as one of these."""
-        for name in used:
-            pool = self.pools.pools[name]
-            existing = [self.pools.together.existing(pool, self.table.entity, part.role) for part in self.parts]
-            if pool.step.together is not None and any(found.of for found in existing):
-                waiting = self.parts[0].frame(self.row).eval(pool.step.together.tree).encode()[1].list
-                if any(
-                    self.pools.together.leads_others(pool, x, found)
-                    for found in existing
-                    for x in waiting
-                    if isinstance(x, (str, int, float))
-                ):
-                    return True
-        return False
 
     def chain(self, name: str) -> list[str]:
         """A pool and those that it falls back on."""
@@ -255,7 +89,7 @@ class Turns:
         used = list(dict.fromkeys(name for i in np.unique(self.asked).tolist() for name in self.chain(self.names[i])))
         any_row = self.table.row(int(self.row[0]))
         for name in used:  # reps whom the data does not list become rows of the table before it is counted
-            for row in self._one_of_each(name):
+            for row in self.one_of_each(name):
                 self.pools.pools[name].fixed_standing(row)
             world.rep(self.pools.pools[name].step.fallback)
         asked = {name: self._asked_of_records(self.pools.pools[name]) for name in used}
@@ -268,7 +102,7 @@ class Turns:
         at, width = 0, FIRST
         phase("handing records to pools", n)
         if not all(self.pools.pools[name].fixed for name in used):
-            hand_out(self, {name: PoolKinds(self.columns[name], self.kinds[name][0], self._one_of_each(name)) for name in used}, out)
+            hand_out(self, {name: PoolKinds(self.columns[name], self.kinds[name][0], self.one_of_each(name)) for name in used}, out)
             at = n
         while at < n:
             end = min(n, at + width)
@@ -499,13 +333,6 @@ class Turns:
             "position": self._positions(handed), "loads": pa.array(map(handed.loads.get, range(n)), pa.string()) if handed.loads else pa.nulls(n, pa.string()),
         }  # fmt: skip
         return pa.table(columns).cast(turn_files.schema())
-
-
-def _others(outcome: Outcome) -> Iterable[Outcome]:
-    """The outcomes behind one."""
-    while outcome.otherwise is not None:
-        outcome = outcome.otherwise
-        yield outcome
 
 
 def _words(codes: Array, words: list[str]) -> pa.Array:

@@ -38,8 +38,9 @@ from roe.dynamic import Array, Value, Values
 from roe.grammar import syntax as s
 from roe.grammar import values as v
 from roe.grammar.access import MAX_ITEMS, property_of
-from roe.grammar.closures import CLOCK, IMPLICIT, compile_expression
+from roe.grammar.closures import compile_expression
 from roe.grammar.printer import show
+from roe.grammar.scopes import CLOCK, IMPLICIT
 from roe.progress import counted
 
 if TYPE_CHECKING:

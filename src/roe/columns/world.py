@@ -269,7 +269,7 @@ class ColumnWorld(World):
 
     def know_rows(self, entity: str, role: str, rows: Mapping[int, Facts]) -> None:
         """What is known of the owners of some rows once the run has decided them."""
-        from roe.columns.memory import KNOWN
+        from roe.columns.known import KNOWN
 
         table = self.tables[entity]
         first = role == self.first_role(entity)

@@ -86,7 +86,7 @@ def names_in(text: str) -> tuple[CompanyName, ...]:
     else:
         parts = _bracketed(text)
     if len(parts) > 1:
-        return (whole, *(part for part in map(parse, parts) if _tells(part)))
+        return (whole, *(part for i, part in enumerate(map(parse, parts)) if _tells(part, behind=i > 0)))
     return (whole, *_beside_its_initials(whole))
 
 
@@ -95,10 +95,12 @@ def _may_have_two(text: str) -> bool:
     return any(sign in text for sign in _ALSO_HAS)
 
 
-def _tells(name: CompanyName) -> bool:
-    """Whether a part of a name says which company it is: not `Aktiengesellschaft vorm. …`, `Bank formerly …`. Two words do: `The Coffee House`."""
+def _tells(name: CompanyName, behind: bool) -> bool:
+    """Whether a part of a name says which company it is. A second name of two common words does, `… t/a The Coffee House`; what stands
+    before one needs a word of its own: not `Chemische Fabrik vorm. …`, `Bank formerly …`.
+    """
     known = common_words(), places(), legal_forms()
-    return len(name.words) > 1 or any(len(word) > 1 and not any(word in words for words in known) for word in name.words)
+    return (behind and len(name.words) > 1) or any(len(word) > 1 and not any(word in words for words in known) for word in name.words)
 
 
 def _beside_its_initials(name: CompanyName) -> list[CompanyName]:

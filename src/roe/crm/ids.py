@@ -8,13 +8,14 @@ have each record's id as the data had it. Source: Salesforce Knowledge 000385585
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, TypeVar, cast
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
 SHORT, LONG = 15, 18
 _SUMS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ012345"
+T = TypeVar("T")
 _SHAPE = re.compile(r"[0-9A-Za-z]{15}[A-Z0-5]{3}", re.ASCII)
 
 
@@ -55,10 +56,14 @@ def fold_all(texts: pa.Array) -> pa.Array:
     )
 
 
-def spelt(value: Any, spelling: dict[str, str]) -> Any:
+def spelt(value: T, spelling: dict[str, str]) -> T:
     """A JSON value with every id as the data has it."""
+    return cast(T, _spelt(value, spelling))
+
+
+def _spelt(value: object, spelling: dict[str, str]) -> object:
     if isinstance(value, str):
         return spelling.get(value, value)
     if isinstance(value, dict):
-        return {k: spelt(x, spelling) for k, x in value.items()}
-    return [spelt(x, spelling) for x in value] if isinstance(value, (list, tuple)) else value
+        return {k: _spelt(x, spelling) for k, x in value.items()}
+    return [_spelt(x, spelling) for x in value] if isinstance(value, (list, tuple)) else value

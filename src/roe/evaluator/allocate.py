@@ -17,7 +17,7 @@ from roe.evaluator.allocation import PoolHistory, PoolTurn
 from roe.evaluator.pool import OPEN, OPEN_CAPS, Pool
 from roe.evaluator.together import Together
 from roe.grammar import values as v
-from roe.grammar.closures import IMPLICIT
+from roe.grammar.scopes import IMPLICIT
 from roe.plan.operators import Allocate
 
 if TYPE_CHECKING:

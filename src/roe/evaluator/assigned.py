@@ -8,7 +8,7 @@ from datetime import datetime
 from roe.dynamic import Json, State, Value
 from roe.grammar import values as v
 from roe.ledger.reconcile import key_parts
-from roe.plan.operators import ExceptionRow
+from roe.plan.parts import ExceptionRow
 from roe.source import Inline, Text
 
 STATE = 2  # the version of what a run leaves to the next

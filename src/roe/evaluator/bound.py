@@ -22,10 +22,11 @@ from roe.evaluator.row import OwnersOfRow, Row
 from roe.evaluator.world import World
 from roe.grammar import values as v
 from roe.grammar.clock import Clock
-from roe.grammar.closures import Scope
+from roe.grammar.scopes import Scope
 from roe.ledger.reconcile import key_parts
-from roe.plan.operators import Allocate, Choose, ExceptionRow, Expr
+from roe.plan.operators import Allocate, Choose, Expr
 from roe.plan.outcome import Outcome, RoleSteps
+from roe.plan.parts import ExceptionRow
 
 if TYPE_CHECKING:
     from roe.evaluator.allocate import Pools

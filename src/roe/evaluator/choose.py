@@ -10,8 +10,9 @@ from roe.dynamic import Value
 from roe.files import uncollected
 from roe.grammar import syntax as s
 from roe.grammar import values as v
-from roe.grammar.closures import Code, Scope, compile_expression
+from roe.grammar.closures import compile_expression
 from roe.grammar.functions import BY_NAME
+from roe.grammar.scopes import Code, Scope
 from roe.plan.index import Hits, Index
 from roe.plan.operators import Choose
 

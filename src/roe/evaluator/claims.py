@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from roe.dynamic import Value
 from roe.evaluator.able import current_leave, reason_left
 from roe.grammar import values as v
-from roe.grammar.closures import IMPLICIT
+from roe.grammar.scopes import IMPLICIT
 from roe.plan.operators import Claims
 
 if TYPE_CHECKING:

@@ -9,11 +9,13 @@ from typing import TYPE_CHECKING
 from roe.dynamic import Value
 from roe.evaluator.choose import Chooser
 from roe.grammar import syntax as s
-from roe.grammar.closures import IMPLICIT, Code, Scope, compile_expression
+from roe.grammar.closures import compile_expression
 from roe.grammar.functions.history import PER_ROLE, by_role
 from roe.grammar.parser import parse
-from roe.plan.operators import TEMPLATE, Choose, Derive, ExceptionRow, Expr
+from roe.grammar.scopes import IMPLICIT, Code, Scope
+from roe.plan.operators import TEMPLATE, Choose, Derive, Expr
 from roe.plan.outcome import RoleSteps, Sentence, conditions
+from roe.plan.parts import ExceptionRow
 from roe.plan.standard import standard_steps
 from roe.policy.model import Policy
 from roe.source import Span, Text

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from roe.dynamic import Value
 from roe.evaluator.choose import Choice
 from roe.evaluator.row import Row
-from roe.plan.operators import ExceptionRow
+from roe.plan.parts import ExceptionRow
 
 if TYPE_CHECKING:
     from roe.evaluator.allocation import PoolTurn

@@ -13,7 +13,8 @@ from roe.evaluator.row import Row
 from roe.evaluator.world import World
 from roe.grammar import values as v
 from roe.ledger.reconcile import key_parts
-from roe.plan.operators import Choose, Credit, Holdover
+from roe.plan.operators import Choose
+from roe.plan.parts import Credit, Holdover
 from roe.policy.standard import split
 
 COLUMNS = {

@@ -13,7 +13,8 @@ from roe.evaluator.frozen import frozen_value
 from roe.evaluator.row import DATA_SINCE, NOT_STORED, OwnersOfRow, Row
 from roe.grammar import values as v
 from roe.grammar.functions.history import OWNERS, past_of
-from roe.plan.operators import Choose, Derive, Fill, Settle, Step, Walk
+from roe.plan.operators import Choose, Derive, Fill, Settle, Walk
+from roe.plan.plan import Step
 from roe.plan.standard import BuiltIn
 
 if TYPE_CHECKING:

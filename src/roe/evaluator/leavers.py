@@ -19,7 +19,8 @@ from roe.evaluator.able import reason_left
 from roe.evaluator.row import Row
 from roe.evaluator.world import World
 from roe.grammar import syntax as s
-from roe.plan.operators import Action, Allocate, Choose, Derive, Expr, Plan, Rule
+from roe.plan.operators import Action, Allocate, Choose, Derive, Expr, Rule
+from roe.plan.plan import Plan
 from roe.source import Span, Text
 from roe.words import counted
 

@@ -30,7 +30,7 @@ from roe.evaluator.engine import Tables
 from roe.evaluator.live_world import OWNERSHIP, LiveWorld
 from roe.evaluator.row import OwnersOfRow, Row
 from roe.ledger.reconcile import key_parts
-from roe.plan.operators import ExceptionRow
+from roe.plan.parts import ExceptionRow
 
 if TYPE_CHECKING:
     from roe.evaluator.engine import Evaluator

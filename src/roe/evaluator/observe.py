@@ -10,8 +10,9 @@ from dataclasses import dataclass, field
 
 from roe.dynamic import Value
 from roe.grammar import syntax as s
-from roe.grammar.closures import Code, Scope, compile_expression
+from roe.grammar.closures import compile_expression
 from roe.grammar.printer import show
+from roe.grammar.scopes import Code, Scope
 from roe.plan.operators import Expr
 from roe.source import Span, Text
 

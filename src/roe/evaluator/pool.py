@@ -16,7 +16,8 @@ from roe.evaluator.allocation import FALLBACK, PoolHistory, PoolTurn
 from roe.evaluator.together import reason_together
 from roe.evaluator.turns import Ledger, Seat, Slots, Standing, TurnHistory
 from roe.grammar import values as v
-from roe.grammar.closures import Code, Scope, compile_expression
+from roe.grammar.closures import compile_expression
+from roe.grammar.scopes import Code, Scope
 from roe.plan.operators import Allocate, Expr
 
 if TYPE_CHECKING:

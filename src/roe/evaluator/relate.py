@@ -17,9 +17,10 @@ from typing import TYPE_CHECKING
 from roe.dynamic import Value
 from roe.grammar import syntax as s
 from roe.grammar import values as v
-from roe.grammar.closures import Scope, compile_expression
+from roe.grammar.closures import compile_expression
 from roe.grammar.functions.sales import company
 from roe.grammar.registry import BY_NAME
+from roe.grammar.scopes import Scope
 from roe.plan.operators import Method, Relate
 
 if TYPE_CHECKING:

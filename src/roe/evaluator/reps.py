@@ -7,7 +7,8 @@ from collections.abc import Iterator
 from roe.diagnostics import Diagnostic, suggest
 from roe.evaluator.world import World
 from roe.grammar import syntax as s
-from roe.plan.operators import Action, Choose, Expr, Plan
+from roe.plan.operators import Action, Choose, Expr
+from roe.plan.plan import Plan
 from roe.source import Text, span_of
 
 MOST = 6  # candidates that a message lists

@@ -14,8 +14,8 @@ from roe.evaluator.choose import Choice, Chooser
 from roe.evaluator.row import Row
 from roe.evaluator.world import World
 from roe.grammar import syntax as s
-from roe.grammar.closures import Scope
-from roe.plan.index import MAX_KEPT_BITS, Subject
+from roe.grammar.scopes import Scope
+from roe.plan.cells import MAX_KEPT_BITS, Subject
 from roe.plan.operators import Rule
 
 if TYPE_CHECKING:

@@ -17,7 +17,7 @@ from roe.evaluator.frozen import period
 from roe.evaluator.observe import Observed, observe, watch
 from roe.grammar import syntax as s
 from roe.grammar import values as v
-from roe.grammar.closures import Scope
+from roe.grammar.scopes import Scope
 from roe.plan.operators import Choose, Derive, Expr, Fill, Relate, Rule, Settle
 from roe.plan.outcome import claimable
 from roe.plan.standard import STANDARD

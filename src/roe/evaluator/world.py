@@ -24,7 +24,7 @@ from roe.evaluator.relate import Matcher
 from roe.evaluator.row import DATA_SINCE, NOT_STORED, UNKNOWN_REP, OwnersOfRow, Row
 from roe.grammar import values as v
 from roe.grammar.clock import Clock, zone_of
-from roe.grammar.closures import CLOCK, IMPLICIT, Code, Scope
+from roe.grammar.scopes import CLOCK, IMPLICIT, Code, Scope
 from roe.plan.operators import Derive, Expr, Relate
 from roe.plan.outcome import Sentence
 from roe.policy.model import DataSource

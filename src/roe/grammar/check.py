@@ -20,7 +20,7 @@ from roe.grammar.functions.strings import regex
 from roe.grammar.names import Names
 from roe.grammar.printer import show
 from roe.grammar.registry import LONG
-from roe.grammar.types import Type
+from roe.grammar.types import ARITHMETIC_TYPES, Type
 from roe.source import Span, span_of
 
 
@@ -366,26 +366,6 @@ def _of_items(name: str, args: list[Type]) -> Type:
     first = args[0] if args else t.ANY
     item = first.item or t.ANY if first.name == "list" else first
     return item if name in ("min", "max", "sum", "mean", "median") else t.list_of(item)
-
-
-_DTD, _YMD, _DT, _WD = "days and time duration", "years and months duration", "date and time", "working days duration"
-_WH = "working hours duration"
-ARITHMETIC_TYPES: dict[tuple[str, str, str], str] = {
-    **{("number", op, "number"): "number" for op in v.ARITHMETIC},
-    ("string", "+", "string"): "string",
-    **{(a, op, d): a for a in ("date", _DT) for d in (_DTD, _YMD, _WD) for op in "+-"},
-    **{(d, "+", a): a for a in ("date", _DT) for d in (_DTD, _YMD, _WD)},
-    **{(a, op, _WH): _DT for a in ("date", _DT) for op in "+-"},
-    **{(_WH, "+", a): _DT for a in ("date", _DT)},
-    **{("time", op, _DTD): "time" for op in "+-"},
-    (_DTD, "+", "time"): "time",
-    **{(a, "-", b): _DTD for a in ("date", _DT) for b in ("date", _DT)},
-    ("time", "-", "time"): _DTD,
-    **{(d, op, d): d for d in (_DTD, _YMD) for op in "+-"},
-    **{(d, op, "number"): d for d in (_DTD, _YMD) for op in "*/"},
-    **{("number", "*", d): d for d in (_DTD, _YMD)},
-    **{(d, "/", d): "number" for d in (_DTD, _YMD)},
-}  # fmt: skip
 
 
 def _a(found: Type) -> str:

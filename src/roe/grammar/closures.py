@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import operator
 from collections.abc import Callable, Iterator
-from functools import lru_cache
 
 from roe.dynamic import Value
 from roe.grammar import syntax as s
@@ -18,13 +17,7 @@ from roe.grammar import values as v
 from roe.grammar.access import MAX_ITEMS, as_list, count_between, nth, property_of, unary_range
 from roe.grammar.calls import argument_order
 from roe.grammar.functions import BY_NAME
-
-Scope = dict[str, Value]
-Code = Callable[[Scope], Value]
-Watch = Callable[[s.Node, Code], Code]
-
-CLOCK = "$clock"
-IMPLICIT = "$item"  # the record whose fields bare names mean: a filter's item, a cell's record
+from roe.grammar.scopes import CLOCK, Code, Scope, Watch, item_scopes, look_up
 
 
 def compile_expression(node: s.Node, watch: Watch | None = None) -> Code:
@@ -56,7 +49,7 @@ class _Compiler:
         return lambda scope: value
 
     def Name(self, node: s.Name) -> Code:
-        return _look_up(node.id)
+        return look_up(node.id)
 
     def Path(self, node: s.Path) -> Code:
         base, field = self.code(node.base), node.field
@@ -77,7 +70,7 @@ class _Compiler:
             position = node.condition.value
             return lambda scope: nth(base(scope), position)
 
-        scopes = _item_scopes(node.condition)
+        scopes = item_scopes(node.condition)
 
         def keep(scope: Scope) -> Value:
             items = as_list(base(scope))
@@ -94,7 +87,7 @@ class _Compiler:
 
     def Pick(self, node: s.Pick) -> Code:
         source, by = self.code(node.source), self.code(node.by)
-        scopes = _item_scopes(node.by)
+        scopes = item_scopes(node.by)
         better = v.COMPARE[">" if node.kind == "latest" else "<"]
 
         def pick(scope: Scope) -> Value:
@@ -367,48 +360,6 @@ class _Compiler:
             return lambda scope: row.clocked(scope[CLOCK], [... if a is None else a(scope) for a in args])
         invoke = row.invoke
         return lambda scope: invoke([... if a is None else a(scope) for a in args])
-
-
-@lru_cache(maxsize=1024)
-def _look_up(name: str) -> Code:
-    """The value of a name. Thousands of conditions that name the same thing share it: what a processor has near stays small."""
-
-    def look(scope: Scope) -> Value:
-        try:
-            return scope[name]
-        except KeyError:
-            item = scope.get(IMPLICIT)
-            return item.get(name) if isinstance(item, dict) else None
-
-    return look
-
-
-def _item_scopes(inside: s.Node) -> Callable[[list[Value], Scope], Iterator[tuple[Value, Scope]]]:
-    """Each item of a list with the scope in which `inside` is asked of it: `item` is the item, and bare names are its fields.
-
-    The scope is one and the same dict, changed from item to item.
-    """
-    names = sorted({n.id for n in s.walk(inside) if isinstance(n, s.Name)} - {"item"})
-
-    def scopes(items: list[Value], scope: Scope) -> Iterator[tuple[Value, Scope]]:
-        inner = dict(scope)
-        outer = scope.get(IMPLICIT)
-        for item in items:
-            inner["item"] = item
-            if isinstance(item, dict):
-                inner[IMPLICIT] = item
-                for name in names:
-                    if name in item:
-                        inner[name] = item[name]
-                    elif name in scope:
-                        inner[name] = scope[name]
-                    elif outer is not None and name in outer:
-                        inner[name] = outer[name]
-                    else:
-                        inner.pop(name, None)
-            yield item, inner
-
-    return scopes
 
 
 def _is_boolean(node: s.Node) -> bool:

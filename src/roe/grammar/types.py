@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import field
 
+from roe.grammar import values as v
 from roe.node import node
 from roe.source import Span
 
@@ -97,3 +98,23 @@ def join(a: Type, b: Type) -> Type:
     if b.name == "null" or a == b:
         return a
     return Type(a.name, a.item if a.item == b.item else None, a.entity if a.entity == b.entity else "") if fits(a, b) else ANY
+
+
+_DT, _DTD, _YMD = "date and time", "days and time duration", "years and months duration"
+_WD, _WH = "working days duration", "working hours duration"
+ARITHMETIC_TYPES: dict[tuple[str, str, str], str] = {
+    **{("number", op, "number"): "number" for op in v.ARITHMETIC},
+    ("string", "+", "string"): "string",
+    **{(a, op, d): a for a in ("date", _DT) for d in (_DTD, _YMD, _WD) for op in "+-"},
+    **{(d, "+", a): a for a in ("date", _DT) for d in (_DTD, _YMD, _WD)},
+    **{(a, op, _WH): _DT for a in ("date", _DT) for op in "+-"},
+    **{(_WH, "+", a): _DT for a in ("date", _DT)},
+    **{("time", op, _DTD): "time" for op in "+-"},
+    (_DTD, "+", "time"): "time",
+    **{(a, "-", b): _DTD for a in ("date", _DT) for b in ("date", _DT)},
+    ("time", "-", "time"): _DTD,
+    **{(d, op, d): d for d in (_DTD, _YMD) for op in "+-"},
+    **{(d, op, "number"): d for d in (_DTD, _YMD) for op in "*/"},
+    **{("number", "*", d): d for d in (_DTD, _YMD)},
+    **{(d, "/", d): "number" for d in (_DTD, _YMD)},
+}  # fmt: skip

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from roe.ledger.entries import Deleted, Loaded, Merged, Owned, Stored
+from roe.ledger.holdings import Holding
 from roe.ledger.moment import At
 from roe.ledger.projections import Hold, Noted, hold, loaded
-from roe.ledger.store import Holding
 
 
 def holding_from(entries: Sequence[Stored], role: str, on: At | None) -> Holding | None:

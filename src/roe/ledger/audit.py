@@ -13,7 +13,8 @@ from typing import Any
 
 from roe.ledger.encode import Draft, chained, is_evidence, salted, subject_bytes, unpacked, whole
 from roe.ledger.entries import Erased
-from roe.ledger.store import PAGE, Store
+from roe.ledger.store import Store
+from roe.ledger.stored import PAGE
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,7 +104,7 @@ def _rows(store: Store, last: int, after: int) -> Iterator[Any]:
 def _taken_apart(store: Store, row: Any) -> tuple[Any, ...]:
     (_, _, _, _, kind, name, at, grain, until, word, fact, digest, s, t, f, s_digest, t_digest, f_digest, salt, value, e_salt,
      evidence) = row  # fmt: skip
-    text = store._text
+    text = store.words.text
     d = Draft(text(kind), None, text(name), at, text(grain), until, None, None, text(word), fact, None)
     if evidence is not None:
         salt, value = e_salt, _read(unpacked, bytes(evidence))
@@ -125,7 +126,7 @@ def _wrong_subjects(store: Store) -> set[int]:
     rows = store.db.rows("SELECT id, entity, record, salt, digest FROM subject WHERE record IS NOT NULL")
     return {
         id_ for id_, entity, record, salt, digest in rows
-        if salt is None or salted(bytes(salt), subject_bytes((store._text(entity), record))) != bytes(digest)
+        if salt is None or salted(bytes(salt), subject_bytes((store.words.text(entity), record))) != bytes(digest)
     }  # fmt: skip
 
 

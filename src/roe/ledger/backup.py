@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from roe.ledger.database import MISSING, Database, refuse
-from roe.ledger.store import PAGE, Store, open_store
+from roe.ledger.store import Store, open_store
+from roe.ledger.stored import PAGE
 
 TABLES = {
     "word": ("id", "id, text"),

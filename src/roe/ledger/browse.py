@@ -51,7 +51,7 @@ def newest(store: Store, wanted: Wanted, before: int | None, most: int) -> Found
         return Found([], None)
     first = chosen.first if wanted.record else max(chosen.first, chosen.end - LOOKED_AT)
     number = "+number" if wanted.record else "number"  # a record has an index of its own, which this leaves to the database
-    rows = store._entries(
+    rows = store.entries_where(
         f"{chosen.where} AND {number} >= ? AND {number} < ? ORDER BY number DESC LIMIT ?", [*chosen.values, first, chosen.end, most + 1]
     )
     rows.reverse()
@@ -74,8 +74,8 @@ def _chosen(store: Store, wanted: Wanted, end: int) -> _Chosen | None:
     """None if nothing can answer, such as for a record that the ledger does not know."""
     where, values, first = ["1 = 1"], list[int](), 1
     if wanted.kind:
-        where, values = [*where, "kind = ?"], [*values, store._word_or_none(wanted.kind) or 0]
-    if wanted.without and (words := [word for kind in wanted.without if (word := store._word_or_none(kind))]):
+        where, values = [*where, "kind = ?"], [*values, store.words.number(wanted.kind)]
+    if wanted.without and (words := [word for kind in wanted.without if (word := store.words.number(kind))]):
         where, values = [*where, f"kind NOT IN ({','.join('?' * len(words))})"], [*values, *words]
     if wanted.record:
         ids = _subjects(store, wanted)
@@ -83,7 +83,7 @@ def _chosen(store: Store, wanted: Wanted, end: int) -> _Chosen | None:
             return None
         where, values = [*where, f"subject IN ({','.join('?' * len(ids))})"], [*values, *ids]
     if wanted.rep:
-        rep = store._find("rep", wanted.rep)
+        rep = store.words.subject("rep", wanted.rep)
         if rep is None:
             return None
         where, values = [*where, "(target = ? OR former = ? OR subject = ?)"], [*values, rep, rep, rep]
@@ -104,6 +104,6 @@ def _chosen(store: Store, wanted: Wanted, end: int) -> _Chosen | None:
 def _subjects(store: Store, wanted: Wanted) -> list[int]:
     """The numbers of the records with an id: of one entity, or of each that has one."""
     if wanted.entity:
-        found = store._find(wanted.entity, wanted.record)
+        found = store.words.subject(wanted.entity, wanted.record)
         return [] if found is None else [found]
     return [row[0] for row in store.db.rows("SELECT id FROM subject WHERE record = ?", (wanted.record,))]

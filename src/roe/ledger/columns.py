@@ -3,18 +3,24 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Hashable, Iterator, Sequence
+from typing import TypeVar
 
 import numpy as np
 
+from roe.dynamic import Array, Saved
 from roe.ledger.encode import words_of
 from roe.ledger.entries import FORGOTTEN
+from roe.ledger.holders import QUEUE, holder_of
 from roe.ledger.moment import At
-from roe.ledger.role_tables import Array, Codes, Owners, RoleTable
+from roe.ledger.reconcile import Holder
+from roe.ledger.role_tables import Codes, Decisions, Owners, RoleTable, T
 from roe.ledger.snapshot import Rows, read_rows
-from roe.ledger.state import QUEUE, day_text, holder_of, moment_text
+from roe.ledger.state import day_text, moment_text
 from roe.ledger.store import Store
+
+One = TypeVar("One", bound=Hashable)
+Other = TypeVar("Other", bound=Hashable)
 
 
 def owners_of(store: Store) -> Owners:
@@ -29,7 +35,7 @@ def _tables(rows: Rows, texts: _Texts) -> Iterator[tuple[tuple[str, str], RoleTa
     for start, stop in zip([0, *ends.tolist()], [*ends.tolist(), len(rows)], strict=True):
         if start < stop:
             key = (texts.word(int(entities[start])), texts.word(int(roles[start])))
-            yield key, _table(*key, rows.part(start, stop), texts)
+            yield key, _table(*key, rows.between(start, stop), texts)
 
 
 def _table(entity: str, role: str, rows: Rows, texts: _Texts) -> RoleTable:
@@ -37,15 +43,16 @@ def _table(entity: str, role: str, rows: Rows, texts: _Texts) -> RoleTable:
     nothing = np.full(len(rows), -1, np.int32)
     unknown = texts.by_word(rows["word"], lambda word: bool(word.get("since_unknown", False)))
     is_unknown = np.array(unknown.meaning, bool)[unknown.at]
-    day = combined(rows["start"], rows["grain"], lambda start, grain: day_text(start, texts.zone(grain)))
-    end = combined(rows["until"], combine(rows["last_grain"], rows["grain"]), texts.until)
+    grains = numbered(rows["grain"])
+    day = combined(rows.codes["start"], grains, lambda start, grain: day_text(start, texts.zone(grain)))
+    end = combined(rows.codes["until"], combine(rows["last_grain"], rows["grain"]), texts.until)
     return RoleTable(
         entity, role, rows.records, holders, holder, base, former,
         since=Codes(np.where(is_unknown, nothing, day.at), day.meaning),
         seen=Codes(np.where(is_unknown, day.at, nothing), day.meaning),
         by=texts.by_word(rows["word"], lambda word: str(word.get("by", "rule"))),
-        base_at=combined(rows["base_at"], rows["grain"], lambda at, grain: moment_text(At(at, False, texts.zone(grain)))),
-        decided=combined(rows["decided"], None, lambda text, _: texts.decided(text)),
+        base_at=combined(rows.codes["base_at"], grains, lambda at, grain: moment_text(At(at, False, texts.zone(grain)))),
+        decided=texts.decided(rows.codes["decided"]),
         how=texts.by_word(rows["last_word"], lambda word: (str(word.get("rule", "")), str(word.get("action", "")))),
         until=end,
     )  # fmt: skip
@@ -55,11 +62,11 @@ class _Texts:
     """What the ids of a ledger's rows mean."""
 
     def __init__(self, store: Store, rows: Rows) -> None:
-        self.word = store._text
+        self.word = store.words.text
         ids = {i for name in ("rep", "base_rep", "former") for i in compact(rows[name])[1] if i >= 0}
-        ids |= {rep for text in rows["decided"].meaning for rep, _ in json.loads(text) if rep is not None}
+        ids |= {rep for text in rows.codes["decided"].meaning for rep, _ in json.loads(text) if rep is not None}
         self.reps = _records(store, sorted(ids))
-        self.nobody = store._word_or_none("") or 0
+        self.nobody = store.words.number("")
 
     def zone(self, grain: int) -> str:
         text = self.word(grain)
@@ -69,15 +76,17 @@ class _Texts:
         last, began = grains
         return str(At(instant, self.word(last)[1] == "d", self.zone(began)))
 
-    def decided(self, text: str) -> tuple[str | None, ...]:
-        return tuple(holder_of(None if rep is None else self.reps[rep], self.word(queue)) for rep, queue in json.loads(text))
+    def decided(self, written: Codes[str]) -> Codes[Decisions]:
+        """Our decisions since the base, from the JSON in which they are kept."""
+        return translated(written, lambda text: tuple(map(self._holder, json.loads(text))))
 
-    def by_word(self, words: Array, read: Callable[[Mapping[str, Any]], Any]) -> Codes:
+    def _holder(self, written: tuple[int | None, int]) -> Holder:
+        rep, queue = written
+        return holder_of(None if rep is None else self.reps[rep], self.word(queue))
+
+    def by_word(self, words: Array, read: Callable[[Saved], T]) -> Codes[T]:
         """What the words of entries say, as `read` takes it from each of them."""
-        codes, kept = compact(words)
-        meaning: dict[Any, int] = {}
-        again = np.array([meaning.setdefault(read(words_of(self.word(word))), len(meaning)) for word in kept], np.int32)
-        return Codes(again[codes] if len(again) else codes, list(meaning))
+        return translated(numbered(words), lambda word: read(words_of(self.word(word))))
 
     def holders(self, rows: Rows) -> tuple[list[str], tuple[Array, Array, Array]]:
         """The distinct holders, and who holds each record, whom the CRM showed, and who had it before."""
@@ -85,17 +94,17 @@ class _Texts:
         shown = rows["base_queue"]
         base = np.where((shown >= 0) & (shown != self.nobody), -2 - shown, np.where(shown < 0, -1, rows["base_rep"]))
         every = np.concatenate([now, base, rows["former"]])
-        codes, kept = compact(every)
+        codes, keys = compact(every)
         names: dict[str, int] = {}
         again = np.array(
             [
                 -1 if key == -1 else names.setdefault(self.reps[key] if key >= 0 else f"{QUEUE}{self.word(-2 - key)}", len(names))
-                for key in kept
+                for key in keys
             ],
             np.int32,
         )
-        parts = np.split(again[codes] if len(again) else codes.astype(np.int32), 3)
-        return list(names), (parts[0], parts[1], parts[2])
+        now, base, former = np.split(again[codes] if len(again) else codes.astype(np.int32), 3)
+        return list(names), (now, base, former)
 
 
 def _records(store: Store, ids: Sequence[int]) -> dict[int, str]:
@@ -115,37 +124,39 @@ def compact(values: Array) -> tuple[Array, list[int]]:
     low = int(values.min())
     used = np.zeros(int(values.max()) - low + 1, bool)
     used[values - low] = True
-    kept = np.flatnonzero(used)
+    distinct = np.flatnonzero(used)
     again = np.zeros(len(used), np.int32)
-    again[kept] = np.arange(len(kept), dtype=np.int32)
-    return again[values - low], (kept + low).tolist()
+    again[distinct] = np.arange(len(distinct), dtype=np.int32)
+    return again[values - low], (distinct + low).tolist()
 
 
-def combine(one: Array, other: Array) -> Codes:
+def numbered(values: Array) -> Codes[int]:
+    """A column of whole numbers as codes."""
+    return Codes(*compact(values))
+
+
+def combine(one: Array, other: Array) -> Codes[tuple[int, int]]:
     """Two columns of numbers as one of pairs."""
-    codes, kept = compact(one)
-    others, kept_others = compact(other)
-    both, pairs = compact(codes.astype(np.int64) * max(len(kept_others), 1) + others)
-    return Codes(both, [(kept[p // len(kept_others)], kept_others[p % len(kept_others)]) for p in pairs])
+    codes, ones = compact(one)
+    other_codes, others = compact(other)
+    both, pairs = compact(codes.astype(np.int64) * max(len(others), 1) + other_codes)
+    return Codes(both, [(ones[p // len(others)], others[p % len(others)]) for p in pairs])
 
 
-def combined(column: Any, other: Any, read: Callable[[Any, Any], Any]) -> Codes:
+def combined(column: Codes[One], other: Codes[Other], read: Callable[[One, Other], T]) -> Codes[T]:
     """What each distinct pair of two columns means; nothing where the first has none."""
-    if not len(column.at):
-        return Codes(np.zeros(0, np.int32), [])
-    if isinstance(other, np.ndarray):
-        codes, kept = compact(other)
-        other = Codes(codes, kept)
-    width = 1 if other is None else max(len(other.meaning), 1)
-    pairs = column.at.astype(np.int64) * width + (0 if other is None else other.at)
-    codes, kept = compact(np.where(column.at < 0, -1, pairs))
-    meaning: list[Any] = []
-    again = np.full(len(kept), -1, np.int32)
-    places: dict[Any, int] = {}
-    for i, pair in enumerate(kept):
-        if pair >= 0:
-            value = read(column.meaning[pair // width], None if other is None else other.meaning[pair % width])
-            again[i] = places.setdefault(value, len(meaning))
-            if again[i] == len(meaning):
-                meaning.append(value)
-    return Codes(again[codes], meaning)
+    width = max(len(other.meaning), 1)
+    pairs = np.where(column.at < 0, -1, column.at.astype(np.int64) * width + other.at)
+    numbers = Codes(pairs, range(len(column.meaning) * width))
+    return translated(numbers, lambda pair: read(column.meaning[pair // width], other.meaning[pair % width]))
+
+
+def translated(column: Codes[One], read: Callable[[One], T]) -> Codes[T]:
+    """What each distinct value of a column means."""
+    codes, used = compact(column.at)
+    again = np.full(len(used), -1, np.int32)
+    meaning: dict[T, int] = {}
+    for i, code in enumerate(used):
+        if code >= 0:
+            again[i] = meaning.setdefault(read(column.meaning[code]), len(meaning))
+    return Codes(again[codes] if len(used) else codes, list(meaning))

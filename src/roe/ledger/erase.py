@@ -14,13 +14,14 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from roe.ledger.beside import forget_beside
+from roe.ledger.database import Database
 from roe.ledger.encode import SALT, canonical, salted, subject_bytes, unpacked, whole
 from roe.ledger.entries import Erased
 from roe.ledger.moment import At
-from roe.ledger.store import Store, Writing
+from roe.ledger.store import Store
+from roe.ledger.writing import Writing
 
 LIST = "forgotten.jsonl"
 
@@ -60,7 +61,7 @@ def forget(
             _applied(store, _lines(list_file))
     if ids:
         _forget_pages(store)
-        store._subjects.clear()
+        store.words.subjects.clear()
         store.db.scrub()
     return Forgotten(len(ids), erased, tuple(unreachable))
 
@@ -81,7 +82,7 @@ def _forget_pages(store: Store) -> None:
 
 def _subjects(store: Store, record: str, entity: str) -> list[tuple[int, str]]:
     rows = store.db.rows("SELECT id, entity FROM subject WHERE record = ? ORDER BY id", (record,))
-    found = [(id_, store._text(kind)) for id_, kind in rows]
+    found = [(id_, store.words.text(kind)) for id_, kind in rows]
     return [x for x in found if not entity or x[1] == entity]
 
 
@@ -91,16 +92,16 @@ def _erase(tx: Writing, ids: Sequence[tuple[int, str]], words: Sequence[str], by
     for id_, kind in ids:
         erased += forget_beside(db, kind, words[0], words[1:])
         about = [n for (n,) in db.rows("SELECT number FROM entry WHERE subject = ? OR target = ? OR former = ?", (id_, id_, id_))]
-        others = sorted(set(_naming(tx.store, words)) - set(about))
+        others = sorted(set(_naming(tx, words)) - set(about))
         gone = _drop(db, [*about, *others])
         db.run("UPDATE subject SET record = NULL, salt = NULL WHERE id = ?", (id_,))
-        at = At(tx.store.clock())
+        at = At(tx.clock())
         tx.append([Erased(at=at, subject=id_, values=gone, others=tuple(others), by=by, why=why)])
         erased += gone
     return erased
 
 
-def _drop(db: Any, numbers: Sequence[int]) -> int:
+def _drop(db: Database, numbers: Sequence[int]) -> int:
     gone = 0
     for at in range(0, len(numbers), 500):
         some = numbers[at : at + 500]
@@ -111,17 +112,15 @@ def _drop(db: Any, numbers: Sequence[int]) -> int:
     return gone
 
 
-def _naming(store: Store, words: Iterable[str]) -> Iterator[int]:
+def _naming(tx: Writing, words: Iterable[str]) -> Iterator[int]:
     """The entries whose values have one of the words: an id as a whole text, anything else wherever it stands."""
     record, *also = words
     needles = [f'"{record}"'.encode(), *(_inside(word) for word in also if word)]
-    last = store.head().number
+    last = tx.start.number  # what this transaction appends says by whom and why
     for table in ("value", "evidence"):
         after = 0
         while after < last:
-            for number, value in store.db.rows(
-                f"SELECT number, value FROM {table} WHERE number > ? AND number <= ?", (after, after + 5000)
-            ):
+            for number, value in tx.db.rows(f"SELECT number, value FROM {table} WHERE number > ? AND number <= ?", (after, after + 5000)):
                 text = unpacked(bytes(value)) if table == "evidence" else whole(bytes(value))
                 if any(needle in text for needle in needles):
                     yield number
@@ -187,7 +186,7 @@ def forget_again(store: Store, path: Path) -> int:
         listed = [json.loads(line) for line in file if line.strip()]
     gone = []
     for id_, entity, record in store.db.rows("SELECT id, entity, record FROM subject WHERE record IS NOT NULL"):
-        subject = (store._text(entity), record)
+        subject = (store.words.text(entity), record)
         for x in listed:
             if x["entity"] == subject[0] and salted(bytes.fromhex(x["salt"]), subject_bytes(subject)).hex() == x["digest"]:
                 gone.append((id_, subject))
@@ -196,7 +195,7 @@ def forget_again(store: Store, path: Path) -> int:
         for id_, (kind, record) in gone:
             _erase(tx, [(id_, kind)], [record], "", "the ledger was restored from a backup")
         _applied(store, n)
-    store._subjects.clear()
+    store.words.subjects.clear()
     if gone:
         store.db.scrub()
     return len(gone)
@@ -208,7 +207,7 @@ def forget_again(store: Store, path: Path) -> int:
 def prune(store: Store, before: At, by: str = "", why: str = "") -> int:
     """Erase the evidence of decisions before a day, but for the newest of each record and role, which explains today; how much."""
     with store.writing() as tx:
-        kind = store._word_or_none("evidence")
+        kind = store.words.number("evidence")
         newest = "SELECT max(number) FROM entry WHERE kind = ? GROUP BY subject, name"
         rows = store.db.rows(
             f"SELECT number FROM entry WHERE kind = ? AND at < ? AND number NOT IN ({newest})", (kind, before.instant, kind)

@@ -45,7 +45,7 @@ def _row(x: Stored, values: bool) -> list[Any]:
 
 
 def _holdings(store: Store) -> Iterator[list[Any]]:
-    for h in store._holdings("1 = 1", []):
+    for h in store.every_holding():
         stop = None if h.stop is None else str(h.stop)
         yield [
             h.entity,

@@ -9,9 +9,10 @@ from datetime import date, timedelta
 from typing import Any
 
 from roe.ledger import entries as e
-from roe.ledger.entries import Entry, Evidence, Run, Stored
+from roe.ledger.entries import Entry, Evidence, Owned, Run, Stored
+from roe.ledger.holdings import Holding
 from roe.ledger.moment import At
-from roe.ledger.store import Holding, Store
+from roe.ledger.store import Store
 
 Day = Callable[[At], str]
 NO_NAMES: Mapping[str, str] = {}
@@ -43,7 +44,7 @@ def _plain(value: Any) -> Any:
 def entities_of(store: Store, record: str) -> list[str]:
     """The entities in which the ledger knows a record of this id; reps and claims are only named by others."""
     rows = store.db.rows("SELECT entity FROM subject WHERE record = ? ORDER BY id", (record,))
-    return [x for (id_,) in rows if (x := store._text(id_)) not in ("rep", "claim")]
+    return [x for (id_,) in rows if (x := store.words.text(id_)) not in ("rep", "claim")]
 
 
 def called(store: Store, text: str) -> list[tuple[str, str]]:
@@ -68,7 +69,7 @@ def names_of(evidence: Iterable[Stored]) -> dict[str, str]:
 
 def rep_called(store: Store, text: str) -> str:
     """The id of the rep whom a text means: that id, else the one rep of that name in the evidence of decisions."""
-    if store._find("rep", text) is None:
+    if store.words.subject("rep", text) is None:
         names = names_of(x.stored for x in store.latest("evidence"))
         return next((rep for rep, name in names.items() if name.lower() == text.lower()), text)
     return text
@@ -202,7 +203,7 @@ _TOLD: dict[str, Callable[[Any, Day], tuple[str, str]]] = {
 
 @dataclass(frozen=True, slots=True)
 class OnDay:
-    """Who had a record in a role on a day: as it was, and as roe knew it that night; the run of that night, or None before the first."""
+    """Who had a record in a role on a day: as it was, and as roe knew it that night; the run that decided last, or None before the first."""
 
     role: str
     was: Holding | None
@@ -210,11 +211,15 @@ class OnDay:
     run: Stored | None
 
 
-def run_of(store: Store, day: At) -> Stored | None:
-    """The last run whose as-of is not after a day. Services and imports are not nights, but their as-of counts alike."""
+def runs_until(store: Store, day: At) -> list[Stored]:
+    """The runs whose as-of is not after a day. Services and imports are not nights, but their as-of counts alike."""
     end = At.of(day.date + timedelta(days=1), day.zone).instant
-    runs = [x for x in store.runs() if x.entry.at.instant < end]
-    return runs[-1] if runs else None
+    return [x for x in store.runs() if x.entry.at.instant < end]
+
+
+def last_decider(runs: Sequence[Stored]) -> Stored | None:
+    """The last of some runs that decided by a policy: imports and adjustments do not."""
+    return next((x for x in reversed(runs) if isinstance(x.entry, Run) and x.entry.digest), runs[-1] if runs else None)
 
 
 def last_number(store: Store, run: Stored) -> int:
@@ -226,24 +231,39 @@ def on_day(store: Store, entity: str, record: str, day: date, role: str = "") ->
     past = store.history_of(entity, record)
     zone = past[-1].start.zone if past else "UTC"
     moment = At(At.of(day + timedelta(days=1), zone).instant - 1, False, zone)
-    run = run_of(store, At.of(day, zone))
+    runs = runs_until(store, At.of(day, zone))
     found = []
     for name in dict.fromkeys(h.role for h in past):
         if not role or name == role:
-            was = store.holding(entity, record, name, moment)
-            known = store.holding(entity, record, name, moment, known=last_number(store, run)) if run is not None else None
-            found.append(OnDay(name, was, known, run))
+            was = _as_of(store, store.holding(entity, record, name, moment), moment)
+            known = store.holding(entity, record, name, moment, known=last_number(store, runs[-1])) if runs else None
+            found.append(OnDay(name, was, known, last_decider(runs)))
     return found
+
+
+def _as_of(store: Store, h: Holding | None, moment: At) -> Holding | None:
+    """A holding with the rule and the end that it had at a moment; by now another rule may have confirmed it."""
+    if h is None:
+        return None
+    decisions = [
+        x.entry for x in store.of_record(h.entity, h.record, ("owned",)) if x.number >= h.entry and x.entry.at.instant <= moment.instant
+    ]
+    of_role = [d for d in decisions if isinstance(d, Owned) and d.role == h.role and d.rep == h.rep]
+    d = of_role[-1] if of_role else None
+    return h if d is None else replace(h, rule=d.rule, action=d.action, pool=d.pool, until=d.until)
 
 
 @dataclass(frozen=True, slots=True)
 class DecidedOn:
-    """The newest decision about a role of a record as of a day, the run that made it, and its evidence; None for what there is not."""
+    """The newest decision about a role of a record as of a day, the run that made it, and its evidence; None for what there is not.
+    `last` is the last run up to that day, if it is a later one: it left the decision as it was.
+    """
 
     role: str
     decision: Stored | None
     evidence: Stored | None
     run: Stored | None
+    last: Stored | None = None
 
 
 def decided_on(store: Store, entity: str, record: str, day: date, role: str = "") -> list[DecidedOn]:
@@ -251,8 +271,8 @@ def decided_on(store: Store, entity: str, record: str, day: date, role: str = ""
     entries = store.of_record(entity, record, ("owned", "referred", "evidence"))
     if not entries:
         return []
-    last = run_of(store, At.of(day, entries[0].entry.at.zone))
-    upto = last_number(store, last) if last is not None else 0
+    runs = runs_until(store, At.of(day, entries[0].entry.at.zone))
+    upto, last = last_number(store, runs[-1]) if runs else 0, last_decider(runs)
     found = []
     for name in dict.fromkeys(str(getattr(x.entry, "role", "")) for x in entries):
         own = [x for x in entries if getattr(x.entry, "role", "") == name and x.number <= upto]
@@ -262,7 +282,8 @@ def decided_on(store: Store, entity: str, record: str, day: date, role: str = ""
         decision = decisions[-1] if decisions else None
         evidence = next((x for x in reversed(own) if x.kind == "evidence" and (decision is None or x.number > decision.number)), None)
         number = evidence.run if evidence is not None else decision.run if decision is not None else 0
-        found.append(DecidedOn(name, decision, evidence, store.entry(number) if number else None))
+        later = last if last is not None and last.number > number else None
+        found.append(DecidedOn(name, decision, evidence, store.entry(number) if number else None, later))
     return found
 
 

@@ -10,9 +10,10 @@ from typing import Any
 from roe.crm.ids import fold
 from roe.diagnostics import Diagnostic, PolicyError
 from roe.grammar import values as v
+from roe.ledger.between import entries_between
 from roe.ledger.entries import Run
 from roe.ledger.moment import At, zone_of
-from roe.ledger.state import VERSION, entries_between
+from roe.ledger.state import VERSION
 from roe.ledger.store import Store
 from roe.source import Span
 

@@ -56,10 +56,10 @@ def moves_since(store: Store, since: date, most: int) -> tuple[list[Move], bool]
 
 def _moves_from(store: Store, since: date, first: int) -> Iterator[Stored]:
     """The entries that change an owner, from the newest back to a number; what is none of them is left to the database as far as it can tell."""
-    kind, skipped = store._word_or_none("owned") or 0, _words(store, lambda w: w.get("by") == "import" or bool(w.get("past")))
+    kind, skipped = store.words.number("owned"), _words(store, lambda w: w.get("by") == "import" or bool(w.get("past")))
     end = store.head().number + 1
     while True:
-        rows = store._entries(
+        rows = store.entries_where(
             "kind = ? AND number >= ? AND number < ? AND at >= ? AND (target IS NULL OR former IS NULL OR target <> former) "
             f"AND word NOT IN ({','.join('?' * len(skipped)) or '-1'}) ORDER BY number DESC LIMIT {PAGE}",
             (kind, first, end, _earliest(since), *skipped),
@@ -83,8 +83,8 @@ def _first_since(store: Store, since: date) -> int | None:
 
 def _words(store: Store, holds: Callable[[Mapping[str, Any]], bool]) -> list[int]:
     """The ids of the words of entries for which something holds."""
-    store._read_words()
-    return [id_ for id_, text in store._texts.items() if text.startswith("{") and holds(words_of(text))]
+    store.words.read()
+    return [id_ for id_, text in store.words.texts.items() if text.startswith("{") and holds(words_of(text))]
 
 
 def _ends_before(store: Store, numbers: list[int]) -> dict[int, int | None]:
@@ -105,7 +105,7 @@ def pending(store: Store, most: int) -> tuple[list[Any], int]:
     where = f"h.stop IS NULL AND h.base_queue IS NOT NULL AND ({differs})"
     n = int(store.db.rows(f"SELECT count(*) FROM holding h WHERE {where}")[0][0])
     newest = f"h.entry IN (SELECT h.entry FROM holding h WHERE {where} ORDER BY h.entry DESC LIMIT {int(most)})"
-    return (sorted(store._holdings(f"{where} AND {newest}", []), key=lambda h: -h.entry) if n else []), n
+    return (sorted(store.holdings_where(f"{where} AND {newest}"), key=lambda h: -h.entry) if n else []), n
 
 
 def _is_move(e: Any, since: date) -> bool:
@@ -126,8 +126,8 @@ def _move(x: Stored, ended: int | None) -> Move:
 def count_rules(store: Store, since: date) -> dict[tuple[str, str, str], tuple[int, int]]:
     """(entity, role, rule) -> (how often it decided since a day, how often somebody took that back since)."""
     first = _first_since(store, since)
-    kind = store._word_or_none("owned")
-    if first is None or kind is None:
+    kind = store.words.number("owned")
+    if first is None or not kind:
         return {}
     day = At.of(since, "UTC").instant
     decided: Counter[tuple[str, str, str]] = Counter()
@@ -135,9 +135,9 @@ def count_rules(store: Store, since: date) -> dict[tuple[str, str, str], tuple[i
         "SELECT s.entity, e.name, e.word, count(*) FROM entry e JOIN subject s ON s.id = e.subject "
         "WHERE e.number >= ? AND e.kind = ? AND e.at >= ? GROUP BY s.entity, e.name, e.word", (first, kind, day),
     ):  # fmt: skip
-        rule = words_of(store._text(word)).get("rule", "")
+        rule = words_of(store.words.text(word)).get("rule", "")
         if rule:
-            decided[store._text(entity), store._text(name), rule] += n
+            decided[store.words.text(entity), store.words.text(name), rule] += n
     overridden: Counter[tuple[str, str, str]] = Counter()
     people = _words(store, lambda w: w.get("by", "rule") in BY_PEOPLE)
     if people:
@@ -148,7 +148,7 @@ def count_rules(store: Store, since: date) -> dict[tuple[str, str, str], tuple[i
             f"WHERE e.number >= ? AND e.kind = ? AND e.at >= ? AND e.word IN ({marks})", (first, kind, day, *people),
         )  # fmt: skip
         for entity, name, word in rows:
-            rule = words_of(store._text(word)).get("rule", "") if word is not None else ""
+            rule = words_of(store.words.text(word)).get("rule", "") if word is not None else ""
             if rule:
-                overridden[store._text(entity), store._text(name), rule] += 1
+                overridden[store.words.text(entity), store.words.text(name), rule] += 1
     return {key: (decided[key], overridden[key]) for key in {*decided, *overridden}}

@@ -6,9 +6,9 @@ The lock is a statement of its own. One that locked and read at once would see t
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import Any, NoReturn
+from typing import NoReturn
 
-from roe.ledger.database import BUSY, MISSING, refuse
+from roe.ledger.database import BUSY, MISSING, Row, SqlValue, refuse
 
 LOCK = 0x726F65  # "roe"
 
@@ -33,19 +33,19 @@ class PostgresDatabase:
         if not create and not self.rows("SELECT to_regclass('migration') IS NOT NULL")[0][0]:
             refuse(MISSING, "there is no ledger in this database", self.url, "name the --state of a `roe run`")
 
-    def rows(self, sql: str, values: Sequence[Any] = ()) -> list[Any]:
+    def rows(self, sql: str, values: Sequence[SqlValue] = ()) -> list[Row]:
         try:
             return self.con.execute(_spelt(sql), values).fetchall()
         except self.lost as e:
             self._said(e)
 
-    def run(self, sql: str, values: Sequence[Any] = ()) -> None:
+    def run(self, sql: str, values: Sequence[SqlValue] = ()) -> None:
         try:
             self.con.execute(_spelt(sql), values)
         except self.lost as e:
             self._said(e)
 
-    def many(self, sql: str, rows: Iterable[Sequence[Any]]) -> None:
+    def many(self, sql: str, rows: Iterable[Sequence[SqlValue]]) -> None:
         rows = list(rows)
         if not rows:
             return

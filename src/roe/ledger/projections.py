@@ -8,12 +8,13 @@ known of later times before gives way. One that names the same holder again conf
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, field
 
 from roe.ledger.database import Database
 from roe.ledger.entries import CONFIRMED_BY_CRM, Claimed, Entry, Loaded, Owned, Run, Turn
+from roe.ledger.moment import At
 
 CHUNK = 500  # records whose projections are read and written together
 GONE = ("became", "merged", "absent", "deleted")
@@ -61,9 +62,19 @@ class Hold:
     base: Base = NO_BASE
     decided: tuple[Holder, ...] = ()  # our decisions since the base, before this one
 
+    @property
+    def holder(self) -> Holder:
+        return self.rep, self.queue
 
-Key = tuple[int, int]
+
+Key = tuple[int, int]  # subject, role
+Holds = dict[Key, list[Hold]]  # by time
+LatestKey = tuple[int, int, int]  # kind, subject, name
 Latest = tuple[int, int, int | None]  # entry, open, due
+HoldRow = tuple[
+    int, int | None, int | None, int, int, int, int | None, int | None, int | None, str | None
+]  # the columns of HOLDING from `start`
+HOLDING = "subject, role, start, stop, rep, queue, entry, decision, base_rep, base_queue, base_at, decided"
 
 
 class Projector:
@@ -79,121 +90,121 @@ class Projector:
 
     def _chunk(self, noted: Sequence[Noted]) -> None:
         subjects = sorted({s for n in noted for s in (n.subject, n.former or 0 if isinstance(n.entry, Claimed) else 0)} | {0})
-        held = self._holdings(subjects)
-        latest = self._latests(subjects)
-        before_held = {key: [_row(h) for h in holds] for key, holds in held.items()}
-        before_latest = dict(latest)
-        days: dict[tuple[int, str], int] = {}
-        runs: list[tuple[int, str, int]] = []
+        chunk = _Chunk(self.word, self._holdings(subjects), self._latests(subjects))
+        held_before = {key: [_row(h) for h in holds] for key, holds in chunk.held.items()}
+        latest_before = dict(chunk.latest)
         for n in noted:
-            e = n.entry
-            if isinstance(e, Owned):
-                hold(held.setdefault((n.subject, n.name), []), n, e)
-                self._note(latest, "until", n, e.until)
-                if e.until is not None and e.rule and e.action == "assign":  # the rule's own hold, whatever decides the record later
-                    key = (self.word("hold"), n.subject, self.word(f"{e.role}\t{e.rule}"))
-                    latest[key] = (n.number, 1, None)
-            elif isinstance(e, Loaded):
-                loaded(held.get((n.subject, n.name), []), n, e)
-            elif isinstance(e, Turn) and e.counted and n.target is not None:
-                day = (n.target, str(e.at.date))
-                days[day] = days.get(day, 0) + 1
-            elif isinstance(e, Claimed):
-                self._claimed(latest, n, e)
-            elif isinstance(e, Run):
-                runs.append((n.number, e.id, n.number))
-            if e.KIND in KEPT:
-                self._note(latest, e.KIND, n, getattr(e, "until", None), getattr(e, "up", True))
-            if e.KIND in GONE:
-                latest[self.word("gone"), n.subject, 0] = (n.number, 1, None)
-            self._close(latest, held, n)
-        self._write(before_held, held, before_latest, latest)
-        for (rep, day_), count in days.items():
+            chunk.take(n)
+        self._write_holdings(held_before, chunk.held)
+        self._write_latest(latest_before, chunk.latest)
+        for (rep, day), count in chunk.days.items():
             self.db.run(
                 "INSERT INTO day (rep, day, n) VALUES (?, ?, ?) ON CONFLICT (rep, day) DO UPDATE SET n = day.n + excluded.n",
-                (rep, day_, count),
+                (rep, day, count),
             )
-        if runs:
-            self.db.many("INSERT INTO run (number, id, last) VALUES (?, ?, ?)", runs)
+        if chunk.runs:
+            self.db.many("INSERT INTO run (number, id, last) VALUES (?, ?, ?)", chunk.runs)
 
-    def _note(self, latest: dict[tuple[int, int, int], Latest], kind: str, n: Noted, until: Any, is_open: bool = True) -> None:
-        key = (self.word(kind), n.subject, n.name)
-        if kind == "until" and until is None:
-            latest.pop(key, None)
+    # --- reading and writing -------------------------------------------------------------------------------------------
+
+    def _holdings(self, subjects: Sequence[int]) -> Holds:
+        held: Holds = {}
+        for subject, role, start, stop, rep, queue, entry, decision, *base, decided in self.db.rows(
+            f"SELECT {HOLDING} FROM holding WHERE subject IN ({_marks(subjects)}) ORDER BY subject, role, start", subjects
+        ):
+            base_rep, base_queue, base_at = base
+            known = Hold(start, stop, rep, queue, entry, decision, (base_rep, base_queue, base_at), _holders(decided))
+            held.setdefault((subject, role), []).append(known)
+        return held
+
+    def _latests(self, subjects: Sequence[int]) -> dict[LatestKey, Latest]:
+        rows = self.db.rows(f"SELECT kind, subject, name, entry, open, due FROM latest WHERE subject IN ({_marks(subjects)})", subjects)
+        return {(k, s, n): (e, o, d) for k, s, n, e, o, d in rows}
+
+    def _write_holdings(self, before: Mapping[Key, Sequence[HoldRow]], held: Holds) -> None:
+        gone, new = [], []
+        for key, holds in held.items():
+            old, now = before.get(key, ()), [_row(h) for h in holds]
+            gone += [(*key, row[0]) for row in old if row not in now]
+            new += [(*key, *row) for row in now if row not in old]
+        self.db.many("DELETE FROM holding WHERE subject = ? AND role = ? AND start = ?", gone)
+        self.db.many(f"INSERT INTO holding ({HOLDING}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", new)
+
+    def _write_latest(self, before: Mapping[LatestKey, Latest], latest: Mapping[LatestKey, Latest]) -> None:
+        changed = [key for key, value in before.items() if latest.get(key) != value]
+        self.db.many("DELETE FROM latest WHERE kind = ? AND subject = ? AND name = ?", changed)
+        added = [(*key, *value) for key, value in latest.items() if before.get(key) != value]
+        self.db.many("INSERT INTO latest (kind, subject, name, entry, open, due) VALUES (?, ?, ?, ?, ?, ?)", added)
+
+
+def _marks(values: Sequence[int]) -> str:
+    return ",".join("?" * len(values))
+
+
+@dataclass(slots=True)
+class _Chunk:
+    """The projections of some subjects in memory, to which entries are applied. `days` counts what caps count by rep and day."""
+
+    word: Callable[[str], int]
+    held: Holds
+    latest: dict[LatestKey, Latest]
+    days: Counter[tuple[int, str]] = field(default_factory=Counter)
+    runs: list[tuple[int, str, int]] = field(default_factory=list)  # number, id, the last entry's number
+
+    def take(self, n: Noted) -> None:
+        e = n.entry
+        if isinstance(e, Owned):
+            self._owned(n, e)
+        elif isinstance(e, Loaded):
+            loaded(self.held.get((n.subject, n.name), []), n, e)
+        elif isinstance(e, Turn) and e.counted and n.target is not None:
+            self.days[n.target, str(e.at.date)] += 1
+        elif isinstance(e, Claimed):
+            self._claimed(n, e)
+        elif isinstance(e, Run):
+            self.runs.append((n.number, e.id, n.number))
+        if e.KIND in KEPT:
+            self._note(e.KIND, n, getattr(e, "until", None), getattr(e, "up", True))
+        if e.KIND in GONE:
+            self.latest[self.word("gone"), n.subject, 0] = (n.number, 1, None)
+        self._close(n)
+
+    def _owned(self, n: Noted, e: Owned) -> None:
+        hold(self.held.setdefault((n.subject, n.name), []), n, e)
+        if e.until is None:
+            self.latest.pop((self.word("until"), n.subject, n.name), None)
             return
-        latest[key] = (n.number, int(is_open), None if until is None else until.instant)
+        self._note("until", n, e.until)
+        if e.rule and e.action == "assign":  # the rule's own hold, whatever decides the record later
+            self.latest[self.word("hold"), n.subject, self.word(f"{e.role}\t{e.rule}")] = (n.number, 1, None)
 
-    def _claimed(self, latest: dict[tuple[int, int, int], Latest], n: Noted, e: Claimed) -> None:
-        due = None if e.until is None else e.until.instant
+    def _note(self, kind: str, n: Noted, until: At | None, is_open: bool = True) -> None:
+        self.latest[self.word(kind), n.subject, n.name] = (n.number, int(is_open), None if until is None else until.instant)
+
+    def _claimed(self, n: Noted, e: Claimed) -> None:
         granted = e.status == "granted"
-        if granted or ((self.word("claimed"), n.subject, n.name) in latest and e.status == "ended"):
-            latest[self.word("claimed"), n.subject, n.name] = (n.number, int(granted), due)
+        if granted or (e.status == "ended" and (self.word("claimed"), n.subject, n.name) in self.latest):
+            self._note("claimed", n, e.until, granted)
         if n.former is not None:
-            latest[self.word("claim"), n.former, 0] = (n.number, int(granted), None)
+            self.latest[self.word("claim"), n.former, 0] = (n.number, int(granted), None)
 
-    def _close(self, latest: dict[tuple[int, int, int], Latest], held: Mapping[Key, list[Hold]], n: Noted) -> None:
+    def _close(self, n: Noted) -> None:
+        """End what an entry ends: of the same key, or of the whole record."""
         kind = n.entry.KIND
         ended = {self.word(k) for k in CLOSES.get(kind, ())}
         if not ended:
             return
-        for key, (entry, is_open, due) in list(latest.items()):
+        for key, (entry, is_open, due) in list(self.latest.items()):
             if key[0] in ended and key[1] == n.subject and is_open and (kind in (*WHOLE, "restored") or key[2] == n.name):
-                latest[key] = (entry, 0, due)
+                self.latest[key] = (entry, 0, due)
         if kind in ("merged", "deleted"):
-            for (subject, _), holds in held.items():
+            for (subject, _), holds in self.held.items():
                 if subject == n.subject and holds and holds[-1].stop is None:
                     holds[-1].stop = max(n.entry.at.instant, holds[-1].start)
 
-    # --- reading and writing -------------------------------------------------------------------------------------------
 
-    def _holdings(self, subjects: Sequence[int]) -> dict[Key, list[Hold]]:
-        found: dict[Key, list[Hold]] = {}
-        marks = ",".join("?" * len(subjects))
-        columns = "subject, role, start, stop, rep, queue, entry, decision, base_rep, base_queue, base_at, decided"
-        for subject, role, start, stop, rep, queue, entry, decision, base_rep, base_queue, base_at, decided in self.db.rows(
-            f"SELECT {columns} FROM holding WHERE subject IN ({marks}) ORDER BY subject, role, start", subjects
-        ):
-            found.setdefault((subject, role), []).append(
-                Hold(start, stop, rep, queue, entry, decision, (base_rep, base_queue, base_at), _holders(decided))
-            )
-        return found
-
-    def _latests(self, subjects: Sequence[int]) -> dict[tuple[int, int, int], Latest]:
-        marks = ",".join("?" * len(subjects))
-        rows = self.db.rows(f"SELECT kind, subject, name, entry, open, due FROM latest WHERE subject IN ({marks})", subjects)
-        return {(k, s, n): (e, o, d) for k, s, n, e, o, d in rows}
-
-    def _write(
-        self, before_held: Mapping[Key, list[Any]], held: Mapping[Key, list[Hold]], before_latest: Mapping[Any, Latest],
-        latest: Mapping[Any, Latest],
-    ) -> None:  # fmt: skip
-        gone, new = [], []
-        for key, holds in held.items():
-            old, now = before_held.get(key, []), [_row(h) for h in holds]
-            gone += [(*key, row[0]) for row in old if row not in now]
-            new += [(*key, *row) for row in now if row not in old]
-        self.db.many("DELETE FROM holding WHERE subject = ? AND role = ? AND start = ?", gone)
-        self.db.many(
-            "INSERT INTO holding (subject, role, start, stop, rep, queue, entry, decision, base_rep, base_queue, base_at, decided) "
-            "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", new,
-        )  # fmt: skip
-        changed = [key for key, value in before_latest.items() if latest.get(key) != value]
-        self.db.many("DELETE FROM latest WHERE kind = ? AND subject = ? AND name = ?", changed)
-        added = [(*key, *value) for key, value in latest.items() if before_latest.get(key) != value]
-        self.db.many("INSERT INTO latest (kind, subject, name, entry, open, due) VALUES (?, ?, ?, ?, ?, ?)", added)
-
-
-def _row(h: Hold) -> tuple[Any, ...]:
-    return (
-        h.start,
-        h.stop,
-        h.rep,
-        h.queue,
-        h.entry,
-        h.decision,
-        *h.base,
-        _ENCODER.encode(h.decided) if h.decided else None,
-    )
+def _row(h: Hold) -> HoldRow:
+    return (h.start, h.stop, h.rep, h.queue, h.entry, h.decision, *h.base, _ENCODER.encode(h.decided) if h.decided else None)
 
 
 def _holders(text: str | None) -> tuple[Holder, ...]:
@@ -206,13 +217,8 @@ def hold(holds: list[Hold], n: Noted, e: Owned) -> None:
     if last is not None and last.start > at and e.past:
         _fill(holds, n, at, holder)
         return
-    base, decided = (last.base, last.decided) if last is not None else (NO_BASE, ())
-    is_same = last is not None and (last.rep, last.queue) == holder
-    if e.by in CONFIRMED_BY_CRM:
-        base, decided = (n.target, n.queue, None if e.read_at is None else e.read_at.instant), ()
-    elif last is not None and not is_same and not _is_base(last, (last.rep, last.queue), n.nobody):
-        decided = tuple(dict.fromkeys((*decided, (last.rep, last.queue))))
-    if last is not None and last.stop is None and last.start <= at and is_same:
+    base, decided = _base_after(last, n, e)
+    if last is not None and last.stop is None and last.start <= at and last.holder == holder:
         last.decision, last.base, last.decided = n.number, base, decided
         return
     holds[:] = [h for h in holds if h.start < at]
@@ -223,6 +229,17 @@ def hold(holds: list[Hold], n: Noted, e: Owned) -> None:
     holds.append(Hold(at, None, n.target, n.queue, n.number, n.number, base, decided))
 
 
+def _base_after(last: Hold | None, n: Noted, e: Owned) -> tuple[Base, tuple[Holder, ...]]:
+    """What the CRM has shown last, and our decisions since then, once an entry says who holds."""
+    if e.by in CONFIRMED_BY_CRM:
+        return (n.target, n.queue, None if e.read_at is None else e.read_at.instant), ()
+    if last is None or last.stop is not None:  # a record that was gone and is back is seen for the first time again
+        return NO_BASE, ()
+    if last.holder == (n.target, n.queue) or _is_base(last, n.nobody):
+        return last.base, last.decided
+    return last.base, tuple(dict.fromkeys((*last.decided, last.holder)))
+
+
 def _fill(holds: list[Hold], n: Noted, at: int, holder: Holder) -> None:
     """What is known of the past: until the next holding that is known, which begins earlier if it is the same holder's and goes on."""
     following = next(h for h in holds if h.start > at)
@@ -230,16 +247,16 @@ def _fill(holds: list[Hold], n: Noted, at: int, holder: Holder) -> None:
     for h in holds:
         if h.start < at and (h.stop is None or h.stop > at):
             h.stop = at
-    if following is holds[-1] and (following.rep, following.queue) == holder:
+    if following is holds[-1] and following.holder == holder:
         following.start, following.entry = at, n.number
         return
     holds.append(Hold(at, following.start, *holder, n.number, n.number))
     holds.sort(key=lambda h: h.start)
 
 
-def _is_base(h: Hold, holder: Holder, nobody: int) -> bool:
-    """Whether a holder is what the CRM showed; nobody is, where it never showed anything."""
-    return holder == ((h.base[0], h.base[1]) if h.base[1] is not None else (None, nobody))
+def _is_base(h: Hold, nobody: int) -> bool:
+    """Whether its holder is what the CRM showed; nobody is, where it never showed anything."""
+    return h.holder == ((h.base[0], h.base[1]) if h.base[1] is not None else (None, nobody))
 
 
 def loaded(holds: list[Hold], n: Noted, e: Loaded) -> None:
@@ -248,12 +265,12 @@ def loaded(holds: list[Hold], n: Noted, e: Loaded) -> None:
         return
     last, shown = holds[-1], (n.target, n.queue)
     later = last.decided[last.decided.index(shown) + 1 :] if shown in last.decided else ()
-    last.decided = () if shown == (last.rep, last.queue) else later
+    last.decided = () if shown == last.holder else later
     last.base = (n.target, n.queue, None if e.read_at is None else e.read_at.instant)
 
 
 TABLES = ("run", "holding", "latest", "day")
-PROJECTIONS = 2  # one more whenever they keep more, so that ledgers of before are made to have it too
+PROJECTIONS = 3  # one more whenever they keep more, so that ledgers of before are made to have it too
 
 
 def dump(db: Database) -> bytes:
@@ -261,11 +278,7 @@ def dump(db: Database) -> bytes:
     lines: list[str] = []
     for table, columns, order in (
         ("run", "number, id, last", "number"),
-        (
-            "holding",
-            "subject, role, start, stop, rep, queue, entry, decision, base_rep, base_queue, base_at, decided",
-            "subject, role, start",
-        ),
+        ("holding", HOLDING, "subject, role, start"),
         ("latest", "kind, subject, name, entry, open, due", "kind, subject, name"),
         ("day", "rep, day, n", "rep, day"),
     ):

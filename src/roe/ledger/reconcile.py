@@ -20,10 +20,8 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import Enum
-from typing import Any
 
 Holder = str | None
-NOBODY: dict[str, Any] = {"rep": None, "since": None}  # in `state["owners"]`, a record that nobody has
 CASCADE = "cascade"  # what changed a record in the CRM to which the CRM has passed on an owner of ours
 CHANGED_IN_CRM = ("hand", "system")  # what gave a record to its holder, or took it away, where rules did not
 

@@ -7,30 +7,31 @@ makes the value of a key when somebody asks for it. Both are made from a ledger'
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import Generic, TypeVar
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from roe.ledger.reconcile import CHANGED_IN_CRM, key_parts
+from roe.dynamic import Array
+from roe.ledger.decided import How
+from roe.ledger.holders import OwnerState, owner_state
+from roe.ledger.reconcile import CHANGED_IN_CRM, Holder, key_parts
 
-if TYPE_CHECKING:
-    from roe.ledger.state import How, State
-
-Array = Any  # numpy arrays; codes are 32-bit integers
+T = TypeVar("T", bound=Hashable)
+Decisions = tuple[Holder, ...]
 
 
 @dataclass(slots=True)
-class Codes:
-    """A column of few distinct values: for each row the place of its value in `meaning`, or -1 for none."""
+class Codes(Generic[T]):
+    """A column of few distinct values: for each row the place of its value in `meaning`, or -1 for none. `at` is int32[rows]."""
 
     at: Array
-    meaning: Sequence[Any]
+    meaning: Sequence[T]
 
-    def __getitem__(self, row: int) -> Any:
+    def __getitem__(self, row: int) -> T | None:
         code = int(self.at[row])
         return None if code < 0 else self.meaning[code]
 
@@ -46,17 +47,17 @@ class RoleTable:
     holder: Array
     base: Array
     former: Array
-    since: Codes
-    seen: Codes
-    by: Codes
-    base_at: Codes
-    decided: Codes
-    how: Codes  # (rule, action) of the newest decision
-    until: Codes  # of the newest decision, as text
-    saved: list[State] | None = None  # the values that the table was made from, where it was made from a mapping
+    since: Codes[str]
+    seen: Codes[str]
+    by: Codes[str]
+    base_at: Codes[str]
+    decided: Codes[Decisions]
+    how: Codes[tuple[str, str]]  # (rule, action) of the newest decision
+    until: Codes[str]  # of the newest decision, as text
+    saved: list[OwnerState] | None = None  # the values that the table was made from, where it was made from a mapping
     is_owned: Array = field(init=False)  # where anything is known of an owner. Of other records the ledger has only why nobody has them
     _rows: dict[str, int] = field(default_factory=dict, init=False, repr=False)  # of records that somebody has asked for
-    _states: dict[int, State] = field(default_factory=dict, init=False, repr=False)  # of the same
+    _states: dict[int, OwnerState] = field(default_factory=dict, init=False, repr=False)  # of the same
 
     def __post_init__(self) -> None:
         self.is_owned = (self.holder >= 0) | (self.base >= 0) | (self.decided.at >= 0) | (self.former >= 0) | self.is_changed_in_crm
@@ -69,19 +70,17 @@ class RoleTable:
         """Whether the CRM gave the record to its holder, or took it away."""
         return np.array([*(by in CHANGED_IN_CRM for by in self.by.meaning), False])[self.by.at]
 
-    def state(self, row: int) -> State:
+    def state(self, row: int) -> OwnerState:
         """The value of `state["owners"]`."""
         if self.saved is not None:
             return self.saved[row]
         if row in self._states:
             return self._states[row]
-        more = {
-            "seen": self.seen[row], "former": self._holder(self.former, row), "by": self.by[row], "base": self._holder(self.base, row),
-            "base_at": self.base_at[row], "decided": list(self.decided[row] or ()),
-        }  # fmt: skip
-        found = {"rep": self._holder(self.holder, row), "since": self.since[row]} | {key: x for key, x in more.items() if x}
-        self._states[row] = found
-        return found
+        owner = self._states[row] = owner_state(
+            self._holder(self.holder, row), self.since[row], seen=self.seen[row], former=self._holder(self.former, row), by=self.by[row],
+            base=self._holder(self.base, row), base_at=self.base_at[row], decided=list(self.decided[row] or ()),
+        )  # fmt: skip
+        return owner
 
     def _holder(self, codes: Array, row: int) -> str | None:
         code = int(codes[row])
@@ -89,7 +88,7 @@ class RoleTable:
 
     def last(self, row: int) -> How:
         """How the record was decided the last time."""
-        rule, action = self.how[row]
+        rule, action = self.how[row] or ("", "")
         return rule, action, self.until[row] or ""
 
     def find(self, record: str) -> int:
@@ -116,11 +115,11 @@ class RoleTable:
 
 def without_records(entity: str, role: str) -> RoleTable:
     """The table of a role in which the ledger knows no holding."""
-    none = Codes(np.zeros(0, np.int32), [])
-    return RoleTable(entity, role, pa.array([], pa.string()), [], none.at, none.at, none.at, none, none, none, none, none, none, none)
+    at, text = np.zeros(0, np.int32), Codes[str](np.zeros(0, np.int32), [])
+    return RoleTable(entity, role, pa.array([], pa.string()), [], at, at, at, text, text, text, text, Codes(at, []), Codes(at, []), text)
 
 
-class Owners(Mapping[str, Any]):
+class Owners(Mapping[str, OwnerState]):
     """`state["owners"]` with columns behind it, by (entity, role). `number` is that of the last entry that it knows."""
 
     def __init__(self, roles: Mapping[tuple[str, str], RoleTable], number: int = 0) -> None:
@@ -144,10 +143,10 @@ class Owners(Mapping[str, Any]):
 
     @property
     def unowned(self) -> Unowned:
-        """See `roe.ledger.state.unowned`."""
+        """See `roe.ledger.owner_entries.unowned`."""
         return Unowned(self)
 
-    def __getitem__(self, key: str) -> State:
+    def __getitem__(self, key: str) -> OwnerState:
         place = self.place(key)
         if place is None or not place[0].is_owned[place[1]]:
             raise KeyError(key)
@@ -182,8 +181,8 @@ class Unowned(Collection[str]):
         return sum(int((~table.is_owned).sum()) for table in self.owners.roles.values())
 
 
-class LastHow(Mapping[str, Any]):
-    """How each record was decided the last time (see `roe.ledger.state.how_decided`), from the same columns."""
+class LastHow(Mapping[str, How]):
+    """How each record was decided the last time (see `roe.ledger.decided.how_decided`), from the same columns."""
 
     def __init__(self, owners: Owners) -> None:
         self.owners = owners
@@ -212,20 +211,13 @@ def as_arrow(table: RoleTable) -> pa.Table:
         name: holders.take(pa.array(at, mask=at < 0))
         for name, at in (("holder", table.holder), ("base", table.base), ("former", table.former))
     }
-    decided = Codes(table.decided.at, [json.dumps(x) for x in table.decided.meaning])
-    how = {
-        "rule": Codes(table.how.at, [rule for rule, _ in table.how.meaning]),
-        "action": Codes(table.how.at, [x for _, x in table.how.meaning]),
-    }
     texts = {
-        "since": table.since,
-        "seen": table.seen,
-        "by": table.by,
-        "base_at": table.base_at,
-        "decided": decided,
-        **how,
+        "since": table.since, "seen": table.seen, "by": table.by, "base_at": table.base_at,
+        "decided": Codes(table.decided.at, [json.dumps(x) for x in table.decided.meaning]),
+        "rule": Codes(table.how.at, [rule for rule, _ in table.how.meaning]),
+        "action": Codes(table.how.at, [action for _, action in table.how.meaning]),
         "until": table.until,
-    }
+    }  # fmt: skip
     columns = {name: pa.array(x.meaning, pa.string()).take(pa.array(x.at, mask=x.at < 0)) for name, x in texts.items()}
     return pa.table({"record": table.records, **who, **columns})
 
@@ -237,7 +229,7 @@ def of_arrow(entity: str, role: str, rows: pa.Table) -> RoleTable:
     codes = pc.fill_null(every.indices, -1).to_numpy(zero_copy_only=False).astype(np.int32)
     holder, base, former = np.split(codes, 3)
     decided = _codes(rows["decided"])
-    pairs = _Growing()
+    pairs = _Growing[tuple[str, str]]()
     for pair in zip(rows["rule"].to_pylist(), rows["action"].to_pylist(), strict=True):
         pairs.add(None if pair[1] is None else pair)
     return RoleTable(
@@ -247,7 +239,7 @@ def of_arrow(entity: str, role: str, rows: pa.Table) -> RoleTable:
     )  # fmt: skip
 
 
-def _codes(texts: pa.ChunkedArray) -> Codes:
+def _codes(texts: pa.ChunkedArray) -> Codes[str]:
     coded = texts.combine_chunks().dictionary_encode()
     return Codes(pc.fill_null(coded.indices, -1).to_numpy(zero_copy_only=False).astype(np.int32), coded.dictionary.to_pylist())
 
@@ -256,50 +248,51 @@ def _codes(texts: pa.ChunkedArray) -> Codes:
 
 
 @dataclass(slots=True)
-class _Growing:
+class _Growing(Generic[T]):
     """Codes while they are being numbered."""
 
-    meaning: dict[Any, int] = field(default_factory=dict)
+    meaning: dict[T, int] = field(default_factory=dict)
     at: list[int] = field(default_factory=list)
 
-    def add(self, value: Any) -> None:
+    def add(self, value: T | None) -> None:
         self.at.append(self.code(value))
 
-    def code(self, value: Any) -> int:
+    def code(self, value: T | None) -> int:
         return -1 if value is None else self.meaning.setdefault(value, len(self.meaning))
 
-    def done(self) -> Codes:
+    def done(self) -> Codes[T]:
         return Codes(np.array(self.at, np.int32), list(self.meaning))
 
 
-def of_mapping(state: Mapping[str, State]) -> Owners:
+def of_mapping(state: Mapping[str, OwnerState]) -> Owners:
     """The same from the values by `entity|record|role`, as evaluators by rows have them."""
     if isinstance(state, Owners):
         return state
-    keys: dict[tuple[str, str], list[tuple[str, State]]] = {}
+    keys: dict[tuple[str, str], list[tuple[str, OwnerState]]] = {}
     for key, saved in state.items():
         entity, record, role = key_parts(key)
         keys.setdefault((entity, role), []).append((record, saved))
     return Owners({key: _of_values(*key, sorted(rows, key=lambda x: x[0])) for key, rows in keys.items()})
 
 
-def _of_values(entity: str, role: str, rows: list[tuple[str, State]]) -> RoleTable:
-    holders, columns = _Growing(), {name: _Growing() for name in ("since", "seen", "by", "base_at", "decided")}
-    who: dict[str, list[int]] = {"rep": [], "base": [], "former": []}
+def _of_values(entity: str, role: str, rows: list[tuple[str, OwnerState]]) -> RoleTable:
+    holders, decided = _Growing[str](), _Growing[Decisions]()
+    since, seen, by, base_at = (_Growing[str]() for _ in range(4))
+    now, base, former = list[int](), list[int](), list[int]()
     for _, saved in rows:
-        shown = saved.get("base") if "base" in saved or saved.get("by") else saved.get("rep")  # an old state has none: the CRM had it
-        for name, holder in (("rep", saved.get("rep")), ("base", shown), ("former", saved.get("former"))):
-            who[name].append(holders.code(holder))
-        for name, codes in columns.items():
-            value = saved.get(name)
-            codes.add((tuple(value) or None) if isinstance(value, list) else value or None)
-    since, seen, by, base_at, decided = (codes.done() for codes in columns.values())
-    never = Codes(np.full(len(rows), -1, np.int32), [])
-    now, base, former = (np.array(who[name], np.int32) for name in ("rep", "base", "former"))
-    records = pa.array([record for record, _ in rows], pa.string())
+        is_told = "base" in saved or saved.get("by")  # an old state does not tell the base: the CRM had the holder
+        now.append(holders.code(saved.get("rep")))
+        base.append(holders.code(saved.get("base") if is_told else saved.get("rep")))
+        former.append(holders.code(saved.get("former")))
+        since.add(saved.get("since") or None)
+        seen.add(saved.get("seen") or None)
+        by.add(saved.get("by") or None)
+        base_at.add(saved.get("base_at") or None)
+        decided.add(tuple(saved.get("decided", ())) or None)
+    never = np.full(len(rows), -1, np.int32)
     return RoleTable(
-        entity, role, records, list(holders.meaning), now, base, former, since, seen, by, base_at, decided, never, never,
-        [saved for _, saved in rows],
+        entity, role, pa.array([record for record, _ in rows], pa.string()), list(holders.meaning),
+        np.array(now, np.int32), np.array(base, np.int32), np.array(former, np.int32), since.done(), seen.done(), by.done(), base_at.done(), decided.done(), Codes(never, []), Codes(never, []), [saved for _, saved in rows],
     )  # fmt: skip
 
 

@@ -9,16 +9,18 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping, Sequence
-from typing import Any
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from roe.dynamic import Array, Value
+from roe.ledger.database import Row
+from roe.ledger.entries import FORGOTTEN
 from roe.ledger.role_tables import Codes
 from roe.ledger.store import Store
 
-Array = Any
 PLAIN = (  # -1 for none
     "subject", "entity", "role", "rep", "queue", "base_rep", "base_queue", "word", "grain", "former", "last_word", "last_grain",
 )  # fmt: skip
@@ -34,42 +36,51 @@ SUBJECTS = 100_000  # whose rows are read together
 CHUNK = 1 << 20  # bytes of a piece of the copy
 
 
+@dataclass(frozen=True, slots=True)
 class Rows:
-    """Open holdings by entity, role and record. `number` is that of the last entry that they know, `changed` how many rows were not in the copy (-1: there was none)."""
+    """Open holdings by entity, role and record. `numbers` are the columns of `PLAIN` as int[rows], `codes` those of `CODED`.
 
-    def __init__(self, records: pa.Array, columns: Mapping[str, Any], number: int, changed: int = 0) -> None:
-        self.records, self.columns = records, columns  # those of `PLAIN` are numbers, those of `CODED` are `Codes`
-        self.number, self.changed = number, changed
+    `number` is that of the last entry that they know, `changed` how many rows were not in the copy (-1: there was none).
+    """
+
+    records: pa.Array
+    numbers: Mapping[str, Array]
+    codes: Mapping[str, Codes[Value]]
+    number: int = 0
+    changed: int = 0
 
     def __len__(self) -> int:
         return len(self.records)
 
-    def __getitem__(self, name: str) -> Any:
-        return self.columns[name]
+    def __getitem__(self, name: str) -> Array:
+        return self.numbers[name]
 
-    def part(self, start: int, stop: int) -> Rows:
-        columns = {n: Codes(x.at[start:stop], x.meaning) if isinstance(x, Codes) else x[start:stop] for n, x in self.columns.items()}
-        return Rows(self.records.slice(start, stop - start), columns, self.number)
+    def between(self, start: int, stop: int) -> Rows:
+        numbers = {name: values[start:stop] for name, values in self.numbers.items()}
+        codes = {name: Codes(x.at[start:stop], x.meaning) for name, x in self.codes.items()}
+        return Rows(self.records.slice(start, stop - start), numbers, codes, self.number)
+
+    def take(self, order: Array) -> Rows:
+        numbers = {name: values[order] for name, values in self.numbers.items()}
+        codes = {name: Codes(x.at[order], x.meaning) for name, x in self.codes.items()}
+        return Rows(self.records.take(pa.array(order)), numbers, codes)
 
 
 def read_rows(store: Store) -> Rows:
     """The open holdings as of the ledger's head: from the copy, and what was written since."""
     head = store.head()
-    kept = _read_copy(store, head.epoch)
-    if kept is None:
-        return Rows(*_columns(_sorted(_read_all(store))), head.number, -1)
-    table, number = kept
+    copy = _read_copy(store, head.epoch)
+    if copy is None:
+        return replace(_rows(_sorted(_read_all(store))), number=head.number, changed=-1)
+    table, number = copy
     if number == head.number:
-        return Rows(*_columns(table), number)
-    touched = np.array(
-        [s for (s,) in store.db.rows("SELECT DISTINCT subject FROM entry WHERE number > ? AND subject IS NOT NULL", (number,))], np.int32
+        return replace(_rows(table), number=number)
+    subjects = store.db.rows("SELECT DISTINCT subject FROM entry WHERE number > ? AND subject IS NOT NULL", (number,))
+    touched = np.array([subject for (subject,) in subjects], np.int32)
+    newer = store.db.rows(
+        f"SELECT {_FIELDS} {_FROM} WHERE h.stop IS NULL AND h.subject IN (SELECT subject FROM entry WHERE number > ?)", (number,)
     )
-    newer = _table(
-        store.db.rows(
-            f"SELECT {_FIELDS} {_FROM} WHERE h.stop IS NULL AND h.subject IN (SELECT subject FROM entry WHERE number > ?)", (number,)
-        )
-    )
-    return Rows(*_merged(table, touched, newer), head.number, newer.num_rows)
+    return replace(_merged(_rows(table), touched, _rows(_table(newer))), number=head.number, changed=len(newer))
 
 
 def keep_rows(store: Store, wait: float, least: int = 0) -> bool:
@@ -93,7 +104,7 @@ def keep_rows(store: Store, wait: float, least: int = 0) -> bool:
 def _packed(rows: Rows) -> bytes:
     columns: dict[str, pa.Array] = {name: pa.array(rows[name]) for name in PLAIN}
     for name, kind in CODED.items():
-        codes = rows[name]
+        codes = rows.codes[name]
         columns[name] = pa.DictionaryArray.from_arrays(pa.array(codes.at, mask=codes.at < 0), pa.array(codes.meaning, kind))
     table = pa.table({**columns, "record": rows.records})
     sink = pa.BufferOutputStream()
@@ -120,15 +131,15 @@ def _read_all(store: Store) -> pa.Table:
     return pa.concat_tables(parts).unify_dictionaries().combine_chunks()
 
 
-def _table(rows: Sequence[Any]) -> pa.Table:
+def _table(rows: Sequence[Row]) -> pa.Table:
     columns = list(zip(*rows, strict=True)) if rows else [()] * (len(PLAIN) + len(CODED) + 1)
-    found: dict[str, pa.Array] = {}
+    arrays: dict[str, pa.Array] = {}
     for name, values in zip(PLAIN, columns, strict=False):
-        found[name] = pc.fill_null(pa.array(values, pa.int32()), -1)
+        arrays[name] = pc.fill_null(pa.array(values, pa.int32()), -1)
     for (name, kind), values in zip(CODED.items(), columns[len(PLAIN) :], strict=False):
-        found[name] = pa.array(values, kind).dictionary_encode()
-    found["record"] = pa.array(["(forgotten)" if x is None else x for x in columns[-1]], pa.string())
-    return pa.table(found)
+        arrays[name] = pa.array(values, kind).dictionary_encode()
+    arrays["record"] = pa.array([FORGOTTEN if x is None else x for x in columns[-1]], pa.string())
+    return pa.table(arrays)
 
 
 def _sorted(table: pa.Table) -> pa.Table:
@@ -136,22 +147,15 @@ def _sorted(table: pa.Table) -> pa.Table:
     return table.take(order).combine_chunks()
 
 
-def _columns(table: pa.Table) -> tuple[pa.Array, dict[str, Any]]:
-    """The ids of the records, and every other column."""
-    columns: dict[str, Any] = {}
-    for name in (*PLAIN, *CODED):
-        column = table[name].combine_chunks()
-        if name in CODED:
-            columns[name] = Codes(pc.fill_null(column.indices, -1).to_numpy(zero_copy_only=False), column.dictionary.to_pylist())
-        else:
-            columns[name] = column.to_numpy(zero_copy_only=False)
-    return table["record"].combine_chunks(), columns
+def _rows(table: pa.Table) -> Rows:
+    numbers = {name: table[name].combine_chunks().to_numpy(zero_copy_only=False) for name in PLAIN}
+    coded = {name: table[name].combine_chunks() for name in CODED}
+    codes = {name: Codes(pc.fill_null(x.indices, -1).to_numpy(zero_copy_only=False), x.dictionary.to_pylist()) for name, x in coded.items()}
+    return Rows(table["record"].combine_chunks(), numbers, codes)
 
 
-def _merged(table: pa.Table, touched: Array, newer: pa.Table) -> tuple[pa.Array, dict[str, Any]]:
+def _merged(old: Rows, touched: Array, new: Rows) -> Rows:
     """The rows of a copy with those of some subjects as they are now, in their places."""
-    records, old = _columns(table)
-    new_records, new = _columns(newer)
     is_touched = np.zeros(max(int(old["subject"].max(initial=0)), int(touched.max(initial=0))) + 1, bool)
     is_touched[touched] = True
     rows = np.flatnonzero(is_touched[old["subject"]])
@@ -159,34 +163,26 @@ def _merged(table: pa.Table, touched: Array, newer: pa.Table) -> tuple[pa.Array,
     places = dict(zip(keys, rows.tolist(), strict=True))
     at = np.array([places.pop(key, -1) for key in zip(new["subject"].tolist(), new["role"].tolist(), strict=True)], np.int64)
     there, added = np.flatnonzero(at >= 0), np.flatnonzero(at < 0)
-    merged = {name: _with(column, new[name], at[there], there) for name, column in old.items()}
     gone = np.fromiter(places.values(), np.int64, len(places))
+    every = _with(old, at[there], new, there, added)
     if not len(gone) and not len(added):
-        return records, merged
-    order = np.concatenate([np.delete(np.arange(len(records)), gone), len(records) + np.arange(len(added))])
-    every = {name: _longer(column, new[name], added) for name, column in merged.items()}
-    names = pa.concat_arrays([records, new_records.take(pa.array(added))])
-    by = pa.table({"entity": every["entity"][order], "role": every["role"][order], "record": names.take(pa.array(order))})
-    order = order[pc.sort_indices(by, sort_keys=[(name, "ascending") for name in by.column_names]).to_numpy()]
-    return names.take(pa.array(order)), {
-        name: Codes(x.at[order], x.meaning) if isinstance(x, Codes) else x[order] for name, x in every.items()
-    }
+        return every
+    left = np.concatenate([np.delete(np.arange(len(old)), gone), len(old) + np.arange(len(added))])
+    by = pa.table({"entity": every["entity"][left], "role": every["role"][left], "record": every.records.take(pa.array(left))})
+    return every.take(left[pc.sort_indices(by, sort_keys=[(name, "ascending") for name in by.column_names]).to_numpy()])
 
 
-def _with(column: Any, new: Any, at: Array, rows: Array) -> Any:
-    """A column with some rows of another one at some places."""
-    if isinstance(column, Codes):
-        codes = column.at.copy()
-        codes[at] = np.where(new.at[rows] < 0, -1, new.at[rows] + len(column.meaning))
-        return Codes(codes, [*column.meaning, *new.meaning])
-    values = column.copy()
-    values[at] = new[rows]
-    return values
-
-
-def _longer(column: Any, new: Any, rows: Array) -> Any:
-    """A column with some rows of another one after it, whose meaning `_with` has added already."""
-    if not isinstance(column, Codes):
-        return np.concatenate([column, new[rows]])
-    shift = len(column.meaning) - len(new.meaning)
-    return Codes(np.concatenate([column.at, np.where(new.at[rows] < 0, -1, new.at[rows] + shift)]), column.meaning)
+def _with(old: Rows, places: Array, new: Rows, there: Array, added: Array) -> Rows:
+    """Rows in which those at `places` are the rows `there` of `new`, and which have the rows `added` of `new` at their end."""
+    numbers, codes = {}, {}
+    for name, column in old.numbers.items():
+        numbers[name] = np.concatenate([column, new[name][added]])
+        numbers[name][places] = new[name][there]
+    for name, coded in old.codes.items():
+        newer = new.codes[name]
+        shifted = np.where(newer.at < 0, -1, newer.at + len(coded.meaning))
+        at = np.concatenate([coded.at, shifted[added]])
+        at[places] = shifted[there]
+        codes[name] = Codes(at, [*coded.meaning, *newer.meaning])
+    records = pa.concat_arrays([old.records, new.records.take(pa.array(added))]) if len(added) else old.records
+    return Rows(records, numbers, codes)

@@ -12,9 +12,9 @@ import sys
 import time
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import NoReturn
 
-from roe.ledger.database import BUSY, MISSING, refuse
+from roe.ledger.database import BUSY, MISSING, Row, SqlValue, refuse
 
 FILE = "ledger.sqlite"
 NETWORK = ("nfs", "cifs", "smb", "sshfs", "afs", "ceph", "glusterfs", "davfs", "9p", "drvfs")
@@ -48,19 +48,19 @@ class SqliteDatabase:
         except (OSError, sqlite3.Error) as e:
             refuse(MISSING, f"the ledger cannot be opened: {e}", self.url, "name a folder that you may write to, or restore a backup")
 
-    def rows(self, sql: str, values: Sequence[Any] = ()) -> list[Any]:
+    def rows(self, sql: str, values: Sequence[SqlValue] = ()) -> list[Row]:
         try:
             return self.con.execute(sql, values).fetchall()
         except sqlite3.DatabaseError as e:
             self._said(e)
 
-    def run(self, sql: str, values: Sequence[Any] = ()) -> None:
+    def run(self, sql: str, values: Sequence[SqlValue] = ()) -> None:
         try:
             self.con.execute(sql, values)
         except sqlite3.DatabaseError as e:
             self._said(e)
 
-    def many(self, sql: str, rows: Iterable[Sequence[Any]]) -> None:
+    def many(self, sql: str, rows: Iterable[Sequence[SqlValue]]) -> None:
         try:
             self.con.executemany(sql, rows)
         except sqlite3.DatabaseError as e:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
+from typing import Protocol
 
 from lsprotocol import types as lsp
 from pygls.exceptions import JsonRpcInvalidParams
@@ -22,6 +22,13 @@ KIND = {
     "list": lsp.CompletionItemKind.Constant, "pool": lsp.CompletionItemKind.Module, "name": lsp.CompletionItemKind.Variable,
     "keyword": lsp.CompletionItemKind.Keyword,
 }  # fmt: skip
+
+
+class AtPosition(Protocol):
+    """What every request about a place in a document has."""
+
+    text_document: lsp.TextDocumentIdentifier
+    position: lsp.Position
 
 
 class PolicyServer(LanguageServer):
@@ -62,7 +69,7 @@ class PolicyServer(LanguageServer):
             self.text_document_publish_diagnostics(lsp.PublishDiagnosticsParams(uri_of, by_file.get(file, []), version))
         self.told[project.root] = set(by_file)
 
-    def at(self, params: Any) -> tuple[Project, str, int, int, str] | None:
+    def at(self, params: AtPosition) -> tuple[Project, str, int, int, str] | None:
         """(project, file, line from 1, column from 0, the line's text) of a position."""
         project = self.project(params.text_document.uri)
         path = _path(params.text_document.uri)

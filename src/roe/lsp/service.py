@@ -13,7 +13,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from roe.analysis.check import CheckedPolicy, findings
+from roe.analysis.check import findings
+from roe.analysis.checked import CheckedPolicy
 from roe.diagnostics import Diagnostic, PolicyError, errors
 from roe.evaluator.engine import Evaluator
 from roe.files import drafts

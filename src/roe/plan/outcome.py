@@ -20,7 +20,9 @@ from roe.grammar.functions.history import by_role
 from roe.grammar.parser import parse
 from roe.grammar.printer import show
 from roe.grammar.values import Duration
-from roe.plan.operators import TEMPLATE, Action, Choose, ExceptionRow, Expr, Plan, Rule, Window
+from roe.plan.operators import TEMPLATE, Action, Choose, Expr, Rule
+from roe.plan.parts import ExceptionRow, Window
+from roe.plan.plan import Plan
 from roe.source import Inline, Text
 
 ACTIONS = ("unassigned", "keep", "assign", "route", "open", "hold", "return", "refer", "exception")  # what `action` may be in a decision

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 from roe.grammar import syntax as s
 from roe.grammar.parser import parse
-from roe.plan.operators import Derive, Expr, Fill, Plan, Settle, Walk
+from roe.plan.operators import Derive, Expr, Fill, Settle, Walk
+from roe.plan.plan import Plan
 from roe.source import Inline, Text
 
 STANDARD = "standard"  # their stage

@@ -16,8 +16,9 @@ from roe.dynamic import Value, Values
 from roe.grammar import syntax as s
 from roe.grammar import values as v
 from roe.grammar.clock import Clock
-from roe.grammar.closures import CLOCK, compile_expression
+from roe.grammar.closures import compile_expression
 from roe.grammar.printer import show
+from roe.grammar.scopes import CLOCK
 from roe.node import node
 
 Truth = bool | None

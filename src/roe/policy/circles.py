@@ -9,7 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from roe.grammar import syntax as s
-from roe.plan.operators import Choose, Derive, Expr, Relate, Step
+from roe.plan.operators import Choose, Derive, Expr, Relate
+from roe.plan.plan import Step
 from roe.policy.model import Policy
 from roe.policy.reads import reads_of
 

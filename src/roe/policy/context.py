@@ -19,7 +19,9 @@ from roe.grammar.names import Names
 from roe.grammar.parser import parse
 from roe.grammar.types import Type
 from roe.grammar.values import Duration
-from roe.plan.operators import TEMPLATE, Allocate, Choose, DatedValue, Expr, Report, Rule, Step, Window
+from roe.plan.operators import TEMPLATE, Allocate, Choose, DatedValue, Expr, Rule
+from roe.plan.parts import Report, Window
+from roe.plan.plan import Step
 from roe.policy.cells import read_cell
 from roe.policy.model import Model
 from roe.policy.tables import Table, TableSection, inline_table, read_table

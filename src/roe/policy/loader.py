@@ -73,21 +73,20 @@ def _scan(text: str, shown: str) -> list[Diagnostic]:
     try:
         for event in yaml.parse(text, Loader=_Loader):
             count += 1
+            start = event.start_mark
+            assert start is not None  # of every event that is read from a text
             if isinstance(event, yaml.AliasEvent) or getattr(event, "anchor", None):
-                m: Any = event.start_mark
-                at = Span(shown, m.line + 1, m.column + 1, m.column + 2, _line(text, m.line))
+                at = Span(shown, start.line + 1, start.column + 1, start.column + 2, _line(text, start.line))
                 problems.append(Diagnostic("R303", "an anchor or alias of YAML", at, "write the value out, or define a list"))
             if isinstance(event, yaml.CollectionStartEvent):
                 depth += 1
             elif isinstance(event, yaml.CollectionEndEvent):
                 depth -= 1
             elif isinstance(event, yaml.DocumentStartEvent) and count > 2:
-                m = event.start_mark
-                at = Span(shown, m.line + 1, 1, 4, _line(text, m.line))
+                at = Span(shown, start.line + 1, 1, 4, _line(text, start.line))
                 problems.append(Diagnostic("R301", "a second document in one file", at, "put it into a file of its own"))
             if depth > MAX_NESTING or count > MAX_NODES:
-                m = event.start_mark
-                at = Span(shown, m.line + 1, m.column + 1, m.column + 2)
+                at = Span(shown, start.line + 1, start.column + 1, start.column + 2)
                 return [Diagnostic("R309", "the file is nested too deeply or too long", at, "split it; put long lists into CSV")]
     except yaml.YAMLError as e:
         return [_yaml_error(e, text, shown)]

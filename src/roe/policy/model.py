@@ -18,7 +18,7 @@ from roe.grammar.clock import CALENDAR_YEAR, Fiscal
 from roe.grammar.functions import BY_NAME
 from roe.grammar.types import Type
 from roe.node import node
-from roe.plan.operators import Plan
+from roe.plan.plan import Plan
 from roe.policy.standard import STANDARD
 from roe.source import Span
 

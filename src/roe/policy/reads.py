@@ -10,7 +10,8 @@ from roe.grammar import types as t
 from roe.grammar.names import Names
 from roe.grammar.parser import parse
 from roe.grammar.types import Type
-from roe.plan.operators import TEMPLATE, Action, Choose, Derive, Expr, Fill, Plan, Relate, Step, Walk
+from roe.plan.operators import TEMPLATE, Action, Choose, Derive, Expr, Fill, Relate, Walk
+from roe.plan.plan import Plan, Step
 from roe.plan.standard import BuiltIn, standard_steps
 from roe.policy.model import Policy
 from roe.source import Text

@@ -11,13 +11,14 @@ import types
 from collections.abc import Callable, Mapping
 from dataclasses import MISSING, dataclass, field, fields
 from functools import cache
-from typing import Annotated, Any, ClassVar, Literal, TypeVar, Union, cast, dataclass_transform, get_args, get_origin, get_type_hints
+from typing import Annotated, ClassVar, Literal, TypeVar, Union, cast, dataclass_transform, get_args, get_origin, get_type_hints
 
 from roe.dynamic import Value, Written
 from roe.policy.loader import Map, Seq
 from roe.source import Inline, Text
 
 T = TypeVar("T")
+TypeForm = object  # a type as it stands in an annotation: a class, or one with arguments, such as tuple[Text, ...]
 
 
 class Form:
@@ -102,7 +103,7 @@ class Heading:
     """A key at the top of a policy file, and the type of what stands under it."""
 
     name: str
-    kind: Any
+    kind: TypeForm
     description: str = ""
 
     def read(self, policy: Map) -> Value:
@@ -116,10 +117,10 @@ class Heading:
         return _reader(self.kind)(given, heading)
 
 
-_KEYS: dict[type[Section], Mapping[str, tuple[str, Any]]] = {}
+_KEYS: dict[type[Section], Mapping[str, tuple[str, TypeForm]]] = {}
 
 
-def keys(cls: type[Section]) -> Mapping[str, tuple[str, Any]]:
+def keys(cls: type[Section]) -> Mapping[str, tuple[str, TypeForm]]:
     """The keys of a section's class in their order: the attribute of each, and its type."""
     if cls not in _KEYS:
         hints = get_type_hints(cls, include_extras=True)
@@ -136,7 +137,7 @@ _Reader = Callable[[Written, Text], Value]  # what was given, the key it stands 
 
 
 @cache
-def _reader(kind: Any) -> _Reader:
+def _reader(kind: TypeForm) -> _Reader:
     origin, arguments = get_origin(kind), get_args(kind)
     if origin is Annotated:
         return _reader(arguments[0])
@@ -160,17 +161,17 @@ def _section(cls: type[S], given: Map, heading: Text) -> S:
     return made
 
 
-def _of_one(kinds: tuple[Any, ...]) -> _Reader:
+def _of_one(kinds: tuple[TypeForm, ...]) -> _Reader:
     """A reader of a value that may have one of several types: the first that has its shape."""
 
     def reader(given: Written, heading: Text) -> Value:
-        kind = next((kind for kind in kinds if _has_shape(kind, given)), Any)
+        kind = next((kind for kind in kinds if _has_shape(kind, given)), object)
         return _reader(kind)(given, heading)
 
     return reader
 
 
-def _has_shape(kind: Any, given: Written) -> bool:
+def _has_shape(kind: TypeForm, given: Written) -> bool:
     origin, arguments = get_origin(kind), get_args(kind)
     if origin is Annotated:
         return _has_shape(arguments[0], given)

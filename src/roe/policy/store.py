@@ -20,6 +20,8 @@ from roe.grammar import values as v
 from roe.grammar.clock import Fiscal
 from roe.grammar.types import Type
 from roe.plan import operators as o
+from roe.plan import parts
+from roe.plan.plan import Plan
 from roe.plan.standard import TEXTS
 from roe.policy.model import DataSource, Field, Keys, Model, Policy, standard_fields
 from roe.source import Added, Cell, Inline, Origin, Same, Scalar, Span, Text
@@ -27,8 +29,9 @@ from roe.source import Added, Cell, Inline, Origin, Same, Scalar, Span, Text
 # every node of a plan, whichever stage has it
 _NODES = [
     c
-    for c in vars(o).values()
-    if isinstance(c, type) and c.__module__ == o.__name__ and c is not o.Plan and hasattr(c, "__dataclass_fields__")
+    for module in (o, parts)
+    for c in vars(module).values()
+    if isinstance(c, type) and c.__module__ == module.__name__ and hasattr(c, "__dataclass_fields__")
 ]
 _PLAN = (*_NODES, Field, Keys, DataSource, Type)
 CLASSES: dict[str, type] = {**s.NODES, **{c.__name__: c for c in _PLAN}, "Span": Span}
@@ -182,7 +185,7 @@ class PolicyReader:
         }
         for e, name, found in kept["types"]:
             model.steps[e, name] = lambda found=found: self.value(found)  # type: ignore[misc]
-        plan = o.Plan(
+        plan = Plan(
             {(e, name): self.value(step) for e, name, step in kept["steps"]},
             self.value(kept["pools"]),
             {(e, role): self.value(step) for e, role, step in kept["engagement"]},

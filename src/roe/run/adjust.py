@@ -9,8 +9,8 @@ from typing import NoReturn
 from roe import __version__
 from roe.diagnostics import Diagnostic, PolicyError
 from roe.ledger.entries import ASKED, FREE, Refused, Run, Turn, TurnBack
+from roe.ledger.holdings import Holding
 from roe.ledger.movements import pending
-from roe.ledger.store import Holding
 from roe.run.acts import ADJUSTMENT
 from roe.run.inputs import run_id
 from roe.run.memory import opened

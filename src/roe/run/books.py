@@ -8,9 +8,9 @@ from roe import __version__
 from roe.diagnostics import Diagnostic, PolicyError
 from roe.dynamic import Json, Saved
 from roe.evaluator.book_plan import applied, digest
+from roe.ledger.between import entries_between
 from roe.ledger.entries import Run
 from roe.ledger.legacy import moment_of
-from roe.ledger.state import entries_between
 from roe.run.inputs import run_id
 from roe.run.memory import opened
 from roe.source import Span

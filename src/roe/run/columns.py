@@ -18,8 +18,8 @@ from roe.evaluator.extra import extra_rows
 from roe.evaluator.recorded import pools_json
 from roe.grammar import values as v
 from roe.ledger.moment import At
-from roe.plan.operators import Crm
 from roe.plan.outcome import ACTIONS
+from roe.plan.parts import Crm
 from roe.run.allocations import ALLOCATION_COLUMNS
 from roe.run.arrow import same
 from roe.run.result import CALM, Batch, Portion

@@ -32,7 +32,8 @@ if TYPE_CHECKING:
     from pyspark.sql import SparkSession
 
     from roe.columns.memory import ColumnMemory
-    from roe.ledger.state import Decided, State
+    from roe.ledger.decided import Decided
+    from roe.ledger.holders import OwnerState
     from roe.ledger.store import Store
     from roe.run.invariants import Broken
 
@@ -125,7 +126,7 @@ class Engine:
         return None
 
     @property
-    def owners(self) -> Callable[[Store], Mapping[str, State]] | None:
+    def owners(self) -> Callable[[Store], Mapping[str, OwnerState]] | None:
         """How the engine wants to have who holds what (see `roe.ledger.state.remembered`); None for plain values."""
         return None
 
@@ -212,7 +213,7 @@ class Columns(Engine):
         return self.run.bound.memory.older
 
     @property
-    def owners(self) -> Callable[[Store], Mapping[str, State]]:
+    def owners(self) -> Callable[[Store], Mapping[str, OwnerState]]:
         from roe.ledger.columns import owners_of
 
         return owners_of
@@ -340,7 +341,7 @@ class Spark(Engine):
         return self._left.decided
 
     @property
-    def owners(self) -> Callable[[Store], Mapping[str, State]]:
+    def owners(self) -> Callable[[Store], Mapping[str, OwnerState]]:
         from roe.ledger.columns import owners_of
 
         return owners_of

@@ -7,15 +7,16 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from roe.crm.ids import fold
+from roe.dynamic import State
 from roe.grammar import values as v
 from roe.run import lists
 from roe.run.result import Portion
 
 if TYPE_CHECKING:
     from roe.columns.memory import ColumnMemory
+    from roe.ledger.decided import Decided, How
     from roe.ledger.entries import Entry
     from roe.ledger.moment import At
-    from roe.ledger.state import Decided, How, State
     from roe.run.memory import Memory
 
 
@@ -38,7 +39,8 @@ def entries_of(
     `columns` is the memory of a run in columns, which knows without asking record by record what has changed; `decided` are the decisions
     that say something new, where the engine has found them itself.
     """
-    from roe.ledger.state import entries_between, how_decided
+    from roe.ledger.between import entries_between
+    from roe.ledger.decided import how_decided
 
     last = how_decided(before)
     if decided is None:
@@ -69,7 +71,7 @@ def _details(before: State, after: State, portions: Iterable[Portion], last: Map
 
 def _decided_anew(p: Portion, changed: set[str], last: Mapping[str, How], at: At) -> list[int]:
     """The lines of a portion about records that have another owner, rule, action or end than the last time."""
-    from roe.ledger.state import decided_otherwise
+    from roe.ledger.decided import decided_otherwise
 
     written, *columns = (lists.listed(p.lines[name]) for name in ("record", "rule", "action", "expires"))
     records = [fold(record) for record in written]
@@ -92,7 +94,7 @@ def decision_of(
     expires: str | None, reason: str | None,
 ) -> Decided:  # fmt: skip
     """The decision of one line, from its cells of `DECIDED`."""
-    from roe.ledger.state import Decided
+    from roe.ledger.decided import Decided
 
     return Decided(
         entity, fold(record), role, owner and fold(owner), previous and fold(previous), action, rule or "", pool or "",

@@ -16,8 +16,8 @@ from roe.dynamic import Json, Saved
 from roe.evaluator.engine import Run
 from roe.evaluator.render import brief
 from roe.evaluator.world import World
-from roe.plan.operators import Invariant
 from roe.plan.outcome import LIVE
+from roe.plan.parts import Invariant
 from roe.policy.model import Policy
 from roe.run import lists
 from roe.run.result import Batch

@@ -15,13 +15,15 @@ from pathlib import Path
 from typing import NoReturn
 
 from roe.diagnostics import Diagnostic, PolicyError
-from roe.dynamic import Json
+from roe.dynamic import Json, State
 from roe.ledger.audit import anchor
 from roe.ledger.changed import differing
 from roe.ledger.entries import Entry, Owned, Run
+from roe.ledger.holders import OwnerState
 from roe.ledger.moment import At
-from roe.ledger.state import State, past, remembered
-from roe.ledger.store import Store, Writing, open_store
+from roe.ledger.state import past, remembered
+from roe.ledger.store import Store, open_store
+from roe.ledger.writing import Writing
 from roe.source import Span
 
 UNDO = "undo"  # what an undo is called, as a run and as what gave a record back
@@ -37,7 +39,7 @@ class Memory:
     number: int = 0
     last: Run | None = None
 
-    def read(self, digest: str = "", owners: Callable[[Store], Mapping[str, State]] | None = None, looks_back: bool = False) -> State:
+    def read(self, digest: str = "", owners: Callable[[Store], Mapping[str, OwnerState]] | None = None, looks_back: bool = False) -> Json:
         """The memory as of now, all of one moment. `digest` is the policy's: what was undone under another one is no longer held.
         `owners` reads who holds what (see `remembered`). `looks_back` says whether the rules ask for former owners and values.
         """
@@ -140,7 +142,7 @@ def _copy(store: Store, to: Store, until: At) -> None:
         to.append(entries[1:], entries[0])
 
 
-def read_memory(place: Path | str | None, zone: str = "", wait: float = 60, digest: str = "", looks_back: bool = False) -> State:
+def read_memory(place: Path | str | None, zone: str = "", wait: float = 60, digest: str = "", looks_back: bool = False) -> Json:
     """What the last run left, for whoever only reads it; empty where there was none. Raises PolicyError if it cannot be read.
 
     With the `digest` of a policy also what is held since a run was undone, and with `looks_back` the past, as `Memory.read` has them.
@@ -159,7 +161,7 @@ def has_memory(place: Path | str) -> bool:
     return exists(place) or (Path(place) / FILE).is_file()
 
 
-def held(store: Store, digest: str) -> State:
+def held(store: Store, digest: str) -> Json:
     """`held`: `entity|record|role` -> where a record stays since a run was undone, until when, and who said so."""
     holdings: Json = {}
     for x in store.runs():

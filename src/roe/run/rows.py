@@ -14,7 +14,7 @@ from roe.evaluator.engine import Run
 from roe.evaluator.extra import extra_rows
 from roe.evaluator.recorded import pools_json, turn_line
 from roe.evaluator.row import Row
-from roe.plan.operators import Crm
+from roe.plan.parts import Crm
 from roe.run.allocations import ALLOCATION_COLUMNS
 from roe.run.result import CALM, Batch, Lines, Portion
 from roe.run.summary import read_of

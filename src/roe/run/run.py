@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Literal
 from roe import __version__
 from roe.data.report import FILE, Report, beside, read_report, write_report
 from roe.diagnostics import Diagnostic, PolicyError, errors
-from roe.dynamic import Json, Value
+from roe.dynamic import Json, State, Value
 from roe.run.engines import Engine, Job, choose
 from roe.run.entries import Since, entries_of, since
 from roe.run.files import KNOWN, PARTS, Files, Tables, write_rows
@@ -29,7 +29,6 @@ if TYPE_CHECKING:
     from roe.evaluator.world import World
     from roe.ledger.entries import Entry, Run
     from roe.ledger.moment import At
-    from roe.ledger.state import State
     from roe.run.memory import Memory
 
 TRIES = 3  # how often a run decides anew because somebody else has appended to the ledger; the last time it holds the lock

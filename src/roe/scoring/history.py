@@ -13,7 +13,8 @@ from roe.api import parse_checked, scope_of
 from roe.diagnostics import Diagnostic, PolicyError, suggest
 from roe.dynamic import Saved, Value
 from roe.grammar import syntax as s
-from roe.grammar.closures import IMPLICIT, compile_expression
+from roe.grammar.closures import compile_expression
+from roe.grammar.scopes import IMPLICIT
 from roe.scoring.tables import Joined, Tables, failure, is_key, join_tables, main_tables, name_of, read_tables, typed
 from roe.source import Inline, Text
 

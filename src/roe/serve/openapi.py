@@ -160,7 +160,7 @@ def _paths() -> Mapping[str, Json]:
             "delete": _operation("delete", "Delete a record from the mirror", "write", _ref("Mirrored"), parameters=(*record, "key", "version")),
         },
         "/v1/{entity}/{id}/explain": {"get": _operation("explain", "Why a record has its owners, and why not somebody else", "read", parameters=(*record, "why_not"))},
-        "/v1/{entity}/{id}/history": {"get": _operation("history", "All entries about a record", "read", parameters=record)},
+        "/v1/{entity}/{id}/history": {"get": _operation("history", "The entries about a record, in order", "read", parameters=(*record, "after", "limit"))},
     }  # fmt: skip
 
 

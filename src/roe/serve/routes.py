@@ -190,10 +190,12 @@ async def history(request: Request) -> Response:
         return {"entity": desk.entity(name)}
 
     entity = (await known(request, ask))["entity"]
-    entries = await read(request, lambda store: [shown.entry(x) for x in store.of_record(entity, id)])
-    if not entries:
+    after, most = whole_number(request, "after", 0, 10**15), whole_number(request, "limit", FEED, FEED)
+    entries = await read(request, lambda store: [shown.entry(x) for x in store.of_record(entity, id, after=after, most=most)])
+    if not entries and most and not after:
         raise unknown(f"the ledger has nothing about the {entity} `{id}`")
-    return JSONResponse({"entity": entity, "id": id, "entries": entries})
+    following = {"next": entries[-1]["number"]} if entries and len(entries) == most else {}
+    return JSONResponse({"entity": entity, "id": id, "entries": entries, **following})
 
 
 async def decision(request: Request) -> Response:

@@ -14,7 +14,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from roe.files import cache_folder
-from roe.ledger.store import Head
+from roe.ledger.stored import Head
 
 EVERY = 5.0  # seconds between two notes
 

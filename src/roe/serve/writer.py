@@ -27,7 +27,9 @@ from roe.ledger.backup import is_restored
 from roe.ledger.database import MISSING, Database, refuse
 from roe.ledger.entries import Run
 from roe.ledger.moment import At
-from roe.ledger.store import Head, Store, Writing
+from roe.ledger.store import Store
+from roe.ledger.stored import Head
+from roe.ledger.writing import Writing
 from roe.serve.desk import Desk
 from roe.serve.letters import Receiver
 from roe.serve.metrics import Metrics

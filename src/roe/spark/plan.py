@@ -41,10 +41,24 @@ def share(policy: Policy) -> Share | str:
         return "claims and credits look at all records"
     if ranks(policy):
         return "ranks and events look at all records"
-    children: dict[str, str] = {}
     own = reads(policy)  # what the policy itself reads comes first: a reason names that
-    found = [*sorted(own), *sorted(reads_through(policy) - own)]
-    lists = [(of, name, f) for of, name in found if (f := policy.model.entities.get(of, {}).get(name)) is not None and f.via]
+    fields = [*sorted(own), *sorted(reads_through(policy) - own)]
+    children = _children(policy, entity, fields)
+    if isinstance(children, str):
+        return children
+    for of, name in fields:
+        if leads_to(policy, entity, of, name) and children.get(of) != name:
+            return f"{of}.{name} leads to another {entity}"
+    if not policy.plan.takes_turns():
+        return Share(entity, children)
+    handed_out_by = _handed_out_by(policy, entity, children)
+    return handed_out_by if isinstance(handed_out_by, str) else Share(entity, children, handed_out_by)
+
+
+def _children(policy: Policy, entity: str, fields: Collection[tuple[str, str]]) -> dict[str, str] | str:
+    """The entities whose records refer to a record that is shared out, each with the field that does; or why they cannot go with it."""
+    children: dict[str, str] = {}
+    lists = [(of, name, f) for of, name in fields if (f := policy.model.entities.get(of, {}).get(name)) is not None and f.via]
     for of, name, f in lists:
         if f.key:
             return f"{of}.{name} finds records by a key, wherever they are"
@@ -55,18 +69,12 @@ def share(policy: Policy) -> Share | str:
     for of, name, f in lists:
         if of != entity and f.type.item is not None and f.type.item.entity in (entity, *children):
             return f"{of}.{name} leads to records of many {entity}s"
-    for of, name in found:
-        if leads_to(policy, entity, of, name) and children.get(of) != name:
-            return f"{of}.{name} leads to another {entity}"
-    if not policy.plan.takes_turns():
-        return Share(entity, children)
-    fields = _handed_out_by(policy, entity, children)
-    return fields if isinstance(fields, str) else Share(entity, children, fields)
+    return children
 
 
 def _handed_out_by(policy: Policy, entity: str, children: Collection[str]) -> frozenset[str] | str:
     """The fields of the records that pools rest on; or why it takes whole records to hand them out."""
-    found = {(entity, "created")}
+    fields = {(entity, "created")}
     wanted = [expression(s.Path(s.Name(entity), OPEN))]
     for name, pool in policy.plan.pools.items():
         parts = record_parts(pool, policy)
@@ -79,8 +87,8 @@ def _handed_out_by(policy: Policy, entity: str, children: Collection[str]) -> fr
         more = rests_on(policy, entity, expr)
         if more is None or any(of in children for of, _ in more):
             return f"a pool reads more about each {entity} than its own fields (`{expr.text}`)"
-        found |= more
-    return frozenset(name for of, name in found if of == entity)
+        fields |= more
+    return frozenset(name for of, name in fields if of == entity)
 
 
 def _of_one(pool: Allocate) -> Iterable[Expr]:

@@ -17,13 +17,15 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from roe.columns.column import Refs
+from roe.columns.one_by_one import reason_one_by_one
+from roe.columns.pool_column import Handed
 from roe.columns.raw import Raw
 from roe.columns.role import RoleRows
 from roe.columns.role_run import RoleRun
 from roe.columns.run import ColumnRun
 from roe.columns.table import RecordTable
 from roe.columns.turn_files import lines_of, write_turns
-from roe.columns.turns import Handed, Turns
+from roe.columns.turns import Turns
 from roe.columns.world import ColumnWorld
 from roe.data.coerce import telling
 from roe.data.headers import columns_of
@@ -139,7 +141,7 @@ def hand_out(
     rows, turns = HANDED.empty_table(), None
     if any(part.waiting for part in parts):
         asked = Turns(table, bound.pools, parts)
-        reason = asked.one_by_one()
+        reason = reason_one_by_one(asked)
         if reason:
             return _said([json.dumps({"reason": reason})])
         handed = asked.run()

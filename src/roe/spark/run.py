@@ -12,6 +12,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import pyarrow as pa
@@ -175,17 +176,19 @@ def kept_together(evaluator: Evaluator, state: State, how: Share) -> str:
     return ""
 
 
-def local_session() -> Any:
+def local_session(master: str = "local[2]", more: Mapping[str, str] = MappingProxyType({})) -> Any:
+    """A session of this machine; `more` settings go before its own. The driver's memory is settled by the first one of a process."""
     from pyspark.sql import SparkSession
 
     import roe
 
     os.environ.setdefault("PYSPARK_PYTHON", sys.executable)  # workers need this environment's packages, whatever is on the PATH
     source = str(Path(roe.__file__).resolve().parents[1])
-    builder = SparkSession.builder.master("local[2]").appName("roe").config("spark.ui.enabled", "false")
+    builder = SparkSession.builder.master(master).appName("roe").config("spark.ui.enabled", "false")
     builder = builder.config("spark.sql.shuffle.partitions", "4").config("spark.executorEnv.PYTHONPATH", source)
     builder = builder.config("spark.pyspark.python", sys.executable).config("spark.sql.session.timeZone", "UTC")
-    return builder.config("spark.driver.memory", "3g").config("spark.log.level", "ERROR").getOrCreate()
+    builder = builder.config("spark.driver.memory", "3g").config("spark.log.level", "ERROR")
+    return builder.config(map=dict(more)).getOrCreate()
 
 
 def _policy_files(root: Path, names: tuple[str, ...]) -> dict[str, bytes]:

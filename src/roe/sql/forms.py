@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from datetime import date, datetime, timedelta
-from typing import Any
+from typing import TypeAlias
 
 from sqlglot import exp
 
@@ -13,7 +13,7 @@ from roe.grammar import syntax as s
 from roe.grammar import values as v
 from roe.sql.dialects.dialect import Dialect
 
-Sql = Any  # a sqlglot expression
+Sql: TypeAlias = exp.Expression
 
 
 class NoSql(Exception):

@@ -32,7 +32,7 @@ from roe.sql.query import Found, Many, OwnersByRole, Query, RecordRow, Ref, SqlS
 from roe.sql.translate import Translator
 
 if TYPE_CHECKING:
-    from roe.plan.operators import Step
+    from roe.plan.plan import Step
     from roe.plan.standard import BuiltIn
 
 

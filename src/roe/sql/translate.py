@@ -16,9 +16,10 @@ from sqlglot import exp
 from roe.grammar import syntax as s
 from roe.grammar import values as v
 from roe.grammar.calls import argument_order
-from roe.grammar.closures import CLOCK, compile_expression
+from roe.grammar.closures import compile_expression
 from roe.grammar.functions.history import LOOK_BACK, OWNERS
 from roe.grammar.printer import show
+from roe.grammar.scopes import CLOCK
 from roe.sql.compare import comparable, compared, ordered, side, tested
 from roe.sql.dialects.dialect import MONTHS
 from roe.sql.forms import NoSql, Sql, column, plus

@@ -8,7 +8,8 @@ from pathlib import Path
 from roe.diagnostics import Diagnostic, errors
 from roe.files import schema
 from roe.grammar.names import Names
-from roe.plan.operators import Expr, Plan
+from roe.plan.operators import Expr
+from roe.plan.plan import Plan
 from roe.policy.context import Context
 from roe.policy.loader import Map, Seq, load_policy_files, parse_yaml, validate_files
 from roe.policy.model import Model, Policy

@@ -9,7 +9,8 @@ from __future__ import annotations
 from roe.diagnostics import suggest
 from roe.grammar import syntax as s
 from roe.grammar import types as t
-from roe.plan.operators import Claims, Derive, Rule, Window
+from roe.plan.operators import Claims, Derive, Rule
+from roe.plan.parts import Window
 from roe.policy.context import Context, written
 from roe.policy.section import Duration, Entity, Expression, Heading, Name, PositiveDuration, Section, key, section
 from roe.source import Text

@@ -10,7 +10,8 @@ from collections.abc import Mapping
 from typing import Annotated
 
 from roe.grammar.types import Type
-from roe.plan.operators import Choose, Credit, Expr, Rule
+from roe.plan.operators import Choose, Expr, Rule
+from roe.plan.parts import Credit
 from roe.policy.context import Context
 from roe.policy.section import Day, Duration, Entity, Expression, Form, Heading, Identifier, Name, Percent, Section, key, section
 from roe.source import Text

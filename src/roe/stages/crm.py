@@ -10,7 +10,8 @@ from roe.crm import PROFILES
 from roe.crm.ids import fold
 from roe.diagnostics import suggest
 from roe.grammar import types as t
-from roe.plan.operators import Choose, Crm, Derive
+from roe.plan.operators import Choose, Derive
+from roe.plan.parts import Crm
 from roe.policy.context import Context
 from roe.policy.model import Keys
 from roe.policy.section import Form, Heading, PositiveDuration, Section, key, section

@@ -9,7 +9,8 @@ from collections.abc import Sequence
 
 from roe.crm.ids import fold
 from roe.grammar import syntax as s
-from roe.plan.operators import Action, Rule, Untouched
+from roe.plan.operators import Action, Rule
+from roe.plan.parts import Untouched
 from roe.policy.context import Context, written
 from roe.policy.section import Day, Entity, Heading, Section, section
 from roe.source import Inline, Text

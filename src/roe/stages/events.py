@@ -7,7 +7,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from roe.grammar import types as t
-from roe.plan.operators import Derive, Event
+from roe.plan.operators import Derive
+from roe.plan.parts import Event
 from roe.policy.context import Context
 from roe.policy.section import Expression, Heading, Section, key, section
 from roe.source import Text

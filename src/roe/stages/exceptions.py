@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from roe.diagnostics import suggest
-from roe.plan.operators import ExceptionRow
+from roe.plan.parts import ExceptionRow
 from roe.policy.context import Context
 from roe.policy.section import Day, Entity, FilePath, Heading, Section, key, section
 from roe.policy.standard import split

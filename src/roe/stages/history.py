@@ -9,7 +9,7 @@ from __future__ import annotations
 from roe.diagnostics import suggest
 from roe.grammar import types as t
 from roe.grammar.functions.history import HOLDING, OWNERS
-from roe.plan.operators import Past
+from roe.plan.parts import Past
 from roe.policy.context import Context
 from roe.policy.section import Heading
 from roe.source import Text

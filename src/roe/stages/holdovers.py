@@ -15,7 +15,8 @@ from roe.grammar import syntax as s
 from roe.grammar import types as t
 from roe.grammar import values as v
 from roe.grammar.values import Duration
-from roe.plan.operators import Choose, Derive, Holdover, Rule
+from roe.plan.operators import Choose, Derive, Rule
+from roe.plan.parts import Holdover
 from roe.policy.context import Context, written
 from roe.policy.section import Form, Heading, Identifier, Percent, PositiveDuration, Section, key, section
 from roe.source import Text

@@ -12,7 +12,8 @@ from typing import Annotated, Literal
 from roe.diagnostics import suggest
 from roe.grammar import types as t
 from roe.grammar.names import Names
-from roe.plan.operators import RUN_FACTS, Derive, Expr, Invariant
+from roe.plan.operators import Derive, Expr
+from roe.plan.parts import RUN_FACTS, Invariant
 from roe.policy.context import Context
 from roe.policy.section import Expression, Form, Heading, Name, Section, key, section
 from roe.source import Same, Span, Text, span_of

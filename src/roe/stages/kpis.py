@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Annotated
 
 from roe.diagnostics import suggest
-from roe.plan.operators import KPI_NAMES, Kpis
+from roe.plan.parts import KPI_NAMES, Kpis
 from roe.policy.context import Context
 from roe.policy.section import Expression, FilePath, Form, Heading, PositiveDuration, Section, key, section
 from roe.source import Text

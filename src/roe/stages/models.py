@@ -13,7 +13,8 @@ from roe.grammar import types as t
 from roe.grammar import values as v
 from roe.grammar.printer import show
 from roe.grammar.types import Type
-from roe.plan.operators import Choose, Derive, Expr, Report, Rule
+from roe.plan.operators import Choose, Derive, Expr, Rule
+from roe.plan.parts import Report
 from roe.policy.context import Context, written
 from roe.policy.section import Day, Duration, Expression, Form, Identifier, Name, Percent, PositiveDuration, Section, key, section
 from roe.policy.tables import TableSection

@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from typing import Annotated
 
 from roe.diagnostics import suggest
-from roe.plan.operators import Choose, Report
+from roe.plan.operators import Choose
+from roe.plan.parts import Report
 from roe.policy.context import Context
 from roe.policy.section import Expression, Form, Heading, Name, Section, key, section
 from roe.source import Text

@@ -14,7 +14,8 @@ from typing import ClassVar
 from roe.dynamic import Value
 from roe.grammar import syntax as s
 from roe.grammar import types as t
-from roe.plan.operators import Choose, Derive, Rule, Window
+from roe.plan.operators import Choose, Derive, Rule
+from roe.plan.parts import Window
 from roe.policy.context import Context, written
 from roe.policy.section import Day, Duration, Entity, Expression, Heading, Identifier, PositiveDuration, Section, key, section
 from roe.source import Text

@@ -11,7 +11,7 @@ import copy
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 
-from roe.analysis.check import WRITTEN, title
+from roe.analysis.checked import WRITTEN, title
 from roe.analysis.finder import Finder
 from roe.analysis.verdicts import RuleTable
 from roe.dynamic import Json, Value
@@ -20,7 +20,7 @@ from roe.evaluator.engine import Evaluator
 from roe.evaluator.row import Row
 from roe.evaluator.world import World
 from roe.grammar import syntax as s
-from roe.grammar.closures import Scope
+from roe.grammar.scopes import Scope
 from roe.plan.operators import Choose
 from roe.source import Same, Span
 from roe.testing.cases import Case

@@ -24,8 +24,9 @@ from roe.evaluator.choose import Choice, Chooser
 from roe.evaluator.engine import Evaluator
 from roe.grammar import syntax as s
 from roe.grammar import values as v
-from roe.grammar.closures import Scope, compile_expression
+from roe.grammar.closures import compile_expression
 from roe.grammar.printer import show
+from roe.grammar.scopes import Scope
 from roe.plan.operators import Action, Choose, Derive, Expr, Rule
 from roe.source import Added, Span
 from roe.testing.cases import Case

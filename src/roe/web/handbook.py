@@ -27,6 +27,6 @@ def handbook_page(title: str, subtitle: str, blocks: Sequence[Block]) -> str:
         elif block.kind in ("ol", "ul"):
             page.parts.append(f"<{block.kind}>" + "".join(f"<li>{with_marks(x)}</li>" for x in block.items) + f"</{block.kind}>")
         else:
-            header, *rows = block.items
+            header, *rows = block.rows
             page.table(header, rows, with_marks)
     return page.html()

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from roe.analysis.kpi import ALL, KpiLine, missed, shown, target_of
-from roe.plan.operators import KPI_NAMES as NAMES
-from roe.plan.operators import Kpis
+from roe.plan.parts import KPI_NAMES as NAMES
+from roe.plan.parts import Kpis
 from roe.web.page import ReportPage, bars, lines
 
 CHARTED = ("capacity_use", "coverage", "worked", "completed", "meetings", "opportunities", "speed_to_lead", "sla_attainment")

@@ -22,7 +22,8 @@ from roe.evaluator.engine import Evaluator, Run
 from roe.evaluator.row import Row
 from roe.evaluator.world import World
 from roe.grammar.clock import Clock
-from roe.plan.operators import Choose, Plan
+from roe.plan.operators import Choose
+from roe.plan.plan import Plan
 from roe.policy.model import Policy
 from roe.web.app.outcomes import Outcomes, outcome
 from roe.web.app.search import Hit, Index

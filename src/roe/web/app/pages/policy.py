@@ -106,9 +106,9 @@ def searched(section: Section, text: str) -> Section | None:
             items = tuple(x for x in block.items if wanted in plain(x))
             left += [Block(block.kind, block.text, items)] if items else []
         elif block.kind == "table":
-            header, *rows = block.items
+            header, *rows = block.rows
             rows = [row for row in rows if any(wanted in plain(str(cell)) for cell in row)]
-            left += [Block("table", block.text, (header, *rows))] if rows else []
+            left += [Block("table", block.text, rows=(header, *rows))] if rows else []
         elif wanted in plain(block.text):
             left.append(block)
     return Section(section.title, section.anchor, left) if left else None
@@ -121,8 +121,8 @@ def marked(text: str) -> Markup:
 
 def findings(ask: Ask) -> Response:
     """What `roe check` finds with the records that are loaded."""
-    from roe.analysis.check import CheckedPolicy
     from roe.analysis.check import findings as found
+    from roe.analysis.checked import CheckedPolicy
 
     snapshot = ask.snapshot
     kept: Any = snapshot.__dict__.get("_findings")

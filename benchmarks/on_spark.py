@@ -1,0 +1,48 @@
+"""One run on Spark as a process of its own, the session's start left out: `python benchmarks/on_spark.py POLICY DATA OUT`.
+
+The last line that it prints is JSON: seconds by the clock and of processors, and the peak memory of the driver's two processes in MiB.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import time
+from pathlib import Path
+
+import roe
+from measure import descendants, peak_mib, processor_seconds
+from roe.run.engines import Job
+from roe.run.run import RunOptions, run
+from roe.run.source import Source
+from roe.spark.run import local_session
+
+AS_OF = "2026-02-01"
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("policy", type=Path)
+    parser.add_argument("data", type=Path)
+    parser.add_argument("out", type=Path)
+    parser.add_argument("--master", default="local[2]")
+    parser.add_argument("--buckets", type=int, help="tasks")
+    parser.add_argument("--memory", default="3g", help="of the driver's JVM")
+    args = parser.parse_args()
+    evaluator = roe.compile(roe.load(args.policy))
+    session = local_session(args.master, {"spark.driver.memory": args.memory, "spark.driver.maxResultSize": "64m"})
+    session.range(4, numPartitions=4).mapInArrow(lambda batches: batches, "id long").count()  # now there are workers
+    used, start = processor_seconds(os.getpid()), time.perf_counter()
+    job = Job(evaluator, Source(evaluator.policy, args.data), AS_OF, form="parts", session=session, buckets=args.buckets)
+    said: list[str] = []
+    said += run(job, args.out, RunOptions(engine="spark", say=said.append)).notes
+    figures = {"seconds": time.perf_counter() - start, "processor": processor_seconds(os.getpid()) - used, "notes": said}
+    jvm = [folder for folder in descendants(os.getpid()) if (folder / "comm").read_text().strip() == "java"]
+    figures |= {"jvm_mib": peak_mib(jvm[0]), "python_mib": peak_mib(Path("/proc/self"))}
+    session.stop()
+    print(json.dumps(figures))
+
+
+if __name__ == "__main__":
+    main()

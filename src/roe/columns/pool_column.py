@@ -1,0 +1,122 @@
+"""One pool while records are handed out, and what becomes of the records."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from roe.columns.column import Column
+from roe.dynamic import Array, Value
+from roe.evaluator.pool import Pool
+from roe.evaluator.turns import Slots, Standing
+
+if TYPE_CHECKING:
+    from roe.evaluator.row import Row
+
+
+FIRST, MOST = 4096, 1 << 18  # records looked at together: at the start, and at most
+
+
+class SlotTable:
+    """The turns of one standing, worked out as far as they are asked for; once they repeat, without any further work."""
+
+    def __init__(self, standing: Standing, pool: Pool) -> None:
+        self.standing = standing
+        self._slots = Slots(standing, pool.ledger())
+        self._picks = np.empty(0, np.int32)
+        self._repeats: Array | None = None
+        self.used = 0
+
+    def next(self, n: int) -> Array:
+        """The next turns, as places among the able, without using them."""
+        need = self.used + n
+        weights = [w for _, w in self.standing.able]
+        while len(self._picks) < need and self._repeats is None:
+            before, missing = list(self._slots.taken), need - len(self._picks)
+            count = self.standing.total if self.standing.total <= max(missing, FIRST) else missing  # a whole round, if it is worth it
+            found = np.array([self._slots.next() for _ in range(count)], np.int32)
+            self._picks = np.concatenate([self._picks, found])
+            if [b - a for a, b in zip(before, self._slots.taken, strict=True)] == weights:
+                self._repeats = found  # everybody has had their share: it all begins again
+        if len(self._picks) < need:
+            assert self._repeats is not None
+            more = max(need - len(self._picks), len(self._picks))
+            self._picks = np.concatenate([self._picks, np.resize(self._repeats, -(-more // len(self._repeats)) * len(self._repeats))])
+        return self._picks[self.used : need]
+
+    def counts(self) -> dict[str, int]:
+        """Turns used by each rep."""
+        found = np.bincount(self._picks[: self.used], minlength=len(self.standing.able)).tolist()
+        return {rep: n for (rep, _), n in zip(self.standing.able, found, strict=True) if n}
+
+
+class PoolColumn:
+    """One pool while records are handed out."""
+
+    def __init__(self, pool: Pool, reps: Mapping[str, int], row: Row) -> None:
+        self.pool, self.reps, self.row = pool, reps, row
+        self.width = len(reps)
+        self.slots: SlotTable | None = None
+        self.companies: Array | None = None  # of each waiting record, -1 for none
+        self.companion = np.empty(0, np.int64)  # of each company, the rep; -1 for none yet
+        self.leader = np.empty(0, np.int64)  # of each company, the waiting record that came first; -1 for an earlier run's
+        self.names: list[Value] = []
+        self.sticky: Array | None = None
+
+    def prepare(self, company: Column | None, sticky: Array | None, companions: Mapping[tuple[str, Value], tuple[str, str]]) -> None:
+        self.sticky = sticky
+        if company is None:
+            return
+        codes, meaning = company.encode()
+        self.names = [x if isinstance(x, (str, int, float)) else None for x in meaning.list]
+        known = np.array([x is not None for x in self.names], bool)
+        self.companies = np.where(known[codes], codes, -1) if len(known) else np.full(len(codes), -1)
+        self.companion = np.full(len(self.names) + 1, -1, np.int64)
+        self.leader = np.full(len(self.names) + 1, -1, np.int64)
+        if companions:
+            for i, x in enumerate(self.names):
+                held = companions.get((self.pool.step.name, x)) if x is not None else None
+                if held is not None:
+                    self.companion[i] = self.reps.get(held[0], self.width)  # who is not there any more is never able
+
+    def seats(self) -> Standing:
+        """Who takes part now."""
+        if self.slots is None:
+            self.pool.forget()  # until now nobody watched what its reps took from other pools
+        standing = self.pool.fixed_standing(self.row)
+        if self.slots is None or self.slots.standing.seats != standing.seats:
+            self.book()
+            self.slots = SlotTable(standing, self.pool)
+            self.able = np.array([self.reps[rep] for rep, _ in standing.able], np.int64)
+            self.is_able = np.zeros(self.width + 1, bool)  # the last place is for nobody
+            self.is_able[self.able] = True
+        return self.slots.standing
+
+    def book(self) -> None:
+        """Settle the turns used so far."""
+        if self.slots is not None and self.slots.used:
+            self.pool.book_all(self.slots.standing, self.slots.used, self.slots.counts())
+        self.slots = None
+
+
+@dataclass(slots=True)
+class Handed:
+    """What became of waiting records, in the order of the queue."""
+
+    rep: Array  # a row of the rep table, or -1
+    pool: Array  # the pool that did it, by number
+    standing: Array
+    index: Array
+    why: Array  # by number, -1 where a turn was taken
+    before: Array  # which pools were tried before, by number
+    leader: Array  # the place of the record of the same company that it follows, or -1
+    whys: dict[str, int] = field(default_factory=dict)
+    befores: dict[str, int] = field(default_factory=dict)
+    loads: dict[int, str] = field(default_factory=dict)  # by place, of pools that go by load
+
+    @classmethod
+    def of(cls, n: int) -> Handed:
+        return cls(*(np.full(n, -1, np.int64) for _ in range(7)))

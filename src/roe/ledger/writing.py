@@ -1,0 +1,131 @@
+"""Appending to a ledger: entries become rows, each with the hash of the chain, and the projections follow them."""
+
+from __future__ import annotations
+
+import json
+import os
+import uuid
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
+
+from roe.ledger.database import FOREIGN, Database, refuse
+from roe.ledger.encode import SALT, Clock, chained, draft, is_evidence, packed, salted, small
+from roe.ledger.entries import Entry, Run, Stored
+from roe.ledger.projections import Noted, Projector
+from roe.ledger.stored import FORMER, PAGE, SUBJECT, TARGET, Head, entries_after, entry_rows, read_head, stored_of
+from roe.ledger.words import Words
+
+
+class Writing:
+    """An open append: it holds the lock of the ledger. Made by `Store.writing`."""
+
+    def __init__(self, db: Database, words: Words, clock: Clock, label: str) -> None:
+        self.db, self.clock = db, clock
+        head = read_head(db)
+        if not head.epoch:
+            head = Head(uuid.uuid4().hex, 0, bytes(32), label)
+            self.db.run("INSERT INTO head (one, epoch, number, hash, label) VALUES (1, ?, 0, ?, ?)", (head.epoch, head.hash, label))
+        if label and head.label and label != head.label:
+            refuse(
+                FOREIGN,
+                f"the ledger belongs to `{head.label}`, and this data to `{label}`",
+                db.url,
+                "name the ledger of this organisation",
+            )
+        self.head = replace(head, label=head.label or label)
+        self.start = head
+        self.current: int | None = None  # the run that entries belong to
+        self.words = words
+        words.begin()
+        self.projector = Projector(self.db, words.made)
+        self._last_of: dict[int, int] = {}
+
+    def newer(self, than: int) -> Iterator[Stored]:
+        """What was appended after a number, by whomever: to be caught up with before anything is decided."""
+        return entries_after(self.db, self.words, than, self.head.number)
+
+    def run(self, run: Run) -> int:
+        """Begin a run: the entries that follow belong to it. Its number."""
+        self.current = self.head.number + 1
+        return self.append([run])[0]
+
+    def keep_policy(self, digest: str, files: Mapping[str, bytes]) -> None:
+        """Keep the files of a policy, once per digest."""
+        if not self.db.rows("SELECT 1 FROM policy WHERE digest = ?", (digest,)):
+            content = packed(json.dumps({name: data.hex() for name, data in sorted(files.items())}).encode())
+            self.db.run("INSERT INTO policy (digest, files) VALUES (?, ?)", (digest, content))
+
+    def append(self, entries: Iterable[Entry], run: int | None = None) -> range:
+        """Append entries, to the run that was begun or to a `run` by its number; their numbers."""
+        first = self.head.number + 1
+        of = run if run is not None else self.current if self.current is not None else 0
+        page: list[Entry] = []
+        for e in entries:
+            page.append(e)
+            if len(page) == PAGE:
+                self._append(page, of)
+                page = []
+        if page:
+            self._append(page, of)
+        return range(first, self.head.number + 1)
+
+    def close(self) -> None:
+        """Write the new head. Called as the transaction ends."""
+        if self.head != self.start:
+            self.db.run(
+                "UPDATE head SET number = ?, hash = ?, label = ? WHERE one = 1", (self.head.number, self.head.hash, self.head.label)
+            )
+        for run, last in self._last_of.items():
+            self.db.run("UPDATE run SET last = ? WHERE number = ?", (last, run))
+
+    def _append(self, entries: Sequence[Entry], run: int) -> None:
+        drafts = [draft(e) for e in entries]
+        words, subjects = self.words.learn(drafts), self.words.subjects
+        recorded, number, previous = self.clock(), self.head.number, self.head.hash
+        salts = os.urandom(SALT * len(drafts))
+        rows, values, evidence, noted = [], [], [], []
+        for i, (e, d) in enumerate(zip(entries, drafts, strict=True)):
+            number += 1
+            subject, target, former = (None if x is None else subjects[x] for x in (d.subject, d.target, d.former))
+            digest = None
+            if d.value is not None:
+                salt = salts[i * SALT : (i + 1) * SALT]
+                digest = salted(salt, d.value)
+                if is_evidence(d.kind):
+                    evidence.append((number, salt, packed(d.value)))
+                else:
+                    values.append((number, salt, small(d.value)))
+            previous = chained(
+                previous, number, run, recorded, d, subject and subject[1], target and target[1], former and former[1], digest
+            )  # fmt: skip
+            s, t, f = subject and subject[0], target and target[0], former and former[0]
+            rows.append(
+                (number, run, words[d.kind], s, words[d.name], d.at, words[d.grain], d.until, recorded, t, f, words[d.word], d.fact, digest, previous)
+            )  # fmt: skip
+            noted.append(Noted(number, e, s or 0, words[d.name], t, f, words[getattr(e, "queue", "")], words[""]))
+        self.db.many(
+            "INSERT INTO entry (number, run, kind, subject, name, at, grain, until, recorded, target, former, word, fact, digest, hash) "
+            "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", rows,
+        )  # fmt: skip
+        for table, some in (("value", values), ("evidence", evidence)):
+            if some:
+                self.db.many(f"INSERT INTO {table} (number, salt, value) VALUES (?, ?, ?)", some)
+        self.projector.apply(noted)
+        self.head = replace(self.head, number=number, hash=previous)
+        if run:
+            self._last_of[run] = number
+        self.words.keep_few()
+
+    def replay(self) -> None:
+        """Apply every entry to empty projections."""
+        after, word = 0, self.words.made
+        while after < self.head.number:
+            noted = []
+            for row in entry_rows(self.db, "number > ? AND number <= ?", (after, after + PAGE)):
+                stored, d = stored_of(row, self.words)
+                queue = word(getattr(stored.entry, "queue", ""))
+                noted.append(Noted(stored.number, stored.entry, row[SUBJECT] or 0, word(d.name), row[TARGET], row[FORMER], queue, word("")))
+            self.projector.apply(noted)
+            after += PAGE
+        last = self.db.rows("SELECT max(number), run FROM entry WHERE run > 0 GROUP BY run")
+        self.db.many("UPDATE run SET last = ? WHERE number = ?", last)
