@@ -8,9 +8,10 @@ from datetime import datetime, time, timedelta
 from roe.dynamic import Value
 from roe.grammar import syntax as s
 from roe.grammar import values as v
-from roe.grammar.clock import CLOCK, Clock
+from roe.grammar.clock import Clock
 from roe.grammar.closures import compile_expression
 from roe.grammar.functions import BY_NAME
+from roe.grammar.scopes import CLOCK
 
 KindOf = Callable[[s.Node], str]  # the type of an expression; '' where it is not known
 YES = s.Literal(True, "true")

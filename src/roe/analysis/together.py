@@ -24,10 +24,11 @@ from roe.analysis.joined import JoinedAxis
 from roe.analysis.subject_fields import type_of
 from roe.grammar import syntax as s
 from roe.grammar import values as v
-from roe.grammar.clock import CLOCK, Clock
+from roe.grammar.clock import Clock
 from roe.grammar.closures import compile_expression
 from roe.grammar.functions import BY_NAME
 from roe.grammar.printer import show
+from roe.grammar.scopes import CLOCK
 from roe.plan.bitsets import bits
 from roe.plan.subjects import key_of
 from roe.policy.model import Policy
