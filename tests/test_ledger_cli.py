@@ -12,10 +12,11 @@ from typing import Any
 import pytest
 from click.testing import CliRunner, Result
 
+from helpers import policy_text
 from ledgers import STORES, Ticks, place
 from roe.cli import main
 from roe.ledger import entries as e
-from roe.ledger.audit import anchor
+from roe.ledger.audit import anchor, verify
 from roe.ledger.entries import Run
 from roe.ledger.store import open_store
 from test_ledger import EXAMPLES, day, owned
@@ -351,3 +352,58 @@ def test_a_day_is_explained_from_the_ledger_alone_by_the_policy_of_that_day(kind
     with open_store(state) as store:
         digests = {x.entry.digest for x in store.runs()}  # type: ignore[attr-defined]
         assert len(digests) == 2 and all(b"name: regions" in store.policy(d)["policy.yaml"] for d in digests)
+
+
+def test_evidence_is_erased_once_it_was_kept_as_long_as_the_policy_says(tmp_path: Path) -> None:
+    state, data = place("sqlite", tmp_path / "ledger"), tmp_path / "data"
+    data.mkdir()
+    policy = policy_text(tmp_path / "policy", POLICY.replace("LIMIT", "100") + "retain: {evidence: 1 month}\n")
+    (data / "reps.csv").write_text(REP_TABLE)
+    nights = {"2026-03-02": 500, "2026-03-20": 600, "2026-04-10": 700, "2026-04-25": 800, "2026-05-01": 900}
+    kept, said = [], []
+    for as_of, employees in nights.items():
+        (data / "accounts.csv").write_text(f"id,name,country,employees\nA-1,Acme,DE,{employees}\n")
+        done = roe("run", policy, "--data", data, "--as-of", as_of, "--state", state, "--out", tmp_path / "out")
+        said.append("evidence from before" in " ".join(done.output.split()))
+        with open_store(state) as store:
+            assert verify(store).bad is None
+            evidence = [x.entry for x in store.of_record("account", "A-1", ("evidence",))]
+        kept.append([x.at.date.isoformat() for x in evidence if isinstance(x, e.Evidence) and x.values])
+    days = list(nights)
+    assert kept == [days[:1], days[:2], days[1:3], days[1:4], days[2:]]  # on 10 April it goes back to 10 March, and on 1 May to 1 April
+    assert said == [False, False, True, False, True]
+
+
+@pytest.mark.parametrize("kind", STORES)
+def test_a_wrong_owner_is_corrected_and_both_entries_stay(kind: str, tmp_path: Path) -> None:
+    state = months(place(kind, tmp_path))  # r3 from 15 January, r17 from 2 March, r2 from 9 March, r17 from 10 April
+    listed = csv.DictReader(roe("history", "A-1", "--state", state, "--format", "csv").output.splitlines())
+    number = {x["at"][:10]: x["number"] for x in listed if x["kind"] == "owned"}
+    said = ("--by", "Mia", "--why", "a typing error", "--state", state)
+    roe("ledger", "correct", number["2026-03-02"], "--owner", "r2", *said)
+    roe("ledger", "correct", number["2026-04-10"], "--nobody", *said)
+
+    def owner(on: str) -> Any:
+        (found,) = json.loads(roe("history", "A-1", "--on", on, "--state", state, "--format", "json").output)
+        return found["rep"], found["since"], found["until"]
+
+    assert owner("2026-02-01") == ("r3", "2026-01-15", "2026-03-02")
+    assert owner("2026-03-05") == ("r2", "2026-03-02", "2026-03-09")
+    assert owner("2026-03-20") == ("r2", "2026-03-09", "2026-04-10")
+    assert owner("2026-05-01") == (None, "2026-04-10", None)
+    story = " ".join(roe("history", "A-1", "--state", state).output.split())
+    assert "r17 takes over from r3" in story and f"entry {number['2026-03-02']} is corrected by Mia, a typing error" in story
+    with open_store(state) as store:
+        assert verify(store).bad is None and store.rebuild()
+        assert [x.entry.what for x in store.entries(0, None, ("corrected",)) if isinstance(x.entry, e.Corrected)] == [
+            "r2 has A-1",
+            "nobody has A-1",
+        ]
+    for wrong in (
+        (number["2026-03-02"], "--owner", "r3"),
+        ("999", "--owner", "r3"),
+        ("1", "--owner", "r3"),
+        (number["2026-03-09"], "--owner", "r99"),
+    ):
+        assert "R604" in roe("ledger", "correct", *wrong, *said, code=2).output
+    assert "R801" in roe("ledger", "correct", "2", *said, code=2).output

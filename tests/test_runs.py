@@ -386,6 +386,21 @@ def test_many_changes_in_the_crm_stop_the_commit(tmp_path: Path) -> None:
     assert "0 by rules, 3 by hand" in said
 
 
+def test_many_changes_in_the_crm_that_rules_would_take_back_stop_the_commit(tmp_path: Path) -> None:
+    rules = "roe: 1\nname: back\nroles: [ae]\nengagement: {account: {ae: [{name: bob, when: 'account.country = \"DE\"', then: {assign: bob}}, {name: rest, then: keep}]}}\n"
+    policy_text(tmp_path / "policy", rules + "invariants: ['undone <= 1']\n")
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data" / "reps.csv").write_text("id,name\nbob,Bob\nzoe,Zoe\n", "utf-8")
+    state = str(tmp_path / "state")
+    accounts(tmp_path, "DE", "DE", "FR", owner="bob")
+    invoke(command(tmp_path, state))
+    accounts(tmp_path, "DE", "DE", "FR", owner="zoe")
+    for engine in ("rows", "columns"):
+        assert "undone = 2" in invoke(command(tmp_path, state, 1, "out", "--engine", engine), code=1).output
+    said = invoke(command(tmp_path, state, 1, "out", "--accept", "Ann: they are Bob's")).output
+    assert "3 by hand" in said
+
+
 TRIAL = """roe: 1
 name: trial
 roles: [ae]

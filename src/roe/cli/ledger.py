@@ -291,6 +291,36 @@ def give_back(record: str, state: str, role: str, reason: str, by: str) -> None:
     click.echo(f"the turn of {turn.rep} in the pool `{turn.pool}` is given back; the next run applies it")
 
 
+@command.command("correct")
+@click.argument("entry", type=click.IntRange(1))
+@state_argument
+@click.option("--owner", help="The id of the rep who should stand there.")
+@click.option("--nobody", is_flag=True, help="Nobody should stand there.")
+@click.option("--by", required=True, help="Who corrects it; this is kept.")
+@click.option("--why", required=True, help="The reason; this is kept.")
+def correct(entry: int, state: str, owner: str | None, nobody: bool, by: str, why: str) -> None:
+    """Correct the owner whom ENTRY names, by its number in `roe history RECORD --format csv`.
+
+    The new owner counts from the day of that entry up to the next owner that is known. The wrong entry stays, and the history shows both.
+    If it is about today's owner, the next run decides on it, and writes what the CRM must load.
+    """
+    from roe.crm.ids import fold
+    from roe.run.adjust import Correction
+    from roe.run.adjust import correct as corrected
+
+    if (owner is None) != nobody:
+        fail([Diagnostic("R801", "name the right owner", Span("--owner", 1, 1, 2), "add --owner REP, or --nobody")])
+    with open_ledger(state):
+        pass
+    try:
+        right = corrected(Correction(entry, None if owner is None else fold(owner), by, why), state)
+    except PolicyError as e:
+        fail(e.diagnostics)
+    click.echo(
+        f"{right.rep or 'nobody'} has {right.entity} {right.record} as {right.role} from {right.at} on; entry {entry} stays, as corrected"
+    )
+
+
 @command.command("refused")
 @click.argument("file", type=click.Path(path_type=Path))
 @state_argument

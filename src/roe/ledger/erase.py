@@ -207,10 +207,10 @@ def forget_again(store: Store, path: Path) -> int:
 def prune(store: Store, before: At, by: str = "", why: str = "") -> int:
     """Erase the evidence of decisions before a day, but for the newest of each record and role, which explains today; how much."""
     with store.writing() as tx:
-        kind = store.words.number("evidence")
-        newest = "SELECT max(number) FROM entry WHERE kind = ? GROUP BY subject, name"
-        rows = store.db.rows(
-            f"SELECT number FROM entry WHERE kind = ? AND at < ? AND number NOT IN ({newest})", (kind, before.instant, kind)
+        rows = tx.db.rows(
+            "SELECT x.number FROM evidence x JOIN entry e ON e.number = x.number "
+            "WHERE e.at < ? AND x.number NOT IN (SELECT entry FROM latest WHERE kind = ?)",
+            (before.instant, store.words.number("evidence")),
         )
         gone = _drop(tx.db, [n for (n,) in rows])
         if gone:

@@ -59,7 +59,18 @@ class Kpis:
     targets: tuple[tuple[str, str, float | None, float | None, str], ...]
 
 
-RUN_FACTS = ("decided", "moved", "moved_share", "unowned", "customers_moved", "windows_cut", "over_capacity", "vanished", "changed_in_crm")
+RUN_FACTS = (
+    "decided",
+    "moved",
+    "moved_share",
+    "unowned",
+    "customers_moved",
+    "windows_cut",
+    "over_capacity",
+    "vanished",
+    "changed_in_crm",
+    "undone",
+)
 
 
 @node

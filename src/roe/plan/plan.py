@@ -7,6 +7,7 @@ from dataclasses import field
 from typing import Any
 
 from roe.dynamic import Value
+from roe.grammar.values import Duration
 from roe.node import node
 from roe.plan.operators import Allocate, Choose, Claims, DatedValue, Derive, Relate, Solve
 from roe.plan.parts import Credit, Crm, Event, ExceptionRow, Holdover, Invariant, Kpis, Past, Report, Untouched, Window
@@ -91,6 +92,11 @@ class Plan:
     @property
     def past(self) -> Past:
         return self.parts.get("past") or _NO_PAST
+
+    @property
+    def retain(self) -> Duration | None:
+        """For how long the ledger keeps evidence; None for ever."""
+        return self.parts.get("retain")
 
     @property
     def kpis(self) -> Kpis | None:

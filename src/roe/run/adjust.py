@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import NoReturn
 
 from roe import __version__
 from roe.diagnostics import Diagnostic, PolicyError
-from roe.ledger.entries import ASKED, FREE, Refused, Run, Turn, TurnBack
+from roe.ledger.entries import ASKED, FREE, Corrected, Owned, Refused, Run, Turn, TurnBack
 from roe.ledger.holdings import Holding
 from roe.ledger.movements import pending
+from roe.ledger.store import Store
 from roe.run.acts import ADJUSTMENT
 from roe.run.inputs import run_id
 from roe.run.memory import opened
@@ -72,5 +73,59 @@ def note_refused(refusals: Iterable[tuple[str, str]], state: str, by: str, wait:
         return len(entries), unknown
 
 
-def _refuse(message: str, help: str) -> NoReturn:
-    raise PolicyError([Diagnostic("R604", message, Span("RECORD", 1, 1, 2), help)])
+@dataclass(frozen=True, slots=True)
+class Correction:
+    """That an entry named a wrong owner: the right one (None for nobody), who says so, and why."""
+
+    number: int
+    owner: str | None
+    by: str
+    why: str
+
+
+def correct(said: Correction, state: str, wait: float = 60) -> Owned:
+    """Put the right owner in the place of the one whom an entry named: from its day on, up to the next owner that is known. Both entries stay.
+
+    Returns the new entry. Raises PolicyError for an entry that made nobody the owner of a record.
+    """
+    with opened(state, "", wait) as memory, memory.committing() as commit:
+        store = memory.store
+        wrong, last = _owner_entry(store, said.number), store.last_run()
+        if said.owner is not None and store.words.subject("rep", said.owner) is None:
+            _refuse(f"the ledger has no rep `{said.owner}`", "name the rep by the id that the CRM has", "--owner")
+        if (wrong.rep, wrong.queue) == (said.owner, ""):
+            _refuse(f"entry {said.number} already says so", "see roe history RECORD", "ENTRY")
+        later = [h for h in store.history_of(wrong.entity, wrong.record) if h.role == wrong.role and h.start.instant > wrong.at.instant]
+        right = Owned(
+            at=wrong.at, entity=wrong.entity, record=wrong.record, role=wrong.role, rep=said.owner, former=wrong.former, by="correction",
+            past=bool(later), sentence=f"entry {said.number} is corrected by {said.by}, {said.why}",
+        )  # fmt: skip
+        at = last.entry.at if last is not None else wrong.at
+        what = f"{said.owner or 'nobody'} has {wrong.record}"
+        own = Run(
+            at=at, id=run_id(str(at), f"correct {said.number}", str(store.head().number)), what=ADJUSTMENT, version=__version__,
+            accepted=f"{said.by}: {said.why}",
+        )  # fmt: skip
+        commit.append(own, {}, [Corrected(at=at, entry=said.number, what=what, by=said.by, why=said.why), right])
+        return right
+
+
+def _owner_entry(store: Store, number: int) -> Owned:
+    """The entry of a number, which must be one with which somebody's time as an owner began."""
+    try:
+        entry = store.entry(number).entry
+    except KeyError:
+        _refuse(f"the ledger has no entry {number}", "`roe history RECORD --format csv` shows the numbers", "ENTRY")
+    help = "name an entry of the kind `owned` with another owner than the one before: `roe history RECORD --format csv`"
+    if not isinstance(entry, Owned):
+        _refuse(f"entry {number} does not say who owns a record", help, "ENTRY")
+    of_role = [h for h in store.history_of(entry.entity, entry.record) if h.role == entry.role]
+    if all(h.entry != number for h in of_role):
+        _refuse(f"entry {number} did not make anybody the owner, or was corrected already", help, "ENTRY")
+    if of_role[-1].entry == number and of_role[-1].stop is not None:
+        _refuse(f"`{entry.record}` is gone, and nobody owns it any more", "only owners before the last one can be corrected", "ENTRY")
+    return entry
+
+
+def _refuse(message: str, help: str, place: str = "RECORD") -> NoReturn:
+    raise PolicyError([Diagnostic("R604", message, Span(place, 1, 1, 2), help)])

@@ -16,6 +16,7 @@ from roe.dynamic import Json, Saved
 from roe.evaluator.engine import Run
 from roe.evaluator.render import brief
 from roe.evaluator.world import World
+from roe.ledger.reconcile import key_parts
 from roe.plan.outcome import LIVE
 from roe.plan.parts import Invariant
 from roe.policy.model import Policy
@@ -59,6 +60,7 @@ class Tally:
         """Count what a batch decided, and ask its records what is asked of records, now that they have their owners."""
         world = batch.bound.world
         watches = any("vanished" in str(i.holds.text) for i in self.policy.plan.invariants if i.entity == "run")
+        of_crm = [key_parts(key) for key, _ in batch.bound.memory.changed]
         for p in batch.portions:
             if watches:
                 self.seen.setdefault(p.entity, set()).update(map(fold, lists.listed(p.lines["record"])))
@@ -67,12 +69,14 @@ class Tally:
             self.facts["unowned"] += p.n - sum(owners.values())
             if p.entity == "account":
                 self.owned.update({(p.role, rep): n for rep, n in owners.items()})
+            changed = {record for e, record, role in of_crm if (e, role) == (p.entity, p.role)}
             moves = lists.where(p.lines, "$moved")
             for record, window in zip(lists.listed(moves["record"]), lists.listed(moves["window"]), strict=True):
                 self.facts["moved"] += 1
+                self.facts["undone"] += fold(record) in changed
                 self.facts["customers_moved"] += customer(world.find(p.entity, record))
                 self.facts["windows_cut"] += live(window or "")
-        self.facts["changed_in_crm"] = len(batch.bound.memory.changed)
+        self.facts["changed_in_crm"] = len(of_crm)
         self._look(world)
 
     def vanished(self) -> int:
@@ -127,7 +131,7 @@ class Tally:
 
 def figures(facts: Counter[str], over: int) -> dict[str, float]:
     """The figures of a run that invariants are about."""
-    names = ("decided", "moved", "unowned", "customers_moved", "windows_cut", "vanished", "changed_in_crm")
+    names = ("decided", "moved", "unowned", "customers_moved", "windows_cut", "vanished", "changed_in_crm", "undone")
     return {**{n: facts[n] for n in names}, "moved_share": facts["moved"] / max(facts["decided"], 1), "over_capacity": over}
 
 

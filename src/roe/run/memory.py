@@ -16,6 +16,8 @@ from typing import NoReturn
 
 from roe.diagnostics import Diagnostic, PolicyError
 from roe.dynamic import Json, State
+from roe.grammar import values as v
+from roe.grammar.values import Duration
 from roe.ledger.audit import anchor
 from roe.ledger.changed import differing
 from roe.ledger.entries import Entry, Owned, Run
@@ -25,6 +27,7 @@ from roe.ledger.state import past, remembered
 from roe.ledger.store import Store, open_store
 from roe.ledger.writing import Writing
 from roe.source import Span
+from roe.words import counted, verb
 
 UNDO = "undo"  # what an undo is called, as a run and as what gave a record back
 AHEAD = timedelta(hours=36)  # how far as-of may lie after the clock: a typing error in it would lock the ledger
@@ -57,6 +60,16 @@ class Memory:
 
         with suppress(PolicyError):  # it is committed: that somebody else has the lock by now changes nothing
             keep_rows(self.store, 1, rows)
+
+    def thin_out(self, at: At, retain: Duration | None) -> list[str]:
+        """Erase evidence that was kept long enough: in the first run of each month, since it rewrites the database. What is to be said of it."""
+        if retain is None or self.last is None or self.last.at.date.replace(day=1) == at.date.replace(day=1):
+            return []
+        from roe.ledger.erase import prune
+
+        before = v.subtract(at.date, retain)
+        gone = prune(self.store, At.of(before, at.zone), why="retain:") if before is not None else 0
+        return [f"{counted(gone, 'piece')} of evidence from before {before} {verb(gone, 'is', 'are')} erased (`retain:`)"] if gone else []
 
     def check(self, at: At, now: datetime) -> None:
         """Raises PolicyError for an as-of before the last run's, or far ahead of the clock."""

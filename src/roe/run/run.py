@@ -142,6 +142,7 @@ def _decided(job: Job, folder: OutFolder, given: RunOptions, memory: Memory | No
             draft.commit(commit)
         folder.put_in_place()
         draft.remember_report()
+        draft.finished.notes += memory.thin_out(_at(job), job.evaluator.policy.plan.retain)
         if owners is not None:
             memory.keep_copy(getattr(draft.before.get("owners"), "size", 0))
         return draft.finished

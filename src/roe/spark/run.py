@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any
+from typing import TYPE_CHECKING
 
 import pyarrow as pa
 
@@ -30,11 +30,15 @@ from roe.diagnostics import PolicyError, errors
 from roe.dynamic import State
 from roe.evaluator.engine import Evaluator
 from roe.grammar.clock import zone_of
-from roe.policy.model import DataSource
+from roe.policy.model import DataSource, Policy
 from roe.spark.memory import MEMORY, RECORD, others_owned, rest_of, rows_of, sent_state
 from roe.spark.plan import Share, share
 from roe.spark.pools import GIVEN, HANDED, ROLE, SAID, WAITS, Said, TurnFiles, columns_for_pools, hand_out, waiting
 from roe.spark.tasks import LINE, ROWS_A_TASK, Chunk, Decide, of_all, of_bucket, of_records, of_row_groups, sent
+
+if TYPE_CHECKING:
+    from pyspark.sql import Column, DataFrame, SparkSession
+    from pyspark.sql.types import StructType
 
 MANY = 1000  # records of a task, of which there is at least one
 MARK = "$portion"  # what a row is: a line of a table, or anything else that a task has to say
@@ -47,12 +51,12 @@ class SharedOut:
     said, where no task has it; why the records stayed together, if they did; and what one task said of all turns, if it gave them out.
     """
 
-    results: Any
+    results: DataFrame
     split: set[str]
     origins: dict[str, TableOrigin]
     together: str = ""
     turns: Said | None = None
-    held: Any = None  # what Spark keeps for them
+    held: DataFrame | None = None  # what Spark keeps for them
     others: dict[str, Raw] = field(default_factory=dict)  # the tables that every task has
 
 
@@ -62,7 +66,7 @@ class _Cut:
     columns settle and what its reading said; all others whole; and the number of rows that are shared out.
     """
 
-    frames: dict[str, Any] = field(default_factory=dict)
+    frames: dict[str, DataFrame] = field(default_factory=dict)
     portions: dict[str, Raw] = field(default_factory=dict)
     broadcast: dict[str, Raw] = field(default_factory=dict)
     rows: int = 0
@@ -73,7 +77,7 @@ class _Cut:
 
 
 def share_out(
-    evaluator: Evaluator, data: Path, as_of: str, decide: Decide, result: pa.Schema, session: Any = None, buckets: int | None = None,
+    evaluator: Evaluator, data: Path, as_of: str, decide: Decide, result: pa.Schema, session: SparkSession | None = None, buckets: int | None = None,
     turn_files: TurnFiles | None = None, state: State | None = None, check: Check = lambda tables: None,
 ) -> SharedOut:  # fmt: skip
     """Let tasks decide every record; what they send back are rows of `result`. `session` is a SparkSession; `local[2]` if none is given. `turn_files` is for the turns of pools, if
@@ -91,7 +95,7 @@ def share_out(
 class _Work:
     """What all tasks of a run are about."""
 
-    spark: Any
+    spark: SparkSession
     evaluator: Evaluator
     data: Path
     as_of: str
@@ -149,7 +153,9 @@ def _in_buckets(work: _Work, how: Share, decide: Decide, buckets: int | None, tu
             handed.unpersist()
             return said.reason
         cut.frames[how.entity] = _with_turns(work.evaluator, frame, how.entity, handed)
-        keyed = _with_memory(work.spark, _side_by_side(work.evaluator, cut, how), memory, len(cut.frames))
+        again = _side_by_side(work.evaluator, cut, how)
+        assert again is not None  # it was the first time
+        keyed = _with_memory(work.spark, again, memory, len(cut.frames))
         results = keyed.repartition(number, "$key").mapInArrow(of_bucket(decide, *bucket, whole), work.schema)
         return SharedOut(results, {how.entity, *how.children}, cut.origins, turns=said, held=handed, others=cut.broadcast)
     alone = _alone(work.evaluator, work.data, how, keyed, cut.portions) if not memory.num_rows else None
@@ -176,7 +182,7 @@ def kept_together(evaluator: Evaluator, state: State, how: Share) -> str:
     return ""
 
 
-def local_session(master: str = "local[2]", more: Mapping[str, str] = MappingProxyType({})) -> Any:
+def local_session(master: str = "local[2]", more: Mapping[str, str] = MappingProxyType({})) -> SparkSession:
     """A session of this machine; `more` settings go before its own. The driver's memory is settled by the first one of a process."""
     from pyspark.sql import SparkSession
 
@@ -198,7 +204,7 @@ def _policy_files(root: Path, names: tuple[str, ...]) -> dict[str, bytes]:
 # --- sharing out ----------------------------------------------------------------------------------------------------
 
 
-def _tables(spark: Any, evaluator: Evaluator, data: Path, how: Share) -> _Cut:
+def _tables(spark: SparkSession, evaluator: Evaluator, data: Path, how: Share) -> _Cut:
     """The tables, cut up."""
     from pyspark.sql import functions as f
 
@@ -226,22 +232,25 @@ def _tables(spark: Any, evaluator: Evaluator, data: Path, how: Share) -> _Cut:
     return cut
 
 
-def _side_by_side(evaluator: Evaluator, cut: _Cut, how: Share) -> Any:
+def _side_by_side(evaluator: Evaluator, cut: _Cut, how: Share) -> DataFrame | None:
     """One frame of the shared tables' rows with their records' ids; None if a reference is not an id."""
     from pyspark.sql import functions as f
 
     if how.entity not in cut.frames:
         return None
-    keyed = {entity: _keyed(evaluator, entity, frame, how) for entity, frame in cut.frames.items()}
-    if any(frame is None for frame in keyed.values()):
-        return None
+    keyed: dict[str, DataFrame] = {}
+    for entity, frame in cut.frames.items():
+        with_keys = _keyed(evaluator, entity, frame, how)
+        if with_keys is None:
+            return None
+        keyed[entity] = with_keys
     ids = keyed[how.entity].select(f.col("$key").alias("$known")).distinct()
     for entity, frame in keyed.items():
         if entity != how.entity:
             strays = frame.where(f.col("$key").isNotNull()).join(ids, f.col("$key") == f.col("$known"), "left_anti")
             if strays.limit(1).count():
                 return None
-    whole = None
+    whole: DataFrame | None = None
     for number, (entity, frame) in enumerate(keyed.items()):
         names = [c for c in frame.columns if c != "$key"]
         shaped = frame.select(f.col("$key"), f.lit(entity).alias("$entity"), *(f.col(f"`{c}`").alias(f"{number}|{c}") for c in names))
@@ -249,7 +258,7 @@ def _side_by_side(evaluator: Evaluator, cut: _Cut, how: Share) -> Any:
     return whole
 
 
-def _are_plain(keyed: Any, entity: str) -> bool:
+def _are_plain(keyed: DataFrame, entity: str) -> bool:
     """Whether every id means itself, so that the ledger has it as the data has it."""
     from pyspark.sql import functions as f
 
@@ -257,11 +266,11 @@ def _are_plain(keyed: Any, entity: str) -> bool:
     return bool(own.where(~f.col("$key").rlike(PLAIN_ID)).limit(1).count() == 0)
 
 
-def _with_memory(spark: Any, keyed: Any, memory: pa.Table, number: int) -> Any:
+def _with_memory(spark: SparkSession, keyed: DataFrame, memory: pa.Table, number: int) -> DataFrame:
     """The rows of the shared tables, and beside them what the ledger knows of their records."""
     from pyspark.sql import functions as f
 
-    if keyed is None or not memory.num_rows:
+    if not memory.num_rows:
         return keyed
     frame = spark.createDataFrame(memory)
     shaped = frame.select(
@@ -272,14 +281,14 @@ def _with_memory(spark: Any, keyed: Any, memory: pa.Table, number: int) -> Any:
     return keyed.unionByName(shaped, allowMissingColumns=True)
 
 
-def _short(text: Any) -> Any:
+def _short(text: Column) -> Column:
     """Ids by which records go to tasks: both forms of one go to the same."""
     from pyspark.sql import functions as f
 
     return f.when(f.length(text) == LONG, f.substring(text, 1, SHORT)).otherwise(text)
 
 
-def _waiting_schema(evaluator: Evaluator, frame: Any, entity: str, columns: list[str]) -> Any:
+def _waiting_schema(evaluator: Evaluator, frame: DataFrame, entity: str, columns: list[str]) -> StructType:
     """What tasks send of the records that wait."""
     from pyspark.sql.types import LongType, StructField, StructType
 
@@ -292,7 +301,7 @@ def _handed_schema() -> str:
     return ", ".join(f"`{name}` {'bigint' if name == LINE else 'string'}" for name in HANDED.names)
 
 
-def _with_turns(evaluator: Evaluator, frame: Any, entity: str, handed: Any) -> Any:
+def _with_turns(evaluator: Evaluator, frame: DataFrame, entity: str, handed: DataFrame) -> DataFrame:
     """The rows of an entity with what pools gave them, role by role."""
     from pyspark.sql import functions as f
 
@@ -302,7 +311,7 @@ def _with_turns(evaluator: Evaluator, frame: Any, entity: str, handed: Any) -> A
     return frame
 
 
-def _whole_columns(policy: Any, entity: str, path: Path) -> Raw:
+def _whole_columns(policy: Policy, entity: str, path: Path) -> Raw:
     """What the columns of a Parquet file settle for all its rows."""
     from pyarrow import parquet
 
@@ -327,7 +336,7 @@ def _one(evaluator: Evaluator, data: Path, entity: str) -> Raw:
     return tables[entity]
 
 
-def _keyed(evaluator: Evaluator, entity: str, frame: Any, how: Share) -> Any:
+def _keyed(evaluator: Evaluator, entity: str, frame: DataFrame, how: Share) -> DataFrame | None:
     """The rows with the id of the record that they belong to; None if that is not a column of texts."""
     from pyspark.sql import functions as f
 
@@ -347,7 +356,7 @@ def _keyed(evaluator: Evaluator, entity: str, frame: Any, how: Share) -> Any:
     return frame.withColumn("$key", f.when(missing, None).otherwise(text))
 
 
-def _alone(evaluator: Evaluator, data: Path, how: Share, frame: Any, portions: dict[str, Raw]) -> Path | None:
+def _alone(evaluator: Evaluator, data: Path, how: Share, frame: DataFrame, portions: dict[str, Raw]) -> Path | None:
     """The Parquet file whose records tasks can read themselves, row group by row group: nothing refers to them, and each has its own id."""
     from pyspark.sql import functions as f
 
@@ -364,11 +373,11 @@ def _chunks(path: Path) -> list[Chunk]:
     from pyarrow import parquet
 
     data = parquet.ParquetFile(path).metadata
-    found: list[Chunk] = []
+    chunks: list[Chunk] = []
     first, before, rows = 0, 0, 0
     for group in range(data.num_row_groups):
         rows += data.row_group(group).num_rows
         if rows >= ROWS_A_TASK or group == data.num_row_groups - 1:
-            found.append((first, group + 1, before))
+            chunks.append((first, group + 1, before))
             first, before, rows = group + 1, before + rows, 0
-    return found
+    return chunks

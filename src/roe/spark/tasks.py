@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import json
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pyarrow as pa
 
 from roe.columns.raw import Raw
+from roe.data.habits import Habits
 from roe.data.scan import TableOrigin
 from roe.diagnostics import PolicyError
 from roe.evaluator.engine import Evaluator
@@ -21,6 +21,8 @@ from roe.spark.memory import MEMORY, received_state, state_of
 ROWS_A_TASK = 200_000
 LINE = "$line"
 Decide = Callable[..., pa.Table]  # (evaluator, as of a moment, tables by entity, memory, whole=whether they are all) -> what the task sends
+Task = Callable[[Iterator[pa.RecordBatch]], Iterator[pa.RecordBatch]]
+Whole = tuple[Mapping[str, Habits] | None, str]  # what the whole columns of a table settle, and its file
 Chunk = tuple[int, int, int]  # the first row group, the one after the last, and the rows before them
 
 
@@ -69,14 +71,14 @@ def _evaluator(files: tuple[tuple[str, bytes], ...]) -> Evaluator:
 
 
 def of_bucket(
-    decide: Decide, files: dict[str, bytes], as_of: str, others: bytes, rest: bytes, entity: str, whole: dict[str, tuple[Any, str]]
-) -> Callable[[Iterator[Any]], Iterator[Any]]:
+    decide: Decide, files: dict[str, bytes], as_of: str, others: bytes, rest: bytes, entity: str, whole: dict[str, Whole]
+) -> Task:
     """A task for the records of an entity that one bucket has, with those that refer to them (`whole` has both, in the order of their
     columns), and with what the memory knows of them.
     """
     given = tuple(sorted(files.items()))
 
-    def task(batches: Iterator[Any]) -> Iterator[Any]:
+    def task(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         import pyarrow.compute as pc
 
         held = list(batches)
@@ -98,13 +100,11 @@ def of_bucket(
     return task
 
 
-def of_records(
-    decide: Decide, files: dict[str, bytes], as_of: str, others: bytes, state: bytes, whole: tuple[Any, str], entity: str
-) -> Callable[[Iterator[Any]], Iterator[Any]]:
+def of_records(decide: Decide, files: dict[str, bytes], as_of: str, others: bytes, state: bytes, whole: Whole, entity: str) -> Task:
     """One task for all records of an entity that others sent, with their lines."""
     given, (habits, path) = tuple(sorted(files.items())), whole
 
-    def task(batches: Iterator[Any]) -> Iterator[Any]:
+    def task(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         held = list(batches)
         rows = pa.Table.from_batches(held).sort_by(LINE) if held else pa.table({LINE: pa.array([], pa.int64())})
         lines = rows[LINE].to_numpy()
@@ -114,10 +114,10 @@ def of_records(
     return task
 
 
-def of_all(decide: Decide, files: dict[str, bytes], as_of: str, tables: bytes, state: bytes) -> Callable[[Iterator[Any]], Iterator[Any]]:
+def of_all(decide: Decide, files: dict[str, bytes], as_of: str, tables: bytes, state: bytes) -> Task:
     given = tuple(sorted(files.items()))
 
-    def task(batches: Iterator[Any]) -> Iterator[Any]:
+    def task(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         for _ in batches:
             pass
         yield from decide(_evaluator(given), as_of, received(tables), received_state(state), whole=True).to_batches()
@@ -131,14 +131,14 @@ def of_row_groups(
     as_of: str,
     others: bytes,
     rest: bytes,
-    whole: tuple[Any, str],
+    whole: Whole,
     place: tuple[str, str, list[Chunk]],
-) -> Callable[[Iterator[Any]], Iterator[Any]]:
+) -> Task:
     """A task that reads its row groups itself, and decides them in portions: no record goes through the JVM."""
     given = tuple(sorted(files.items()))
     (habits, shown), (entity, path, chunks) = whole, place
 
-    def task(batches: Iterator[Any]) -> Iterator[Any]:
+    def task(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         from pyarrow import parquet
 
         for number in [n for batch in batches for n in batch.column(0).to_pylist()]:

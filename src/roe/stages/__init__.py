@@ -99,6 +99,7 @@ STAGES = (
     Stage("events", (events.EVENTS,), events.declare, None, events.lower, fields_in=("events",)),
     Stage("kpis", (kpis.KPIS,), None, None, kpis.lower),
     Stage("invariants", (invariants.INVARIANTS,), invariants.declare, None, invariants.lower),
+    Stage("retain", (history.RETAIN,), None, None, history.retained),
     Stage("past", (history.TRACK,), None, None, history.lower),  # last: by then every expression is read
 )
 
