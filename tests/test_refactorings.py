@@ -160,7 +160,7 @@ def test_what_may_decide_otherwise_is_named(name: str, tmp_path: Path) -> None:
 
 
 def test_what_differs_and_decides_nothing_is_named(tmp_path: Path) -> None:
-    before, after = CASES["an invariant and a report that say something else"]
+    before, after, *_ = CASES["an invariant and a report that say something else"]
     _, found = verdict(tmp_path, before, after)
     assert set(found.beside) == {"invariant moved <= 9 %", "invariant moved <= 5 %", "report r"}
     _, found = verdict(tmp_path / "order", *CASES["invariants in another order"][:2])
