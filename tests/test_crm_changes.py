@@ -73,6 +73,29 @@ def test_a_change_by_an_integration_has_its_name(kind: str, tmp_path: Path) -> N
     assert sorted(changes) == [("A", "ann", "system", "Router"), ("B", "ann", "system", "Router"), ("B", "cal", "hand", "")]
 
 
+FOUGHT = """roe: 1
+name: fought
+roles: [ae]
+crm: {systems: {Router: [u7]}}
+engagement: {account: {ae: [{name: cal, then: {assign: cal}}]}}
+"""
+
+
+def test_a_record_that_an_integration_and_the_rules_fight_over_is_named(tmp_path: Path) -> None:
+    """A is changed by the integration, and B by a person; only A is named, and only when it is changed a second time."""
+    policy = policy_text(tmp_path / "policy", FOUGHT)
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data" / "reps.csv").write_text("\n".join(["id,name", *REPS, ""]), "utf-8")
+    said = []
+    for n, (a, b) in enumerate((("cal,u1", "cal,u1"), ("ann,u7", "ann,u1"), ("cal,u1", "cal,u1"), ("ben,u7", "ben,u1")), 1):
+        (tmp_path / "data" / "accounts.csv").write_text(f"id,owner,modified_by\nA,{a}\nB,{b}\n", "utf-8")
+        where = ("--data", tmp_path / "data", "--state", tmp_path / "state", "--out", tmp_path / "out")
+        asked = map(str, ("run", policy, "--as-of", f"2026-03-0{n}", *where))
+        said.append(CliRunner().invoke(main, list(asked), catch_exceptions=False).output)
+    assert ["from each other again" in text for text in said] == [False, False, False, True]
+    assert "Router and the rules take 1 record from each other again and again: A;" in " ".join(said[3].split())
+
+
 def test_a_cascade_names_a_record_with_an_owner(tmp_path: Path) -> None:
     with pytest.raises(PolicyError) as problem:
         roe.compile(roe.load(policy_text(tmp_path, POLICY.replace("{opportunity: account}", "{opportunity: stage}"))))

@@ -138,7 +138,7 @@ class _Comparing:
     def _before(self, key: Key) -> Key | None:
         """The key in the old policy of a field of the new one."""
         old = self.origin.get(key, key)
-        return old if old in self.plans[0].steps and self._label(old) == key else None
+        return old if old in self.plans[0].steps else None
 
     def text(self, side: int, key: Key) -> tuple[str, set[str]]:
         """What a computed field means, and the names in it."""
@@ -146,8 +146,6 @@ class _Comparing:
         if known is None:
             names: set[str] = set()
             text = self.meanings[side].step(self.plans[side].steps[key], names)
-            if side == 0:
-                names = {self.labels.get((key[0], n), n) for n in names}
             known = self._texts[side, key] = (text, names)
         return known
 
@@ -189,12 +187,12 @@ class _Comparing:
 
     def _field(self, where: str, steps: tuple[Step, Step], why: set[str]) -> _Settled:
         """A field that says something else, by cells if both are lists of rules."""
-        made = [self._chooser(side, step) for side, step in enumerate(steps)]
-        if made[0] is None or made[1] is None:
+        one, other = (self._chooser(side, step) for side, step in enumerate(steps))
+        if one is None or other is None:
             return _Settled(False, why)
         read: set[str] = set()
-        sides = [self._side(side, chooser, read, what) for side, chooser in enumerate(made) if chooser is not None]
-        key = steps[1].entity, steps[1].name
+        sides = [self._side(side, chooser, read, what) for side, chooser in enumerate((one, other))]
+        key = other.step.entity, other.step.name
         return self._by_cells(where, sides, read, (lambda witness: True) if key in self.raising else None)
 
     def _by_cells(self, where: str, sides: list[Side], read: set[str], decides: Callable[[Witness], bool] | None = None) -> _Settled:
@@ -203,20 +201,19 @@ class _Comparing:
         Fields that mean the same in both are left as they are at first: there are fewer subjects then. Where that does not tell, they are
         written out.
         """
-        if sides[0].step == sides[1].step:
+        old, new = sides
+        if old.step == new.step:
             names: set[str] = set()
-            texts = {meaning.text(sides[1].step, sides[1].step.entity, names) for meaning in self.meanings}  # with definitions written out
-            given = [
-                [side.gives(rule) for rule in side.step.rules] for side in sides
-            ]  # of a credit its shares, which are not part of the list
-            if len(texts) == 1 and given[0] == given[1] and not self.unsettled(names | read):
+            texts = {meaning.text(new.step, new.step.entity, names) for meaning in self.meanings}  # with definitions written out
+            given, now_given = ([side.gives(rule) for rule in side.step.rules] for side in sides)  # of a credit its shares
+            if len(texts) == 1 and given == now_given and not self.unsettled(names | read):
                 return _Settled(True)
         same = {key for key, known in self._settled.items() if known.same}
-        kept: list[set[Key]] = [{self.origin.get(key, key) for key in same}, same]
         stays = {key for key in same if self.origin.get(key, key) == key}
-        pair, found = self._pair(where, [replace(side, keep=keep, same=stays) for side, keep in zip(sides, kept, strict=True)], decides)
+        kept = replace(old, keep={self.origin.get(key, key) for key in same}, same=stays), replace(new, keep=same, same=stays)
+        pair, found = self._pair(where, *kept, decides)
         if found is None or any(d.certainty != PROVEN or not d.decides for d in found):
-            pair, found = self._pair(where, sides, decides)
+            pair, found = self._pair(where, old, new, decides)
         if pair is None or found is None:
             return _Settled(False, {where})
         self.found += found
@@ -227,10 +224,10 @@ class _Comparing:
         return _Settled(not why, why)
 
     def _pair(
-        self, where: str, sides: list[Side], decides: Callable[[Witness], bool] | None
+        self, where: str, old: Side, new: Side, decides: Callable[[Witness], bool] | None
     ) -> tuple[Pair | None, list[Difference] | None]:
         try:
-            pair = Pair(where, sides[0], sides[1], decides=decides or self.judge.differ)
+            pair = Pair(where, old, new, decides=decides or self.judge.differ)
             return pair, list(pair.differences())
         except Undecided:
             return None, None
@@ -303,16 +300,13 @@ class _Comparing:
         """Who is credited with a record, by the rule that decides, and why."""
         old, new = ({c.name: c for c in plan.credits} for plan in self.plans)
         for name in dict.fromkeys([*new, *old]):
-            pair = [old.get(name), new.get(name)]
-            if pair[0] is None or pair[1] is None or pair[0].entity != pair[1].entity:
+            before, after = old.get(name), new.get(name)
+            if before is None or after is None or before.entity != after.entity:
                 self.unproven.append(f"credit {name}")
                 continue
             read: set[str] = set()
-            sides = []
-            for i, credit in enumerate(pair):
-                assert credit is not None
-                chooser = self.evaluators[i].compiled.choosers[credit.entity, name]
-                sides.append(self._side(i, chooser, read, partial(credited, credit)))
+            choosers = [evaluator.compiled.choosers[after.entity, name] for evaluator in self.evaluators]
+            sides = [self._side(i, choosers[i], read, partial(credited, credit)) for i, credit in enumerate((before, after))]
             self._outcome(f"credit {name}", sides, read, partial(self.judge.credited, name))
 
     def _rest(self) -> None:

@@ -49,6 +49,7 @@ def rep(desk: Desk, text: str, at: datetime) -> Json:
         key=lambda x: x["due"],
     )  # fmt: skip
     bound, row = desk.records.at(at), desk.records.row("rep", id)
+    bound.renew_pools()
     assert row is not None
     return {
         "rep": id,
