@@ -18,6 +18,7 @@ from roe.analysis import scales
 from roe.analysis.axis import Axis
 from roe.analysis.cases import Cases, domain
 from roe.analysis.date_cells import DateAxis
+from roe.analysis.joined import apart
 from roe.analysis.paths import as_expression, is_along, is_computed, is_reference, kind_at, path_at, paths_at
 from roe.analysis.space import Box, Space, Undecided
 from roe.analysis.witness import THERE, TODAY, TODAY_PATH, Path, Witness
@@ -44,6 +45,7 @@ MOST_POSSIBLE = 200  # of the values that a field can have
 MOST_VALUES = 8  # of a cell
 MOST_CELLS = 40  # of an axis, that are looked through
 MOST_DAYS = 12  # on which a record is tried
+MOST_WAYS = 8  # of meeting subjects that are looked at together
 Part = tuple[Axis, int]  # some cells of an axis
 FieldValues = Mapping[Path, Value]  # of a record
 
@@ -63,8 +65,9 @@ class Finder:
         """Records in the box, the plainest first."""
         at = zip(space.axes, box, space.whole, strict=True)
         needed = [(axis, cells) for axis, cells, all_ in at if cells != all_ or not (cells & 1 or axis.key == "today")]
-        groups = self._groups(needed, cases.entity)
-        for witness in itertools.islice(self._solve(cases, groups), most):
+        ways = list(apart(needed, MOST_WAYS))
+        solved = (self._solve(cases, self._groups(way, cases.entity)) for way in ways)
+        for witness in itertools.islice(itertools.chain.from_iterable(solved), most):
             for grounded in self._grounded(cases, witness):
                 if grounded.possible:
                     yield self._without_given(grounded, needed) or grounded
