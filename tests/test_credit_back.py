@@ -130,7 +130,7 @@ def test_a_service_leaves_turns_to_the_next_run_however_often_it_starts(tmp_path
     after = night(tmp_path, "2026-03-03", "rows", *leads, "L7,a@l7.example,,", "L8,a@l8.example,,", "L9,a@l9.example,,")
     assert [after[f"L{n}"] for n in (7, 8, 9)] == ["ann", "ann", "ben"]
     with service(state, tmp_path, MONDAY.replace(day=4), text=POLICY, reps=("ann", "ben", "cy")) as desk:
-        assert desk.do(lambda d, at: said(back=d.state.get("assigned", "lead|L1|sdr")["back"])) == {"back": "no-show"}
+        assert desk.do(lambda d, at: said(back=d.state.all("assigned")["lead|L1|sdr"]["back"])) == {"back": "no-show"}
         assert len(desk.entries("turn-back")) == 1
 
 
