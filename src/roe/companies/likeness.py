@@ -11,11 +11,12 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Callable
+from functools import lru_cache
 from typing import NamedTuple
 
 from rapidfuzz import fuzz
 
-from roe.companies.name import CompanyName
+from roe.companies.name import KEPT, CompanyName
 from roe.companies.pairing import SAYS_LITTLE, Pairing, pair
 from roe.companies.tables import ARMS, common_words, places, same_words
 
@@ -87,25 +88,33 @@ class Alone(NamedTuple):
 _NOTHING = Alone(False, False, False, False, True, 0.0, 0.0)
 
 
+@lru_cache(maxsize=KEPT)
+def _kind_of(word: str) -> tuple[bool, bool, bool, bool]:
+    """Whether a word is a number, common in names, an arm or a place; a number is nothing else."""
+    if word.isdigit():
+        return True, False, False, False
+    return False, word in common_words(), same_words().get(word, word) in ARMS, word in places()
+
+
 def _alone(name: CompanyName, left: set[int], rarity: Callable[[str], float]) -> Alone:
     if not left:
         return _NOTHING
-    regions, common, same = places(), common_words(), same_words()
     has_number, has_common, has_arm, has_place, is_seat, total, rarest = _NOTHING
     for i in left:
         word = name.words[i]
-        if word.isdigit():
+        is_number, is_common, is_arm, is_place = _kind_of(word)
+        has_common = has_common or is_common
+        has_arm = has_arm or is_arm
+        if is_number:
             has_number = True
-            continue
-        has_common = has_common or word in common
-        has_arm = has_arm or same.get(word, word) in ARMS
-        if word in regions:
+        elif is_place:
             has_place = True
             is_seat = is_seat and word in name.seat
         else:
             rare = rarity(word)
             total += rare
-            rarest = max(rarest, rare)
+            if rare > rarest:
+                rarest = rare
     return Alone(has_number, has_common, has_arm, has_place, is_seat, total, rarest)
 
 

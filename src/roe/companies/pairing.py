@@ -32,30 +32,43 @@ def pair(a: CompanyName, b: CompanyName, rarity: Callable[[str], float]) -> Pair
     if a.glued == b.glued:
         together = [(i, i, 1.0) for i in range(len(a.words))] if len(a.words) == len(b.words) else [(0, 0, 1.0)]
         return Pairing(together, set(), set())
-    dotted = a.dotted or b.dotted
-    once = len(set(a.words)) == len(a.words) and len(set(b.words)) == len(b.words)
-    both = set(a.words).intersection(b.words) if once else ()  # such a word is paired with itself, whatever else it is like
-    alike = [
-        (likeness, -abs(i - j), -i, -j)
-        for i, x in enumerate(a.words)
-        for j, y in enumerate(b.words)
-        if (likeness := 1.0 if x == y else 0.0 if x in both or y in both else word_likeness(x, y) or (dotted and _dotted(a, b, x, y)))
-    ]
-    pairing = Pairing([], set(range(len(a.words))), set(range(len(b.words))))
-    for likeness, _, i, j in sorted(alike, reverse=True):
-        if -i in pairing.left and -j in pairing.right:
-            pairing.left.discard(-i)
-            pairing.right.discard(-j)
+    alike = _alike(a, b)
+    alike.sort(reverse=True)
+    left, right = set(range(len(a.words))), set(range(len(b.words)))
+    pairing = Pairing([], left, right)
+    for likeness, _, i, j in alike:
+        if -i in left and -j in right:
+            left.discard(-i)
+            right.discard(-j)
             pairing.pairs.append((-i, -j, likeness))
-    if not pairing.left or not pairing.right:
+    if not left or not right:
         return pairing
-    _misread(a, b, pairing)
-    _cut_off(a, b, pairing.left, pairing.right, pairing.pairs, False)
-    _cut_off(b, a, pairing.right, pairing.left, pairing.pairs, True)
-    for mine, other, left, right, swapped in ((a, b, pairing.left, pairing.right, False), (b, a, pairing.right, pairing.left, True)):
-        _glue(mine.words, other.words, left, right, pairing.pairs, swapped)
-        pairing.initials |= _initials(mine, other, left, right, rarity)
+    if len(left) == len(right) == 1:
+        _misread(a, b, pairing)
+    _cut_off(a, b, left, right, pairing.pairs)
+    _cut_off(b, a, right, left, pairing.pairs)
+    for mine, other, its, others, swapped in ((a, b, left, right, False), (b, a, right, left, True)):
+        _glue(mine.words, other.words, its, others, pairing.pairs, swapped)
+        pairing.initials |= _initials(mine, other, its, others, rarity)
     return pairing
+
+
+def _alike(a: CompanyName, b: CompanyName) -> list[tuple[float, int, int, int]]:
+    """(likeness, how far apart, and the two places, all three negative) of words that may belong together."""
+    mine, others = list(enumerate(a.words)), list(enumerate(b.words))
+    alike: list[tuple[float, int, int, int]] = []
+    if len(set(a.words)) == len(a.words) and len(set(b.words)) == len(b.words):
+        both = set(a.words).intersection(b.words)
+        if both:  # such a word is paired with itself, whatever else it is like
+            alike = [(1.0, -abs(i - b.words.index(x)), -i, -b.words.index(x)) for i, x in mine if x in both]
+            mine, others = [m for m in mine if m[1] not in both], [o for o in others if o[1] not in both]
+    dotted = a.dotted or b.dotted
+    for i, x in mine:
+        for j, y in others:
+            likeness = word_likeness(x, y) or (_dotted(a, b, x, y) if dotted else 0.0)
+            if likeness:
+                alike.append((likeness, -abs(i - j), -i, -j))
+    return alike
 
 
 def _dotted(a: CompanyName, b: CompanyName, x: str, y: str) -> float:
@@ -69,7 +82,7 @@ def _dotted(a: CompanyName, b: CompanyName, x: str, y: str) -> float:
 
 def _misread(a: CompanyName, b: CompanyName, pairing: Pairing) -> None:
     """One letter of a short word may be wrong where everything else agrees, and that is much."""
-    if len(pairing.left) != 1 or len(pairing.right) != 1 or sum(len(a.words[i]) for i, _, like in pairing.pairs if like > 0.9) < MUCH:
+    if sum(len(a.words[i]) for i, _, like in pairing.pairs if like > 0.9) < MUCH:
         return
     (i,), (j,) = pairing.left, pairing.right
     x, y = a.words[i], b.words[j]
@@ -81,12 +94,10 @@ def _misread(a: CompanyName, b: CompanyName, pairing: Pairing) -> None:
         pairing.right.clear()
 
 
-def _cut_off(
-    mine: CompanyName, other: CompanyName, left: set[int], right: set[int], pairs: list[tuple[int, int, float]], swapped: bool
-) -> None:
+def _cut_off(mine: CompanyName, other: CompanyName, left: set[int], right: set[int], pairs: list[tuple[int, int, float]]) -> None:
     """A long name may end in the middle of a word, where a file had no more room: `Nisshin Sei`. What came after it was cut off as well."""
     last = len(mine.words) - 1
-    if left != {last} or last not in right or len(mine.glued) < CUT or len(pairs) < last:
+    if len(left) != 1 or last not in left or last not in right or len(mine.glued) < CUT or len(pairs) < last:
         return
     cut, whole = mine.words[last], other.words[last]
     if len(cut) >= 3 and whole.startswith(cut) and cut not in common_words():

@@ -89,6 +89,16 @@ class Pools:
         for pool in self.pools.values():
             pool.renew(reps)
 
+    def recall(self, pools: Saved, days: Saved) -> None:
+        """Go on from where turns that were taken elsewhere have led. What is known of the companies' records stays."""
+        self.state = {**self.state, "pools": pools, "days": days}
+        self.days = {rep: dict(by_day) for rep, by_day in days.items()}
+        self.again()
+        self._last, self._open = [], None
+        self._away.clear()
+        for name, pool in self.pools.items():
+            pool.recall(pools.get(name, {}))
+
     def uncount(self) -> None:
         """What was taken last now stands in the data as the rep's own, where it is counted."""
         for entity, rep, n in self._last:

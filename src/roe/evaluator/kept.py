@@ -45,6 +45,15 @@ class KeptUp:
 
     def take_out(self, row: Row) -> None:
         """Forget a record as it is now, which is about to change or to go."""
+        self.take_out_of_look_ups(row)
+        for key in NAMED_BY:
+            if dict.get(row, key):
+                named = self.world._names[row.entity][str(dict.get(row, key)).lower()]
+                named[:] = [other for other in named if other is not row]
+        self._unregister(row)
+
+    def take_out_of_look_ups(self, row: Row) -> None:
+        """Forget what look-ups hold of a record, of which only the owner is about to change: it keeps its names and references."""
         world = self.world
         for matcher in world._matchers.values():
             if matcher.step.target == row.entity:
@@ -59,12 +68,7 @@ class KeptUp:
                 _take(keyed, value, row)
         for step in [step for step in world._ranks if step[0] == row.entity]:
             del world._ranks[step]
-        for key in NAMED_BY:
-            if dict.get(row, key):
-                named = world._names[row.entity][str(dict.get(row, key)).lower()]
-                named[:] = [other for other in named if other is not row]
         self._count(row, -1)
-        self._unregister(row)
 
     def put_in(self, row: Row) -> None:
         """Take up a record as it is now."""
@@ -76,6 +80,13 @@ class KeptUp:
         for key in NAMED_BY:
             if dict.get(row, key):
                 world._names[entity].setdefault(str(dict.get(row, key)).lower(), []).append(row)
+        self.put_in_look_ups(row)
+        self._register(row)
+        self._refer_again(row)
+
+    def put_in_look_ups(self, row: Row) -> None:
+        """Have the look-ups hold a record as it is now."""
+        world, entity = self.world, row.entity
         for matcher in world._matchers.values():
             if matcher.step.target == entity:
                 for tree, look_up in matcher.look_ups():
@@ -88,8 +99,6 @@ class KeptUp:
             if of == entity and (value := key_of(row[by])) is not None:
                 insort(keyed.setdefault(value, []), row, key=by_id)
         self._count(row, 1)
-        self._register(row)
-        self._refer_again(row)
 
     def gone(self, row: Row) -> None:
         """A record that was taken out does not come back."""

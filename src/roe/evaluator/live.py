@@ -161,12 +161,9 @@ class Live(Bound):
             self.at(as_of)
         self.world.conflicts.clear()
         row = self._row(record, entity)
-        if "pools" in self.__dict__:
-            if self._renew:
-                self.pools.renew(self._reps_changed)
-            else:
-                self.pools.again()
-        self._renew = self._reps_changed = False
+        if not self._renew and "pools" in self.__dict__:
+            self.pools.again()
+        self.renew_pools()
         role = role if role is not None else next(iter(self.roles(row.entity)), "")
         with self.world.as_before(row.entity):
             decision = self._decide(row, role)
@@ -178,6 +175,12 @@ class Live(Bound):
             self.own(row, role, turn.rep["id"])
             self._accompany(self.key(decision))
         return decision
+
+    def renew_pools(self) -> None:
+        """Find out again who is able, where a rep, a leave or the minute has changed since."""
+        if self._renew and "pools" in self.__dict__:
+            self.pools.renew(self._reps_changed)
+        self._renew = self._reps_changed = False
 
     def _companies(self, row: Row) -> Values:
         """What pools know of the company of a record that is being decided, where that does not rest on its owner."""
@@ -229,13 +232,8 @@ class Live(Bound):
 
     def recall(self, assigned: Saved, pools: Saved, days: Saved) -> None:
         """Take over what was decided elsewhere: assignments by key (None where one is gone), and pools and days as they are then."""
-        from roe.evaluator.allocate import Pools
-
-        together = self.pools.together  # it has followed every record: to find it out again takes as long as there are records
         self.state |= {"pools": dict(pools), "days": dict(days)}
-        self.pools = Pools(self.plan.pools, self.world, {"pools": pools, "days": days})
-        together.is_asked_by(self.pools.pools)
-        self.pools.together = together
+        self.pools.recall(pools, days)
         for key, given in assigned.items():
             if given is not None:
                 self.assigned[key] = dict(given)

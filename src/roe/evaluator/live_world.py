@@ -117,9 +117,9 @@ class LiveWorld(World):
         """Show today's owner in the data of a record. `unchanged` is what was computed of it and does not rest on the owner."""
         assert self._kept_up is not None
         self.changed()
-        self._kept_up.take_out(row)
+        self._kept_up.take_out_of_look_ups(row)
         self.know_one(row, role, facts)
-        self._kept_up.put_in(row)
+        self._kept_up.put_in_look_ups(row)
         self.forget_computed()
         for name, value in unchanged.items():
             row.remember(name, value)

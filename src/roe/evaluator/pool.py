@@ -9,7 +9,7 @@ from fractions import Fraction
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
-from roe.dynamic import Value, Values
+from roe.dynamic import Saved, Value, Values
 from roe.evaluator.able import receiver
 from roe.evaluator.alike import CLASSES, NO_KEY, Class, hashed, is_about_rep, record_parts
 from roe.evaluator.allocation import FALLBACK, PoolHistory, PoolTurn
@@ -34,14 +34,7 @@ class Pool:
 
     def __init__(self, step: Allocate, pools: Pools) -> None:
         self.step, self.pools, self.world = step, pools, pools.world
-        saved = pools.state.get("pools", {}).get(step.name, {})
-        credits = {str(rep): Fraction(c) for rep, c in saved.get("credits", {}).items()}
-        self.counts = Counter({str(rep): int(n) for rep, n in saved.get("counts", {}).items()})
-        history = TurnHistory(step.debt, credits, dict(self.counts), int(saved.get("turns", 0)))
-        self.history = PoolHistory(step.strategy, history, self.world.rep_of)
-        self._ledger = Ledger(step.debt, credits)
-        self._standing: Standing | None = None  # of the turns that are not booked yet
-        self._slots: Slots | None = None
+        self._begin(pools.state.get("pools", {}).get(step.name, {}))
         self._weight, self._score, self.sticky = (_code(e) for e in (step.weight, step.score, step.sticky))
         self.together = _code(step.together)
         self.company_name = f"$company {step.together.text}" if step.together is not None else ""  # pools that ask alike share the answer
@@ -57,6 +50,25 @@ class Pool:
         self._classes: dict[Value, Class] = {}
 
     # --- turns ------------------------------------------------------------------------------------------------------
+
+    def _begin(self, saved: Saved) -> None:
+        """Go on from where the turns of a state have led."""
+        self._begun_from: Saved | None = saved  # None once turns have been taken
+        credits = {str(rep): Fraction(c) for rep, c in saved.get("credits", {}).items()}
+        self.counts = Counter({str(rep): int(n) for rep, n in saved.get("counts", {}).items()})
+        history = TurnHistory(self.step.debt, credits, dict(self.counts), int(saved.get("turns", 0)))
+        self.history = PoolHistory(self.step.strategy, history, self.world.rep_of)
+        self._ledger = Ledger(self.step.debt, credits)
+        self._standing: Standing | None = None  # of the turns that are not booked yet
+        self._slots: Slots | None = None
+
+    def recall(self, saved: Saved) -> None:
+        """Go on from where turns that were taken elsewhere have led. Members and weights rest on none of them."""
+        if saved is not self._begun_from:
+            self._begin(saved)
+        elif not self._caps:
+            return
+        self.forget()
 
     def route(self, row: Row, role: str, before: PoolTurn | None = None, tried: Mapping[str, str] | None = None) -> PoolTurn:
         """The turn of a record, booked. `tried` are reps who must not have it, with the reasons."""
@@ -99,6 +111,7 @@ class Pool:
 
     def next(self, standing: Standing) -> str:
         """The rep of the next turn, booked."""
+        self._begun_from = None
         if self.by_load:
             rep = min((r for r, _ in standing.able), key=self.load)
             self._ledger.settle(standing, 1, {rep: 1})  # credit decides nothing here, and is shown all the same
@@ -124,16 +137,19 @@ class Pool:
 
     def settle(self, standing: Standing, taken: Mapping[str, int]) -> None:
         """Settle turns that are counted already."""
+        self._begun_from = None
         self._ledger.settle(standing, sum(taken.values()), taken)
 
     def book_all(self, standing: Standing, turns: int, taken: Mapping[str, int]) -> None:
         """Settle turns that were worked out elsewhere."""
         self.book()
+        self._begun_from = None
         self._ledger.settle(standing, turns, taken)
         self.counts.update(taken)
 
     def give_back(self, row: Row, role: str, rep: str) -> None:
         """Book that the turn which a record used is given back. Only before the run's own turns."""
+        self._begun_from = None
         self._ledger.give_back(self.standing(row, role), rep)
         if self.counts[rep] > 0:
             self.counts[rep] -= 1

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bisect import insort
-from collections.abc import Collection, Container, Mapping
+from collections.abc import Collection, Container
 from datetime import UTC, date, datetime
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -131,10 +131,6 @@ class Together:
     def askers(self) -> Collection[Pool]:
         """Of the pools that have asked for a record's company, one for each way of asking."""
         return {pool.company_name: pool for pool in self._asked.values()}.values()
-
-    def is_asked_by(self, pools: Mapping[str, Pool]) -> None:
-        """The pools were made anew. What is known of the companies' records stays."""
-        self._asked = {key: pools[pool.step.name] for key, pool in self._asked.items()}
 
     def rests_on(self, pool: Pool, entity: str) -> frozenset[tuple[str, str]] | None:
         """Every (entity, field) that the company of an entity's records rests on; None where that cannot be told."""

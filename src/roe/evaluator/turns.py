@@ -97,8 +97,9 @@ class Ledger:
             self._divide(total)
             units, full, step = self.units, self.limit * self.scale, self.scale // total
             now = min([left, *(-(-(full - units.get(rep, 0)) // (w * step)) for rep, w in owed)])
-            for rep, w in (*standing.able, *owed):
-                units[rep] = units.get(rep, 0) + now * w * step
+            known, share = units.get, now * step
+            for some in (standing.able, owed):
+                units.update([(rep, known(rep, 0) + share * w) for rep, w in some])
             left -= now
         for rep, n in taken.items():
             self.units[rep] = self.units.get(rep, 0) - n * self.scale

@@ -7,13 +7,15 @@ from datetime import date, timedelta
 from typing import TYPE_CHECKING
 
 from roe.diagnostics import Diagnostic
+from roe.ledger.reconcile import CHANGED_IN_CRM
 from roe.plan.operators import Derive
 from roe.policy.model import Policy
 from roe.source import Span
 from roe.words import counted
 
 if TYPE_CHECKING:
-    from roe.ledger.entries import Activated, Run
+    from roe.ledger.entries import Activated, Owned, Run
+    from roe.ledger.entry import Entry
     from roe.ledger.moment import At
     from roe.ledger.store import Store
 
@@ -95,6 +97,40 @@ def not_loaded(late: Iterable[tuple[str, date]], within: timedelta, today: date)
     decisions, again = ("decision", "it is") if n == 1 else ("decisions", "they are")
     days = counted(within.days, "day")
     return f"the CRM has not loaded the {decisions} on {counted(n, 'record')} for {days}; {again} in changes.csv again: {_shown(records)}"
+
+
+def contested(entries: Iterable[Entry], store: Store) -> str | None:
+    """What a run says of records whose owner rules take back from an integration, and have before: the next export changes it once more."""
+    from roe.ledger.entries import Owned
+
+    owned = [e for e in entries if isinstance(e, Owned)]
+    records, systems = set(), set()
+    for e in owned_back(owned):
+        earlier = [x.entry for x in store.of_record(e.entity, e.record, ("owned",))]
+        of_role = [x for x in earlier if isinstance(x, Owned) and x.role == e.role]
+        if any(back.system == e.system for back in owned_back(of_role)):
+            records.add(e.record)
+            systems.add(e.system)
+    if not records:
+        return None
+    who = " and ".join(sorted(systems))
+    return (
+        f"{who} and the rules take {counted(len(records), 'record')} from each other again and again: {_shown(sorted(records))}; "
+        "say with `by_hand:` whose word counts, or `refer` them"
+    )
+
+
+def owned_back(entries: Iterable[Owned]) -> list[Owned]:
+    """Of entries about owners, in the order of the ledger, the changes by integrations that rules take back at once."""
+    back: list[Owned] = []
+    last: dict[tuple[str, str, str], Owned] = {}
+    for e in entries:
+        key = (e.entity, e.record, e.role)
+        before = last.get(key)
+        if before is not None and before.by == "system" and e.by not in CHANGED_IN_CRM and e.rep != before.rep:
+            back.append(before)
+        last[key] = e
+    return back
 
 
 def _shown(records: list[str]) -> str:

@@ -18,7 +18,7 @@ from roe.run.engines import Engine, Job, choose
 from roe.run.entries import Since, entries_of, since
 from roe.run.files import KNOWN, PARTS, Files, Tables, write_rows
 from roe.run.folder import OutFolder, files_of, read_mark
-from roe.run.guards import activated, another_policy, decides, not_loaded, older_rows, without_a_ledger
+from roe.run.guards import activated, another_policy, contested, decides, not_loaded, older_rows, without_a_ledger
 from roe.run.inputs import digest_of, inputs_of, policy_files, revision, run_id
 from roe.run.invariants import Broken, Tally, told
 from roe.run.result import Batch, Portion
@@ -27,7 +27,8 @@ from roe.run.source import expected
 if TYPE_CHECKING:
     from roe.evaluator.engine import Evaluator
     from roe.evaluator.world import World
-    from roe.ledger.entries import Entry, Run
+    from roe.ledger.entries import Run
+    from roe.ledger.entry import Entry
     from roe.ledger.moment import At
     from roe.run.memory import Memory
 
@@ -267,6 +268,7 @@ class _Draft:
             entries.insert(0, activated(self.job.evaluator.policy, about["digest"], about["revision"], at, self.given.accepted))
         entries += self._evidence(entries, at)
         self.finished.since = since(entries, self.memory, at)
+        self.finished.notes += [x for x in (contested(entries, self.memory.store),) if x]
         return entries
 
     def _evidence(self, entries: list[Entry], at: At) -> list[Entry]:
