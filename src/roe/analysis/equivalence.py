@@ -211,14 +211,14 @@ class _Comparing:
         same = {key for key, known in self._settled.items() if known.same}
         stays = {key for key in same if self.origin.get(key, key) == key}
         kept = replace(old, keep={self.origin.get(key, key) for key in same}, same=stays), replace(new, keep=same, same=stays)
-        pair, found = self._pair(where, *kept, decides)
-        if found is None or any(d.certainty != PROVEN or not d.decides for d in found):
-            pair, found = self._pair(where, old, new, decides)
-        if pair is None or found is None:
+        pair, differences = self._pair(where, *kept, decides)
+        if differences is None or any(d.certainty != PROVEN or not d.decides for d in differences):
+            pair, differences = self._pair(where, old, new, decides)
+        if pair is None or differences is None:
             return _Settled(False, {where})
-        self.found += found
+        self.found += differences
         self.renamed += pair.renamed
-        if found:
+        if differences:
             return _Settled(False, {where})
         why = self.unsettled(read | pair.names())
         return _Settled(not why, why)
@@ -270,7 +270,7 @@ class _Comparing:
                 self.unproven.append(where)
                 continue
             read: set[str] = set()
-            lists = [self._apart(i, found.get(key) or nothing(key[0], "first")) for i, found in enumerate((old, new))]
+            lists = [self._apart(i, rules.get(key) or nothing(key[0], "first")) for i, rules in enumerate((old, new))]
             self._outcome(where, [self._side(i, x, read, action) for i, x in enumerate(lists)], read)
 
     def _apart(self, side: int, chooser: Chooser) -> Chooser:

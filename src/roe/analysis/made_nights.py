@@ -266,10 +266,10 @@ class Shrinking:
 
     def smallest(self) -> tuple[Nights, list[Run]] | None:
         """The nights up to the one in which the two differ, with no more than that takes; and the runs of that night."""
-        found = self.differing(self.nights)
-        if found is None:
+        differing = self.differing(self.nights)
+        if differing is None:
             return None
-        self.nights = self.nights[: found[0] + 1]
+        self.nights = self.nights[: differing[0] + 1]
         if len(self.nights) > 1:
             self._keep(self.nights[-1:])
         records = [(e, str(row["id"])) for e, rows in self.nights[-1].tables.items() for row in rows]

@@ -166,14 +166,14 @@ class Meaning:
         return s.Quantified("some", (s.Binding("item", source),), spelt(inner, True))
 
     def _loop(self, bindings: tuple[s.Binding, ...], body: s.Node, entity: str, frames: Frames) -> tuple[tuple[s.Binding, ...], s.Node]:
-        found = []
+        bound = []
         for binding in bindings:
             source = self._tree(binding.source, entity, frames)
             until = self._tree(binding.until, entity, frames) if binding.until is not None else None
-            found.append(s.Binding(binding.name, source, until))
+            bound.append(s.Binding(binding.name, source, until))
             _, of = self._kind(source, entity, frames)
             frames = (*frames, NameFrame(binding.name, of, False))
-        return tuple(found), self._tree(body, entity, frames)
+        return tuple(bound), self._tree(body, entity, frames)
 
     def _member(self, node: s.In, entity: str, frames: Frames) -> s.Node:
         """`x in a_list` by what is in the list, where that is short."""

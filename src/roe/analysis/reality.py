@@ -311,7 +311,7 @@ def empty_fields(subject: CheckedPolicy) -> Iterator[Diagnostic]:
     if subject.bound is None:
         return
     world = subject.bound.world
-    kept = {f"{book}{part}" for book in subject.evaluator.policy.plan.books for part, _ in KEPT}  # in the state, not in the data
+    in_state = {f"{book}{part}" for book in subject.evaluator.policy.plan.books for part, _ in KEPT}  # in the state, not in the data
     seen: dict[tuple[str, str], list[Text]] = {}
     for table in subject.tables:
         step = table.step
@@ -327,7 +327,7 @@ def empty_fields(subject: CheckedPolicy) -> Iterator[Diagnostic]:
         known = subject.evaluator.policy.model.entities[entity].get(name)
         stored = known is not None and not known.via and known.type.name not in ("owners", "record")
         remembered = "." in name and name.partition(".")[0] in PER_ROLE  # by the ledger; no data has it
-        if not stored or remembered or (entity, name) in subject.evaluator.policy.plan.steps or name in kept:
+        if not stored or remembered or (entity, name) in subject.evaluator.policy.plan.steps or name in in_state:
             continue
         if all(row[name] is None for row in world.rows[entity]):
             rows = len(world.rows[entity])

@@ -150,10 +150,10 @@ class Space:
         waiting = [(list(box), avoid)]
         while waiting:
             piece, avoid = waiting.pop()
-            found = self._narrowed(piece, avoid)
-            if found is None:
+            narrowed = self._narrowed(piece, avoid)
+            if narrowed is None:
                 continue
-            avoid, open_on = found
+            avoid, open_on = narrowed
             if not avoid:
                 return piece
             waiting += reversed(list(self._pieces(piece, avoid, open_on)))

@@ -65,7 +65,7 @@ class Together:
 
     def _clashes(self, axes: Sequence[Axis]) -> tuple[dict[tuple[int, int], Clash], list[set[int]]]:
         """By the places of two axes, the earlier first, which of their cells never occur together; and of each axis, which never occur."""
-        found: dict[tuple[int, int], Clash] = {}
+        clashes: dict[tuple[int, int], Clash] = {}
         never: list[set[int]] = [set() for _ in axes]
         by_list: dict[str, list[tuple[int, Counting]]] = {}
         for i, axis in enumerate(axes):
@@ -79,13 +79,13 @@ class Together:
             for (i, a), (j, b) in itertools.combinations(counted, 2):
                 clash = self._items(axes[i], a, axes[j], b)
                 if clash is not None:
-                    found[i, j] = clash
+                    clashes[i, j] = clash
         for i, j in itertools.combinations(range(len(axes)), 2):
             if _is_text_test(axes[i].node) and _is_text_test(axes[j].node) and axes[i].node.args[0] == axes[j].node.args[0]:  # type: ignore[union-attr]
-                found[i, j] = _of_texts(axes[i], axes[j])
+                clashes[i, j] = _of_texts(axes[i], axes[j])
         for i, j in _computed(axes):
-            found[min(i, j), max(i, j)] = _of_value(axes[i], axes[j], i > j)
-        return found, never
+            clashes[min(i, j), max(i, j)] = _of_value(axes[i], axes[j], i > j)
+        return clashes, never
 
     def _impossible(self, axis: Axis, counting: Counting) -> set[int]:
         """Cells in which items meet a condition that nothing can meet."""

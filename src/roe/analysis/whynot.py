@@ -96,19 +96,19 @@ class _Search:
         bound, d = base
         rep = bound.world.rep(self.rep["id"])
         assert rep is not None
-        found = routes(bound, d, rep)
+        every_way = routes(bound, d, rep)
         now = bound.world.clock.now
         for day in days(bound, d, rep)[:16]:
             self._put((Wait(day, cost=waiting(now, day)),))
-        for route in found:
+        for route in every_way:
             for way in route.ways():
                 self._put(way)
         phase("trying what would change the owner", self.budget)
         ways = self._ways()
-        turn = next_turn(self.replays, d, rep, found)
+        turn = next_turn(self.replays, d, rep, every_way)
         rules = [after[1].rule for way in ways if (after := self.replays.decide(way)) is not None]
         left = self.replays.left_out
-        near = next((route for route in found if rules and route.rule == rules[0]), found[0] if found else None)
+        near = next((route for route in every_way if rules and route.rule == rules[0]), every_way[0] if every_way else None)
         return WhyNot(self.rep, False, near, ways, rules, turn, self.replays.made, not (self.out_of_budget or left), left)
 
     def _put(self, way: Way) -> None:

@@ -67,9 +67,9 @@ def _evaluator(folder: Path, policy: Path | None) -> Evaluator:
     with tempfile.TemporaryDirectory() as scratch:
         for profile in PROFILES:
             Path(scratch, "policy.yaml").write_text(f"roe: 1\nname: data\nprofile: {profile}\n", "utf-8")
-            made, found = build(Path(scratch))
+            made, of_build = build(Path(scratch))
             if made is None:
-                fail(found)
+                fail(of_build)
             paths, problems = files_of(made, folder)
             heed(problems)
             for path in paths.values():

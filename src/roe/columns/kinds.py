@@ -121,13 +121,13 @@ class Loads:
         self._texts.pop(rep, None)
 
 
-def hand_out(turns: Turns, kinds: dict[str, PoolKinds], out: Handed) -> None:
+def hand_out(turns: Turns, kinds: dict[str, PoolKinds], handed: Handed) -> None:
     """Hand out every waiting record, in the order of the queue."""
     number = {name: i for i, name in enumerate(turns.names)}
     chains = {i: [kinds[name] for name in turns.chain(turns.names[i])] for i in np.unique(turns.asked).tolist()}
     limits = Limits(turns, [of.pool for of in kinds.values()])
     position = {rep: i for i, rep in enumerate(turns.rep_ids)}
-    nobody, first = turns.why(FALLBACK, out), turns.tried([], out)
+    nobody, first = turns.why(FALLBACK, handed), turns.tried([], handed)
     asked, by_load = turns.asked.tolist(), [of.loads for of in kinds.values() if of.loads is not None]
     for i in range(len(asked)):
         tried: list[tuple[Pool, int]] = []
@@ -137,17 +137,17 @@ def hand_out(turns: Turns, kinds: dict[str, PoolKinds], out: Handed) -> None:
                 break
             tried.append((of.pool, known))
         tried = tried if able else tried[:-1]
-        out.before[i] = turns.tried(tried, out) if tried else first
+        handed.before[i] = turns.tried(tried, handed) if tried else first
         if of.loads is not None:
-            out.loads[i] = of.loads.shown(standing)
-        out.pool[i], out.standing[i], out.index[i] = number[of.pool.step.name], known, of.pool.history.turns.taken
+            handed.loads[i] = of.loads.shown(standing)
+        handed.pool[i], handed.standing[i], handed.index[i] = number[of.pool.step.name], known, of.pool.history.turns.taken
         if not able:
-            out.rep[i], out.why[i] = _fallback(turns, of, i), nobody
+            handed.rep[i], handed.why[i] = _fallback(turns, of, i), nobody
         else:
-            rep = _rep_of_others(turns, of, i, able, out)
+            rep = _rep_of_others(turns, of, i, able, handed)
             if rep < 0:
                 rep = position[of.loads.next(standing) if of.loads is not None else of.pool.next(standing)]
-            out.rep[i] = rep
+            handed.rep[i] = rep
             if of.companies is not None:
                 _lead(of, of.companies[i], i, rep)
             turns.pools.count(turns.table.entity, turns.rep_ids[rep], 1)
@@ -167,21 +167,21 @@ def _fallback(turns: Turns, of: PoolKinds, i: int) -> int:
     return int(turns.table.world.receivers(at, turns.holder[i : i + 1])[0])
 
 
-def _rep_of_others(turns: Turns, of: PoolKinds, i: int, able: frozenset[int], out: Handed) -> int:
+def _rep_of_others(turns: Turns, of: PoolKinds, i: int, able: frozenset[int], handed: Handed) -> int:
     """The rep whom a record belongs with, if that rep can take it; -1 for nobody."""
     column = of.column
     if of.sticky is not None and of.sticky[i] in able:
         rep = of.sticky[i]
         label = turns.pools.world.rep_of(turns.rep_ids[rep]).label
-        out.why[i] = turns.why(f"it stays with {label}", out)
+        handed.why[i] = turns.why(f"it stays with {label}", handed)
         return rep
     company = of.companies[i] if of.companies is not None else -1
     if company < 0 or int(column.companion[company]) not in able:
         return -1
     if column.leader[company] >= 0:
-        out.leader[i] = column.leader[company]
+        handed.leader[i] = column.leader[company]
     else:  # it was in an earlier run, or among another entity's records
-        out.why[i] = turns.why(reason_together(turns.pools.together.given[of.pool.step.name, column.names[company]][1]), out)
+        handed.why[i] = turns.why(reason_together(turns.pools.together.given[of.pool.step.name, column.names[company]][1]), handed)
     return int(column.companion[company])
 
 

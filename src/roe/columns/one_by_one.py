@@ -73,10 +73,13 @@ def _follow_others(turns: Turns, used: set[str]) -> bool:
     for name in used:
         pool = turns.pools.pools[name]
         existing = [turns.pools.together.existing(pool, turns.table.entity, part.role) for part in turns.parts]
-        if pool.step.together is not None and any(found.of for found in existing):
+        if pool.step.together is not None and any(companies.of for companies in existing):
             waiting = turns.parts[0].frame(turns.row).eval(pool.step.together.tree).encode()[1].list
             if any(
-                turns.pools.together.leads_others(pool, x, found) for found in existing for x in waiting if isinstance(x, (str, int, float))
+                turns.pools.together.leads_others(pool, x, companies)
+                for companies in existing
+                for x in waiting
+                if isinstance(x, (str, int, float))
             ):
                 return True
     return False

@@ -38,10 +38,10 @@ class SlotTable:
         while len(self._picks) < need and self._repeats is None:
             before, missing = list(self._slots.taken), need - len(self._picks)
             count = self.standing.total if self.standing.total <= max(missing, FIRST) else missing  # a whole round, if it is worth it
-            found = np.array([self._slots.next() for _ in range(count)], np.int32)
-            self._picks = np.concatenate([self._picks, found])
+            turns = np.array([self._slots.next() for _ in range(count)], np.int32)
+            self._picks = np.concatenate([self._picks, turns])
             if [b - a for a, b in zip(before, self._slots.taken, strict=True)] == weights:
-                self._repeats = found  # everybody has had their share: it all begins again
+                self._repeats = turns  # everybody has had their share: it all begins again
         if len(self._picks) < need:
             assert self._repeats is not None
             more = max(need - len(self._picks), len(self._picks))
@@ -50,8 +50,8 @@ class SlotTable:
 
     def counts(self) -> dict[str, int]:
         """Turns used by each rep."""
-        found = np.bincount(self._picks[: self.used], minlength=len(self.standing.able)).tolist()
-        return {rep: n for (rep, _), n in zip(self.standing.able, found, strict=True) if n}
+        counts = np.bincount(self._picks[: self.used], minlength=len(self.standing.able)).tolist()
+        return {rep: n for (rep, _), n in zip(self.standing.able, counts, strict=True) if n}
 
 
 class PoolColumn:

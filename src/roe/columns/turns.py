@@ -76,10 +76,10 @@ class Turns:
 
     def chain(self, name: str) -> list[str]:
         """A pool and those that it falls back on."""
-        found = [name]
-        while (after := self.pools.pools[found[-1]].step.fallback) is not None and str(after) in self.pools.pools:
-            found.append(str(after))
-        return found
+        names = [name]
+        while (after := self.pools.pools[names[-1]].step.fallback) is not None and str(after) in self.pools.pools:
+            names.append(str(after))
+        return names
 
     # --- handing out --------------------------------------------------------------------------------------------------
 
@@ -103,15 +103,17 @@ class Turns:
         """Hand out every waiting record, in the order of the queue."""
         self._prepare()
         n = len(self.row)
-        out = Handed.of(n)
+        handed = Handed.of(n)
         phase("handing records to pools", n)
         for column in self.columns.values():
             column.pool.forget()  # until now nobody watched what its reps took from other pools
         if all(column.pool.fixed for column in self.columns.values()):
-            self._in_windows(out)
+            self._in_windows(handed)
         else:
             hand_out(
-                self, {name: PoolKinds(column, self.kinds[name][0], self.one_of_each(name)) for name, column in self.columns.items()}, out
+                self,
+                {name: PoolKinds(column, self.kinds[name][0], self.one_of_each(name)) for name, column in self.columns.items()},
+                handed,
             )
         for pool in self.pools.pools.values():  # what reps took from other pools was not followed everywhere
             pool.forget()
@@ -121,7 +123,7 @@ class Turns:
             column.book()
             if any(self.parts[0].bound.plan.takes_turns(entity) for entity in later):
                 self._remember(column)
-        return out
+        return handed
 
     def _in_windows(self, out: Handed) -> None:
         """Many records at once, up to where a rep reaches a limit."""
@@ -138,10 +140,10 @@ class Turns:
 
     def _remember(self, column: PoolColumn) -> None:
         """Which reps the companies went to, for what comes later in the run."""
-        found = np.flatnonzero(column.leader >= 0)
-        ids = self.table.ids.take(pa.array(self.row[column.leader[found]])).to_pylist()
+        led = np.flatnonzero(column.leader >= 0)
+        ids = self.table.ids.take(pa.array(self.row[column.leader[led]])).to_pylist()
         name, entity = column.pool.step.name, self.table.entity
-        for i, rep, record in zip(found.tolist(), column.companion[found].tolist(), ids, strict=True):
+        for i, rep, record in zip(led.tolist(), column.companion[led].tolist(), ids, strict=True):
             self.pools.together.given[name, column.names[i]] = self.rep_ids[rep], f"{entity} {record}"
 
     def _asked_of_records(self, pool: Pool) -> tuple[Column | None, Array | None]:
@@ -154,7 +156,7 @@ class Turns:
         each = [part.assignee(self.row, values) for part in self.parts]
         return company, np.choose(self.role, each) if len(each) > 1 else each[0]
 
-    def _window(self, at: int, end: int, out: Handed) -> int:
+    def _window(self, at: int, end: int, handed: Handed) -> int:
         """Hand out the records from `at` on, up to `end` or to the one at which a rep reaches a limit; where that is."""
         window = np.arange(at, end)
         asked = self.asked[at:end]
@@ -166,28 +168,28 @@ class Turns:
             tried[number] = chain[: able + 1]
             groups.setdefault(chain[able], []).append(window[asked == number])
         plans = {
-            name: self._plan(name, places[0] if len(places) == 1 else np.sort(np.concatenate(places)), out)
+            name: self._plan(name, places[0] if len(places) == 1 else np.sort(np.concatenate(places)), handed)
             for name, places in groups.items()
         }
-        done = self._limit(at, end, out)
+        done = self._limit(at, end, handed)
         for number, chain in tried.items():
             places = window[asked == number]
             places = places[places < done]
             if len(places):
-                out.before[places] = self._before(chain[:-1], out)
+                handed.before[places] = self._before(chain[:-1], handed)
         for name, (places, turns) in plans.items():
-            self._commit(name, places[places < done], turns[places < done], out)
+            self._commit(name, places[places < done], turns[places < done], handed)
         return done
 
-    def _plan(self, name: str, places: Array, out: Handed) -> tuple[Array, Array]:
+    def _plan(self, name: str, places: Array, handed: Handed) -> tuple[Array, Array]:
         """Reps for some records of a pool as it is now; which of them take a turn."""
         column = self.columns[name]
         standing = column.seats()
         if not standing.able:
             fallback = self.pools.world.rep(column.pool.step.fallback)
             at = np.full(len(places), place_of(fallback))
-            out.rep[places] = self.table.world.receivers(at, self.holder[places])
-            out.why[places], out.leader[places] = self.why(FALLBACK, out), -1
+            handed.rep[places] = self.table.world.receivers(at, self.holder[places])
+            handed.why[places], handed.leader[places] = self.why(FALLBACK, handed), -1
             return places, np.zeros(len(places), bool)
         rep, why, leader = (np.full(len(places), -1, np.int32) for _ in range(3))
         if column.sticky is not None:
@@ -196,7 +198,7 @@ class Turns:
             rep[stays] = own[stays]
             for one in np.unique(own[stays]).tolist():
                 label = self.pools.world.rep_of(self.rep_ids[one]).label
-                why[stays & (own == one)] = self.why(f"it stays with {label}", out)
+                why[stays & (own == one)] = self.why(f"it stays with {label}", handed)
         behind = ahead = np.empty(0, np.int64)
         if column.companies is not None:
             company = column.companies[places]
@@ -206,7 +208,7 @@ class Turns:
             leader[goes] = column.leader[company[goes]]
             for i in np.flatnonzero(goes & (leader < 0)).tolist():  # it was in an earlier run, or among another entity's records
                 label = self.pools.together.given[column.pool.step.name, column.names[int(company[i])]][1]
-                why[i] = self.why(reason_together(label), out)
+                why[i] = self.why(reason_together(label), handed)
             new = np.flatnonzero((company >= 0) & (companion < 0))
             first = column.first_of(company[new], new)
             follows = (first != new) & (rep[new] < 0)
@@ -216,15 +218,15 @@ class Turns:
         assert column.slots is not None
         rep[turns] = column.able[column.slots.next(int(np.count_nonzero(turns)))]
         rep[behind], leader[behind] = rep[ahead], places[ahead]
-        out.rep[places], out.why[places], out.leader[places] = rep, why, leader
+        handed.rep[places], handed.why[places], handed.leader[places] = rep, why, leader
         return places, turns
 
-    def _limit(self, at: int, end: int, out: Handed) -> int:
+    def _limit(self, at: int, end: int, handed: Handed) -> int:
         """Up to where nobody who is able becomes unable."""
         if not self.limits.pools:
             return end
         left = np.array(self.limits.left)
-        rep = self._counted(out.rep[at:end], out.why[at:end], out)
+        rep = self._counted(handed.rep[at:end], handed.why[at:end], handed)
         full = np.append(np.bincount(rep[rep >= 0], minlength=len(left)) >= left, False)  # the last place is for nobody
         some = np.flatnonzero(full[rep])
         if not len(some):
@@ -234,28 +236,28 @@ class Turns:
         nth = np.arange(1, len(order) + 1) - np.searchsorted(reps, reps)  # of each record, which one of its rep's it is
         return at + int(order[nth == left[reps]].min()) + 1
 
-    def _counted(self, rep: Array, why: Array, out: Handed) -> Array:
+    def _counted(self, rep: Array, why: Array, handed: Handed) -> Array:
         """The reps for whom allocations count; -1 for those of a pool's fallback."""
-        return rep if FALLBACK not in out.whys else np.where(why != out.whys[FALLBACK], rep, -1)
+        return rep if FALLBACK not in handed.whys else np.where(why != handed.whys[FALLBACK], rep, -1)
 
-    def _commit(self, name: str, places: Array, turns: Array, out: Handed) -> None:
+    def _commit(self, name: str, places: Array, turns: Array, handed: Handed) -> None:
         if not len(places):
             return
         column = self.columns[name]
         assert column.slots is not None
-        out.pool[places] = self.names.index(name)
-        out.standing[places] = column.pool.history.number(column.pool.history.intern(column.slots.standing.seats))
+        handed.pool[places] = self.names.index(name)
+        handed.standing[places] = column.pool.history.number(column.pool.history.intern(column.slots.standing.seats))
         taken = np.cumsum(turns)
-        out.index[places] = column.pool.history.turns.taken + taken - turns
+        handed.index[places] = column.pool.history.turns.taken + taken - turns
         n = int(taken[-1]) if len(taken) else 0
         column.slots.used += n
         column.pool.history.turns.unlogged += n
         if column.companies is not None and column.slots.standing.able:
-            column.lead(places, out.rep[places])
+            column.lead(places, handed.rep[places])
 
-    def _took(self, rep: Array, why: Array, out: Handed) -> None:
+    def _took(self, rep: Array, why: Array, handed: Handed) -> None:
         """Count what reps have taken, and see what that changes."""
-        counted = self._counted(rep, why, out)
+        counted = self._counted(rep, why, handed)
         counts = np.bincount(counted[counted >= 0])
         for i in np.flatnonzero(counts).tolist():
             n = int(counts[i])
@@ -299,22 +301,22 @@ class Turns:
         whys = pa.array(list(handed.whys), pa.string()).take(pa.array(handed.why, mask=handed.why < 0))
         return pc.coalesce(self.following(handed), whys)
 
-    def why(self, text: str, out: Handed) -> int:
-        return out.whys.setdefault(text, len(out.whys))
+    def why(self, text: str, handed: Handed) -> int:
+        return handed.whys.setdefault(text, len(handed.whys))
 
-    def _before(self, tried: Iterable[str], out: Handed) -> int:
-        found = []
+    def _before(self, tried: Iterable[str], handed: Handed) -> int:
+        standings = []
         for name in tried:
             column = self.columns[name]
             assert column.slots is not None
             history = column.pool.history
-            found.append((column.pool, history.number(history.intern(column.slots.standing.seats))))
-        return self.tried(found, out)
+            standings.append((column.pool, history.number(history.intern(column.slots.standing.seats))))
+        return self.tried(standings, handed)
 
-    def tried(self, tried: Iterable[tuple[Pool, int]], out: Handed) -> int:
+    def tried(self, tried: Iterable[tuple[Pool, int]], handed: Handed) -> int:
         """The number of what is said of pools that were asked before, with their standings."""
-        found = [[pool.step.name, number, pool.history.turns.taken] for pool, number in tried]
-        return out.befores.setdefault(json.dumps(found, ensure_ascii=False, separators=(",", ":")), len(out.befores))
+        pools = [[pool.step.name, number, pool.history.turns.taken] for pool, number in tried]
+        return handed.befores.setdefault(json.dumps(pools, ensure_ascii=False, separators=(",", ":")), len(handed.befores))
 
     def as_table(self, handed: Handed, start: int, until: Value) -> pa.Table:
         """The turns as the run's records have them: what `PoolTurn.record` gives, from column to column."""

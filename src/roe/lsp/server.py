@@ -169,11 +169,11 @@ def make() -> PolicyServer:
         at = ls.at(params)
         if at is None:
             return None
-        found = at[0].rename(at[1], at[2], at[3], params.new_name)
-        if isinstance(found, str):
-            raise JsonRpcInvalidParams(found)
+        renamed = at[0].rename(at[1], at[2], at[3], params.new_name)
+        if isinstance(renamed, str):
+            raise JsonRpcInvalidParams(renamed)
         edits: dict[str, list[lsp.TextEdit]] = {}
-        for span in found:
+        for span in renamed:
             edits.setdefault(_uri(at[0], span.file), []).append(lsp.TextEdit(range_of(span), params.new_name))
         return lsp.WorkspaceEdit(changes=edits)
 

@@ -303,20 +303,20 @@ def load_policy_files(root: Path) -> tuple[list[tuple[str, Written]], list[Diagn
     """policy.yaml and all that it includes, depth first: (name, content), and what is wrong with their form."""
     of = schema("policy")
     files: list[tuple[str, Written]] = []
-    found: list[Diagnostic] = []
+    diagnostics: list[Diagnostic] = []
 
     def add(name: str, asked: str, chain: tuple[str, ...]) -> None:
         if name in chain:
-            found.append(Diagnostic("R310", f"`{name}` includes itself", span_of(asked), "remove one of the two includes"))
+            diagnostics.append(Diagnostic("R310", f"`{name}` includes itself", span_of(asked), "remove one of the two includes"))
             return
         if any(n == name for n, _ in files):
             return
         path, problems = resolve(root, asked)
         if path is None:
-            found.extend(problems)
+            diagnostics.extend(problems)
             return
         content, problems = load_yaml(path, name, of)
-        found.extend(problems)
+        diagnostics.extend(problems)
         if content is None:
             return
         files.append((name, content))
@@ -326,7 +326,7 @@ def load_policy_files(root: Path) -> tuple[list[tuple[str, Written]], list[Diagn
                     add(str(other), other, (*chain, name))
 
     add("policy.yaml", "policy.yaml", ())
-    return files, found
+    return files, diagnostics
 
 
 def validate_files(files: list[tuple[str, Written]]) -> list[Diagnostic]:

@@ -136,11 +136,11 @@ def names_of(policy: Policy, entity: str) -> Names:
 
 def expressions(policy: Policy) -> Iterator[tuple[str, s.Node]]:
     """(the entity it is about, the tree) of every expression of the plan, sentences included."""
-    for entity, found in _all(policy):
-        if isinstance(found, Expr):
-            yield entity, found.tree
-        elif found is not None:
-            trees = (parse(m[1])[0] for m in TEMPLATE.finditer(found))
+    for entity, expr in _all(policy):
+        if isinstance(expr, Expr):
+            yield entity, expr.tree
+        elif expr is not None:
+            trees = (parse(m[1])[0] for m in TEMPLATE.finditer(expr))
             yield from ((entity, tree) for tree in trees if tree is not None)
 
 

@@ -93,6 +93,6 @@ _SHARE = re.compile(r"\s*(\S.*?)\s+(\d{1,3}(?:\.\d{1,4})?)\s*%?\s*")
 
 def split(text: str) -> tuple[tuple[str, float], ...] | None:
     """`ann 60; ben 40` as reps and percents; empty for an empty text, None for anything else and where they are not 100."""
-    found = [_SHARE.fullmatch(share) for share in text.split(";")] if text.strip() else []
-    shares = tuple((m[1], int(m[2]) if "." not in m[2] else float(m[2])) for m in found if m)
-    return shares if len(shares) == len(found) and (not found or sum(percent for _, percent in shares) == 100) else None
+    matches = [_SHARE.fullmatch(share) for share in text.split(";")] if text.strip() else []
+    shares = tuple((m[1], int(m[2]) if "." not in m[2] else float(m[2])) for m in matches if m)
+    return shares if len(shares) == len(matches) and (not matches or sum(percent for _, percent in shares) == 100) else None

@@ -183,8 +183,8 @@ class PolicyReader:
         model.entities = {
             e: {f.name: f for f in (standard[e][f] if type(f) is str else self.value(f) for f in fs)} for e, fs in kept["entities"]
         }
-        for e, name, found in kept["types"]:
-            model.steps[e, name] = lambda found=found: self.value(found)  # type: ignore[misc]
+        for e, name, kind in kept["types"]:
+            model.steps[e, name] = lambda kind=kind: self.value(kind)  # type: ignore[misc]
         plan = Plan(
             {(e, name): self.value(step) for e, name, step in kept["steps"]},
             self.value(kept["pools"]),

@@ -162,11 +162,11 @@ def _table(name: str, rows: list[list[Text]], place: Span) -> tuple[Table | None
 def _read_sheet(path: Path, file: str, sheet: str, asked: Span) -> tuple[Table | None, list[Diagnostic]]:
     from roe.sheets import sheet_rows
 
-    read, found = sheet_rows(path, file, sheet, asked)
-    if read is None or errors(found):
-        return None, found
+    read, of_sheet = sheet_rows(path, file, sheet, asked)
+    if read is None or errors(of_sheet):
+        return None, of_sheet
     table, problems = _table(file, [read.header, *read.rows], asked)
-    return table, [*found, *problems]
+    return table, [*of_sheet, *problems]
 
 
 def inline_table(rows: Sequence[Row], place: Span) -> tuple[Table | None, list[Diagnostic]]:

@@ -63,7 +63,7 @@ def _named(table: pa.Table, part: str, name: str) -> pa.Table:
 
 def state_of(entity: str, rows: pa.Table | None, rest: State) -> State:
     """The memory of a task: its rows, and what every task has."""
-    state: Json = {part: dict(found) if isinstance(found, dict) else found for part, found in rest.items()}
+    state: Json = {part: dict(values) if isinstance(values, dict) else values for part, values in rest.items()}
     if rows is None or not rows.num_rows:
         return state
     roles = {}
@@ -75,10 +75,10 @@ def state_of(entity: str, rows: pa.Table | None, rest: State) -> State:
                 roles[entity, role] = of_arrow(entity, role, own.rename_columns(["record" if c == RECORD else c for c in own.column_names]))
             continue
         named = zip(*(some[name].to_pylist() for name in (RECORD, NAME, VALUE)), strict=True)
-        found = {f"{entity}|{record}|{name}": json.loads(value) for record, name, value in named}
+        values = {f"{entity}|{record}|{name}": json.loads(value) for record, name, value in named}
         into: Json = state.setdefault("past", {}) if "." in part else state
         name = part.rpartition(".")[2]
-        into[name] = dict(sorted({**into.get(name, {}), **found}.items()))
+        into[name] = dict(sorted({**into.get(name, {}), **values}.items()))
     if roles:
         state[OWNERS] = Owners(roles)
     return state
@@ -86,14 +86,14 @@ def state_of(entity: str, rows: pa.Table | None, rest: State) -> State:
 
 def rest_of(state: State, entity: str) -> State:
     """The memory without what it knows of an entity's records."""
-    rest = {part: found for part, found in state.items() if part != OWNERS}
+    rest = {part: others for part, others in state.items() if part != OWNERS}
     for part in PARTS:
-        found = {key: value for key, value in _part(state, part).items() if not key.startswith(f"{entity}|")}
+        others = {key: value for key, value in _part(state, part).items() if not key.startswith(f"{entity}|")}
         if "." in part:
             if "past" in rest:
-                rest["past"] = {**rest["past"], part.partition(".")[2]: found}
+                rest["past"] = {**rest["past"], part.partition(".")[2]: others}
         elif part in rest:
-            rest[part] = found
+            rest[part] = others
     return rest
 
 
@@ -113,7 +113,7 @@ def sent_state(state: State) -> bytes:
         with pa.ipc.new_stream(sink, rows.schema) as writer:
             writer.write_table(rows)
         held.append([entity, role, sink.getvalue().to_pybytes().hex()])
-    return json.dumps([{part: found for part, found in state.items() if part != OWNERS}, held]).encode()
+    return json.dumps([{part: value for part, value in state.items() if part != OWNERS}, held]).encode()
 
 
 def received_state(text: bytes) -> State:
@@ -132,8 +132,8 @@ def _owners(state: State) -> Owners | None:
 
 def _part(state: State, part: str) -> Json:
     first, _, second = part.partition(".")
-    found = state.get(first, {})
-    return found.get(second, {}) if second else found  # type: ignore[no-any-return]
+    value = state.get(first, {})
+    return value.get(second, {}) if second else value  # type: ignore[no-any-return]
 
 
 # --- what comes back ----------------------------------------------------------------------------------------------------
@@ -141,17 +141,17 @@ def _part(state: State, part: str) -> Json:
 
 def changes_between(before: State, after: State, without: Iterable[str] = ()) -> Iterator[Change]:
     """What a task leaves otherwise than it found it."""
-    for part, found in {**{part: {} for part in EMPTIED}, **after}.items():
-        if part in without or not hasattr(found, "items"):
+    for part, entries in {**{part: {} for part in EMPTIED}, **after}.items():
+        if part in without or not hasattr(entries, "items"):
             continue
-        if isinstance(found, Changed):
-            for key, value in found.changes.items():
-                if value != found.before.get(key):
+        if isinstance(entries, Changed):
+            for key, value in entries.changes.items():
+                if value != entries.before.get(key):
                     yield part, key, None if value is None else json.dumps(value)
             continue
         old = before.get(part, {})
-        yield from ((part, key, json.dumps(value)) for key, value in found.items() if key not in old or old[key] != value)
-        yield from ((part, key, None) for key in old if key not in found)
+        yield from ((part, key, json.dumps(value)) for key, value in entries.items() if key not in old or old[key] != value)
+        yield from ((part, key, None) for key in old if key not in entries)
 
 
 def changed_state(before: State, changes: Iterable[Change]) -> Json:
@@ -163,12 +163,12 @@ def changed_state(before: State, changes: Iterable[Change]) -> Json:
         if text is None:
             gone.setdefault(part, set()).add(key)
     after = dict(before)
-    for part, found in new.items():
+    for part, entries in new.items():
         left = gone.get(part, set())
         after[part] = (
-            Changed(before.get(part, {}), found)
+            Changed(before.get(part, {}), entries)
             if part == OWNERS
-            else {key: value for key, value in {**before.get(part, {}), **found}.items() if key not in left}
+            else {key: value for key, value in {**before.get(part, {}), **entries}.items() if key not in left}
         )
     return after
 

@@ -73,14 +73,14 @@ def columns_for_pools(policy: Policy, how: Share, header: Iterable[str]) -> list
 
 def outcomes_of_pools(steps: RoleSteps) -> list[Outcome]:
     """Every outcome of a role that asks a pool, in an order that all tasks know."""
-    found: dict[int, Outcome] = {}
+    outcomes: dict[int, Outcome] = {}
     for number in range(len(steps.rules.rules)):
         outcome: Outcome | None = steps.of(number)
         while outcome is not None:
             if outcome.pool:
-                found.setdefault(id(outcome), outcome)
+                outcomes.setdefault(id(outcome), outcome)
             outcome = outcome.otherwise
-    return list(found.values())
+    return list(outcomes.values())
 
 
 # --- who waits ----------------------------------------------------------------------------------------------------------
@@ -194,10 +194,10 @@ class Said:
     @classmethod
     def of(cls, texts: Iterable[str]) -> Said:
         head, *rest = texts
-        found = json.loads(head)
-        n = found.get("changes", 0)
+        parts = json.loads(head)
+        n = parts.get("changes", 0)
         changes = [(part, key, value) for part, key, value in map(json.loads, rest[:n])]
-        return cls(found.get("reason", ""), found.get("pools", ""), changes, rest[n:])
+        return cls(parts.get("reason", ""), parts.get("pools", ""), changes, rest[n:])
 
 
 # --- one's own turns back -----------------------------------------------------------------------------------------------

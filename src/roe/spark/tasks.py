@@ -43,15 +43,15 @@ def sent(tables: dict[str, Raw]) -> bytes:
 
 
 def received(text: bytes) -> dict[str, Raw]:
-    out = {}
+    raws = {}
     for entity, held, (path, header, rejects, blank, notes) in json.loads(text):
         table = pa.ipc.open_stream(bytes.fromhex(held)).read_all()
         mixed = json.loads((table.schema.metadata or {}).get(b"mixed", b"[]"))
         raw = Raw.of_table(table.drop_columns(["$line"]), table["$line"].to_numpy())
         columns = {k: [json.loads(x) for x in pa.array(c).to_pylist()] if k in mixed else c for k, c in raw.columns.items()}
         origin = TableOrigin(path, tuple(header), [(line, what, why) for line, what, why in rejects], blank, notes)
-        out[entity] = Raw(columns, table.num_rows, raw.lines, origin)
-    return out
+        raws[entity] = Raw(columns, table.num_rows, raw.lines, origin)
+    return raws
 
 
 @lru_cache(maxsize=2)
@@ -64,9 +64,9 @@ def _evaluator(files: tuple[tuple[str, bytes], ...]) -> Evaluator:
             path = Path(folder, name)
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_bytes(content)
-        policy, found = build(Path(folder))
+        policy, problems = build(Path(folder))
     if policy is None:
-        raise PolicyError(found)
+        raise PolicyError(problems)
     return Evaluator(policy)
 
 

@@ -96,23 +96,23 @@ def entity_named(name: str, policy: Policy) -> str | None:
 
 def _yaml(path: Path, shown: str, policy: Policy) -> tuple[list[Case], list[Diagnostic]]:
     of = schema("tests")
-    content, found = load_yaml(path, shown, of)
+    content, problems = load_yaml(path, shown, of)
     if content is None:
-        return [], found
-    found += validate(content, of, shown)
-    if errors(found):
-        return [], found
-    shared = _given(content.get("given") or Map(), policy, found)
+        return [], problems
+    problems += validate(content, of, shown)
+    if errors(problems):
+        return [], problems
+    shared = _given(content.get("given") or Map(), policy, problems)
     if content.get("data"):
-        shared = _join(_data(content["data"], policy, found), shared, policy)
+        shared = _join(_data(content["data"], policy, problems), shared, policy)
     cases = []
     for raw in content["tests"]:
-        given = _join(shared, _given(raw.get("given") or Map(), policy, found), policy)
+        given = _join(shared, _given(raw.get("given") or Map(), policy, problems), policy)
         as_of = raw.get("as_of") or content.get("as_of")
-        steps = _steps(raw, given, as_of, policy, found) if raw.get("steps") else _one_step(raw, given, as_of, policy, found)
+        steps = _steps(raw, given, as_of, policy, problems) if raw.get("steps") else _one_step(raw, given, as_of, policy, problems)
         if steps:
             cases.append(Case(str(raw["name"]), shown, steps, span_of(raw["name"])))
-    return cases, found
+    return cases, problems
 
 
 def _one_step(raw: Map, given: Given, as_of: Text | None, policy: Policy, found: list[Diagnostic]) -> list[CaseStep]:

@@ -284,17 +284,17 @@ def cobertura(report: CoverageReport, root: str) -> str:
         f'<coverage line-rate="{rate:.4f}" branch-rate="{branches:.4f}" lines-covered="{fired}" lines-valid="{rules}" '
         f'branches-covered="{met}" branches-valid="{outcomes}" complexity="0" version="1" timestamp="0">'
     )
-    out = ['<?xml version="1.0" encoding="utf-8"?>', head, f"<sources><source>{_text(root)}</source></sources>", "<packages>"]
-    out.append(f'<package name="policy" line-rate="{rate:.4f}" branch-rate="{branches:.4f}" complexity="0"><classes>')
-    for file, found in sorted(files.items()):
-        out.append(
-            f'<class name={quoteattr(file)} filename={quoteattr(file)} line-rate="{_share(found):.4f}" branch-rate="0" complexity="0"><methods/><lines>'
+    xml = ['<?xml version="1.0" encoding="utf-8"?>', head, f"<sources><source>{_text(root)}</source></sources>", "<packages>"]
+    xml.append(f'<package name="policy" line-rate="{rate:.4f}" branch-rate="{branches:.4f}" complexity="0"><classes>')
+    for file, covered in sorted(files.items()):
+        xml.append(
+            f'<class name={quoteattr(file)} filename={quoteattr(file)} line-rate="{_share(covered):.4f}" branch-rate="0" complexity="0"><methods/><lines>'
         )
-        for number, (hits, here, of) in sorted(found.items()):
+        for number, (hits, here, of) in sorted(covered.items()):
             branch = f' branch="true" condition-coverage="{100 * here // of}% ({here}/{of})"' if of else ' branch="false"'
-            out.append(f'<line number="{number}" hits="{hits}"{branch}/>')
-        out.append("</lines></class>")
-    return "\n".join([*out, "</classes></package>", "</packages>", "</coverage>", ""])
+            xml.append(f'<line number="{number}" hits="{hits}"{branch}/>')
+        xml.append("</lines></class>")
+    return "\n".join([*xml, "</classes></package>", "</packages>", "</coverage>", ""])
 
 
 def _share(found: Mapping[int, tuple[int, int, int]]) -> float:

@@ -58,8 +58,8 @@ class DraftReport:
         yield f"  roe explain {_word(self.written.example)} {policy}"
 
     def _aliases(self) -> Iterator[str]:
-        found = [(f"{e}.{name}", spec.aliases) for e, specs in self.known.fields.items() for name, spec in specs.items() if spec.aliases]
-        for name, aliases in found[:3]:
+        declared = [(f"{e}.{name}", spec.aliases) for e, specs in self.known.fields.items() for name, spec in specs.items() if spec.aliases]
+        for name, aliases in declared[:3]:
             shown = ", ".join(f"`{a}` is read as `{b}`" for a, b in list(aliases.items())[:3])
             yield f"  perhaps a typo, see `aliases` of {name}: {shown}" + (f", and {len(aliases) - 3} more" if len(aliases) > 3 else "")
 
