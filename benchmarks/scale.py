@@ -343,6 +343,7 @@ def main() -> None:
     if args.part:
         PARTS[args.part](args.root, args.rows)
         return
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # so that whatever has been started ends as well
     with tempfile.TemporaryDirectory(prefix="roe-scale-") as root:
         os.environ |= {"ROE_CACHE": f"{root}/cache", "TMPDIR": root, "PYTHONPYCACHEPREFIX": BYTECODE}
         os.environ.pop("PYTHONDONTWRITEBYTECODE", None)  # an installed roe has its bytecode

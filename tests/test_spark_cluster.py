@@ -22,14 +22,10 @@ def cluster() -> Iterator[Any]:
     pyspark = pytest.importorskip("pyspark")
     from roe.spark.run import local_session
 
-    home = Path(pyspark.__file__).parent
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("SPARK_HOME", str(home))  # where executors are started from
-        patch.setenv("SPARK_LOCAL_IP", "127.0.0.1")
-        spark = local_session("local-cluster[2,1,1024]", {"spark.driver.memory": "1g", "spark.driver.maxResultSize": "64m"})
-        yield spark
-        spark.stop()
-    shutil.rmtree(home / "work", ignore_errors=True)
+    spark = local_session("local-cluster[2,1,1024]", {"spark.driver.memory": "1g", "spark.driver.maxResultSize": "64m"})
+    yield spark
+    spark.stop()
+    shutil.rmtree(Path(pyspark.__file__).parent / "work", ignore_errors=True)  # what executors have written down
 
 
 @pytest.mark.skipif(not HEAVY, reason="needs ROE_HEAVY=1 and Java")
