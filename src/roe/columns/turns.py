@@ -67,6 +67,7 @@ class Turns:
         self.holder = np.stack([part.previous for part in parts])[self.role, self.row]  # who has each record
         self.names = sorted(pools.pools)
         self.kinds: dict[str, tuple[Array, list[int]]] = {}  # by pool the kind of each record, and the place of one of each
+        self.columns: dict[str, PoolColumn] = {}  # of the pools that are asked, once they are prepared
         asked = np.array([self.names.index(action.pool) for _, action in actions])
         self.asked = asked[self.action]
 
@@ -83,7 +84,7 @@ class Turns:
 
     # --- handing out --------------------------------------------------------------------------------------------------
 
-    def _prepare(self) -> None:
+    def prepare(self) -> None:
         """Everything about pools and waiting records that stays as it is while they are handed out."""
         world = self.table.world
         used = list(dict.fromkeys(name for i in np.unique(self.asked).tolist() for name in self.chain(self.names[i])))
@@ -101,7 +102,8 @@ class Turns:
 
     def run(self) -> Handed:
         """Hand out every waiting record, in the order of the queue."""
-        self._prepare()
+        if not self.columns:
+            self.prepare()
         n = len(self.row)
         out = Handed.of(n)
         phase("handing records to pools", n)
