@@ -12,8 +12,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
-from functools import partial
+from functools import lru_cache, partial
 
+from roe.analysis.cases import Same
 from roe.analysis.finder import Finder
 from roe.analysis.judge import Judge
 from roe.analysis.lists import Difference, Given, Pair, Side, apart, as_list, compare_lists
@@ -320,17 +321,36 @@ class _Comparing:
                 self.unproven += sorted(self.unsettled(_words_in(known, self.meanings[0]), begin=True))
                 continue
             names: set[str] = set()
-            texts = [self.meanings[i].text(x[title], "", names, whole=True) for i, x in enumerate((old, new))]
+            texts = [self._said(i, title, x[title], names) for i, x in enumerate((old, new))]
             self.unproven += [title] if texts[0] != texts[1] else sorted(self.unsettled(names, begin=True))
+
+    def _said(self, side: int, title: str, part: object, names: set[str]) -> str:
+        """A part as text. Of a policy that is compared with many, in its own names, that is worked out once."""
+        meaning = self.meanings[side]
+        if meaning.labels or meaning.lists:
+            return meaning.text(part, "", names, whole=True)
+        known = _said_of(Same((self.policies[side], None)))
+        if title not in known:
+            own: set[str] = set()
+            known[title] = meaning.text(part, "", own, whole=True), own
+        text, own = known[title]
+        names |= own
+        return text
 
     def _beside(self) -> Iterator[str]:
         """What differs of all that decides nothing."""
         old, new = (dict(beside(policy)) for policy in self.policies)
         for title in dict.fromkeys([*new, *old]):
             names: set[str] = set()
-            texts = [self.meanings[i].text(x[title], "", names, whole=True) if title in x else None for i, x in enumerate((old, new))]
+            texts = [self._said(i, title, x[title], names) if title in x else None for i, x in enumerate((old, new))]
             if texts[0] != texts[1] or self.unsettled(names, begin=True):
                 yield title
+
+
+@lru_cache(maxsize=4)
+def _said_of(policy: Same) -> dict[str, tuple[str, set[str]]]:
+    """By the title of each part of a policy its text, and the names in it."""
+    return {}
 
 
 _WORDS: dict[int, tuple[Field, set[str]]] = {}  # by the identity of a field that every policy has
