@@ -193,6 +193,21 @@ def test_definitions_as_lists_of_rules(
             assert said(found.default) == default and len({str(rule.name) for rule in found.rules}) == len(rules)
 
 
+@pytest.mark.parametrize("seed", range(8))
+def test_no_pair_of_rules_is_shown_twice(seed: int, tmp_path: Path) -> None:
+    """A table of which several rows may hold: the record that is found for one pair of rows may be decided by others."""
+    rng = random.Random(seed)
+
+    def rows() -> list[dict[str, str]]:
+        return [{"n": rng.choice(["> 1", "> 2", ">= 4", "< 5", "[2..6]"]), "out": rng.choice("xyz")} for _ in range(rng.randint(2, 5))]
+
+    rules = [{"name": "r", "when": "count(account.got) > 1", "then": "keep"}, {"name": "rest", "then": "open"}]
+    sides = [evaluator(tmp_path / side, rules, tables={"got": {"hit": "collect", "rows": rows()}}) for side in ("old", "new")]
+    found = compare(*sides)
+    shown = [(d.where, d.before, d.after, d.gives_before, d.gives_after) for d in (*found.differences, *found.fields)]
+    assert len(shown) == len(set(shown)), shown
+
+
 # --- what is made of the records that are found: stubs in the place of the finder, so that each may answer as it likes ------------------
 
 TWO = [{"name": "a", "when": "account.n > 2", "then": "keep", "because": "said"}, {"name": "rest", "then": "open", "because": "said"}]

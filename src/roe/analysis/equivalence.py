@@ -10,7 +10,7 @@ said apart.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from functools import partial
 
@@ -18,7 +18,7 @@ from roe.analysis.finder import Finder
 from roe.analysis.judge import Judge
 from roe.analysis.lists import Difference, Given, Pair, Side, apart, as_list, compare_lists
 from roe.analysis.meaning import Meaning
-from roe.analysis.policy_parts import Gives, action, credited, nothing, parts, territories_by_name, what
+from roe.analysis.policy_parts import Gives, action, beside, credited, nothing, parts, territories_by_name, what
 from roe.analysis.space import Undecided
 from roe.analysis.verdicts import PROVEN, UNDECIDED
 from roe.analysis.witness import Witness
@@ -40,6 +40,7 @@ class Comparison:
     `differences` are records that both decide, with another owner, action, end or sentence. `fields` are records whose decision is
     the same, though a field on the way is another; `renamed` those that a rule of another name decides to the same effect.
     `unproven` names what may decide otherwise, and could not be compared; `possible` are cases of it for which no record was found.
+    `beside` names invariants, reports and key figures that differ: they decide nothing.
     """
 
     differences: tuple[Difference, ...] = ()
@@ -47,6 +48,7 @@ class Comparison:
     fields: tuple[Difference, ...] = ()
     renamed: tuple[Difference, ...] = ()
     possible: tuple[Difference, ...] = ()
+    beside: tuple[str, ...] = ()
 
     @property
     def same(self) -> bool:
@@ -92,8 +94,10 @@ class _Comparing:
         self.unproven: list[str] = []
         self._rename()
         self.keys_of: dict[str, list[Key]] = {}
+        watched = {key for plan in self.plans for key, step in plan.steps.items() if step.stage == "invariant"}  # see `_beside`
         for key in {**self.plans[1].steps, **{self._label(key): None for key in self.plans[0].steps}}:
-            self.keys_of.setdefault(key[1], []).append(key)
+            if key not in watched:
+                self.keys_of.setdefault(key[1], []).append(key)
 
     def compared(self) -> Comparison:
         for keys in self.keys_of.values():
@@ -107,7 +111,7 @@ class _Comparing:
         cases = tuple(d for d in self.found if d.decides)
         on_the_way = tuple(d for d in self.found if not d.decides and d.certainty == PROVEN and d.where in self.shown)
         unsure = tuple(d for d in self.found if not d.decides and d not in on_the_way)
-        return Comparison(cases, tuple(dict.fromkeys(self.unproven)), on_the_way, tuple(self.renamed), unsure)
+        return Comparison(cases, tuple(dict.fromkeys(self.unproven)), on_the_way, tuple(self.renamed), unsure, tuple(self._beside()))
 
     # --- computed fields --------------------------------------------------------------------------------------------
 
@@ -318,6 +322,15 @@ class _Comparing:
             names: set[str] = set()
             texts = [self.meanings[i].text(x[title], "", names, whole=True) for i, x in enumerate((old, new))]
             self.unproven += [title] if texts[0] != texts[1] else sorted(self.unsettled(names, begin=True))
+
+    def _beside(self) -> Iterator[str]:
+        """What differs of all that decides nothing."""
+        old, new = (dict(beside(policy)) for policy in self.policies)
+        for title in dict.fromkeys([*new, *old]):
+            names: set[str] = set()
+            texts = [self.meanings[i].text(x[title], "", names, whole=True) if title in x else None for i, x in enumerate((old, new))]
+            if texts[0] != texts[1] or self.unsettled(names, begin=True):
+                yield title
 
 
 _WORDS: dict[int, tuple[Field, set[str]]] = {}  # by the identity of a field that every policy has

@@ -16,6 +16,7 @@ from roe.analysis.cases import Cases, Known
 from roe.analysis.diff import effect, said
 from roe.analysis.finder import Finder
 from roe.analysis.space import Box, Space, Undecided
+from roe.analysis.together import Together
 from roe.analysis.verdicts import POSSIBLE, PROVEN
 from roe.analysis.witness import Witness, path_of
 from roe.analysis.writing_out import Key, WritingOut
@@ -170,7 +171,8 @@ class Pair:
         self.n, self.rules = len(old.step.rules), [*old.step.rules, *new.step.rules]
         self._same = old.same
         rows = [*cases[0].alternatives(old.step.rules), *cases[1].alternatives(new.step.rules, self.n)]
-        self.space = Space(rows, self._possible)
+        joining = Together(cases[0].policy, old.step.entity, lambda *asked: all(own.implies(*asked) for own in cases))
+        self.space = Space(rows, self._possible, joining=joining)
         self.given = [side.gives(rule) for side in self.sides for rule in side.step.rules]
         texts = [self._text(place) for place in range(len(self.given))]
         self.changed = set(range(len(self.given)))
@@ -208,6 +210,7 @@ class Pair:
 
     def differences(self) -> Iterator[Difference]:
         seen: set[tuple[int | None, int | None]] = set()
+        shown: set[tuple[str, ...]] = set()  # a record may be decided by other rules than its box was looked for
         unsure: Difference | None = None
         count = tried = 0
         for old, new, box in self._candidates():
@@ -225,8 +228,11 @@ class Pair:
                 continue
             if difference.certainty == PROVEN:
                 seen.add((old, new))
-                count += 1
-                yield difference
+                both = (difference.before, difference.after, difference.gives_before, difference.gives_after)
+                if both not in shown:
+                    shown.add(both)
+                    count += 1
+                    yield difference
             else:
                 unsure = unsure or difference
             if count >= MOST:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, NoReturn
 
 import click
 
-from roe.cli.common import bind, clock, color, fail, large, load, policy_argument, state_option, table
+from roe.cli.common import WithMinus, bind, clock, color, fail, large, load, policy_argument, state_option, table
 from roe.cli.settings import as_of_setting, data_setting
 from roe.diagnostics import Diagnostic, PolicyError, suggest
 from roe.dynamic import Json, Value
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from roe.policy.model import Policy
 
 
-@click.command("explain")
+@click.command("explain", cls=WithMinus)
 @click.argument("record")
 @policy_argument
 @data_setting("Folder with the records. Not needed with --on, or a --run that kept its traces.", without="run_folder")
