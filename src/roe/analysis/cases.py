@@ -11,6 +11,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Callable, Container, Iterable, Iterator
 from functools import cached_property, lru_cache
+from typing import Generic, TypeVar
 
 from roe.analysis import scales
 from roe.analysis.axis import Axis
@@ -124,7 +125,7 @@ class Cases:
         """Whether the cells prove that a record of an entity that meets the first conditions meets the second ones."""
         if entity not in self.policy.model.entities:
             return False
-        known = _implied(Same((self.policy, None)))
+        known = _implied(Same((self.policy,)))
         key = f"{entity}: {' and '.join(map(show, first))}: {' and '.join(map(show, second))}"
         if key not in known:
             items = Cases(self.policy, Choose(entity, "", "", "first", ()))
@@ -291,12 +292,15 @@ def _can_clash(policy: Policy, step: Choose) -> bool:
     return len(step.rules) > MOST_LIVING or _clashing(Same((policy, step)))
 
 
-class Same:
-    """Something that is equal to itself alone, for what is kept of it."""
+Kept = TypeVar("Kept", bound=tuple[object, ...])
+
+
+class Same(Generic[Kept]):
+    """Some things that are equal to themselves alone, for what is kept of them."""
 
     __slots__ = ("value",)
 
-    def __init__(self, value: tuple[Policy, Choose | None]) -> None:
+    def __init__(self, value: Kept) -> None:
         self.value = value
 
     def __eq__(self, other: object) -> bool:
@@ -307,13 +311,13 @@ class Same:
 
 
 @lru_cache(maxsize=8)
-def _implied(of: Same) -> dict[str, bool]:
+def _implied(of: Same[tuple[Policy]]) -> dict[str, bool]:
     """What is known to follow from what in a policy, by the texts of both; see `Cases.implies`."""
     return {}
 
 
 @lru_cache(maxsize=256)
-def _living(of: Same) -> tuple[frozenset[int], bool]:
+def _living(of: Same[tuple[Policy, Choose]]) -> tuple[frozenset[int], bool]:
     """The rules of a list that decide some record, as far as cells can tell, and whether its default does."""
     policy, step = of.value
     n = len(step.rules)
@@ -339,14 +343,14 @@ def overlapping(policy: Policy, step: Choose) -> frozenset[frozenset[int]]:
 
 
 @lru_cache(maxsize=256)
-def _clashing(of: Same) -> bool:
+def _clashing(of: Same[tuple[Policy, Choose]]) -> bool:
     """Whether some pair of them can; the first is enough, where a long table has millions."""
     cases = Cases(*of.value)
     return bool(cases.repeats) or any(True for space in cases.spaces() for _ in space.overlaps(space.whole))
 
 
 @lru_cache(maxsize=256)
-def _overlapping(of: Same) -> frozenset[frozenset[int]]:
+def _overlapping(of: Same[tuple[Policy, Choose]]) -> frozenset[frozenset[int]]:
     cases = Cases(*of.value)
     rules = range(len(of.value[1].rules))
     if cases.repeats:

@@ -29,7 +29,7 @@ from roe.evaluator.choose import Chooser
 from roe.evaluator.engine import Evaluator
 from roe.plan.operators import Choose, Derive, Rule
 from roe.plan.plan import Plan, Step
-from roe.policy.model import Field
+from roe.policy.model import Field, Policy
 
 __all__ = ["Comparison", "Difference", "as_list", "compare", "compare_lists"]
 
@@ -329,7 +329,7 @@ class _Comparing:
         meaning = self.meanings[side]
         if meaning.labels or meaning.lists:
             return meaning.text(part, "", names, whole=True)
-        known = _said_of(Same((self.policies[side], None)))
+        known = _said_of(Same((self.policies[side],)))
         if title not in known:
             own: set[str] = set()
             known[title] = meaning.text(part, "", own, whole=True), own
@@ -348,7 +348,7 @@ class _Comparing:
 
 
 @lru_cache(maxsize=4)
-def _said_of(policy: Same) -> dict[str, tuple[str, set[str]]]:
+def _said_of(policy: Same[tuple[Policy]]) -> dict[str, tuple[str, set[str]]]:
     """By the title of each part of a policy its text, and the names in it."""
     return {}
 
