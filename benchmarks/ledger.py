@@ -18,7 +18,8 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from roe.ledger.entries import Entry, Loaded, Owned, Run, Turn
+from roe.ledger.entries import Loaded, Owned, Run, Turn
+from roe.ledger.entry import Entry
 from roe.ledger.moment import At, ticks
 from roe.ledger.store import Store, open_store
 

@@ -30,7 +30,8 @@ from roe.columns.raw import Raw
 from roe.columns.world import ColumnWorld
 from roe.evaluator.bound import Bound
 from roe.evaluator.engine import Evaluator
-from roe.ledger.entries import Entry, Loaded, Owned, Run
+from roe.ledger.entries import Loaded, Owned, Run
+from roe.ledger.entry import Entry
 from roe.ledger.moment import At, ticks
 from roe.ledger.store import exists, open_store
 from roe.run.memory import read_memory

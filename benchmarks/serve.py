@@ -289,7 +289,7 @@ def timers(folder: Path, number: int) -> None:
             local.writer.group([routing(i) for i in range(n, min(n + 200, number))])
         clock.at += timedelta(hours=1)
         fired, longest, started, processor = 0, 0.0, time.perf_counter(), time.process_time()
-        while local.writer._is_due():
+        while local.writer.is_due():
             before = time.perf_counter()
             local.writer.group([])
             longest = max(longest, time.perf_counter() - before)

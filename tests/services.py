@@ -118,7 +118,7 @@ class Service:
     def to(self, at: datetime) -> None:
         """Set the clock, and let what is due happen."""
         self.time.at = at
-        while self.local.writer.desk is None or self.local.writer._is_due():
+        while self.local.writer.desk is None or self.local.writer.is_due():
             self.local.do()
         self.local.do()
 

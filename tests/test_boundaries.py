@@ -30,7 +30,10 @@ from roe.grammar.clock import OFFICE, Clock, hours_of
 from roe.grammar.closures import compile_expression
 from roe.grammar.parser import parse
 from roe.grammar.scopes import CLOCK
+from roe.plan.operators import Action, Choose, Rule
+from roe.plan.plan import Plan
 from roe.run.files import write_run as write_rows
+from roe.source import Inline, Text
 
 pytest.importorskip("pyarrow")
 pytest.importorskip("numpy")
@@ -155,3 +158,19 @@ def found(key: str, wanted: str, run: Any, folder: Path) -> str:
 
 def read(path: Path) -> list[dict[str, str]]:
     return list(csv.DictReader(path.read_text("utf-8").splitlines())) if path.exists() else []
+
+
+@pytest.mark.parametrize(("name", "entity", "takes"), [("pools", "", True), ("pools", "lead", True), ("pools", "account", False), ("windows", "", False), ("windows", "account", False)])  # fmt: skip
+def test_whether_records_take_turns(name: str, entity: str, takes: bool, tmp_path: Path) -> None:
+    assert evaluator_of(name, tmp_path).policy.plan.takes_turns(entity) is takes
+
+
+def test_a_pool_that_an_action_falls_back_on_takes_turns_too() -> None:
+    route = Action("route", pool="p")
+    for action, takes in ((Action("keep"), False), (route, True), (Action("keep", otherwise=route), True), (Action("keep", otherwise=Action("open")), False)):  # fmt: skip
+        rules = (Rule(Text("r", Inline()), (), action),)
+        plan = Plan({}, {}, {("lead", "sdr"): Choose("lead", "sdr", "engagement", "first", rules)})
+        assert (plan.takes_turns(), plan.takes_turns("lead"), plan.takes_turns("account")) == (takes, takes, False)
+        assert list(action.with_otherwise()) == [action, *([action.otherwise] if action.otherwise else [])]
+    asks = Action("keep", otherwise=Action("refer", to="ops"))
+    assert (asks.refers(), Action("refer", to="vp", otherwise=asks).refers(), route.refers()) == ("ops", "vp", "")

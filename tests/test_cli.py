@@ -246,6 +246,18 @@ def test_fmt_changes_spelling_and_nothing_else(tmp_path: Path) -> None:
     assert roe("fmt", "-e", "string length( x )>3").output == "string_length(x) > 3\n"
 
 
+@pytest.mark.parametrize("args", [("-2 ** 2",), ("--", "-2 ** 2"), ("--format", "text", "- 2 ** 2")])
+def test_eval_takes_an_expression_that_begins_with_a_minus(args: tuple[str, ...]) -> None:
+    assert roe("eval", *args).output.split()[0] == "4"
+
+
+def test_what_may_be_an_option_is_not_taken_for_the_expression() -> None:
+    given = ("--vars", '{"x": 1}')
+    assert "write `--` before it" in roe("eval", "-x", *given, code=2).output
+    assert roe("eval", *given, "--", "-x").output.split()[0] == "-1"
+    assert "R801" in roe("eval", "-1", "--vars", "-1", code=2).output  # the value of an option is one
+
+
 def test_eval_shows_every_part() -> None:
     text = roe("eval", "x > 3 and y", "--vars", '{"x": 5, "y": true}').output
     assert text.startswith("true   (boolean)") and "x > 3" in text

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import csv
 from pathlib import Path
+from typing import Any
 
 import pytest
 from click.testing import CliRunner
 
+from helpers import policy_text
 from roe.cache import load_policy
 from roe.cli import main
 from roe.evaluator.engine import Evaluator
@@ -15,6 +17,7 @@ from roe.ledger.store import open_store
 from roe.run.engines import Job
 from roe.run.run import RunOptions, run
 from roe.run.source import Source
+from roe.stages.build import build
 from services import MONDAY, said, service
 
 POLICY = """
@@ -127,7 +130,7 @@ def test_a_service_leaves_turns_to_the_next_run_however_often_it_starts(tmp_path
     after = night(tmp_path, "2026-03-03", "rows", *leads, "L7,a@l7.example,,", "L8,a@l8.example,,", "L9,a@l9.example,,")
     assert [after[f"L{n}"] for n in (7, 8, 9)] == ["ann", "ann", "ben"]
     with service(state, tmp_path, MONDAY.replace(day=4), text=POLICY, reps=("ann", "ben", "cy")) as desk:
-        assert desk.do(lambda d, at: said(back=d.state.get("assigned", "lead|L1|sdr")["back"])) == {"back": "no-show"}
+        assert desk.do(lambda d, at: said(back=d.state.all("assigned")["lead|L1|sdr"]["back"])) == {"back": "no-show"}
         assert len(desk.entries("turn-back")) == 1
 
 
@@ -139,3 +142,22 @@ def test_what_followed_another_record_in_a_service_used_no_turn(engine: str, tmp
         assert [t.credit for t in desk.entries("turn")] == ["", "free"]
     after = night(tmp_path, "2026-03-03", engine, "L1,a1@acme.example,,ann", "L2,a2@acme.example,No show,ann", "L3,c@c.example,,")
     assert after["L3"] == "ben"
+
+
+def test_a_turn_that_is_given_back_counts_no_more_for_who_took_it(tmp_path: Path) -> None:
+    """Ann's turn is given back before cy's first: it is ann's count that falls, and nobody's count falls below nothing."""
+    policy, problems = build(policy_text(tmp_path, POLICY))
+    assert policy is not None, problems
+    evaluator = Evaluator(policy)
+    reps = [{"id": rep} for rep in ("ann", "ben", "cy")]
+
+    def counts(as_of: str, state: Any, *leads: tuple[str, str, str]) -> tuple[dict[str, int], Any]:
+        rows = [{"id": key, "email": f"a@{key}.example", "status": status, "owner": owner} for key, status, owner in leads]
+        after = evaluator.run({"rep": reps, "lead": rows}, as_of=as_of, state=state).state()
+        return after["pools"]["desk"]["counts"], after
+
+    first, state = counts("2026-03-01", None, ("L1", "", ""), ("L2", "", ""))
+    assert first == {"ann": 1, "ben": 1}
+    assert counts("2026-03-02", state, ("L1", "No show", "ann"), ("L2", "", "ben"))[0] == {"ben": 1}
+    lost = {**state, "pools": {"desk": {**state["pools"]["desk"], "counts": {"ben": 1}}}}  # a ledger that was imported without ann's turns
+    assert counts("2026-03-02", lost, ("L1", "No show", "ann"), ("L2", "", "ben"))[0] == {"ben": 1}

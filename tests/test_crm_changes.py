@@ -13,6 +13,8 @@ from ledgers import STORES, Engines
 from roe.cli import main
 from roe.diagnostics import PolicyError
 from roe.ledger.entries import Loaded, Owned
+from roe.ledger.store import open_store
+from roe.run.adjust import Correction, correct
 
 pytest.importorskip("pyarrow")
 
@@ -94,6 +96,20 @@ def test_a_record_that_an_integration_and_the_rules_fight_over_is_named(tmp_path
         said.append(CliRunner().invoke(main, list(asked), catch_exceptions=False).output)
     assert ["from each other again" in text for text in said] == [False, False, False, True]
     assert "Router and the rules take 1 record from each other again and again: A;" in " ".join(said[3].split())
+
+
+def test_the_next_run_decides_on_a_corrected_owner_and_writes_what_the_crm_must_load(tmp_path: Path) -> None:
+    engines = Engines("sqlite", tmp_path, POLICY, HEADS)
+    engines.night("2026-03-01", reps=REPS, accounts=["A,ben,,u1", "B,cal,,u1"])
+    for state in engines.states.values():
+        with open_store(state) as store:
+            number = store.of_record("account", "A", ("owned",))[0].number
+        correct(Correction(number, "cal", "Mia", "a typing error"), state)
+    found = [engines.night(f"2026-03-0{n}", accounts=[f"A,{a},,u1", "B,cal,,u1"]) for n, a in ((2, "ben"), (3, "cal"), (4, "ben"))]
+    assert [[(x["owner"], x["rule"]) for x in night["allocations"] if x["record"] == "A"] for night in found] == [
+        [("cal", "rest")], [("cal", "rest")], [("ben", "by-hand")],
+    ]  # fmt: skip
+    assert [[x["value"] for x in night["changes"]] for night in found] == [["cal"], [], []]
 
 
 def test_a_cascade_names_a_record_with_an_owner(tmp_path: Path) -> None:

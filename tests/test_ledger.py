@@ -18,7 +18,8 @@ from roe.diagnostics import PolicyError
 from roe.ledger import entries as e
 from roe.ledger.database import migrations
 from roe.ledger.encode import canonical, draft, entry, small, whole
-from roe.ledger.entries import Entry, Owned, Run, Turn
+from roe.ledger.entries import Owned, Run, Turn
+from roe.ledger.entry import Entry
 from roe.ledger.moment import At
 from roe.ledger.projections import dump
 from roe.ledger.store import Store, open_store

@@ -15,6 +15,7 @@ from roe.ledger.audit import anchor, anchored, verify
 from roe.ledger.backup import backup, restore
 from roe.ledger.database import Database
 from roe.ledger.encode import whole
+from roe.ledger.entry import FORGOTTEN
 from roe.ledger.erase import forget, forget_again, prune
 from roe.ledger.projections import dump
 from roe.ledger.store import Store, open_store
@@ -106,11 +107,11 @@ def test_forgetting_a_rep_leaves_no_trace_and_the_chain_verifies(state: str) -> 
         found = forget(store, "zq-17", also=[SECRET], by="Ann", why="request")
         assert found.subjects == 1 and any("backups" in line for line in found.unreachable)
         text = repr([x.entry for x in store.entries()])
-        assert "zq-17'" not in text and SECRET not in text and e.FORGOTTEN in text and "somebody else" in text
+        assert "zq-17'" not in text and SECRET not in text and FORGOTTEN in text and "somebody else" in text
         checked = verify(store)
         assert (checked.bad, checked.erased) == (None, 5)
         first, second = store.history_of("account", "A-1")
-        assert (first.rep, second.rep, second.former) == (e.FORGOTTEN, "r2", e.FORGOTTEN)
+        assert (first.rep, second.rep, second.former) == (FORGOTTEN, "r2", FORGOTTEN)
         assert [h.record for h in store.book("zq-170")] == ["A-2"]
         assert store.rebuild()
     with open_store(state) as again:

@@ -18,6 +18,7 @@ from roe.cli import main
 from roe.ledger import entries as e
 from roe.ledger.audit import anchor, verify
 from roe.ledger.entries import Run
+from roe.ledger.entry import Entry
 from roe.ledger.store import open_store
 from test_ledger import EXAMPLES, day, owned
 
@@ -31,7 +32,7 @@ def roe(*args: Any, code: int = 0) -> Result:
 def months(state: str) -> str:
     """Three nights of one account: a territory, a change by hand, and the rule again once its time is over."""
     with open_store(state, clock=Ticks()) as store:
-        nights: tuple[tuple[str, list[e.Entry]], ...] = (
+        nights: tuple[tuple[str, list[Entry]], ...] = (
             ("2026-03-02", [owned("A-1", "r3", "2026-01-15", by="import", read_at=day("2026-03-02")), owned("A-1", "r17", "2026-03-02", former="r3", rule="west", action="assign", sentence="Ann has the west")]),
             ("2026-03-10", [owned("A-1", "r2", "2026-03-09", former="r17", by="hand")]),
             ("2026-04-10", [owned("A-1", "r17", "2026-04-10", former="r2", rule="west", action="assign", until=day("2026-05-10"), undoes=5, sentence="Ann has the west")]),

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import itertools
 import random
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,8 +17,13 @@ import yaml
 import roe
 from helpers import policy_text
 from roe.analysis.equivalence import Comparison, compare
-from roe.analysis.lists import as_list
-from roe.analysis.verdicts import PROVEN
+from roe.analysis.finder import Finder
+from roe.analysis.lists import MOST, MOST_TRIED, Difference, Pair, Side, apart, as_list
+from roe.analysis.space import Undecided
+from roe.analysis.verdicts import POSSIBLE, PROVEN
+from roe.analysis.witness import Witness
+from roe.analysis.writing_out import WritingOut
+from roe.evaluator.choose import Chooser
 from roe.evaluator.engine import Evaluator
 from roe.grammar.printer import show
 from roe.plan.operators import Derive
@@ -185,3 +191,178 @@ def test_definitions_as_lists_of_rules(
             assert found is not None and found.hit == "first" and (found.entity, found.name) == ("account", "x")
             assert [(show(rule.conditions[0].tree), said(rule.value)) for rule in found.rules] == rules
             assert said(found.default) == default and len({str(rule.name) for rule in found.rules}) == len(rules)
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_no_pair_of_rules_is_shown_twice(seed: int, tmp_path: Path) -> None:
+    """A table of which several rows may hold: the record that is found for one pair of rows may be decided by others."""
+    rng = random.Random(seed)
+
+    def rows() -> list[dict[str, str]]:
+        return [{"n": rng.choice(["> 1", "> 2", ">= 4", "< 5", "[2..6]"]), "out": rng.choice("xyz")} for _ in range(rng.randint(2, 5))]
+
+    rules = [{"name": "r", "when": "count(account.got) > 1", "then": "keep"}, {"name": "rest", "then": "open"}]
+    sides = [evaluator(tmp_path / side, rules, tables={"got": {"hit": "collect", "rows": rows()}}) for side in ("old", "new")]
+    found = compare(*sides)
+    shown = [(d.where, d.before, d.after, d.gives_before, d.gives_after) for d in (*found.differences, *found.fields)]
+    assert len(shown) == len(set(shown)), shown
+
+
+# --- what is made of the records that are found: stubs in the place of the finder, so that each may answer as it likes ------------------
+
+TWO = [{"name": "a", "when": "account.n > 2", "then": "keep", "because": "said"}, {"name": "rest", "then": "open", "because": "said"}]
+OTHER = [{"name": "a", "when": "account.n > 3", "then": "keep", "because": "said"}, {"name": "rest", "then": "hold", "because": "said"}]
+KEEP, OPEN, HOLD = ((0,), "keep"), ((1,), "open"), ((1,), "hold")  # rules that fire, and a value
+Answer = tuple[tuple[int, ...], str] | None
+
+
+class Answers:
+    """A finder that has these witnesses, each with what one policy answers."""
+
+    def __init__(self, answers: list[tuple[Witness, Answer]]) -> None:
+        self.answers = answers
+
+    def records(self, *given: Any) -> Any:
+        return iter([witness for witness, _ in self.answers])
+
+    def asked(self, witness: Witness, chooser: Any) -> Answer:
+        return next(answer for known, answer in self.answers if known is witness)
+
+
+def pair(tmp_path: Path, witnesses: list[tuple[Witness, Answer, Answer]] | None = None, deciding: int = -1, hit: str = "first") -> Pair:
+    """The two lists, with these witnesses and the answers of both; the one of this number gets another owner."""
+    evaluators = [evaluator(tmp_path / name, rules) for name, rules in (("old", TWO), ("new", OTHER))]
+    one, other = (Side(Finder(e), e.compiled.engagement["account", "ae"]) for e in evaluators)
+    made = Pair("here", one, other)
+    if witnesses is not None:
+        finders: list[Any] = [Answers([(x, was) for x, was, _ in witnesses]), Answers([(x, now) for x, _, now in witnesses])]
+        made.sides = tuple(replace(side, finder=finder) for side, finder in zip(made.sides, finders, strict=True))  # type: ignore[assignment]
+        made._decides = lambda witness: deciding >= 0 and witness is witnesses[deciding][0]
+    if hit != "first":
+        made.sides = tuple(replace(x, chooser=Chooser(replace(x.step, hit=hit), {})) for x in made.sides)  # type: ignore[assignment]
+    return made
+
+
+def real(n: int) -> Witness:
+    return Witness("account", {("n",): n})
+
+
+def imagined(n: int) -> Witness:
+    return Witness("account", {("n",): n}, given={("score",): 1})
+
+
+@pytest.mark.parametrize(
+    ("witnesses", "deciding", "chosen", "certainty", "decides"),
+    [
+        ([(real(1), OPEN, HOLD)], -1, 0, PROVEN, False),
+        ([(real(1), OPEN, HOLD)], 0, 0, PROVEN, True),
+        ([(imagined(1), OPEN, HOLD)], 0, 0, POSSIBLE, False),  # nobody knows whether there is such a record
+        ([(real(1), OPEN, HOLD), (real(2), OPEN, HOLD)], -1, 0, PROVEN, False),  # the first of equals
+        ([(real(1), OPEN, HOLD), (real(2), OPEN, HOLD)], 1, 1, PROVEN, True),  # one that gets another owner is better
+        ([(imagined(1), OPEN, HOLD), (real(2), OPEN, HOLD)], -1, 1, PROVEN, False),  # a record is better than an imagined one
+        ([(real(1), OPEN, HOLD), (imagined(2), OPEN, HOLD)], 1, 0, PROVEN, False),
+        ([(imagined(1), OPEN, HOLD), (imagined(2), OPEN, HOLD)], -1, 0, POSSIBLE, False),
+        ([(real(1), KEEP, KEEP), (real(2), OPEN, HOLD)], -1, 1, PROVEN, False),  # one that both decide alike shows nothing
+        ([(real(1), None, HOLD), (real(2), OPEN, None), (real(3), OPEN, HOLD)], -1, 2, PROVEN, False),  # nor one that cannot be loaded
+    ],
+)
+def test_the_best_record_shows_a_difference(
+    witnesses: list[tuple[Witness, Answer, Answer]], deciding: int, chosen: int, certainty: str, decides: bool, tmp_path: Path
+) -> None:
+    made = pair(tmp_path, witnesses, deciding)
+    shown = made._shown([], 1, 3)
+    assert shown == Difference("here", "rest", "rest", "open because said", "hold because said", certainty, witnesses[chosen][0], decides)
+
+
+@pytest.mark.parametrize("witnesses", [[], [(real(1), KEEP, KEEP)], [(real(1), None, HOLD)]])
+def test_without_a_record_two_rules_may_differ(witnesses: list[tuple[Witness, Answer, Answer]], tmp_path: Path) -> None:
+    made = pair(tmp_path / "first", witnesses)
+    assert made._shown([], 1, 3) == Difference("here", "rest", "rest", "open because said", "hold because said", POSSIBLE)
+    assert made._shown([], 0, 3) == Difference("here", "a", "rest", "keep because said", "hold because said", POSSIBLE)
+    assert made._shown([], None, 3) is made._shown([], 1, None) is None, "where no rule decides, there is nothing to name"
+    assert pair(tmp_path / "unique", witnesses, hit="unique")._shown([], 1, 3) is None, "nor where more than one rule decides"
+
+
+@pytest.mark.parametrize(("records", "certainty"), [([], POSSIBLE), ([imagined(1)], POSSIBLE), ([imagined(1), real(2)], PROVEN), ([real(2)], PROVEN)])  # fmt: skip
+def test_another_rule_to_the_same_effect_is_noted_with_a_record(records: list[Witness], certainty: str, tmp_path: Path) -> None:
+    made = pair(tmp_path, [(x, KEEP, KEEP) for x in records])
+    for _ in range(MOST + 2):
+        made._rename(0, None, [])
+    witness = records[-1] if certainty == PROVEN else None
+    assert made.renamed == [Difference("here", "a", "", "", "", certainty, witness)] * MOST
+
+
+P, Q = (Difference("here", name, "", "keep", "open", certainty) for name, certainty in (("p", PROVEN), ("q", POSSIBLE)))
+Found = tuple[int | None, int | None, Difference | None]
+
+
+@pytest.mark.parametrize(
+    ("candidates", "expected", "alike"),
+    [
+        ([], [], 0),
+        ([(0, 3, P)], [P], 0),
+        ([(0, 3, P), (0, 3, P)], [P], 0),  # one record for two rules is enough
+        ([(0, 3, P), (1, 3, P)], [P, P], 0),
+        ([(0, 3, None), (0, 3, P)], [P], 0),  # in another box there is one
+        ([(0, 3, Q), (0, 3, P)], [P], 0),
+        ([(0, 3, P), (1, 3, Q)], [P], 0),  # what is known is said alone
+        ([(0, 3, Q), (1, 3, replace(Q, before="r"))], [Q], 0),  # or one that may be
+        ([(0, 3, None)], None, 0),  # there is no telling
+        ([(0, 2, P)], [], 1),  # both keep
+        ([(0, 2, P), (0, 2, P), (0, 3, P)], [P], 1),
+        ([(0, 3, None)] * MOST_TRIED + [(1, 3, P)], [P], 0),
+        ([(0, 3, None)] * (MOST_TRIED + 1) + [(1, 3, P)], None, 0),
+        ([(0, 3, Q)] * (MOST_TRIED + 1) + [(1, 3, P)], [Q], 0),
+        ([(100 + i, 3, P) for i in range(MOST + 5)], [P] * MOST, 0),
+    ],
+)
+def test_differences_are_said_once_and_the_sure_ones_first(
+    candidates: list[Found], expected: list[Difference] | None, alike: int, tmp_path: Path
+) -> None:
+    made: Any = pair(tmp_path, [])
+    boxes = list(range(len(candidates)))
+    made._candidates = lambda: iter([(old, new, box) for box, (old, new, _) in zip(boxes, candidates, strict=True)])
+    made._shown = lambda box, old, new: candidates[box][2]
+    made._given = lambda place, side: ("keep" if place in (0, 2) else str(place), "")
+    if expected is None:
+        with pytest.raises(Undecided):
+            list(made.differences())
+    else:
+        assert list(made.differences()) == expected and len(made.renamed) == alike
+
+
+@pytest.mark.parametrize(("hit", "overlapping", "told"), [("first", True, True), ("unique", False, True), ("unique", True, False)])
+def test_lists_that_are_not_read_by_their_first_rule_are_equal_only_where_one_rule_holds(
+    hit: str, overlapping: bool, told: bool, tmp_path: Path
+) -> None:
+    made: Any = pair(tmp_path, [], hit=hit)
+    made._candidates = lambda: iter([])
+    made.space.overlaps = lambda: iter([(0, 1, ())] if overlapping else [(0, 2, ())])  # of one list, or of both
+    if told:
+        assert list(made.differences()) == []
+    else:
+        with pytest.raises(Undecided):
+            list(made.differences())
+
+
+@pytest.mark.parametrize(("reps", "rules"), [(["ann", "ben"], 2), (["ann", "ben", "cy"], 3), (["ann"], 1)])
+def test_a_rule_that_assigns_one_of_several_reps_is_a_rule_for_each(reps: list[str], rules: int, tmp_path: Path) -> None:
+    text = "".join(f'if account.n = {i} then "{rep}" else ' for i, rep in enumerate(reps[:-1])) + f'"{reps[-1]}"'
+    made = evaluator(tmp_path, [{"name": "a", "when": "account.flag", "then": {"assign": text}}, {"name": "b", "then": "open"}])
+    step = made.policy.plan.engagement["account", "ae"]
+    written = apart(step, WritingOut(made.policy, "account"))
+    assert (written is step) == (rules == 1) and len(written.rules) == rules + 1
+    assert [show(x.value.assign.tree) for x in written.rules[:-1]] == [f'"{rep}"' for rep in reps]
+    flag, *conditions = [[show(c.tree) for c in x.conditions] for x in written.rules[:-1]]
+    assert flag == ["account.flag", *(["account.n = 0"] if rules > 1 else [])]
+    assert conditions == [["account.flag", *([f"account.n = {i}"] if i < rules - 1 else [])] for i in range(1, rules)]
+
+
+def test_a_rule_that_assigns_by_a_table_is_a_rule_for_each_row(tmp_path: Path) -> None:
+    who: dict[str, Any] = {"tables": {"who": {"rows": [{"n": "> 2", "who": "ann"}, {"flag": "true", "who": "ben"}], "default": "cy"}}}
+    short: dict[str, Any] = {"tables": {"who": {"rows": [{"n": "> 2", "who": "ann"}]}}}
+    for n, rows in enumerate((who, short)):
+        made = evaluator(tmp_path / str(n), [{"name": "a", "then": {"assign": "account.who"}}], **rows)
+        written = apart(made.policy.plan.engagement["account", "ae"], WritingOut(made.policy, "account"))
+        reps = [show(x.value.assign.tree) for x in written.rules]
+        assert reps == (['"ann"', '"ben"', '"cy"'] if n == 0 else ['"ann"', "null"])

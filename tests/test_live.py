@@ -198,3 +198,58 @@ def test_a_company_stays_together_to_the_second(tmp_path: Path) -> None:
         assert shown(decision) == expected
         owners.append(decision.owner)
     assert owners == ["cy", "ann"]
+
+
+FOLLOW = """
+roe: 1
+name: follow
+roles: [sdr]
+pools: {desk: {members: [ann, bo, cy], together: COMPANY}}
+engagement: {lead: {sdr: [{name: has, when: lead.owner.sdr != null, then: keep}, {name: in, then: {route: desk}}]}}
+"""
+FIRST = {"id": "L0", "company": "Acme", "account": "A", "created": "2026-01-01", "owner": "cy"}
+SECOND = {"id": "L9", "company": "Acme", "account": "A", "created": "2026-01-02", "owner": "ann"}
+
+
+@pytest.mark.parametrize(
+    ("company", "changes", "asked", "owner"),
+    [
+        ("lead.company", [("lead", FIRST)], "Acme", "cy"),  # the oldest counts
+        ("lead.company", [("lead", FIRST | {"company": "Birch"})], "Acme", "ann"),  # it is another company's now
+        ("lead.company", [("lead", FIRST | {"company": "Birch"})], "Birch", "cy"),
+        ("lead.company", [("lead", FIRST | {"company": None})], "Acme", "ann"),
+        ("lead.company", [("lead", "L0")], "Acme", "ann"),  # it is gone
+        ("lead.company", [("lead", "L0"), ("lead", "L9")], "Acme", "bo"),  # nobody is left to follow
+        ("lead.company", [("lead", FIRST | {"owner": "bo"})], "Acme", "bo"),
+        ("lead.company", [("lead", FIRST | {"owner": None})], "Acme", "ann"),  # nobody has it any more
+        ("lead.company", [("lead", FIRST | {"created": "2026-01-03"})], "Acme", "ann"),  # the other is older now
+        ("lead.company", [("lead", FIRST | {"id": "L8", "created": "2025-01-03", "owner": "bo"})], "Acme", "bo"),  # an older one comes
+        ("lead.company", [("lead", FIRST)], "Elsewhere", "ann"),  # what the pool gave
+        ("lead.company", [("account", {"id": "A", "domain": "other.com", "name": "Acme"})], "Acme", "cy"),
+        ("lead.account.domain", [("account", {"id": "A", "domain": "acme.com", "name": "Other"})], "Acme", "cy"),  # nobody asks for its name
+        ("lead.account.domain", [("account", {"id": "A", "domain": "other.com", "name": "Acme"})], "Acme", "bo"),
+        ("lead.account.domain", [("account", {"id": "A", "domain": "other.com"}), ("lead", FIRST | {"account": "B"})], "Acme", "cy"),
+    ],
+)  # fmt: skip
+def test_a_lead_follows_those_of_its_company_as_they_are_now(
+    company: str, changes: list[tuple[str, Any]], asked: str, owner: str, tmp_path: Path
+) -> None:
+    """L1 is of another company and takes ann's turn, so that the companies are known before they change, and bo is next. B has the domain
+    that A has.
+    """
+    policy_text(tmp_path, FOLLOW.replace("COMPANY", company))
+    accounts = [{"id": key, "domain": domain, "name": key} for key, domain in (("A", "acme.com"), ("B", "acme.com"), ("X", "else.com"))]
+    raw: Raw = {
+        "rep": {r: {"id": r, "name": r} for r in ("ann", "bo", "cy")},
+        "account": {str(x["id"]): x for x in accounts},
+        "lead": {str(x["id"]): x for x in (FIRST, SECOND)},
+    }
+    evaluator = roe.compile(roe.load(tmp_path))
+    live = evaluator.live({e: list(rows.values()) for e, rows in raw.items()}, as_of="2026-02-01")
+    assert live.decide({"id": "L1", "company": "Elsewhere", "account": "X", "created": "2026-01-31"}).owner == "ann"
+    for entity, record in changes:
+        if isinstance(record, str):
+            live.remove(entity, record)
+        else:
+            live.put(entity, {key: value for key, value in record.items() if value is not None})
+    assert live.decide({"id": "L2", "company": asked, "account": "B", "created": "2026-02-01"}).owner == owner

@@ -10,7 +10,8 @@ import pytest
 
 from helpers import AS_OF, EXAMPLES, example
 from roe.analysis.meaning import UNIMPORTANT, Meaning
-from roe.analysis.policy_parts import WHEREABOUTS, parts
+from roe.analysis.policy_parts import WHEREABOUTS, beside, parts
+from roe.grammar.parser import parse
 from roe.plan import operators
 from roe.plan import parts as of_stages
 from roe.plan.plan import Plan
@@ -48,16 +49,20 @@ def test_what_does_not_count_is_there() -> None:
 def test_every_field_of_a_policy_is_compared() -> None:
     """A field of `Policy` or `Plan` that is new is compared as a part of its own; these are the only ones that are not."""
     policy = example("static").policy
-    before = dict(parts(policy))
+
+    def everything(policy: Policy) -> dict[str, object]:
+        return dict([*parts(policy), *beside(policy)])
+
+    before = everything(policy)
     assert {f.name for f in fields(Plan)} == {"steps", "pools", "engagement", "lists", "dated_lists", "parts"}
     assert policy.plan.parts.keys() >= {stage.part_name or stage.name for stage in STAGES if stage.part} - {"data", "pools", "engagement"}
     for name in policy.plan.parts:
         other = replace(policy, plan=policy.plan.with_part(name, Marked("another")))
-        assert dict(parts(other)) != before, name
+        assert everything(other) != before, name
     for f in fields(Policy):
         if f.name not in (*WHEREABOUTS, "model", "plan"):
             other = replace(policy, **{f.name: Marked("another")})  # type: ignore[arg-type]
-            assert dict(parts(other)) != before, f.name
+            assert everything(other) != before, f.name
     assert set(WHEREABOUTS) <= {f.name for f in fields(Policy)}
     assert isinstance(policy.model.entities, dict | types.MappingProxyType)
 
@@ -69,3 +74,11 @@ def test_a_policy_means_the_same_as_itself(name: str) -> None:
     found = compare(example(name), example(name))
     assert found.verdict == "equivalent" and not (found.fields or found.possible), found
     assert (EXAMPLES / name).is_dir()
+
+
+def test_a_bare_name_in_a_filter_is_not_the_field_of_what_the_item_refers_to() -> None:
+    """Rules refuse such a name; if they did not, it would mean the record around the filter."""
+    meaning = Meaning(example("static").policy, {}, {})
+    trees = [parse(text)[0] for text in ("count(account.activities[employees > 5])", "count(account.activities[account.employees > 5])")]
+    bare, of_item = (meaning.text(tree, "account") for tree in trees)
+    assert bare != of_item

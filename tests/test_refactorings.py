@@ -8,7 +8,7 @@ import pytest
 
 import roe
 from helpers import policy_text
-from roe.analysis.equivalence import compare
+from roe.analysis.equivalence import Comparison, compare
 
 # name -> what stands in the policy before and after (texts that are replaced), and the verdict where it is not "equivalent"
 HEAD = """
@@ -43,6 +43,55 @@ CALLS = 'account.activities[type = "call"]'
 def table(before: str, after: str) -> tuple[str, str]:
     reads = "{name: a, when: 'account.desk = \"x\"', then: keep}, {name: b, then: open}"
     return ae(reads, f"tables: {{desk: {{{before}}}}}\n"), ae(reads, f"tables: {{desk: {{{after}}}}}\n")
+
+
+INVARIANTS = "invariants: [{}]\n"
+TWO_ROLES = ("ae: [{name: a, when: account.flag, then: keep}, {name: b, then: open}]", "sdr: [{name: a, then: {route: p}}]")
+ROLES = "pools: {{p: {{members: [ann]}}}}\nengagement: {{account: {{{}, {}}}}}\n"
+
+
+def weighted(weight: str) -> str:
+    pool = f"{{members: 'rep.team = \"S\"', strategy: weighted, weight: '{weight}'}}"
+    return ae("{name: a, then: {route: p}}", f"pools: {{p: {pool}}}\n")
+
+
+def read(field: str) -> str:
+    return f"{{name: a, when: 'account.{field} = \"x\"', then: keep}}, {{name: b, then: open}}"
+
+
+def a_table(name: str, country: str = "US", more: str = "") -> str:
+    return f"{name}: {{rows: [{{country: {country}, {name}: x}}, {{country: DE, {name}: y}}]{more}}}"
+
+
+def tables(read_field: str, *texts: str) -> str:
+    return ae(read(read_field), "tables: {" + ", ".join(texts) + "}\n")
+
+
+def zones(zone: str, desk: str, country: str = "DE") -> tuple[str, str]:
+    """A table of zones, and one that reads it."""
+    rows = f"[{{country: US, {zone}: N}}, {{country: {country}, {zone}: S}}]"
+    return f"{zone}: {{rows: {rows}}}", f"{desk}: {{rows: [{{{zone}: N, {desk}: x}}, {{{zone}: S, {desk}: y}}]}}"
+
+
+ONE = "{name: all, then: keep}"
+
+
+def credit(more: str = "", when: str = "account.flag", entity: str = "account", name: str = "src") -> str:
+    share = "{account.owner.ae: 100}" if entity == "account" else "{lead.owner.sdr: 100}"
+    return ae(ONE, f"credits: {{{name}: {{for: {entity}, rules: [{{name: own, when: {when}, shares: {share}{more}}}]}}}}\n")
+
+
+def hot(limit: int) -> str:
+    return ae(ONE, f"events: {{account.hot: {{when: account.cost > {limit}}}}}\n")
+
+
+US, DE = "{name: us, country: US}", "{name: de, country: DE}"
+STAFF = "{territory: us, role: ae, rep: ann}, {territory: de, role: ae, rep: ben}"
+
+
+def territories(rows: str, staff: str = "") -> str:
+    staffing = f", staffing: [{staff}]" if staff else ""
+    return ae("{name: t, then: {assign: territory_owner}}" if staff else ONE, f"territories: {{hit: first, rows: [{rows}]{staffing}}}\n")
 
 
 CASES: dict[str, tuple[str, str] | tuple[str, str, str]] = {
@@ -98,16 +147,37 @@ CASES: dict[str, tuple[str, str] | tuple[str, str, str]] = {
     "whole numbers with another limit": (rule("count(account.activities) > 3"), rule("count(account.activities) >= 4")),
     "a product in another order": (rule("account.profit * account.cost > 3"), rule("account.cost * account.profit > 3")),
     "a field in a sentence written out": (ae("{name: a, when: account.flag, then: keep, because: '{account.margin} of margin'}", "define: {account.margin: account.profit - account.cost}\n"), ae("{name: a, when: account.flag, then: keep, because: '{account.profit - account.cost} of margin'}")),
+    "a table has another name": (tables("desk", a_table("desk")), tables("office", a_table("office"))),
+    "two tables have other names, of which one reads the other": (tables("desk", *zones("zone", "desk")), tables("office", *zones("region", "office")[::-1])),
+    "two tables have other names, the reader stands first": (tables("desk", *zones("zone", "desk")[::-1]), tables("office", *zones("region", "office"))),
+    "of two equal tables one is left, under another name": (tables("desk", a_table("desk"), a_table("other")), tables("office", a_table("office"))),
+    "the condition of a credit is written otherwise": (credit(), credit(when="not(not(account.flag))")),
+    "territories that exclude each other change places": (territories(f"{US}, {DE}"), territories(f"{DE}, {US}")),
+    "territories with reps change places": (territories(f"{US}, {DE}", STAFF), territories(f"{DE}, {US}", STAFF)),
+    "a territory is written in two rows": (territories("{name: us, country: 'US, CA'}"), territories(US + ", {name: us, country: CA}")),
+    "another hit policy of territories that exclude each other": (territories(f"{US}, {DE}"), territories(f"{US}, {DE}").replace("hit: first", "hit: unique")),
     "a rep named by a definition": (ae("{name: a, then: {assign: account.who}}", "define: {account.who: 'if account.flag then \"ann\" else \"bob\"'}\n"), ae("{name: a, then: {assign: 'if account.flag then \"ann\" else \"bob\"'}}")),
     "an assignment split by its `if`": (ae(f"{{name: a, then: {{assign: 'if account.flag then \"ann\" else \"bob\"'}}{SAID}}}"), ae(f"{{name: a, when: account.flag, then: {{assign: '\"ann\"'}}{SAID}}}, {{name: b, then: {{assign: '\"bob\"'}}{SAID}}}")),
     "columns of a table in another order": (ae("{name: a, when: 'account.place.region = \"N\"', then: keep}, {name: b, then: open}", "tables: {place: {rows: [{country: US, region: N, zone: z}]}}\n"), ae("{name: a, when: 'account.place.region = \"N\"', then: keep}, {name: b, then: open}", "tables: {place: {rows: [{country: US, zone: z, region: N}]}}\n")),
     "a score that nobody reads": (rule("account.flag", "scores: {fit: {criteria: [{name: a, when: account.employees > 9, points: 5}]}}\n"), rule("account.flag", "scores: {fit: {criteria: [{name: a, when: account.employees > 9, points: 7}]}}\n")),
     "criteria of a score in another order": (rule("account.fit > 6", "scores: {fit: {criteria: [{name: a, when: account.employees > 9, points: 5}, {name: b, when: account.flag, points: 3}]}}\n"), rule("account.fit > 6", "scores: {fit: {criteria: [{name: b, when: account.flag, points: 3}, {name: a, when: account.employees > 9, points: 5}]}}\n")),
+    "nothing is added": (ae("{name: a, when: account.margin > 5, then: keep, because: '{account.margin}'}", "define: {account.margin: account.profit - account.cost}\n"), ae("{name: a, when: account.margin + 0 > 5, then: keep, because: '{account.margin * 1}'}", "define: {account.margin: 0 + (account.profit - account.cost) / 1}\n")),
+    "a minus before a minus": (rule("account.loss > 5", "define: {account.loss: -account.profit}\n"), rule("account.loss > 5", "define: {account.loss: -(-(-account.profit))}\n")),
+    "not not of a flag": (rule("account.on = true", "define: {account.on: account.flag}\n"), rule("account.on = true", "define: {account.on: not(not(account.flag))}\n")),
+    "a constant worked out": (rule("account.employees > 100"), rule("account.employees > 10 * 9 + 10")),
+    "constants in a sentence worked out": (ae("{name: a, when: account.flag, then: keep, because: 'over {60 + 40} {\"E\" + \"MEA\"}'}"), ae("{name: a, when: account.flag, then: keep, because: 'over {100} {\"EMEA\"}'}")),
+    "a condition that is always true before `then`": (rule("account.n > 5", "define: {account.n: 'if true then account.employees else 0'}\n"), rule("account.employees > 5")),
+    "`some` is split by days": (ae(f"{{name: a, when: 'some x in account.activities satisfies x.date > today - 90 days', then: keep{SAID}}}, {{name: c, then: open}}"), ae(f"{{name: a, when: 'some x in account.activities satisfies x.date > today - 30 days', then: keep{SAID}}}, {{name: b, when: 'some x in account.activities satisfies x.date > today - 90 days', then: keep{SAID}}}, {{name: c, then: open}}")),
+    "a count that follows from another is left out": (rule("count(account.activities[date > today - 30 days]) > 0 and count(account.activities[date > today - 90 days]) > 0"), rule("count(account.activities[date > today - 30 days]) > 0")),
+    "invariants in another order": (rule("account.flag", INVARIANTS.format("every account has exactly one ae, moved <= 5 %, {name: x, every: account, holds: account.flag}")), rule("account.flag", INVARIANTS.format("{name: x, every: account, holds: account.flag}, moved <= 5 %, every account has exactly one ae"))),
+    "an invariant and a report that say something else": (rule("account.flag", INVARIANTS.format("moved <= 5 %") + "reports: {r: {measures: {n: account.flag}}}\n"), rule("account.flag", INVARIANTS.format("moved <= 9 %") + "reports: {r: {measures: {n: account.cost}}}\n")),
+    "roles in another order": (HEAD + ROLES.format(*TWO_ROLES), HEAD + ROLES.format(*reversed(TWO_ROLES))),
+    "weights in the same proportions": (weighted("if rep.region = \"N\" then 2 else 1"), weighted("if rep.region = \"N\" then 1 else 0.5")),
     "the sections of a policy in another order": (rule("account.big", "define: {account.big: account.employees > 5}\ntables: {desk: {rows: [{country: US, desk: x}]}}\n"), rule("account.big", "tables: {desk: {rows: [{country: US, desk: x}]}}\ndefine: {account.big: account.employees > 5}\n")),
 }  # fmt: skip
 
 
-def verdict(tmp_path: Path, before: str, after: str, **files: str) -> tuple[str, object]:
+def verdict(tmp_path: Path, before: str, after: str, **files: str) -> tuple[str, Comparison]:
     evaluators = [roe.compile(roe.load(policy_text(tmp_path / name, text, **files))) for name, text in (("old", before), ("new", after))]
     found = compare(*evaluators)
     assert found.verdict != "undecided" or found.unproven, "what could not be compared is named"
@@ -120,6 +190,84 @@ def test_a_refactoring_is_equivalent(name: str, tmp_path: Path) -> None:
     for one, other in ((before, after), (after, before)):
         said, found = verdict(tmp_path / one[:0].join(("", str(one == before))), one, other)
         assert said == (wanted[0] if wanted else "equivalent"), found
+
+
+NOT_PROVEN = {  # what looks alike and decides otherwise, or may: the part that is named
+    "two roles that take turns, in another order": (HEAD + ROLES.format(*(x.replace("keep", "{route: p}") for x in TWO_ROLES)), HEAD + ROLES.format(*reversed([x.replace("keep", "{route: p}") for x in TWO_ROLES])), "order of roles of account"),
+    "another first role": (rule("account.flag"), rule("account.flag").replace("roles: [ae, sdr]", "roles: [sdr, ae]"), "roles"),
+    "weights in other proportions": (weighted('if rep.region = "N" then 2 else 1'), weighted('if rep.region = "N" then 4 else 1'), "pool p"),
+    "a weight that turns would round": (weighted('if rep.region = "N" then 0.0000002 else 1'), weighted('if rep.region = "N" then 0.0000004 else 2'), "pool p"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", NOT_PROVEN)
+def test_what_may_decide_otherwise_is_named(name: str, tmp_path: Path) -> None:
+    before, after, part = NOT_PROVEN[name]
+    said, found = verdict(tmp_path, before, after)
+    assert said == "undecided" and part in found.unproven, found
+
+
+def test_what_differs_and_decides_nothing_is_named(tmp_path: Path) -> None:
+    before, after, *_ = CASES["an invariant and a report that say something else"]
+    _, found = verdict(tmp_path, before, after)
+    assert set(found.beside) == {"invariant moved <= 9 %", "invariant moved <= 5 %", "report r"}
+    _, found = verdict(tmp_path / "order", *CASES["invariants in another order"][:2])
+    assert found.beside == ()
+
+
+# name -> before, after, the verdict, where records are found that are decided otherwise, and what is named as not compared
+OTHERWISE: dict[str, tuple[str, str, str, set[str], set[str]]] = {
+    "a credit is added": (ae(ONE), credit(), "undecided", set(), {"credit src"}),
+    "a credit is for other records": (credit(), credit(entity="lead", when="true"), "undecided", set(), {"credit src"}),
+    "a credit has another name": (credit(), credit(name="other"), "undecided", set(), {"credit src", "credit other"}),
+    "a credit says something else": (credit(", because: a"), credit(", because: b"), "different", {"credit src"}, set()),
+    "a credit is for others": (credit(), credit(when="not(account.flag)"), "different", {"credit src"}, set()),
+    "a pool is added": (ae(ONE), ae(ONE, "pools: {p: {members: [ann]}}\n"), "undecided", set(), {"pool p"}),
+    "roles in another order": (ae(ONE), ae(ONE).replace("[ae, sdr]", "[sdr, ae]"), "undecided", set(), {"roles"}),
+    "a window is added": (ae(ONE), ae(ONE, "windows: {w: {role: ae, lasts: 30 days}}\n"), "undecided", set(), {"window w"}),
+    "a window lasts longer": (ae(ONE, "windows: {w: {role: ae, lasts: 30 days}}\n"), ae(ONE, "windows: {w: {role: ae, lasts: 31 days}}\n"), "different", {"account.w_state"}, set()),
+    "rules for other records": (ae(ONE), ae(ONE).replace("engagement: {", "engagement: {lead: {sdr: [{name: l, then: {assign: '\"ann\"'}}]}, "), "different", {"engagement of lead as sdr"}, {"order of roles of lead"}),
+    "a territory has another name": (territories(US), territories(US.replace("us", "usa")), "different", {"account.territory"}, set()),
+    "a territory is somewhere else": (territories(US), territories(US.replace("US", "CA")), "different", {"account.territory"}, set()),
+    "there are territories": (ae(ONE), territories(US), "different", {"account.territory"}, set()),
+    "a territory has another rep": (territories(f"{US}, {DE}", STAFF), territories(f"{US}, {DE}", STAFF.replace("ann", "cy")), "different", {"account.territory_owner.ae"}, set()),
+    "an event that is an outcome itself": (hot(5), hot(6), "different", {"account.hot"}, set()),
+    "an event is added": (ae(ONE), hot(6), "undecided", set(), {"event hot"}),
+    "a table has another name and other rows": (tables("desk", *zones("zone", "desk")), tables("desk", *zones("region", "desk", "FR")), "undecided", set(), set()),
+    "two tables have each other's names": (tables("desk", a_table("desk"), a_table("office", "FR")), tables("desk", a_table("office"), a_table("desk", "FR")), "different", {"engagement of account as ae"}, set()),
+    "another order of outputs": (ae(read("desk"), "tables: {desk: {hit: priority, priority: [x, y], rows: [{country: US, desk: x}, {employees: '> 5', desk: y}]}}\n"), ae(read("desk"), "tables: {desk: {hit: priority, priority: [y, x], rows: [{country: US, desk: x}, {employees: '> 5', desk: y}]}}\n"), "different", {"engagement of account as ae"}, set()),
+    "a field whose name begins as one of the records'": (ae(ONE, "tables: {" + a_table("owner_team") + "}\n"), ae(ONE, "tables: {" + a_table("owner_team", "FR") + "}\n"), "undecided", set(), {"account.owner_team"}),
+    "a value of an earlier day for one of now": (ae("{name: a, when: account.size > 5, then: keep}, {name: b, then: open}", "freezes: {account.size: {value: account.cost, from: 2026-02-01}}\n"), rule("account.cost > 5"), "undecided", set(), {"engagement of account as ae"}),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", OTHERWISE)
+def test_what_is_not_a_refactoring_is_shown_or_named(name: str, tmp_path: Path) -> None:
+    before, after, wanted, where, named = OTHERWISE[name]
+    for one, other in ((before, after), (after, before)):
+        said, found = verdict(tmp_path / str(one == before), one, other)
+        assert said == wanted and isinstance(found, Comparison), found
+        assert where <= {d.where for d in found.differences} and named <= set(found.unproven), found
+        assert bool(found.differences) == bool(where), found
+
+
+DATED = "domain,from,until\na.com,2026-01-01,\nb.com,,2026-06-01\n"
+HELD = "{name: a, when: account.domain in LIST, then: keep}, {name: b, then: open}"
+
+
+@pytest.mark.parametrize(
+    ("name", "rows", "wanted"),
+    [
+        ("top", DATED, "equivalent"),
+        ("named", DATED, "equivalent"),
+        ("named", DATED.replace("2026-06-01", "2026-06-02"), "undecided"),
+        ("top", DATED.replace("2026-01-01", "2026-01-02"), "undecided"),
+    ],
+)
+def test_a_list_with_days_is_known_by_what_is_in_it(name: str, rows: str, wanted: str, tmp_path: Path) -> None:
+    texts = [ae(HELD.replace("LIST", x), f"lists: {{{x}: {{file: {x}.csv}}}}\n") for x in ("named", name)]
+    found = [policy_text(tmp_path / side, text, **{f"{x}_csv": content}) for side, text, x, content in zip("ab", texts, ("named", name), (DATED, rows), strict=True)]  # fmt: skip
+    assert compare(*(roe.compile(roe.load(folder)) for folder in found)).verdict == wanted
 
 
 ROWS = "country,employees,desk\nUS,>= 10,x\nDE,,y\n"

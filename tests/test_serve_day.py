@@ -34,7 +34,7 @@ from roe.serve.policies import Ready, load
 from roe.serve.swap import warmed
 from roe.serve.times import SetTime
 from roe.serve.tokens import ANYBODY
-from roe.serve.writer import Job
+from roe.serve.writer import Job, Swap
 from services import Process, plain_client, policy
 
 EVENTS = int(os.environ.get("ROE_EVENTS", "10000")) if HEAVY else 150
@@ -77,21 +77,21 @@ class Day:
     def _swap(self, server: Local, h: Happening) -> None:
         if h.policy is not None:
             self.settle(server, [])  # everything that others have done
-            server.writer.swap(warmed(server.writer.opened(), self.ready[h.policy]), ANYBODY.name)
+            server.writer.swap = Swap(warmed(server.writer.opened(), self.ready[h.policy]), ANYBODY.name)
 
     def settle(self, server: Local, jobs: list[Job]) -> None:
         while True:
             try:
                 self._disturbed(server)
                 server.writer.group(jobs)
-                while server.writer._is_due():
+                while server.writer.is_due():
                     server.writer.group([])
                 return
             except PolicyError as e:
                 self.failed += 1
-                server.writer._take_back()
-                server.writer._lost(e)
-                server = self.chaos.choice(self.servers) if self.chaos is not None and server.writer._swap is None else server
+                server.writer.take_back()
+                server.writer.lost(e)
+                server = self.chaos.choice(self.servers) if self.chaos is not None and server.writer.swap is None else server
 
     def _disturbed(self, server: Local) -> None:
         """Have the next commit fail now and then: before it is made, or after it, when nobody knows whether it was."""

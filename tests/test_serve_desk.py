@@ -366,7 +366,7 @@ def test_scenario_19_a_rep_who_is_deactivated_before_the_crm_has_the_decision(st
         assert {desk.owner("L0"), desk.owner("L3")} == {"ben", "cid"}
         (back,) = desk.entries("turn-back")
         assert (back.record, back.rep, back.pool) == ("L3", "ann", "inbound")
-        counts = desk.do(lambda d, at: (200, lambda: d.state.get("pool", "inbound")["counts"]))
+        counts = desk.do(lambda d, at: (200, lambda: d.state.all("pool")["inbound"]["counts"]))
         assert counts == {"ann": 1, "ben": 2, "cid": 2}
         desk.patch("rep", "ann", active="yes")
         assert desk.route("L4", email="a@x4.com")["owner"] == "ann"  # who is owed a turn
@@ -460,7 +460,7 @@ def test_a_record_stays_while_the_grace_of_its_service_level_runs(state: str, tm
         assert desk.event("worked", id="L1", rep="ann", at=at)["worked"] is True
         desk.after(minutes=1)
         assert (desk.owner("L1"), desk.owner("L2")) == ("ann", "cid")
-        missed = desk.do(lambda d, at: (200, lambda: d.state.get("owner", "lead|L2|sdr")["missed"]))
+        missed = desk.do(lambda d, at: (200, lambda: {**d.state.owner("lead|L2|sdr")["missed"]}))
         assert datetime.fromisoformat(missed["due"]) == datetime.fromisoformat(until)  # what the rep has missed is the deadline
 
 

@@ -294,7 +294,7 @@ def test_a_full_queue_is_503_with_a_time_to_repeat(tmp_path: Path) -> None:
             go.wait(10)
             return {}
 
-        waiting = server.writer.ask(slow)
+        waiting = server.queue.ask(slow)
         hold.wait(10)
         with ThreadPoolExecutor(8) as pool:
             answers = pool.map(lambda n: lead(c, f"L{n}", f"k{n}"), range(8))

@@ -94,3 +94,19 @@ def test_a_record_that_nobody_gets_afterwards_stays_without_an_owner(engine: str
     assert found == ["ann", "ann", "", "", "", ""]
     with open_store(night.state) as store:
         assert len([x for x in store.of_record("account", "A1", ("owned",)) if x.entry.by == "rule"]) == 2  # type: ignore[attr-defined]
+
+
+def test_people_read_when_a_rule_ends_and_not_how_that_is_kept(tmp_path: Path) -> None:
+    """The explanation has the text of the policy, and `roe check` asks nobody to fill what the ledger remembers."""
+    from click.testing import CliRunner
+
+    from roe.cli import main
+
+    nights = Nights(tmp_path, "", "", "today + 30 days")
+    (tmp_path / "data" / "accounts.csv").write_text("id,flag,owner\nA1,x,\n", "utf-8")
+    policy, data = str(nights.evaluator.policy.root), str(tmp_path / "data")
+    explained = CliRunner().invoke(main, ["explain", "A1", policy, "--data", data, "--as-of", "2026-03-20"]).output
+    assert "the time of this rule (today + 30 days) is not over" in explained
+    assert "its end = 2026-04-19" in explained and "holds" not in explained
+    checked = CliRunner().invoke(main, ["check", policy, "--data", data])
+    assert checked.exit_code == 0 and "R421" not in checked.output, checked.output

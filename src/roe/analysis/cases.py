@@ -18,6 +18,7 @@ from roe.analysis.date_cells import DateAxis
 from roe.analysis.dates import Dates
 from roe.analysis.space import Alternative, Space, Undecided, spaces
 from roe.analysis.subject_fields import field_of, type_of, whole
+from roe.analysis.together import Together
 from roe.analysis.writing_out import Key, WritingOut, sums
 from roe.data.makers import NORMALIZERS
 from roe.dynamic import Value
@@ -67,6 +68,8 @@ class Cases:
         self._made: KnownTests = {}
         self._naturals: dict[int, tuple[Axis, int]] = {}
         self._dates = Dates(policy, step.entity, names_of(policy, step.entity))
+        self._implied: dict[str, bool] = {}
+        self.joining = Together(policy, step.entity, self.implies)
 
     def written(self, tree: s.Node) -> s.Node:
         """A condition with its definitions written out."""
@@ -112,17 +115,31 @@ class Cases:
 
     @cached_property
     def space(self) -> Space:
-        return Space(self.rows, self.possible)
+        return Space(self.rows, self.possible, joining=self.joining)
 
     def space_of(self, condition: s.Node) -> Space:
         """The space of one condition."""
-        return Space([(0, tests) for tests in self._tests([condition])], self.possible)
+        return Space([(0, tests) for tests in self._tests([condition])], self.possible, joining=self.joining)
+
+    def implies(self, entity: str, first: tuple[s.Node, ...], second: tuple[s.Node, ...]) -> bool:
+        """Whether the cells prove that a record of an entity that meets the first conditions meets the second ones."""
+        if entity not in self.policy.model.entities:
+            return False
+        key = f"{entity}: {' and '.join(map(show, first))}: {' and '.join(map(show, second))}"
+        if key not in self._implied:
+            items = Cases(self.policy, Choose(entity, "", "", "first", ()), keep=self.writer.keep)
+            rows = [(number, tests) for number, trees in enumerate((second, first)) for tests in items._tests(list(trees))]
+            try:
+                self._implied[key] = not Space(rows, items.possible, joining=items.joining).fires(1)
+            except Undecided:
+                self._implied[key] = False
+        return self._implied[key]
 
     def spaces(self) -> Iterator[Space]:
         if "space" in self.__dict__:
             yield self.space
         else:
-            for space in spaces(self.rows, self.possible):
+            for space in spaces(self.rows, self.possible, self.joining):
                 if not space.partial:
                     self.space = space  # of the whole table, and not made a second time
                 yield space

@@ -11,6 +11,11 @@ if TYPE_CHECKING:
 
 def said(compared: Comparison, found: list[PolicyChange]) -> str:
     """The verdict in a sentence."""
+    watched = f". These differ too, and decide no record: {', '.join(compared.beside)}" if compared.beside else ""
+    return _verdict(compared, found) + watched
+
+
+def _verdict(compared: Comparison, found: list[PolicyChange]) -> str:
     rest = f"; could not be compared: {', '.join(compared.unproven)}" if compared.unproven else ""
     if compared.verdict == "equivalent":
         how = "they say the same" if not found else "they say it differently"

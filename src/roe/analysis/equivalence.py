@@ -10,7 +10,7 @@ said apart.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from functools import partial
 
@@ -18,7 +18,7 @@ from roe.analysis.finder import Finder
 from roe.analysis.judge import Judge
 from roe.analysis.lists import Difference, Given, Pair, Side, apart, as_list, compare_lists
 from roe.analysis.meaning import Meaning
-from roe.analysis.policy_parts import Gives, action, credited, nothing, parts, territories_by_name, what
+from roe.analysis.policy_parts import Gives, action, beside, credited, nothing, parts, territories_by_name, what
 from roe.analysis.space import Undecided
 from roe.analysis.verdicts import PROVEN, UNDECIDED
 from roe.analysis.witness import Witness
@@ -40,6 +40,7 @@ class Comparison:
     `differences` are records that both decide, with another owner, action, end or sentence. `fields` are records whose decision is
     the same, though a field on the way is another; `renamed` those that a rule of another name decides to the same effect.
     `unproven` names what may decide otherwise, and could not be compared; `possible` are cases of it for which no record was found.
+    `beside` names invariants, reports and key figures that differ: they decide nothing.
     """
 
     differences: tuple[Difference, ...] = ()
@@ -47,6 +48,7 @@ class Comparison:
     fields: tuple[Difference, ...] = ()
     renamed: tuple[Difference, ...] = ()
     possible: tuple[Difference, ...] = ()
+    beside: tuple[str, ...] = ()
 
     @property
     def same(self) -> bool:
@@ -92,8 +94,10 @@ class _Comparing:
         self.unproven: list[str] = []
         self._rename()
         self.keys_of: dict[str, list[Key]] = {}
+        watched = {key for plan in self.plans for key, step in plan.steps.items() if step.stage == "invariant"}  # see `_beside`
         for key in {**self.plans[1].steps, **{self._label(key): None for key in self.plans[0].steps}}:
-            self.keys_of.setdefault(key[1], []).append(key)
+            if key not in watched:
+                self.keys_of.setdefault(key[1], []).append(key)
 
     def compared(self) -> Comparison:
         for keys in self.keys_of.values():
@@ -107,7 +111,7 @@ class _Comparing:
         cases = tuple(d for d in self.found if d.decides)
         on_the_way = tuple(d for d in self.found if not d.decides and d.certainty == PROVEN and d.where in self.shown)
         unsure = tuple(d for d in self.found if not d.decides and d not in on_the_way)
-        return Comparison(cases, tuple(dict.fromkeys(self.unproven)), on_the_way, tuple(self.renamed), unsure)
+        return Comparison(cases, tuple(dict.fromkeys(self.unproven)), on_the_way, tuple(self.renamed), unsure, tuple(self._beside()))
 
     # --- computed fields --------------------------------------------------------------------------------------------
 
@@ -134,7 +138,7 @@ class _Comparing:
     def _before(self, key: Key) -> Key | None:
         """The key in the old policy of a field of the new one."""
         old = self.origin.get(key, key)
-        return old if old in self.plans[0].steps and self._label(old) == key else None
+        return old if old in self.plans[0].steps else None
 
     def text(self, side: int, key: Key) -> tuple[str, set[str]]:
         """What a computed field means, and the names in it."""
@@ -142,8 +146,6 @@ class _Comparing:
         if known is None:
             names: set[str] = set()
             text = self.meanings[side].step(self.plans[side].steps[key], names)
-            if side == 0:
-                names = {self.labels.get((key[0], n), n) for n in names}
             known = self._texts[side, key] = (text, names)
         return known
 
@@ -185,12 +187,12 @@ class _Comparing:
 
     def _field(self, where: str, steps: tuple[Step, Step], why: set[str]) -> _Settled:
         """A field that says something else, by cells if both are lists of rules."""
-        made = [self._chooser(side, step) for side, step in enumerate(steps)]
-        if made[0] is None or made[1] is None:
+        one, other = (self._chooser(side, step) for side, step in enumerate(steps))
+        if one is None or other is None:
             return _Settled(False, why)
         read: set[str] = set()
-        sides = [self._side(side, chooser, read, what) for side, chooser in enumerate(made) if chooser is not None]
-        key = steps[1].entity, steps[1].name
+        sides = [self._side(side, chooser, read, what) for side, chooser in enumerate((one, other))]
+        key = other.step.entity, other.step.name
         return self._by_cells(where, sides, read, (lambda witness: True) if key in self.raising else None)
 
     def _by_cells(self, where: str, sides: list[Side], read: set[str], decides: Callable[[Witness], bool] | None = None) -> _Settled:
@@ -199,20 +201,19 @@ class _Comparing:
         Fields that mean the same in both are left as they are at first: there are fewer subjects then. Where that does not tell, they are
         written out.
         """
-        if sides[0].step == sides[1].step:
+        old, new = sides
+        if old.step == new.step:
             names: set[str] = set()
-            texts = {meaning.text(sides[1].step, sides[1].step.entity, names) for meaning in self.meanings}  # with definitions written out
-            given = [
-                [side.gives(rule) for rule in side.step.rules] for side in sides
-            ]  # of a credit its shares, which are not part of the list
-            if len(texts) == 1 and given[0] == given[1] and not self.unsettled(names | read):
+            texts = {meaning.text(new.step, new.step.entity, names) for meaning in self.meanings}  # with definitions written out
+            given, now_given = ([side.gives(rule) for rule in side.step.rules] for side in sides)  # of a credit its shares
+            if len(texts) == 1 and given == now_given and not self.unsettled(names | read):
                 return _Settled(True)
         same = {key for key, known in self._settled.items() if known.same}
-        kept: list[set[Key]] = [{self.origin.get(key, key) for key in same}, same]
         stays = {key for key in same if self.origin.get(key, key) == key}
-        pair, found = self._pair(where, [replace(side, keep=keep, same=stays) for side, keep in zip(sides, kept, strict=True)], decides)
+        kept = replace(old, keep={self.origin.get(key, key) for key in same}, same=stays), replace(new, keep=same, same=stays)
+        pair, found = self._pair(where, *kept, decides)
         if found is None or any(d.certainty != PROVEN or not d.decides for d in found):
-            pair, found = self._pair(where, sides, decides)
+            pair, found = self._pair(where, old, new, decides)
         if pair is None or found is None:
             return _Settled(False, {where})
         self.found += found
@@ -223,10 +224,10 @@ class _Comparing:
         return _Settled(not why, why)
 
     def _pair(
-        self, where: str, sides: list[Side], decides: Callable[[Witness], bool] | None
+        self, where: str, old: Side, new: Side, decides: Callable[[Witness], bool] | None
     ) -> tuple[Pair | None, list[Difference] | None]:
         try:
-            pair = Pair(where, sides[0], sides[1], decides=decides or self.judge.differ)
+            pair = Pair(where, old, new, decides=decides or self.judge.differ)
             return pair, list(pair.differences())
         except Undecided:
             return None, None
@@ -285,30 +286,27 @@ class _Comparing:
                 continue
             steps = [plan.steps.get(k) if k is not None else None for plan, k in zip(self.plans, (before, key), strict=True)]
             lists = [self._chooser(i, step) if step is not None else nothing(key[0], "first") for i, step in enumerate(steps)]
-            if not all(x is not None and isinstance(x.step, Choose) and x.step.stage == "territory" for x in lists):
+            if not all(x is not None and x.step.stage in ("territory", "") for x in lists):  # a policy may have none
                 self.unproven += sorted(self.settled(key).why)
                 continue
             read: set[str] = set()
             sides = [self._side(i, territories_by_name(x, self.plans[i].lists), read, what) for i, x in enumerate(lists) if x is not None]
             known = len(self.found)
             self._outcome(f"{key[0]}.territory", sides, read)
-            if before is not None:  # found already, with all that the rows give
+            if None not in steps:  # found already, with all that the rows give
                 del self.found[known:]
 
     def _credits(self) -> None:
         """Who is credited with a record, by the rule that decides, and why."""
         old, new = ({c.name: c for c in plan.credits} for plan in self.plans)
         for name in dict.fromkeys([*new, *old]):
-            pair = [old.get(name), new.get(name)]
-            if pair[0] is None or pair[1] is None or pair[0].entity != pair[1].entity:
+            before, after = old.get(name), new.get(name)
+            if before is None or after is None or before.entity != after.entity:
                 self.unproven.append(f"credit {name}")
                 continue
             read: set[str] = set()
-            sides = []
-            for i, credit in enumerate(pair):
-                assert credit is not None
-                chooser = self.evaluators[i].compiled.choosers[credit.entity, name]
-                sides.append(self._side(i, chooser, read, partial(credited, credit)))
+            choosers = [evaluator.compiled.choosers[after.entity, name] for evaluator in self.evaluators]
+            sides = [self._side(i, choosers[i], read, partial(credited, credit)) for i, credit in enumerate((before, after))]
             self._outcome(f"credit {name}", sides, read, partial(self.judge.credited, name))
 
     def _rest(self) -> None:
@@ -324,6 +322,15 @@ class _Comparing:
             names: set[str] = set()
             texts = [self.meanings[i].text(x[title], "", names, whole=True) for i, x in enumerate((old, new))]
             self.unproven += [title] if texts[0] != texts[1] else sorted(self.unsettled(names, begin=True))
+
+    def _beside(self) -> Iterator[str]:
+        """What differs of all that decides nothing."""
+        old, new = (dict(beside(policy)) for policy in self.policies)
+        for title in dict.fromkeys([*new, *old]):
+            names: set[str] = set()
+            texts = [self.meanings[i].text(x[title], "", names, whole=True) if title in x else None for i, x in enumerate((old, new))]
+            if texts[0] != texts[1] or self.unsettled(names, begin=True):
+                yield title
 
 
 _WORDS: dict[int, tuple[Field, set[str]]] = {}  # by the identity of a field that every policy has

@@ -16,8 +16,9 @@ from roe.analysis.cases import Cases, Known
 from roe.analysis.diff import effect, said
 from roe.analysis.finder import Finder
 from roe.analysis.space import Box, Space, Undecided
+from roe.analysis.together import Together
 from roe.analysis.verdicts import POSSIBLE, PROVEN
-from roe.analysis.witness import Witness
+from roe.analysis.witness import Witness, path_of
 from roe.analysis.writing_out import Key, WritingOut
 from roe.dynamic import Json, Value
 from roe.evaluator.choose import Chooser
@@ -167,9 +168,11 @@ class Pair:
         self.where, self.sides, self._decides = where, (old, new), decides
         cases = [Cases(side.finder.policy, side.step, known, side.spell, side.keep) for side in self.sides]
         self.cases = cases
-        self.n = len(old.step.rules)
+        self.n, self.rules = len(old.step.rules), [*old.step.rules, *new.step.rules]
+        self._same = old.same
         rows = [*cases[0].alternatives(old.step.rules), *cases[1].alternatives(new.step.rules, self.n)]
-        self.space = Space(rows, self._possible)
+        joining = Together(cases[0].policy, old.step.entity, lambda *asked: all(own.implies(*asked) for own in cases))
+        self.space = Space(rows, self._possible, joining=joining)
         self.given = [side.gives(rule) for side in self.sides for rule in side.step.rules]
         texts = [self._text(place) for place in range(len(self.given))]
         self.changed = set(range(len(self.given)))
@@ -181,21 +184,16 @@ class Pair:
 
     def _possible(self, axis: Axis) -> int:
         """The cells that records of either policy can be in; of a field that means the same in both, only one is asked."""
-        cells = self.cases[0].possible(axis)
-        node = axis.node
-        while isinstance(node, s.Path) and isinstance(node.base, s.Path):
-            node = node.base
-        key = (
-            (self.sides[0].step.entity, node.field) if isinstance(node, s.Path) and node.base == s.Name(self.sides[0].step.entity) else None
-        )
-        return cells if key is not None and key in self.sides[0].same else cells | self.cases[1].possible(axis)
+        old, new = self.cases
+        path = path_of(axis.node, old.entity)
+        is_same = path is not None and (old.entity, path[0]) in self._same
+        return old.possible(axis) if is_same else old.possible(axis) | new.possible(axis)
 
     def _text(self, place: int) -> str:
         """What a rule says, definitions written out and lists by what is in them."""
-        side = 0 if place < self.n else 1
-        rule = self.sides[side].step.rules[place - side * self.n]
-        trees = [self.cases[side].written(c.tree) for c in rule.conditions]
-        lists = self.cases[side].policy.plan.lists
+        cases = self.cases[place >= self.n]
+        trees = [cases.written(c.tree) for c in self.rules[place].conditions]
+        lists = cases.policy.plan.lists
         named = {n.id for tree in trees for n in s.walk(tree) if isinstance(n, s.Name) and n.id in lists}
         inside = "".join(f" {name} {hash(tuple(lists[name]))}" for name in sorted(named))
         return " and ".join(map(show, trees)) + inside + " -> " + " by ".join(self.given[place])
@@ -212,6 +210,7 @@ class Pair:
 
     def differences(self) -> Iterator[Difference]:
         seen: set[tuple[int | None, int | None]] = set()
+        shown: set[tuple[str, ...]] = set()  # a record may be decided by other rules than its box was looked for
         unsure: Difference | None = None
         count = tried = 0
         for old, new, box in self._candidates():
@@ -229,8 +228,11 @@ class Pair:
                 continue
             if difference.certainty == PROVEN:
                 seen.add((old, new))
-                count += 1
-                yield difference
+                both = (difference.before, difference.after, difference.gives_before, difference.gives_after)
+                if both not in shown:
+                    shown.add(both)
+                    count += 1
+                    yield difference
             else:
                 unsure = unsure or difference
             if count >= MOST:
@@ -283,32 +285,25 @@ class Pair:
     def _given(self, place: int | None, side: int) -> Given:
         return self.given[place] if place is not None else self.sides[side].of_rule(None)
 
-    def _name(self, place: int | None, side: int) -> str:
-        return str(self.sides[side].step.rules[place - side * self.n].name) if place is not None else ""
-
-    def _effect(self, place: int, side: int) -> str:
-        """What the rule at a place does, for people."""
-        return effect(self.sides[side].step.rules[place - side * self.n])
+    def _name(self, place: int | None) -> str:
+        return str(self.rules[place].name) if place is not None else ""
 
     def _rename(self, old: int | None, new: int | None, box: Box) -> None:
         """Note that another rule decides, to the same effect, with a record where there is one."""
         if len(self.renamed) < MOST:
             witness = next((w for w in self.sides[1].finder.records(self.cases[0], self.space, box, 1) if not w.given), None)
-            self.renamed.append(
-                Difference(self.where, self._name(old, 0), self._name(new, 1), "", "", PROVEN if witness is not None else POSSIBLE, witness)
-            )
+            certainty = PROVEN if witness is not None else POSSIBLE
+            self.renamed.append(Difference(self.where, self._name(old), self._name(new), "", "", certainty, witness))
 
     def _shown(self, box: Box, old: int | None, new: int | None) -> Difference | None:
         """The difference with a record that both evaluators have decided; best one that gets another owner, action, end or sentence."""
         best: Difference | None = None
         for witness in self.sides[1].finder.records(self.cases[0], self.space, box):
-            asked = [side.finder.asked(witness, side.chooser) for side in self.sides]
-            if asked[0] is None or asked[1] is None:
+            one, other = self.sides
+            was, now = one.finder.asked(witness, one.chooser), other.finder.asked(witness, other.chooser)
+            if was is None or now is None or one.identity(*was) == other.identity(*now):
                 continue
-            answers = [(side, *x) for side, x in zip(self.sides, asked, strict=True) if x is not None]
-            if len({side.identity(fired, value) for side, fired, value in answers}) == 1:
-                continue
-            (before, gives_before), (after, gives_after) = (side.shown(fired, value) for side, fired, value in answers)
+            (before, gives_before), (after, gives_after) = one.shown(*was), other.shown(*now)
             certainty = POSSIBLE if witness.given else PROVEN
             difference = Difference(self.where, before, after, gives_before, gives_after, certainty, witness)
             if certainty == PROVEN and self._decides(witness):
@@ -316,7 +311,8 @@ class Pair:
             if best is None or (best.certainty != PROVEN and certainty == PROVEN):
                 best = difference
         if best is None and old is not None and new is not None and not self._exclusive():
-            return Difference(self.where, self._name(old, 0), self._name(new, 1), self._effect(old, 0), self._effect(new, 1), POSSIBLE)
+            gives = effect(self.rules[old]), effect(self.rules[new])
+            return Difference(self.where, self._name(old), self._name(new), *gives, POSSIBLE)
         return best
 
     def _overlapping(self) -> bool:

@@ -10,10 +10,13 @@ Every part also *mentions* the computed fields and the lists that are left in it
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields, is_dataclass, replace
 from datetime import date, timedelta
+from fractions import Fraction
 
+from roe.analysis.constants import folded, kinds, simplified
 from roe.analysis.spelling import existence, plainly, spelt
 from roe.analysis.writing_out import Key
 from roe.dynamic import Value
@@ -23,6 +26,7 @@ from roe.grammar.calls import argument_order
 from roe.grammar.functions import BY_NAME
 from roe.grammar.parser import parse
 from roe.grammar.printer import show
+from roe.grammar.types import Type
 from roe.plan.operators import TEMPLATE, Choose, Derive, Expr, Relate
 from roe.policy.model import Policy
 
@@ -33,6 +37,7 @@ UNIMPORTANT = {  # fields that say where a part stands or how it is shown, by cl
 UNORDERED = {("Derive", "group"), ("Derive", "vacant"), ("Field", "aliases"), ("Crm", "queues"), ("Crm", "territories")}
 MOST_NODES = 4_000  # of a tree with definitions written out
 MOST_LISTED = 200  # values of a list that is written out
+MOST_EXACT = 10**6  # of the weights, and of their denominators, that turns do not round
 ITEM = s.Name("item")
 MATCHED = "matched_account"
 
@@ -97,11 +102,13 @@ class Meaning:
             order = argument_order(node) if node.function in BY_NAME and any(node.names) else None
             args = tuple(self._tree(x, entity, frames) for x in node.args)
             if order is not None and None not in order:
-                return s.Call(node.function, tuple(args[i] for i in order if i is not None), ("",) * len(order))
-            return replace(node, args=args)
+                return folded(s.Call(node.function, tuple(args[i] for i in order if i is not None), ("",) * len(order)))
+            return folded(replace(node, args=args))
         if isinstance(node, s.In) and len(node.tests) == 1 and isinstance(node.tests[0], s.Name) and frames:
             return self._member(node, entity, frames)
-        made = s.mapped(node, lambda x: self._tree(x, entity, frames))
+        made = simplified(s.mapped(node, lambda x: self._tree(x, entity, frames)), kinds(lambda x: self._type_name(x, entity, frames)))
+        if isinstance(made, s.If):
+            return replace(made, condition=spelt(made.condition, True))
         return spelt(made, False) if frames else plainly(made)
 
     def _name(self, node: s.Name, entity: str, frames: Frames) -> s.Node:
@@ -112,7 +119,8 @@ class Meaning:
                 return self._labelled(s.Path(ITEM, node.id), frame.entity) if depth == 0 else node
         if node.id in self.known_lists:
             return s.Name(self.lists.get(node.id, node.id))
-        if node.id not in ("today", "now", "?", "item", entity) and self._has(entity, node.id):
+        hidden = any(f.name == entity or (f.is_filter and f.entity is not None and self._has(f.entity, entity)) for f in frames)
+        if node.id not in ("today", "now", "?", "item", entity) and self._has(entity, node.id) and not hidden:
             return self._path(s.Path(s.Name(entity), node.id), entity, frames)
         return node
 
@@ -189,12 +197,24 @@ class Meaning:
             return ("record" if number and kind == "list" else kind, of) if kind else ("", None)
         return self._kind_of_field(node, entity, frames) if isinstance(node, s.Path) else ("", None)
 
-    def _kind_of_field(self, node: s.Path, entity: str, frames: Frames) -> tuple[str, str | None]:
+    def _type(self, node: s.Path, entity: str, frames: Frames) -> Type | None:
+        """The type of a field of a record, or of the records of a list, under the name that it has here."""
         kind, of = self._kind(node.base, entity, frames)
+        name = next((n for (e, n), label in self.labels.items() if e == of and label == node.field), node.field)
+        return self.policy.model.field_type(of, name) if kind and of is not None else None
+
+    def _type_name(self, node: s.Node, entity: str, frames: Frames) -> str:
+        """The type of one record's field; '' for anything else."""
+        if isinstance(node, s.Path) and self._kind(node.base, entity, frames)[0] == "record":
+            known = self._type(node, entity, frames)
+            return known.name if known is not None else ""
+        return ""
+
+    def _kind_of_field(self, node: s.Path, entity: str, frames: Frames) -> tuple[str, str | None]:
+        kind, _ = self._kind(node.base, entity, frames)
         if kind == "owners":
             return "record", "rep"
-        name = next((n for (e, n), label in self.labels.items() if e == of and label == node.field), node.field)
-        field = self.policy.model.field_type(of, name) if kind and of is not None else None
+        field = self._type(node, entity, frames)
         if field is None:
             return "", None
         if field.name == "owners":
@@ -243,6 +263,8 @@ class Meaning:
                 value = dict(sorted(value.items()))
             if (kind, f.name) == ("Allocate", "members") and not isinstance(value, Expr):
                 value = sorted(value, key=lambda member: self.text(member))  # of whom those with the same number of turns go by their ids
+            if (kind, f.name) == ("Allocate", "weight") and isinstance(value, Expr):
+                value = _shares(self.value(value.tree, entity))
             if (kind, f.name) == ("Derive", "frozen") and isinstance(value, tuple):
                 value = _beginnings(*value)
             if f.name == "because" and value is not None:
@@ -264,6 +286,34 @@ class Meaning:
         if isinstance(step, Derive):
             names |= {*(step.group or {}).values()} | ({f"{step.name}_within"} if step.among is not None else set())
         return self.text(step, step.entity, names)
+
+
+def _shares(tree: s.Node) -> s.Node:
+    """A weight that is one of a few numbers, as the smallest whole numbers in the same proportions: turns go by shares of the sum."""
+    leaves: list[Fraction] = []
+    node = tree
+    while isinstance(node, (s.If, s.Literal)):
+        leaf = node.then if isinstance(node, s.If) else node
+        if not isinstance(leaf, s.Literal) or not v.is_number(leaf.value) or leaf.value < 0:
+            return tree
+        leaves.append(Fraction(str(leaf.value)))
+        if isinstance(node, s.Literal):
+            break
+        node = node.otherwise
+    else:
+        return tree
+    scale = math.lcm(*(x.denominator for x in leaves))
+    common = math.gcd(*(int(x * scale) for x in leaves)) or 1
+    if scale > MOST_EXACT or any(x > MOST_EXACT for x in leaves):
+        return tree
+
+    def divided(node: s.Node) -> s.Node:
+        if isinstance(node, s.If):
+            return replace(node, then=divided(node.then), otherwise=divided(node.otherwise))
+        assert isinstance(node, s.Literal)
+        return s.Literal(int(Fraction(str(node.value)) * scale) // common, "")
+
+    return divided(tree)
 
 
 def _beginnings(first: date, months: int) -> tuple[int, int, int]:

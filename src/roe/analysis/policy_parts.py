@@ -8,8 +8,8 @@ from dataclasses import fields, replace
 from roe.analysis.lists import Given
 from roe.dynamic import Value
 from roe.evaluator.choose import Chooser
-from roe.plan.operators import Choose, Rule
-from roe.plan.parts import Credit
+from roe.plan.operators import Action, Choose, Rule
+from roe.plan.parts import Credit, Invariant
 from roe.policy.model import Policy
 
 WHEREABOUTS = ("root", "name", "files")  # of a policy, which decide nothing
@@ -25,23 +25,49 @@ ONE = {
     "invariants": "invariant",
     "hours": "working hours",
 }  # what one part of a field of the plan is called
+BESIDE = ("invariants", "reports", "kpis")  # parts that watch what is decided, and decide nothing
 Gives = Callable[[Rule, Callable[[Value], str], Callable[[str], str]], Given]  # a rule, and how values and sentences are spelt
 
 
 def parts(policy: Policy) -> Iterator[tuple[str, object]]:
     """Everything of a policy but computed fields, rules and lists, by its title: every field of it that nobody has excepted."""
-    order: dict[str, list[str]] = {}
-    for entity, role in policy.plan.engagement:
-        order.setdefault(entity, []).append(role)
-    yield "roles", policy.roles
-    yield from ((f"order of roles of {entity}", roles) for entity, roles in order.items())
+    yield "roles", [policy.roles[0], *sorted(policy.roles[1:])]  # the first is meant where none is named
+    yield from orders(policy)
     for entity, known in policy.model.entities.items():
         yield from ((f"{entity}.{name}", field) for name, field in known.items())
     for f in fields(Policy):
         if f.name not in (*WHEREABOUTS, "model", "plan"):
             yield from _items(f.name, getattr(policy, f.name))
     for title, section in (("pools", policy.plan.pools), *policy.plan.parts.items()):
-        yield from _items(title, section)
+        if title not in BESIDE:
+            yield from _items(title, section)
+
+
+def beside(policy: Policy) -> Iterator[tuple[str, object]]:
+    """Everything of a policy that decides nothing, by its title. In which order it stands changes nothing either."""
+    for title in BESIDE:
+        section = policy.plan.parts.get(title, ())
+        for name, x in _items(title, section):
+            if not name.startswith("order of "):
+                yield name, replace(x, step="") if isinstance(x, Invariant) else x
+
+
+def orders(policy: Policy) -> Iterator[tuple[str, object]]:
+    """What depends on the order of roles, by entity: the role that is meant where none is named, and who takes turns before whom.
+
+    Roles are decided record by record, one after the other. All of them see the owners before the run, so only pools, whose turns and
+    caps one role may take from another, tell which role came first.
+    """
+    entities = dict.fromkeys(entity for entity, _ in policy.plan.engagement)
+    for entity in entities:
+        rules = {role: policy.plan.engagement[of, role].rules for of, role in policy.plan.engagement if of == entity}
+        first = next((role for role in policy.roles if role in rules), "")
+        routing = [role for role, own in rules.items() if any(_routes(rule.value) for rule in own)]
+        yield f"order of roles of {entity}", [first, *(routing if len(routing) > 1 else ())]
+
+
+def _routes(action: Value) -> bool:
+    return isinstance(action, Action) and any(x.pool for x in action.with_otherwise())
 
 
 def _items(title: str, section: object) -> Iterator[tuple[str, object]]:

@@ -19,6 +19,7 @@ from roe.evaluator.bound import KEPT
 from roe.evaluator.leavers import Mention, in_words, mentions, named_reps
 from roe.grammar import syntax as s
 from roe.grammar import values as v
+from roe.grammar.functions.history import PER_ROLE
 from roe.grammar.printer import show
 from roe.plan.bitsets import bits
 from roe.plan.operators import Rule
@@ -325,7 +326,8 @@ def empty_fields(subject: CheckedPolicy) -> Iterator[Diagnostic]:
     for (entity, name), texts in seen.items():
         known = subject.evaluator.policy.model.entities[entity].get(name)
         stored = known is not None and not known.via and known.type.name not in ("owners", "record")
-        if not stored or (entity, name) in subject.evaluator.policy.plan.steps or name in kept:
+        remembered = "." in name and name.partition(".")[0] in PER_ROLE  # by the ledger; no data has it
+        if not stored or remembered or (entity, name) in subject.evaluator.policy.plan.steps or name in kept:
             continue
         if all(row[name] is None for row in world.rows[entity]):
             rows = len(world.rows[entity])

@@ -19,6 +19,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from roe.analysis.axis import Axis
 from roe.analysis.date_cells import date_axis
 from roe.analysis.dates import DateTest, both_of, of_missing
+from roe.analysis.joined import JoinedAxis
 from roe.dynamic import Value
 from roe.grammar import values as v
 from roe.grammar.printer import show
@@ -34,6 +35,8 @@ MOST_WORK = 4  # times the rules, in all parts together, up to which it pays
 
 Alternative = tuple[int, Mapping[str, Test]]  # (the number of a rule, its tests by subject)
 Box = list[int]  # per axis the set of its cells
+Possible = Callable[[Axis], int]  # the cells of an axis that can occur
+Joining = Callable[[Sequence[Axis], Possible], list[Axis]]  # axes, those put together that belong together; see `together.py`
 
 
 class Undecided(Exception):
@@ -69,10 +72,12 @@ def _with_dates(by_subject: dict[str, list[tuple[int, Test]]]) -> dict[str, list
 class Space:
     """The axes of some rules. `rule_of` gives the rule of each alternative; `possible` says which cells of an axis can occur.
 
-    `partial` says that other spaces have other cells, and other rules, of the same table.
+    `partial` says that other spaces have other cells, and other rules, of the same table; `joining` puts axes together.
     """
 
-    def __init__(self, rows: Sequence[Alternative], possible: Callable[[Axis], int] | None = None, partial: bool = False) -> None:
+    def __init__(
+        self, rows: Sequence[Alternative], possible: Possible | None = None, partial: bool = False, joining: Joining | None = None
+    ) -> None:
         self.partial = partial
         self.rule_of = [number for number, _ in rows]
         self.everything = (1 << len(rows)) - 1
@@ -93,7 +98,9 @@ class Space:
                 self.axes.append(Axis(key, subject.node, places, subject.uses, subject.groups()))
             else:
                 self.axes += self._apart(tested, key)
-        self.whole: Box = [axis.full if possible is None else possible(axis) for axis in self.axes]
+        if joining is not None and possible is not None:
+            self.axes = joining(self.axes, possible)
+        self.whole: Box = [axis.full if possible is None or isinstance(axis, JoinedAxis) else possible(axis) for axis in self.axes]
         self._bits: dict[int, list[int]] = {}
         for bit, number in enumerate(self.rule_of):
             self._bits.setdefault(number, []).append(bit)
@@ -288,12 +295,12 @@ class Space:
 # --- tables of many keys --------------------------------------------------------------------------------------------
 
 
-def spaces(rows: Sequence[Alternative], possible: Callable[[Axis], int] | None = None) -> Iterator[Space]:
+def spaces(rows: Sequence[Alternative], possible: Possible | None = None, joining: Joining | None = None) -> Iterator[Space]:
     """The space of the rules; of a long table with a key a space for each of its cells, which together are all of it."""
     key = _key(rows) if len(rows) >= SPLIT_FROM else None
     parts = _split(rows, key) if key is not None else {}
     if not parts or sum(map(len, parts)) > MOST_WORK * len(rows):
-        yield Space(rows, possible)
+        yield Space(rows, possible, joining=joining)
         return
     for together, values in parts.items():
 
@@ -307,7 +314,7 @@ def spaces(rows: Sequence[Alternative], possible: Callable[[Axis], int] | None =
                 allowed |= 0 if cell is None else 1 << cell
             return cells & allowed
 
-        yield Space([rows[bit] for bit in together], within, partial=True)
+        yield Space([rows[bit] for bit in together], within, partial=True, joining=joining)
 
 
 def _key(rows: Sequence[Alternative]) -> str | None:

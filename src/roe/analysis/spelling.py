@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from roe.analysis.constants import NO, YES
 from roe.grammar import syntax as s
 from roe.grammar.printer import show
 
@@ -33,6 +34,9 @@ def spelt(node: s.Node, truth: bool) -> s.Node:
         kind = type(node)
         parts = [spelt(x, truth) for x in node.items]
         items = [y for x in parts for y in (x.items if isinstance(x, kind) else (x,))]
+        if any(_is(x, kind is s.Or) for x in items):
+            return YES if kind is s.Or else NO
+        items = [x for x in items if not _is(x, kind is s.And)] or [YES if kind is s.And else NO]
         if isinstance(node, s.Or):
             items = _joined(items)
         unique = sorted({show(x): x for x in items}.items())
@@ -44,6 +48,10 @@ def spelt(node: s.Node, truth: bool) -> s.Node:
     if truth:
         return existence(plainly(node))
     return plainly(node)
+
+
+def _is(node: s.Node, truth: bool) -> bool:
+    return isinstance(node, s.Literal) and node.value is truth
 
 
 def _negated(node: s.Node) -> s.Node:

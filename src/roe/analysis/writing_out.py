@@ -9,8 +9,8 @@ from __future__ import annotations
 import itertools
 from collections.abc import Container
 from dataclasses import replace
-from datetime import datetime
 
+from roe.analysis.constants import YES, kinds, simplified
 from roe.analysis.subject_fields import type_of
 from roe.dynamic import Value
 from roe.evaluator.choose import rank
@@ -29,8 +29,6 @@ MAX_SUMMED = 4  # criteria of a score that is written out
 MAX_SUMS = 2_000  # of a score's points
 BINDERS = (s.Filter, s.Pick, s.Quantified, s.For)  # inside of which names mean something else
 ROW = "(a row)"  # a table's row, of which conditions only ask whether it is there
-CONSTANT = ("date", "duration", "number", "abs")  # functions that are a constant of constants
-YES = s.Literal(True, "true")
 Key = tuple[str, str]  # (entity, field)
 Case = tuple[s.Node, Value]  # (when, value)
 
@@ -42,6 +40,7 @@ class WritingOut:
         self.policy, self.entity, self.keep = policy, entity, keep
         self.lists = {*policy.plan.lists, *policy.plan.dated_lists}
         self._known: dict[Key, s.Node | None] = {}
+        self._kind_of = kinds(self._kind_of_path)
 
     def __call__(self, tree: s.Node) -> s.Node:
         return self.condition(self.full(tree), 0, False)
@@ -53,7 +52,11 @@ class WritingOut:
             own = node.id in known or (self.entity, node.id) in self.policy.plan.steps
             free = node.id not in ("today", "now", "?", "item", self.entity) and node.id not in self.lists
             return s.Path(s.Name(self.entity, node.at), node.id, node.at) if own and free else node
-        return _folded(s.mapped(node, self.full)) if not isinstance(node, BINDERS) else node
+        return simplified(s.mapped(node, self.full), self._kind_of) if not isinstance(node, BINDERS) else node
+
+    def _kind_of_path(self, node: s.Node) -> str:
+        kind = type_of(self.policy, self.entity, node)
+        return kind.name if kind is not None else ""
 
     def condition(self, node: s.Node, depth: int, strict: bool) -> s.Node:
         """A condition, with computed fields in it written out where that is short.
@@ -252,16 +255,6 @@ def _chosen(node: s.Compare | s.In | s.Between, cases: list[Case], strict: bool)
 
 def _renamed(node: s.Node, name: s.Name, to: s.Node) -> s.Node:
     return to if node == name else s.mapped(node, lambda part: _renamed(part, name, to))
-
-
-def _folded(node: s.Node) -> s.Node:
-    """An expression of constants as the constant that it is: `date(2025, 1, 1)`, `@"2025-01-01" + 3 months`. What asks a clock stays."""
-    counted = isinstance(node, (s.Binary, s.Negative)) or (isinstance(node, s.Call) and node.function in CONSTANT)
-    parts = list(s.children(node)) if counted else []
-    if not parts or not all(isinstance(x, s.Literal) and not isinstance(x.value, (v.WorkingDays, v.WorkingHours)) for x in parts):
-        return node
-    value = compile_expression(node)({CLOCK: Clock.at("1970-01-01")})
-    return node if value is None or isinstance(value, datetime) else s.Literal(value, "", node.at)
 
 
 def sums(points: list[Value]) -> tuple[float, ...] | None:

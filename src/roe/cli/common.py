@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -38,6 +39,26 @@ service_state = click.option(
     envvar="ROE_STATE",
     help="Ledger of the service: a folder, or postgresql://… for several servers. Or set ROE_STATE.",
 )
+
+
+class WithMinus(click.Command):
+    """A command whose argument may begin with a minus, such as `-2 ** 2`: what looks like no option's name is the argument."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        valued = {name for p in self.params if isinstance(p, click.Option) and not p.is_flag for name in (*p.opts, *p.secondary_opts)}
+        given = [
+            i for i, x in enumerate(args)
+            if len(x) > 1 and x.startswith("-") and not OPTION.fullmatch(x) and (i == 0 or args[i - 1] not in valued)
+        ]  # fmt: skip
+        if given and "--" not in args:
+            args = [*(x for i, x in enumerate(args) if i not in given), "--", *(args[i] for i in given)]
+        try:
+            return super().parse_args(ctx, args)
+        except click.NoSuchOption as e:
+            raise click.UsageError(f"{e.format_message()} If it is not an option, write `--` before it.", ctx) from None
+
+
+OPTION = re.compile(r"--?[A-Za-z][\w-]*(=.*)?|--", re.DOTALL)  # what can be the name of an option, with its value or without
 
 
 def needs_service() -> None:

@@ -45,7 +45,7 @@ def as_json(diff: PolicyDiff, failed: bool) -> Json:
     report: Json = {
         "same": not diff.changes, "verdict": compared.verdict, "cases": [d.as_json() for d in compared.differences],
         "possible_cases": [d.as_json() for d in compared.possible], "renamed": [d.as_json() for d in compared.renamed],
-        "fields": [d.as_json() for d in compared.fields], "not_compared": list(compared.unproven),
+        "fields": [d.as_json() for d in compared.fields], "not_compared": list(compared.unproven), "decide_nothing": list(compared.beside),
         "changes": [c.as_json() for c in diff.changes], "facts": diff.facts, "failed": failed,
     }  # fmt: skip
     if impact is not None:

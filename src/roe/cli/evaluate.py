@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 import click
 
-from roe.cli.common import clock, fail, load, read, table
+from roe.cli.common import WithMinus, clock, fail, load, read, table
 from roe.cli.settings import as_of_setting, data_setting
 from roe.diagnostics import Diagnostic
 from roe.dynamic import Value
@@ -36,7 +36,7 @@ def scope_options(command: Command) -> Command:
     return command
 
 
-@click.command("eval")
+@click.command("eval", cls=WithMinus)
 @click.argument("expression")
 @scope_options
 @click.option("--format", "shape", type=click.Choice(["text", "json"]), default="text", show_default=True, help="Output format.")

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from roe.cli.common import fail, table
+from roe.cli.common import WithMinus, fail, table
 from roe.cli.ledger import open_ledger, state_argument
 from roe.diagnostics import Diagnostic
 from roe.dynamic import Json, Value
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from roe.ledger.store import Store
 
 
-@click.command("history")
+@click.command("history", cls=WithMinus)
 @click.argument("record", required=False)
 @state_argument
 @click.option("--entity", help="The record's entity, if several have this id.")

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from roe.cli.common import as_of_option, bind, clock, data_option, fail, large, load, policy_argument, state_option, table
+from roe.cli.common import WithMinus, as_of_option, bind, clock, data_option, fail, large, load, policy_argument, state_option, table
 from roe.cli.explain import find_record
 from roe.diagnostics import Diagnostic
 from roe.dynamic import Value
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from roe.evaluator.world import World
 
 
-@click.command("timeline")
+@click.command("timeline", cls=WithMinus)
 @click.argument("record")
 @policy_argument
 @data_option

@@ -63,6 +63,13 @@ class Dictionary:
     def __len__(self) -> int:
         return len(self.items) + self.null_first
 
+    @property
+    def is_text(self) -> bool:
+        """Whether the values are texts, by the first one."""
+        if isinstance(self.items, pa.Array) and not self.null_first:
+            return bool(pa.types.is_string(self.items.type))
+        return isinstance(next(iter(self.list), None), str)
+
     @cached_property
     def list(self) -> list[Value]:
         items = self.items.to_pylist() if isinstance(self.items, pa.Array) else list(self.items)

@@ -12,7 +12,8 @@ from roe.grammar.functions import sales as own
 
 MANY = 5_000  # distinct texts from which it is worth it
 _PLAIN_HOST = r"^[a-z0-9]([a-z0-9-]*[a-z0-9])?\.[a-z]{2,}$"
-_PLAIN_ADDRESS = r"^[A-Za-z0-9._%+-]+@(?P<host>[a-z0-9](?:[a-z0-9-]*[a-z0-9])?(?:\.[a-z0-9](?:[a-z0-9-]*[a-z0-9])?)*\.[a-z]{2,})$"
+_HOST = r"[a-z0-9](?:[a-z0-9-]*[a-z0-9])?(?:\.[a-z0-9](?:[a-z0-9-]*[a-z0-9])?)*\.[a-z]{2,}$"
+_PLAIN_ADDRESS = rf"^[A-Za-z0-9._%+-]+@{_HOST}"
 
 
 def registrable(hosts: pa.Array) -> Array:
@@ -32,21 +33,23 @@ def registrable(hosts: pa.Array) -> Array:
     return np.asarray(plain & simple[codes] & two & free & ~punycode)
 
 
-_HOST = r"^(?:[A-Za-z0-9._%+-]+@)?(?P<host>[a-z0-9](?:[a-z0-9-]*[a-z0-9])?(?:\.[a-z0-9](?:[a-z0-9-]*[a-z0-9])?)*\.[a-z]{2,})$"
+def _hosts(column: Coded) -> tuple[pa.Array, Array]:
+    """The distinct hosts of a column's texts (a text that has no plain one stands for itself), and which each text has.
 
-
-def _hosts(column: Coded, pattern: str) -> tuple[pa.Array, Array]:
-    """The distinct hosts of a column's texts (a text that has no plain one stands for itself), and which each text has."""
+    Whether an address is plain is asked of the whole text; then its host is what follows the `@`, which takes a third of the time that a
+    group of the expression would.
+    """
     items = column.meaning.items
     texts = items if isinstance(items, pa.Array) else pa.array(column.meaning.list, pa.string())
-    hosts = pc.struct_field(pc.extract_regex(texts, pattern), "host")
-    encoded = pc.if_else(hosts.is_valid(), hosts, texts).dictionary_encode()
+    plain = pc.match_substring_regex(texts, _PLAIN_ADDRESS).fill_null(False)
+    hosts = pc.list_element(pc.split_pattern(texts.filter(plain), "@"), 1)
+    encoded = (hosts if len(hosts) == len(texts) else pc.replace_with_mask(texts, plain, hosts)).dictionary_encode()
     return encoded.dictionary, encoded.indices.fill_null(-1).to_numpy(zero_copy_only=False)
 
 
 def freemails(column: Coded) -> Truths:
     """`is_freemail` of every text, asked once for each host."""
-    hosts, which = _hosts(column, _HOST)
+    hosts, which = _hosts(column)
     is_free = pc.is_in(hosts, pa.array(sorted(own.freemail_domains()))).to_numpy(zero_copy_only=False).astype(np.int8)
     for i in np.flatnonzero(~registrable(hosts)).tolist():
         is_free[i] = own.is_freemail(hosts[i].as_py())
@@ -55,10 +58,11 @@ def freemails(column: Coded) -> Truths:
 
 def domains(column: Coded) -> Coded:
     """`domain` of every text: of a plain address it is that of its host, which many addresses share."""
-    hosts, which = _hosts(column, _PLAIN_ADDRESS)
-    texts = hosts.to_pylist()
-    for i in np.flatnonzero(~registrable(hosts)).tolist():
-        texts[i] = own.domain(texts[i])
-    seen: dict[str, int] = {}
-    codes = np.array([-1 if x is None else seen.setdefault(x, len(seen)) for x in texts] + [-1], np.int32)
-    return Coded(np.append(codes[which], np.int32(-1))[column.codes], Dictionary(list(seen)))
+    hosts, which = _hosts(column)
+    others = ~registrable(hosts)
+    if others.any():
+        asked = hosts.filter(pa.array(others)).to_pylist()
+        encoded = pc.replace_with_mask(hosts, pa.array(others), pa.array(map(own.domain, asked), pa.string())).dictionary_encode()
+        which = np.append(encoded.indices.fill_null(-1).to_numpy(zero_copy_only=False), np.int32(-1))[which]
+        hosts = encoded.dictionary
+    return Coded(np.append(which, np.int32(-1))[column.codes], Dictionary(hosts))

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from roe.columns.limits import Limits
 from roe.columns.row import place_of
 from roe.dynamic import Array, Value
 from roe.evaluator.alike import CLASSES, NO_KEY, Class, hashed
@@ -27,7 +28,6 @@ if TYPE_CHECKING:
     from roe.columns.turns import Turns
     from roe.evaluator.row import Row
 
-ENDLESS = 1 << 62
 SHOWN = 4096  # records between two words to whoever watches
 
 
@@ -55,7 +55,6 @@ class PoolKinds:
     def __init__(self, column: PoolColumn, kind: Array, rows: list[Row]) -> None:
         self.column, self.pool, self.rows = column, column.pool, rows
         self.kind: list[int] = kind.tolist()
-        self.pool.forget()  # until now nobody watched what its reps took from other pools
         self.alike: list[Class] = [alike for row in rows if (alike := self.pool.alike_with(row)) is not None]
         self._known: list[tuple[Standing, int, frozenset[int]] | None] = [None] * len(rows)
         self.companies: list[int] | None = None if column.companies is None else column.companies.tolist()
@@ -126,7 +125,7 @@ def hand_out(turns: Turns, kinds: dict[str, PoolKinds], out: Handed) -> None:
     """Hand out every waiting record, in the order of the queue."""
     number = {name: i for i, name in enumerate(turns.names)}
     chains = {i: [kinds[name] for name in turns.chain(turns.names[i])] for i in np.unique(turns.asked).tolist()}
-    limits = _Limits(turns, kinds)
+    limits = Limits(turns, [of.pool for of in kinds.values()])
     position = {rep: i for i, rep in enumerate(turns.rep_ids)}
     nobody, first = turns.why(FALLBACK, out), turns.tried([], out)
     asked, by_load = turns.asked.tolist(), [of.loads for of in kinds.values() if of.loads is not None]
@@ -190,30 +189,3 @@ def _lead(of: PoolKinds, company: int, i: int, rep: int) -> None:
     """Let later records of a company follow record `i` to its rep, if it is the first of them."""
     if company >= 0 and of.column.companion[company] < 0:
         of.column.companion[company], of.column.leader[company] = rep, i
-
-
-class _Limits:
-    """How many more records each rep can take before somebody's cap is reached."""
-
-    def __init__(self, turns: Turns, kinds: dict[str, PoolKinds]) -> None:
-        self.turns, self.pools = turns, [of.pool for of in kinds.values() if of.pool.step.caps]
-        self.place = {rep: i for i, rep in enumerate(turns.rep_ids)}
-        self.left = [ENDLESS] * len(turns.rep_ids)
-        for rep, n in self._find().items():
-            self.left[rep] = n
-
-    def _find(self, only: str | None = None) -> dict[int, int]:
-        left: dict[int, int] = {}
-        for pool in self.pools:
-            for rep, n in pool.room(self.turns.table.entity, only):
-                left[self.place[rep]] = min(left.get(self.place[rep], ENDLESS), n)
-        return left
-
-    def take(self, rep: int) -> None:
-        self.left[rep] -= 1
-        if self.left[rep] <= 0:
-            row = self.turns.pools.world.rep(self.turns.rep_ids[rep])
-            assert row is not None
-            for pool in self.pools:
-                pool.changed(row, row)
-            self.left[rep] = self._find(self.turns.rep_ids[rep]).get(rep, ENDLESS)

@@ -7,8 +7,9 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import numpy as np
+import pyarrow as pa
 
-from roe.columns.column import Column
+from roe.columns.column import Column, Dictionary
 from roe.dynamic import Array, Value
 from roe.evaluator.pool import Pool
 from roe.evaluator.turns import Slots, Standing
@@ -60,34 +61,42 @@ class PoolColumn:
         self.pool, self.reps, self.row = pool, reps, row
         self.width = len(reps)
         self.slots: SlotTable | None = None
-        self.companies: Array | None = None  # of each waiting record, -1 for none
-        self.companion = np.empty(0, np.int64)  # of each company, the rep; -1 for none yet
-        self.leader = np.empty(0, np.int64)  # of each company, the waiting record that came first; -1 for an earlier run's
-        self.names: list[Value] = []
+        self.companies: Array | None = None  # of each waiting record by number, -1 for none
+        self.companion = np.empty(0, np.int32)  # of each company, the rep; -1 for none yet. The last place is for no company
+        self.leader = np.empty(0, np.int32)  # of each company, the waiting record that came first; -1 for an earlier run's
+        self.names = Dictionary([])  # of the companies
         self.sticky: Array | None = None
 
     def prepare(self, company: Column | None, sticky: Array | None, companions: Mapping[tuple[str, Value], tuple[str, str]]) -> None:
         self.sticky = sticky
         if company is None:
             return
-        codes, meaning = company.encode()
-        self.names = [x if isinstance(x, (str, int, float)) else None for x in meaning.list]
-        known = np.array([x is not None for x in self.names], bool)
-        self.companies = np.where(known[codes], codes, -1) if len(known) else np.full(len(codes), -1)
-        self.companion = np.full(len(self.names) + 1, -1, np.int64)
-        self.leader = np.full(len(self.names) + 1, -1, np.int64)
+        codes, self.names = company.encode()
+        known = _can_be_companies(self.names)
+        self.companies = np.where(known[codes], codes, -1).astype(np.int32) if len(known) else np.full(len(codes), -1, np.int32)
+        self.companion, self.leader, self._first = (np.full(len(self.names) + 1, -1, np.int32) for _ in range(3))
         if companions:
-            for i, x in enumerate(self.names):
-                held = companions.get((self.pool.step.name, x)) if x is not None else None
+            for i in np.flatnonzero(known).tolist():
+                held = companions.get((self.pool.step.name, self.names[i]))
                 if held is not None:
                     self.companion[i] = self.reps.get(held[0], self.width)  # who is not there any more is never able
 
+    def first_of(self, companies: Array, places: Array) -> Array:
+        """Of some records' companies, the first of the records; `places` are in order."""
+        self._first[companies[::-1]] = places[::-1]  # of several records of a company, the one that is written last stays
+        return self._first[companies]
+
+    def lead(self, places: Array, reps: Array) -> None:
+        """Let later records of a company follow the first one of these, in order, that somebody of the pool got."""
+        assert self.companies is not None
+        company = self.companies[places]
+        some = np.flatnonzero((company >= 0) & (self.companion[company] < 0))[::-1]
+        self.companion[company[some]], self.leader[company[some]] = reps[some], places[some]
+
     def seats(self) -> Standing:
         """Who takes part now."""
-        if self.slots is None:
-            self.pool.forget()  # until now nobody watched what its reps took from other pools
         standing = self.pool.fixed_standing(self.row)
-        if self.slots is None or self.slots.standing.seats != standing.seats:
+        if self.slots is None or (self.slots.standing is not standing and self.slots.standing.seats != standing.seats):
             self.book()
             self.slots = SlotTable(standing, self.pool)
             self.able = np.array([self.reps[rep] for rep, _ in standing.able], np.int64)
@@ -119,4 +128,12 @@ class Handed:
 
     @classmethod
     def of(cls, n: int) -> Handed:
-        return cls(*(np.full(n, -1, np.int64) for _ in range(7)))
+        return cls(*(np.full(n, -1, np.int64 if name == "index" else np.int32) for name in cls.__slots__[:7]))
+
+
+def _can_be_companies(meaning: Dictionary) -> Array:
+    """Which values tell a company: texts and numbers."""
+    if isinstance(meaning.items, pa.Array) and pa.types.is_string(meaning.items.type):
+        known = meaning.items.is_valid().to_numpy(zero_copy_only=False)
+        return np.append(False, known) if meaning.null_first else np.asarray(known)
+    return np.array([isinstance(x, (str, int, float)) for x in meaning.list], bool)

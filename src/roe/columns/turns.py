@@ -19,6 +19,7 @@ import pyarrow.compute as pc
 from roe.columns import turn_files
 from roe.columns.column import Column, Days, Instants
 from roe.columns.kinds import PoolKinds, hand_out
+from roe.columns.limits import Limits
 from roe.columns.pool_column import FIRST, MOST, Handed, PoolColumn
 from roe.columns.row import place_of
 from roe.dynamic import Array, Json, Value
@@ -82,10 +83,9 @@ class Turns:
 
     # --- handing out --------------------------------------------------------------------------------------------------
 
-    def run(self) -> Handed:
-        """Hand out every waiting record, in the order of the queue."""
+    def _prepare(self) -> None:
+        """Everything about pools and waiting records that stays as it is while they are handed out."""
         world = self.table.world
-        n = len(self.row)
         used = list(dict.fromkeys(name for i in np.unique(self.asked).tolist() for name in self.chain(self.names[i])))
         any_row = self.table.row(int(self.row[0]))
         for name in used:  # reps whom the data does not list become rows of the table before it is counted
@@ -98,25 +98,43 @@ class Turns:
         self.columns = {name: PoolColumn(self.pools.pools[name], reps, any_row) for name in used}
         for name, column in self.columns.items():
             column.prepare(*asked[name], self.pools.together.given)
+
+    def run(self) -> Handed:
+        """Hand out every waiting record, in the order of the queue."""
+        self._prepare()
+        n = len(self.row)
         out = Handed.of(n)
-        at, width = 0, FIRST
         phase("handing records to pools", n)
-        if not all(self.pools.pools[name].fixed for name in used):
-            hand_out(self, {name: PoolKinds(self.columns[name], self.kinds[name][0], self.one_of_each(name)) for name in used}, out)
-            at = n
+        for column in self.columns.values():
+            column.pool.forget()  # until now nobody watched what its reps took from other pools
+        if all(column.pool.fixed for column in self.columns.values()):
+            self._in_windows(out)
+        else:
+            hand_out(
+                self, {name: PoolKinds(column, self.kinds[name][0], self.one_of_each(name)) for name, column in self.columns.items()}, out
+            )
+        for pool in self.pools.pools.values():  # what reps took from other pools was not followed everywhere
+            pool.forget()
+        entities = self.parts[0].bound.entities()
+        later = entities[entities.index(self.table.entity) + 1 :]
+        for column in self.columns.values():
+            column.book()
+            if any(self.parts[0].bound.plan.takes_turns(entity) for entity in later):
+                self._remember(column)
+        return out
+
+    def _in_windows(self, out: Handed) -> None:
+        """Many records at once, up to where a rep reaches a limit."""
+        for column in self.columns.values():
+            column.seats()
+        self.limits = Limits(self, [column.pool for column in self.columns.values()])
+        at, width, n = 0, FIRST, len(self.row)
         while at < n:
-            end = min(n, at + width)
-            done, rep = self._window(at, end, out)
-            self._took(out.rep[at:done], out.why[at:done], out, rep)
+            done = self._window(at, min(n, at + width), out)
+            self._took(out.rep[at:done], out.why[at:done], out)
             width = min(MOST, max(256, 2 * (done - at)))
             advance(done - at)
             at = done
-        for pool in self.pools.pools.values():  # what reps took from other pools was not followed everywhere
-            pool.forget()
-        for column in self.columns.values():
-            column.book()
-            self._remember(column)
-        return out
 
     def _remember(self, column: PoolColumn) -> None:
         """Which reps the companies went to, for what comes later in the run."""
@@ -136,19 +154,22 @@ class Turns:
         each = [part.assignee(self.row, values) for part in self.parts]
         return company, np.choose(self.role, each) if len(each) > 1 else each[0]
 
-    def _window(self, at: int, end: int, out: Handed) -> tuple[int, int]:
-        """Hand out the records from `at` on, up to `end` or to the one at which a rep reaches a limit, who is returned."""
+    def _window(self, at: int, end: int, out: Handed) -> int:
+        """Hand out the records from `at` on, up to `end` or to the one at which a rep reaches a limit; where that is."""
         window = np.arange(at, end)
         asked = self.asked[at:end]
         groups: dict[str, list[Array]] = {}
         tried: dict[int, list[str]] = {}
-        for number in np.unique(asked).tolist():
+        for number in np.flatnonzero(np.bincount(asked)).tolist():
             chain = self.chain(self.names[number])
             able = next((i for i, name in enumerate(chain) if self.columns[name].seats().able), len(chain) - 1)
             tried[number] = chain[: able + 1]
             groups.setdefault(chain[able], []).append(window[asked == number])
-        plans = {name: self._plan(name, np.sort(np.concatenate(places)), out) for name, places in groups.items()}
-        done, reached = self._limit(at, end, out)
+        plans = {
+            name: self._plan(name, places[0] if len(places) == 1 else np.sort(np.concatenate(places)), out)
+            for name, places in groups.items()
+        }
+        done = self._limit(at, end, out)
         for number, chain in tried.items():
             places = window[asked == number]
             places = places[places < done]
@@ -156,7 +177,7 @@ class Turns:
                 out.before[places] = self._before(chain[:-1], out)
         for name, (places, turns) in plans.items():
             self._commit(name, places[places < done], turns[places < done], out)
-        return done, reached
+        return done
 
     def _plan(self, name: str, places: Array, out: Handed) -> tuple[Array, Array]:
         """Reps for some records of a pool as it is now; which of them take a turn."""
@@ -168,72 +189,54 @@ class Turns:
             out.rep[places] = self.table.world.receivers(at, self.holder[places])
             out.why[places], out.leader[places] = self.why(FALLBACK, out), -1
             return places, np.zeros(len(places), bool)
-        rep = np.full(len(places), -1, np.int64)
-        why, leader = (np.full(len(places), -1, np.int64) for _ in range(2))
+        rep, why, leader = (np.full(len(places), -1, np.int32) for _ in range(3))
         if column.sticky is not None:
             own = column.sticky[places]
-            stays = column.is_able[own] & (own >= 0)
+            stays = column.is_able[own]
             rep[stays] = own[stays]
             for one in np.unique(own[stays]).tolist():
                 label = self.pools.world.rep_of(self.rep_ids[one]).label
                 why[stays & (own == one)] = self.why(f"it stays with {label}", out)
-        company = None if column.companies is None else column.companies[places]
-        follows = np.zeros(len(places), bool)
-        if company is not None:
-            kept = np.where(company >= 0, column.companion[company], -1)
-            goes = (rep < 0) & (kept >= 0) & column.is_able[kept]
-            rep[goes] = kept[goes]
+        behind = ahead = np.empty(0, np.int64)
+        if column.companies is not None:
+            company = column.companies[places]
+            companion = column.companion[company]
+            goes = (rep < 0) & column.is_able[companion]
+            rep[goes] = companion[goes]
             leader[goes] = column.leader[company[goes]]
             for i in np.flatnonzero(goes & (leader < 0)).tolist():  # it was in an earlier run, or among another entity's records
                 label = self.pools.together.given[column.pool.step.name, column.names[int(company[i])]][1]
                 why[i] = self.why(reason_together(label), out)
-            new = (company >= 0) & (kept < 0)
-            some = np.flatnonzero(new)
-            _, first, which = np.unique(company[some], return_index=True, return_inverse=True)
-            leaders = some[first][which]
-            follows[some] = (some != leaders) & (rep[some] < 0)
-        turns = (rep < 0) & ~follows
+            new = np.flatnonzero((company >= 0) & (companion < 0))
+            first = column.first_of(company[new], new)
+            follows = (first != new) & (rep[new] < 0)
+            behind, ahead = new[follows], first[follows]
+        turns = rep < 0
+        turns[behind] = False
         assert column.slots is not None
-        rep[turns] = column.able[column.slots.next(int(turns.sum()))]
-        if company is not None and follows.any():
-            at = np.empty(len(places), np.int64)
-            at[some] = leaders
-            behind = np.flatnonzero(follows)
-            rep[behind] = rep[at[behind]]
-            leader[behind] = places[at[behind]]
+        rep[turns] = column.able[column.slots.next(int(np.count_nonzero(turns)))]
+        rep[behind], leader[behind] = rep[ahead], places[ahead]
         out.rep[places], out.why[places], out.leader[places] = rep, why, leader
         return places, turns
 
-    def _limit(self, at: int, end: int, out: Handed) -> tuple[int, int]:
-        """Up to where nobody who is able becomes unable, and who does there (-1 for nobody)."""
-        left = self._left()
-        if left is None:
-            return end, -1
-        rep = np.where(self._counted(out.why[at:end], out), out.rep[at:end], -1)
-        some = np.flatnonzero(rep >= 0)
-        order = some[np.argsort(rep[some], kind="stable")]
-        sorted_reps = rep[order]
-        starts = np.searchsorted(sorted_reps, sorted_reps)
-        full = np.arange(len(order)) - starts + 1 == left[sorted_reps]
-        if not full.any():
-            return end, -1
-        first = int(order[full].min())
-        return at + first + 1, int(rep[first])
+    def _limit(self, at: int, end: int, out: Handed) -> int:
+        """Up to where nobody who is able becomes unable."""
+        if not self.limits.pools:
+            return end
+        left = np.array(self.limits.left)
+        rep = self._counted(out.rep[at:end], out.why[at:end], out)
+        full = np.append(np.bincount(rep[rep >= 0], minlength=len(left)) >= left, False)  # the last place is for nobody
+        some = np.flatnonzero(full[rep])
+        if not len(some):
+            return end
+        order = some[np.argsort(rep[some].astype(np.int16 if len(left) < 1 << 15 else np.int32), kind="stable")]
+        reps = rep[order]
+        nth = np.arange(1, len(order) + 1) - np.searchsorted(reps, reps)  # of each record, which one of its rep's it is
+        return at + int(order[nth == left[reps]].min()) + 1
 
-    def _counted(self, why: Array, out: Handed) -> Array:
-        """Which allocations count for a rep: all but those of a pool's fallback."""
-        return np.asarray(why != out.whys.get(FALLBACK, -2))
-
-    def _left(self) -> Array | None:
-        """How many more records each rep can take before something changes, over all pools; None if that is for ever."""
-        left = np.full(len(self.rep_ids), np.iinfo(np.int64).max)
-        limited = False
-        for column in self.columns.values():
-            if column.pool.step.caps and column.slots is not None:
-                for rep, n in column.pool.room(self.table.entity):
-                    limited = True
-                    left[column.reps[rep]] = min(left[column.reps[rep]], n)
-        return left if limited else None
+    def _counted(self, rep: Array, why: Array, out: Handed) -> Array:
+        """The reps for whom allocations count; -1 for those of a pool's fallback."""
+        return rep if FALLBACK not in out.whys else np.where(why != out.whys[FALLBACK], rep, -1)
 
     def _commit(self, name: str, places: Array, turns: Array, out: Handed) -> None:
         if not len(places):
@@ -248,23 +251,17 @@ class Turns:
         column.slots.used += n
         column.pool.history.turns.unlogged += n
         if column.companies is not None and column.slots.standing.able:
-            company = column.companies[places]
-            some = np.flatnonzero((company >= 0) & (column.companion[company] < 0))
-            found, first = np.unique(company[some], return_index=True)
-            column.companion[found] = out.rep[places[some[first]]]
-            column.leader[found] = places[some[first]]
+            column.lead(places, out.rep[places])
 
-    def _took(self, rep: Array, why: Array, out: Handed, reached: int) -> None:
+    def _took(self, rep: Array, why: Array, out: Handed) -> None:
         """Count what reps have taken, and see what that changes."""
-        counted = rep[(rep >= 0) & self._counted(why, out)]
-        for i, n in zip(*(x.tolist() for x in np.unique(counted, return_counts=True)), strict=True):
+        counted = self._counted(rep, why, out)
+        counts = np.bincount(counted[counted >= 0])
+        for i in np.flatnonzero(counts).tolist():
+            n = int(counts[i])
             self.pools.count(self.table.entity, self.rep_ids[i], n)
+            self.limits.take(i, n)
         self.pools.n += len(rep)
-        if reached >= 0:
-            rep_row = self.pools.world.rep(self.rep_ids[reached])
-            assert rep_row is not None
-            for column in self.columns.values():
-                column.pool.changed(rep_row, self.table.row(int(self.row[0])))
 
     def assignments(self, handed: Handed) -> Iterator[tuple[str, Json]]:
         """What the state keeps of them."""

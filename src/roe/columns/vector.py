@@ -355,7 +355,7 @@ class Frame:
                 return reduced(node.function, lists)
         if node.function in ("domain", "is_freemail") and len(node.args) == 1:
             texts = self.eval(node.args[0])
-            if isinstance(texts, Coded) and len(texts.meaning) > MANY and all(isinstance(x, str) for x in texts.meaning.list[:1]):
+            if isinstance(texts, Coded) and len(texts.meaning) > MANY and texts.meaning.is_text:
                 return domains(texts) if node.function == "domain" else freemails(texts)
         if node.function == "append" and len(node.args) == 2 and not any(node.names):
             first, second = self.eval(node.args[0]), self.eval(node.args[1])

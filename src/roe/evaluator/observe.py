@@ -14,7 +14,7 @@ from roe.grammar.closures import compile_expression
 from roe.grammar.printer import show
 from roe.grammar.scopes import Code, Scope
 from roe.plan.operators import Expr
-from roe.source import Span, Text
+from roe.source import Added, Span, Text
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +98,18 @@ def _one(tree: s.Node, text: Text, scope: Scope, lists: Mapping[str, Value], cac
     own = cache[id(tree)]
     if id(text) not in own.places:
         own.places[id(text)] = (text, text.span() if tree.at == s.NOWHERE else text.span(*tree.at))
+    origin = getattr(text, "origin", None)
+    if isinstance(origin, Added):
+        return Observed(f"the time of this rule ({origin.text}) is not over", value, _end(tree, scope), own.places[id(text)][1], tree)
     return Observed(own.text, value if isinstance(value, bool) else None, parts, own.places[id(text)][1], tree)
+
+
+def _end(tree: s.Node, scope: Scope) -> tuple[LeafValue, ...]:
+    """Now, and when the time of a rule ends, of the condition that a stage adds to it: `end = null or today < end`."""
+    compared = [n for n in s.children(tree) if isinstance(n, s.Compare) and n.op == "<"]
+    nodes = [("today" if n.left == s.Name("today") else "now", n.left) for n in compared] + [("its end", n.right) for n in compared]
+    values = [LeafValue(name, compile_expression(node)(scope), node) for name, node in nodes]
+    return tuple(x for x in values if x.value is not None)
 
 
 def watch(tree: s.Node, scope: Scope, lists: Mapping[str, Value], cache: Kept | None = None) -> tuple[Value, tuple[LeafValue, ...]]:

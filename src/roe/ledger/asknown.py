@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from roe.ledger.entries import Deleted, Loaded, Merged, Owned, Stored
+from roe.ledger.entries import Deleted, Loaded, Merged, Owned
+from roe.ledger.entry import Stored
 from roe.ledger.holdings import Holding
 from roe.ledger.moment import At
 from roe.ledger.projections import Hold, Noted, hold, loaded

@@ -7,12 +7,14 @@ has it, and `anchored` holds a ledger against one.
 from __future__ import annotations
 
 import zlib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Any
 
+from roe.dynamic import Json, Saved
+from roe.ledger.database import Row
 from roe.ledger.encode import Draft, chained, is_evidence, salted, subject_bytes, unpacked, whole
 from roe.ledger.entries import Erased
+from roe.ledger.moment import At
 from roe.ledger.store import Store
 from roe.ledger.stored import PAGE
 
@@ -28,7 +30,7 @@ class Verified:
     why: str = ""
 
 
-def anchor(store: Store, number: int | None = None) -> dict[str, Any]:
+def anchor(store: Store, number: int | None = None) -> Json:
     """What ties a ledger to a file outside of it: epoch, number and hash of its head, or of an earlier entry."""
     head = store.head()
     if number is None or number == head.number:
@@ -37,7 +39,7 @@ def anchor(store: Store, number: int | None = None) -> dict[str, Any]:
     return {"epoch": head.epoch, "number": number, "hash": bytes(rows[0][0]).hex() if rows else ""}
 
 
-def anchored(store: Store, written: Mapping[str, Any]) -> str:
+def anchored(store: Store, written: Saved) -> str:
     """What is wrong with a ledger that should have an anchor in its chain; empty if nothing is."""
     number, expected = written.get("number"), written.get("hash")
     if type(number) is not int or not isinstance(expected, str):
@@ -60,24 +62,22 @@ def verify(store: Store, after: int = 0) -> Verified:
     allowed = _Allowed(store)
     wrong_subject = _wrong_subjects(store)
     number = after
-    for row in _rows(store, head.number, after):
+    for link in _links(store, head.number, after):
         number += 1
-        if row[0] != number:
+        if link.number != number:
             return Verified(number - 1, values, erased, number, "it is missing")
-        found, d, digest, salt, value, hashes = _taken_apart(store, row)
         why = ""
-        for subject in found:
-            if subject is not None and subject in wrong_subject:
-                why = "the record or rep that it names was changed"
-        if value is not None and (digest is None or salted(salt, value) != digest):
+        if not wrong_subject.isdisjoint(link.subjects):
+            why = "the record or rep that it names was changed"
+        if link.value is not None and (link.digest is None or link.salt is None or salted(link.salt, link.value) != link.digest):
             why = "its values were changed"
-        elif value is None and digest is not None:
+        elif link.value is None and link.digest is not None:
             erased += 1
-            if not allowed.missing(number, d.kind, d.at, found):
+            if not allowed.missing(link):
                 why = "its values are missing, and no entry says that they were erased"
-        values += value is not None
-        previous = chained(previous, number, row[1], row[2], d, hashes[0], hashes[1], hashes[2], digest)
-        if not why and previous != bytes(row[3]):
+        values += link.value is not None
+        previous = chained(previous, number, link.run, link.recorded, link.draft, *link.subject_digests, link.digest)
+        if not why and previous != link.hash:
             why = "it was changed, or one before it was"
         if why:
             return Verified(number, values, erased, number, why)
@@ -88,7 +88,23 @@ def verify(store: Store, after: int = 0) -> Verified:
     return Verified(number, values, erased)
 
 
-def _rows(store: Store, last: int, after: int) -> Iterator[Any]:
+@dataclass(frozen=True, slots=True)
+class _Link:
+    """An entry as the chain has it. `subjects` are the numbers of its subject, target and former; `value` is what can be erased."""
+
+    number: int
+    run: int
+    recorded: int
+    hash: bytes
+    draft: Draft
+    digest: bytes | None
+    salt: bytes | None
+    value: bytes | None
+    subjects: tuple[int | None, int | None, int | None]
+    subject_digests: tuple[bytes | None, bytes | None, bytes | None]
+
+
+def _links(store: Store, last: int, after: int) -> Iterator[_Link]:
     while after < last:
         rows = store.db.rows(
             "SELECT e.number, e.run, e.recorded, e.hash, e.kind, e.name, e.at, e.grain, e.until, e.word, e.fact, e.digest, e.subject, "
@@ -97,21 +113,27 @@ def _rows(store: Store, last: int, after: int) -> Iterator[Any]:
             "LEFT JOIN subject t ON t.id = e.target LEFT JOIN subject f ON f.id = e.former LEFT JOIN value v ON v.number = e.number "
             "LEFT JOIN evidence x ON x.number = e.number ORDER BY e.number", (after, after + PAGE),
         )  # fmt: skip
-        yield from rows
+        for row in rows:
+            yield _link(store, row)
         after += PAGE
 
 
-def _taken_apart(store: Store, row: Any) -> tuple[Any, ...]:
-    (_, _, _, _, kind, name, at, grain, until, word, fact, digest, s, t, f, s_digest, t_digest, f_digest, salt, value, e_salt,
-     evidence) = row  # fmt: skip
+def _link(store: Store, row: Row) -> _Link:
+    (number, run, recorded, hash, kind, name, at, grain, until, word, fact, digest, s, t, f, s_digest, t_digest, f_digest, salt, value,
+     evidence_salt, evidence) = row  # fmt: skip
     text = store.words.text
     d = Draft(text(kind), None, text(name), at, text(grain), until, None, None, text(word), fact, None)
     if evidence is not None:
-        salt, value = e_salt, _read(unpacked, bytes(evidence))
+        salt, value = evidence_salt, _read(unpacked, bytes(evidence))
     elif value is not None:
         value = _read(whole, bytes(value))
-    hashes = [None if x is None else bytes(x) for x in (s_digest, t_digest, f_digest)]
-    return (s, t, f), d, None if digest is None else bytes(digest), None if salt is None else bytes(salt), value, hashes
+    digests = (_bytes(s_digest), _bytes(t_digest), _bytes(f_digest))
+    return _Link(number, run, recorded, bytes(hash), d, _bytes(digest), _bytes(salt), value, (s, t, f), digests)
+
+
+def _bytes(value: bytes | memoryview | None) -> bytes | None:
+    """What a database gives as bytes or as a view of them."""
+    return None if value is None else bytes(value)
 
 
 def _read(unpack: Callable[[bytes], bytes], value: bytes) -> bytes:
@@ -144,9 +166,8 @@ class _Allowed:
                 self.others |= set(e.others)
                 self.before = max(self.before, e.before)
 
-    def missing(self, number: int, kind: str, at: int, subjects: tuple[int | None, ...]) -> bool:
-        from roe.ledger.moment import At
-
-        if number in self.others or any(s in self.subjects for s in subjects if s is not None):
+    def missing(self, link: _Link) -> bool:
+        """Whether an entry accounts for the missing value of a link."""
+        if link.number in self.others or not self.subjects.isdisjoint(link.subjects):
             return True
-        return is_evidence(kind) and bool(self.before) and str(At(at).date) <= self.before
+        return is_evidence(link.draft.kind) and bool(self.before) and str(At(link.draft.at).date) <= self.before

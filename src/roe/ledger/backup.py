@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
 
-from roe.ledger.database import MISSING, Database, refuse
+from roe.ledger.database import MISSING, Database, Row, refuse
 from roe.ledger.store import Store, open_store
 from roe.ledger.stored import PAGE
 
@@ -101,10 +100,10 @@ def _copy(source: Database, target: Database, epoch: str = "") -> None:
         source.rollback()
 
 
-def _pages(db: Database, table: str, key: str, columns: str) -> Iterator[list[Any]]:
+def _pages(db: Database, table: str, key: str, columns: str) -> Iterator[list[Row]]:
     """The rows of a table by its key, which the first columns are."""
     names = key.split(", ")
-    after: Sequence[Any] = ()
+    after: Row = ()
     while True:
         later = f"WHERE ({key}) > ({', '.join('?' * len(names))})" if after else ""
         rows = db.rows(f"SELECT {columns} FROM {table} {later} ORDER BY {key} LIMIT {PAGE}", after)

@@ -15,7 +15,6 @@ from roe.ledger.entries import (
     Claimed,
     Cycle,
     Deleted,
-    Entry,
     Frozen,
     Merged,
     Placed,
@@ -28,6 +27,7 @@ from roe.ledger.entries import (
     Turn,
     TurnBack,
 )
+from roe.ledger.entry import Entry
 from roe.ledger.moment import At
 from roe.ledger.owner_entries import owner_entries
 from roe.ledger.reconcile import key_parts

@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import date, timedelta
 
-from roe.ledger.entries import Stored
+from roe.ledger.entry import Stored
 from roe.ledger.moment import At
 from roe.ledger.store import Store
 

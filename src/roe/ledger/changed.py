@@ -3,22 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import Any
+from typing import TypeVar
+
+V = TypeVar("V")
 
 
-class Changed(Mapping[str, Any]):
+class Changed(Mapping[str, V]):
     """`before` with `changes`: new values by key, None for a key that is gone."""
 
-    def __init__(self, before: Mapping[str, Any], changes: Mapping[str, Any]) -> None:
+    def __init__(self, before: Mapping[str, V], changes: Mapping[str, V | None]) -> None:
         self.before, self.changes = before, changes
 
-    def __getitem__(self, key: str) -> Any:
+    def __getitem__(self, key: str) -> V:
         if key not in self.changes:
             return self.before[key]
-        found = self.changes[key]
-        if found is None:
+        value = self.changes[key]
+        if value is None:
             raise KeyError(key)
-        return found
+        return value
 
     def __iter__(self) -> Iterator[str]:
         yield from (key for key in self.before if key not in self.changes)
@@ -28,7 +30,7 @@ class Changed(Mapping[str, Any]):
         return sum(1 for _ in self)
 
 
-def differing(before: Mapping[str, Any], after: Mapping[str, Any]) -> set[str]:
+def differing(before: Mapping[str, V], after: Mapping[str, V]) -> set[str]:
     """The keys that two mappings have otherwise, or that only one has."""
     if isinstance(after, Changed) and after.before is before:
         return {key for key, x in after.changes.items() if before.get(key) != x}

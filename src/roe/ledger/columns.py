@@ -10,7 +10,7 @@ import numpy as np
 
 from roe.dynamic import Array, Saved
 from roe.ledger.encode import words_of
-from roe.ledger.entries import FORGOTTEN
+from roe.ledger.entry import FORGOTTEN
 from roe.ledger.holders import QUEUE, holder_of
 from roe.ledger.moment import At
 from roe.ledger.reconcile import Holder

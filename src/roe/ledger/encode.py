@@ -9,12 +9,13 @@ from __future__ import annotations
 import hashlib
 import json
 import zlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
-from typing import Any
 
-from roe.ledger.entries import FORGOTTEN, KINDS, Entry, Evidence, fields_of
+from roe.dynamic import Saved, Value, Values
+from roe.ledger.entries import KINDS, Evidence
+from roe.ledger.entry import FORGOTTEN, Entry, fields_of
 from roe.ledger.moment import At
 
 DIGEST = 16  # bytes of SHA-256 that stand for an erasable value: enough that no second value fits
@@ -53,7 +54,7 @@ class _Shape:
     target: str  # the field, or empty
     former: str
     name: str
-    defaults: Mapping[str, Any]
+    defaults: Values
 
 
 @cache
@@ -111,13 +112,13 @@ def _other(e: Entry, name: str, entity: str) -> Subject | None:
     return (entity or getattr(e, "to_entity", "") or getattr(e, "entity", ""), record)
 
 
-def _written(words: Mapping[str, Any]) -> str:
+def _written(words: Saved) -> str:
     """The words of an entry as text; asked for again and again with the same ones."""
     return _words_text(tuple(words.items())) if words else ""
 
 
 @cache
-def _words_text(items: tuple[tuple[str, Any], ...]) -> str:
+def _words_text(items: tuple[tuple[str, Value], ...]) -> str:
     return canonical(dict(items))
 
 
@@ -125,7 +126,7 @@ def entry(d: Draft, erased: bool = False) -> Entry:
     """The entry of a draft. Of one whose subjects or values were erased the rest is there, and `FORGOTTEN` stands for them."""
     s = shape(d.kind)
     zone = d.grain[d.grain.index(" ") + 1 :]
-    values: dict[str, Any] = {"at": At(d.at, d.grain[0] == "d", zone)}
+    values: Values = {"at": At(d.at, d.grain[0] == "d", zone)}
     if s.about and d.subject is not None:
         values["entity"], values["record"] = d.subject
     if s.name:
@@ -153,11 +154,11 @@ def entry(d: Draft, erased: bool = False) -> Entry:
 
 
 @cache
-def words_of(text: str) -> Mapping[str, Any]:
+def words_of(text: str) -> Saved:
     """The words of an entry from their text."""
     if not text:
         return {}
-    read: Mapping[str, Any] = json.loads(text)
+    read: Saved = json.loads(text)
     return read
 
 

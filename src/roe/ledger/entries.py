@@ -1,75 +1,22 @@
 """The kinds of entries: what a ledger can say, as typed values.
 
-Each field of an entry says where the ledger keeps it. A *subject* (a record, a rep, a claim) and everything under `private` can be
-erased; the rest is the skeleton that stays. A `word` is a value that many entries share, such as the name of a rule; it is kept once.
+`roe.ledger.entry` has what they have in common, and says where the ledger keeps a `word`, a `fact` and a `private` value.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import MISSING, field, fields
-from datetime import datetime
-from typing import Any, ClassVar
+from typing import ClassVar
 
+from roe.dynamic import Saved, Value
+from roe.ledger.entry import About, Entry, fact, facts, private, privates, word
 from roe.ledger.moment import At
 from roe.node import node
 
-FORGOTTEN = "(forgotten)"  # what stands where a value was erased
 BY = ("rule", "exception", "claim", "book", "pool", "hand", "system", "conversion", "import", "correction", "undo")
-FREE, ASKED = (
-    "free",
-    "asked",
-)  # of a turn: it used none, since the record followed another one or went to a fallback; it is to be given back
+FREE = "free"  # of a turn: it used none, since the record followed another one or went to a fallback
+ASKED = "asked"  # of a turn: it is to be given back
 CONFIRMED_BY_CRM = ("hand", "system", "conversion", "import")  # such an owner is what the CRM itself showed
-
-
-def _kept(where: str, default: Any = MISSING, factory: Any = MISSING) -> Any:
-    return field(default=default, default_factory=factory, metadata={"kept": where})
-
-
-def word(default: Any = "") -> Any:
-    """A value that many entries share."""
-    return _kept("word", default)
-
-
-def fact(default: Any = None) -> Any:
-    """A value of this entry alone that says nothing about a person."""
-    return _kept("fact", default)
-
-
-def facts() -> Any:
-    return _kept("fact", factory=dict)
-
-
-def private(default: Any = None) -> Any:
-    """A value that `forget` erases."""
-    return _kept("private", default)
-
-
-def privates(factory: Any = dict) -> Any:
-    return _kept("private", factory=factory)
-
-
-@node(kw_only=True)
-class Entry:
-    """`at` is when it holds in the world."""
-
-    KIND: ClassVar[str] = ""
-    TARGET: ClassVar[str] = "rep"  # the field with the entry's other subject, and the entity of that subject
-    TARGET_ENTITY: ClassVar[str] = "rep"
-    FORMER: ClassVar[str] = "former"
-    FORMER_ENTITY: ClassVar[str] = "rep"
-    NAME: ClassVar[str] = "role"  # the field that with the subject makes the key: a role, a field, an event, a pool
-
-    at: At
-
-
-@node(kw_only=True)
-class About(Entry):
-    """An entry about a record."""
-
-    entity: str
-    record: str
 
 
 @node(kw_only=True)
@@ -79,13 +26,13 @@ class Run(Entry):
     KIND: ClassVar[str] = "run"
     id: str = fact("")
     what: str = word("run")  # run, service, books, import, adjustment, undo
-    policy: str = word()
-    digest: str = word()
-    revision: str = word()
-    version: str = word()
-    engine: str = word()
-    inputs: Mapping[str, Any] = facts()
-    counts: Mapping[str, Any] = facts()
+    policy: str = word("")
+    digest: str = word("")
+    revision: str = word("")
+    version: str = word("")
+    engine: str = word("")
+    inputs: Saved = facts()
+    counts: Saved = facts()
     accepted: str = private("")  # who let it pass a guard, and why
 
 
@@ -96,8 +43,8 @@ class Activated(Entry):
     KIND: ClassVar[str] = "activated"
     NAME: ClassVar[str] = "policy"
     policy: str
-    digest: str = word()
-    revision: str = word()
+    digest: str = word("")
+    revision: str = word("")
     by: str = private("")
 
 
@@ -109,18 +56,18 @@ class Owned(About):
     role: str
     rep: str | None = None
     former: str | None = None
-    queue: str = word()
+    queue: str = word("")
     by: str = word("rule")
-    system: str = word()  # the integration that changed it, with `by` = system
-    rule: str = word()
-    action: str = word()
-    pool: str = word()
+    system: str = word("")  # the integration that changed it, with `by` = system
+    rule: str = word("")
+    action: str = word("")
+    pool: str = word("")
     until: At | None = None
     past: bool = word(False)  # fills in the past alone, until what is known to come later
     since_unknown: bool = word(False)  # first seen at `at`, held since nobody knows when
     read_at: At | None = None  # when the CRM showed it, where that is not `at`
     source_at: str = fact("")  # the fact's own time, where it lies after as-of
-    undoes: int | None = fact()  # the entry with a change by hand that this decision takes back
+    undoes: int | None = fact(None)  # the entry with a change by hand that this decision takes back
     sentence: str = private("")
 
 
@@ -131,7 +78,7 @@ class Loaded(About):
     KIND: ClassVar[str] = "loaded"
     role: str
     rep: str | None = None
-    queue: str = word()
+    queue: str = word("")
     read_at: At | None = None
     decision: int = fact(0)
 
@@ -154,16 +101,16 @@ class Turn(About):
     role: str
     rep: str | None = None
     until: At | None = None  # when the record must be worked
-    pool: str = word()
-    asked: str = word()
+    pool: str = word("")
+    asked: str = word("")
     why: str = private("")  # why it was not simply the next in turn
     number: int = fact(0)  # the turn's place in its pool
     standing: int = fact(-1)
     credit: str = fact("")  # FREE, ASKED or nothing
     back: str = fact("")  # the policy's reason for which it is given back
     counted: bool = word(True)  # whether caps count it
-    company: Any = private()  # what records of one company have in common
-    tried: tuple[str, ...] = privates(tuple)
+    company: Value = private(None)  # what records of one company have in common
+    tried: tuple[str, ...] = private(())
 
 
 @node(kw_only=True)
@@ -173,7 +120,7 @@ class TurnBack(About):
     KIND: ClassVar[str] = "turn-back"
     role: str
     rep: str | None = None
-    pool: str = word()
+    pool: str = word("")
     number: int = fact(0)
     reason: str = private("")
 
@@ -233,7 +180,7 @@ class Referred(About):
     role: str
     rep: str | None = None
     until: At | None = None
-    rule: str = word()
+    rule: str = word("")
     step: int = word(0)  # 0 as it is opened; 1, 2, … as it is escalated
     to: str = private("")
     sentence: str = private("")
@@ -258,8 +205,8 @@ class Frozen(About):
     KIND: ClassVar[str] = "frozen"
     NAME: ClassVar[str] = "field"
     field: str
-    on: str = word()
-    value: Any = private()
+    on: str = word("")
+    value: Value = private(None)
 
 
 @node(kw_only=True)
@@ -279,8 +226,8 @@ class Seen(About):
     KIND: ClassVar[str] = "seen"
     NAME: ClassVar[str] = "field"
     field: str
-    value: Any = private()
-    before: Any = private()
+    value: Value = private(None)
+    before: Value = private(None)
 
 
 @node(kw_only=True)
@@ -291,8 +238,8 @@ class Credit(About):
     NAME: ClassVar[str] = "credit"
     credit: str
     until: At | None = None
-    status: str = word()
-    shares: Mapping[str, Any] = privates()
+    status: str = word("")
+    shares: Saved = privates()
 
 
 @node(kw_only=True)
@@ -310,7 +257,7 @@ class Became(About):
     KIND: ClassVar[str] = "became"
     TARGET: ClassVar[str] = "to_record"
     TARGET_ENTITY: ClassVar[str] = ""  # named by `to_entity`
-    to_entity: str = word()
+    to_entity: str = word("")
     to_record: str | None = None
 
 
@@ -353,8 +300,8 @@ class Placed(About):
     book: str
     rep: str | None = None
     runner_up: str | None = None
-    since: str = word()
-    rest: str = word()
+    since: str = word("")
+    rest: str = word("")
     reason: str = private("")
 
 
@@ -365,7 +312,7 @@ class Cycle(Entry):
     KIND: ClassVar[str] = "cycle"
     NAME: ClassVar[str] = "book"
     book: str
-    cycle: str = word()
+    cycle: str = word("")
     given: Mapping[str, int] = privates()
 
 
@@ -388,7 +335,7 @@ class Erased(Entry):
     subject: int = fact(0)
     before: str = fact("")
     values: int = fact(0)
-    others: tuple[int, ...] = _kept("fact", ())  # entries about other subjects whose values named it
+    others: tuple[int, ...] = fact(())  # entries about other subjects whose values named it
     by: str = private("")
     why: str = private("")
 
@@ -400,8 +347,8 @@ class Evidence(About):
     KIND: ClassVar[str] = "evidence"
     role: str
     decision: int = fact(0)
-    digest: str = word()
-    values: Mapping[str, Any] = privates()
+    digest: str = word("")
+    values: Saved = privates()
 
 
 @node(kw_only=True)
@@ -455,7 +402,7 @@ class Weighed(About):
     KIND: ClassVar[str] = "weighed"
     NAME: ClassVar[str] = "book"
     book: str
-    plan: str = word()
+    plan: str = word("")
     accepted: bool = word(True)
     by: str = private("")
     reason: str = private("")
@@ -467,10 +414,10 @@ class Reviewed(About):
 
     KIND: ClassVar[str] = "reviewed"
     NAME: ClassVar[str] = ""
-    verdict: str = word()
-    before: str = word()  # the digest of the policy as it is
-    after: str = word()  # and as it would be
-    names: Mapping[str, Any] = facts()  # what the two are called: old, new
+    verdict: str = word("")
+    before: str = word("")  # the digest of the policy as it is
+    after: str = word("")  # and as it would be
+    names: Mapping[str, str] = facts()  # what the two are called: old, new
     by: str = private("")
     comment: str = private("")
 
@@ -481,26 +428,3 @@ ALL: tuple[type[Entry], ...] = (
     Weighed, Reviewed,
 )  # fmt: skip
 KINDS: dict[str, type[Entry]] = {kind.KIND: kind for kind in ALL}
-
-
-@node
-class Stored:
-    """An entry as the ledger has it. `recorded` is when it was written; `run` the number of the `run` entry it belongs to."""
-
-    number: int
-    run: int
-    recorded: datetime
-    entry: Entry
-    erased: bool = False  # whether values of it were erased
-
-    @property
-    def kind(self) -> str:
-        return self.entry.KIND
-
-
-_AT = frozenset({"at", "until", "read_at"})
-
-
-def fields_of(kind: type[Entry]) -> dict[str, str]:
-    """field -> where it is kept: key, at, word, fact or private."""
-    return {f.name: f.metadata.get("kept") or ("at" if f.name in _AT else "key") for f in fields(kind)}

@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import fields
 from pathlib import Path
-from typing import Any
 
 from roe.ledger.encode import canonical, shape
-from roe.ledger.entries import Stored
+from roe.ledger.entry import Stored
 from roe.ledger.moment import At
 from roe.ledger.store import Store
 
@@ -28,11 +27,11 @@ def write(store: Store, out: Path, form: str, values: bool) -> dict[str, int]:
     }
 
 
-def _row(x: Stored, values: bool) -> list[Any]:
+def _row(x: Stored, values: bool) -> list[object]:
     e, s = x.entry, shape(x.kind)
     facts = {n: getattr(e, n) for n in (*s.words, *s.facts) if getattr(e, n) != s.defaults[n] and getattr(e, n) not in ({}, ())}
     until: At | None = getattr(e, "until", None)
-    row: list[Any] = [
+    row: list[object] = [
         x.number, x.run, x.kind, getattr(e, "entity", None), getattr(e, "record", None), getattr(e, s.name) if s.name else None, str(e.at),
         None if until is None else str(until), x.recorded.isoformat(), getattr(e, s.target) if s.target else None,
         getattr(e, s.former) if s.former else None, canonical(facts) if facts else None,
@@ -44,26 +43,15 @@ def _row(x: Stored, values: bool) -> list[Any]:
     return row
 
 
-def _holdings(store: Store) -> Iterator[list[Any]]:
+def _holdings(store: Store) -> Iterator[list[object]]:
     for h in store.every_holding():
         stop = None if h.stop is None else str(h.stop)
         yield [
-            h.entity,
-            h.record,
-            h.role,
-            h.rep,
-            h.queue or None,
-            str(h.start),
-            stop,
-            h.entry,
-            h.decision,
-            h.by,
-            h.rule or None,
-            h.action or None,
-        ]
+            h.entity, h.record, h.role, h.rep, h.queue or None, str(h.start), stop, h.entry, h.decision, h.by, h.rule or None, h.action or None,
+        ]  # fmt: skip
 
 
-def _csv(out: Path, name: str, columns: tuple[str, ...], rows: Iterator[list[Any]]) -> int:
+def _csv(out: Path, name: str, columns: tuple[str, ...], rows: Iterator[list[object]]) -> int:
     import csv
     import os
 
@@ -80,7 +68,7 @@ def _csv(out: Path, name: str, columns: tuple[str, ...], rows: Iterator[list[Any
     return n
 
 
-def _parquet(out: Path, name: str, columns: tuple[str, ...], rows: Iterator[list[Any]]) -> int:
+def _parquet(out: Path, name: str, columns: tuple[str, ...], rows: Iterator[list[object]]) -> int:
     import pyarrow as pa
     import pyarrow.parquet as pq
 

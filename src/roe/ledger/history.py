@@ -6,10 +6,11 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from datetime import date, timedelta
-from typing import Any
 
+from roe.dynamic import Json, Value, Values
 from roe.ledger import entries as e
-from roe.ledger.entries import Entry, Evidence, Owned, Run, Stored
+from roe.ledger.entries import Evidence, Owned, Run
+from roe.ledger.entry import Entry, Stored
 from roe.ledger.holdings import Holding
 from roe.ledger.moment import At
 from roe.ledger.store import Store
@@ -29,7 +30,7 @@ class Line:
     what: str
     because: str
 
-    def as_json(self) -> dict[str, Any]:
+    def as_json(self) -> Json:
         x = self.stored
         return {
             "number": x.number, "at": str(x.entry.at), "recorded": x.recorded.isoformat(timespec="seconds"), "kind": x.kind,
@@ -37,7 +38,7 @@ class Line:
         }  # fmt: skip
 
 
-def _plain(value: Any) -> Any:
+def _plain(value: object) -> object:
     return str(value) if isinstance(value, At) else list(value) if isinstance(value, tuple) else value
 
 
@@ -77,7 +78,7 @@ def rep_called(store: Store, text: str) -> str:
 
 def _named(entry: Entry, name: Callable[[str], str]) -> Entry:
     """An entry with names in place of the ids of reps."""
-    known: dict[str, Any] = {field: name(rep) for field in ("rep", "former") if (rep := getattr(entry, field, None))}
+    known: Values = {field: name(rep) for field in ("rep", "former") if (rep := getattr(entry, field, None))}
     return replace(entry, **known) if known else entry
 
 
@@ -114,8 +115,8 @@ def _who(rep: str | None, queue: str = "") -> str:
     return rep if rep is not None else f"the queue {queue}" if queue else "nobody"
 
 
-def _until(x: Any, day: Day) -> str:
-    return f", until {day(x.until)}" if x.until is not None else ""
+def _until(until: At | None, day: Day) -> str:
+    return f", until {day(until)}" if until is not None else ""
 
 
 def _owned(x: e.Owned, day: Day) -> tuple[str, str]:
@@ -132,7 +133,7 @@ def _owned(x: e.Owned, day: Day) -> tuple[str, str]:
         what = f"{who} keeps it"
     else:
         what = f"{who} takes over from {x.former}" if x.former else f"{who} gets it"
-    return what + _until(x, day), _cause(x)
+    return what + _until(x.until, day), _cause(x)
 
 
 def _cause(x: e.Owned) -> str:
@@ -157,10 +158,10 @@ def _claimed(x: e.Claimed, day: Day) -> tuple[str, str]:
     who = x.by or _who(x.rep)
     if x.status == "refused":
         return f"the claim {x.claim or ''} by {who} is refused".replace("  ", " "), x.reason
-    return (f"the claim of {who} ends" if x.status == "ended" else f"{_who(x.rep)} claims it{_until(x, day)}"), x.reason
+    return (f"the claim of {who} ends" if x.status == "ended" else f"{_who(x.rep)} claims it{_until(x.until, day)}"), x.reason
 
 
-_TOLD: dict[str, Callable[[Any, Day], tuple[str, str]]] = {
+_TOLD: dict[str, Callable[[Value, Day], tuple[str, str]]] = {  # each takes an entry of its kind
     "run": lambda x, day: (f"{x.what} of {x.policy}" + (f", {x.engine}" if x.engine else ""), f"accepted: {x.accepted}" if x.accepted else ""),
     "activated": lambda x, day: (f"the policy {x.policy} is in force", f"by {x.by}" if x.by else ""),
     "standing": lambda x, day: (f"the pool `{x.pool}` has given {x.turns} turns", ""),
@@ -172,26 +173,26 @@ _TOLD: dict[str, Callable[[Any, Day], tuple[str, str]]] = {
     "refused": lambda x, day: ("the CRM refuses to load the decision", x.reason),
     "turn-back": lambda x, day: (f"the turn of {_who(x.rep)} is given back to the pool `{x.pool}`", x.reason),
     "returned": lambda x, day: (f"{_who(x.rep)} gives it back" + (f"; it can be claimed again from {day(x.until)} on" if x.until else ""), x.reason),
-    "rested": lambda x, day: (f"it rests{_until(x, day)}", x.reason),
+    "rested": lambda x, day: (f"it rests{_until(x.until, day)}", x.reason),
     "referred": lambda x, day: (f"{x.to or x.rep or 'somebody'} must decide" + (f" by {day(x.until)}" if x.until else "") + (" (escalated)" if x.step else ""), x.sentence),
     "answered": lambda x, day: ("nobody has decided in time" if x.lapsed else f"{x.by} has decided: {x.answer}" if x.by else x.answer, ""),
     "frozen": lambda x, day: (f"{x.field} is frozen at {x.value} for the period from {x.on}", ""),
     "raised": lambda x, day: (f"the event `{x.event}` {'is raised' if x.up else 'is over'}", ""),
     "seen": lambda x, day: (f"{x.field} is {x.value}" + (f", was {x.before}" if x.before is not None else ""), ""),
-    "credit": lambda x, day: (f"credit {x.credit}: " + ", ".join(f"{rep} {share}" for rep, share in x.shares.items()) + _until(x, day), x.status),
+    "credit": lambda x, day: (f"credit {x.credit}: " + ", ".join(f"{rep} {share}" for rep, share in x.shares.items()) + _until(x.until, day), x.status),
     "disputed": lambda x, day: (f"the credit {x.credit} is disputed", x.reason),
     "became": lambda x, day: (f"it becomes the {x.to_entity} {x.to_record}", ""),
     "merged": lambda x, day: (f"it is merged into {x.survivor}", ""),
     "absent": lambda x, day: ("it is no longer in the data", ""),
     "deleted": lambda x, day: ("it is deleted", ""),
     "restored": lambda x, day: ("it is back", ""),
-    "requested": lambda x, day: (f"{x.by or 'somebody'} asks for an exception: {_who(x.rep)} has it{_until(x, day)}", x.reason),
+    "requested": lambda x, day: (f"{x.by or 'somebody'} asks for an exception: {_who(x.rep)} has it{_until(x.until, day)}", x.reason),
     "excepted": lambda x, day: (
-        f"{x.by or 'somebody'} grants an exception: {_who(x.rep)} has it{_until(x, day)}" if x.up else f"{x.by or 'somebody'} ends the exception",
+        f"{x.by or 'somebody'} grants an exception: {_who(x.rep)} has it{_until(x.until, day)}" if x.up else f"{x.by or 'somebody'} ends the exception",
         x.reason,
     ),
     "declined": lambda x, day: (f"{x.by or 'somebody'} declines the request for an exception", x.reason),
-    "away": lambda x, day: (f"takes no records{' from ' + x.start if x.start else ''}{_until(x, day)}" if x.up else "takes records again", x.reason),
+    "away": lambda x, day: (f"takes no records{' from ' + x.start if x.start else ''}{_until(x.until, day)}" if x.up else "takes records again", x.reason),
     "weighed": lambda x, day: (f"{x.by or 'somebody'} {'accepts' if x.accepted else 'holds back'} the planned move in the book `{x.book}`", x.reason),
     "reviewed": lambda x, day: (f"{x.by or 'somebody'} has {x.verdict}{' on' if x.verdict == 'commented' else ''} the policy change", x.comment),
     "placed": lambda x, day: (f"{_who(x.rep)} has it in the book `{x.book}`" if x.rep else f"it is in nobody's book `{x.book}`", x.reason),
@@ -326,7 +327,7 @@ def because(h: Holding) -> str:
     return by or (f"by rule `{h.rule}`" if h.rule else f"by {h.by}" if h.by != "rule" else "")
 
 
-def book_lines(holdings: Iterable[Holding]) -> list[Sequence[Any]]:
+def book_lines(holdings: Iterable[Holding]) -> list[list[str]]:
     """A rep's book as rows: entity, record, role, since, until, why."""
     return [
         [h.entity, h.record, h.role, "not known" if h.since_unknown else str(h.start.date), str(h.stop.date) if h.stop else "", because(h)]

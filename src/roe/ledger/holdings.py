@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from roe.ledger.database import Database, Row, SqlValue
 from roe.ledger.encode import words_of
-from roe.ledger.entries import FORGOTTEN
+from roe.ledger.entry import FORGOTTEN
 from roe.ledger.moment import At
 from roe.ledger.words import Words
 

@@ -12,11 +12,13 @@ import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import NoReturn
 
 from roe.crm.ids import fold
 from roe.diagnostics import Diagnostic, PolicyError
-from roe.ledger.entries import Entry, Owned, Run, Seen
+from roe.ledger.entries import Owned, Run, Seen
+from roe.ledger.entry import Entry
+from roe.ledger.holders import HolderFields
 from roe.ledger.moment import At
 from roe.ledger.store import Store
 from roe.source import Span
@@ -200,7 +202,7 @@ def _is_user(text: str) -> bool:
     return text.startswith(("005", "00G")) and len(text) in (15, 18)
 
 
-def _holder(text: str, reps: Mapping[str, str], unknown: set[str]) -> dict[str, Any]:
+def _holder(text: str, reps: Mapping[str, str], unknown: set[str]) -> HolderFields:
     if not text:
         return {}
     if text.startswith("00G") and len(text) in (15, 18):
@@ -249,8 +251,8 @@ def _hubspot_csv(source: Path, rows: Iterable[Mapping[str, str]], names: Mapping
     return found
 
 
-def _hubspot_entity(*hints: Any) -> str:
-    texts = [h.stem.lower() if isinstance(h, Path) else str(h).lower() for h in hints]
+def _hubspot_entity(*hints: Path | str) -> str:
+    texts = [(h.stem if isinstance(h, Path) else h).lower() for h in hints]
     return next((entity for text in texts for word, entity in HUBSPOT.items() if word in text), "contact")
 
 

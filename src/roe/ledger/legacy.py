@@ -5,10 +5,10 @@ from __future__ import annotations
 import json
 from datetime import date, datetime
 from pathlib import Path
-from typing import Any
 
 from roe.crm.ids import fold
 from roe.diagnostics import Diagnostic, PolicyError
+from roe.dynamic import Value
 from roe.grammar import values as v
 from roe.ledger.between import entries_between
 from roe.ledger.entries import Run
@@ -65,10 +65,10 @@ def _offset(moment: datetime) -> str:
     return f"{text[:3]}:{text[3:5]}" if text else "UTC"
 
 
-def _folded(kept: Any) -> Any:
+def _folded(value: Value) -> Value:
     """A state with every id of Salesforce in its short form, as records have it."""
-    if isinstance(kept, str):
-        return "|".join(map(fold, kept.split("|")))
-    if isinstance(kept, dict):
-        return {_folded(k): _folded(x) for k, x in kept.items()}
-    return [_folded(x) for x in kept] if isinstance(kept, list) else kept
+    if isinstance(value, str):
+        return "|".join(map(fold, value.split("|")))
+    if isinstance(value, dict):
+        return {_folded(k): _folded(x) for k, x in value.items()}
+    return [_folded(x) for x in value] if isinstance(value, list) else value

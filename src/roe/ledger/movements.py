@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import date, datetime
 from itertools import islice
-from typing import Any
 
+from roe.dynamic import Saved
 from roe.ledger.encode import words_of
-from roe.ledger.entries import Stored
+from roe.ledger.entries import Owned
+from roe.ledger.entry import Entry, Stored
+from roe.ledger.holdings import Holding
 from roe.ledger.moment import At
 from roe.ledger.store import Store
 
@@ -81,7 +83,7 @@ def _first_since(store: Store, since: date) -> int | None:
     return None if rows[0][0] is None else int(rows[0][0])
 
 
-def _words(store: Store, holds: Callable[[Mapping[str, Any]], bool]) -> list[int]:
+def _words(store: Store, holds: Callable[[Saved], bool]) -> list[int]:
     """The ids of the words of entries for which something holds."""
     store.words.read()
     return [id_ for id_, text in store.words.texts.items() if text.startswith("{") and holds(words_of(text))]
@@ -99,7 +101,7 @@ def _ends_before(store: Store, numbers: list[int]) -> dict[int, int | None]:
     return found
 
 
-def pending(store: Store, most: int) -> tuple[list[Any], int]:
+def pending(store: Store, most: int) -> tuple[list[Holding], int]:
     """(the newest holdings that were decided and that the CRM does not show yet, how many there are)."""
     differs = "COALESCE(h.rep, -1) <> COALESCE(h.base_rep, -1) OR h.queue <> h.base_queue"
     where = f"h.stop IS NULL AND h.base_queue IS NOT NULL AND ({differs})"
@@ -108,13 +110,14 @@ def pending(store: Store, most: int) -> tuple[list[Any], int]:
     return (sorted(store.holdings_where(f"{where} AND {newest}"), key=lambda h: -h.entry) if n else []), n
 
 
-def _is_move(e: Any, since: date) -> bool:
-    return (e.rep or e.queue or None) != e.former and e.at.date >= since and not e.past and e.by != "import"
+def _is_move(e: Entry, since: date) -> bool:
+    return isinstance(e, Owned) and (e.rep or e.queue or None) != e.former and e.at.date >= since and not e.past and e.by != "import"
 
 
 def _move(x: Stored, ended: int | None) -> Move:
-    e: Any = x.entry
-    at: At = e.at
+    e = x.entry
+    assert isinstance(e, Owned)
+    at = e.at
     how = "hand" if e.by in BY_PEOPLE else "time" if ended is not None and ended <= at.instant else "rules"
     owner = e.rep or (f"queue {e.queue}" if e.queue else None)
     return Move(

@@ -10,7 +10,8 @@ from roe.dynamic import Saved
 from roe.grammar import values as v
 from roe.ledger.changed import differing
 from roe.ledger.decided import Decided, How
-from roe.ledger.entries import CONFIRMED_BY_CRM, Entry, Loaded, Owned
+from roe.ledger.entries import CONFIRMED_BY_CRM, Loaded, Owned
+from roe.ledger.entry import Entry
 from roe.ledger.holders import NOBODY, OwnerState, holder_fields, rep_of
 from roe.ledger.moment import At
 from roe.ledger.reconcile import CASCADE, key_parts

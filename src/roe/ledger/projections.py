@@ -13,7 +13,8 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from roe.ledger.database import Database
-from roe.ledger.entries import CONFIRMED_BY_CRM, Claimed, Entry, Loaded, Owned, Run, Turn
+from roe.ledger.entries import CONFIRMED_BY_CRM, Claimed, Loaded, Owned, Run, Turn
+from roe.ledger.entry import Entry
 from roe.ledger.moment import At
 
 CHUNK = 500  # records whose projections are read and written together

@@ -17,7 +17,7 @@ import pyarrow.compute as pc
 
 from roe.dynamic import Array, Value
 from roe.ledger.database import Row
-from roe.ledger.entries import FORGOTTEN
+from roe.ledger.entry import FORGOTTEN
 from roe.ledger.role_tables import Codes
 from roe.ledger.store import Store
 

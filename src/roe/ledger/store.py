@@ -20,7 +20,8 @@ from pathlib import Path
 
 from roe.ledger.database import Database, SqlValue, migrate, refuse
 from roe.ledger.encode import Clock, unpacked
-from roe.ledger.entries import FORGOTTEN, Entry, Run, Stored
+from roe.ledger.entries import Run
+from roe.ledger.entry import FORGOTTEN, Entry, Stored
 from roe.ledger.holdings import Holding, holdings_where
 from roe.ledger.moment import At, ticks
 from roe.ledger.projections import PROJECTIONS, clear, dump

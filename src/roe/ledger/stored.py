@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 
 from roe.ledger.database import Database, Row, SqlValue
 from roe.ledger.encode import Draft, entry, unpacked, whole
-from roe.ledger.entries import Stored
+from roe.ledger.entry import Stored
 from roe.ledger.words import Words
 
 COLUMNS = (

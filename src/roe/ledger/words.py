@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 
 from roe.ledger.database import Database
 from roe.ledger.encode import SALT, Draft, Subject, salted, subject_bytes
-from roe.ledger.entries import FORGOTTEN
+from roe.ledger.entry import FORGOTTEN
 
 MOST_KNOWN = 300_000  # subjects remembered between appends
 

@@ -10,7 +10,8 @@ from dataclasses import replace
 
 from roe.ledger.database import FOREIGN, Database, refuse
 from roe.ledger.encode import SALT, Clock, chained, draft, is_evidence, packed, salted, small
-from roe.ledger.entries import Entry, Run, Stored
+from roe.ledger.entries import Run
+from roe.ledger.entry import Entry, Stored
 from roe.ledger.projections import Noted, Projector
 from roe.ledger.stored import FORMER, PAGE, SUBJECT, TARGET, Head, entries_after, entry_rows, read_head, stored_of
 from roe.ledger.words import Words

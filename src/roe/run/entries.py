@@ -15,7 +15,7 @@ from roe.run.result import Portion
 if TYPE_CHECKING:
     from roe.columns.memory import ColumnMemory
     from roe.ledger.decided import Decided, How
-    from roe.ledger.entries import Entry
+    from roe.ledger.entry import Entry
     from roe.ledger.moment import At
     from roe.run.memory import Memory
 

@@ -14,7 +14,8 @@ from roe.dynamic import Json, Value, Values
 from roe.evaluator.decision import Decision
 from roe.evaluator.engine import Run
 from roe.evaluator.row import Row
-from roe.ledger.entries import Entry, Evidence, Owned, Referred
+from roe.ledger.entries import Evidence, Owned, Referred
+from roe.ledger.entry import Entry
 from roe.ledger.moment import At
 from roe.ledger.store import Store
 from roe.policy.reads import reads

@@ -14,7 +14,8 @@ from roe.source import Span
 from roe.words import counted
 
 if TYPE_CHECKING:
-    from roe.ledger.entries import Activated, Entry, Owned, Run
+    from roe.ledger.entries import Activated, Owned, Run
+    from roe.ledger.entry import Entry
     from roe.ledger.moment import At
     from roe.ledger.store import Store
 

@@ -20,7 +20,8 @@ from roe.grammar import values as v
 from roe.grammar.values import Duration
 from roe.ledger.audit import anchor
 from roe.ledger.changed import differing
-from roe.ledger.entries import Entry, Owned, Run
+from roe.ledger.entries import Owned, Run
+from roe.ledger.entry import Entry
 from roe.ledger.holders import OwnerState
 from roe.ledger.moment import At
 from roe.ledger.state import past, remembered

@@ -12,7 +12,8 @@ from roe.data.files import write_whole
 from roe.diagnostics import Diagnostic, PolicyError
 from roe.dynamic import Json, Saved
 from roe.ledger.encode import Draft, draft, entry
-from roe.ledger.entries import Entry, Run
+from roe.ledger.entries import Run
+from roe.ledger.entry import Entry
 from roe.run.folder import MARK, OutFolder, damaged, read_mark
 from roe.run.memory import opened
 from roe.source import Span

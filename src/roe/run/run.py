@@ -27,7 +27,8 @@ from roe.run.source import expected
 if TYPE_CHECKING:
     from roe.evaluator.engine import Evaluator
     from roe.evaluator.world import World
-    from roe.ledger.entries import Entry, Run
+    from roe.ledger.entries import Run
+    from roe.ledger.entry import Entry
     from roe.ledger.moment import At
     from roe.run.memory import Memory
 

@@ -14,7 +14,8 @@ from typing import NoReturn
 from roe import __version__
 from roe.diagnostics import Diagnostic, PolicyError, suggest
 from roe.dynamic import Json
-from roe.ledger.entries import CONFIRMED_BY_CRM, Entry, Owned, Raised, Run, Standing, Stored, Turn, TurnBack
+from roe.ledger.entries import CONFIRMED_BY_CRM, Owned, Raised, Run, Standing, Turn, TurnBack
+from roe.ledger.entry import Entry, Stored
 from roe.ledger.moment import At
 from roe.ledger.store import Store
 from roe.run.inputs import run_id

@@ -3,22 +3,20 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Any
 
+from roe.dynamic import Json
 from roe.evaluator.pool import Pool
 from roe.evaluator.row import Row
 from roe.evaluator.turns import Slots
 from roe.serve.desk import Desk
 from roe.serve.problems import unknown
 
-Json = dict[str, Any]
-
 
 def explained(desk: Desk, entity: str, id: str, why_not: str = "") -> Json:
     """The answer about a record, and for each role the whole trace of its rules, from the records as they are now."""
     answer = desk.answer(entity, id)
     bound, row = (
-        desk.records.at(datetime.fromisoformat(desk.state.get("owner", f"{entity}|{id}|{answer['role']}")["at"])),
+        desk.records.at(datetime.fromisoformat(desk.state.owner(f"{entity}|{id}|{answer['role']}")["at"])),
         desk.records.row(entity, id),
     )
     if row is None:
@@ -45,7 +43,7 @@ def rep(desk: Desk, text: str, at: datetime) -> Json:
     book = [desk.shown(*key.split("|", 2)) for key, owner in desk.state.all("owner").items() if owner["owner"] == id]
     due = sorted(
         ({"due": timer.get("until") or timer["due"], "what": timer["kind"], "record": key.rpartition("|")[0].replace("|", " ")}
-         for key, timer in desk.state.all("timer").items() if (desk.state.get("owner", key) or {}).get("owner") == id),
+         for key, timer in desk.state.all("timer").items() if (owner := desk.state.get("owner", key)) is not None and owner["owner"] == id),
         key=lambda x: x["due"],
     )  # fmt: skip
     bound, row = desk.records.at(at), desk.records.row("rep", id)

@@ -9,30 +9,30 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from datetime import date, datetime
-from fractions import Fraction
-from typing import Any
 
+from roe.dynamic import Json, Record, Saved
 from roe.evaluator.decision import Decision
 from roe.evaluator.row import Row
 from roe.grammar import values as v
 from roe.grammar.clock import zone_of
 from roe.ledger.beside import RELOAD
-from roe.ledger.entries import FREE, Activated, Entry, Loaded, Owned, Referred, Turn
+from roe.ledger.entries import Activated, Owned
+from roe.ledger.entry import Entry
 from roe.ledger.moment import At
-from roe.ledger.reconcile import Shown, decided, reconcile
+from roe.ledger.reconcile import Held, decided
 from roe.policy.standard import FILES
-from roe.serve import digests, timers
+from roe.serve import digests, held, in_crm, timers, turns
+from roe.serve.known import Assignment, Marks, Owner, Timer, held_of, with_base
 from roe.serve.letters import Receiver, letter
 from roe.serve.policies import Ready
 from roe.serve.problems import Refused, unknown
 from roe.serve.records import LONGEST_ID, Records, wrong_id
-from roe.serve.state import Change, State, held_of, with_base
+from roe.serve.state import Change, State
 from roe.serve.store import Writes
 from roe.serve.times import first_moment, moment
 from roe.serve.versions import Mirrored, deleted, patched, replaced
 
 Fetch = Callable[[str, str], Mirrored | None]
-Json = dict[str, Any]
 MAKES_ABLE = ("rep", "leave")  # a change of these may let somebody take a held record
 SHOWN = ("decision", "owner", "owner_name", "former", "by", "action", "rule", "sentence", "until", "pool", "since", "policy")
 TOLD_AGAIN = ("owner", "action", "rule", "until", "pool")  # a decision in which one of these differs is an entry
@@ -94,9 +94,6 @@ class Desk:
         undone = self.state.take_back()
         self.records.take_pools_back()
         return self._renew(undone) | set(self.writes.records)
-
-    def refused(self, problem: Refused) -> None:
-        """A request was refused. It has changed nothing: whatever can be refused is checked before anything changes."""
 
     def learn(self, known: Iterable[Change], records: Iterable[Mirrored]) -> set[tuple[str, str]]:
         """Take over what another server has committed; returns further records that the caller must read again."""
@@ -161,13 +158,13 @@ class Desk:
     def settled(self, at: datetime) -> None:
         """A request is done. If somebody may be able now, records that wait are tried before the next request."""
         if self.able_changed and not self.is_paused:
-            self.retry_held(at)
+            held.retry(self, at)
 
     @property
     def is_paused(self) -> bool:
         return self.state.get("pause", "all") is not None
 
-    def schedule(self, key: str, timer: Json | None) -> None:
+    def schedule(self, key: str, timer: Timer | None) -> None:
         """Set the one timer of a record and role, or end it."""
         self.state.put("timer", key, timer)
         if timer is not None:
@@ -193,7 +190,7 @@ class Desk:
         pending = self.writes.records.get((entity, id))
         return pending or self.fetch(entity, id) or Mirrored(entity, id)
 
-    def put(self, entity: str, values: Mapping[str, Any], version: str, at: datetime) -> tuple[str, bool]:
+    def put(self, entity: str, values: Record, version: str, at: datetime) -> tuple[str, bool]:
         """Take the whole of a record over; returns its id and whether it was too old to count."""
         typed = self.records.typed(entity, values)
         id = str(typed["id"])
@@ -203,7 +200,7 @@ class Desk:
         new = replaced(self.record(entity, id), values, version)
         return id, not self._take(new, at, typed if new is not None and new.fields == values else None)
 
-    def patch(self, entity: str, id: str, values: Mapping[str, Any], version: str, at: datetime) -> bool:
+    def patch(self, entity: str, id: str, values: Record, version: str, at: datetime) -> bool:
         """Take some fields of a record over; returns whether all of them were too old to count."""
         new = patched(self.record(entity, id), values, version)
         if new is None:
@@ -229,7 +226,7 @@ class Desk:
         if new.entity == "rep":
             timers.left(self, new.id, at)
         if not new.deleted:
-            self._compare_owners(new, at)
+            in_crm.compare(self, new, at)
             return True
         for key in list(self.owner_keys(new.entity, new.id)):
             self.schedule(key, None)
@@ -245,38 +242,9 @@ class Desk:
         keys = (f"{entity}|{id}|{role}" for role in self.policy.evaluator.policy.roles)
         return (key for key in keys if self.state.get("owner", key) is not None)
 
-    def _compare_owners(self, record: Mirrored, at: datetime) -> None:
-        """Hold the owners that the CRM shows against those decided here, as a run does: in force, still to be loaded, or changed by hand."""
-        keys = list(self.owner_keys(record.entity, record.id))
-        shown = self.records.owners(record) if keys else {}
-        for key in keys:
-            role, owner = key.split("|", 2)[2], self.state.get("owner", key)
-            if role not in shown:
-                continue
-            verdict = reconcile(Shown(shown[role]), held_of(owner))
-            if verdict.is_changed_in_crm:
-                self._moved_by_hand(key, verdict.holder, at)
-            elif verdict.base != owner["base"]:
-                self.entries.append(Loaded(at=self.moment(at), entity=record.entity, record=record.id, role=role, rep=verdict.base))
-                self.state.put("owner", key, with_base(owner, verdict.base, verdict.decided))
-
-    def _moved_by_hand(self, key: str, rep: str | None, at: datetime) -> None:
-        """The CRM shows an owner whom nobody here has decided. A record of a pool keeps its deadline; one that was cleared is decided anew."""
-        entity, id, role = key.split("|", 2)
-        given = self.state.get("assigned", key)
-        who = self.records.rep_name(rep)
-        sentence = f"{who} has it since the owner was changed in the CRM" if rep else "the owner was cleared in the CRM"
-        self.own(key, rep, at, by="hand", action="hand", sentence=sentence, more={"base": rep})
-        if given is None:
-            return
-        self.assign(key, {**given, "rep": rep} if rep else None)
-        if rep is None:
-            self.schedule(key, None)
-            self.decide(entity, id, at, only=(role,))
-
     # --- decisions ----------------------------------------------------------------------------------------------------
 
-    def route(self, entity: str, values: Mapping[str, Any], version: str, at: datetime) -> tuple[str, bool, bool]:
+    def route(self, entity: str, values: Record, version: str, at: datetime) -> tuple[str, bool, bool]:
         """Take a record over and find its owners; returns its id, whether it was known, and whether it was too old to count.
 
         A record that has owners already keeps them, without a turn. Records that wait in a pool go before a new one.
@@ -297,7 +265,7 @@ class Desk:
         at: datetime,
         only: Iterable[str] = (),
         tried: Mapping[str, str] | None = None,
-        marks: Mapping[str, Any] | None = None,
+        marks: Marks | None = None,
     ) -> list[Decision]:
         """Decide a record of the mirror in all its roles, or in some. `tried` are reps who must not have it, with reasons.
 
@@ -308,40 +276,44 @@ class Desk:
             raise unknown(f"there is no {entity} `{id}`")
         return [self._settle(row, role, at, tried, marks or {}) for role in (only or self.roles(entity))]
 
-    def _settle(self, row: Row, role: str, at: datetime, tried: Mapping[str, str] | None, marks: Mapping[str, Any]) -> Decision:
+    def _settle(self, row: Row, role: str, at: datetime, tried: Mapping[str, str] | None, marks: Marks) -> Decision:
         key = f"{row.entity}|{row['id']}|{role}"
         d = self.records.decide(row, role, at, tried)
         self.decided.append((d.entity, d.id, role, d.action))
         before = self.state.get("owner", key)
         until = None if d.until is None else first_moment(d.until, self.tz)
-        now = {"owner": d.owner, "action": d.action, "rule": d.rule or None, "until": v.plain(d.until), "pool": d.pool or None}
-        if before is None or any(before[name] != now[name] for name in TOLD_AGAIN):
+        now: Saved = {"owner": d.owner, "action": d.action, "rule": d.rule or None, "until": v.plain(d.until), "pool": d.pool or None}
+        earlier: Saved = before or {}
+        if before is None or any(earlier[name] != now[name] for name in TOLD_AGAIN):
             base = d.previous if before is None else before["base"]  # of a record that is new here, what the CRM shows
             former = before["owner"] if before is not None else d.previous
-            more = {"base": base, "owner_name": d.owner_name or None, "rule": d.rule or None, "pool": d.pool or None, **marks}
+            more: Marks = {"base": base, "owner_name": d.owner_name or None, "rule": d.rule or None, "pool": d.pool or None, **marks}
             self.own(key, d.owner, at, d.until, sentence=d.reason, action=d.action, was=former, more=more)
         if d.turn is not None and not timers.is_repeated(d):
-            self._take_turn(d, at)
-        self._schedule(key, d, until, at)
-        self._hold(key, d, at)
+            turns.take(self, d, at)
+        timers.set_for(self, key, d, until, at)
+        held.keep(self, key, d, at)
         self._tell(key, d, before)
         return d
 
     def own(
         self, key: str, rep: str | None, at: datetime, until: date | datetime | None = None, *, sentence: str, action: str, by: str = "rule",
-        was: str | None = None, more: Mapping[str, Any] | None = None,
+        was: str | None = None, more: Marks | None = None,
     ) -> None:  # fmt: skip
         """Remember an owner, and make it an entry; the owner carries the entry's number once it has one."""
         entity, id, role = key.split("|", 2)
-        before = self.state.get("owner", key) or {"base": None, "since": at.isoformat(), "former": None, "owner": was, "pool": None}
-        stays = rep == before["owner"]
-        owner: Json = {
+        before = self.state.get("owner", key)
+        was_held = Held(was) if before is None else held_of(before)
+        stays = before is not None and rep == before["owner"]
+        owner: Owner = {
             "decision": 0, "owner": rep, "owner_name": self.records.rep_name(rep) if rep else None,
-            "former": before["former"] if stays else before["owner"], "by": by, "action": action, "rule": None, "sentence": sentence,
-            "until": v.plain(until), "pool": before["pool"], "since": before["since"] if stays else at.isoformat(), "at": at.isoformat(),
-            "policy": self.policy.digest, "base": before["base"], **(more or {}),
+            "former": before["former"] if before is not None and stays else None if rep == was_held.holder else was_held.holder, "by": by,
+            "action": action, "rule": None, "sentence": sentence, "until": v.plain(until), "pool": None if before is None else before["pool"],
+            "since": before["since"] if before is not None and stays else at.isoformat(), "at": at.isoformat(), "policy": self.policy.digest,
+            "base": was_held.base,
         }  # fmt: skip
-        owner = with_base(owner, owner["base"], decided(held_of(before), rep).decided if owner["base"] == before["base"] else ())
+        owner = {**owner, **(more or {})}
+        owner = with_base(owner, owner["base"], decided(was_held, rep).decided if owner["base"] == was_held.base else ())
         entry = Owned(
             at=self.moment(at), entity=entity, record=id, role=role, rep=rep, former=owner["former"], by=by, rule=owner["rule"] or "",
             action=action, pool=owner["pool"] or "", until=None if until is None else At.of(until, self.zone), sentence=sentence,
@@ -349,79 +321,21 @@ class Desk:
         self._numbered[key] = len(self.entries)
         self.entries.append(entry)
         self.state.put("owner", key, owner)
-        digests.moved(self, key, before["owner"], rep, at)
+        digests.moved(self, key, was_held.holder, rep, at)
         self.records.own(key, lambda: self.record(entity, id))
 
-    def assign(self, key: str, given: Json | None) -> None:
+    def assign(self, key: str, given: Assignment | None) -> None:
         """Change what pools remember of a record; None where a pool is to give it anew."""
         self.state.put("assigned", key, given)
         self.records.recall([key])
 
-    def give_turn_back(self, pool: str, rep: str, day: str) -> None:
-        """A turn does not count any more: the rep is owed one."""
-        self.records.keep_pools()
-        known = self.state.get("pool", pool)
-        if known is not None:
-            credit = Fraction(known["credits"].get(rep, "0")) + 1
-            counts = {**known["counts"], rep: max(0, known["counts"].get(rep, 0) - 1)}
-            self.state.put("pool", pool, {**known, "counts": counts, "credits": {**known["credits"], rep: str(credit)}})
-        days = self.state.get("days", rep)
-        if days is not None and days.get(day):
-            self.state.put("days", rep, {**days, day: days[day] - 1})
-        self.records.recall(())
-
-    def _take_turn(self, d: Decision, at: datetime) -> None:
-        turn, given = d.turn, self.state.get("assigned", f"{d.entity}|{d.id}|{d.role}") or {}
-        assert turn is not None
-        if turn.rep is None:
-            return
-        entry = Turn(
-            at=self.moment(at), entity=d.entity, record=d.id, role=d.role, rep=d.owner,
-            until=None if turn.until is None else At.of(turn.until, self.zone), pool=turn.pool, asked=str(given.get("pool", turn.pool)),
-            why=turn.why, number=turn.position, company=given.get("company"), tried=tuple(given.get("tried", ())),
-            credit=FREE if given.get("free") else "",
-        )  # fmt: skip
-        self.entries.append(entry)
-
-    def _schedule(self, key: str, d: Decision, until: datetime | None, at: datetime) -> None:
-        """One timer per record and role: the next moment at which something ends."""
-        if until is None or until <= at:
-            self.schedule(key, None)
-            return
-        kind = "referral" if d.action == "refer" else "sla" if d.turn is not None else "end"
-        timer = {"due": until.isoformat(), "kind": kind, "pool": d.pool or None, "rule": d.rule, "policy": self.policy.digest}
-        if kind == "sla":
-            timer |= self._grace(d, until)
-        if kind == "referral" and self.state.get("timer", key) is None:
-            referred = Referred(
-                at=self.moment(at), entity=d.entity, record=d.id, role=d.role, rule=d.rule, until=At.of(until, self.zone), sentence=d.reason
-            )
-            self.entries.append(referred)
-        self.schedule(key, timer)
-
-    def _grace(self, d: Decision, until: datetime) -> Json:
-        """A service level with a grace fires once that is over; `until` is when the record should have been worked."""
-        pools = self.records.live.pools
-        pool = pools.pools.get(d.pool)
-        over = until if pool is None else first_moment(pools.over(pool, until) or until, self.tz)
-        return {} if over == until else {"due": over.isoformat(), "until": until.isoformat()}
-
-    def _hold(self, key: str, d: Decision, at: datetime) -> None:
-        """A record that a pool could give to nobody waits until somebody is able."""
-        waiting = self.state.get("held", key)
-        if d.owner is not None or d.turn is None:
-            self.state.put("held", key, None)
-        elif waiting is None:
-            self.state.put("held", key, {"pool": d.pool, "since": at.isoformat(), "number": self.state.count("held")})
-            self.schedule(timers.HELD, {"due": (at + timers.RETRY).isoformat(), "kind": "held"})
-
-    def _tell(self, key: str, d: Decision, before: Json | None) -> None:
+    def _tell(self, key: str, d: Decision, before: Owner | None) -> None:
         if before is not None and before["owner"] == d.owner and before["action"] == d.action:
             return
         kind = "referred" if d.action == "refer" else "assigned" if d.owner is not None else "held" if d.turn is not None else "unassigned"
         self.send(kind, key)
 
-    def send(self, kind: str, key: str, **more: Any) -> None:
+    def send(self, kind: str, key: str, **more: object) -> None:
         """Put a letter about a record into the outbox of every receiver who wants letters of this kind."""
         entity, id, role = key.split("|", 2)
         for receiver in self.receivers:
@@ -429,34 +343,11 @@ class Desk:
                 about = self.shown(entity, id, role)
                 self._letters.append((self.state.count("letter"), receiver, kind, about, more, self._numbered.get(key)))
 
-    # --- held records -------------------------------------------------------------------------------------------------
-
-    def retry_held(self, at: datetime) -> int:
-        """Try the records that wait for somebody able, in the order in which they came; returns how many found an owner.
-
-        Where the members of a pool are the same for every record, one that finds nobody speaks for those behind it.
-        """
-        self.able_changed = False
-        placed = 0
-        full: set[str] = set()
-        for key, waiting in sorted(self.state.all("held").items(), key=lambda item: item[1]["number"]):
-            entity, id, role = key.split("|", 2)
-            if self.records.row(entity, id) is None or role not in self.roles(entity):
-                self.state.put("held", key, None)
-            elif waiting["pool"] not in full:
-                d = self.decide(entity, id, at, only=(role,))[0]
-                placed += d.owner is not None
-                if d.owner is None and d.turn is not None and d.turn.standing is not None and not d.turn.standing.seats:
-                    full.add(waiting["pool"])
-        if self.state.all("held"):
-            self.schedule(timers.HELD, {"due": (at + timers.RETRY).isoformat(), "kind": "held"})
-        return placed
-
     # --- answers ------------------------------------------------------------------------------------------------------
 
     def shown(self, entity: str, id: str, role: str) -> Json:
         """An owner as an answer shows it."""
-        owner = self.state.get("owner", f"{entity}|{id}|{role}")
+        owner: Saved = self.state.owner(f"{entity}|{id}|{role}")
         more = {name: owner[name] for name in ("late", "gone", "missed", "overdue") if name in owner}
         return {"entity": entity, "id": id, "role": role, **{name: owner[name] for name in SHOWN}, **more}
 

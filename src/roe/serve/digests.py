@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import json
 from datetime import datetime, time, timedelta
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from roe.dynamic import Json
 from roe.grammar.values import existing
 from roe.serve.letters import DIGEST, Receiver
 from roe.serve.store import Letter
@@ -19,7 +20,6 @@ if TYPE_CHECKING:
 
 KEY = "digest||all"  # the timer
 AT = time(6)  # o'clock in the policy's time zone
-Json = dict[str, Any]
 
 
 def wanted(desk: Desk) -> list[Receiver]:
@@ -52,9 +52,9 @@ def send(desk: Desk, at: datetime) -> None:
         now = None if owner is None else owner["owner"]
         row = desk.records.row(entity, id)
         about = {"entity": entity, "id": id, "role": role, "name": row.label if row is not None else id}
-        if now is not None:
-            told = {**about, "from": what["from"], "sentence": owner["sentence"]}
-            by_rep.setdefault(now, {"gained": [], "lost": []})["gained"].append(told)
+        if owner is not None and now is not None:
+            gained = {**about, "from": what["from"], "sentence": owner["sentence"]}
+            by_rep.setdefault(now, {"gained": [], "lost": []})["gained"].append(gained)
         if what["from"] is not None:
             by_rep.setdefault(what["from"], {"gained": [], "lost": []})["lost"].append({**about, "to": now})
     for receiver in wanted(desk):

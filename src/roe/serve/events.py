@@ -6,25 +6,26 @@ entry of the ledger. An event about the past counts as of its own moment: proof 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from datetime import date, datetime, timedelta
-from typing import Any
 
 from roe.crm.ids import fold
+from roe.dynamic import Json, Saved
 from roe.grammar import values as v
 from roe.ledger.entries import Answered, Away, Claimed, Excepted, Returned, Seen, TurnBack
 from roe.ledger.moment import At
 from roe.ledger.state import granted_of
-from roe.serve import people, timers
-from roe.serve.desk import Desk, Json
+from roe.serve import held, people, timers, turns
+from roe.serve.desk import Desk
 from roe.serve.problems import Refused, unknown
 from roe.serve.times import first_moment
 
 MOST_AHEAD = timedelta(hours=36)  # beyond which a moment in the future is a mistake, and not another clock
-EVENTS: dict[str, Callable[[Desk, Mapping[str, Any], datetime], Json]] = {}
+Act = Callable[[Desk, Saved, datetime], Json]  # an event, and when it comes in: what became of it
+EVENTS: dict[str, Act] = {}
 
 
-def handle(desk: Desk, event: Mapping[str, Any], at: datetime) -> Json:
+def handle(desk: Desk, event: Saved, at: datetime) -> Json:
     """Handle one event; returns what became of it."""
     act = EVENTS.get(str(event.get("event")))
     if act is None:
@@ -33,8 +34,8 @@ def handle(desk: Desk, event: Mapping[str, Any], at: datetime) -> Json:
     return act(desk, event, at)
 
 
-def _event(name: str) -> Callable[[Callable[[Desk, Mapping[str, Any], datetime], Json]], Any]:
-    def kept(act: Callable[[Desk, Mapping[str, Any], datetime], Json]) -> Any:
+def _event(name: str) -> Callable[[Act], Act]:
+    def kept(act: Act) -> Act:
         EVENTS[name] = act
         return act
 
@@ -42,10 +43,10 @@ def _event(name: str) -> Callable[[Callable[[Desk, Mapping[str, Any], datetime],
 
 
 @_event("worked")
-def worked(desk: Desk, event: Mapping[str, Any], at: datetime) -> Json:
+def worked(desk: Desk, event: Saved, at: datetime) -> Json:
     """A rep has worked a record: an activity, and perhaps the proof that its time was kept."""
     entity, id, role, key = _subject(desk, event)
-    owner, rep, when = _owner(desk, key), _rep(desk, event), _when(event, at)
+    owner, rep, when = desk.state.owner(key), _rep(desk, event), _when(event, at)
     number = desk.state.count("activity")
     shown = dict(event.get("activity") or {})
     fields = {"id": f"worked:{number}", "date": str(when.astimezone(desk.tz).date()), "rep": rep, "at": when.isoformat(), **shown}
@@ -65,10 +66,10 @@ def worked(desk: Desk, event: Mapping[str, Any], at: datetime) -> Json:
     return {**desk.shown(entity, id, role), "worked": owner.get("worked") is not None}
 
 
-def _late_proof(desk: Desk, key: str, rep: str, missed: Mapping[str, Any], at: datetime) -> Json:
+def _late_proof(desk: Desk, key: str, rep: str, missed: Saved, at: datetime) -> Json:
     """The record was worked in time, and the proof came late: it goes back, unless the new owner has worked it."""
     entity, id, role = key.split("|", 2)
-    owner, given = desk.state.get("owner", key), desk.state.get("assigned", key)
+    owner, given = desk.state.owner(key), desk.state.get("assigned", key)
     if owner.get("worked") is not None or _has_worked(desk, key, at):
         return {**desk.shown(entity, id, role), "worked": True, "given_back": False}
     other = owner["owner"]
@@ -76,7 +77,7 @@ def _late_proof(desk: Desk, key: str, rep: str, missed: Mapping[str, Any], at: d
     sentence = f"{who} worked it in time, and the proof came later"
     if given is not None and other is not None:
         desk.entries.append(TurnBack(at=desk.moment(at), entity=entity, record=id, role=role, rep=other, pool=given["by"], reason=sentence))
-        desk.give_turn_back(given["by"], other, given["on"])
+        turns.give_back(desk, given["by"], other, given["on"])
         desk.assign(key, {**given, "rep": rep, "tried": [x for x in given.get("tried", ()) if x != rep]})
     desk.own(key, rep, at, by="correction", action="keep", sentence=sentence, more={"worked": missed["at"]})
     desk.schedule(key, None)
@@ -87,7 +88,7 @@ def _late_proof(desk: Desk, key: str, rep: str, missed: Mapping[str, Any], at: d
 def _has_worked(desk: Desk, key: str, at: datetime) -> bool:
     """Whether the owner of a record has worked it since it was assigned."""
     entity, id, _ = key.split("|", 2)
-    given, owner = desk.state.get("assigned", key), desk.state.get("owner", key)
+    given, owner = desk.state.get("assigned", key), desk.state.owner(key)
     if given is None or owner["owner"] is None:
         return False
     live, row = desk.records.at(at), desk.records.row(entity, id)
@@ -98,7 +99,7 @@ def _has_worked(desk: Desk, key: str, at: datetime) -> bool:
 
 
 @_event("claimed")
-def claimed(desk: Desk, event: Mapping[str, Any], at: datetime) -> Json:
+def claimed(desk: Desk, event: Saved, at: datetime) -> Json:
     """A rep takes a record that nobody owns; accounts by the policy's claims, anything else if it is open."""
     entity, id, role, key = _subject(desk, event, owned=False)
     rep, when = _rep(desk, event), _when(event, at)
@@ -133,10 +134,10 @@ def claimed(desk: Desk, event: Mapping[str, Any], at: datetime) -> Json:
 
 
 @_event("returned")
-def returned(desk: Desk, event: Mapping[str, Any], at: datetime) -> Json:
+def returned(desk: Desk, event: Saved, at: datetime) -> Json:
     """A rep gives a record back. A pool gives it to somebody else; other rules decide it anew."""
     entity, id, role, key = _subject(desk, event)
-    owner, rep, when, reason = _owner(desk, key), _rep(desk, event), _when(event, at), str(event.get("reason") or "")
+    owner, rep, when, reason = desk.state.owner(key), _rep(desk, event), _when(event, at), str(event.get("reason") or "")
     if desk.records.at(at).world.is_untouched(entity, id):
         raise Refused(
             409, "R903", f"`do_not_route:` keeps the {entity} `{id}` where it is", "to move it, change `do_not_route:` in the policy"
@@ -163,10 +164,10 @@ def returned(desk: Desk, event: Mapping[str, Any], at: datetime) -> Json:
 
 
 @_event("answered")
-def answered(desk: Desk, event: Mapping[str, Any], at: datetime) -> Json:
+def answered(desk: Desk, event: Saved, at: datetime) -> Json:
     """Somebody has decided a referral: the owner is the one named, or stays."""
     entity, id, role, key = _subject(desk, event)
-    owner, when = _owner(desk, key), _when(event, at)
+    owner, when = desk.state.owner(key), _when(event, at)
     if owner["action"] != "refer":
         raise Refused(409, "R903", f"no decision is asked for on the {entity} `{id}`", "answer a record whose action is `refer`")
     answer, by = str(event.get("answer") or ""), str(event.get("by") or "")
@@ -189,7 +190,7 @@ def answered(desk: Desk, event: Mapping[str, Any], at: datetime) -> Json:
 
 
 @_event("unavailable")
-def unavailable(desk: Desk, event: Mapping[str, Any], at: datetime) -> Json:
+def unavailable(desk: Desk, event: Saved, at: datetime) -> Json:
     """A rep takes nothing until a day or a moment, or until `available`. What the rep owns stays."""
     rep, until = _rep(desk, event), event.get("until")
     end: date | datetime | None = None
@@ -208,17 +209,17 @@ def unavailable(desk: Desk, event: Mapping[str, Any], at: datetime) -> Json:
 
 
 @_event("available")
-def available(desk: Desk, event: Mapping[str, Any], at: datetime) -> Json:
+def available(desk: Desk, event: Saved, at: datetime) -> Json:
     """A rep takes records again, before the day that was said."""
     rep = _rep(desk, event)
     timers.back_again(desk, rep, at)
     desk.entries.append(Away(at=desk.moment(at), entity="rep", record=rep, up=False, by=str(event.get("by") or "")))
     if not desk.is_paused:
-        desk.retry_held(at)
+        held.retry(desk, at)
     return {"rep": rep, "available": True}
 
 
-def _excepted(desk: Desk, event: Mapping[str, Any], at: datetime) -> Json:
+def _excepted(desk: Desk, event: Saved, at: datetime) -> Json:
     """An exception is asked for, granted, declined or ended."""
     entity, id, role, _ = _subject(desk, event, owned=False)
     return people.excepted(desk, event, (entity, id, role), lambda: _rep(desk, event), at)
@@ -227,7 +228,7 @@ def _excepted(desk: Desk, event: Mapping[str, Any], at: datetime) -> Json:
 EVENTS |= dict.fromkeys(("requested", *people.DECIDES), _excepted)
 
 
-def _subject(desk: Desk, event: Mapping[str, Any], owned: bool = True) -> tuple[str, str, str, str]:
+def _subject(desk: Desk, event: Saved, owned: bool = True) -> tuple[str, str, str, str]:
     """(entity, record, role, key) that an event is about; the role is the first with rules unless it is named."""
     entity = desk.entity(str(event.get("entity") or "lead"))
     desk.decides(entity)
@@ -248,12 +249,7 @@ def _subject(desk: Desk, event: Mapping[str, Any], owned: bool = True) -> tuple[
     return entity, id, role, key
 
 
-def _owner(desk: Desk, key: str) -> Json:
-    owner: Json = desk.state.get("owner", key)
-    return owner
-
-
-def _rep(desk: Desk, event: Mapping[str, Any]) -> str:
+def _rep(desk: Desk, event: Saved) -> str:
     """The id of the rep that an event names."""
     text = str(event.get("rep") or "")
     found = desk.records.known_rep(text)
@@ -262,7 +258,7 @@ def _rep(desk: Desk, event: Mapping[str, Any]) -> str:
     return found
 
 
-def _when(event: Mapping[str, Any], at: datetime) -> datetime:
+def _when(event: Saved, at: datetime) -> datetime:
     """When it happened: as the event says, not later than now."""
     said = event.get("at")
     if said is None:

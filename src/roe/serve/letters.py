@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
+from roe.dynamic import Saved
 from roe.serve.store import Letter
 from roe.serve.times import millis
 
@@ -39,7 +38,7 @@ class Receiver:
         return kind in self.kinds
 
 
-def letter(number: int, receiver: Receiver, kind: str, about: Mapping[str, Any], more: Mapping[str, Any], at: Any = None) -> Letter:
+def letter(number: int, receiver: Receiver, kind: str, about: Saved, more: Saved) -> Letter:
     """A letter about a record. `about` is the owner as answers show it."""
     from datetime import datetime
 
@@ -54,7 +53,7 @@ def letter(number: int, receiver: Receiver, kind: str, about: Mapping[str, Any],
     return Letter(number, receiver.name, kind, f"{about['entity']}|{about['id']}", json.dumps(body, ensure_ascii=False), moment)
 
 
-def subject_of(kind: str, data: Mapping[str, Any]) -> str:
+def subject_of(kind: str, data: Saved) -> str:
     """The first line of a letter that people read."""
     record, owner = f"{data['entity']} {data['id']}", data["owner_name"] or data["owner"] or "nobody"
     return {

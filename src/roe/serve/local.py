@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from datetime import datetime
 from pathlib import Path
-from typing import Any
 
+from roe.dynamic import Json, Record
 from roe.ledger.store import open_store
 from roe.serve.desk import Desk
 from roe.serve.policies import Ready
 from roe.serve.times import SystemTime, Time
 from roe.serve.writer import Act, Job, Reply, Writer
-
-Json = dict[str, Any]
 
 
 class Local:
@@ -32,7 +29,7 @@ class Local:
         """Do some things in one commit; returns the answers. Raises PolicyError if the ledger cannot be written."""
         return [(status, body) for status, body, _ in self.writer.group([Job(act) for act in acts])]
 
-    def route(self, entity: str, values: Mapping[str, Any], version: str = "") -> tuple[int, Json]:
+    def route(self, entity: str, values: Record, version: str = "") -> tuple[int, Json]:
         def act(desk: Desk, at: datetime) -> Reply:
             name = desk.entity(entity)
             id, was_known, stale = desk.route(name, values, version, at)

@@ -8,7 +8,10 @@ import sys
 from datetime import UTC, datetime
 from typing import Any
 
+from roe.dynamic import Json
+
 access = logging.getLogger("roe.serve.requests")
+
 FIELDS = ("decision", "record", "token")
 
 
@@ -17,7 +20,7 @@ class Lines(logging.Formatter):
 
     def format(self, record: logging.LogRecord) -> str:
         at = datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds")
-        line: dict[str, Any] = {"at": at, "level": record.levelname.lower(), "logger": record.name, "message": record.getMessage()}
+        line: Json = {"at": at, "level": record.levelname.lower(), "logger": record.name, "message": record.getMessage()}
         line |= getattr(record, "values", {})
         if record.exc_info:
             line["traceback"] = self.formatException(record.exc_info)

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from roe.diagnostics import Diagnostic, PolicyError
+from roe.dynamic import Json
 from roe.serve.app import build_app
 from roe.serve.logs import set_up
 from roe.serve.pages import page_routes
@@ -30,7 +31,7 @@ def example() -> Path:
     return installed if installed.is_dir() else Path(roe.__file__).parents[2] / "policies" / "examples" / "inbound"
 
 
-def settings_of(arguments: dict[str, Any]) -> Settings:
+def settings_of(arguments: Json) -> Settings:
     """The settings of a command line. Raises PolicyError for what cannot be used together."""
     config = arguments.get("config")
     found = read_settings(Path(config) if config else None)
@@ -45,13 +46,13 @@ def settings_of(arguments: dict[str, Any]) -> Settings:
     return settings
 
 
-def serve(arguments: dict[str, Any], workers: int) -> None:
+def serve(arguments: Json, workers: int) -> None:
     """Run the service until it is stopped. With several workers each is a process of its own; they share the ledger."""
     import uvicorn
 
     settings = settings_of(arguments)
     set_up()
-    options: dict[str, Any] = {
+    options: Json = {
         "host": settings.host, "port": settings.port, "log_config": None, "access_log": False, "server_header": False,
         "timeout_graceful_shutdown": DRAIN, "timeout_keep_alive": 30,
     }  # fmt: skip

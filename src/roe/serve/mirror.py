@@ -6,13 +6,15 @@ A snapshot is made of what is committed, away from the writer, and again when so
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable
 from datetime import datetime, timedelta
-from typing import Any
 
 from roe.analysis.replay import stored
+from roe.dynamic import Json
 from roe.evaluator.bound import Bound
 from roe.evaluator.engine import Run
 from roe.evaluator.world import World
+from roe.serve.desk import Desk
 from roe.serve.records import kept_owner
 from roe.serve.server import Server
 from roe.serve.writer import Job
@@ -53,11 +55,11 @@ class Mirror:
             self._kept = (found["key"], found["at"], snapshot)
             return snapshot
 
-    def _ask(self, ask: Any) -> Any:
-        return self.server.writer.ask(ask).result(PATIENCE)
+    def _ask(self, ask: Callable[[Desk, datetime], Json]) -> Json:
+        return self.server.queue.ask(ask).result(PATIENCE)
 
 
-def _copied(desk: Any, at: datetime) -> dict[str, Any]:
+def _copied(desk: Desk, at: datetime) -> Json:
     """What a snapshot is made of, so that the desk can go on while it is made."""
     world, state = desk.records.live.world, desk.state
     rows = {entity: [stored(row) for row in found] for entity, found in world.rows.items()}
@@ -80,7 +82,7 @@ def site_of(server: Server, header: str = "") -> Site:
 
     def followed() -> None:
         """Have the writer take over at once what a page has appended."""
-        server.writer.submit(Job(lambda desk, at: (200, dict))).result(PATIENCE)
+        server.queue.submit(Job(lambda desk, at: (200, dict))).result(PATIENCE)
 
     options = Options(
         users=known, header=header, hosts=hosts, history=History(state), acts=LedgerActs(state, followed), kept=beside(state), state=state,

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from functools import cache
-from typing import Any
 
 from roe import __version__
+from roe.dynamic import Json
 from roe.serve.events import EVENTS
 from roe.serve.requests import LONGEST_ID, LONGEST_TEXT, MOST_FIELDS
 from roe.serve.tokens import SCOPES
 
-Json = dict[str, Any]
 TEXT: Json = {"type": "string"}
 NULLABLE: Json = {"type": ["string", "null"]}
 SCALAR: Json = {"type": ["string", "number", "boolean", "null"], "maxLength": LONGEST_TEXT}
@@ -96,7 +95,7 @@ PARAMETERS: Json = {
 
 
 def _operation(
-    name: str, summary: str, scope: str, answer: Any = None, *, parameters: tuple[str, ...] = (), body: Any = None, status: tuple[str, ...] = ("200",)
+    name: str, summary: str, scope: str, answer: Json | None = None, *, parameters: tuple[str, ...] = (), body: Json | None = None, status: tuple[str, ...] = ("200",)
 ) -> Json:  # fmt: skip
     made: Json = {"operationId": name, "summary": summary, "responses": {}}
     for code in status:

@@ -14,11 +14,11 @@ import threading
 from collections.abc import Callable, Iterable
 from datetime import datetime
 from email.message import EmailMessage
-from typing import Any
 from urllib.parse import urlsplit
 
 from standardwebhooks.webhooks import Webhook
 
+from roe.dynamic import Json
 from roe.ledger.store import Store
 from roe.serve import addresses
 from roe.serve.letters import Receiver
@@ -34,7 +34,6 @@ LEASE = 60 * SECOND
 KEEP_SENT = 7 * 24 * HOUR
 PAGE = 50
 IDLE = 0.5  # seconds between looks into the outbox
-Json = dict[str, Any]
 
 _DUE = (
     "SELECT number, receiver, kind, subject, body, attempts, due FROM outbox o WHERE state = 'waiting' AND due <= ? AND NOT EXISTS "

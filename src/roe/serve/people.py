@@ -5,16 +5,17 @@ They are entries of their own (`roe.run.acts`), whoever appends them: a page, th
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from datetime import date, datetime
-from typing import Any
 
+from roe.dynamic import Json, Saved
 from roe.grammar import values as v
-from roe.ledger.entries import Away, Entry, Excepted
+from roe.ledger.entries import Away, Excepted
+from roe.ledger.entry import Entry
 from roe.ledger.state import granted_of
 from roe.run.acts import STANDS, Act, Ask, Decline, End, Grant
 from roe.serve import timers
-from roe.serve.desk import Desk, Json
+from roe.serve.desk import Desk
 from roe.serve.problems import Refused
 
 KINDS = ("excepted", "away")
@@ -36,7 +37,7 @@ def follow(desk: Desk, e: Entry, at: datetime) -> None:
             timers.back_again(desk, e.record, at)
 
 
-def excepted(desk: Desk, event: Mapping[str, Any], subject: tuple[str, str, str], rep: Callable[[], str], at: datetime) -> Json:
+def excepted(desk: Desk, event: Saved, subject: tuple[str, str, str], rep: Callable[[], str], at: datetime) -> Json:
     """An exception is asked for, granted, declined or ended."""
     entity, id, role = subject
     by, reason = str(event.get("by") or ""), str(event.get("reason") or "")
@@ -64,7 +65,7 @@ def append(desk: Desk, act: Act, at: datetime) -> None:
         follow(desk, e, at)
 
 
-def until_of(event: Mapping[str, Any], desk: Desk, at: datetime) -> date:
+def until_of(event: Saved, desk: Desk, at: datetime) -> date:
     """The day up to which it stands: the event's `until`, else some months from now."""
     today = at.astimezone(desk.tz).date()
     said = event.get("until")

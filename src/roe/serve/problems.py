@@ -7,9 +7,9 @@ step under `help`, and the page of its code under `type`.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import Any
 
 from roe.diagnostics import CODES, DOCS, Diagnostic
+from roe.dynamic import Json
 
 MEDIA_TYPE = "application/problem+json"
 
@@ -17,13 +17,15 @@ MEDIA_TYPE = "application/problem+json"
 class Refused(Exception):
     """A request that cannot be answered as asked: an HTTP status, a code of roe's, a sentence, and a next step."""
 
-    def __init__(self, status: int, code: str, detail: str, help: str = "", headers: Mapping[str, str] | None = None, **more: Any) -> None:
+    def __init__(
+        self, status: int, code: str, detail: str, help: str = "", headers: Mapping[str, str] | None = None, **more: object
+    ) -> None:
         super().__init__(detail)
         self.status, self.code, self.detail, self.help = status, code, detail, help
         self.headers = dict(headers or {})
         self.more = more
 
-    def document(self) -> dict[str, Any]:
+    def document(self) -> Json:
         """The members of the problem document, in the order in which a person wants to read them."""
         title = CODES[self.code][0]
         said = {"type": f"{DOCS}/{self.code}.md", "title": title, "status": self.status, "detail": self.detail, "code": self.code}

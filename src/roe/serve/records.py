@@ -8,14 +8,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime, timedelta
-from typing import Any
 
 from roe.data.headers import columns_of
 from roe.data.reading import Reading, Reject
+from roe.dynamic import Json, Record, Value, Values
 from roe.evaluator.decision import Decision
 from roe.evaluator.engine import Evaluator
 from roe.evaluator.live import Live
 from roe.evaluator.row import Row
+from roe.ledger.holders import OwnerState
+from roe.serve.known import Owner
 from roe.serve.problems import Refused
 from roe.serve.state import State
 from roe.serve.versions import Mirrored
@@ -32,7 +34,7 @@ class Records:
     def __init__(self, evaluator: Evaluator, state: State, records: Iterable[Mirrored] = ()) -> None:
         self.evaluator, self.policy, self.state = evaluator, evaluator.policy, state
         self.unreadable: dict[tuple[str, str], str] = {}  # records of the mirror that this policy cannot read, and why
-        tables: dict[str, list[dict[str, Any]]] = {entity: [] for entity in self.policy.model.entities}
+        tables: dict[str, list[Json]] = {entity: [] for entity in self.policy.model.entities}
         for record in records:
             if record.entity in tables and not record.deleted:
                 tables[record.entity].append(record.fields)
@@ -58,7 +60,7 @@ class Records:
 
     # --- records ------------------------------------------------------------------------------------------------------
 
-    def typed(self, entity: str, fields: Mapping[str, Any]) -> dict[str, Any]:
+    def typed(self, entity: str, fields: Record) -> Values:
         """The record's fields with their types, `id` among them. Raises Refused where the policy cannot read it."""
         rows, rejects = self.live.world.typed_records(entity, [fields])
         if rejects:
@@ -66,7 +68,7 @@ class Records:
         self.last_read = self.live.world.last_read
         return rows[0]
 
-    def not_read(self) -> dict[str, Any]:
+    def not_read(self) -> Json:
         """What of the record that was read last says nothing to this policy: fields that it does not know, and texts that its fields do not."""
         reading = self.last_read
         if reading is None:
@@ -77,7 +79,7 @@ class Records:
             **({"unread": dict(sorted(texts.items())[:MOST_SHOWN])} if texts else {}),
         }
 
-    def learn(self, record: Mirrored, typed: dict[str, Any] | None = None) -> None:
+    def learn(self, record: Mirrored, typed: Values | None = None) -> None:
         """Take over a record as the mirror has it; a deleted one goes. One that the policy cannot read is left out, and noted.
 
         `typed` is what `typed` gives for its fields, where that is known.
@@ -97,7 +99,7 @@ class Records:
         if self.row(*place) is not None:
             self.live.remove(*place)
 
-    def _put(self, entity: str, id: str, values: dict[str, Any]) -> None:
+    def _put(self, entity: str, id: str, values: Values) -> None:
         """Show typed values, without the owners of those roles whose owner is known here."""
         for role in self.policy.roles:
             if f"owner.{role}" in values and self.state.get("owner", f"{entity}|{id}|{role}") is not None:
@@ -133,7 +135,7 @@ class Records:
         row = self.live.world.find("rep", text) if text else None
         return None if row is None else str(row["id"])
 
-    def _rep(self, text: Any) -> str | None:
+    def _rep(self, text: Value) -> str | None:
         row = self.live.world.rep(text)
         return None if row is None else str(row["id"])
 
@@ -215,7 +217,7 @@ class Records:
             self.recall(())
 
 
-def wrong_id(fields: Mapping[str, Any], id: str) -> str:
+def wrong_id(fields: Record, id: str) -> str:
     """Why an id cannot be one; empty if it can."""
     raw = next((x for name, x in fields.items() if name.lower() == "id"), None)
     if isinstance(raw, bool):
@@ -227,10 +229,12 @@ def wrong_id(fields: Mapping[str, Any], id: str) -> str:
     return ""
 
 
-def kept_owner(owner: Mapping[str, Any]) -> dict[str, str]:
+def kept_owner(owner: Owner) -> OwnerState:
     """An owner as the engine remembers it: decided here, whatever the CRM shows."""
-    found = {"rep": owner["owner"], "since": owner["since"][:10], "by": "rule"}
-    return found | ({"former": owner["former"]} if owner["former"] else {})
+    state: OwnerState = {"rep": owner["owner"], "since": owner["since"][:10], "by": "rule"}
+    if owner["former"]:
+        state["former"] = owner["former"]
+    return state
 
 
 def rejected(reject: Reject) -> Refused:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import json
-from typing import Any
+from typing import NoReturn
 
 from starlette.requests import Request
 
+from roe.dynamic import Json, Value
 from roe.serve.problems import Refused, unreadable
 from roe.serve.rights import token_of
 from roe.serve.server import Server
@@ -44,7 +45,7 @@ def authorized(request: Request, scope: str) -> Token:
     return token
 
 
-def noted(request: Request, **values: Any) -> None:
+def noted(request: Request, **values: object) -> None:
     """Note something for the request's line in the log."""
     request.scope.setdefault("state", {}).setdefault("noted", {}).update(values)
 
@@ -60,7 +61,7 @@ async def body_of(request: Request) -> bytes:
     return b"".join(parts)
 
 
-async def fields_of(request: Request) -> dict[str, Any]:
+async def fields_of(request: Request) -> Json:
     """The fields that the body sets: texts, numbers, true, false or null."""
     found = await json_of(request)
     if not isinstance(found, dict):
@@ -82,7 +83,7 @@ async def fields_of(request: Request) -> dict[str, Any]:
     return found
 
 
-async def json_of(request: Request) -> Any:
+async def json_of(request: Request) -> Value:
     """The body as JSON. NaN and numbers beyond what JSON has are refused, and so are lone surrogates, which nothing can store."""
     kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if kind != "application/json" and not kind.endswith("+json"):
@@ -93,7 +94,7 @@ async def json_of(request: Request) -> Any:
     return parsed(await body_of(request))
 
 
-def parsed(body: bytes) -> Any:
+def parsed(body: bytes) -> Value:
     try:
         found = json.loads(body, parse_constant=_no_number, object_pairs_hook=_each_once)
         json.dumps(found, ensure_ascii=False).encode()
@@ -113,13 +114,13 @@ def _why(e: Exception) -> str:
     return "it is nested too deeply" if isinstance(e, RecursionError) else str(e).partition(";")[0]
 
 
-def _no_number(text: str) -> Any:
+def _no_number(text: str) -> NoReturn:
     raise ValueError(f"`{text}` is not a JSON number")
 
 
-def _each_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+def _each_once(pairs: list[tuple[str, Value]]) -> Json:
     """An object whose names differ; which of two values is meant nobody can know."""
-    found: dict[str, Any] = {}
+    found: Json = {}
     for name, value in pairs:
         if name in found:
             raise unreadable(f"`{name[:80]}` is in the body twice", "send each field once", 422)
@@ -147,7 +148,7 @@ def version_of(request: Request) -> str:
         raise unreadable(f"`{text[:80]}` is not a version", help, 422) from None
 
 
-def key_of(request: Request, token: Token, value: Any) -> tuple[str, str]:
+def key_of(request: Request, token: Token, value: object) -> tuple[str, str]:
     """(the request's idempotency key, the digest of what it asks); both empty without a key. Each token has keys of its own."""
     given = request.headers.get("idempotency-key", "").strip()
     if not given:

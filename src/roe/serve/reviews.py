@@ -5,20 +5,20 @@ from __future__ import annotations
 import asyncio
 from collections import Counter
 from collections.abc import Callable
-from typing import Any
 
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from roe.diagnostics import PolicyError
-from roe.ledger.entries import Stored, Weighed
+from roe.dynamic import Json
+from roe.ledger.entries import Weighed
+from roe.ledger.entry import Stored
 from roe.ledger.store import Store
 from roe.serve import rights, shown
 from roe.serve.problems import busy, unknown
 from roe.serve.requests import authorized, server_of, whole_number
 
-Json = dict[str, Any]
 MOST = 100  # changes in one answer
 
 

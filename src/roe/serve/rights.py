@@ -7,9 +7,9 @@ of the own team's. Tokens of programs (docs/serve.md) show everything that their
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
 
-from roe.serve.desk import Desk, Json
+from roe.dynamic import Json, Saved
+from roe.serve.desk import Desk
 from roe.serve.problems import Refused
 from roe.serve.tokens import SCOPES, Token
 from roe.web.app.access import Users, Viewer
@@ -55,7 +55,7 @@ def sees_record(token: Token, desk: Desk, entity: str, id: str) -> bool:
     viewer = token.viewer
     if viewer is None or viewer.sees_all:
         return True
-    owners = (desk.state.get("owner", key) for key in desk.owner_keys(entity, id))
+    owners = (desk.state.owner(key) for key in desk.owner_keys(entity, id))
     return bool({rep for owner in owners for rep in (owner["owner"], owner["former"]) if rep is not None} & _team(viewer, desk))
 
 
@@ -76,7 +76,7 @@ def shown(token: Token, desk: Desk, entity: str, id: str, answer: Json) -> Json:
     return answer if sees_record(token, desk, entity, id) else open_part(answer)
 
 
-def open_part(answer: Mapping[str, Any]) -> Json:
+def open_part(answer: Saved) -> Json:
     """What everybody may know: of the record, and of each of its roles."""
     found = {name: answer[name] for name in OPEN if name in answer}
     return found | ({"roles": {role: open_part(x) for role, x in answer["roles"].items()}} if "roles" in answer else {})

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime
-from typing import Any
+from typing import TypeVar
 
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from roe.crm.ids import fold
+from roe.dynamic import Json, Record, Saved
 from roe.ledger.entries import KINDS
 from roe.ledger.store import Store
 from roe.serve import asked, events, hooked, outbox, reviews, rights, runs, shown
@@ -24,11 +25,11 @@ from roe.serve.times import millis
 from roe.serve.tokens import ANYBODY, Token
 from roe.serve.writer import Act, Job, Reply
 
+T = TypeVar("T")
 FEED = 500  # entries in one answer of the feed
-Json = dict[str, Any]
 
 
-async def written(request: Request, token: Token, value: Any, act: Act, touches: Sequence[tuple[str, str]] = ()) -> Response:
+async def written(request: Request, token: Token, value: object, act: Act, touches: Sequence[tuple[str, str]] = ()) -> Response:
     """Have the writer do something, and answer once it is committed."""
     server = server_of(request)
     key, digest = key_of(request, token, value)
@@ -37,7 +38,7 @@ async def written(request: Request, token: Token, value: Any, act: Act, touches:
     if key:
         server.under_way.add(key)
     try:
-        status, body, replayed = await asyncio.wrap_future(server.writer.submit(Job(act, touches, key, digest)))
+        status, body, replayed = await asyncio.wrap_future(server.queue.submit(Job(act, touches, key, digest)))
     finally:
         server.under_way.discard(key)
     noted(request, **({"decision": body["decision"]} if "decision" in body else {}))
@@ -47,10 +48,10 @@ async def written(request: Request, token: Token, value: Any, act: Act, touches:
 
 async def known(request: Request, ask: Callable[[Desk, datetime], Json]) -> Json:
     """Ask the desk something that changes nothing."""
-    return await asyncio.wrap_future(server_of(request).writer.ask(ask))
+    return await asyncio.wrap_future(server_of(request).queue.ask(ask))
 
 
-async def read(request: Request, ask: Callable[[Store], Any]) -> Any:
+async def read(request: Request, ask: Callable[[Store], T]) -> T:
     """Ask the ledger, away from the event loop."""
     from roe.diagnostics import PolicyError
 
@@ -124,7 +125,7 @@ def _mirrored(desk: Desk, entity: str, id: str, stale: bool) -> Json:
     return {"entity": entity, "id": id, "stale": stale, "roles": owners}
 
 
-def _touched(entity: str, values: Mapping[str, Any]) -> list[tuple[str, str]]:
+def _touched(entity: str, values: Record) -> list[tuple[str, str]]:
     id = next((x for n, x in values.items() if n.lower() == "id" and isinstance(x, (str, int))), None)
     return [] if id is None else [(entity.removesuffix("s"), fold(str(id)))]
 
@@ -147,7 +148,7 @@ async def event(request: Request) -> Response:
     return await written(request, token, value, lambda desk, at: _event(desk, {**value, "by": by}, at))
 
 
-def _event(desk: Desk, value: Mapping[str, Any], at: datetime) -> Reply:
+def _event(desk: Desk, value: Saved, at: datetime) -> Reply:
     outcome = events.handle(desk, value, at)
 
     def make() -> Json:
@@ -156,7 +157,7 @@ def _event(desk: Desk, value: Mapping[str, Any], at: datetime) -> Reply:
     return 200, make
 
 
-def _key(outcome: Mapping[str, Any]) -> tuple[str, str, str]:
+def _key(outcome: Saved) -> tuple[str, str, str]:
     return outcome["entity"], outcome["id"], outcome["role"]
 
 

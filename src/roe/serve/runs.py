@@ -5,13 +5,14 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from datetime import date
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from roe.diagnostics import PolicyError
+from roe.dynamic import Json
 from roe.ledger.database import BUSY, MISSING
 from roe.ledger.entries import Run
 from roe.ledger.store import Store
@@ -25,7 +26,6 @@ from roe.serve.tokens import ANYBODY
 from roe.serve.writer import Job
 
 T = TypeVar("T")
-Json = dict[str, Any]
 PATIENCE = 10.0  # seconds for the ledger's lock
 MOST = 100  # runs in one answer
 LAST_YEAR = 8999  # near the year 10,000 a day could not be moved to another time zone
@@ -64,7 +64,7 @@ async def give_back(request: Request) -> Response:
         raise unreadable("the request does not say who undoes the run", 'send {"by": "Ann Lee", "reason": "the wrong file"}', 422)
     who = f"{by}: {reason}" if reason else by
     undone = await _asked(lambda: undo(run, server.settings.state, who[:LONGEST], until, PATIENCE))
-    await asyncio.wrap_future(server.writer.submit(Job(lambda desk, at: (200, dict))))
+    await asyncio.wrap_future(server.queue.submit(Job(lambda desk, at: (200, dict))))
     return JSONResponse(_shown(undone))
 
 
@@ -78,7 +78,7 @@ async def _asked(ask: Callable[[], T]) -> T:
         raise Refused(422, first.code, first.message, first.help) from None
 
 
-def _day(value: Any) -> date | None:
+def _day(value: object) -> date | None:
     if value in (None, ""):
         return None
     try:

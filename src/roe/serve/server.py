@@ -1,17 +1,19 @@
-"""What a server consists of: the writer, a connection to read on, tokens, settings, and who sends its letters."""
+"""What a server consists of: the writer and its queue, a connection to read on, tokens, settings, and who sends its letters."""
 
 from __future__ import annotations
 
 import threading
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar
 
+from roe.dynamic import Json
 from roe.ledger.store import Store, open_store
 from roe.serve.metrics import Metrics
 from roe.serve.outbox import Sender
 from roe.serve.policies import Ready, checked, load, of_revision
 from roe.serve.problems import busy
+from roe.serve.queue import Queue
 from roe.serve.settings import Settings
 from roe.serve.swap import Watching, readable_as_before, scratch, warmed
 from roe.serve.times import SystemTime, Time
@@ -22,7 +24,6 @@ from roe.serve.writer import Job, Writer
 from roe.web.app.access import Users, read_users
 
 T = TypeVar("T")
-Json = dict[str, Any]
 TAKE_OVER = 60  # seconds in which a policy must have taken over
 
 
@@ -40,9 +41,10 @@ class Server:
         self.users = read_users(settings.users) if settings.users is not None else Users({})
         shadow = load(settings.shadow) if settings.shadow is not None else None
         self.writer = Writer(
-            self.connect, policy or load(settings.policy), self.time, settings.receivers, settings.queue, self.metrics, settings.activate, shadow,
+            self.connect, policy or load(settings.policy), self.time, settings.receivers, self.metrics, settings.activate, shadow,
             Witness.of(settings.state), self.tracing,
         )  # fmt: skip
+        self.queue = Queue(self.writer, settings.queue)
         self.watching = Watching(settings.policy, lambda root: self.activate(root, "the folder of the policy")) if settings.watch else None
         self.sender = Sender(self.connect, settings.receivers, self.time, self.metrics)
         self.under_way: set[str] = set()  # idempotency keys of requests that wait for their answer
@@ -50,7 +52,7 @@ class Server:
         self._reading = threading.Lock()
 
     def start(self) -> None:
-        self.writer.start()
+        self.queue.start()
         self.sender.start()
         if self.watching is not None:
             self.watching.start()
@@ -58,7 +60,7 @@ class Server:
     def stop(self) -> None:
         if self.watching is not None:
             self.watching.stop()
-        self.writer.stop()
+        self.queue.stop()
         self.sender.stop()
         self.tracing.close()
         with self._reading:
@@ -76,11 +78,11 @@ class Server:
         with self.connect() as store:
             desk = warmed(store, ready)
         readable_as_before(desk, self.writer.desk)
-        return {"policy": self.writer.swap(desk, by).result(TAKE_OVER), "name": ready.name, "activated": True}
+        return {"policy": self.queue.swap(desk, by).result(TAKE_OVER), "name": ready.name, "activated": True}
 
     def _in_force(self) -> str | None:
         """The digest of the policy in force, once this server knows what others have done."""
-        asked = self.writer.submit(Job(lambda desk, at: (200, lambda: {"digest": desk.in_force})))
+        asked = self.queue.submit(Job(lambda desk, at: (200, lambda: {"digest": desk.in_force})))
         digest: str | None = asked.result(TAKE_OVER)[1]["digest"]
         return digest
 

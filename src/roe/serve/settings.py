@@ -32,12 +32,13 @@ import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 from roe.diagnostics import Diagnostic, PolicyError, suggest
+from roe.dynamic import Json
 from roe.serve.letters import DIGEST, FORMS, KINDS, Receiver
 from roe.source import Span
 
+Table = Mapping[str, object]  # of the file, as TOML has it
 FILE = "serve.toml"
 BODY_LIMIT = 1 << 20
 QUEUE = 1000
@@ -85,7 +86,7 @@ _FORM = ("secrets", "header", "entity")
 _RECEIVER = ("url", "secrets", "kinds", "form", "private", "to")
 
 
-def read_settings(path: Path | None, environment: Mapping[str, str] = os.environ) -> dict[str, Any]:
+def read_settings(path: Path | None, environment: Mapping[str, str] = os.environ) -> Json:
     """What the file says, as arguments of `Settings`; nothing without a file. Raises PolicyError for what it cannot mean."""
     if path is None:
         return {}
@@ -96,7 +97,7 @@ class _File:
     def __init__(self, path: Path, environment: Mapping[str, str]) -> None:
         self.path, self.environment = path, environment
 
-    def read(self) -> dict[str, Any]:
+    def read(self) -> Json:
         try:
             raw = tomllib.loads(self.path.read_text("utf-8-sig"))
         except (OSError, ValueError, RecursionError) as e:
@@ -105,7 +106,7 @@ class _File:
         for name, keys in _SECTIONS.items():
             self.known(self.table(raw, name), keys, f"setting of `[{name}]`")
         server, hubspot, salesforce = (self.table(raw, name) for name in _SECTIONS)
-        found: dict[str, Any] = {
+        found: Json = {
             "address": self.text(server, "address").rstrip("/"),
             "queue": self.number(server, "queue", QUEUE),
             "body_limit": self.number(server, "body", BODY_LIMIT),
@@ -119,16 +120,16 @@ class _File:
         found["receivers"] = tuple(self.receiver(name, self.table(receivers, name)) for name in receivers)
         return found
 
-    def form(self, name: str, raw: Mapping[str, Any]) -> Form:
+    def form(self, name: str, raw: Table) -> Form:
         self.known(raw, _FORM, f"setting of `[forms.{name}]`")
         secrets = self.secrets(raw, f"forms.{name}")
         if not secrets:
             raise self.wrong(f"the form `{name}` has no secret", f'add secrets = ["env:NAME"] to [forms.{name}]')
         return Form(name, secrets, self.text(raw, "header", "x-signature").lower(), self.text(raw, "entity", "lead"))
 
-    def receiver(self, name: str, raw: Mapping[str, Any]) -> Receiver:
+    def receiver(self, name: str, raw: Table) -> Receiver:
         self.known(raw, _RECEIVER, f"setting of `[receivers.{name}]`")
-        kinds = tuple(raw.get("kinds", KINDS))
+        kinds = tuple(map(str, self.listed(raw, "kinds", name, [*KINDS])))
         for kind in kinds:
             if kind not in (*KINDS, DIGEST):
                 raise self.wrong(
@@ -150,31 +151,35 @@ class _File:
 
     # --- values -------------------------------------------------------------------------------------------------------
 
-    def table(self, raw: Mapping[str, Any], name: str) -> Mapping[str, Any]:
+    def table(self, raw: Table, name: str) -> Table:
         found = raw.get(name, {})
         if not isinstance(found, dict):
             raise self.wrong(f"`{name}` must be a section", f"write [{name}] on a line of its own")
         return found
 
-    def text(self, raw: Mapping[str, Any], name: str, default: str = "") -> str:
+    def text(self, raw: Table, name: str, default: str = "") -> str:
         found = raw.get(name, default)
         if not isinstance(found, str):
             raise self.wrong(f"`{name}` must be a text", f'write {name} = "…"')
         return found
 
-    def number(self, raw: Mapping[str, Any], name: str, default: int) -> int:
+    def number(self, raw: Table, name: str, default: int) -> int:
         found = raw.get(name, default)
         if not isinstance(found, int) or isinstance(found, bool) or found < 1:
             raise self.wrong(f"`{name}` must be a whole number above zero", f"write {name} = {default}")
         return found
 
-    def secrets(self, raw: Mapping[str, Any], name: str) -> tuple[str, ...]:
-        listed = raw.get("secrets", [])
-        if not isinstance(listed, Sequence) or isinstance(listed, str):
-            raise self.wrong(f"`{name}.secrets` must be a list", 'write secrets = ["env:NAME"]')
-        return tuple(self.secret(text, f"{name}.secrets") for text in listed)
+    def secrets(self, raw: Table, name: str) -> tuple[str, ...]:
+        return tuple(self.secret(text, f"{name}.secrets") for text in self.listed(raw, "secrets", name, []))
 
-    def secret(self, text: Any, name: str) -> str:
+    def listed(self, raw: Table, name: str, section: str, default: list[object]) -> list[object]:
+        found = raw.get(name, default)
+        if not isinstance(found, list):
+            example = '["env:NAME"]' if name == "secrets" else '["assigned"]'
+            raise self.wrong(f"`{section}.{name}` must be a list", f"write {name} = {example}")
+        return found
+
+    def secret(self, text: object, name: str) -> str:
         """A secret of the environment; empty if none is set."""
         if text == "":
             return ""
@@ -187,7 +192,7 @@ class _File:
             )
         return found
 
-    def known(self, raw: Mapping[str, Any], names: Sequence[str], what: str) -> None:
+    def known(self, raw: Table, names: Sequence[str], what: str) -> None:
         for name in raw:
             if name not in names:
                 raise self.wrong(f"`{name}` is not a {what}", suggest(name, names, f"there are {', '.join(names)}"))

@@ -6,15 +6,16 @@ The service notes up to which entry it knows the ledger. What lies beyond was ap
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Any
 
-from roe.ledger.entries import CONFIRMED_BY_CRM, Entry, Loaded, Owned, Standing, Stored, Turn, TurnBack
+from roe.ledger.entries import CONFIRMED_BY_CRM, Loaded, Owned, Standing, Turn, TurnBack
+from roe.ledger.entry import Entry, Stored
 from roe.ledger.reconcile import Shown, decided, reconcile
 from roe.ledger.state import assigned_of
 from roe.ledger.store import Store
 from roe.serve import people
 from roe.serve.desk import Desk
-from roe.serve.state import State, held_of, with_base
+from roe.serve.known import Owner, Timer, held_of, with_base
+from roe.serve.state import State
 
 KNOWN = ("source", "ledger")  # under which the number of the last entry that the service knows is kept
 KINDS = ("owned", "loaded", "turn", "turn-back", "standing", *people.KINDS)
@@ -48,7 +49,7 @@ def take_over(desk: Desk, store: Store, upto: int, at: datetime) -> set[tuple[st
             key, counted = f"{e.entity}|{e.record}|{e.role}", True
             state.put("assigned", key, assigned_of(e))
             if e.until is not None:
-                timer = {"due": e.until.utc.isoformat(), "kind": "sla", "pool": e.asked or e.pool, "rule": "", "policy": ""}
+                timer: Timer = {"due": e.until.utc.isoformat(), "kind": "sla", "pool": e.asked or e.pool, "rule": "", "policy": ""}
                 desk.schedule(key, timer)
             changed.append(("assigned", key))
         elif isinstance(e, TurnBack):
@@ -71,7 +72,7 @@ def take_over(desk: Desk, store: Store, upto: int, at: datetime) -> set[tuple[st
     return stale
 
 
-def standings(desk: Desk, at: Any) -> None:
+def standings(desk: Desk, at: datetime) -> None:
     """Entries with the pools as a group of requests leaves them, which a run begins from."""
     desk.records.keep_pools()
     for name in desk.state.changed("pool"):
@@ -82,16 +83,16 @@ def standings(desk: Desk, at: Any) -> None:
             )
 
 
-def _owner(x: Stored, e: Owned, before: Any, store: Store) -> dict[str, Any]:
+def _owner(x: Stored, e: Owned, before: Owner | None, store: Store) -> Owner:
     run = store.entry(x.run).entry if x.run else None
-    stays = before is not None and before["owner"] == e.rep
     is_confirmed = e.by in CONFIRMED_BY_CRM
     base = e.rep if is_confirmed else None if before is None else before["base"]
     earlier = () if before is None or is_confirmed else decided(held_of(before), e.rep).decided
     at = e.at.local.isoformat()
-    owner = {
+    owner: Owner = {
         "decision": x.number, "owner": e.rep, "owner_name": None if e.rep is None else e.rep, "former": e.former, "by": e.by,
         "action": e.action or e.by, "rule": e.rule or None, "sentence": e.sentence, "until": None if e.until is None else str(e.until),
-        "pool": e.pool or None, "since": before["since"] if stays else at, "at": at, "policy": getattr(run, "digest", "") or "",
+        "pool": e.pool or None, "since": before["since"] if before is not None and before["owner"] == e.rep else at, "at": at, "policy": getattr(run, "digest", "") or "",
+        "base": base,
     }  # fmt: skip
     return with_base(owner, base, earlier)

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import fields
-from typing import Any
 
+from roe.dynamic import Json, Value
 from roe.grammar import values as v
-from roe.ledger.entries import Owned, Stored
+from roe.ledger.entries import Owned
+from roe.ledger.entry import Stored
 from roe.ledger.moment import At
 from roe.ledger.store import Store
-
-Json = dict[str, Any]
 
 
 def entry(x: Stored) -> Json:
@@ -40,5 +39,5 @@ def feed(store: Store, after: int, most: int, kinds: Sequence[str] = ()) -> Json
     return {"epoch": head.epoch, "entries": found, "next": max(after, last), "more": last < head.number, "last": head.number}
 
 
-def _plain(value: Any) -> Any:
+def _plain(value: Value) -> Value:
     return str(value) if isinstance(value, At) else v.plain(dict(value) if hasattr(value, "items") else value)

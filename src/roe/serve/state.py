@@ -1,4 +1,5 @@
-"""What the service remembers beside records: owners, assignments, pools, timers, held leads. Plain JSON values by kind and key.
+"""What the service remembers beside records: owners, assignments, pools, timers, held leads. JSON values by kind and key, of the shapes
+in `known`.
 
 All servers of a service have the same values. A server changes them under the lock of the store, and writes what it changed in
 the same transaction as the entries; the others read it before they decide. Until it is written a change can be taken back.
@@ -7,32 +8,58 @@ the same transaction as the entries; the others read it before they decide. Unti
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Mapping
-from typing import Any
+from collections.abc import Iterable
+from typing import Literal, overload
 
-from roe.ledger.reconcile import Held, Holder
+from roe.dynamic import Value
+from roe.serve.known import Assignment, Owner, PoolState, Timer, Waiting
 
 KINDS = ("moved", "owner", "assigned", "pool", "days", "timer", "held", "granted", "policy", "pause", "counter", "source")
 Change = tuple[str, str, str | None]  # kind, key, JSON or None where it is gone
 
 
 class State:
+    """The values, and which of them have changed and are not written yet."""
+
     def __init__(self, rows: Iterable[Change] = ()) -> None:
-        self._values: dict[str, dict[str, Any]] = {kind: {} for kind in KINDS}
-        self._before: dict[tuple[str, str], Any] = {}  # what values were at the last `written`
+        self._values: dict[str, dict[str, Value]] = {kind: {} for kind in KINDS}
+        self._before: dict[tuple[str, str], Value] = {}  # what values were at the last `written`
         self.learn(rows)
 
-    def get(self, kind: str, key: str) -> Any:
+    @overload
+    def get(self, kind: Literal["owner"], key: str) -> Owner | None: ...
+    @overload
+    def get(self, kind: Literal["assigned"], key: str) -> Assignment | None: ...
+    @overload
+    def get(self, kind: Literal["timer"], key: str) -> Timer | None: ...
+    @overload
+    def get(self, kind: Literal["held"], key: str) -> Waiting | None: ...
+    @overload
+    def get(self, kind: Literal["pool"], key: str) -> PoolState | None: ...
+    @overload
+    def get(self, kind: str, key: str) -> Value: ...
+    def get(self, kind: str, key: str) -> Value:
         """The value, or None. It must not be changed in place."""
         return self._values[kind].get(key)
 
-    def all(self, kind: str) -> dict[str, Any]:
+    def owner(self, key: str) -> Owner:
+        """The owner of a record in a role that has one. Raises KeyError if it has none."""
+        owner: Owner = self._values["owner"][key]
+        return owner
+
+    @overload
+    def all(self, kind: Literal["owner"]) -> dict[str, Owner]: ...
+    @overload
+    def all(self, kind: Literal["timer"]) -> dict[str, Timer]: ...
+    @overload
+    def all(self, kind: Literal["held"]) -> dict[str, Waiting]: ...
+    @overload
+    def all(self, kind: str) -> dict[str, Value]: ...
+    def all(self, kind: str) -> dict[str, Value]:
+        """The values of a kind by key. They must not be changed in place."""
         return self._values[kind]
 
-    def keys_of(self, kind: str, prefix: str) -> Iterator[str]:
-        return (key for key in self._values[kind] if key.startswith(prefix))
-
-    def put(self, kind: str, key: str, value: Any) -> None:
+    def put(self, kind: str, key: str, value: object) -> None:
         """Set a value; None removes it."""
         values = self._values[kind]
         before = values.get(key)
@@ -85,14 +112,3 @@ class State:
             else:
                 self._values[kind][key] = value
         return {(kind, key) for kind, key, _ in rows}
-
-
-def held_of(owner: Mapping[str, Any]) -> Held:
-    """What an owner says for a comparison with the CRM: who has the record, whom the CRM last showed, and whom we decided in between."""
-    return Held(owner["owner"], owner["base"], None, tuple(owner.get("decided", ())))
-
-
-def with_base(owner: Mapping[str, Any], base: Holder, decided: Iterable[Holder]) -> dict[str, Any]:
-    """An owner of whom the CRM last showed `base`; what we decided since then and it has not shown yet are `decided`."""
-    earlier = list(decided)
-    return {**{name: x for name, x in owner.items() if name != "decided"}, "base": base, **({"decided": earlier} if earlier else {})}

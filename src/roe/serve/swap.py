@@ -15,8 +15,8 @@ from collections import deque
 from collections.abc import Callable, Iterable
 from datetime import datetime
 from pathlib import Path
-from typing import Any
 
+from roe.dynamic import Json, Saved
 from roe.ledger.store import Store
 from roe.serve import policies
 from roe.serve.desk import Desk
@@ -30,7 +30,6 @@ from roe.serve.versions import Mirrored
 log = logging.getLogger("roe.serve")
 LOOK = 2.0  # seconds between looks at a folder that is watched
 MOST_DIFFERENCES = 1000
-Json = dict[str, Any]
 
 
 def warmed(store: Store, ready: Ready) -> Desk:
@@ -125,7 +124,7 @@ class Shadow:
     def _compare(self, desk: Desk, entity: str, id: str, role: str, at: datetime) -> None:
         assert self.desk is not None
         key = f"{entity}|{id}|{role}"
-        ours = desk.state.get("owner", key)
+        ours = desk.state.owner(key)
         try:
             self.desk.begin(desk.fetch)
             self.desk.state.put("owner", key, None)
@@ -136,18 +135,17 @@ class Shadow:
             self.metrics.shadow.labels("failed").inc()
             log.warning("the candidate policy failed on %s %s: %s", entity, id, e)
             return
-        theirs = self.desk.state.get("owner", key)
+        theirs = self.desk.state.owner(key)
         if (ours["owner"], ours["action"]) == (theirs["owner"], theirs["action"]):
             self.same += 1
             self.metrics.shadow.labels("same").inc()
             return
         self.different += 1
         self.metrics.shadow.labels("different").inc()
-        names = ("owner", "action", "rule", "sentence", "until", "pool")
         self.differences.append(
             {
                 "entity": entity, "id": id, "role": role, "at": at.isoformat(), "decision": ours["decision"],
-                "policy": {name: ours[name] for name in names}, "candidate": {name: theirs[name] for name in names},
+                "policy": _compared(ours), "candidate": _compared(theirs),
             }
         )  # fmt: skip
 
@@ -157,3 +155,8 @@ class Shadow:
             "candidate": self.ready.digest, "name": self.ready.name, "same": self.same, "different": self.different, "failed": self.failed,
             "differences": found,
         }  # fmt: skip
+
+
+def _compared(owner: Saved) -> Json:
+    """What of an owner is shown where two policies differ."""
+    return {name: owner[name] for name in ("owner", "action", "rule", "sentence", "until", "pool")}

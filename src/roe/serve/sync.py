@@ -7,14 +7,15 @@ written together; those that have owners take the way of a single record, since 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from itertools import islice
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, TypeVar
 
 from roe.data.coerce import RawRecords, coerce_table
 from roe.data.reading import Reject
+from roe.dynamic import Json, Record, Value
 from roe.grammar import values as v
 from roe.grammar.clock import zone_of
 from roe.ledger.backup import compared, is_restored
@@ -25,7 +26,7 @@ from roe.serve.records import rejected, wrong_id
 from roe.serve.store import ServiceStore, Writes
 from roe.serve.times import millis
 from roe.serve.versions import Mirrored, replaced
-from roe.serve.writer import LOCK_WAIT, Reply
+from roe.serve.writer import LOCK_WAIT, Act, Reply
 
 if TYPE_CHECKING:
     from roe.serve.local import Local
@@ -33,8 +34,8 @@ if TYPE_CHECKING:
 TOGETHER = 20_000  # records that are compared and written in one transaction
 DECIDED_TOGETHER = 2_000  # records with owners that are handled in one transaction
 SETTLED = ("date", "date and time", "number")  # types whose texts a column settles
-Json = dict[str, Any]
-Fields = dict[str, dict[str, Any]]  # id -> the record's fields
+T = TypeVar("T")
+Fields = dict[str, Json]  # id -> the record's fields
 
 
 @dataclass(slots=True)
@@ -48,7 +49,7 @@ class Synced:
     notes: list[str] = field(default_factory=list)
 
 
-def sync(local: Local, tables: Mapping[str, Iterable[Mapping[str, Any]]], complete: Iterable[str] = ()) -> Synced:
+def sync(local: Local, tables: Mapping[str, Iterable[Record]], complete: Iterable[str] = ()) -> Synced:
     """Bring the mirror to what an export has. Of the entities in `complete`, records that the export lacks are deleted."""
     done, later = Synced(), []
     makes_able = False
@@ -72,7 +73,7 @@ def sync(local: Local, tables: Mapping[str, Iterable[Mapping[str, Any]]], comple
     return done
 
 
-def _compared(local: Local, tables: Mapping[str, Any], done: Synced) -> None:
+def _compared(local: Local, tables: Collection[str], done: Synced) -> None:
     """A ledger that was restored from a backup is compared once every entity was there that the policy decides."""
     store = local.writer.opened()
     if not is_restored(store.db):
@@ -87,7 +88,7 @@ def _compared(local: Local, tables: Mapping[str, Any], done: Synced) -> None:
         compared(store.db)
 
 
-def typed_fields(policy: Policy, entity: str, rows: Iterable[Mapping[str, Any]], done: Synced) -> Fields:
+def typed_fields(policy: Policy, entity: str, rows: Iterable[Record], done: Synced) -> Fields:
     """The fields of every record of a table that can be read, by id; what cannot be read is noted."""
     model = policy.model
     decided = any(entity == e for e, _ in policy.plan.engagement)
@@ -119,7 +120,7 @@ def typed_fields(policy: Policy, entity: str, rows: Iterable[Mapping[str, Any]],
     return found
 
 
-def _plain(value: Any) -> Any:
+def _plain(value: Value) -> Value:
     """A value as JSON has it; days and moments in the one way of writing them that leaves nothing open."""
     if isinstance(value, (date, datetime)):
         return value.isoformat()
@@ -167,7 +168,7 @@ def _dropped(local: Local, entity: str, fields: Fields, done: Synced) -> list[Mi
     return later
 
 
-def _taken(records: Sequence[Mirrored], done: Synced) -> Any:
+def _taken(records: Sequence[Mirrored], done: Synced) -> Act:
     """An act that takes over records which have owners, each against what is known by then; one that is refused is noted."""
 
     def act(desk: Desk, at: datetime) -> Reply:
@@ -199,7 +200,7 @@ def _waiting(local: Local) -> bool:
     return ServiceStore(local.writer.opened().db).has("held")
 
 
-def _portions(rows: Iterable[Any], size: int) -> Iterator[list[Any]]:
+def _portions(rows: Iterable[T], size: int) -> Iterator[list[T]]:
     rest = iter(rows)
     while some := list(islice(rest, size)):
         yield some

@@ -7,22 +7,22 @@ due while the service was down fires late, and says so.
 from __future__ import annotations
 
 import heapq
-from collections.abc import Iterable
-from datetime import date, datetime, timedelta
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterable, Mapping
+from datetime import date, datetime
+from typing import TYPE_CHECKING
 
 from roe.evaluator.able import reason_left
 from roe.evaluator.decision import Decision
-from roe.ledger.entries import Answered, TurnBack
-from roe.serve import digests
+from roe.ledger.entries import Answered, Referred, TurnBack
+from roe.ledger.moment import At
+from roe.serve import digests, held, turns
+from roe.serve.known import Marks, Timer
 from roe.serve.times import first_moment, millis
 
 if TYPE_CHECKING:
     from roe.serve.desk import Desk
 
 LATE = 60  # seconds after which a timer counts as late
-HELD = "held||all"  # the timer that tries held records again: a day or somebody's working hours may have begun
-RETRY = timedelta(minutes=1)
 AVAILABLE = "available"  # the role under which a rep's return is timed
 LEFT = "left"  # the kind of timer by which what a leaver has is decided anew
 
@@ -36,7 +36,7 @@ class TimerQueue:
     def add(self, key: str, due: str) -> None:
         heapq.heappush(self._heap, (millis(datetime.fromisoformat(due)), key))
 
-    def first(self, timers: dict[str, Any]) -> tuple[int, str] | None:
+    def first(self, timers: Mapping[str, Timer]) -> tuple[int, str] | None:
         """(due in milliseconds since 1970, key) of the next timer."""
         while self._heap:
             due, key = self._heap[0]
@@ -46,7 +46,7 @@ class TimerQueue:
             heapq.heappop(self._heap)
         return None
 
-    def due(self, timers: dict[str, Any], now: int, most: int) -> Iterable[str]:
+    def due(self, timers: Mapping[str, Timer], now: int, most: int) -> Iterable[str]:
         """Take out the keys of timers that are due, the earliest first."""
         for _ in range(most):
             first = self.first(timers)
@@ -56,12 +56,35 @@ class TimerQueue:
             yield first[1]
 
 
+def set_for(desk: Desk, key: str, d: Decision, until: datetime | None, at: datetime) -> None:
+    """Set the one timer of a record and role, by its newest decision: for the next moment at which something ends."""
+    if until is None or until <= at:
+        desk.schedule(key, None)
+        return
+    kind = "referral" if d.action == "refer" else "sla" if d.turn is not None else "end"
+    timer: Timer = {"due": until.isoformat(), "kind": kind, "pool": d.pool or None, "rule": d.rule, "policy": desk.policy.digest}
+    if kind == "sla" and (over := _over(desk, d, until)) != until:
+        timer["due"], timer["until"] = over.isoformat(), until.isoformat()
+    if kind == "referral" and desk.state.get("timer", key) is None:
+        moment = At.of(until, desk.zone)
+        referred = Referred(at=desk.moment(at), entity=d.entity, record=d.id, role=d.role, rule=d.rule, until=moment, sentence=d.reason)
+        desk.entries.append(referred)
+    desk.schedule(key, timer)
+
+
+def _over(desk: Desk, d: Decision, until: datetime) -> datetime:
+    """When the grace of a service level is over; `until` is when the record should have been worked."""
+    pools = desk.records.live.pools
+    pool = pools.pools.get(d.pool)
+    return until if pool is None else first_moment(pools.over(pool, until) or until, desk.tz)
+
+
 def fire(desk: Desk, key: str, at: datetime) -> None:
     """A timer's time is up."""
     timer = desk.state.get("timer", key)
     desk.state.put("timer", key, None)
-    if key == HELD:
-        desk.retry_held(at)
+    if key == held.TIMER:
+        held.retry(desk, at)
         return
     if key == digests.KEY:
         digests.send(desk, at)
@@ -70,13 +93,13 @@ def fire(desk: Desk, key: str, at: datetime) -> None:
     if role == AVAILABLE:
         back_again(desk, id, at)
         return
-    if desk.records.row(entity, id) is None or desk.state.get("owner", key) is None:
+    if timer is None or desk.records.row(entity, id) is None or desk.state.get("owner", key) is None:
         return  # deleted, or a run's record that the mirror does not have: the next run looks at it
     if timer["kind"] == LEFT:
         _after_leaving(desk, key, at)
         return
     late = max(0, (millis(at) - millis(datetime.fromisoformat(timer["due"]))) // 1000)
-    marks = {"late": int(late)} if late > LATE else {}
+    marks: Marks = {"late": int(late)} if late > LATE else {}
     if timer["kind"] == "referral":
         _overdue(desk, key, at, marks)
     elif timer["kind"] == "sla":
@@ -85,20 +108,22 @@ def fire(desk: Desk, key: str, at: datetime) -> None:
         desk.decide(entity, id, at, only=(role,), marks=marks)
 
 
-def _service_level(desk: Desk, key: str, timer: dict[str, Any], at: datetime, marks: dict[str, int]) -> None:
+def _service_level(desk: Desk, key: str, timer: Timer, at: datetime, marks: Marks) -> None:
     """The time to work a record is up. The engine knows whether it was worked, and who is next if it was not."""
     entity, id, role = key.split("|", 2)
-    before = desk.state.get("owner", key)
-    gone = timer["pool"] not in desk.plan.pools
+    before, pool = desk.state.owner(key), timer["pool"]
+    gone = pool not in desk.plan.pools
     if gone:  # the pool that gave the record is not in the policy any more: today's rules decide
         desk.assign(key, None)
-    decision = desk.decide(entity, id, at, only=(role,), marks={**marks, **({"gone": timer["pool"]} if gone else {})})[0]
+    if gone and pool is not None:
+        marks = {**marks, "gone": pool}
+    decision = desk.decide(entity, id, at, only=(role,), marks=marks)[0]
     if gone or is_repeated(decision):
         return  # a timer that the decision has set goes on: the policy gives more time now, or another pool gave the record
     if desk.records.live.world.is_untouched(entity, id):
         return  # the policy says that nothing moves it
     desk.missed += 1
-    owner, due = desk.state.get("owner", key), timer.get("until") or timer["due"]
+    owner, due = desk.state.owner(key), timer.get("until") or timer["due"]
     desk.state.put("owner", key, {**owner, "missed": {"rep": before["owner"], "due": due, "at": at.isoformat()}})
     desk.send("missed", key, missed_by=before["owner_name"] or before["owner"])
 
@@ -108,10 +133,10 @@ def is_repeated(d: Decision) -> bool:
     return d.turn is not None and bool(d.turn.repeated)
 
 
-def _overdue(desk: Desk, key: str, at: datetime, marks: dict[str, int]) -> None:
+def _overdue(desk: Desk, key: str, at: datetime, marks: Marks) -> None:
     """A referral's day has passed. It keeps its date and stays open; whoever must decide is told again."""
     entity, id, role = key.split("|", 2)
-    owner = desk.state.get("owner", key)
+    owner = desk.state.owner(key)
     desk.state.put("owner", key, {**owner, "overdue": True})
     desk.entries.append(Answered(at=desk.moment(at), entity=entity, record=id, role=role, rep=owner["owner"], lapsed=True))
     desk.send("overdue", key, **marks)
@@ -139,27 +164,29 @@ def left(desk: Desk, rep: str, at: datetime) -> None:
     if row is not None and not reason_left(row):
         return
     for key in desk.held_by(rep):
-        timer = desk.state.get("timer", key) or {"pool": None, "rule": "", "policy": desk.policy.digest}
-        desk.schedule(key, {**timer, "due": at.isoformat(), "kind": LEFT})
+        now: Timer = {"due": at.isoformat(), "kind": LEFT}
+        known: Timer = desk.state.get("timer", key) or {**now, "pool": None, "rule": "", "policy": desk.policy.digest}
+        desk.schedule(key, {**known, **now})
 
 
 def _after_leaving(desk: Desk, key: str, at: datetime) -> None:
     """The owner of a record has left: somebody else gets it. A turn that the CRM never saw does not count."""
     entity, id, role = key.split("|", 2)
-    owner, given = desk.state.get("owner", key), desk.state.get("assigned", key)
+    owner, given = desk.state.owner(key), desk.state.get("assigned", key)
     row = desk.records.at(at).world.rep(owner["owner"])
     why = reason_left(row) if row is not None else ""
     if not why:
         desk.decide(entity, id, at, only=(role,))  # the rep is back
         return
     tried = {}
-    if given is not None and given["rep"] == owner["owner"] and owner["base"] != owner["owner"]:
-        reason = f"{row.label if row is not None else owner['owner']} {why} before the CRM loaded it"
-        back = TurnBack(at=desk.moment(at), entity=entity, record=id, role=role, rep=given["rep"], pool=given["by"], reason=reason)
+    rep = owner["owner"]
+    if given is not None and rep is not None and given["rep"] == rep and owner["base"] != rep:
+        reason = f"{row.label if row is not None else rep} {why} before the CRM loaded it"
+        back = TurnBack(at=desk.moment(at), entity=entity, record=id, role=role, rep=rep, pool=given["by"], reason=reason)
         desk.entries.append(back)
-        desk.give_turn_back(given["by"], given["rep"], given["on"])
+        turns.give_back(desk, given["by"], rep, given["on"])
         desk.assign(key, None)
-        tried = {given["rep"]: why}
+        tried = {rep: why}
     desk.decide(entity, id, at, only=(role,), tried=tried)
 
 

@@ -20,7 +20,6 @@ import tomllib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from roe.diagnostics import Diagnostic, PolicyError, suggest
 from roe.source import Span
@@ -93,14 +92,14 @@ def read_tokens(path: Path | None, environment: Mapping[str, str] = os.environ) 
     return Tokens(found)
 
 
-def _tables(path: Path) -> dict[str, Any]:
+def _tables(path: Path) -> dict[str, object]:
     try:
         return tomllib.loads(path.read_text("utf-8"))
     except (OSError, ValueError, RecursionError) as e:
         raise _wrong(str(path), f"the file of tokens cannot be read: {e}", "write one with `roe token NAME`") from None
 
 
-def _add(found: dict[str, Token], place: str, name: str, table: Any) -> None:
+def _add(found: dict[str, Token], place: str, name: str, table: object) -> None:
     if not _NAME.fullmatch(name):
         raise _wrong(place, f"`{name}` cannot be the name of a token", "use letters, digits, `-` and `_`")
     scopes = table.get("scopes") if isinstance(table, dict) else None

@@ -7,10 +7,10 @@ the record as a whole. A change without a version counts as the newest and leave
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Any
+
+from roe.dynamic import Json, Record
 
 WHOLE = "*"
 DIGITS = 15
@@ -22,7 +22,7 @@ class Mirrored:
 
     entity: str
     id: str
-    fields: dict[str, Any] = field(default_factory=dict)
+    fields: Json = field(default_factory=dict)
     versions: dict[str, str] = field(default_factory=dict)
     deleted: bool = False
 
@@ -46,7 +46,7 @@ def version_of(at: datetime) -> str:
     return str(int(at.astimezone(UTC).timestamp() * 1000)).zfill(DIGITS)
 
 
-def replaced(old: Mirrored, values: Mapping[str, Any], version: str) -> Mirrored | None:
+def replaced(old: Mirrored, values: Record, version: str) -> Mirrored | None:
     """The record after a source has sent the whole of it; None if it is older than what is here."""
     if version and version < old.versions.get(WHOLE, ""):
         return None
@@ -62,7 +62,7 @@ def replaced(old: Mirrored, values: Mapping[str, Any], version: str) -> Mirrored
     return Mirrored(old.entity, old.id, fields, versions)
 
 
-def patched(old: Mirrored, values: Mapping[str, Any], version: str) -> Mirrored | None:
+def patched(old: Mirrored, values: Record, version: str) -> Mirrored | None:
     """The record after some fields have changed; None if each of them is newer here already."""
     if version and old.deleted and version < old.versions.get(WHOLE, ""):
         return None

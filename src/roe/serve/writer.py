@@ -1,8 +1,8 @@
-"""The one writer of a server: what waits together is decided together, written in one transaction, and only then answered.
+"""The one writer of a server: what comes together is decided together, written in one transaction, and only then answered.
 
 A group takes the ledger's lock, catches up with what other servers have written, fires the timers that are due, handles its
 requests one after the other, and commits. If the commit fails nobody is told that anything happened: what was changed in
-memory is taken back and read again. A request that breaks in a way nobody foresaw is handled alone, so that it fails alone.
+memory is taken back and read again. `queue` has the thread in which a server does that.
 """
 
 from __future__ import annotations
@@ -10,17 +10,15 @@ from __future__ import annotations
 import gc
 import json
 import logging
-import threading
 import time as clock
-from collections import deque
 from collections.abc import Callable, Iterable, Mapping, Sequence, Set
 from concurrent.futures import Future
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any
 
 from roe import __version__
 from roe.diagnostics import PolicyError
+from roe.dynamic import Json
 from roe.files import uncollected
 from roe.grammar.clock import zone_of
 from roe.ledger.backup import is_restored
@@ -34,7 +32,7 @@ from roe.serve.desk import Desk
 from roe.serve.letters import Receiver
 from roe.serve.metrics import Metrics
 from roe.serve.policies import Ready
-from roe.serve.problems import Refused, busy
+from roe.serve.problems import Refused
 from roe.serve.shared import KNOWN, standings, take_over
 from roe.serve.state import State
 from roe.serve.store import Answer, ServiceStore
@@ -45,23 +43,12 @@ from roe.serve.versions import Mirrored
 from roe.serve.witness import Witness
 
 log = logging.getLogger("roe.serve")
-Json = dict[str, Any]
 Reply = tuple[int, Callable[[], Json]]  # a status, and the body, made once entries have their numbers
 Act = Callable[[Desk, datetime], Reply]
 
-MOST_TOGETHER = 256  # requests in one group
 MOST_TIMERS = 200  # timers that one group fires, so that requests do not wait for thousands
 LOCK_WAIT = 10.0  # seconds
-RETRY = 1.0  # seconds between attempts to reach the database
 PRUNE = 3600.0  # seconds between clean-ups
-
-
-@dataclass(slots=True)
-class Question:
-    """A request that changes nothing, answered from what the desk knows."""
-
-    ask: Callable[[Desk, datetime], Json]
-    future: Future[Json] = field(default_factory=Future)
 
 
 @dataclass(slots=True)
@@ -86,180 +73,63 @@ class Job:
 
 
 class Writer:
-    """Handles jobs in a thread of its own. `connect` opens the ledger; it is asked again after the connection was lost."""
+    """Decides and commits jobs. `connect` opens the ledger; it is asked again after the connection was lost."""
 
     def __init__(
-        self, connect: Callable[[], Store], policy: Ready, time: Time, receivers: Iterable[Receiver] = (), queue: int = 1000,
-        metrics: Metrics | None = None, activate: bool = False, shadow: Ready | None = None, witness: Witness | None = None,
-        tracing: Tracing | None = None,
+        self, connect: Callable[[], Store], policy: Ready, time: Time, receivers: Iterable[Receiver] = (), metrics: Metrics | None = None,
+        activate: bool = False, shadow: Ready | None = None, witness: Witness | None = None, tracing: Tracing | None = None,
     ) -> None:  # fmt: skip
         self.witness, self.tracing = witness or Witness(None), tracing or Tracing()
         self.compares = False  # whether it is being compared with the CRM, which a restored ledger needs before anything is decided
-        self.connect, self.time, self.receivers, self.most = connect, time, tuple(receivers), queue
+        self.connect, self.time, self.receivers = connect, time, tuple(receivers)
         self.policy, self.metrics = policy, metrics or Metrics()
         self.desk: Desk | None = None
         self.problem = "the service is starting"  # why it cannot write now; empty if it can
+        self.failed_at = 0.0  # when that was noticed, by the machine's own clock in seconds
+        self.swap: Swap | None = None  # who is to take over with the next group
         self._store: Store | None = None
         self.shadow = Shadow(shadow, self.metrics) if shadow is not None else None
         self._activate = activate  # whether this policy takes over if another is in force
-        self._swap: Swap | None = None
         self._timeline = 0  # of the cluster, as PostgreSQL counts fail-overs
         self._run: int | None = None  # the number of this server's entry under this policy
         self._committed_run: int | None = None
-        self._jobs: deque[Job] = deque()
-        self._questions: deque[Question] = deque()
-        self._wake = threading.Condition()
-        self._stopping = False
-        self._failed_at = 0.0
         self._pruned_at = clock.monotonic()
         self._unsure: set[tuple[str, str]] = set()  # records that may differ from the mirror after a failed commit
-        self._thread = threading.Thread(target=self._loop, name="roe-writer", daemon=True)
-
-    # --- for other threads ----------------------------------------------------------------------------------------------
-
-    def start(self) -> None:
-        self._thread.start()
-
-    def submit(self, job: Job) -> Future[tuple[int, Json, bool]]:
-        """Queue a job. Raises Refused where the queue is full, or where nothing can be written now."""
-        with self._wake:
-            if self._stopping:
-                raise busy("the service is stopping", 5)
-            if len(self._jobs) >= self.most:
-                raise busy(f"{self.most} requests are waiting already", 1)
-            if self.problem and clock.monotonic() - self._failed_at < RETRY:
-                raise busy(self.problem, 2)
-            self._jobs.append(job)
-            self.metrics.queue.set(len(self._jobs))
-            self._wake.notify()
-        return job.future
-
-    def ask(self, ask: Callable[[Desk, datetime], Json]) -> Future[Json]:
-        """Queue a question. It is answered between two groups, so it sees what is committed and nothing else."""
-        question = Question(ask)
-        with self._wake:
-            if self._stopping or self.desk is None:
-                raise busy(self.problem or "the service is stopping", 2)
-            if len(self._questions) >= self.most:
-                raise busy(f"{self.most} questions are waiting already", 1)
-            self._questions.append(question)
-            self._wake.notify()
-        return question.future
-
-    def swap(self, desk: Desk, by: str) -> Future[str]:
-        """Have a desk with another policy take over before the next request; the digest of its policy once it has."""
-        with self._wake:
-            if self._swap is not None:
-                raise busy("another policy is about to take over", 2)
-            swap = self._swap = Swap(desk, by)
-            self._wake.notify()
-        return swap.future
-
-    def stop(self, wait: float = 30) -> None:
-        """Handle what is queued, and end."""
-        with self._wake:
-            self._stopping = True
-            self._wake.notify()
-        if self._thread.ident is not None:
-            self._thread.join(wait)
 
     @property
     def ready(self) -> bool:
         return self.desk is not None and not self.problem
 
-    # --- the thread ---------------------------------------------------------------------------------------------------
-
-    def _loop(self) -> None:
-        while True:
-            jobs = self._next()
-            if jobs is None:
-                break
-            if jobs or self.problem or self._swap is not None or self._is_due() or self._has_news():
-                self._handle(jobs)
-            self._answer()
-        self.close()
-
-    def _next(self) -> list[Job] | None:
-        """What waits now, perhaps nothing if a timer is due; None at the end."""
-        with self._wake:
-            if not self._jobs and not self._questions and not self._stopping and self._swap is None:
-                if self.ready and not self._is_due():
-                    self._wake.wait(self._pause())
-                elif not self.ready and self._failed_at:
-                    self._wake.wait(RETRY)
-            if not self._jobs and self._stopping:
-                return None
-            jobs = [self._jobs.popleft() for _ in range(min(len(self._jobs), MOST_TOGETHER))]
-            self.metrics.queue.set(len(self._jobs))
-            return jobs
-
-    def _answer(self) -> None:
-        """Answer what was asked meanwhile."""
-        while self._questions:
-            question = self._questions.popleft()
-            try:
-                if self.desk is None:
-                    raise busy(self.problem, 2)
-                question.future.set_result(question.ask(self.desk, self.time.now()))
-            except Exception as e:
-                question.future.set_exception(e)
-
-    def _has_news(self) -> bool:
+    def has_news(self) -> bool:
         """Whether another server has written something: questions are answered from it, too, and its timers are ours."""
         try:
             return self._store is None or self.desk is None or ServiceStore(self._store.db).seq() != self.desk.seq
         except Exception:
             return True  # the group that follows says what is wrong
 
-    def _is_due(self) -> bool:
+    def is_due(self) -> bool:
+        """Whether a timer is due."""
         due = self.desk.next_due() if self.desk is not None else None
         return due is not None and due <= self.time.now()
 
-    def _pause(self) -> float:
+    def seconds_to_wait(self) -> float:
         """Seconds until the next timer. Other servers may have set one meanwhile, so never more than one."""
         due = self.desk.next_due() if self.desk is not None else None
         return 1.0 if due is None else min(1.0, max(0.001, (due - self.time.now()).total_seconds()))
 
-    def _handle(self, jobs: list[Job]) -> None:
-        try:
-            for job, answer in zip(jobs, self.group(jobs), strict=True):
-                job.future.set_result(answer)
-            if self.shadow is not None and self.desk is not None and self.desk.last is not None:
-                self.shadow.follow(self.desk, self.desk.last)
-        except Exception as e:
-            self._take_back()
-            if self._swap is not None:
-                self._swap.future.set_exception(e)
-                self._swap = None
-            unavailable = self._is_unavailable(e)
-            if unavailable:
-                self._lost(e)
-                for job in jobs:
-                    job.future.set_exception(busy(self.problem, 2))
-            elif len(jobs) > 1:
-                log.exception("a group of requests failed; they are handled one by one")
-                for job in jobs:
-                    self._handle([job])
-            else:
-                log.exception("a request failed")
-                self.metrics.failed.inc()
-                for job in jobs:
-                    job.future.set_exception(e)
-                if not jobs:
-                    clock.sleep(RETRY)  # a timer fails: not again and again at once
-
-    def _is_unavailable(self, e: BaseException) -> bool:
+    def is_unavailable(self, e: BaseException) -> bool:
+        """Whether a failure says that the ledger cannot be used now."""
         if isinstance(e, PolicyError):
             return True
         lost = getattr(self._store.db, "lost", None) if self._store is not None else None
         return isinstance(e, OSError) or (lost is not None and isinstance(e, lost))
 
-    def _lost(self, e: BaseException) -> None:
-        """Nothing can be written now: say why, and connect again later."""
+    def lost(self, e: BaseException) -> None:
+        """Nothing can be written now: note why, and connect again later."""
         first = e.diagnostics[0].message if isinstance(e, PolicyError) else str(e).strip().split("\n")[0] or type(e).__name__
         if self.problem != first:
             log.error("the service cannot write: %s", first)
-        self.problem, self._failed_at = first, clock.monotonic()
+        self.problem, self.failed_at = first, clock.monotonic()
         self.metrics.ready.set(0)
         if self._store is not None:
             try:
@@ -268,7 +138,8 @@ class Writer:
                 log.debug("closing the lost connection failed", exc_info=True)
             self._store = None
 
-    def _take_back(self) -> None:
+    def take_back(self) -> None:
+        """A group failed: what it has changed in memory is as it was, or is read again."""
         self._run = self._committed_run
         if self.desk is not None:
             self._unsure |= self.desk.take_back()
@@ -284,7 +155,7 @@ class Writer:
     def group(self, jobs: Sequence[Job]) -> list[tuple[int, Json, bool]]:
         """Decide and commit some jobs together, and answer them. Whatever fails, nothing is committed."""
         started = clock.perf_counter()
-        store = self._connected()
+        store = self.opened()
         tables = ServiceStore(store.db)
         now = self.time.now()
         with store.writing(LOCK_WAIT) as tx:
@@ -318,7 +189,7 @@ class Writer:
         self._committed_run, self._activate = self._run, False
         if swap is not None:
             log.info("the policy %s is in force", self.policy.digest[:12])
-            self._swap = None
+            self.swap = None
             swap.future.set_result(self.policy.digest)
         if self.problem:
             log.info("the service is ready")
@@ -345,18 +216,14 @@ class Writer:
                 desk.writes.inbox.append((source, message, subject))
             status, make = job.act(desk, at)
             desk.settled(at)
-        except Refused as e:
+        except Refused as e:  # it has changed nothing: whatever can be refused is checked before anything changes
             status, make = e.status, e.document
-            desk.refused(e)
         return status, make, False
 
     # --- connection and catching up -----------------------------------------------------------------------------------
 
     def opened(self) -> Store:
-        """The ledger, for whoever writes beside the groups of requests."""
-        return self._connected()
-
-    def _connected(self) -> Store:
+        """The ledger, opened where it is not. Raises PolicyError where nothing may be decided by it."""
         if self._store is None:
             store = self.connect()
             timeline, head = timeline_of(store.db), store.head()
@@ -442,7 +309,7 @@ class Writer:
 
     def _swapped(self, tables: ServiceStore, desk: Desk) -> tuple[Swap | None, Desk]:
         """The desk that decides from now on, and the swap that made it so."""
-        swap = self._swap
+        swap = self.swap
         if swap is None:
             return None, desk
         new = swap.desk
@@ -466,7 +333,7 @@ class Writer:
         return fetch
 
 
-def _json(value: Any) -> str:
+def _json(value: object) -> str:
     return json.dumps(value, separators=(",", ":"), ensure_ascii=False)
 
 

@@ -13,8 +13,8 @@ import hmac
 import json
 import re
 from collections.abc import Iterable, Mapping
-from typing import Any
 
+from roe.dynamic import Saved
 from roe.serve.hooks.model import Message, forged, same, text_of
 from roe.serve.problems import unreadable
 
@@ -59,7 +59,7 @@ def messages(body: bytes, objects: Mapping[str, str] | None = None) -> list[Mess
     return list(_read(events, objects or OBJECTS))
 
 
-def _read(events: Iterable[Mapping[str, Any]], objects: Mapping[str, str]) -> Iterable[Message]:
+def _read(events: Iterable[Saved], objects: Mapping[str, str]) -> Iterable[Message]:
     for event in events:
         kind, _, what = str(event.get("subscriptionType") or event.get("eventType") or "").partition(".")
         if kind == "object":  # the newer, generic subscriptions name the type apart
@@ -80,7 +80,7 @@ def _read(events: Iterable[Mapping[str, Any]], objects: Mapping[str, str]) -> It
             yield Message(key, "patch", entity, record, occurred)
 
 
-def _occurred(event: Mapping[str, Any]) -> str:
+def _occurred(event: Saved) -> str:
     """When it happened, in milliseconds since 1970, as a version: later ones sort later."""
     at = event.get("occurredAt")
     if isinstance(at, bool) or not isinstance(at, int) or not 0 <= at < 10**15:

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import hmac
-from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
 
+from roe.dynamic import Record
 from roe.serve.problems import Refused, unreadable
 
 
@@ -22,7 +21,7 @@ class Message:
     entity: str
     record: str
     version: str
-    values: Mapping[str, Any] = field(default_factory=dict)
+    values: Record = field(default_factory=dict)
 
 
 def forged(detail: str, help: str) -> Refused:
@@ -34,7 +33,7 @@ def same(expected: str, given: str) -> bool:
     return hmac.compare_digest(expected.encode(), given.encode())
 
 
-def text_of(value: Any, what: str) -> str:
+def text_of(value: object, what: str) -> str:
     """A text or a whole number of a message, as text."""
     if isinstance(value, bool) or not isinstance(value, (str, int)) or value == "":
         raise unreadable(f"`{what}` must be a text or a whole number", "send the webhook as its documentation has it", 422)

@@ -10,11 +10,15 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable
 from datetime import datetime
-from typing import Any
+from typing import TYPE_CHECKING
 
 from roe.crm.ids import fold
+from roe.dynamic import Json
 from roe.serve.hooks.model import Message, forged, text_of
 from roe.serve.problems import unreadable
+
+if TYPE_CHECKING:
+    from xml.etree.ElementTree import Element
 
 SOAP = "{http://schemas.xmlsoap.org/soap/envelope/}"
 OUTBOUND = "{http://soap.sforce.com/2005/09/outbound}"
@@ -57,7 +61,7 @@ def outbound(body: bytes, organization: str) -> list[Message]:
     return [_notification(note) for note in notes]
 
 
-def _notification(note: Any) -> Message:
+def _notification(note: Element) -> Message:
     key, record = (note.findtext(f"{OUTBOUND}Id") or "").strip(), note.find(f"{OUTBOUND}sObject")
     if record is None or not key:
         raise unreadable("a notification has no id or no record", HELP, 422)
@@ -79,7 +83,7 @@ def records(body: bytes) -> list[Message]:
     return list(_json(rows))
 
 
-def _json(rows: Iterable[dict[str, Any]]) -> Iterable[Message]:
+def _json(rows: Iterable[Json]) -> Iterable[Message]:
     for row in rows:
         about = row.get("attributes")
         kind = about.get("type") if isinstance(about, dict) else None
@@ -87,7 +91,7 @@ def _json(rows: Iterable[dict[str, Any]]) -> Iterable[Message]:
         yield _message("", str(kind or ""), values)
 
 
-def _message(key: str, kind: str, values: dict[str, Any]) -> Message:
+def _message(key: str, kind: str, values: Json) -> Message:
     entity = OBJECTS.get(kind)
     if entity is None:
         raise unreadable(f"`{kind}` is not an object that the service mirrors", f"send {', '.join(OBJECTS)}", 422)
@@ -97,7 +101,7 @@ def _message(key: str, kind: str, values: dict[str, Any]) -> Message:
     return Message(key or f"{record}:{version}", "delete" if deleted else "patch", entity, record, version, values)
 
 
-def _stamp(values: dict[str, Any]) -> str:
+def _stamp(values: Json) -> str:
     """When the record was changed, in milliseconds since 1970; empty if the message does not say."""
     stamp = next((values[name] for name in STAMPS if isinstance(values.get(name), str)), "")
     if not stamp:

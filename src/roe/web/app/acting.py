@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 from datetime import date
-from typing import Any, NoReturn, Protocol
+from typing import NoReturn, Protocol
 
 from roe.diagnostics import Diagnostic, PolicyError
 from roe.dynamic import Saved
@@ -60,7 +60,7 @@ class LedgerActs:
 # --- what a form says -------------------------------------------------------------------------------------------------------
 
 
-def text_of(form: Mapping[str, Any], name: str, needed: str = "") -> str:
+def text_of(form: Mapping[str, object], name: str, needed: str = "") -> str:
     """A text, cut to a sensible length. `needed` says what to do where it is empty."""
     found = " ".join(str(form.get(name, "")).replace("\0", "").split())[:LONGEST]
     if not found and needed:
@@ -68,7 +68,7 @@ def text_of(form: Mapping[str, Any], name: str, needed: str = "") -> str:
     return found
 
 
-def day_of(form: Mapping[str, Any], name: str, today: date, needed: str = "") -> date | None:
+def day_of(form: Mapping[str, object], name: str, today: date, needed: str = "") -> date | None:
     """A day as `2026-03-31`, neither before today nor after `LAST`."""
     text = str(form.get(name, "")).strip()
     if not text:

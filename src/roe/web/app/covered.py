@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
-from typing import Any
 
 from roe.analysis.report import ReportResult, run_report
 from roe.evaluator.row import Row
+from roe.web.app.outcomes import Outcome
 from roe.web.app.snapshot import Snapshot
 
 Key = tuple[str, str]  # an entity and a role
@@ -24,34 +24,34 @@ class Territory:
 
 def territories(snapshot: Snapshot) -> list[Territory]:
     """Every territory that has records, in the order of the records; made once for a snapshot."""
-    kept: dict[str, Territory] | None = snapshot.__dict__.get("_territories")
-    if kept is None:
-        kept = {}
-        for o in snapshot.outcomes.all:
-            if o.territory:
-                found, key = kept.setdefault(o.territory, Territory(o.territory)), (o.entity, o.role)
-                found.records[key] = found.records.get(key, 0) + 1
-                found.owned[key] = found.owned.get(key, 0) + (o.owner is not None)
-        snapshot.__dict__["_territories"] = kept
-    return list(kept.values())
+    return snapshot.once("territories", lambda: _counted(snapshot.outcomes.all))
+
+
+def _counted(outcomes: Iterable[Outcome]) -> list[Territory]:
+    by_name: dict[str, Territory] = {}
+    for o in outcomes:
+        if o.territory:
+            territory, key = by_name.setdefault(o.territory, Territory(o.territory)), (o.entity, o.role)
+            territory.records[key] = territory.records.get(key, 0) + 1
+            territory.owned[key] = territory.owned.get(key, 0) + (o.owner is not None)
+    return list(by_name.values())
 
 
 def reports(snapshot: Snapshot, team: str, reps: Collection[str] | None) -> list[ReportResult]:
     """The policy's reports over all records, or over those of a team's reps. None for large data, which `roe report` counts."""
     if not snapshot.rows_alone:
         return []
-    kept: dict[str, list[ReportResult]] = snapshot.__dict__.setdefault("_reports", {})
-    if team not in kept:
-        own = frozenset(reps) if reps is not None else None
+    own = frozenset(reps) if reps is not None else None
 
-        def counts(row: Row) -> bool:
-            return own is None or bool(snapshot.holders(row.entity, str(row["id"])) & own)
+    def counts(row: Row) -> bool:
+        return own is None or bool(snapshot.holders(row.entity, str(row["id"])) & own)
 
-        kept[team] = [run_report(snapshot.bound, report, counts) for report in snapshot.plan.reports.values()]
-    return kept[team]
+    return snapshot.once(
+        ("reports", team), lambda: [run_report(snapshot.bound, report, counts) for report in snapshot.plan.reports.values()]
+    )
 
 
-def cells(result: ReportResult) -> list[tuple[str, int, list[tuple[Any, float | None]]]]:
+def cells(result: ReportResult) -> list[tuple[str, int, list[tuple[float, float | None]]]]:
     """(group, records, each measure with its share of the records where it counts them) by group."""
     return [
         (name, g.records, [(g.measures[m], g.measures[m] / g.records if result.counted[m] and g.records else None) for m in result.report.measures])

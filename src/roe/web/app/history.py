@@ -7,12 +7,13 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import date, datetime, tzinfo
-from typing import Any
 
 from roe.ledger.audit import Verified, verify
 from roe.ledger.browse import Wanted, newest
-from roe.ledger.entries import KINDS, Away, Excepted, Owned, Referred, Requested, Run, Stored, Weighed
+from roe.ledger.entries import KINDS, Away, Evidence, Excepted, Owned, Referred, Requested, Run, Weighed
+from roe.ledger.entry import Entry, Stored
 from roe.ledger.history import told
+from roe.ledger.holdings import Holding
 from roe.ledger.moment import At
 from roe.ledger.movements import Move, count_rules, moves_since, pending
 from roe.ledger.store import Store, open_store
@@ -32,7 +33,7 @@ class Reader:
     name: Callable[[str | None], str]
     zone: tzinfo
 
-    def day(self, x: Any) -> str:
+    def day(self, x: At | date | datetime | str) -> str:
         """A moment of the ledger, or one that a text gives."""
         if isinstance(x, At):
             x = x.date if x.day else x.local
@@ -70,7 +71,7 @@ class History:
         self._store: Store | None = None
         # the last question, by where the ledger ended, and its answer: many ask the same again
         self._moves: tuple[tuple[int, date, int], tuple[list[Move], bool]] | None = None
-        self._pending: tuple[tuple[int, int], tuple[list[Any], int]] | None = None
+        self._pending: tuple[tuple[int, int], tuple[list[Holding], int]] | None = None
         self._by_rule: tuple[tuple[int, date], dict[tuple[str, str, str], tuple[int, int]]] | None = None
 
     def of_record(self, entity: str, record: str, before: int | None, most: int, reader: Reader) -> tuple[list[Line], int | None]:
@@ -147,20 +148,20 @@ class History:
             found = [o.stored.entry for o in store.latest("weighed", True)]
         return {(e.book, e.record): e for e in found if isinstance(e, Weighed) and e.plan == plan}
 
-    def evidence(self, number: int) -> Stored | None:
+    def evidence(self, number: int) -> Evidence | None:
         """The evidence of the entry with a number: itself, or what its run kept of its decision; None if nothing was kept."""
         with self._open() as store:
             try:
                 x = store.entry(number)
             except KeyError:
                 return None
-            if x.kind == "evidence":
-                return x
             e = x.entry
+            if isinstance(e, Evidence):
+                return e
             if not isinstance(e, (Owned, Referred)):
                 return None
-            found = store.of_record(e.entity, e.record, ("evidence",), x.run)
-        return next((y for y in found if y.number > number and getattr(y.entry, "role", "") == e.role), None)
+            later = [y.entry for y in store.of_record(e.entity, e.record, ("evidence",), x.run) if y.number > number]
+        return next((y for y in later if isinstance(y, Evidence) and y.role == e.role), None)
 
     def moves(self, since: date, most: int) -> tuple[list[Move], bool]:
         """(the changes of owner that hold from a day on, the newest first; whether there are more than are read)."""
@@ -170,7 +171,7 @@ class History:
                 self._moves = (head, since, most), moves_since(store, since, most)
             return self._moves[1]
 
-    def pending(self, most: int) -> tuple[list[Any], int]:
+    def pending(self, most: int) -> tuple[list[Holding], int]:
         """(the newest of the owners that were decided and that the CRM does not show yet, how many there are)."""
         with self._open() as store:
             head = store.head().number
@@ -216,35 +217,36 @@ class History:
 
 
 def line(stored: Stored, reader: Reader) -> Line:
-    e: Any = stored.entry
-    at: At = e.at
-    text, why = _words(stored.kind, e, reader)
-    answer = _owns(e, reader) if stored.kind == "owned" else _decided(e, reader) if stored.kind == "evidence" else ""
+    e = stored.entry
+    at = e.at
+    text, why = _words(e, reader)
+    answer = _owns(e, reader) if isinstance(e, Owned) else _decided(e, reader) if isinstance(e, Evidence) else ""
     return Line(
         stored.number, stored.run, at.date if at.day else at.local, stored.recorded, stored.kind, getattr(e, "entity", ""),
         getattr(e, "record", ""), getattr(e, "role", "") or "", text, "erased" if stored.erased else why, answer,
     )  # fmt: skip
 
 
-def _words(kind: str, e: Any, reader: Reader) -> tuple[str, str]:
+def _words(e: Entry, reader: Reader) -> tuple[str, str]:
     """(what happened, why) of an entry."""
-    if kind == "owned":
+    if isinstance(e, Owned):
         how = f"{BY.get(e.by, e.by)}{f' {e.rule}' if e.rule and e.by == 'rule' else ''}{f' {e.pool}' if e.pool and e.by == 'pool' else ''}"
         former = f", after {reader.name(e.former)}" if e.former else ""
         return f"{_owns(e, reader)}, {how}{former}", e.sentence
-    if kind == "evidence":
+    if isinstance(e, Evidence):
         outcome = (e.values.get("trace") or {}).get("outcome") or {}
         return f"{_decided(e, reader)}: this entry keeps the values that the decision used", str(outcome.get("reason") or "")
     what, why = told(e, reader.name, reader.day)
-    return what + (f" (as {e.role})" if getattr(e, "role", "") else ""), why
+    role = getattr(e, "role", "")
+    return what + (f" (as {role})" if role else ""), why
 
 
-def _owns(e: Any, reader: Reader) -> str:
+def _owns(e: Owned, reader: Reader) -> str:
     holder = f"the queue {e.queue}" if e.queue else reader.name(e.rep) or "nobody"
     return f"{holder} owns it as {e.role}" + (f" until {reader.day(e.until)}" if e.until is not None else "")
 
 
-def _decided(e: Any, reader: Reader) -> str:
+def _decided(e: Evidence, reader: Reader) -> str:
     """Who owned a record as an explanation has it, in one sentence that says nothing of its values."""
     trace = e.values.get("trace") or {}
     found = trace.get("outcome") or {}

@@ -12,7 +12,10 @@ import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Protocol
+
+from roe.dynamic import Value
+from roe.ledger.database import Row, SqlValue
 
 FILE = "pages.sqlite"
 MOST = 10_000  # values of one kind: the ones that end first go
@@ -27,7 +30,7 @@ _PUT = (
 class Rows(Protocol):
     """A statement that stands alone: its rows, none if it only writes."""
 
-    def __call__(self, sql: str, values: tuple[Any, ...] = ()) -> list[Any]: ...
+    def __call__(self, sql: str, values: tuple[SqlValue, ...] = ()) -> list[Row]: ...
 
 
 class Kept:
@@ -38,7 +41,7 @@ class Kept:
         self._lock = threading.Lock()  # one connection, one statement at a time
         rows(_TABLE)
 
-    def put(self, kind: str, key: str, value: Any, seconds: float) -> None:
+    def put(self, kind: str, key: str, value: object, seconds: float) -> None:
         """Keep a value for some seconds from now."""
         now = self.clock()
         with self._lock:
@@ -51,19 +54,19 @@ class Kept:
                     (kind, kind, MOST),
                 )
 
-    def get(self, kind: str, key: str) -> Any:
+    def get(self, kind: str, key: str) -> Value:
         """The value, or None where there is none any more."""
         with self._lock:
             found = self._rows("SELECT body, ends FROM page_kept WHERE kind = ? AND key = ?", (kind, key))
         return json.loads(found[0][0]) if found and found[0][1] > self.clock() else None
 
-    def take(self, kind: str, key: str) -> Any:
+    def take(self, kind: str, key: str) -> Value:
         """The value, which is then gone: of several who ask, one gets it."""
         with self._lock:
             found = self._rows("DELETE FROM page_kept WHERE kind = ? AND key = ? RETURNING body, ends", (kind, key))
         return json.loads(found[0][0]) if found and found[0][1] > self.clock() else None
 
-    def all(self, kind: str) -> list[tuple[str, Any]]:
+    def all(self, kind: str) -> list[tuple[str, Value]]:
         """(key, value) of a kind, those that end first first."""
         with self._lock:
             found = self._rows("SELECT key, body FROM page_kept WHERE kind = ? AND ends > ? ORDER BY ends, key", (kind, self.clock()))
@@ -95,7 +98,7 @@ def _sqlite(place: str) -> Rows:
         con.execute("PRAGMA secure_delete = ON").fetchall()
         Path(place).chmod(0o600)
 
-    def rows(sql: str, values: tuple[Any, ...] = ()) -> list[Any]:
+    def rows(sql: str, values: tuple[SqlValue, ...] = ()) -> list[Row]:
         return con.execute(sql, values).fetchall()
 
     return rows
@@ -106,7 +109,7 @@ def _postgres(url: str) -> Rows:
 
     kept: list[PostgresDatabase] = []
 
-    def rows(sql: str, values: tuple[Any, ...] = ()) -> list[Any]:
+    def rows(sql: str, values: tuple[SqlValue, ...] = ()) -> list[Row]:
         """On one connection, which is opened again if it was lost."""
         if not kept or kept[0].con.closed:
             kept[:] = [PostgresDatabase(url)]

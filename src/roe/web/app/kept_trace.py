@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from types import SimpleNamespace
-from typing import Any
 
 from roe.dynamic import Saved, Value
 from roe.evaluator.trace import RuleTrace, StepTrace
@@ -27,7 +26,7 @@ def _step(x: Saved) -> StepTrace:
 
 
 def _rule(r: Saved) -> RuleTrace:
-    conditions: Any = [
+    conditions: Value = [
         SimpleNamespace(
             text=c["text"], result=c["result"], parts=[SimpleNamespace(text=p["text"], value=_value(p["value"])) for p in c["values"]],
             place=_place(c["place"]),

@@ -18,12 +18,16 @@ import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib.util import find_spec
-from typing import Any
+from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from roe.dynamic import Json, Saved
 from roe.web.app.access import digest
 from roe.web.app.kept import Kept
+
+if TYPE_CHECKING:
+    from authlib.integrations.httpx_client import OAuth2Client
+    from joserfc.jwk import KeySet
 
 KIND = "oidc"
 MINUTES = 10  # in which a sign-in must end
@@ -83,7 +87,7 @@ class SignIn:
     def __init__(self, provider: Provider, kept: Kept) -> None:
         self.provider, self.kept = provider, kept
         self._metadata: Json = {}
-        self._keys: Any = None
+        self._keys: KeySet | None = None
 
     def begin(self, wanted: str) -> tuple[str, str]:
         """(the provider's address to go to, the secret of a cookie for the browser that goes there); `wanted` is the page to open at the end."""
@@ -142,7 +146,7 @@ class SignIn:
         verified: Saved = claims
         return verified
 
-    def _client(self) -> Any:
+    def _client(self) -> OAuth2Client:
         from authlib.integrations.httpx_client import OAuth2Client
 
         return OAuth2Client(
@@ -162,12 +166,11 @@ class SignIn:
             raise NotSignedIn("The provider names an address that is not safe. Tell whoever runs this service.")
         return address
 
-    def _key_set(self) -> Any:
+    def _key_set(self) -> KeySet:
         from joserfc.jwk import KeySet
 
         if self._keys is None:
-            found: Any = self._fetch(self._endpoint("jwks_uri"))
-            self._keys = KeySet.import_key_set(found)
+            self._keys = KeySet.import_key_set(self._fetch(self._endpoint("jwks_uri")))
         return self._keys
 
     def _fetch(self, url: str) -> Json:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from datetime import date, datetime
-from typing import Any, NamedTuple
+from typing import NamedTuple, TypeVar
 
 from roe.evaluator.decision import Decision
+
+T = TypeVar("T")
 
 
 class Outcome(NamedTuple):
@@ -62,7 +64,7 @@ class Outcomes:
         return [o for o in self.touching(rep) if o.owner == rep]
 
 
-def outcome(d: Decision, rep_name: Any) -> Outcome:
+def outcome(d: Decision, rep_name: Callable[[str | None], str]) -> Outcome:
     """A decision's plain values; `rep_name` gives the name of a rep's id."""
     return Outcome(
         d.entity, d.id, d.name, d.role, d.action, d.owner, d.owner_name, d.previous, rep_name(d.previous), d.rule, d.territory, d.pool,
@@ -70,7 +72,7 @@ def outcome(d: Decision, rep_name: Any) -> Outcome:
     )  # fmt: skip
 
 
-def page_of(rows: Sequence[Any], number: int, size: int) -> tuple[Sequence[Any], int, int]:
+def page_of(rows: Sequence[T], number: int, size: int) -> tuple[Sequence[T], int, int]:
     """(the rows of a page, its number from 1, how many pages there are); a number out of range is the nearest page."""
     pages = max(1, -(-len(rows) // size))
     number = min(max(1, number), pages)

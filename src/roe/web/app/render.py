@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from datetime import date, tzinfo
-from typing import Any
+from typing import Protocol
 from urllib.parse import quote
 
 from jinja2 import Environment, PackageLoader, StrictUndefined, pass_context
@@ -136,7 +136,14 @@ def id_names(rows: Iterable[Saved]) -> list[tuple[str, str]]:
     return [(str(row["rep"]), str(row["name"])) for row in rows]
 
 
-def sum_of(loads: Iterable[Any], key: tuple[str, str]) -> int:
+class Counted(Protocol):
+    """What has a number of records by (entity, role)."""
+
+    @property
+    def counts(self) -> Mapping[tuple[str, str], int]: ...
+
+
+def sum_of(loads: Iterable[Counted], key: tuple[str, str]) -> int:
     """How many records of an entity in a role all reps of a team hold."""
     return sum(x.counts[key] for x in loads)
 

@@ -10,7 +10,6 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Any
 from urllib.parse import quote, unquote, urlencode
 from zoneinfo import ZoneInfo
 
@@ -26,7 +25,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from roe.web.app.access import LOCAL, Sessions, Users, Viewer
 from roe.web.app.acting import Acts
-from roe.web.app.history import Reader
+from roe.web.app.history import History, Reader
 from roe.web.app.kept import Kept, in_memory
 from roe.web.app.oidc import MINUTES, NotSignedIn, SignIn
 from roe.web.app.render import environment
@@ -66,7 +65,7 @@ class Options:
     data: Path | None = None
     state: str | None = None
     revision: Callable[[str, Path], Path] | None = None
-    history: Any = None  # what a ledger knows of records; see `roe.web.app.history`
+    history: History | None = None  # what a ledger knows of records; see `roe.web.app.history`
     acts: Acts | None = None  # where what people do goes; without it the pages only show
     kept: Kept | None = None  # what all processes keep together; without it each keeps its own
     local: Viewer = LOCAL  # who has the pages without signing in
@@ -126,10 +125,10 @@ class Ask:
         found = self.text(name, 9)
         return int(found) if found.isascii() and found.isdigit() else otherwise
 
-    def url(self, path: str, /, **query: Any) -> str:
+    def url(self, path: str, /, **query: object) -> str:
         return url(self.request, path, **query)
 
-    def render(self, template: str, status: int = 200, **values: Any) -> Response:
+    def render(self, template: str, status: int = 200, **values: object) -> Response:
         """A page, or the part of it that the template calls `part` where the script asks for a part."""
         found = self.site.templates.get_template(template)
         context = {**values, "ask": self, "viewer": self.viewer, "snapshot": self.snapshot, "csrf": self.csrf, "url": self.url}
@@ -148,14 +147,14 @@ class Ask:
         said = "This page is not open to your role. Ask your RevOps team if you need it."
         return self.render("problem.html", 403, title="Not open to you", said=said)
 
-    def go(self, path: str, /, **query: Any) -> Response:
+    def go(self, path: str, /, **query: object) -> Response:
         return RedirectResponse(self.url(path, **query), 303)
 
 
 View = Callable[[Ask], Response]
 
 
-def url(request: Request, path: str, /, **query: Any) -> str:
+def url(request: Request, path: str, /, **query: object) -> str:
     """An address below wherever the pages are mounted; parts of the path are given quoted, empty parameters are left out."""
     given = {k.rstrip("_"): x for k, x in query.items() if x not in (None, "")}
     return str(request.scope.get("root_path", "")) + path + (f"?{urlencode(given, doseq=True)}" if given else "")

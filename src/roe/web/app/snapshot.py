@@ -9,8 +9,9 @@ from __future__ import annotations
 import threading
 from abc import ABC, abstractmethod
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 from functools import cached_property
+from typing import TypeVar
 
 from roe.analysis.graph import Said, said_of
 from roe.dynamic import Saved, Value
@@ -32,6 +33,7 @@ FOUND_BY = ("email", "domain", "website", "phone")
 OLD_NAMES = ("former_name", "old_name", "old_names", "previous_name", "other_domains")
 BELONGS_TO = ("account", "lead", "contact")
 Key = tuple[str, str, str]
+T = TypeVar("T")
 ALSO_FOUND = ("contact", "opportunity")
 
 
@@ -46,6 +48,14 @@ class Snapshot(ABC):
 
     def __init__(self) -> None:
         self.lock = threading.RLock()
+        self._made: dict[Hashable, Value] = {}
+
+    def once(self, name: Hashable, make: Callable[[], T]) -> T:
+        """What a page works out of this snapshot, made when somebody first asks for it."""
+        if name not in self._made:
+            self._made[name] = make()
+        made: T = self._made[name]
+        return made
 
     # --- each kind answers these in its own way ---------------------------------------------------------------------------
 
@@ -164,10 +174,7 @@ class Snapshot(ABC):
 
     def said(self, entity: str, role: str) -> list[Said]:
         """The rules of a role in words, made once."""
-        kept: dict[tuple[str, str], list[Said]] = self.__dict__.setdefault("_said", {})
-        if (entity, role) not in kept:
-            kept[entity, role] = said_of(self.plan.engagement[entity, role])
-        return kept[entity, role]
+        return self.once(("said", entity, role), lambda: said_of(self.plan.engagement[entity, role]))
 
     @cached_property
     def index(self) -> Index:

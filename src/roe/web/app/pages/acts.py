@@ -9,7 +9,6 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import date, timedelta
 from functools import wraps
-from typing import Any
 
 from starlette.responses import Response
 
@@ -57,7 +56,7 @@ def now(ask: Asked) -> At:
     return At.of(clock.today if midnight else clock.now, ask.snapshot.policy.timezone)
 
 
-def form_of(ask: Asked) -> Mapping[str, Any]:
+def form_of(ask: Asked) -> Mapping[str, object]:
     assert ask.form is not None
     return ask.form
 

@@ -116,19 +116,20 @@ def entry(ask: Ask) -> Response:
     """One entry for good: what was decided then, in the words of then. Of another team's record only who owned it and the sentence."""
     text = ask.request.path_params["number"]
     number = int(text) if text.isascii() and text.isdigit() and len(text) < 16 else 0
-    found = ask.options.history.entry(number, ask.reader) if ask.options.history is not None else None
-    if found is None:
+    history = ask.options.history
+    found = history.entry(number, ask.reader) if history is not None else None
+    if history is None or found is None:
         return ask.missing("The ledger has no entry with this number.")
     full = ask.viewer.sees_all or (bool(found.record) and ask.viewer.may_see_values(ask.snapshot, found.entity, found.record))
     if not full and found.kind not in ("owned", "evidence"):
         return ask.refused()
     row = ask.snapshot.row(found.entity, found.record) if found.record else None
     whole = ask.viewer.sees_all or (row is not None and ask.viewer.may_see_whole(ask.snapshot, row))
-    kept = ask.options.history.evidence(number)
-    trace = kept.entry.values.get("trace") if kept is not None else None
+    kept = history.evidence(number)
+    trace = kept.values.get("trace") if kept is not None else None
     if trace is not None and not full:
         trace = None
     return ask.render(
         "entry.html", x=found, row=row, full=full, trace=trace, steps=steps_of(trace) if trace is not None and whole else None,
-        digest=kept.entry.digest if kept is not None else "",
+        digest=kept.digest if kept is not None else "",
     )  # fmt: skip

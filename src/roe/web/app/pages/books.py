@@ -6,7 +6,6 @@ import hashlib
 import json
 from collections import Counter
 from collections.abc import Mapping
-from typing import Any
 
 from starlette.responses import Response
 
@@ -141,7 +140,7 @@ def apply(ask: Ask) -> Response:
     return ask.go("/books", done="applied")
 
 
-def filtered(ask: Ask, book: Saved, held: set[str], form: Mapping[str, Any] | None = None) -> list[Json]:
+def filtered(ask: Ask, book: Saved, held: set[str], form: Mapping[str, object] | None = None) -> list[Json]:
     """The moves of a book that answer to the filters of the address, or of a form; `held` are the accounts that are held back."""
     rep, why, text, choice = (ask.text(x) if form is None else text_of(form, x) for x in ("rep", "why", "q", "choice"))
     text = text.lower()

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable
-from typing import Any
 
 from starlette.responses import Response
 
@@ -17,6 +16,8 @@ RUNS = 12  # of the ledger that are listed
 FILTERS = ("entity", "role", "rule", "territory", "pool", "action")
 COLUMNS = ("entity", "record", "name", "role", "from", "to", "action", "rule", "territory", "pool", "until", "reason")
 NOBODY = "-"
+Choices = tuple[dict[str, list[str]], list[tuple[str, str]]]  # see `choices_of`
+Ways = list[tuple[tuple[str | None, str, str | None, str], int]]  # (the former owner and what they are called, the new one), records
 
 
 def rows_of(ask: Ask) -> list[Outcome]:
@@ -50,12 +51,11 @@ def show(ask: Ask) -> Response:
     every, asked = rows_of(ask), asked_of(ask)
     found = filtered(every, asked) if asked else every
     rows, page, pages = page_of(found, ask.number("page"), SIZE)
-    whole: Any = ask.snapshot.__dict__.get("_changes") if ask.viewer.sees_all else None
-    if whole is None:
-        whole = choices_of(every), ways_of(every), figures(every)
-        if ask.viewer.sees_all:
-            ask.snapshot.__dict__["_changes"] = whole
-    choices, ways, counted = whole
+
+    def whole() -> tuple[Choices, Ways, list[tuple[str, int]]]:
+        return choices_of(every), ways_of(every), figures(every)
+
+    choices, ways, counted = ask.snapshot.once("changes", whole) if ask.viewer.sees_all else whole()
     if asked:
         ways, counted = ways_of(found), figures(found)
     return ask.render(
@@ -64,7 +64,7 @@ def show(ask: Ask) -> Response:
     )  # fmt: skip
 
 
-def choices_of(every: list[Outcome]) -> tuple[dict[str, list[str]], list[tuple[str, Any]]]:
+def choices_of(every: list[Outcome]) -> Choices:
     """(the values of each filter, the reps by name) that moves have."""
     values = {name: sorted({getattr(o, name) for o in every if getattr(o, name)}) for name in FILTERS}
     return values, sorted(
@@ -72,7 +72,7 @@ def choices_of(every: list[Outcome]) -> tuple[dict[str, list[str]], list[tuple[s
     )
 
 
-def ways_of(found: list[Outcome]) -> list[tuple[tuple[Any, ...], int]]:
+def ways_of(found: list[Outcome]) -> Ways:
     """The ways that most records go: from whom to whom."""
     return Counter((o.previous, o.previous_name, o.owner, o.owner_name) for o in found).most_common(8)
 

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from starlette.responses import Response
 
+from roe.ledger.entries import Requested
 from roe.web.app.outcomes import page_of
 from roe.web.app.pages.acts import proposed
 from roe.web.app.site import Ask
@@ -26,5 +25,5 @@ def show(ask: Ask) -> Response:
     )  # fmt: skip
 
 
-def _may_see(ask: Ask, x: Any) -> bool:
+def _may_see(ask: Ask, x: Requested) -> bool:
     return x.by == ask.viewer.name or ask.viewer.may_see_values(ask.snapshot, x.entity, x.record)

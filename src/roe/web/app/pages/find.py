@@ -57,9 +57,10 @@ def address(hit: Hit) -> str:
 
 def overview(snapshot: Snapshot) -> Json:
     """The run in a few figures: for each entity and role how many records are owned, open or to be decided, and what ends soon."""
-    kept: Json | None = snapshot.__dict__.get("_overview_of_run")
-    if kept is not None:
-        return kept
+    return snapshot.once("overview of the run", lambda: _overview(snapshot))
+
+
+def _overview(snapshot: Snapshot) -> Json:
     roles: dict[tuple[str, str], Counter[str]] = {}
     for o in snapshot.outcomes.all:
         count = roles.setdefault((o.entity, o.role), Counter())
@@ -67,12 +68,11 @@ def overview(snapshot: Snapshot) -> Json:
         count["owned"] += o.owner is not None
         count["moved"] += o.moved
         count["refer"] += o.action == "refer"
-    kept = snapshot.__dict__["_overview_of_run"] = {
+    return {
         "roles": [(entity, role, count) for (entity, role), count in roles.items()],
         "soon": ending_soon(snapshot)[:8],
         "refer": snapshot.outcomes.referred[:8],
     }
-    return kept
 
 
 def ending_soon(snapshot: Snapshot) -> list[Outcome]:

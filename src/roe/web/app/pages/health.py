@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 from starlette.responses import Response
 
@@ -25,18 +24,18 @@ def show(ask: Ask) -> Response:
 def seen_of(ask: Ask) -> Overview:
     """The overview of the records, made once for a snapshot."""
     snapshot = ask.snapshot
-    kept: Overview | None = snapshot.__dict__.get("_overview")
-    if kept is None:
+
+    def made() -> Overview:
         last = read_report(files_of(ask.options.out) if ask.options.out is not None else beside(ask.options.state))
-        kept = overview(snapshot.policy, snapshot.world, report_of(snapshot.world.readings), last)
-        snapshot.__dict__["_overview"] = kept
-    return kept
+        return overview(snapshot.policy, snapshot.world, report_of(snapshot.world.readings), last)
+
+    return snapshot.once("overview", made)
 
 
 def dangling(ask: Ask) -> list[tuple[str, str, str, int]]:
     """(entity, field, value, records) of references that find no record, the most first."""
-    found: list[Any] = sorted(ask.snapshot.world.dangling.items(), key=lambda x: -x[1])
-    return [(*key, n) for key, n in found[:SIZE]]
+    most = sorted(ask.snapshot.world.dangling.items(), key=lambda x: -x[1])
+    return [(*key, n) for key, n in most[:SIZE]]
 
 
 def rejects(ask: Ask) -> Response:

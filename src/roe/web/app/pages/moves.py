@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from datetime import date, datetime, timedelta
-from typing import Any
 
 from starlette.responses import Response
 
@@ -21,6 +20,8 @@ PENDING = 100  # owners that are not loaded yet and are listed
 HOW = {"rules": "by rules", "hand": "by people", "time": "by time"}
 FILTERS = ("entity", "role", "rule", "territory", "pool", "how")
 COLUMNS = ("number", "day", "entity", "record", "role", "from", "to", "how", "rule", "pool", "reason")
+
+Choices = tuple[dict[str, list[str]], list[tuple[str, str]]]  # see `choices_of`
 
 
 def since_of(ask: Ask) -> date:
@@ -44,6 +45,7 @@ def value_of(ask: Ask, x: Move, name: str) -> str:
 
 def rows_of(ask: Ask) -> tuple[list[Move], bool]:
     """(the moves that the viewer may see, whether there are more than are read)."""
+    assert ask.options.history is not None
     found, more = ask.options.history.moves(since_of(ask), MOST)
     if ask.viewer.sees_all:
         return found, more
@@ -64,16 +66,15 @@ def filtered(ask: Ask, rows: Sequence[Move]) -> list[Move]:
     ]
 
 
-def choices_of(ask: Ask, every: list[Move]) -> tuple[dict[str, list[str]], list[tuple[str, str]]]:
+def choices_of(ask: Ask, every: list[Move]) -> Choices:
     """(the values of each filter, the reps by name) that moves have; of the same moves worked out once."""
-    kept: Any = ask.snapshot.__dict__.get("_moved_choices")
-    if kept is None or kept[0] is not every:
+    made = ask.snapshot.once("choices of moves", list[tuple[list[Move], Choices]])
+    if not made or made[0][0] is not every:
         name = ask.snapshot.rep_name
         reps = {x for m in every for x in (m.owner, m.previous) if x}
         choices = {field: sorted({x for m in every if (x := value_of(ask, m, field))}) for field in FILTERS}
-        kept = ask.snapshot.__dict__["_moved_choices"] = every, (choices, sorted((name(x), x) for x in reps))
-    found: tuple[dict[str, list[str]], list[tuple[str, str]]] = kept[1]
-    return found
+        made[:] = [(every, (choices, sorted((name(x), x) for x in reps)))]
+    return made[0][1]
 
 
 def show(ask: Ask) -> Response:
@@ -98,19 +99,7 @@ def as_csv(ask: Ask) -> Response:
         return ask.missing("No ledger is connected.")
     name = ask.snapshot.rep_name
     rows = (
-        [
-            x.number,
-            x.at,
-            x.entity,
-            x.record,
-            x.role,
-            name(x.previous),
-            name(x.owner),
-            HOW[x.how],
-            x.rule,
-            x.pool,
-            x.why,
-        ]
+        [x.number, x.at, x.entity, x.record, x.role, name(x.previous), name(x.owner), HOW[x.how], x.rule, x.pool, x.why]
         for x in filtered(ask, rows_of(ask)[0])
     )
     return download(csv_text(COLUMNS, rows), "moves.csv")

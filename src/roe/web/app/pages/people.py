@@ -7,11 +7,11 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from itertools import islice
-from typing import Any
 
 from starlette.responses import Response
 
 from roe.analysis import words
+from roe.dynamic import Value
 from roe.evaluator.allocation import PoolTurn
 from roe.evaluator.row import Row
 from roe.evaluator.turns import Slots
@@ -96,7 +96,7 @@ def is_asked(snapshot: Snapshot, o: Outcome, rep: Row) -> bool:
     return to.lower() in {str(x).lower() for x in (rep["id"], rep.label, rep["email"], rep["role"]) if x}
 
 
-def claims_of(snapshot: Snapshot, rep: Row) -> list[tuple[Row | None, Any, str, str, Any]]:
+def claims_of(snapshot: Snapshot, rep: Row) -> list[tuple[Row | None, Value, str, str, Value]]:
     """(account, claimed at, status, reason, until) of the rep's claims, the newest first."""
     if snapshot.plan.claims is None:
         return []

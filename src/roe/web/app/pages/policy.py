@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Any
 
 from markupsafe import Markup
 from starlette.responses import Response
@@ -76,16 +76,17 @@ def share(snapshot: Snapshot) -> dict[tuple[str, str], int]:
 
 def sections(snapshot: Snapshot) -> list[Section]:
     """The handbook in its sections; made once for a snapshot."""
-    kept: list[Section] | None = snapshot.__dict__.get("_handbook")
-    if kept is None:
-        kept = []
-        for block in blocks(snapshot):
-            if block.kind == "h2":
-                kept.append(Section(block.text, f"part-{len(kept) + 1}", []))
-            elif kept:
-                kept[-1].blocks.append(block)
-        snapshot.__dict__["_handbook"] = kept
-    return kept
+    return snapshot.once("handbook", lambda: _sections(blocks(snapshot)))
+
+
+def _sections(blocks: Iterable[Block]) -> list[Section]:
+    made: list[Section] = []
+    for block in blocks:
+        if block.kind == "h2":
+            made.append(Section(block.text, f"part-{len(made) + 1}", []))
+        elif made:
+            made[-1].blocks.append(block)
+    return made
 
 
 def blocks(snapshot: Snapshot) -> list[Block]:
@@ -125,13 +126,11 @@ def findings(ask: Ask) -> Response:
     from roe.analysis.checked import CheckedPolicy
 
     snapshot = ask.snapshot
-    kept: Any = snapshot.__dict__.get("_findings")
-    if kept is None:
-        bound = snapshot.bound if snapshot.rows_alone else None
-        kept = snapshot.__dict__["_findings"] = found(CheckedPolicy(snapshot.evaluator, bound, snapshot.clock.today))
-    shown = [d for d in kept if d.severity != "hint"]
+    bound = snapshot.bound if snapshot.rows_alone else None
+    every = snapshot.once("findings", lambda: found(CheckedPolicy(snapshot.evaluator, bound, snapshot.clock.today)))
+    shown = [d for d in every if d.severity != "hint"]
     rows, page, pages = page_of(shown, ask.number("page"), SIZE)
-    return ask.render("findings.html", findings=rows, page=page, pages=pages, total=len(shown), hints=len(kept) - len(shown))
+    return ask.render("findings.html", findings=rows, page=page, pages=pages, total=len(shown), hints=len(every) - len(shown))
 
 
 def tests(ask: Ask) -> Response:
@@ -139,13 +138,12 @@ def tests(ask: Ask) -> Response:
     from roe.testing.cases import load_cases
     from roe.testing.runner import run_case
 
-    kept: Any = ask.snapshot.__dict__.get("_tests")
-    if kept is None:
-        cases, problems = load_cases(ask.snapshot.policy)
-        kept = ask.snapshot.__dict__["_tests"] = ([run_case(ask.snapshot.evaluator, case) for case in cases], problems)
-    failed, passed = ([r for r in kept[0] if r.passed is x] for x in (False, True))
+    snapshot = ask.snapshot
+    cases, problems = snapshot.once("cases", lambda: load_cases(snapshot.policy))
+    results = snapshot.once("tests", lambda: [run_case(snapshot.evaluator, case) for case in cases])
+    failed, passed = ([r for r in results if r.passed is x] for x in (False, True))
     rows, page, pages = page_of([*failed, *passed], ask.number("page"), SIZE)
-    return ask.render("tests.html", results=rows, page=page, pages=pages, total=len(kept[0]), failed=len(failed), problems=kept[1])
+    return ask.render("tests.html", results=rows, page=page, pages=pages, total=len(results), failed=len(failed), problems=problems)
 
 
 def coverage(ask: Ask) -> Response:
@@ -154,10 +152,8 @@ def coverage(ask: Ask) -> Response:
     from roe.testing.coverage import cover
     from roe.web.coverage import by_list, idle, said
 
-    kept: Any = ask.snapshot.__dict__.get("_coverage")
-    if kept is None:
-        report = cover(ask.snapshot.evaluator, load_cases(ask.snapshot.policy)[0])
-        kept = ask.snapshot.__dict__["_coverage"] = said(report), by_list(report), idle(report)
-    words, lists, never = kept
+    snapshot = ask.snapshot
+    report = snapshot.once("coverage", lambda: cover(snapshot.evaluator, snapshot.once("cases", lambda: load_cases(snapshot.policy))[0]))
+    words, lists, never = snapshot.once("coverage in words", lambda: (said(report), by_list(report), idle(report)))
     rows, page, pages = page_of(never, ask.number("page"), SIZE)
     return ask.render("coverage.html", said=words, lists=lists, rows=rows, page=page, pages=pages, total=len(never))

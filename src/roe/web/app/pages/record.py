@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from datetime import tzinfo
-from typing import Any
+from datetime import date, datetime, tzinfo
 
+from markupsafe import Markup
 from starlette.responses import Response
 
 from roe.analysis import words
-from roe.analysis.changes import FieldChange, Wait
+from roe.analysis.changes import Change, FieldChange, Wait
 from roe.analysis.graph import chart
-from roe.dynamic import Value
+from roe.dynamic import Json, Value
 from roe.evaluator.decision import Decision
+from roe.evaluator.observe import Observed
 from roe.evaluator.row import Row
 from roe.evaluator.trace import StepTrace, Trace
 from roe.grammar import syntax as s
@@ -37,16 +38,16 @@ class Answer:
     sentence: str
     reason: str
     action: str
-    until: Any
+    until: date | datetime | None
     rule: str = ""
     previous: str | None = None
     previous_name: str = ""
-    since: Any = None
+    since: Value = None
     pool: str = ""
     territory: str = ""
     unknown: tuple[str, ...] = ()
     trace: Trace | None = None
-    flow: Any = None
+    flow: Markup | None = None
     near: list[Near] = field(default_factory=list)
 
 
@@ -69,7 +70,7 @@ def show(ask: Ask) -> Response:
     with ask.snapshot.world.as_before(entity):  # the values that its rules read, and not what the run made of them
         whole = full and ask.viewer.may_see_whole(ask.snapshot, row)
         answers = [answer(ask, d, full, whole) for d in decisions]
-        shown: dict[str, Any] = {
+        shown: Json = {
             "values": values(row) if full else [],
             "computed": computed(row, answers) if whole else [],
             "related": related(ask, row) if full else [],
@@ -127,7 +128,7 @@ def answer(ask: Ask, d: Decision, full: bool, whole: bool) -> Answer:
     return found
 
 
-def near(trace: Trace, d: Decision, rules: Any, zone: tzinfo) -> list[Near]:
+def near(trace: Trace, d: Decision, rules: Sequence[Rule], zone: tzinfo) -> list[Near]:
     """The earlier rules that lack a condition or two, the fewest first: each would decide before the one that does."""
     engagement = next((x for x in trace.steps if x.operator == "choose" and x.name == f"engagement_{d.role}"), None)
     engagement = engagement or next((x for x in trace.steps if x.operator == "choose"), None)
@@ -144,7 +145,7 @@ def near(trace: Trace, d: Decision, rules: Any, zone: tzinfo) -> list[Near]:
     return [x for _, x in sorted(found, key=lambda x: x[0])][:NEAR]
 
 
-def _now(c: Any, zone: tzinfo) -> str:
+def _now(c: Observed, zone: tzinfo) -> str:
     """What the parts of a condition are now."""
     parts = [p for p in c.parts if p.text != c.text and not isinstance(p.value, bool)]
     if len(parts) == 1:
@@ -215,11 +216,11 @@ def why_not_answer(ask: Ask, d: Decision, text: str) -> WhyNot | None:
     )  # fmt: skip
 
 
-def _change(change: Any, full: bool, zone: tzinfo) -> str:
+def _change(change: Change, full: bool, zone: tzinfo) -> str:
     """A change in words; what a field is today is left out for those who may not see the record's values."""
     if isinstance(change, FieldChange) and not full:
         return f"`{change.field}` of this {change.entity} becomes {value(change.after, zone)}"
-    text: str = change.says()
+    text = change.says()
     return text[0].upper() + text[1:]
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from starlette.responses import Response
 
@@ -209,7 +208,7 @@ def as_csv(ask: Ask) -> Response:
     found = _kept(ask)
     if found is None:
         return ask.missing(GONE)
-    name: Any = ask.snapshot.rep_name
+    name = ask.snapshot.rep_name
     rows = (
         [m.entity, m.record, m.name, m.role, name(m.before), name(m.after), m.customer, m.cut, m.rule_before, m.reason_before, m.rule_after, m.reason_after]
         for m in filtered(ask, found)
