@@ -12,26 +12,11 @@ from functools import cache
 from roe.dynamic import Json, Saved
 from roe.grammar import values as v
 from roe.ledger.decided import How
-from roe.ledger.entries import (
-    Away,
-    Claimed,
-    Cycle,
-    Deleted,
-    Excepted,
-    Frozen,
-    Merged,
-    Owned,
-    Placed,
-    Raised,
-    Referred,
-    Returned,
-    Seen,
-    Standing,
-    Turn,
-)
+from roe.ledger.entries import Claimed, Cycle, Deleted, Frozen, Merged, Owned, Placed, Raised, Referred, Returned, Seen, Standing, Turn
 from roe.ledger.holders import OwnerState, holder_of, owner_state
 from roe.ledger.holdings import Holding
 from roe.ledger.moment import At
+from roe.ledger.people import Away, Excepted
 from roe.ledger.reconcile import CHANGED_IN_CRM
 from roe.ledger.store import Store
 
