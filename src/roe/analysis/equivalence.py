@@ -84,7 +84,9 @@ class _Comparing:
         self.judge = Judge(old, new)
         self.lists, self.changed_lists = _same_lists(*self.plans)
         self.labels: dict[Key, str] = {}
-        self.meanings = (Meaning(old.policy, self.labels, self.lists), Meaning(new.policy, {}, {}))
+        renames = bool(self.lists or self.plans[0].steps.keys() - self.plans[1].steps.keys())
+        before = Meaning(old.policy, self.labels, self.lists) if renames else _meaning(Same((old.policy,)))
+        self.meanings = (before, Meaning(new.policy, {}, {}))
         self.origin: dict[Key, Key] = {}  # of a field of the new policy, the old one that it is
         self._settled: dict[Key, _Settled] = {}
         self._texts: dict[tuple[int, Key], tuple[str, set[str]]] = {}
@@ -345,6 +347,12 @@ class _Comparing:
             texts = [self._said(i, title, x[title], names) if title in x else None for i, x in enumerate((old, new))]
             if texts[0] != texts[1] or self.unsettled(names, begin=True):
                 yield title
+
+
+@lru_cache(maxsize=4)
+def _meaning(of: Same[tuple[Policy]]) -> Meaning:
+    """The meaning of a policy in its own names, which many others may be compared with."""
+    return Meaning(of.value[0], {}, {})
 
 
 @lru_cache(maxsize=4)
