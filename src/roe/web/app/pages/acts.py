@@ -123,59 +123,59 @@ def may_answer(ask: Asked, o: Outcome) -> bool:
 
 @acting("answer")
 def answer(ask: Asked) -> Response:
-    outcome = about(ask)
-    if not may_answer(ask, outcome.outcome):
+    subject = about(ask)
+    if not may_answer(ask, subject.outcome):
         return ask.refused()
     perform(
-        ask, Answer(by=ask.viewer.name, **outcome.key, rep=rep_of(ask), until=until_of(ask), text=text_of(form_of(ask), "text"), asked=True)
+        ask, Answer(by=ask.viewer.name, **subject.key, rep=rep_of(ask), until=until_of(ask), text=text_of(form_of(ask), "text"), asked=True)
     )
     if ask.viewer.rep is not None and ask.viewer.role == "rep":
         return ask.go(f"/rep/{part(ask.viewer.rep)}", done="answered")
-    return ask.go(outcome.path, done="answered")
+    return ask.go(subject.path, done="answered")
 
 
 @acting("ask")
 def request(ask: Asked) -> Response:
-    outcome = about(ask)
+    subject = about(ask)
     reason = text_of(form_of(ask), "reason", "Say why: whoever grants it reads that first.")
-    perform(ask, Ask(by=ask.viewer.name, **outcome.key, rep=rep_of(ask), until=until_of(ask), start=start_of(ask), reason=reason))
-    return ask.go(outcome.path, done="requested")
+    perform(ask, Ask(by=ask.viewer.name, **subject.key, rep=rep_of(ask), until=until_of(ask), start=start_of(ask), reason=reason))
+    return ask.go(subject.path, done="requested")
 
 
 @acting("grant")
 def grant(ask: Asked) -> Response:
-    outcome = about(ask)
+    subject = about(ask)
     reason = text_of(form_of(ask), "reason", "Say why: everybody who sees the record reads it.")
-    perform(ask, Grant(by=ask.viewer.name, **outcome.key, rep=rep_of(ask), until=until_of(ask), start=start_of(ask), reason=reason))
-    return ask.go(back_to(ask, outcome), done="granted")
+    perform(ask, Grant(by=ask.viewer.name, **subject.key, rep=rep_of(ask), until=until_of(ask), start=start_of(ask), reason=reason))
+    return ask.go(back_to(ask, subject), done="granted")
 
 
 @acting("grant")
 def decline(ask: Asked) -> Response:
-    outcome = about(ask)
-    perform(ask, Decline(by=ask.viewer.name, **outcome.key, reason=text_of(form_of(ask), "reason", "Say why not.")))
-    return ask.go(back_to(ask, outcome), done="declined")
+    subject = about(ask)
+    perform(ask, Decline(by=ask.viewer.name, **subject.key, reason=text_of(form_of(ask), "reason", "Say why not.")))
+    return ask.go(back_to(ask, subject), done="declined")
 
 
 @acting("grant")
 def end(ask: Asked) -> Response:
-    outcome = about(ask)
-    perform(ask, End(by=ask.viewer.name, **outcome.key, reason=text_of(form_of(ask), "reason")))
-    return ask.go(back_to(ask, outcome), done="ended")
+    subject = about(ask)
+    perform(ask, End(by=ask.viewer.name, **subject.key, reason=text_of(form_of(ask), "reason")))
+    return ask.go(back_to(ask, subject), done="ended")
 
 
 @acting("keep")
 def keep(ask: Asked) -> Response:
     """Keep the explanation of a decision, and go to the link that shows it from now on."""
-    outcome, snapshot = about(ask), ask.snapshot
-    o = outcome.outcome
+    subject, snapshot = about(ask), ask.snapshot
+    o = subject.outcome
     with snapshot.lock, snapshot.world.as_before(o.entity):
         d = next((d for d in snapshot.decisions(o.entity, o.id) if d.role == o.role), None)
         if d is None or not ask.viewer.may_see_whole(snapshot, d.row):
             return ask.refused()
         values = explained(d)
     files = digest_of(policy_files(snapshot.policy))
-    return ask.go(f"/entry/{perform(ask, Keep(by=ask.viewer.name, **outcome.key, digest=files, values=values))}", done="kept")
+    return ask.go(f"/entry/{perform(ask, Keep(by=ask.viewer.name, **subject.key, digest=files, values=values))}", done="kept")
 
 
 def start_of(ask: Asked) -> date | None:
