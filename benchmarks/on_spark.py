@@ -8,9 +8,11 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import shutil
 import time
 from pathlib import Path
 
+import pyspark
 import roe
 from measure import descendants, peak_mib, processor_seconds
 from roe.run.engines import Job
@@ -31,6 +33,9 @@ def main() -> None:
     parser.add_argument("--memory", default="3g", help="of the driver's JVM")
     args = parser.parse_args()
     evaluator = roe.compile(roe.load(args.policy))
+    if args.master.startswith("local-cluster"):
+        os.environ.setdefault("SPARK_HOME", str(Path(pyspark.__file__).parent))  # where executors are started from
+        os.environ.setdefault("SPARK_LOCAL_IP", "127.0.0.1")
     session = local_session(args.master, {"spark.driver.memory": args.memory, "spark.driver.maxResultSize": "64m"})
     session.range(4, numPartitions=4).mapInArrow(lambda batches: batches, "id long").count()  # now there are workers
     used, start = processor_seconds(os.getpid()), time.perf_counter()
@@ -41,6 +46,7 @@ def main() -> None:
     jvm = [folder for folder in descendants(os.getpid()) if (folder / "comm").read_text().strip() == "java"]
     figures |= {"jvm_mib": peak_mib(jvm[0]), "python_mib": peak_mib(Path("/proc/self"))}
     session.stop()
+    shutil.rmtree(Path(pyspark.__file__).parent / "work", ignore_errors=True)  # what executors of this machine have written down
     print(json.dumps(figures))
 
 

@@ -85,6 +85,15 @@ def hot(limit: int) -> str:
     return ae(ONE, f"events: {{account.hot: {{when: account.cost > {limit}}}}}\n")
 
 
+US, DE = "{name: us, country: US}", "{name: de, country: DE}"
+STAFF = "{territory: us, role: ae, rep: ann}, {territory: de, role: ae, rep: ben}"
+
+
+def territories(rows: str, staff: str = "") -> str:
+    staffing = f", staffing: [{staff}]" if staff else ""
+    return ae("{name: t, then: {assign: territory_owner}}" if staff else ONE, f"territories: {{hit: first, rows: [{rows}]{staffing}}}\n")
+
+
 CASES: dict[str, tuple[str, str] | tuple[str, str, str]] = {
     "a definition is written out": (rule("account.big", "define: {account.big: account.employees > 100}\n"), rule("account.employees > 100")),
     "a definition is taken out": (rule('account.employees > 100 and account.country = "US"'), rule('account.big and account.country = "US"', "define: {account.big: account.employees > 100}\n")),
@@ -143,6 +152,10 @@ CASES: dict[str, tuple[str, str] | tuple[str, str, str]] = {
     "two tables have other names, the reader stands first": (tables("desk", *zones("zone", "desk")[::-1]), tables("office", *zones("region", "office"))),
     "of two equal tables one is left, under another name": (tables("desk", a_table("desk"), a_table("other")), tables("office", a_table("office"))),
     "the condition of a credit is written otherwise": (credit(), credit(when="not(not(account.flag))")),
+    "territories that exclude each other change places": (territories(f"{US}, {DE}"), territories(f"{DE}, {US}")),
+    "territories with reps change places": (territories(f"{US}, {DE}", STAFF), territories(f"{DE}, {US}", STAFF)),
+    "a territory is written in two rows": (territories("{name: us, country: 'US, CA'}"), territories(US + ", {name: us, country: CA}")),
+    "another hit policy of territories that exclude each other": (territories(f"{US}, {DE}"), territories(f"{US}, {DE}").replace("hit: first", "hit: unique")),
     "a rep named by a definition": (ae("{name: a, then: {assign: account.who}}", "define: {account.who: 'if account.flag then \"ann\" else \"bob\"'}\n"), ae("{name: a, then: {assign: 'if account.flag then \"ann\" else \"bob\"'}}")),
     "an assignment split by its `if`": (ae(f"{{name: a, then: {{assign: 'if account.flag then \"ann\" else \"bob\"'}}{SAID}}}"), ae(f"{{name: a, when: account.flag, then: {{assign: '\"ann\"'}}{SAID}}}, {{name: b, then: {{assign: '\"bob\"'}}{SAID}}}")),
     "columns of a table in another order": (ae("{name: a, when: 'account.place.region = \"N\"', then: keep}, {name: b, then: open}", "tables: {place: {rows: [{country: US, region: N, zone: z}]}}\n"), ae("{name: a, when: 'account.place.region = \"N\"', then: keep}, {name: b, then: open}", "tables: {place: {rows: [{country: US, zone: z, region: N}]}}\n")),
@@ -214,6 +227,10 @@ OTHERWISE: dict[str, tuple[str, str, str, set[str], set[str]]] = {
     "a window is added": (ae(ONE), ae(ONE, "windows: {w: {role: ae, lasts: 30 days}}\n"), "undecided", set(), {"window w"}),
     "a window lasts longer": (ae(ONE, "windows: {w: {role: ae, lasts: 30 days}}\n"), ae(ONE, "windows: {w: {role: ae, lasts: 31 days}}\n"), "different", {"account.w_state"}, set()),
     "rules for other records": (ae(ONE), ae(ONE).replace("engagement: {", "engagement: {lead: {sdr: [{name: l, then: {assign: '\"ann\"'}}]}, "), "different", {"engagement of lead as sdr"}, {"order of roles of lead"}),
+    "a territory has another name": (territories(US), territories(US.replace("us", "usa")), "different", {"account.territory"}, set()),
+    "a territory is somewhere else": (territories(US), territories(US.replace("US", "CA")), "different", {"account.territory"}, set()),
+    "there are territories": (ae(ONE), territories(US), "different", {"account.territory"}, set()),
+    "a territory has another rep": (territories(f"{US}, {DE}", STAFF), territories(f"{US}, {DE}", STAFF.replace("ann", "cy")), "different", {"account.territory_owner.ae"}, set()),
     "an event that is an outcome itself": (hot(5), hot(6), "different", {"account.hot"}, set()),
     "an event is added": (ae(ONE), hot(6), "undecided", set(), {"event hot"}),
     "a table has another name and other rows": (tables("desk", *zones("zone", "desk")), tables("desk", *zones("region", "desk", "FR")), "undecided", set(), set()),

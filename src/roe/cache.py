@@ -21,13 +21,15 @@ from roe.progress import phase
 from roe.source import Span
 
 
-def load_policy(path: Path, fresh: bool = False) -> tuple[Policy | None, list[Diagnostic]]:
-    """The policy of a folder (or policy.yaml) and its findings; `fresh` checks everything again."""
+def load_policy(path: Path, fresh: bool = False, known_as: str = "") -> tuple[Policy | None, list[Diagnostic]]:
+    """The policy of a folder (or policy.yaml) and its findings; `fresh` checks everything again. `known_as` stands for the folder's path
+    where the same files are in another folder each time.
+    """
     root = path.parent if path.name == "policy.yaml" else path
     folder = cache_folder()
     if folder is not None and not is_private(folder):
         folder = None
-    place = _place(folder, root) if folder and not fresh else None
+    place = _place(folder, root, known_as) if folder and not fresh else None
     if place is not None:
         known = _read(place, root)
         if known is not None:
@@ -38,13 +40,13 @@ def load_policy(path: Path, fresh: bool = False) -> tuple[Policy | None, list[Di
     with uncollected():
         policy, problems = build(root)
     if policy is not None and not errors(problems) and folder is not None:
-        _write(folder, root, policy, problems)
+        _write(_place(folder, root, known_as), root, policy, problems)
     return policy, problems
 
 
-def _place(folder: Path, root: Path) -> Path:
+def _place(folder: Path, root: Path, known_as: str) -> Path:
     """One cache file per policy folder; what it says counts only if its digest is that of the files of today."""
-    return folder / (hashlib.sha256(str(root.resolve()).encode()).hexdigest()[:32] + ".json")
+    return folder / (hashlib.sha256((known_as or str(root.resolve())).encode()).hexdigest()[:32] + ".json")
 
 
 def _digest(root: Path, files: list[str]) -> str:
@@ -69,7 +71,7 @@ def _read(place: Path, root: Path) -> tuple[Policy, list[Diagnostic]] | None:
         return None
 
 
-def _write(folder: Path, root: Path, policy: Policy, found: list[Diagnostic]) -> None:
+def _write(place: Path, root: Path, policy: Policy, found: list[Diagnostic]) -> None:
     stored = {
         "digest": _digest(root, list(policy.files)),
         "files": list(policy.files),
@@ -77,8 +79,7 @@ def _write(folder: Path, root: Path, policy: Policy, found: list[Diagnostic]) ->
         "found": [_plain_diagnostic(d) for d in found],
     }
     with contextlib.suppress(OSError):  # a cache that cannot be written is not an error
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        place = _place(folder, root)
+        place.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         draft = place.with_suffix(f".{os.getpid()}")
         draft.write_text(json.dumps(stored, ensure_ascii=False, separators=(",", ":")), "utf-8")
         os.replace(draft, place)

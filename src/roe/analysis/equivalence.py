@@ -286,14 +286,14 @@ class _Comparing:
                 continue
             steps = [plan.steps.get(k) if k is not None else None for plan, k in zip(self.plans, (before, key), strict=True)]
             lists = [self._chooser(i, step) if step is not None else nothing(key[0], "first") for i, step in enumerate(steps)]
-            if not all(x is not None and isinstance(x.step, Choose) and x.step.stage == "territory" for x in lists):
+            if not all(x is not None and x.step.stage in ("territory", "") for x in lists):  # a policy may have none
                 self.unproven += sorted(self.settled(key).why)
                 continue
             read: set[str] = set()
             sides = [self._side(i, territories_by_name(x, self.plans[i].lists), read, what) for i, x in enumerate(lists) if x is not None]
             known = len(self.found)
             self._outcome(f"{key[0]}.territory", sides, read)
-            if before is not None:  # found already, with all that the rows give
+            if None not in steps:  # found already, with all that the rows give
                 del self.found[known:]
 
     def _credits(self) -> None:

@@ -38,7 +38,8 @@ if TYPE_CHECKING:
     from roe.evaluator.engine import Evaluator
     from roe.evaluator.row import Row
 
-MAX_TRIED = 2_000  # combinations of values
+MAX_TRIED = 2_000  # combinations of values, and
+MOST_WORK = 400_000  # parts of expressions that are worked out for them: a score that is written out has thousands
 MOST_SUMMED = 12  # criteria of a score whose sums are tried
 MOST_POSSIBLE = 200  # of the values that a field can have
 MOST_VALUES = 8  # of a cell
@@ -55,6 +56,8 @@ class Finder:
     def __init__(self, evaluator: Evaluator, today: date | None = None) -> None:
         self.evaluator, self.policy = evaluator, evaluator.policy
         self.today = today or TODAY
+        # of each case and its axes with their cells: kept beside what is known by their identity
+        self._solved: dict[tuple[int, ...], tuple[Cases, list[Part], list[FieldValues]]] = {}
 
     # --- from cells to a record -------------------------------------------------------------------------------------
 
@@ -91,7 +94,10 @@ class Finder:
     def _solve(self, cases: Cases, groups: list[list[Part]]) -> Iterator[Witness]:
         options = []
         for group in groups:
-            solved = list(itertools.islice(self._group(cases, group), MOST_VALUES))
+            key = (id(cases), *(x for axis, cells in group for x in (id(axis), cells)))
+            if key not in self._solved:
+                self._solved[key] = cases, group, list(itertools.islice(self._group(cases, group), MOST_VALUES))
+            solved = self._solved[key][2]
             if not solved:
                 return
             options.append(solved)
@@ -119,10 +125,11 @@ class Finder:
                 return
         paths = sorted({p for axis, _ in group for p in paths_at(self.policy, axis.node, cases.entity)})
         asked = [(compile_expression(axis.node), axis, cells) for axis, cells in group]
+        most = min(MAX_TRIED, MOST_WORK // sum(1 for axis, _ in group for _ in s.walk(axis.node)) + 1)
         for day in self._days(group):
             clock = self.evaluator.clock(day)
             options = [self._candidates(cases, group, path, clock) for path in paths]
-            for tried in itertools.islice(itertools.product(*options), MAX_TRIED):
+            for tried in itertools.islice(itertools.product(*options), most):
                 facts = {path: x for path, x in zip(paths, tried, strict=True) if x is not None}
                 if day != self.today:
                     facts[TODAY_PATH] = day

@@ -5,12 +5,13 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
 import click
 
-from roe.cli.common import WithMinus, bind, clock, color, fail, large, load, policy_argument, state_option, table
+from roe.cli.common import WithMinus, arrow_without_pandas, bind, clock, color, fail, large, load, policy_argument, state_option, table
 from roe.cli.settings import as_of_setting, data_setting
 from roe.diagnostics import Diagnostic, PolicyError, suggest
 from roe.dynamic import Json, Value
@@ -262,13 +263,16 @@ def roles_asked(known: list[str], entity: str, role: str | None) -> list[str]:
 
 def _from_run(folder: Path, record: str, role: str | None) -> list[Value]:
     """Decisions of a run that kept what it saw, made again from that alone."""
+    from roe.cache import load_policy
+
     at = Span(str(folder), 1, 1, 2)
     try:
+        arrow_without_pandas()
         from roe.columns.evidence import RunEvidence
     except ImportError:
         fail([Diagnostic("R406", "reading a run's traces needs the packages numpy and pyarrow", at, "pip install 'roe-policy[batch]'")])
     try:
-        evidence = RunEvidence(folder)
+        evidence = RunEvidence(folder, partial(load_policy, known_as=f"run {folder.resolve()}"))
         records = evidence.find(record)
         asked = Span("RECORD", 1, 1, len(record) + 1, record)
         if not records:

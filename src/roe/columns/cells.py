@@ -20,7 +20,8 @@ from roe.data.reading import Problem, Reading
 from roe.dynamic import Array, Cell, Value
 from roe.policy.model import Field
 
-FEW = 20_000  # distinct texts that are simply asked about, one by one
+FEW = 20_000  # distinct texts of a column of figures that vote one by one
+PLAIN_FROM = 1_000  # distinct texts from which those that mean themselves are told apart at once; fewer are simply asked about
 
 
 _PLAIN = r"^[!-~]([ -~]*[!-~])?$"
@@ -155,7 +156,7 @@ def _plain(cells: Cells, meant: pa.Array) -> tuple[pa.Array, Array] | None:
     f = cells.field
     text = f.type.name == "string" and not f.type.values and f.normalize in ("", "lower", "domain", "postal_code")
     reference = f.type.name in ("record", "owners") and f.keys is None
-    if len(meant) <= FEW or not pa.types.is_string(meant.type) or f.aliases or not (text or reference):
+    if len(meant) <= PLAIN_FROM or not pa.types.is_string(meant.type) or f.aliases or not (text or reference):
         return None
     mask = pc.match_substring_regex(meant, _PLAIN)
     mask = pc.and_(mask, pc.invert(pc.is_in(pc.ascii_lower(meant), pa.array(sorted(cells.words), pa.string()))))
@@ -171,7 +172,7 @@ def _plain(cells: Cells, meant: pa.Array) -> tuple[pa.Array, Array] | None:
 def _plain_numbers(cells: Cells, habits: Habits | None, meant: pa.Array) -> tuple[Array, Array] | None:
     """(the number that each distinct text is, which of them must be asked about); None where all must."""
     f = cells.field
-    if len(meant) <= FEW or not pa.types.is_string(meant.type) or f.type.name != "number" or f.reads or f.currency or f.aliases:
+    if len(meant) <= PLAIN_FROM or not pa.types.is_string(meant.type) or f.type.name != "number" or f.reads or f.currency or f.aliases:
         return None
     pattern = r"^-?\d{1,15}(\.\d{1,9})?$" if habits is not None and habits.sign == "." and not f.format else r"^-?\d{1,15}$"
     mask = pc.fill_null(pc.match_substring_regex(meant, pattern), False)

@@ -97,7 +97,7 @@ class ColumnRun:
 
     def _know(self, entity: str, done: list[Allocations]) -> None:
         """Let what is decided later see since when and after whom records have their new owners, where its rules may ask."""
-        needed = self.bound.evaluator.compiled.asks_for_history and entity != self.bound.entities()[-1]
+        needed = entity != self.bound.entities()[-1] and self.bound.evaluator.compiled.asks_for_history
         if not needed and not self.bound.plan.holdovers:  # whose credit is shared out once all is decided
             return
         for allocations, facts in [(allocations, self.moved(allocations)) for allocations in done]:

@@ -53,6 +53,11 @@ class Job:
     session: SparkSession | None = None  # of Spark, if there is one already
     buckets: int | None = None  # tasks of Spark
 
+    @cached_property
+    def circles(self) -> list[str]:
+        """The fields of the policy that rest on themselves through the data."""
+        return [f"{entity}.{name}" for entity, name in circles(self.evaluator.policy)]
+
     def bound(self, world: World) -> Bound:
         """The policy on the records of a world. Raises PolicyError where a rep whom the policy names is not one rep of the data, or
         an owner's column is missing that the ledger has seen.
@@ -181,8 +186,7 @@ class Columns(Engine):
             return [_lacking("columns", "batch", "numpy", "pyarrow", help=", or use --engine rows")]
         if self.job.form == PARTS:
             return [_ONLY_SPARK]
-        own = [f"{entity}.{name}" for entity, name in circles(self.job.evaluator.policy)]
-        limits = [_circle(own)] if own else []
+        limits = [_circle(self.job.circles)] if self.job.circles else []
         # with a ledger or traces, rows also give the traces of single records
         source, is_explained = self.job.source, self.job.remembers or self.job.traces
         if self.job.form != "parquet" and not (source.is_large() if is_explained else source.is_quicker_in_columns()):
@@ -245,9 +249,8 @@ class Portions(Columns):
             return None
         from roe.columns import stream
 
-        if not stream.alone(policy, min(decided)):
-            return None
-        return stream.large_file(policy, min(decided), source.place)
+        file = stream.large_file(policy, min(decided), source.place)  # most are not, and the policy is not gone through for nothing
+        return file if file is not None and stream.alone(policy, min(decided)) else None
 
     @cached_property
     def _table(self) -> Value:
@@ -289,8 +292,7 @@ class Spark(Engine):
             limits.append(_lacking("Spark", "spark", "pyspark", "pandas", "pyarrow", help=", and Java 17"))
         if not job.source.is_folder:
             limits.append(Limit("source", "a run on Spark reads a folder", "name the folder of the tables", option="--data"))
-        own = [f"{entity}.{name}" for entity, name in circles(job.evaluator.policy)]
-        return [*limits, _circle(own)] if own else limits
+        return [*limits, _circle(job.circles)] if job.circles else limits
 
     def fill(self, files: Files, watch: Watch) -> None:
         from pyspark.errors import PySparkException
