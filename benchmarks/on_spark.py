@@ -13,6 +13,7 @@ import time
 from pathlib import Path
 
 import pyspark
+
 import roe
 from measure import descendants, peak_mib, processor_seconds
 from roe.run.engines import Job

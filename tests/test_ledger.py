@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import random
+import re
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ from hypothesis import strategies as st
 from ledgers import STORES, Ticks, place, state
 from roe.diagnostics import PolicyError
 from roe.ledger import entries as e
+from roe.ledger import people
 from roe.ledger.database import migrations
 from roe.ledger.encode import canonical, draft, entry, small, whole
 from roe.ledger.entries import Owned, Run, Turn
@@ -66,13 +68,13 @@ EXAMPLES: tuple[Entry, ...] = (
     e.Corrected(at=day("2026-03-02"), entry=3, what="Bob", by="Ann", why="typing error"),
     e.Erased(at=day("2026-03-02"), subject=4, values=2, by="Ann", why="request"),
     e.Evidence(at=day("2026-03-02"), entity="account", record="A-1", role="ae", decision=3, digest="ab", values={"account": {"A-1": {"employees": 500}}}),
-    e.Requested(at=day("2026-03-02"), entity="account", record="A-8", role="ae", rep="r2", until=day("2026-06-01"), by="r2", reason="an old customer"),
-    e.Excepted(at=day("2026-03-03"), entity="account", record="A-8", role="ae", rep="r2", until=day("2026-06-01"), start="2026-03-03", by="Mia", reason="agreed"),
-    e.Requested(at=day("2026-03-02"), entity="account", record="A-9", role="ae", rep="r2", until=day("2026-06-01"), by="r2"),
-    e.Declined(at=day("2026-03-03"), entity="account", record="A-9", role="ae", by="Mia", reason="not now"),
-    e.Away(at=day("2026-03-02"), entity="rep", record="r1", until=day("2026-04-01"), by="r1", reason="leave"),
-    e.Weighed(at=day("2026-03-02"), entity="account", record="A-7", book="smb", plan="ab12", accepted=False, by="Mia"),
-    e.Reviewed(at=day("2026-03-02"), entity="review", record="ab-cd", verdict="approved", before="ab", after="cd", names={"old": "v1"}, by="Mia", comment="fine"),
+    people.Requested(at=day("2026-03-02"), entity="account", record="A-8", role="ae", rep="r2", until=day("2026-06-01"), by="r2", reason="an old customer"),
+    people.Excepted(at=day("2026-03-03"), entity="account", record="A-8", role="ae", rep="r2", until=day("2026-06-01"), start="2026-03-03", by="Mia", reason="agreed"),
+    people.Requested(at=day("2026-03-02"), entity="account", record="A-9", role="ae", rep="r2", until=day("2026-06-01"), by="r2"),
+    people.Declined(at=day("2026-03-03"), entity="account", record="A-9", role="ae", by="Mia", reason="not now"),
+    people.Away(at=day("2026-03-02"), entity="rep", record="r1", until=day("2026-04-01"), by="r1", reason="leave"),
+    people.Weighed(at=day("2026-03-02"), entity="account", record="A-7", book="smb", plan="ab12", accepted=False, by="Mia"),
+    people.Reviewed(at=day("2026-03-02"), entity="review", record="ab-cd", verdict="approved", before="ab", after="cd", names={"old": "v1"}, by="Mia", comment="fine"),
 )  # fmt: skip
 
 
@@ -374,6 +376,11 @@ def test_projections_of_an_earlier_roe_are_made_again(state: str) -> None:
         assert dump(again.db) == before and again.rebuild()
 
 
-def test_migrations_are_numbered_alike() -> None:
-    numbers = {dialect: [n for n, _ in migrations(dialect)] for dialect in STORES}
-    assert numbers["sqlite"] == numbers["postgres"] == list(range(1, len(numbers["sqlite"]) + 1))
+def test_migrations_are_numbered_without_gaps_and_speak_each_dialect() -> None:
+    others = {"sqlite": ("BIGINT", "BYTEA", "md5("), "postgres": ("BLOB", "WITHOUT ROWID")}
+    for dialect in STORES:
+        numbers, statements = zip(*migrations(dialect), strict=True)
+        assert numbers == tuple(range(1, len(numbers) + 1))
+        text = "\n".join(statement for some in statements for statement in some)
+        assert not any(word in text for word in others[dialect])
+        assert len(set(re.findall(r"CREATE TABLE (\w+)", text))) == text.count("CREATE TABLE ") > 15

@@ -17,9 +17,10 @@ pytest.importorskip("starlette")
 from browsing import Browser, example_snapshot
 from roe.ledger import browse, movements
 from roe.ledger.browse import Wanted, newest
-from roe.ledger.entries import Away, Loaded, Owned, Run
+from roe.ledger.entries import Loaded, Owned, Run
 from roe.ledger.entry import Stored
 from roe.ledger.moment import At
+from roe.ledger.people import Away
 from roe.ledger.store import Store, open_store
 from roe.web.app.history import History
 from roe.web.app.pages import audit

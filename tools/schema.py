@@ -1,4 +1,5 @@
-"""`python tools/schema.py` writes schemas/policy.schema.json from the classes of the policy's sections; `--check` says whether it is fresh.
+"""`python tools/schema.py` writes the schema of policies from the classes of their sections, and that of allocations.csv from its columns;
+`--check` says whether both are fresh.
 
 The classes are beside the stages that read them (`roe.stages.STAGES`); `roe.policy.section` has their types.
 """
@@ -16,11 +17,12 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
 from roe.policy.section import Form, Section, keys, required
+from roe.run.allocations import ALLOCATION_COLUMNS
 from roe.source import Text
 from roe.stages import STAGES
 from roe.stages.settings import SettingsSection
 
-PATH = Path(__file__).resolve().parents[1] / "schemas" / "policy.schema.json"
+FOLDER = Path(__file__).resolve().parents[1] / "schemas"
 SCALARS = {Text: "string", str: "string", int: "integer", float: "number", bool: "boolean", type(None): "null"}
 Schema = dict[str, Any]
 
@@ -90,23 +92,32 @@ class Writer:
         return {**self.of(kind), **keywords}
 
 
-def generated() -> Schema:
+def of_policies() -> Schema:
     writer = Writer()
     root = writer.mapping(SettingsSection)
     headings = {heading.name: heading for stage in STAGES for heading in stage.sections}
     for name, heading in headings.items():
         root["properties"][name] = {**writer.of(heading.kind), **({"description": heading.description} if heading.description else {})}
-    head = {"$schema": "https://json-schema.org/draft/2020-12/schema", "$id": "https://roe.dev/schemas/policy.schema.json"}
-    return {**head, "title": "A roe policy", **root, "$defs": dict(sorted(writer.definitions.items()))}
+    return {"title": "A roe policy", **root, "$defs": dict(sorted(writer.definitions.items()))}
+
+
+def of_allocations() -> Schema:
+    properties = {column.name: dict(column.form) for column in ALLOCATION_COLUMNS}
+    return {
+        "title": "One row of allocations.csv, as an object; empty cells are left out", "type": "object", "additionalProperties": False,
+        "properties": properties, "required": [column.name for column in ALLOCATION_COLUMNS if column.always],
+    }  # fmt: skip
 
 
 def main() -> None:
-    before = PATH.read_text("utf-8")
-    after = json.dumps(generated(), indent=2, ensure_ascii=False) + "\n"
-    if "--check" in sys.argv and after != before:
-        sys.exit(f"{PATH.name} is not what the classes say: run `python tools/schema.py`")
-    if "--check" not in sys.argv:
-        PATH.write_text(after, "utf-8", newline="\n")
+    for name, content in (("policy", of_policies()), ("allocations", of_allocations())):
+        path = FOLDER / f"{name}.schema.json"
+        head = {"$schema": "https://json-schema.org/draft/2020-12/schema", "$id": f"https://roe.dev/schemas/{path.name}"}
+        after = json.dumps({**head, **content}, indent=2, ensure_ascii=False) + "\n"
+        if "--check" in sys.argv and after != path.read_text("utf-8"):
+            sys.exit(f"{path.name} is not what the classes say: run `python tools/schema.py`")
+        if "--check" not in sys.argv:
+            path.write_text(after, "utf-8", newline="\n")
 
 
 if __name__ == "__main__":

@@ -14,6 +14,7 @@ _CREATED = ("createdon", "Created On", "Erstellt am", "Créé le", "Fecha de cre
 
 DYNAMICS = Profile(
     "dynamics",
+    title="Dynamics 365",
     columns={
         "account": {
             "id": ("accountid", "(Do Not Modify) Account", "(Nicht ändern) Firma", "(Nicht ändern) Konto", "(Ne pas modifier) Compte", "(No modificar) Cuenta", "Account"),

@@ -145,6 +145,7 @@ UNQUALIFIED = (
 
 HUBSPOT = Profile(
     "hubspot",
+    title="HubSpot",
     columns={
         "account": {
             "id": _ID, "name": _COMPANY_NAME, "domain": _DOMAIN, "owner": _COMPANY_OWNER, "industry": _INDUSTRY, "employees": _EMPLOYEES, "revenue": _REVENUE,

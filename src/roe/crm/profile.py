@@ -15,6 +15,7 @@ class Profile:
     """One CRM. Every value that a profile leaves out means: as the generic profile has it."""
 
     name: str
+    title: str = ""  # what people call the CRM, where that is not the name with a capital letter
     columns: Headers = field(default_factory=dict)
     signs: str = ""  # a regular expression for headers that only this CRM has
     files: Mapping[str, tuple[str, ...]] = field(default_factory=dict)  # entity -> names of its export files, for `roe init`

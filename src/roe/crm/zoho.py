@@ -14,6 +14,7 @@ _CREATED = ("Created_Time", "Created Time", "Erstellungszeit", "Heure de créati
 
 ZOHO = Profile(
     "zoho",
+    title="Zoho CRM",
     columns={
         "account": {
             "id": ("id", "Record Id", "Account Id", "ACCOUNTID"), "name": ("Account_Name", "Account Name", "Kontoname", "Nom du compte", "Nombre de cuenta"),

@@ -36,16 +36,31 @@ def refuse(code: str, message: str, place: str, help: str) -> NoReturn:
     raise PolicyError([Diagnostic(code, message, Span(place, 1, 1, 2), help)])
 
 
+SPELLINGS = {  # of the migrations, which are written in the types of PostgreSQL
+    "sqlite": (("BIGINT", "INTEGER"), ("BYTEA", "BLOB")),
+    "postgres": ((" WITHOUT ROWID", ""),),
+}
+
+
 def migrations(dialect: str) -> list[tuple[int, list[str]]]:
-    """The numbered migrations of a dialect, each as its statements."""
-    folder = files("roe.ledger") / "migrations" / dialect
-    found = sorted(p.name for p in folder.iterdir() if p.name.endswith(".sql"))
-    return [(int(name.split("_")[0]), _statements((folder / name).read_text("utf-8"))) for name in found]
+    """The numbered migrations, each as its statements in a dialect."""
+    folder = files("roe.ledger") / "migrations"
+    names = sorted(p.name for p in folder.iterdir() if p.name.endswith(".sql"))
+    return [(int(name.split("_")[0]), _statements((folder / name).read_text("utf-8"), dialect)) for name in names]
 
 
-def _statements(text: str) -> list[str]:
-    lines = [line for line in text.splitlines() if not line.startswith("--")]
-    return [part.strip() for part in "\n".join(lines).split(";\n") if part.strip().rstrip(";")]
+def _statements(text: str, dialect: str) -> list[str]:
+    """The statements of a migration. What follows a line `-- sqlite` or `-- postgres` is of that dialect alone, up to `-- both`."""
+    of, lines = "both", []
+    for line in text.splitlines():
+        if line.startswith("--"):
+            of = line[3:] if line[3:] in (*SPELLINGS, "both") else of
+        elif of in (dialect, "both"):
+            lines.append(line)
+    sql = "\n".join(lines)
+    for written, spelt in SPELLINGS[dialect]:
+        sql = sql.replace(written, spelt)
+    return [statement.strip() for statement in sql.split(";\n") if statement.strip().rstrip(";")]
 
 
 def migrate(db: Database, wait: float) -> None:

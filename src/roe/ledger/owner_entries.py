@@ -19,7 +19,7 @@ from roe.ledger.reconcile import CASCADE, key_parts
 TELLING = ("since", "seen", "by", "former")  # of an owner's value: what is an entry when it changes, where it says what gave the record
 
 
-class About(TypedDict):
+class RoleFields(TypedDict):
     """The fields of an entry that say what it is about."""
 
     entity: str
@@ -27,7 +27,7 @@ class About(TypedDict):
     role: str
 
 
-class Since(TypedDict, total=False):
+class SinceFields(TypedDict, total=False):
     """The fields of an `owned` entry that say since when."""
 
     at: At
@@ -58,7 +58,7 @@ def owner_entries(
         if old is None and new is not None and key in nobodys:
             old = NOBODY
         entity, record, role = key_parts(key)
-        about: About = {"entity": entity, "record": record, "role": role}
+        about: RoleFields = {"entity": entity, "record": record, "role": role}
         entries = list(_changes(old, new or NOBODY, at, about, crm_since.get(key), crm_by.get(key, ""))) if old != new else list[Entry]()
         if decision is not None:
             _explain(entries, old, new, decision, at, about, last)
@@ -66,7 +66,7 @@ def owner_entries(
 
 
 def _explain(
-    entries: list[Entry], old: OwnerState | None, new: OwnerState | None, decision: Decided, at: At, about: About, last: Mapping[str, How] | None
+    entries: list[Entry], old: OwnerState | None, new: OwnerState | None, decision: Decided, at: At, about: RoleFields, last: Mapping[str, How] | None
 ) -> None:  # fmt: skip
     """Add how a record was decided: to the entry with its new owner, or as an entry that begins none, if it was decided otherwise before."""
     newest = entries[-1] if entries else None
@@ -88,7 +88,7 @@ def _explain(
         entries.append(Owned(at=at, **about, **decision.fields(at)))
 
 
-def _changes(old: OwnerState | None, new: OwnerState, at: At, about: About, crm_since: str | None, crm_by: str) -> Iterator[Entry]:
+def _changes(old: OwnerState | None, new: OwnerState, at: At, about: RoleFields, crm_since: str | None, crm_by: str) -> Iterator[Entry]:
     """What happened to one record in one role: what the CRM showed, then what was decided. `crm_since` is since when the CRM had its owner,
     where something else was decided at once; `crm_by` is the integration that changed it there, or says that the CRM itself passed it on.
     """
@@ -124,14 +124,14 @@ def _tells_more(old: OwnerState, new: OwnerState) -> bool:
     return "by" in new and any(old.get(name) != new.get(name) for name in TELLING)
 
 
-def _crm_since(crm_since: str | None, shown: str, at: At) -> Since:
+def _crm_since(crm_since: str | None, shown: str, at: At) -> SinceFields:
     """Since when the CRM had an owner from whom something else was decided at once."""
     if crm_since:
         return _since({"rep": None, "since": crm_since}, at)
     return {"at": at, "since_unknown": shown == "import"}
 
 
-def _since(owner: OwnerState, at: At) -> Since:
+def _since(owner: OwnerState, at: At) -> SinceFields:
     """Since when: a fact later than as-of is taken at as-of, and its own time is kept."""
     day, seen = owner["since"], owner.get("seen")
     if not day:

@@ -13,9 +13,10 @@ from typing import NoReturn
 from roe import __version__
 from roe.diagnostics import Diagnostic, PolicyError
 from roe.dynamic import Json, Saved
-from roe.ledger.entries import Answered, Away, Declined, Evidence, Excepted, Requested, Reviewed, Run, Weighed
+from roe.ledger.entries import Answered, Evidence, Run
 from roe.ledger.entry import Entry
 from roe.ledger.moment import At
+from roe.ledger.people import Away, Declined, Excepted, Requested, Reviewed, Weighed
 from roe.ledger.store import Open, Store
 from roe.node import node
 from roe.run.inputs import run_id

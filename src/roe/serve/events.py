@@ -12,8 +12,9 @@ from datetime import date, datetime, timedelta
 from roe.crm.ids import fold
 from roe.dynamic import Json, Saved
 from roe.grammar import values as v
-from roe.ledger.entries import Answered, Away, Claimed, Excepted, Returned, Seen, TurnBack
+from roe.ledger.entries import Answered, Claimed, Returned, Seen, TurnBack
 from roe.ledger.moment import At
+from roe.ledger.people import Away, Excepted
 from roe.ledger.state import granted_of
 from roe.serve import held, people, timers, turns
 from roe.serve.desk import Desk

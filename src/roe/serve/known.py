@@ -8,7 +8,7 @@ from typing import NotRequired, Required, TypedDict
 from roe.ledger.reconcile import Held, Holder
 
 
-class Missed(TypedDict):
+class MissedLevel(TypedDict):
     """That a rep has not worked a record in time: when it was due, and when that was noticed."""
 
     rep: Holder
@@ -36,7 +36,7 @@ class Owner(TypedDict):
     decided: NotRequired[list[Holder]]
     late: NotRequired[int]  # how many seconds late the timer was that had it decided
     gone: NotRequired[str]  # the pool that had given the record, and that the policy does not have any more
-    missed: NotRequired[Missed]
+    missed: NotRequired[MissedLevel]
     overdue: NotRequired[bool]  # whether a person should have decided by now
     worked: NotRequired[str]  # when the owner worked it in time
 

@@ -10,8 +10,8 @@ from datetime import date, datetime
 
 from roe.dynamic import Json, Saved
 from roe.grammar import values as v
-from roe.ledger.entries import Away, Excepted
 from roe.ledger.entry import Entry
+from roe.ledger.people import Away, Excepted
 from roe.ledger.state import granted_of
 from roe.run.acts import STANDS, Act, Ask, Decline, End, Grant
 from roe.serve import timers

@@ -12,8 +12,8 @@ from starlette.routing import Route
 
 from roe.diagnostics import PolicyError
 from roe.dynamic import Json
-from roe.ledger.entries import Weighed
 from roe.ledger.entry import Stored
+from roe.ledger.people import Weighed
 from roe.ledger.store import Store
 from roe.serve import rights, shown
 from roe.serve.problems import busy, unknown

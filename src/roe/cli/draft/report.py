@@ -15,7 +15,6 @@ from roe.words import counted, plural, verb
 
 MOST_NAMES = 6  # of headers or people in one line
 MOST_CELLS = 5  # lines about cells
-FROM = {"hubspot": "HubSpot", "zoho": "Zoho CRM", "dynamics": "Dynamics 365"}
 
 
 @dataclass(slots=True)
@@ -26,9 +25,9 @@ class DraftReport:
     folder: Path
 
     def lines(self) -> Iterator[str]:
-        profile = self.known.profile
+        profile = self.known.export.profile
         yield f"made {self.folder}: policy.yaml, tables, {counted(self.written.tests, 'test')}, a CI workflow and editor settings"
-        from_ = f"an export of {FROM.get(profile, profile.title())}" if profile != "generic" else "an export of no particular CRM"
+        from_ = f"an export of {profile.title or profile.name.title()}" if profile.name != "generic" else "an export of no particular CRM"
         what = "its newest record is of" if self.written.dated else "no record has a date, and it was saved on"
         yield f"read as {from_}; {what} {self.written.day}"
         for entity, source in self.known.export.sources.items():

@@ -10,12 +10,13 @@ from datetime import date, datetime, tzinfo
 
 from roe.ledger.audit import Verified, verify
 from roe.ledger.browse import Wanted, newest
-from roe.ledger.entries import KINDS, Away, Evidence, Excepted, Owned, Referred, Requested, Run, Weighed
+from roe.ledger.entries import KINDS, Evidence, Owned, Referred, Run
 from roe.ledger.entry import Entry, Stored
 from roe.ledger.history import told
 from roe.ledger.holdings import Holding
 from roe.ledger.moment import At
 from roe.ledger.movements import Move, count_rules, moves_since, pending
+from roe.ledger.people import Away, Excepted, Requested, Weighed
 from roe.ledger.store import Store, open_store
 from roe.web.app.site_words import day_in
 

@@ -11,7 +11,7 @@ from starlette.responses import Response
 
 from roe.data.files import csv_text
 from roe.dynamic import Json, Saved
-from roe.ledger.entries import Weighed
+from roe.ledger.people import Weighed
 from roe.run.acts import Weigh
 from roe.web.app.acting import text_of, wrong
 from roe.web.app.outcomes import page_of

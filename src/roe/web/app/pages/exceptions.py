@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from starlette.responses import Response
 
-from roe.ledger.entries import Requested
+from roe.ledger.people import Requested
 from roe.web.app.outcomes import page_of
 from roe.web.app.pages.acts import proposed
 from roe.web.app.site import Ask

@@ -18,7 +18,7 @@ from roe.evaluator.observe import Observed
 from roe.evaluator.row import Row
 from roe.evaluator.trace import StepTrace, Trace
 from roe.grammar import syntax as s
-from roe.ledger.entries import Requested
+from roe.ledger.people import Requested
 from roe.plan.operators import Rule
 from roe.web.app.flow import drawn
 from roe.web.app.render import value
