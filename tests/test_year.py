@@ -9,7 +9,7 @@ import json
 import os
 import random
 from dataclasses import dataclass
-from datetime import date, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 from pathlib import Path
 
 import pytest
@@ -80,7 +80,8 @@ class Year:
         if n:
             company.day(today)
         company.write(folder / "data", today)
-        options = RunOptions(state=self.state, engine=self.luck.choice(["rows", "columns"]))
+        now = datetime.combine(today, time(), UTC)  # else roe refuses days that have not come yet
+        options = RunOptions(state=self.state, engine=self.luck.choice(["rows", "columns"]), now=now)
         run(Job(evaluator, Source(evaluator.policy, folder / "data"), str(today)), folder / "out", options)
         wanted, credits = self.model.night(company, today, quarter)
         about = f"seed {self.seed}, night {n} ({today}), {options.engine}"
