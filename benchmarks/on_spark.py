@@ -34,9 +34,6 @@ def main() -> None:
     parser.add_argument("--memory", default="3g", help="of the driver's JVM")
     args = parser.parse_args()
     evaluator = roe.compile(roe.load(args.policy))
-    if args.master.startswith("local-cluster"):
-        os.environ.setdefault("SPARK_HOME", str(Path(pyspark.__file__).parent))  # where executors are started from
-        os.environ.setdefault("SPARK_LOCAL_IP", "127.0.0.1")
     session = local_session(args.master, {"spark.driver.memory": args.memory, "spark.driver.maxResultSize": "64m"})
     session.range(4, numPartitions=4).mapInArrow(lambda batches: batches, "id long").count()  # now there are workers
     used, start = processor_seconds(os.getpid()), time.perf_counter()

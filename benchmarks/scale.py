@@ -191,7 +191,7 @@ def small(root: Path, rows: int) -> None:
 
 
 def scan(root: Path, rows: int) -> None:
-    """Handing out the turns of a pool alone, once its leads are in memory and stand in their queue."""
+    """Handing out the turns of a pool alone, once its leads are in memory and stand in their queue, by the numbers of their companies."""
     from roe.columns.one_by_one import reason_one_by_one
     from roe.columns.role_run import RoleRun
     from roe.columns.turns import Turns
@@ -204,12 +204,13 @@ def scan(root: Path, rows: int) -> None:
     start = time.process_time()
     turns = Turns(table, bound.pools, [RoleRun(bound, table, "sdr")])
     reason_one_by_one(turns)
+    turns.prepare()
     queued = time.process_time()
     turns.run()
     ended = time.process_time()
     millions = rows / 1e6
     say(f"the scan of {rows:,} leads and {REPS} reps: processor seconds a million", (ended - queued) / millions, "s", 0.5)
-    say("    putting them into their queue: processor seconds a million", (queued - start) / millions, "s")
+    say("    their queue and their companies: processor seconds a million", (queued - start) / millions, "s")
 
 
 def pools(root: Path, rows: int) -> None:
@@ -343,6 +344,7 @@ def main() -> None:
     if args.part:
         PARTS[args.part](args.root, args.rows)
         return
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # so that whatever has been started ends as well
     with tempfile.TemporaryDirectory(prefix="roe-scale-") as root:
         os.environ |= {"ROE_CACHE": f"{root}/cache", "TMPDIR": root, "PYTHONPYCACHEPREFIX": BYTECODE}
         os.environ.pop("PYTHONDONTWRITEBYTECODE", None)  # an installed roe has its bytecode

@@ -355,6 +355,26 @@ def test_a_day_is_explained_from_the_ledger_alone_by_the_policy_of_that_day(kind
         assert len(digests) == 2 and all(b"name: regions" in store.policy(d)["policy.yaml"] for d in digests)
 
 
+@pytest.mark.parametrize("kind", STORES)
+def test_evidence_is_written_again_only_where_another_value_was_read(kind: str, tmp_path: Path) -> None:
+    state, data = place(kind, tmp_path / "ledger"), tmp_path / "data"
+    data.mkdir()
+    policy = policy_text(tmp_path / "policy", POLICY.replace("LIMIT", "100"))
+    (data / "reps.csv").write_text(REP_TABLE)
+    written = []
+    for n, (employees, city) in enumerate(((500, "Bonn"), (500, "Ulm"), (600, "Ulm"), (600, "Ulm")), 1):  # no rule reads the city
+        (data / "accounts.csv").write_text(
+            f"id,name,country,employees,city,owner\nA-1,Acme,DE,{employees},{city},r1\nA-2,Bolt,FR,5,Lyon,\n"
+        )
+        roe("run", policy, "--data", data, "--as-of", f"2026-03-0{n}", "--state", state, "--out", tmp_path / "out")
+        with open_store(state) as store:
+            newest = [x.stored.entry for x in store.latest("evidence")]
+            written.append(len(list(store.entries(0, None, ("evidence",)))))
+            marks = {(x.entity, x.record, x.role): x.values["as_read"] for x in newest if isinstance(x, e.Evidence)}
+            assert store.evidence_marks() == marks and len(marks) == 2
+    assert written == [2, 2, 3, 3]
+
+
 def test_evidence_is_erased_once_it_was_kept_as_long_as_the_policy_says(tmp_path: Path) -> None:
     state, data = place("sqlite", tmp_path / "ledger"), tmp_path / "data"
     data.mkdir()

@@ -18,6 +18,7 @@ from roe.data.read import read_tables
 from roe.evaluator.engine import Run
 from roe.ledger.entries import Loaded
 from roe.ledger.store import open_store
+from roe.serve import asked
 from roe.serve.desk import Desk
 from roe.serve.policies import load
 from roe.serve.writer import Act, Reply
@@ -335,6 +336,16 @@ def test_reps_who_are_away_take_nothing_and_come_back_by_themselves(state: str, 
         assert {desk.route(f"M{i}", email=f"a@y{i}.com")["owner"] for i in range(4)} == {"ben", "cid"}
         desk.event("available", rep="ann")
         assert "ann" in {desk.route(f"N{i}", email=f"a@z{i}.com")["owner"] for i in range(3)}
+
+
+def test_a_rep_who_goes_away_is_shown_so_before_the_next_decision(state: str, tmp_path: Path) -> None:
+    with service(state, tmp_path) as desk:
+        assert desk.route("L1", email="a@x.com")["owner"] == "ann"  # from here on it is known who is able
+        desk.event("unavailable", rep="ann", until="2026-03-09")
+        shown = desk.do(lambda desk, at: (200, lambda: asked.rep(desk, "ann", at)))
+        assert (shown["takes_records"], shown["pools"]["inbound"]["next"]) == (False, "ben")
+        desk.event("available", rep="ann")
+        assert desk.do(lambda desk, at: (200, lambda: asked.rep(desk, "ann", at)))["takes_records"] is True
 
 
 def test_scenario_19_a_rep_who_is_deactivated_gets_nothing_more(state: str, tmp_path: Path) -> None:

@@ -40,6 +40,7 @@ lists: {{kinds: [mail, call], named: [US], long: [{LONG}], most: [{LONG.rpartiti
 define:
   account.big: account.employees > 100
   account.huge: account.big and account.cost > 9
+  account.vip: account.domain in named
   account.calls: 'count(account.activities[type = "call"])'
   activity.hard: activity.length > 9
   rep.senior: rep.level > 3
@@ -116,6 +117,10 @@ for a in account.activities return a.length
 for a in account.activities return a.done and a.length > 5 == for a in account.activities return a.length > 5 and a.done == for a in account.activities return 5 < a.length and a.done
 account.country = "US" or account.country = "DE" == account.country = "DE" or "US" = account.country == account.country in ("US", "DE") == account.country in ("DE", "US", "DE")
 for account in account.activities.account return account.big
+split(account.name, " ")[account.big]
+split(account.name, " ")[account.employees > 100]
+for named in account.activities return account.vip
+for named in account.activities return account.domain in named
 for item in account.activities return item.type = "call"
 for item in account.activities return type = "call"
 for item in account.activities return country

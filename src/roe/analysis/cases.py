@@ -11,6 +11,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Callable, Container, Iterable, Iterator
 from functools import cached_property, lru_cache
+from typing import Generic, TypeVar
 
 from roe.analysis import scales
 from roe.analysis.axis import Axis
@@ -68,7 +69,6 @@ class Cases:
         self._made: KnownTests = {}
         self._naturals: dict[int, tuple[Axis, int]] = {}
         self._dates = Dates(policy, step.entity, names_of(policy, step.entity))
-        self._implied: dict[str, bool] = {}
         self.joining = Together(policy, step.entity, self.implies)
 
     def written(self, tree: s.Node) -> s.Node:
@@ -125,15 +125,16 @@ class Cases:
         """Whether the cells prove that a record of an entity that meets the first conditions meets the second ones."""
         if entity not in self.policy.model.entities:
             return False
+        known = _implied(Same((self.policy,)))
         key = f"{entity}: {' and '.join(map(show, first))}: {' and '.join(map(show, second))}"
-        if key not in self._implied:
-            items = Cases(self.policy, Choose(entity, "", "", "first", ()), keep=self.writer.keep)
+        if key not in known:
+            items = Cases(self.policy, Choose(entity, "", "", "first", ()))
             rows = [(number, tests) for number, trees in enumerate((second, first)) for tests in items._tests(list(trees))]
             try:
-                self._implied[key] = not Space(rows, items.possible, joining=items.joining).fires(1)
+                known[key] = not Space(rows, items.possible, joining=items.joining).fires(1)
             except Undecided:
-                self._implied[key] = False
-        return self._implied[key]
+                known[key] = False
+        return known[key]
 
     def spaces(self) -> Iterator[Space]:
         if "space" in self.__dict__:
@@ -266,7 +267,7 @@ def _base(policy: Policy, entity: str, node: s.Node) -> t.Type | None:
 
 def _given(policy: Policy, step: Choose, column: str | None) -> Domain:
     """What a table gives, or a column of what it gives; rows that can never decide give nothing."""
-    alive, default = _living(_Same((policy, step)))
+    alive, default = _living(Same((policy, step)))
     if step.hit == "collect sum":
         totals = sums([step.rules[i].value for i in sorted(alive)])
         return (totals if totals is None or step.default is None else (*totals, step.default)), step.default is None
@@ -288,26 +289,35 @@ def _given(policy: Policy, step: Choose, column: str | None) -> Domain:
 
 def _can_clash(policy: Policy, step: Choose) -> bool:
     """Whether two rules of a list can hold for one record, as far as cells can tell; of a very long list that is taken for granted."""
-    return len(step.rules) > MOST_LIVING or _clashing(_Same((policy, step)))
+    return len(step.rules) > MOST_LIVING or _clashing(Same((policy, step)))
 
 
-class _Same:
-    """Something that is equal to itself alone, for what is kept of it."""
+Kept = TypeVar("Kept", bound=tuple[object, ...])
+
+
+class Same(Generic[Kept]):
+    """Some things that are equal to themselves alone, for what is kept of them."""
 
     __slots__ = ("value",)
 
-    def __init__(self, value: tuple[Policy, Choose]) -> None:
+    def __init__(self, value: Kept) -> None:
         self.value = value
 
     def __eq__(self, other: object) -> bool:
-        return isinstance(other, _Same) and all(a is b for a, b in zip(self.value, other.value, strict=True))
+        return isinstance(other, Same) and all(a is b for a, b in zip(self.value, other.value, strict=True))
 
     def __hash__(self) -> int:
         return hash(tuple(map(id, self.value)))
 
 
+@lru_cache(maxsize=8)
+def _implied(of: Same[tuple[Policy]]) -> dict[str, bool]:
+    """What is known to follow from what in a policy, by the texts of both; see `Cases.implies`."""
+    return {}
+
+
 @lru_cache(maxsize=256)
-def _living(of: _Same) -> tuple[frozenset[int], bool]:
+def _living(of: Same[tuple[Policy, Choose]]) -> tuple[frozenset[int], bool]:
     """The rules of a list that decide some record, as far as cells can tell, and whether its default does."""
     policy, step = of.value
     n = len(step.rules)
@@ -329,18 +339,18 @@ def _living(of: _Same) -> tuple[frozenset[int], bool]:
 
 def overlapping(policy: Policy, step: Choose) -> frozenset[frozenset[int]]:
     """The pairs of a list's rules that can hold for one record, as far as cells can tell."""
-    return _overlapping(_Same((policy, step)))
+    return _overlapping(Same((policy, step)))
 
 
 @lru_cache(maxsize=256)
-def _clashing(of: _Same) -> bool:
+def _clashing(of: Same[tuple[Policy, Choose]]) -> bool:
     """Whether some pair of them can; the first is enough, where a long table has millions."""
     cases = Cases(*of.value)
     return bool(cases.repeats) or any(True for space in cases.spaces() for _ in space.overlaps(space.whole))
 
 
 @lru_cache(maxsize=256)
-def _overlapping(of: _Same) -> frozenset[frozenset[int]]:
+def _overlapping(of: Same[tuple[Policy, Choose]]) -> frozenset[frozenset[int]]:
     cases = Cases(*of.value)
     rules = range(len(of.value[1].rules))
     if cases.repeats:

@@ -40,9 +40,7 @@ def simplified(node: s.Node, kind_of: KindOf) -> s.Node:
         return node.then if node.condition.value is True else node.otherwise
     if isinstance(node, s.Negative) and isinstance(node.operand, s.Negative):
         return node.operand.operand if kind_of(node.operand.operand) in ("number", *_SPANS) else node
-    if isinstance(node, s.Binary):
-        node = _without_neutral(node, kind_of)
-    return folded(node)
+    return folded(_without_neutral(node, kind_of) if isinstance(node, s.Binary) else node)
 
 
 def _without_neutral(node: s.Binary, kind_of: KindOf) -> s.Node:
@@ -59,7 +57,18 @@ def _without_neutral(node: s.Binary, kind_of: KindOf) -> s.Node:
             return part
         if node.op in "+-" and kind in ("date", "days and time duration") and other.value == timedelta():
             return part
-    return node
+    return _one_span(node, kind_of)
+
+
+def _one_span(node: s.Binary, kind_of: KindOf) -> s.Node:
+    """`day + 10 days + 20 days` as `day + 30 days`. Both go one way: else a day before the year 1 might come back from there."""
+    inner = node.left
+    if not isinstance(inner, s.Binary) or inner.op != node.op or node.op not in "+-" or kind_of(inner.left) != "date":
+        return node
+    spans = [x.value for x in (inner.right, node.right) if isinstance(x, s.Literal) and isinstance(x.value, timedelta)]
+    if len(spans) < 2 or any(x % timedelta(days=1) for x in spans) or (spans[0] < timedelta()) != (spans[1] < timedelta()):
+        return node
+    return s.Binary(node.op, inner.left, s.Literal(spans[0] + spans[1], ""), node.at)
 
 
 def folded(node: s.Node) -> s.Node:
@@ -87,6 +96,8 @@ def kinds(of_path: KindOf) -> KindOf:
     def kind_of(node: s.Node) -> str:
         if isinstance(node, s.Literal):
             return v.kind(node.value)
+        if isinstance(node, s.Name) and node.id in ("today", "now"):
+            return "date" if node.id == "today" else "date and time"
         if isinstance(node, (s.Path, s.Name)):
             return of_path(node)
         if isinstance(node, s.Call):

@@ -15,7 +15,7 @@ from collections.abc import Iterator, Sequence
 from datetime import datetime
 
 from roe.analysis.axis import Axis
-from roe.analysis.date_line import DateLine
+from roe.analysis.date_line import values_beside
 from roe.analysis.date_pairs import Pair, pairs_of
 from roe.analysis.dates import DateTest
 from roe.dynamic import Value
@@ -70,8 +70,8 @@ class DateAxis(Axis):
         """Values of the first date in some of the cells, where the second has this value."""
         if cells & self.missing(0):
             yield None
-        zone = other.tzinfo if isinstance(other, datetime) else None
-        for one in DateLine(self.edges, self.kinds[0], zone, self.calendar, self.moving).values(other):
+        zone, fold = (other.tzinfo, other.fold) if isinstance(other, datetime) else (None, 0)
+        for one in values_beside(self.edges, self.kinds[0], self.calendar, self.moving, other, zone, fold):
             cell = self.cell_of((one, other))
             if cell is not None and cells >> cell & 1:
                 yield one

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from datetime import UTC, date, datetime, timedelta, tzinfo
+from functools import lru_cache
 from itertools import pairwise
 
 from roe.analysis.dates import DATE, MOMENT, ONE, Calendar, Edge, scope_of
@@ -199,3 +200,11 @@ def reach_of(tree: s.Node) -> int:
         elif v.is_number(value):
             days += int(min(2 * abs(value), 100_000)) + 10
     return days
+
+
+@lru_cache(maxsize=8_192)
+def values_beside(
+    edges: tuple[Edge, ...], kind: str, calendar: Calendar, moving: bool, other: Value, zone: tzinfo | None, fold: int
+) -> tuple[Value, ...]:
+    """`DateLine.values` of one second date, which many boxes ask for; two moments that are equal may have another `zone` or `fold`."""
+    return tuple(DateLine(edges, kind, zone, calendar, moving).values(other))

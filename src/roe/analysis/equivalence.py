@@ -12,8 +12,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
-from functools import partial
+from functools import lru_cache, partial
 
+from roe.analysis.cases import Same
 from roe.analysis.finder import Finder
 from roe.analysis.judge import Judge
 from roe.analysis.lists import Difference, Given, Pair, Side, apart, as_list, compare_lists
@@ -28,7 +29,7 @@ from roe.evaluator.choose import Chooser
 from roe.evaluator.engine import Evaluator
 from roe.plan.operators import Choose, Derive, Rule
 from roe.plan.plan import Plan, Step
-from roe.policy.model import Field
+from roe.policy.model import Field, Policy
 
 __all__ = ["Comparison", "Difference", "as_list", "compare", "compare_lists"]
 
@@ -83,7 +84,9 @@ class _Comparing:
         self.judge = Judge(old, new)
         self.lists, self.changed_lists = _same_lists(*self.plans)
         self.labels: dict[Key, str] = {}
-        self.meanings = (Meaning(old.policy, self.labels, self.lists), Meaning(new.policy, {}, {}))
+        renames = bool(self.lists or self.plans[0].steps.keys() - self.plans[1].steps.keys())
+        before = Meaning(old.policy, self.labels, self.lists) if renames else _meaning(Same((old.policy,)))
+        self.meanings = (before, Meaning(new.policy, {}, {}))
         self.origin: dict[Key, Key] = {}  # of a field of the new policy, the old one that it is
         self._settled: dict[Key, _Settled] = {}
         self._texts: dict[tuple[int, Key], tuple[str, set[str]]] = {}
@@ -320,17 +323,42 @@ class _Comparing:
                 self.unproven += sorted(self.unsettled(_words_in(known, self.meanings[0]), begin=True))
                 continue
             names: set[str] = set()
-            texts = [self.meanings[i].text(x[title], "", names, whole=True) for i, x in enumerate((old, new))]
+            texts = [self._said(i, title, x[title], names) for i, x in enumerate((old, new))]
             self.unproven += [title] if texts[0] != texts[1] else sorted(self.unsettled(names, begin=True))
+
+    def _said(self, side: int, title: str, part: object, names: set[str]) -> str:
+        """A part as text. Of a policy that is compared with many, in its own names, that is worked out once."""
+        meaning = self.meanings[side]
+        if meaning.labels or meaning.lists:
+            return meaning.text(part, "", names, whole=True)
+        known = _said_of(Same((self.policies[side],)))
+        if title not in known:
+            own: set[str] = set()
+            known[title] = meaning.text(part, "", own, whole=True), own
+        text, own = known[title]
+        names |= own
+        return text
 
     def _beside(self) -> Iterator[str]:
         """What differs of all that decides nothing."""
         old, new = (dict(beside(policy)) for policy in self.policies)
         for title in dict.fromkeys([*new, *old]):
             names: set[str] = set()
-            texts = [self.meanings[i].text(x[title], "", names, whole=True) if title in x else None for i, x in enumerate((old, new))]
+            texts = [self._said(i, title, x[title], names) if title in x else None for i, x in enumerate((old, new))]
             if texts[0] != texts[1] or self.unsettled(names, begin=True):
                 yield title
+
+
+@lru_cache(maxsize=4)
+def _meaning(of: Same[tuple[Policy]]) -> Meaning:
+    """The meaning of a policy in its own names, which many others may be compared with."""
+    return Meaning(of.value[0], {}, {})
+
+
+@lru_cache(maxsize=4)
+def _said_of(policy: Same[tuple[Policy]]) -> dict[str, tuple[str, set[str]]]:
+    """By the title of each part of a policy its text, and the names in it."""
+    return {}
 
 
 _WORDS: dict[int, tuple[Field, set[str]]] = {}  # by the identity of a field that every policy has

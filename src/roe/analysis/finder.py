@@ -56,6 +56,7 @@ class Finder:
     def __init__(self, evaluator: Evaluator, today: date | None = None) -> None:
         self.evaluator, self.policy = evaluator, evaluator.policy
         self.today = today or TODAY
+        self._of_nothing: dict[int, tuple[Axis, int | None]] = {}  # by the identity of an axis
         # of each case and its axes with their cells: kept beside what is known by their identity
         self._solved: dict[tuple[int, ...], tuple[Cases, list[Part], list[FieldValues]]] = {}
 
@@ -65,7 +66,7 @@ class Finder:
         """Records in the box, the plainest first."""
         at = zip(space.axes, box, space.whole, strict=True)
         needed = [(axis, cells) for axis, cells, all_ in at if cells != all_ or not (cells & 1 or axis.key == "today")]
-        ways = list(apart(needed, MOST_WAYS))
+        ways = [way for way in apart(needed, MOST_WAYS) if self._is_within_reach(way, cases.entity)]
         solved = (self._solve(cases, self._groups(way, cases.entity)) for way in ways)
         for witness in itertools.islice(itertools.chain.from_iterable(solved), most):
             for grounded in self._grounded(cases, witness):
@@ -80,6 +81,24 @@ class Finder:
             return None
         scope = row.world.scope(row)
         return bare if all(_lies_in(axis, cells, compile_expression(axis.node)(scope)) for axis, cells in needed) else None
+
+    def _is_within_reach(self, needed: list[Part], entity: str) -> bool:
+        """Whether a record without any related ones can lie in the cells of what is said of those."""
+        for axis, cells in needed:
+            known = self._of_nothing.get(id(axis))
+            if known is None:
+                known = self._of_nothing[id(axis)] = axis, self._cell_of_nothing(axis, entity)
+            if known[1] is not None and not cells >> known[1] & 1:
+                return False
+        return True
+
+    def _cell_of_nothing(self, axis: Axis, entity: str) -> int | None:
+        """The cell of a subject that rests on lists of records alone, where they are empty; None for any other subject."""
+        paths = paths_at(self.policy, axis.node, entity) if not isinstance(axis, DateAxis) else []
+        if not paths or any(kind_at(self.policy, entity, path) != "list" for path in paths):
+            return None
+        clock = self.evaluator.clock(self.today)
+        return axis.cell_of(compile_expression(axis.node)(_light(entity, {path: [] for path in paths}, clock, self.policy.plan.lists)))
 
     def _groups(self, needed: list[Part], entity: str) -> list[list[Part]]:
         """The axes that share fields, together."""

@@ -36,6 +36,7 @@ UNIMPORTANT = {  # fields that say where a part stands or how it is shown, by cl
 }  # fmt: skip
 UNORDERED = {("Derive", "group"), ("Derive", "vacant"), ("Field", "aliases"), ("Crm", "queues"), ("Crm", "territories")}
 MOST_NODES = 4_000  # of a tree with definitions written out
+MOST_KEPT = 20_000  # texts of expressions
 MOST_LISTED = 200  # values of a list that is written out
 MOST_EXACT = 10**6  # of the weights, and of their denominators, that turns do not round
 ITEM = s.Name("item")
@@ -64,10 +65,14 @@ class Meaning:
         self.policy, self.labels, self.lists = policy, labels, lists
         self.known_lists = {*policy.plan.lists, *policy.plan.dated_lists}
         self._definitions: dict[Key, s.Node | None] = {}
+        self._texts: dict[tuple[int, str], tuple[s.Node, str, set[str]]] = {}  # by the identity of a tree, and the entity it is about
+        self._steps: dict[Key, tuple[str, set[str]]] = {}
 
     def forget(self) -> None:
         """Names have changed: what was written out is written again."""
         self._definitions.clear()
+        self._texts.clear()
+        self._steps.clear()
 
     # --- expressions ------------------------------------------------------------------------------------------------
 
@@ -231,9 +236,14 @@ class Meaning:
         """A part as text. `mentions` gets every name in it; with `whole` every text of it, since a part may name a field."""
         names = mentions if mentions is not None else set()
         if type(part) in s.FIELDS:
-            tree = self.value(part, entity)
-            names |= named_in(tree, entity)
-            return show(tree)
+            key = (id(part), entity)
+            if key not in self._texts:
+                if len(self._texts) >= MOST_KEPT:
+                    self._texts.clear()
+                tree = self.value(part, entity)
+                self._texts[key] = part, show(tree), named_in(tree, entity)
+            names |= self._texts[key][2]
+            return self._texts[key][1]
         if isinstance(part, Expr):
             return self.text(part.tree, entity, names)
         if isinstance(part, str):
@@ -283,9 +293,15 @@ class Meaning:
 
     def step(self, step: Derive | Choose | Relate, names: set[str]) -> str:
         """What a computed field means, but for its name."""
-        if isinstance(step, Derive):
-            names |= {*(step.group or {}).values()} | ({f"{step.name}_within"} if step.among is not None else set())
-        return self.text(step, step.entity, names)
+        key = (step.entity, step.name)
+        if key not in self._steps:
+            own = set[str]()
+            if isinstance(step, Derive):
+                own |= {*(step.group or {}).values()} | ({f"{step.name}_within"} if step.among is not None else set())
+            self._steps[key] = self.text(step, step.entity, own), own
+        text, own = self._steps[key]
+        names |= own
+        return text
 
 
 def _shares(tree: s.Node) -> s.Node:

@@ -30,6 +30,7 @@ class SlotTable:
         self._picks = np.empty(0, np.int32)
         self._repeats: Array | None = None
         self.used = 0
+        self.number = -1  # of the standing in the pool's history, once it has been used there
 
     def next(self, n: int) -> Array:
         """The next turns, as places among the able, without using them."""
@@ -103,6 +104,14 @@ class PoolColumn:
             self.is_able = np.zeros(self.width + 1, bool)  # the last place is for nobody
             self.is_able[self.able] = True
         return self.slots.standing
+
+    def standing_number(self) -> int:
+        """The number of who takes part now, in the history of the pool."""
+        assert self.slots is not None
+        if self.slots.number < 0:
+            history = self.pool.history
+            self.slots.number = history.number(history.intern(self.slots.standing.seats))
+        return self.slots.number
 
     def book(self) -> None:
         """Settle the turns used so far."""

@@ -67,6 +67,7 @@ class Turns:
         self.holder = np.stack([part.previous for part in parts])[self.role, self.row]  # who has each record
         self.names = sorted(pools.pools)
         self.kinds: dict[str, tuple[Array, list[int]]] = {}  # by pool the kind of each record, and the place of one of each
+        self.columns: dict[str, PoolColumn] = {}  # of the pools that are asked, once they are prepared
         asked = np.array([self.names.index(action.pool) for _, action in actions])
         self.asked = asked[self.action]
 
@@ -83,7 +84,7 @@ class Turns:
 
     # --- handing out --------------------------------------------------------------------------------------------------
 
-    def _prepare(self) -> None:
+    def prepare(self) -> None:
         """Everything about pools and waiting records that stays as it is while they are handed out."""
         world = self.table.world
         used = list(dict.fromkeys(name for i in np.unique(self.asked).tolist() for name in self.chain(self.names[i])))
@@ -101,7 +102,8 @@ class Turns:
 
     def run(self) -> Handed:
         """Hand out every waiting record, in the order of the queue."""
-        self._prepare()
+        if not self.columns:
+            self.prepare()
         n = len(self.row)
         out = Handed.of(n)
         phase("handing records to pools", n)
@@ -128,6 +130,7 @@ class Turns:
         for column in self.columns.values():
             column.seats()
         self.limits = Limits(self, [column.pool for column in self.columns.values()])
+        self.uncounted = np.zeros(len(self.rep_ids), np.int64)  # what each rep has taken, as far as caps do not know it yet
         at, width, n = 0, FIRST, len(self.row)
         while at < n:
             done = self._window(at, min(n, at + width), out)
@@ -135,6 +138,8 @@ class Turns:
             width = min(MOST, max(256, 2 * (done - at)))
             advance(done - at)
             at = done
+        for rep in np.flatnonzero(self.uncounted).tolist():
+            self._count(rep)
 
     def _remember(self, column: PoolColumn) -> None:
         """Which reps the companies went to, for what comes later in the run."""
@@ -244,7 +249,7 @@ class Turns:
         column = self.columns[name]
         assert column.slots is not None
         out.pool[places] = self.names.index(name)
-        out.standing[places] = column.pool.history.number(column.pool.history.intern(column.slots.standing.seats))
+        out.standing[places] = column.standing_number()
         taken = np.cumsum(turns)
         out.index[places] = column.pool.history.turns.taken + taken - turns
         n = int(taken[-1]) if len(taken) else 0
@@ -254,14 +259,19 @@ class Turns:
             column.lead(places, out.rep[places])
 
     def _took(self, rep: Array, why: Array, out: Handed) -> None:
-        """Count what reps have taken, and see what that changes."""
+        """Note what reps have taken. Only of somebody who reaches a limit it must be counted at once: others are not asked about."""
         counted = self._counted(rep, why, out)
-        counts = np.bincount(counted[counted >= 0])
+        counts = np.bincount(counted[counted >= 0], minlength=len(self.rep_ids))
+        self.uncounted += counts
         for i in np.flatnonzero(counts).tolist():
-            n = int(counts[i])
-            self.pools.count(self.table.entity, self.rep_ids[i], n)
-            self.limits.take(i, n)
+            if counts[i] >= self.limits.left[i]:
+                self._count(i)
+            self.limits.take(i, int(counts[i]))
         self.pools.n += len(rep)
+
+    def _count(self, rep: int) -> None:
+        self.pools.count(self.table.entity, self.rep_ids[rep], int(self.uncounted[rep]))
+        self.uncounted[rep] = 0
 
     def assignments(self, handed: Handed) -> Iterator[tuple[str, Json]]:
         """What the state keeps of them."""
@@ -305,10 +315,7 @@ class Turns:
     def _before(self, tried: Iterable[str], out: Handed) -> int:
         found = []
         for name in tried:
-            column = self.columns[name]
-            assert column.slots is not None
-            history = column.pool.history
-            found.append((column.pool, history.number(history.intern(column.slots.standing.seats))))
+            found.append((self.columns[name].pool, self.columns[name].standing_number()))
         return self.tried(found, out)
 
     def tried(self, tried: Iterable[tuple[Pool, int]], out: Handed) -> int:

@@ -65,8 +65,10 @@ class Cells:
             value = self.make(meant)
         except ValueError as e:
             return None, str(e), written, ""
-        text = shown(written if written is not None else meant) if value is None else ""
-        return value, "", written, text if self._is_unread(text) else ""
+        if value is not None:
+            return value, "", written, ""
+        text = shown(written if written is not None else meant)
+        return None, "", written, text if self._is_unread(text) else ""
 
     def _is_unread(self, text: str) -> bool:
         """Whether a cell that has no value in this field has none at all: an owner's column has people for one field and queues for another."""

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from roe.dynamic import Value, Values
 from roe.evaluator.able import day_of, staffed
 from roe.evaluator.frozen import frozen_value
-from roe.evaluator.row import DATA_SINCE, NOT_STORED, OwnersOfRow, Row
+from roe.evaluator.row import DATA_SINCE, NOT_STORED, OwnersOfRow, Row, nothing
 from roe.grammar import values as v
 from roe.grammar.functions.history import OWNERS, past_of
 from roe.plan.operators import Choose, Derive, Fill, Settle, Walk
@@ -63,10 +63,6 @@ def ranks_of(
     return ranks
 
 
-def _nothing(row: Row) -> None:
-    return None
-
-
 def _related(entity: str, via: str) -> Make:
     return lambda row: list(row.world.back(entity, via).get(id(row), ()))
 
@@ -87,7 +83,7 @@ def _of_role(name: str, role: str) -> Make:
         return lambda row: row[f"owner_since.{role}"]
     if name == "former_owner":
         return lambda row: row["former_owner"] if role == row.world.policy.roles[0] else None
-    return _nothing
+    return nothing
 
 
 def walk(row: Row, along: str) -> list[Row]:
@@ -111,7 +107,7 @@ def makers_of(entity: str, world: World) -> dict[str, Make]:
         elif "." in name and not f.via:
             makers[name] = _of_role(*name.split(".", 1))
         else:
-            makers[name] = _nothing
+            makers[name] = nothing
     for (of, name), step in world.compiled.steps.items():
         if of == entity:
             makers[name] = maker_of(step, world.compiled)

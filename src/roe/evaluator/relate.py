@@ -257,9 +257,13 @@ class KeyLookUp:
         self._fields = _fields_of(theirs, self._target)
         self._repeated: dict[tuple[Value, ...], tuple[Value, ...]] = {}
         self.groups: dict[Value, list[Row]] = {}  # key -> rows, by id
+        groups, of = self.groups, self._of
         for row in matcher.world.all(self._target):
-            for key in self._of(row):
-                self.groups.setdefault(key, []).append(row)
+            for key in of(row):
+                if key in groups:
+                    groups[key].append(row)
+                else:
+                    groups[key] = [row]
 
     def add(self, row: Row) -> None:
         for key in self._of(row):
@@ -280,8 +284,9 @@ class KeyLookUp:
         if self._fields is None:
             return self._made_of(row)
         texts = tuple([row[name] for name in self._fields])
-        if not all(type(x) is str or x is None for x in texts):  # 1 is equal to 1.0 and to true
-            return self._made_of(row)
+        for x in texts:
+            if x is not None and type(x) is not str:  # 1 is equal to 1.0 and to true
+                return self._made_of(row)
         keys = self._repeated.get(texts)
         if keys is None:
             keys = self._made_of(row)

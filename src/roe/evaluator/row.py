@@ -24,6 +24,10 @@ class Circle(Exception):
     """A field rests on itself, through the data: only the row evaluator follows that. `roe.policy.circles` tells it beforehand."""
 
 
+def nothing(row: Row) -> None:
+    """What makes a field that records have or have not: it is never computed, so there is nothing to keep or to forget."""
+
+
 class Row(dict[str, Value]):
     """One record. Reading a field that is not stored computes it; a field that does not exist is null."""
 
@@ -38,7 +42,7 @@ class Row(dict[str, Value]):
 
     def __missing__(self, name: str) -> Value:
         make = self.world.fields[self.entity].get(name)
-        if make is None:
+        if make is None or make is nothing:
             return None
         if not self.derived:
             self.world.touched.append(self)

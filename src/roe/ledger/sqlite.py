@@ -107,7 +107,7 @@ class SqliteDatabase:
 
     def scrub(self) -> None:
         """Leave nothing in the files of what was erased."""
-        self.con.execute("VACUUM")
+        self.run("VACUUM")
         self.con.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
 
     def close(self) -> None:

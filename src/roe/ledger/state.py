@@ -11,8 +11,9 @@ from functools import cache
 
 from roe.dynamic import Json, Saved
 from roe.grammar import values as v
+from roe.ledger.brief import newest_in_brief
 from roe.ledger.decided import How
-from roe.ledger.entries import Claimed, Cycle, Deleted, Frozen, Merged, Owned, Placed, Raised, Referred, Returned, Seen, Standing, Turn
+from roe.ledger.entries import Claimed, Cycle, Deleted, Merged, Placed, Raised, Referred, Returned, Seen, Standing, Turn
 from roe.ledger.holders import OwnerState, holder_of, owner_state
 from roe.ledger.holdings import Holding
 from roe.ledger.moment import At
@@ -131,8 +132,7 @@ def _referred(store: Store) -> Json:
 
 
 def _frozen(store: Store) -> Json:
-    entries = (o.stored.entry for o in store.latest("frozen"))
-    return _sorted({f"{e.entity}|{e.record}|{e.field}": {"on": e.on, "value": e.value} for e in entries if isinstance(e, Frozen)})
+    return _sorted({x.key: {"on": x.words.get("on", ""), "value": x.values.get("value")} for x in newest_in_brief(store, "frozen")})
 
 
 def _claims(store: Store) -> Json:
@@ -171,8 +171,7 @@ def _events(store: Store) -> Json:
 
 
 def _seen(store: Store) -> Json:
-    entries = (o.stored.entry for o in store.latest("seen"))
-    return _sorted({f"{e.entity}|{e.record}|{e.field}": e.value for e in entries if isinstance(e, Seen)})
+    return _sorted({x.key: x.values.get("value") for x in newest_in_brief(store, "seen")})
 
 
 def _gone(store: Store) -> Json:
@@ -206,10 +205,9 @@ def past(store: Store) -> Json:
 def _ends(store: Store) -> Json:
     """The rules that gave a record for a time, each with the end that it then had, as lines of text (see `roe.grammar.functions.history`)."""
     ends: dict[str, list[str]] = {}
-    for o in store.latest("hold"):
-        e = o.stored.entry
-        if isinstance(e, Owned) and e.until is not None:
-            ends.setdefault(f"{e.entity}|{e.record}|{e.role}", []).append(f"{e.rule}\t{e.until}\n")
+    for x in newest_in_brief(store, "hold"):
+        if x.until is not None:
+            ends.setdefault(x.key, []).append(f"{x.words.get('rule', '')}\t{x.until}\n")
     return {key: "\n" + "".join(sorted(lines)) for key, lines in sorted(ends.items())}
 
 

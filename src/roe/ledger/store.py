@@ -19,7 +19,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from roe.ledger.database import Database, SqlValue, migrate, refuse
-from roe.ledger.encode import Clock, unpacked
+from roe.ledger.encode import Clock, mark_of, unpacked
 from roe.ledger.entries import Run
 from roe.ledger.entry import FORGOTTEN, Entry, Stored
 from roe.ledger.holdings import Holding, holdings_where
@@ -266,6 +266,15 @@ class Store:
             "ORDER BY l.sort_kind, l.sort_subject, l.sort_name", values,
         )  # fmt: skip
         return [Open(stored_of(row[:-2], self.words)[0], bool(row[-2]), None if row[-1] is None else utc(row[-1])) for row in rows]
+
+    def evidence_marks(self) -> dict[tuple[str, str, str], str]:
+        """(entity, record, role) -> what tells the values that its newest evidence read from others (see `mark_of`)."""
+        rows = self.db.rows(
+            "SELECT s.entity, s.record, l.name, x.value FROM latest l JOIN subject s ON s.id = l.subject JOIN evidence x ON x.number = l.entry "
+            "WHERE l.kind = ?", (self.words.number("evidence"),),
+        )  # fmt: skip
+        text = self.words.text
+        return {(text(entity), record, text(role)): mark_of(bytes(value)) for entity, record, role, value in rows if record is not None}
 
     def days(self, since: str = "") -> dict[str, dict[str, int]]:
         """rep -> day -> how many records were given that caps count."""

@@ -14,6 +14,7 @@ from roe.dynamic import Json, Value, Values
 from roe.evaluator.decision import Decision
 from roe.evaluator.engine import Run
 from roe.evaluator.row import Row
+from roe.ledger.encode import AS_READ
 from roe.ledger.entries import Evidence, Owned, Referred
 from roe.ledger.entry import Entry
 from roe.ledger.moment import At
@@ -30,9 +31,7 @@ def decided_keys(entries: Iterable[Entry]) -> set[Key]:
 
 def evidence_of(run: Run, keys: set[Key], at: At, digest: str, store: Store) -> Iterator[Evidence]:
     """The evidence of a run by rows: of decisions that say something new, and of those that read another value than the last time."""
-    before = {
-        (e.entity, e.record, e.role): e.values.get("read") for o in store.latest("evidence") if isinstance(e := o.stored.entry, Evidence)
-    }
+    before = store.evidence_marks()
     read: dict[str, set[str]] = {}
     for entity, name in reads(run.bound.policy):
         read.setdefault(entity, set()).add(name)
@@ -46,7 +45,7 @@ def evidence_of(run: Run, keys: set[Key], at: At, digest: str, store: Store) -> 
         decisions = list(some)
         with run.world.as_before(decisions[0][0].entity):
             for d, fingerprint in decisions:
-                values = {"read": fingerprint, **explained(d)}
+                values = {AS_READ: fingerprint, **explained(d)}
                 yield Evidence(at=at, entity=d.entity, record=d.id, role=d.role, digest=digest, values=values)
 
 

@@ -69,7 +69,10 @@ class Memory:
         from roe.ledger.erase import prune
 
         before = v.subtract(at.date, retain)
-        gone = prune(self.store, At.of(before, at.zone), why="retain:") if before is not None else 0
+        try:
+            gone = prune(self.store, At.of(before, at.zone), why="retain:") if before is not None else 0
+        except PolicyError as e:  # the run itself is committed
+            return [f"old evidence is not erased this month: {e.diagnostics[0].message}; `roe ledger prune` does it"]
         return [f"{counted(gone, 'piece')} of evidence from before {before} {verb(gone, 'is', 'are')} erased (`retain:`)"] if gone else []
 
     def check(self, at: At, now: datetime) -> None:

@@ -188,6 +188,8 @@ def local_session(master: str = "local[2]", more: Mapping[str, str] = MappingPro
 
     import roe
 
+    if master.startswith("local-cluster"):
+        _let_executors_start()
     os.environ.setdefault("PYSPARK_PYTHON", sys.executable)  # workers need this environment's packages, whatever is on the PATH
     source = str(Path(roe.__file__).resolve().parents[1])
     builder = SparkSession.builder.master(master).appName("roe").config("spark.ui.enabled", "false")
@@ -195,6 +197,16 @@ def local_session(master: str = "local[2]", more: Mapping[str, str] = MappingPro
     builder = builder.config("spark.pyspark.python", sys.executable).config("spark.sql.session.timeZone", "UTC")
     builder = builder.config("spark.driver.memory", "3g").config("spark.log.level", "ERROR")
     return builder.config(map=dict(more)).getOrCreate()
+
+
+def _let_executors_start() -> None:
+    """Say where Spark is and for which Scala it was made: executors of this machine are started by its own scripts, which must be told."""
+    import pyspark
+
+    home = Path(pyspark.__file__).parent
+    scala = next(home.glob("jars/spark-core_*.jar")).name.removeprefix("spark-core_").partition("-")[0]
+    for name, value in (("SPARK_HOME", str(home)), ("SPARK_SCALA_VERSION", scala), ("SPARK_LOCAL_IP", "127.0.0.1")):
+        os.environ.setdefault(name, value)
 
 
 def _policy_files(root: Path, names: tuple[str, ...]) -> dict[str, bytes]:
