@@ -241,15 +241,15 @@ def side_by_side(root: Path, state: str, bodies: Iterator[bytes], servers: int, 
 
 
 def exact(state: str) -> str:
-    """Whether each pool's turns are numbered without a gap, and each record has one owner."""
-    from roe.ledger.entries import Owned, Turn
+    """Whether each pool's turns are numbered without a gap, and each record has one owner. Who stays with the company's rep uses no turn."""
+    from roe.ledger.entries import FREE, Owned, Turn
     from roe.ledger.store import open_store
 
     turns: dict[str, list[int]] = {}
     owned = Counter[str]()
     with open_store(state) as store:
         for x in store.entries(kinds=("owned", "turn")):
-            if isinstance(x.entry, Turn):
+            if isinstance(x.entry, Turn) and x.entry.credit != FREE:
                 turns.setdefault(x.entry.pool, []).append(x.entry.number)
             elif isinstance(x.entry, Owned):
                 owned[x.entry.record] += 1

@@ -351,6 +351,8 @@ def test_settings_are_read_and_secrets_stay_in_the_environment(tmp_path: Path) -
         '[receivers.crm]\nurl = "https://x"\n': "no secret",
         '[receivers.crm]\nform = "fax"\n': "form of letters",
         '[receivers.crm]\nkinds = ["x"]\n': "kind",
+        "[receivers.crm]\nkinds = 5\n": "must be a list",
+        '[receivers.crm]\nkinds = "assigned"\n': "must be a list",
         '[receivers.crm]\nsecrets = ["env:H"]\n': "base64",
         "x": "cannot be read",
     }

@@ -95,7 +95,6 @@ class Pools:
         self.days = {rep: dict(by_day) for rep, by_day in days.items()}
         self.again()
         self._last, self._open = [], None
-        self._away.clear()
         for name, pool in self.pools.items():
             pool.recall(pools.get(name, {}))
 

@@ -104,6 +104,6 @@ def _chosen(store: Store, wanted: Wanted, end: int) -> _Chosen | None:
 def _subjects(store: Store, wanted: Wanted) -> list[int]:
     """The numbers of the records with an id: of one entity, or of each that has one."""
     if wanted.entity:
-        found = store.words.subject(wanted.entity, wanted.record)
-        return [] if found is None else [found]
+        number = store.words.subject(wanted.entity, wanted.record)
+        return [] if number is None else [number]
     return [row[0] for row in store.db.rows("SELECT id FROM subject WHERE record = ?", (wanted.record,))]

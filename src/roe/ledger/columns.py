@@ -109,12 +109,12 @@ class _Texts:
 
 def _records(store: Store, ids: Sequence[int]) -> dict[int, str]:
     """What the ids of subjects mean."""
-    found: dict[int, str] = {}
+    names: dict[int, str] = {}
     for at in range(0, len(ids), 500):
         some = ids[at : at + 500]
         rows = store.db.rows(f"SELECT id, record FROM subject WHERE id IN ({','.join('?' * len(some))})", some)
-        found |= {id_: FORGOTTEN if record is None else record for id_, record in rows}
-    return found
+        names |= {id_: FORGOTTEN if record is None else record for id_, record in rows}
+    return names
 
 
 def compact(values: Array) -> tuple[Array, list[int]]:

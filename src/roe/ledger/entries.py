@@ -1,6 +1,7 @@
 """The kinds of entries: what a ledger can say, as typed values.
 
-`roe.ledger.people` has those that say what people decide. `roe.ledger.entry` has what all have in common, and says where the ledger keeps a `word`, a `fact` and a `private` value.
+`roe.ledger.people` has those that say what people decide. `roe.ledger.entry` has what all have in common, and says where the ledger
+keeps a `word`, a `fact` and a `private` value.
 """
 
 from __future__ import annotations
@@ -14,7 +15,6 @@ from roe.ledger.moment import At
 from roe.ledger.people import Away, Declined, Excepted, Requested, Reviewed, Weighed
 from roe.node import node
 
-BY = ("rule", "exception", "claim", "book", "pool", "hand", "system", "conversion", "import", "correction", "undo")
 FREE = "free"  # of a turn: it used none, since the record followed another one or went to a fallback
 ASKED = "asked"  # of a turn: it is to be given back
 CONFIRMED_BY_CRM = ("hand", "system", "conversion", "import")  # such an owner is what the CRM itself showed
@@ -51,7 +51,10 @@ class Activated(Entry):
 
 @node(kw_only=True)
 class Owned(About):
-    """Who holds a record in a role from `at` on: a rep, a named `queue`, or nobody."""
+    """Who holds a record in a role from `at` on: a rep, a named `queue`, or nobody.
+
+    `by` is rule, exception, claim, book, pool, hand, system, conversion, import, correction or undo.
+    """
 
     KIND: ClassVar[str] = "owned"
     role: str

@@ -82,8 +82,8 @@ def _forget_pages(store: Store) -> None:
 
 def _subjects(store: Store, record: str, entity: str) -> list[tuple[int, str]]:
     rows = store.db.rows("SELECT id, entity FROM subject WHERE record = ? ORDER BY id", (record,))
-    found = [(id_, store.words.text(kind)) for id_, kind in rows]
-    return [x for x in found if not entity or x[1] == entity]
+    every = [(id_, store.words.text(kind)) for id_, kind in rows]
+    return [x for x in every if not entity or x[1] == entity]
 
 
 def _erase(tx: Writing, ids: Sequence[tuple[int, str]], words: Sequence[str], by: str, why: str) -> int:
@@ -132,12 +132,12 @@ def _inside(word: str) -> bytes:
 
 
 def _policies(store: Store, words: Sequence[str]) -> list[str]:
-    found = []
+    named = []
     for digest, files in store.db.rows("SELECT digest, files FROM policy ORDER BY digest"):
         content = [bytes.fromhex(x) for x in json.loads(unpacked(bytes(files))).values()]
         if any(word.encode() in x for word in words for x in content):
-            found.append(f"the policy {digest[:12]}, whose files name it and are kept to explain decisions")
-    return found
+            named.append(f"the policy {digest[:12]}, whose files name it and are kept to explain decisions")
+    return named
 
 
 def _words(store: Store, words: Sequence[str]) -> list[str]:

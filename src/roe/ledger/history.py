@@ -51,12 +51,12 @@ def entities_of(store: Store, record: str) -> list[str]:
 def called(store: Store, text: str) -> list[tuple[str, str]]:
     """(entity, id) of the records that answer to a name, a domain or an e-mail address, as the evidence of decisions has them."""
     wanted = text.lower()
-    found: dict[tuple[str, str], None] = {}
+    records: dict[tuple[str, str], None] = {}
     for x in store.latest("evidence"):
         e = x.stored.entry
         if isinstance(e, Evidence) and wanted in (str(e.values.get("name", "")).lower(), *e.values.get("called", ())):
-            found[e.entity, e.record] = None
-    return list(found)
+            records[e.entity, e.record] = None
+    return list(records)
 
 
 def names_of(evidence: Iterable[Stored]) -> dict[str, str]:
@@ -233,13 +233,13 @@ def on_day(store: Store, entity: str, record: str, day: date, role: str = "") ->
     zone = past[-1].start.zone if past else "UTC"
     moment = At(At.of(day + timedelta(days=1), zone).instant - 1, False, zone)
     runs = runs_until(store, At.of(day, zone))
-    found = []
+    roles = []
     for name in dict.fromkeys(h.role for h in past):
         if not role or name == role:
             was = _as_of(store, store.holding(entity, record, name, moment), moment)
             known = store.holding(entity, record, name, moment, known=last_number(store, runs[-1])) if runs else None
-            found.append(OnDay(name, was, known, last_decider(runs)))
-    return found
+            roles.append(OnDay(name, was, known, last_decider(runs)))
+    return roles
 
 
 def _as_of(store: Store, h: Holding | None, moment: At) -> Holding | None:
@@ -274,7 +274,7 @@ def decided_on(store: Store, entity: str, record: str, day: date, role: str = ""
         return []
     runs = runs_until(store, At.of(day, entries[0].entry.at.zone))
     upto, last = last_number(store, runs[-1]) if runs else 0, last_decider(runs)
-    found = []
+    decided = []
     for name in dict.fromkeys(str(getattr(x.entry, "role", "")) for x in entries):
         own = [x for x in entries if getattr(x.entry, "role", "") == name and x.number <= upto]
         decisions = [x for x in own if x.kind != "evidence"]
@@ -284,8 +284,8 @@ def decided_on(store: Store, entity: str, record: str, day: date, role: str = ""
         evidence = next((x for x in reversed(own) if x.kind == "evidence" and (decision is None or x.number > decision.number)), None)
         number = evidence.run if evidence is not None else decision.run if decision is not None else 0
         later = last if last is not None and last.number > number else None
-        found.append(DecidedOn(name, decision, evidence, store.entry(number) if number else None, later))
-    return found
+        decided.append(DecidedOn(name, decision, evidence, store.entry(number) if number else None, later))
+    return decided
 
 
 def policy_of(run: Stored | None) -> str:

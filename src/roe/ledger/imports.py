@@ -132,10 +132,10 @@ def _moment(text: str, zone: str) -> At | None:
             return At(int(text) * 1000, False, zone)
         if len(text) > 5 and text[-5] in "+-" and text[-4:].isdigit():
             text = f"{text[:-2]}:{text[-2:]}"
-        found = At.of(text.replace("Z", "+00:00") if text.endswith("Z") else text, zone)
+        moment = At.of(text.replace("Z", "+00:00") if text.endswith("Z") else text, zone)
     except (ValueError, OverflowError):
         return None
-    return At(found.instant, found.day, zone)
+    return At(moment.instant, moment.day, zone)
 
 
 # --- Salesforce -----------------------------------------------------------------------------------------------------------

@@ -50,10 +50,10 @@ def moves_since(store: Store, since: date, most: int) -> tuple[list[Move], bool]
     first = _first_since(store, since)
     if first is None:
         return [], False
-    found = list(islice(_moves_from(store, since, first), most + 1))
-    more, found = len(found) > most, found[:most]
-    ends = _ends_before(store, [x.number for x in found])
-    return [_move(x, ends.get(x.number)) for x in found], more
+    moves = list(islice(_moves_from(store, since, first), most + 1))
+    more, moves = len(moves) > most, moves[:most]
+    ends = _ends_before(store, [x.number for x in moves])
+    return [_move(x, ends.get(x.number)) for x in moves], more
 
 
 def _moves_from(store: Store, since: date, first: int) -> Iterator[Stored]:
@@ -91,14 +91,14 @@ def _words(store: Store, holds: Callable[[Saved], bool]) -> list[int]:
 
 def _ends_before(store: Store, numbers: list[int]) -> dict[int, int | None]:
     """Of each entry about an owner until when the one before it had the record, in microseconds since 1970."""
-    found: dict[int, int | None] = {}
+    ends: dict[int, int | None] = {}
     for at in range(0, len(numbers), 500):
         some = numbers[at : at + 500]
-        found |= dict(store.db.rows(
+        ends |= dict(store.db.rows(
             "SELECT e.number, (SELECT p.until FROM entry p WHERE p.subject = e.subject AND p.kind = e.kind AND p.name = e.name AND p.number < e.number "
             f"ORDER BY p.number DESC LIMIT 1) FROM entry e WHERE e.number IN ({','.join('?' * len(some))})", some,
         ))  # fmt: skip
-    return found
+    return ends
 
 
 def pending(store: Store, most: int) -> tuple[list[Holding], int]:

@@ -300,5 +300,5 @@ def places_of(records: pa.Array, ids: pa.Array) -> Array:
     """For each of the `ids` the row in `records` that has it, -1 for none. Both are distinct."""
     if len(records) == len(ids) and records.equals(ids):
         return np.arange(len(ids))
-    found = pc.index_in(ids, value_set=records)
-    return pc.fill_null(found, -1).to_numpy(zero_copy_only=False).astype(np.int64)
+    rows = pc.index_in(ids, value_set=records)
+    return pc.fill_null(rows, -1).to_numpy(zero_copy_only=False).astype(np.int64)

@@ -124,10 +124,10 @@ class Store:
 
     def entry(self, number: int) -> Stored:
         """Raises KeyError if there is none with this number."""
-        found = self.entries_where("number = ?", (number,))
-        if not found:
+        entries = self.entries_where("number = ?", (number,))
+        if not entries:
             raise KeyError(number)
-        return found[0]
+        return entries[0]
 
     def entries(self, after: int = 0, upto: int | None = None, kinds: Sequence[str] = ()) -> Iterator[Stored]:
         """In the order of their numbers; read in pages, so that no transaction stays open."""
@@ -147,10 +147,10 @@ class Store:
 
     def of_run(self, run: int | str) -> list[Stored]:
         """A run's entries, its own first. `run` is its number or its id; KeyError if there is none."""
-        found = self.db.rows(f"SELECT number, last FROM run WHERE {'number' if isinstance(run, int) else 'id'} = ?", (run,))
-        if not found:
+        runs = self.db.rows(f"SELECT number, last FROM run WHERE {'number' if isinstance(run, int) else 'id'} = ?", (run,))
+        if not runs:
             raise KeyError(run)
-        number, last = found[0]
+        number, last = runs[0]
         return self.entries_where("number >= ? AND number <= ? AND run = ?", (number, last, number))
 
     def runs(self, newest: int | None = None) -> list[Stored]:
@@ -159,14 +159,14 @@ class Store:
         return self.entries_where(f"number IN (SELECT number FROM run{limit})", ())
 
     def last_run(self) -> Stored | None:
-        found = self.db.rows("SELECT max(number) FROM run")
-        return self.entry(found[0][0]) if found and found[0][0] is not None else None
+        newest = self.db.rows("SELECT max(number) FROM run")
+        return self.entry(newest[0][0]) if newest and newest[0][0] is not None else None
 
     def evidence_of(self, entity: str, record: str, role: str, upto: int | None = None) -> Stored | None:
         """The newest evidence about a record in a role, of the entries up to a number."""
-        found = [x for x in self.of_record(entity, record, ("evidence",)) if getattr(x.entry, "role", "") == role]
-        found = [x for x in found if upto is None or x.number <= upto]
-        return found[-1] if found else None
+        evidence = [x for x in self.of_record(entity, record, ("evidence",)) if getattr(x.entry, "role", "") == role]
+        evidence = [x for x in evidence if upto is None or x.number <= upto]
+        return evidence[-1] if evidence else None
 
     def entries_where(self, where: str, values: Sequence[SqlValue]) -> list[Stored]:
         """The entries for which a condition on the table `entry` holds, by number."""
@@ -278,13 +278,13 @@ class Store:
 
     def days(self, since: str = "") -> dict[str, dict[str, int]]:
         """rep -> day -> how many records were given that caps count."""
-        found: dict[str, dict[str, int]] = {}
+        counts: dict[str, dict[str, int]] = {}
         for rep, day, n in self.db.rows(
             "SELECT s.record, d.day, d.n FROM day d JOIN subject s ON s.id = d.rep WHERE d.day >= ? ORDER BY d.rep, d.day", (since,)
         ):
             if rep is not None:
-                found.setdefault(rep, {})[day] = n
-        return found
+                counts.setdefault(rep, {})[day] = n
+        return counts
 
     # --- policies ------------------------------------------------------------------------------------------------------
 

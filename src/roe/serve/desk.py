@@ -180,10 +180,10 @@ class Desk:
         known = self.policy.evaluator.policy.model.entities
         if name in known:
             return name
-        found = next((e for e in known if name == FILES.get(e, (e + "s",))[0]), None)
-        if found is None:
+        entity = next((e for e in known if name == FILES.get(e, (e + "s",))[0]), None)
+        if entity is None:
             raise unknown(f"the policy has no entity `{name}`", f"the entities are {', '.join(known)}")
-        return found
+        return entity
 
     def record(self, entity: str, id: str) -> Mirrored:
         """A record as the mirror has it now; an empty one if it has none."""
@@ -235,8 +235,8 @@ class Desk:
 
     def held_by(self, rep: str) -> list[str]:
         """The keys of all that a rep has, which is in the mirror."""
-        found = [key for key, owner in self.state.all("owner").items() if owner["owner"] == rep]
-        return [key for key in found if self.records.row(*key.split("|", 2)[:2]) is not None]
+        keys = [key for key, owner in self.state.all("owner").items() if owner["owner"] == rep]
+        return [key for key in keys if self.records.row(*key.split("|", 2)[:2]) is not None]
 
     def owner_keys(self, entity: str, id: str) -> Iterable[str]:
         keys = (f"{entity}|{id}|{role}" for role in self.policy.evaluator.policy.roles)

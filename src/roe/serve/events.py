@@ -253,10 +253,10 @@ def _subject(desk: Desk, event: Saved, owned: bool = True) -> tuple[str, str, st
 def _rep(desk: Desk, event: Saved) -> str:
     """The id of the rep that an event names."""
     text = str(event.get("rep") or "")
-    found = desk.records.known_rep(text)
-    if found is None:
+    rep = desk.records.known_rep(text)
+    if rep is None:
         raise Refused(422, "R903", f"`{text}` is not a rep" if text else "`rep` is missing", "name a rep of the mirror by id or by name")
-    return found
+    return rep
 
 
 def _when(event: Saved, at: datetime) -> datetime:
@@ -271,11 +271,11 @@ def _when(event: Saved, at: datetime) -> datetime:
 
 
 def _moment(text: str, name: str) -> datetime:
-    found: datetime | None
+    moment: datetime | None
     try:
-        found = datetime.fromisoformat(text)
+        moment = datetime.fromisoformat(text)
     except ValueError:
-        found = None
-    if found is None or found.tzinfo is None:
+        moment = None
+    if moment is None or moment.tzinfo is None:
         raise Refused(422, "R903", f"`{name}` must be a moment with a time zone", "write 2026-03-02T09:30:00Z")
-    return found
+    return moment

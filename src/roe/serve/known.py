@@ -23,7 +23,7 @@ class Owner(TypedDict):
     owner: Holder
     owner_name: str | None
     former: Holder
-    by: str  # what gave it: see `roe.ledger.entries.BY`
+    by: str  # what gave it: see `roe.ledger.entries.Owned`
     action: str
     rule: str | None
     sentence: str

@@ -34,12 +34,12 @@ def example() -> Path:
 def settings_of(arguments: Json) -> Settings:
     """The settings of a command line. Raises PolicyError for what cannot be used together."""
     config = arguments.get("config")
-    found = read_settings(Path(config) if config else None)
+    written = read_settings(Path(config) if config else None)
     paths = {name: Path(arguments[name]) for name in ("policy", "tokens", "shadow", "users") if arguments.get(name)}
     plain = {
         name: arguments[name] for name in ("state", "host", "port", "watch", "activate", "trust_header") if arguments.get(name) is not None
     }
-    settings = Settings(**{**found, **paths, **plain})
+    settings = Settings(**{**written, **paths, **plain})
     if settings.host not in LOCAL_HOSTS and not read_tokens(settings.tokens):
         message = f"the service would answer anybody who reaches `{settings.host}`, since it has no tokens"
         raise PolicyError([Diagnostic("R908", message, Span("--host", 1, 1, 2), "make one first: roe token NAME")])

@@ -45,14 +45,14 @@ class Mirror:
             kept = self._kept
             if kept is not None and kept[0] == key["key"] and key["at"] - kept[1] < FRESH:
                 return kept[2]
-            found = self._ask(_copied)
-            evaluator = found["evaluator"]
-            world = World(evaluator.compiled, {}, evaluator.clock(found["at"]))
-            for entity, rows in found["rows"].items():
+            copy = self._ask(_copied)
+            evaluator = copy["evaluator"]
+            world = World(evaluator.compiled, {}, evaluator.clock(copy["at"]))
+            for entity, rows in copy["rows"].items():
                 world.restore(entity, rows)
-            bound = Bound(evaluator, world, found["state"])
-            snapshot = RowSnapshot(Run(bound, list(bound.decide_all())), f"the service at {found['at']:%Y-%m-%d %H:%M} UTC")
-            self._kept = (found["key"], found["at"], snapshot)
+            bound = Bound(evaluator, world, copy["state"])
+            snapshot = RowSnapshot(Run(bound, list(bound.decide_all())), f"the service at {copy['at']:%Y-%m-%d %H:%M} UTC")
+            self._kept = (copy["key"], copy["at"], snapshot)
             return snapshot
 
     def _ask(self, ask: Callable[[Desk, datetime], Json]) -> Json:

@@ -71,7 +71,7 @@ def until_of(event: Saved, desk: Desk, at: datetime) -> date:
     said = event.get("until")
     if said is None:
         return today + STANDS
-    found = v.parse_date(str(said))
-    if found is None or found <= today:
+    day = v.parse_date(str(said))
+    if day is None or day <= today:
         raise Refused(422, "R903", f"`{str(said)[:40]}` is not a future date", "write `until` as 2026-03-31")
-    return found
+    return day

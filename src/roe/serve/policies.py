@@ -36,9 +36,9 @@ def load(root: Path) -> Ready:
     """The policy of a folder. Raises PolicyError with everything that is wrong with it."""
     from roe.cache import load_policy
 
-    policy, found = load_policy(root)
+    policy, problems = load_policy(root)
     if policy is None:
-        raise PolicyError(errors(found))
+        raise PolicyError(errors(problems))
     return ready(policy)
 
 
@@ -51,13 +51,13 @@ def checked(root: Path) -> Ready:
     from roe.testing.runner import run_case
 
     try:
-        found = load(root)
+        ready = load(root)
     except PolicyError as e:
         raise of_diagnostics(e.diagnostics, 422, "R910", f"the policy in `{root}` has errors") from None
-    cases, problems = load_cases(found.evaluator.policy)
+    cases, problems = load_cases(ready.evaluator.policy)
     if errors(problems):
         raise of_diagnostics(errors(problems), 422, "R910", f"the tests of the policy in `{root}` cannot be read")
-    failed = [result for result in (run_case(found.evaluator, case) for case in cases) if not result.passed]
+    failed = [result for result in (run_case(ready.evaluator, case) for case in cases) if not result.passed]
     if failed:
         said = [
             {"code": "R910", "message": f"{r.case.name}: {f.what}: expected {f.wanted}, got {f.got}", "place": f.place}
@@ -65,7 +65,7 @@ def checked(root: Path) -> Ready:
             for f in r.failures
         ]
         raise Refused(422, "R910", f"{len(failed)} of {len(cases)} tests of the policy fail", "see `roe test`", errors=said)
-    return found
+    return ready
 
 
 def from_files(files: Mapping[str, bytes], scratch: Path) -> Ready:
@@ -94,8 +94,8 @@ def of_revision(root: Path, revision: str, scratch: Path) -> Path:
 
 def marks(root: Path) -> tuple[tuple[str, int, int], ...]:
     """What changes when a file of a folder does: names, sizes and times."""
-    found = []
+    marks = []
     for path in sorted(p for p in root.rglob("*") if p.is_file() and not any(part.startswith(".") for part in p.relative_to(root).parts)):
         stat = path.stat()
-        found.append((str(path), stat.st_size, stat.st_mtime_ns))
-    return tuple(found)
+        marks.append((str(path), stat.st_size, stat.st_mtime_ns))
+    return tuple(marks)

@@ -63,24 +63,24 @@ async def body_of(request: Request) -> bytes:
 
 async def fields_of(request: Request) -> Json:
     """The fields that the body sets: texts, numbers, true, false or null."""
-    found = await json_of(request)
-    if not isinstance(found, dict):
+    fields = await json_of(request)
+    if not isinstance(fields, dict):
         raise unreadable("the body is not a JSON object", OBJECT, 422)
-    if len(found) > MOST_FIELDS:
+    if len(fields) > MOST_FIELDS:
         raise unreadable(f"the body has more than {MOST_FIELDS} fields", "send the fields that the policy reads", 422)
     by_name: dict[str, str] = {}
-    for name in found:
+    for name in fields:
         other = by_name.setdefault(name.lower(), name)
         if other != name:
             raise unreadable(f"`{other[:80]}` and `{name[:80]}` are the same field", "send each field once", 422)
-    for name, value in found.items():
+    for name, value in fields.items():
         if isinstance(value, (dict, list)):
             raise unreadable(f"`{name}` is not a text, a number, true, false or null", OBJECT, 422)
         if isinstance(value, str) and len(value) > LONGEST_TEXT:
             raise unreadable(f"`{name}` is longer than {LONGEST_TEXT} characters", "shorten it", 422)
         if name.startswith("$") or not name:
             raise unreadable(f"`{name}` is not the name of a field", OBJECT, 422)
-    return found
+    return fields
 
 
 async def json_of(request: Request) -> Value:
@@ -96,13 +96,13 @@ async def json_of(request: Request) -> Value:
 
 def parsed(body: bytes) -> Value:
     try:
-        found = json.loads(body, parse_constant=_no_number, object_pairs_hook=_each_once)
-        json.dumps(found, ensure_ascii=False).encode()
+        value = json.loads(body, parse_constant=_no_number, object_pairs_hook=_each_once)
+        json.dumps(value, ensure_ascii=False).encode()
     except (ValueError, RecursionError) as e:
         raise unreadable(f"the body is not JSON: {_why(e)}", OBJECT) from None
     if b"\\u0000" in body:
         raise unreadable("a text has the character 0", "leave it out", 422)
-    return found
+    return value
 
 
 def _why(e: Exception) -> str:
@@ -120,12 +120,12 @@ def _no_number(text: str) -> NoReturn:
 
 def _each_once(pairs: list[tuple[str, Value]]) -> Json:
     """An object whose names differ; which of two values is meant nobody can know."""
-    found: Json = {}
+    named: Json = {}
     for name, value in pairs:
-        if name in found:
+        if name in named:
             raise unreadable(f"`{name[:80]}` is in the body twice", "send each field once", 422)
-        found[name] = value
-    return found
+        named[name] = value
+    return named
 
 
 def id_of(request: Request) -> str:

@@ -78,8 +78,8 @@ def shown(token: Token, desk: Desk, entity: str, id: str, answer: Json) -> Json:
 
 def open_part(answer: Saved) -> Json:
     """What everybody may know: of the record, and of each of its roles."""
-    found = {name: answer[name] for name in OPEN if name in answer}
-    return found | ({"roles": {role: open_part(x) for role, x in answer["roles"].items()}} if "roles" in answer else {})
+    known = {name: answer[name] for name in OPEN if name in answer}
+    return known | ({"roles": {role: open_part(x) for role, x in answer["roles"].items()}} if "roles" in answer else {})
 
 
 def only_team(token: Token, desk: Desk, entity: str, id: str) -> None:

@@ -37,11 +37,11 @@ async def runs(request: Request) -> Response:
     most = whole_number(request, "limit", MOST, MOST)
 
     def ask(store: Store) -> list[Json]:
-        found = [(x, x.entry) for x in reversed(store.runs()) if isinstance(x.entry, Run)]
-        undone = {run.counts.get("run") for _, run in found if run.what == UNDO}
+        runs = [(x, x.entry) for x in reversed(store.runs()) if isinstance(x.entry, Run)]
+        undone = {run.counts.get("run") for _, run in runs if run.what == UNDO}
         return [
             {"run": run.id, "number": x.number, "what": run.what, "at": str(run.at), "policy": run.digest, "undone": run.id in undone}
-            for x, run in found[:most]
+            for x, run in runs[:most]
         ]
 
     return JSONResponse({"runs": await asyncio.to_thread(server_of(request).read, ask)})

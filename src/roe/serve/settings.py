@@ -106,7 +106,7 @@ class _File:
         for name, keys in _SECTIONS.items():
             self.known(self.table(raw, name), keys, f"setting of `[{name}]`")
         server, hubspot, salesforce = (self.table(raw, name) for name in _SECTIONS)
-        found: Json = {
+        settings: Json = {
             "address": self.text(server, "address").rstrip("/"),
             "queue": self.number(server, "queue", QUEUE),
             "body_limit": self.number(server, "body", BODY_LIMIT),
@@ -115,10 +115,10 @@ class _File:
             "salesforce": self.secret(salesforce.get("secret", ""), "salesforce.secret"),
             "organization": self.text(salesforce, "organization"),
         }
-        found["forms"] = {name: self.form(name, self.table(self.table(raw, "forms"), name)) for name in self.table(raw, "forms")}
+        settings["forms"] = {name: self.form(name, self.table(self.table(raw, "forms"), name)) for name in self.table(raw, "forms")}
         receivers = self.table(raw, "receivers")
-        found["receivers"] = tuple(self.receiver(name, self.table(receivers, name)) for name in receivers)
-        return found
+        settings["receivers"] = tuple(self.receiver(name, self.table(receivers, name)) for name in receivers)
+        return settings
 
     def form(self, name: str, raw: Table) -> Form:
         self.known(raw, _FORM, f"setting of `[forms.{name}]`")
@@ -152,32 +152,32 @@ class _File:
     # --- values -------------------------------------------------------------------------------------------------------
 
     def table(self, raw: Table, name: str) -> Table:
-        found = raw.get(name, {})
-        if not isinstance(found, dict):
+        table = raw.get(name, {})
+        if not isinstance(table, dict):
             raise self.wrong(f"`{name}` must be a section", f"write [{name}] on a line of its own")
-        return found
+        return table
 
     def text(self, raw: Table, name: str, default: str = "") -> str:
-        found = raw.get(name, default)
-        if not isinstance(found, str):
+        text = raw.get(name, default)
+        if not isinstance(text, str):
             raise self.wrong(f"`{name}` must be a text", f'write {name} = "…"')
-        return found
+        return text
 
     def number(self, raw: Table, name: str, default: int) -> int:
-        found = raw.get(name, default)
-        if not isinstance(found, int) or isinstance(found, bool) or found < 1:
+        number = raw.get(name, default)
+        if not isinstance(number, int) or isinstance(number, bool) or number < 1:
             raise self.wrong(f"`{name}` must be a whole number above zero", f"write {name} = {default}")
-        return found
+        return number
 
     def secrets(self, raw: Table, name: str) -> tuple[str, ...]:
         return tuple(self.secret(text, f"{name}.secrets") for text in self.listed(raw, "secrets", name, []))
 
     def listed(self, raw: Table, name: str, section: str, default: list[object]) -> list[object]:
-        found = raw.get(name, default)
-        if not isinstance(found, list):
+        values = raw.get(name, default)
+        if not isinstance(values, list):
             example = '["env:NAME"]' if name == "secrets" else '["assigned"]'
             raise self.wrong(f"`{section}.{name}` must be a list", f"write {name} = {example}")
-        return found
+        return values
 
     def secret(self, text: object, name: str) -> str:
         """A secret of the environment; empty if none is set."""
@@ -185,12 +185,12 @@ class _File:
             return ""
         if not isinstance(text, str) or not text.startswith("env:"):
             raise self.wrong(f"`{name}` is in the file itself", 'keep secrets in the environment, and write "env:NAME"')
-        found = self.environment.get(text.removeprefix("env:"), "")
-        if not found:
+        secret = self.environment.get(text.removeprefix("env:"), "")
+        if not secret:
             raise self.wrong(
                 f"the environment has no {text.removeprefix('env:')}, which `{name}` names", "set it before the service starts"
             )
-        return found
+        return secret
 
     def known(self, raw: Table, names: Sequence[str], what: str) -> None:
         for name in raw:

@@ -24,19 +24,19 @@ def entry(x: Stored) -> Json:
 
 def decision(store: Store, number: int) -> Json:
     """A decision with the policy that made it. Raises KeyError if the number is not that of one."""
-    found = store.entry(number)
-    if not isinstance(found.entry, Owned):
+    stored = store.entry(number)
+    if not isinstance(stored.entry, Owned):
         raise KeyError(number)
-    run = store.entry(found.run).entry if found.run else None
-    return {**entry(found), "decision": number, "policy": getattr(run, "digest", None) or None}
+    run = store.entry(stored.run).entry if stored.run else None
+    return {**entry(stored), "decision": number, "policy": getattr(run, "digest", None) or None}
 
 
 def feed(store: Store, after: int, most: int, kinds: Sequence[str] = ()) -> Json:
     """Entries after a number. `next` is where to go on, also where none of them is of the wanted kinds."""
     head = store.head()
     last = min(head.number, after + most)
-    found = [entry(x) for x in store.entries(after, last, kinds)]
-    return {"epoch": head.epoch, "entries": found, "next": max(after, last), "more": last < head.number, "last": head.number}
+    entries = [entry(x) for x in store.entries(after, last, kinds)]
+    return {"epoch": head.epoch, "entries": entries, "next": max(after, last), "more": last < head.number, "last": head.number}
 
 
 def _plain(value: Value) -> Value:

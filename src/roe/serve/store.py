@@ -85,23 +85,23 @@ class ServiceStore:
         by_entity: dict[str, list[str]] = {}
         for entity, id in wanted:
             by_entity.setdefault(entity, []).append(id)
-        found = {}
+        records = {}
         for entity, ids in by_entity.items():
             for row in self._among(f"SELECT {_RECORD} FROM mirror WHERE entity = ? AND id IN", ids, (entity,)):
-                found[entity, str(row[1])] = _mirrored(row)
-        return found
+                records[entity, str(row[1])] = _mirrored(row)
+        return records
 
     def known(self, wanted: Iterable[tuple[str, str]]) -> list[Change]:
         """The values by kind and key, with None for those that are not there."""
         by_kind: dict[str, list[str]] = {}
         for kind, key in wanted:
             by_kind.setdefault(kind, []).append(key)
-        found: list[Change] = []
+        changes: list[Change] = []
         for kind, keys in by_kind.items():
             rows = self._among("SELECT key, body FROM known WHERE kind = ? AND key IN", keys, (kind,))
             bodies = {str(key): body for key, body in rows}
-            found += [(kind, key, bodies.get(key)) for key in keys]
-        return found
+            changes += [(kind, key, bodies.get(key)) for key in keys]
+        return changes
 
     def ids(self, entity: str) -> list[str]:
         """The records of an entity that are not deleted."""
@@ -126,11 +126,11 @@ class ServiceStore:
         return {str(row[0]) for row in rows}
 
     def _among(self, sql: str, values: Sequence[str], before: Sequence[SqlValue] = ()) -> list[Row]:
-        found = []
+        rows = []
         for start in range(0, len(values), CHUNK):
             part = values[start : start + CHUNK]
-            found += self.db.rows(f"{sql} ({', '.join('?' * len(part))})", (*before, *part))
-        return found
+            rows += self.db.rows(f"{sql} ({', '.join('?' * len(part))})", (*before, *part))
+        return rows
 
     # --- writing ----------------------------------------------------------------------------------------------------
 

@@ -150,10 +150,10 @@ class Shadow:
         )  # fmt: skip
 
     def as_json(self, most: int) -> Json:
-        found = list(self.differences)[-most:]
+        newest = list(self.differences)[-most:]
         return {
             "candidate": self.ready.digest, "name": self.ready.name, "same": self.same, "different": self.different, "failed": self.failed,
-            "differences": found,
+            "differences": newest,
         }  # fmt: skip
 
 

@@ -101,7 +101,7 @@ def typed_fields(policy: Policy, entity: str, rows: Iterable[Record], done: Sync
         for name, column in typed.columns.items()
         if (f := model.entities[entity].get(name)) is not None and f.type.name in SETTLED
     }
-    found: Fields = {}
+    fields_by_id: Fields = {}
     done.problems += [rejected(reject).document() for reject in typed.rejects]
     done.notes += [f"{entity}: {note}" for note in typed.reading.notes]
     with_ids = "id" in typed.columns
@@ -116,8 +116,8 @@ def typed_fields(policy: Policy, entity: str, rows: Iterable[Record], done: Sync
         if why := wrong_id(fields, row["id"]):
             done.problems.append(rejected(Reject(entity, row["id"][:80], row["$line"], "id", row["id"][:80], why)).document())
             continue
-        found[row["id"]] = fields
-    return found
+        fields_by_id[row["id"]] = fields
+    return fields_by_id
 
 
 def _plain(value: Value) -> Value:

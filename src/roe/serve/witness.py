@@ -42,8 +42,8 @@ class Witness:
         if self.place is None:
             return Seen()
         try:
-            found = json.loads(self.place.read_text("utf-8"))
-            return Seen(str(found["epoch"]), int(found["number"]), int(found["timeline"]))
+            noted = json.loads(self.place.read_text("utf-8"))
+            return Seen(str(noted["epoch"]), int(noted["number"]), int(noted["timeline"]))
         except (OSError, ValueError, KeyError, TypeError):
             return Seen()
 

@@ -290,9 +290,9 @@ class Writer:
 
     def _read_again(self, tables: ServiceStore, desk: Desk, stale: Set[tuple[str, str]]) -> None:
         """Show records as the mirror has them, and their owners as the state has them."""
-        found = tables.records(stale) if stale else {}
+        records = tables.records(stale) if stale else {}
         for entity, id in stale:
-            desk.records.learn(found.get((entity, id)) or Mirrored(entity, id, deleted=True))
+            desk.records.learn(records.get((entity, id)) or Mirrored(entity, id, deleted=True))
 
     def _take_policy_of(self, state: State) -> bool:
         """Decide by the policy in force where it is another one; whether it is."""

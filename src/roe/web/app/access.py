@@ -161,11 +161,11 @@ class Users:
 
     def with_token(self, token: str) -> Viewer | None:
         given = digest(token)
-        found = None
+        user = None
         for known, viewer in self._by_digest.items():  # all are compared, so that the time says nothing
             if hmac.compare_digest(known, given):
-                found = viewer
-        return found
+                user = viewer
+        return user
 
     def named(self, login: str) -> Viewer | None:
         return self._by_login.get(login.strip().lower())

@@ -62,10 +62,10 @@ class LedgerActs:
 
 def text_of(form: Mapping[str, object], name: str, needed: str = "") -> str:
     """A text, cut to a sensible length. `needed` says what to do where it is empty."""
-    found = " ".join(str(form.get(name, "")).replace("\0", "").split())[:LONGEST]
-    if not found and needed:
+    text = " ".join(str(form.get(name, "")).replace("\0", "").split())[:LONGEST]
+    if not text and needed:
         wrong(needed)
-    return found
+    return text
 
 
 def day_of(form: Mapping[str, object], name: str, today: date, needed: str = "") -> date | None:
@@ -74,14 +74,14 @@ def day_of(form: Mapping[str, object], name: str, today: date, needed: str = "")
     if not text:
         return wrong(needed) if needed else None
     try:
-        found = date.fromisoformat(text[:10])
+        day = date.fromisoformat(text[:10])
     except ValueError:
         wrong(f"`{text[:40]}` is not a day. Write it as 2026-03-31.")
-    if found < today:
-        wrong(f"{found} is in the past.")
-    if found > LAST:
-        wrong(f"{found} is too far away. Choose a day before {LAST}.")
-    return found
+    if day < today:
+        wrong(f"{day} is in the past.")
+    if day > LAST:
+        wrong(f"{day} is too far away. Choose a day before {LAST}.")
+    return day
 
 
 def wrong(message: str) -> NoReturn:

@@ -110,8 +110,8 @@ class ColumnSnapshot(Snapshot):
     def row(self, entity: str, record: str) -> Row | None:
         if entity not in self.policy.model.entities:
             return None
-        found = self._before.get(entity, self.bound).world.find(entity, record)
-        return found if found is not None and str(found["id"]) == record else None
+        row = self._before.get(entity, self.bound).world.find(entity, record)
+        return row if row is not None and str(row["id"]) == record else None
 
     def decisions(self, entity: str, record: str) -> list[Decision]:
         bound, row = self._before.get(entity), self.row(entity, record)

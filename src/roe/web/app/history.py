@@ -82,8 +82,8 @@ class History:
     def browse(self, wanted: Wanted, before: int | None, most: int, reader: Reader) -> tuple[list[Line], int | None]:
         """(the newest entries below a number that answer to the filters, the number that the next page begins below)."""
         with self._open() as store:
-            found = newest(store, wanted, before, most)
-        return [line(x, reader) for x in found.entries], found.before
+            page = newest(store, wanted, before, most)
+        return [line(x, reader) for x in page.entries], page.before
 
     def entry(self, number: int, reader: Reader) -> Line | None:
         """One entry, or None where there is none with this number."""
@@ -109,14 +109,14 @@ class History:
 
     def standing(self, entity: str, record: str) -> dict[str, dict[str, Requested | None]]:
         """role -> what is `requested` of a record and what is `excepted`, as far as it stands."""
-        found: dict[str, dict[str, Requested | None]] = {}
+        by_role: dict[str, dict[str, Requested | None]] = {}
         with self._open() as store:
             for kind in ("requested", "excepted"):
                 for o in store.latest(kind, True, entity, record):
                     role = str(getattr(o.stored.entry, "role", ""))
                     entry = o.stored.entry if isinstance(o.stored.entry, Requested) else None
-                    found.setdefault(role, {"requested": None, "excepted": None})[kind] = entry
-        return found
+                    by_role.setdefault(role, {"requested": None, "excepted": None})[kind] = entry
+        return by_role
 
     def away(self, rep: str) -> Away | None:
         """The leave that a rep has entered here, or None."""
@@ -127,8 +127,8 @@ class History:
     def runs(self, most: int) -> list[tuple[Stored, bool]]:
         """The last runs, undoes and adjustments, the newest first, each with whether it can be undone."""
         with self._open() as store:
-            found = store.runs(most)  # what undoes a run is newer than the run
-        runs = [(x, x.entry) for x in reversed(found) if isinstance(x.entry, Run)]
+            newest = store.runs(most)  # what undoes a run is newer than the run
+        runs = [(x, x.entry) for x in reversed(newest) if isinstance(x.entry, Run)]
         undone = {run.counts.get("run") for _, run in runs if run.what == "undo"}
         return [(x, run.what == "run" and run.id not in undone) for x, run in runs]
 
@@ -140,14 +140,14 @@ class History:
     def latest_reviews(self, most: int) -> list[Stored]:
         """The newest word on each change of the policy, the newest first."""
         with self._open() as store:
-            found = sorted((o.stored for o in store.latest("reviewed", True)), key=lambda x: -x.number)
-        return found[:most]
+            newest = sorted((o.stored for o in store.latest("reviewed", True)), key=lambda x: -x.number)
+        return newest[:most]
 
     def weighed(self, plan: str) -> dict[tuple[str, str], Weighed]:
         """(book, account) -> what somebody has last said of a planned move."""
         with self._open() as store:
-            found = [o.stored.entry for o in store.latest("weighed", True)]
-        return {(e.book, e.record): e for e in found if isinstance(e, Weighed) and e.plan == plan}
+            entries = [o.stored.entry for o in store.latest("weighed", True)]
+        return {(e.book, e.record): e for e in entries if isinstance(e, Weighed) and e.plan == plan}
 
     def evidence(self, number: int) -> Evidence | None:
         """The evidence of the entry with a number: itself, or what its run kept of its decision; None if nothing was kept."""
@@ -250,6 +250,6 @@ def _owns(e: Owned, reader: Reader) -> str:
 def _decided(e: Evidence, reader: Reader) -> str:
     """Who owned a record as an explanation has it, in one sentence that says nothing of its values."""
     trace = e.values.get("trace") or {}
-    found = trace.get("outcome") or {}
-    until = f" until {reader.day(found['until'])}" if found.get("until") else ""
-    return f"{found.get('owner_name') or 'nobody'} owns it as {e.role}{until}"
+    outcome = trace.get("outcome") or {}
+    until = f" until {reader.day(outcome['until'])}" if outcome.get("until") else ""
+    return f"{outcome.get('owner_name') or 'nobody'} owns it as {e.role}{until}"

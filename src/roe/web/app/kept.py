@@ -57,20 +57,20 @@ class Kept:
     def get(self, kind: str, key: str) -> Value:
         """The value, or None where there is none any more."""
         with self._lock:
-            found = self._rows("SELECT body, ends FROM page_kept WHERE kind = ? AND key = ?", (kind, key))
-        return json.loads(found[0][0]) if found and found[0][1] > self.clock() else None
+            rows = self._rows("SELECT body, ends FROM page_kept WHERE kind = ? AND key = ?", (kind, key))
+        return json.loads(rows[0][0]) if rows and rows[0][1] > self.clock() else None
 
     def take(self, kind: str, key: str) -> Value:
         """The value, which is then gone: of several who ask, one gets it."""
         with self._lock:
-            found = self._rows("DELETE FROM page_kept WHERE kind = ? AND key = ? RETURNING body, ends", (kind, key))
-        return json.loads(found[0][0]) if found and found[0][1] > self.clock() else None
+            rows = self._rows("DELETE FROM page_kept WHERE kind = ? AND key = ? RETURNING body, ends", (kind, key))
+        return json.loads(rows[0][0]) if rows and rows[0][1] > self.clock() else None
 
     def all(self, kind: str) -> list[tuple[str, Value]]:
         """(key, value) of a kind, those that end first first."""
         with self._lock:
-            found = self._rows("SELECT key, body FROM page_kept WHERE kind = ? AND ends > ? ORDER BY ends, key", (kind, self.clock()))
-        return [(key, json.loads(body)) for key, body in found]
+            rows = self._rows("SELECT key, body FROM page_kept WHERE kind = ? AND ends > ? ORDER BY ends, key", (kind, self.clock()))
+        return [(key, json.loads(body)) for key, body in rows]
 
     def drop(self, kind: str, key: str) -> None:
         with self._lock:
@@ -107,19 +107,19 @@ def _sqlite(place: str) -> Rows:
 def _postgres(url: str) -> Rows:
     from roe.ledger.postgres import PostgresDatabase
 
-    kept: list[PostgresDatabase] = []
+    opened: list[PostgresDatabase] = []
 
     def rows(sql: str, values: tuple[SqlValue, ...] = ()) -> list[Row]:
         """On one connection, which is opened again if it was lost."""
-        if not kept or kept[0].con.closed:
-            kept[:] = [PostgresDatabase(url)]
+        if not opened or opened[0].con.closed:
+            opened[:] = [PostgresDatabase(url)]
         try:
             if sql.startswith(("SELECT", "DELETE")) and ("RETURNING" in sql or sql.startswith("SELECT")):
-                return kept[0].rows(sql, values)
-            kept[0].run(sql, values)
+                return opened[0].rows(sql, values)
+            opened[0].run(sql, values)
             return []
         except Exception:
-            kept[0].close()
+            opened[0].close()
             raise
 
     return rows

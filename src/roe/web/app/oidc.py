@@ -64,21 +64,21 @@ def provider_of(raw: Saved, environment: Mapping[str, str] = os.environ) -> Prov
     unknown = [name for name in raw if name not in names]
     if unknown:
         raise ValueError(f"`{unknown[0]}` is not a setting of [oidc]; there are {', '.join(names)}")
-    found = {name: raw.get(name, "email" if name == "claim" else "") for name in names}
-    for name, value in found.items():
+    texts = {name: raw.get(name, "email" if name == "claim" else "") for name in names}
+    for name, value in texts.items():
         if not isinstance(value, str) or not value:
             raise ValueError(f"`{name}` of [oidc] is missing, or is not a text")
     for name in ("issuer", "address"):
-        parts = urlsplit(found[name])
+        parts = urlsplit(texts[name])
         if parts.scheme != "https" and not (parts.scheme == "http" and parts.hostname in LOCAL):
             raise ValueError(f"`{name}` of [oidc] must be an https address")
-    secret = found["client_secret"]
+    secret = texts["client_secret"]
     if not secret.startswith("env:"):
         raise ValueError('`client_secret` of [oidc] is in the file itself: keep it in the environment, and write "env:NAME"')
-    found["client_secret"] = environment.get(secret.removeprefix("env:"), "")
-    if not found["client_secret"]:
+    texts["client_secret"] = environment.get(secret.removeprefix("env:"), "")
+    if not texts["client_secret"]:
         raise ValueError(f"the environment has no {secret.removeprefix('env:')}, which `client_secret` of [oidc] names")
-    return Provider(found["issuer"].rstrip("/"), found["client_id"], found["client_secret"], found["address"].rstrip("/"), found["claim"])
+    return Provider(texts["issuer"].rstrip("/"), texts["client_id"], texts["client_secret"], texts["address"].rstrip("/"), texts["claim"])
 
 
 class SignIn:
@@ -101,16 +101,16 @@ class SignIn:
 
     def end(self, query: Mapping[str, str], browser: str) -> tuple[str, str]:
         """(the login of whoever comes back, the page that they wanted). Raises NotSignedIn."""
-        kept = self.kept.take(KIND, query.get("state", ""))
-        if kept is None or not hmac.compare_digest(kept["browser"], digest(browser)):
+        begun = self.kept.take(KIND, query.get("state", ""))
+        if begun is None or not hmac.compare_digest(begun["browser"], digest(browser)):
             raise NotSignedIn("This sign-in was begun in another browser, or too long ago. Sign in again.")
         if "error" in query or not query.get("code"):
             raise NotSignedIn("The provider did not sign you in. Try again, or ask whoever runs it.")
         try:
             with self._client() as client:
                 endpoint = self._endpoint("token_endpoint")
-                token = client.fetch_token(endpoint, code=query["code"], grant_type="authorization_code", code_verifier=kept["verifier"])
-            claims = self._claims(token, kept["nonce"])
+                token = client.fetch_token(endpoint, code=query["code"], grant_type="authorization_code", code_verifier=begun["verifier"])
+            claims = self._claims(token, begun["nonce"])
         except NotSignedIn:
             raise
         except Exception as e:
@@ -122,7 +122,7 @@ class SignIn:
             raise NotSignedIn(f"The provider says nothing of your {self.provider.claim}. Ask whoever runs this service.")
         if self.provider.claim == "email" and claims.get("email_verified") in (False, "false"):  # some providers write it as a text
             raise NotSignedIn("The provider has not verified your e-mail address.")
-        return login, str(kept["next"])
+        return login, str(begun["next"])
 
     def _claims(self, token: Saved, nonce: str) -> Saved:
         """The verified claims of an ID token: its signature, issuer, audience, times and nonce."""
@@ -156,10 +156,10 @@ class SignIn:
 
     def _endpoint(self, name: str) -> str:
         if not self._metadata:
-            found = self._fetch(self.provider.issuer + DISCOVERY)
-            if str(found.get("issuer", "")).rstrip("/") != self.provider.issuer:
+            metadata = self._fetch(self.provider.issuer + DISCOVERY)
+            if str(metadata.get("issuer", "")).rstrip("/") != self.provider.issuer:
                 raise NotSignedIn("The provider calls itself by another name than this service expects. Tell whoever runs it.")
-            self._metadata = found
+            self._metadata = metadata
         address = str(self._metadata.get(name, ""))
         parts = urlsplit(address)
         if parts.scheme != "https" and parts.hostname not in LOCAL:
@@ -179,7 +179,7 @@ class SignIn:
         try:
             answer = httpx.get(url, timeout=TIMEOUT)
             answer.raise_for_status()
-            found = answer.json()
+            content = answer.json()
         except (httpx.HTTPError, ValueError) as e:
             raise NotSignedIn("The provider cannot be reached. Try again in a minute.") from e
-        return found if isinstance(found, dict) else {}
+        return content if isinstance(content, dict) else {}

@@ -25,7 +25,7 @@ NAME = 80  # of a name in a table or a title
 
 
 def environment() -> Environment:
-    found = Environment(
+    made = Environment(
         loader=PackageLoader("roe.web.app"),
         autoescape=True,
         trim_blocks=True,
@@ -33,12 +33,12 @@ def environment() -> Environment:
         finalize=_shown,
         undefined=StrictUndefined,
     )
-    found.filters |= {
+    made.filters |= {
         "day": day, "in_days": relative, "short": short, "value": _value, "number": number, "percent": percent, "signed": signed,
         "words": words, "place": place, "ticks": ticks, "pairs": pairs, "swapped": swapped, "named": named, "id_names": id_names, "sum_of": sum_of, "part": lambda x: quote(str(x), safe=""),
     }  # fmt: skip
-    found.globals |= {"ACTIONS": ACTIONS, "open_pages_of": open_pages}
-    return found
+    made.globals |= {"ACTIONS": ACTIONS, "open_pages_of": open_pages}
+    return made
 
 
 def open_pages(viewer: Viewer) -> set[str]:
@@ -59,8 +59,8 @@ def _shown(x: Value) -> Value:
 
 def short(text: object, most: int = NAME) -> str:
     """A name that fits into a table."""
-    found = visible(" ".join(str(text).split()))
-    return found if len(found) <= most else found[: most - 1] + "…"
+    shown = visible(" ".join(str(text).split()))
+    return shown if len(shown) <= most else shown[: most - 1] + "…"
 
 
 @pass_context

@@ -74,8 +74,8 @@ class Index:
         if len(wanted) < 3:
             return []
         labels = [plain(hit.label) for hit in self.hits]
-        found = process.extract(wanted, labels, scorer=fuzz.ratio, limit=most, score_cutoff=70)
-        return [self.hits[number] for _, _, number in found]
+        nearest = process.extract(wanted, labels, scorer=fuzz.ratio, limit=most, score_cutoff=70)
+        return [self.hits[number] for _, _, number in nearest]
 
     def _rank(self, number: int, wanted: str) -> int:
         """0 for a whole name, 1 for the start of one, 2 for the start of a word, 3 for any other place."""

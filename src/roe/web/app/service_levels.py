@@ -46,9 +46,9 @@ def missed(snapshot: Snapshot, reps: Collection[str]) -> Iterator[Missed]:
 
 def _is_worked(snapshot: Snapshot, o: Outcome) -> bool:
     """Whether its rep has worked a record since a pool gave it to them."""
-    kept, row = snapshot.assigned.get(f"{o.entity}|{o.id}|{o.role}"), snapshot.row(o.entity, o.id)
-    pool = snapshot.pools.pools.get(kept["pool"]) if kept is not None else None
-    if kept is None or row is None or pool is None or pool.step.sla is None:
+    assigned, row = snapshot.assigned.get(f"{o.entity}|{o.id}|{o.role}"), snapshot.row(o.entity, o.id)
+    pool = snapshot.pools.pools.get(assigned["pool"]) if assigned is not None else None
+    if assigned is None or row is None or pool is None or pool.step.sla is None:
         return False
-    rep, since = row.world.rep(kept["rep"]), v.parse_temporal(kept["at"])
+    rep, since = row.world.rep(assigned["rep"]), v.parse_temporal(assigned["at"])
     return rep is not None and isinstance(since, datetime) and snapshot.pools.worked(pool, row, rep, since) is True

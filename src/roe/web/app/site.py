@@ -122,22 +122,22 @@ class Ask:
         return str(self.request.query_params.get(name, "")).replace("\0", "")[:most].strip()
 
     def number(self, name: str, otherwise: int = 1) -> int:
-        found = self.text(name, 9)
-        return int(found) if found.isascii() and found.isdigit() else otherwise
+        text = self.text(name, 9)
+        return int(text) if text.isascii() and text.isdigit() else otherwise
 
     def url(self, path: str, /, **query: object) -> str:
         return url(self.request, path, **query)
 
     def render(self, template: str, status: int = 200, **values: object) -> Response:
         """A page, or the part of it that the template calls `part` where the script asks for a part."""
-        found = self.site.templates.get_template(template)
+        page = self.site.templates.get_template(template)
         context = {**values, "ask": self, "viewer": self.viewer, "snapshot": self.snapshot, "csrf": self.csrf, "url": self.url}
         target = self.request.headers.get("hx-target", "")
         name = f"part_{target}".replace("-", "_")
-        if self.partial and name in found.blocks:
-            content = "".join(found.blocks[name](found.new_context(context)))
+        if self.partial and name in page.blocks:
+            content = "".join(page.blocks[name](page.new_context(context)))
         else:
-            content = found.render(context)
+            content = page.render(context)
         return HTMLResponse(content, status)
 
     def missing(self, what: str) -> Response:
@@ -180,19 +180,19 @@ class Site:
 
     def session(self, request: Request) -> tuple[Viewer, str, str | None] | None:
         """(the viewer, the token of forms, the secret of a new cookie if one is due), or None for somebody who must sign in."""
-        found = self.sessions.get(request.cookies.get(COOKIE))
-        if found is not None and self.options.users and not self.options.users.has(found.viewer):
-            found = None
+        session = self.sessions.get(request.cookies.get(COOKIE))
+        if session is not None and self.options.users and not self.options.users.has(session.viewer):
+            session = None
         login = request.headers.get(self.options.header, "") if self.options.header else ""
         named = self.options.users.named(login) if login else None
         if login and named is None:
             return None  # the proxy says who it is: not whoever used this browser before
-        if named is None and found is None and not (self.options.users or self.options.open_token or self.options.header):
+        if named is None and session is None and not (self.options.users or self.options.open_token or self.options.header):
             named = self.options.local
-        if named is not None and (found is None or found.viewer != named):
-            secret, found = self.sessions.open(named)
-            return named, found.csrf, secret
-        return None if found is None else (found.viewer, found.csrf, None)
+        if named is not None and (session is None or session.viewer != named):
+            secret, session = self.sessions.open(named)
+            return named, session.csrf, secret
+        return None if session is None else (session.viewer, session.csrf, None)
 
     def opens(self, token: str) -> bool:
         opened = self.options.open_token
@@ -262,9 +262,9 @@ class Site:
 
     def app(self) -> Starlette:
         """The pages alone."""
-        found = Starlette(routes=self.routes(), middleware=[Middleware(Guard, hosts=self.options.hosts)])
-        found.add_exception_handler(404, self.nothing_here)
-        return found
+        app = Starlette(routes=self.routes(), middleware=[Middleware(Guard, hosts=self.options.hosts)])
+        app.add_exception_handler(404, self.nothing_here)
+        return app
 
     async def nothing_here(self, request: Request, _: Exception) -> Response:
         known = self.session(request)

@@ -121,8 +121,8 @@ class Snapshot(ABC):
     def row(self, entity: str, record: str) -> Row | None:
         if entity not in self.policy.model.entities:
             return None
-        found = self.world.find(entity, record)
-        return found if found is not None and str(found["id"]) == record else None
+        row = self.world.find(entity, record)
+        return row if row is not None and str(row["id"]) == record else None
 
     def rep_name(self, rep: str | None) -> str:
         """The name of a rep; the id of one whom the data does not have any more, since that is not nobody."""
@@ -139,9 +139,9 @@ class Snapshot(ABC):
 
     def holders(self, entity: str, record: str) -> set[str]:
         """The reps who own a record in any role, or owned it until now; of one that nobody decides, those of what it belongs to."""
-        found = self.outcomes.of(entity, record)
-        if found or entity in self.entities:
-            return {rep for o in found for rep in (o.owner, o.previous) if rep is not None}
+        outcomes = self.outcomes.of(entity, record)
+        if outcomes or entity in self.entities:
+            return {rep for o in outcomes for rep in (o.owner, o.previous) if rep is not None}
         row = self.row(entity, record)
         above = [row[name] for name in BELONGS_TO if name in self.policy.model.entities[entity]] if row is not None else []
         return {rep for other in above if isinstance(other, Row) for rep in self.holders(other.entity, str(other["id"]))}
@@ -164,13 +164,13 @@ class Snapshot(ABC):
 
     def team_names(self) -> dict[str, list[Row]]:
         """The teams by name, each with its reps: by `team`, or by manager where the data has no teams."""
-        found: dict[str, list[Row]] = {}
+        by_name: dict[str, list[Row]] = {}
         leads = set(self._managers.values())
         for rep in self.reps():
             lead = rep["manager"] or (rep if str(rep["id"]) in leads else None)
             name = rep["team"] or (f"Team of {lead.label}" if isinstance(lead, Row) else "No team" if leads else "Everybody")
-            found.setdefault(" ".join(str(name).split()), []).append(rep)  # an address has no lines
-        return dict(sorted(found.items()))
+            by_name.setdefault(" ".join(str(name).split()), []).append(rep)  # an address has no lines
+        return dict(sorted(by_name.items()))
 
     def said(self, entity: str, role: str) -> list[Said]:
         """The rules of a role in words, made once."""
@@ -240,11 +240,11 @@ def was_asked(turn: PoolTurn) -> bool:
 
 def territories(snapshot: Snapshot) -> list[str]:
     """The names of all territories, of every entity, once each."""
-    found: dict[str, None] = {}
+    names: dict[str, None] = {}
     for (_, name), step in snapshot.plan.steps.items():
         if isinstance(step, Choose) and step.stage == "territory" and not name.endswith("_decided_by"):
-            found |= dict.fromkeys(str(rule.name) for rule in step.rules)
-    return list(found)
+            names |= dict.fromkeys(str(rule.name) for rule in step.rules)
+    return list(names)
 
 
 def _texts(values: Iterable[Value]) -> tuple[str, ...]:

@@ -87,24 +87,26 @@ class About:
 def about(ask: Asked) -> About:
     entity, record = ask.request.path_params["entity"], ask.request.path_params["id"]
     role = text_of(form_of(ask), "role")
-    found = next((o for o in ask.snapshot.outcomes.of(entity, record) if o.role == role), None)
-    return About(found if found is not None else wrong(f"The policy decides nothing about the {entity} `{record[:80]}` as `{role[:40]}`."))
+    outcome = next((o for o in ask.snapshot.outcomes.of(entity, record) if o.role == role), None)
+    return About(
+        outcome if outcome is not None else wrong(f"The policy decides nothing about the {entity} `{record[:80]}` as `{role[:40]}`.")
+    )
 
 
 def rep_of(ask: Asked, name: str = "rep", needed: str = "Name the rep who is to have it.") -> str:
     """The id of the rep whom a field names, by id, name or e-mail."""
     text = text_of(form_of(ask), name, needed)
     with ask.snapshot.lock:
-        found = ask.snapshot.world.find("rep", text)
-    return str(found["id"]) if found is not None else wrong(f"There is no one rep `{text[:60]}`. Use the name, id or e-mail of one.")
+        rep = ask.snapshot.world.find("rep", text)
+    return str(rep["id"]) if rep is not None else wrong(f"There is no one rep `{text[:60]}`. Use the name, id or e-mail of one.")
 
 
 def until_of(ask: Asked) -> date:
     """The first day on which it does not hold any more, which must come."""
     today = ask.snapshot.clock.today
-    found = day_of(form_of(ask), "until", today + timedelta(days=1), "Say until when: the first day on which the rules decide again.")
-    assert found is not None
-    return found
+    day = day_of(form_of(ask), "until", today + timedelta(days=1), "Say until when: the first day on which the rules decide again.")
+    assert day is not None
+    return day
 
 
 def may_answer(ask: Asked, o: Outcome) -> bool:
@@ -121,59 +123,59 @@ def may_answer(ask: Asked, o: Outcome) -> bool:
 
 @acting("answer")
 def answer(ask: Asked) -> Response:
-    found = about(ask)
-    if not may_answer(ask, found.outcome):
+    subject = about(ask)
+    if not may_answer(ask, subject.outcome):
         return ask.refused()
     perform(
-        ask, Answer(by=ask.viewer.name, **found.key, rep=rep_of(ask), until=until_of(ask), text=text_of(form_of(ask), "text"), asked=True)
+        ask, Answer(by=ask.viewer.name, **subject.key, rep=rep_of(ask), until=until_of(ask), text=text_of(form_of(ask), "text"), asked=True)
     )
     if ask.viewer.rep is not None and ask.viewer.role == "rep":
         return ask.go(f"/rep/{part(ask.viewer.rep)}", done="answered")
-    return ask.go(found.path, done="answered")
+    return ask.go(subject.path, done="answered")
 
 
 @acting("ask")
 def request(ask: Asked) -> Response:
-    found = about(ask)
+    subject = about(ask)
     reason = text_of(form_of(ask), "reason", "Say why: whoever grants it reads that first.")
-    perform(ask, Ask(by=ask.viewer.name, **found.key, rep=rep_of(ask), until=until_of(ask), start=start_of(ask), reason=reason))
-    return ask.go(found.path, done="requested")
+    perform(ask, Ask(by=ask.viewer.name, **subject.key, rep=rep_of(ask), until=until_of(ask), start=start_of(ask), reason=reason))
+    return ask.go(subject.path, done="requested")
 
 
 @acting("grant")
 def grant(ask: Asked) -> Response:
-    found = about(ask)
+    subject = about(ask)
     reason = text_of(form_of(ask), "reason", "Say why: everybody who sees the record reads it.")
-    perform(ask, Grant(by=ask.viewer.name, **found.key, rep=rep_of(ask), until=until_of(ask), start=start_of(ask), reason=reason))
-    return ask.go(back_to(ask, found), done="granted")
+    perform(ask, Grant(by=ask.viewer.name, **subject.key, rep=rep_of(ask), until=until_of(ask), start=start_of(ask), reason=reason))
+    return ask.go(back_to(ask, subject), done="granted")
 
 
 @acting("grant")
 def decline(ask: Asked) -> Response:
-    found = about(ask)
-    perform(ask, Decline(by=ask.viewer.name, **found.key, reason=text_of(form_of(ask), "reason", "Say why not.")))
-    return ask.go(back_to(ask, found), done="declined")
+    subject = about(ask)
+    perform(ask, Decline(by=ask.viewer.name, **subject.key, reason=text_of(form_of(ask), "reason", "Say why not.")))
+    return ask.go(back_to(ask, subject), done="declined")
 
 
 @acting("grant")
 def end(ask: Asked) -> Response:
-    found = about(ask)
-    perform(ask, End(by=ask.viewer.name, **found.key, reason=text_of(form_of(ask), "reason")))
-    return ask.go(back_to(ask, found), done="ended")
+    subject = about(ask)
+    perform(ask, End(by=ask.viewer.name, **subject.key, reason=text_of(form_of(ask), "reason")))
+    return ask.go(back_to(ask, subject), done="ended")
 
 
 @acting("keep")
 def keep(ask: Asked) -> Response:
     """Keep the explanation of a decision, and go to the link that shows it from now on."""
-    found, snapshot = about(ask), ask.snapshot
-    o = found.outcome
+    subject, snapshot = about(ask), ask.snapshot
+    o = subject.outcome
     with snapshot.lock, snapshot.world.as_before(o.entity):
         d = next((d for d in snapshot.decisions(o.entity, o.id) if d.role == o.role), None)
         if d is None or not ask.viewer.may_see_whole(snapshot, d.row):
             return ask.refused()
         values = explained(d)
     files = digest_of(policy_files(snapshot.policy))
-    return ask.go(f"/entry/{perform(ask, Keep(by=ask.viewer.name, **found.key, digest=files, values=values))}", done="kept")
+    return ask.go(f"/entry/{perform(ask, Keep(by=ask.viewer.name, **subject.key, digest=files, values=values))}", done="kept")
 
 
 def start_of(ask: Asked) -> date | None:

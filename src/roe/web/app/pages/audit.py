@@ -60,10 +60,10 @@ def _record(ask: Ask, text: str) -> tuple[str, str]:
     """(the id of the record that a text names, or the text itself; what to do if it names several)."""
     if not text or any(ask.snapshot.row(entity, text) is not None for entity in ask.snapshot.policy.model.entities):
         return text, ""
-    found = {hit.id for hit in ask.snapshot.index.search(text) if plain(text) in map(plain, (hit.label, *hit.keys))}
-    if len(found) > 1:
-        return text, f"{len(found)} records are called “{text}”. Use the id of one: {', '.join(sorted(found)[:5])}."
-    return next(iter(found), text), ""
+    ids = {hit.id for hit in ask.snapshot.index.search(text) if plain(text) in map(plain, (hit.label, *hit.keys))}
+    if len(ids) > 1:
+        return text, f"{len(ids)} records are called “{text}”. Use the id of one: {', '.join(sorted(ids)[:5])}."
+    return next(iter(ids), text), ""
 
 
 def as_csv(ask: Ask) -> Response:
@@ -97,8 +97,8 @@ def chain(ask: Ask) -> Response:
     history = ask.options.history
     if history is None:
         return ask.missing("No ledger is connected.")
-    first, last, found = history.checked(CHECKED)
-    return ask.render("chain.html", first=first, last=last, found=found, whole=first <= 1)
+    first, last, verified = history.checked(CHECKED)
+    return ask.render("chain.html", first=first, last=last, found=verified, whole=first <= 1)
 
 
 def of_record(ask: Ask) -> Response:
@@ -117,19 +117,19 @@ def entry(ask: Ask) -> Response:
     text = ask.request.path_params["number"]
     number = int(text) if text.isascii() and text.isdigit() and len(text) < 16 else 0
     history = ask.options.history
-    found = history.entry(number, ask.reader) if history is not None else None
-    if history is None or found is None:
+    line = history.entry(number, ask.reader) if history is not None else None
+    if history is None or line is None:
         return ask.missing("The ledger has no entry with this number.")
-    full = ask.viewer.sees_all or (bool(found.record) and ask.viewer.may_see_values(ask.snapshot, found.entity, found.record))
-    if not full and found.kind not in ("owned", "evidence"):
+    full = ask.viewer.sees_all or (bool(line.record) and ask.viewer.may_see_values(ask.snapshot, line.entity, line.record))
+    if not full and line.kind not in ("owned", "evidence"):
         return ask.refused()
-    row = ask.snapshot.row(found.entity, found.record) if found.record else None
+    row = ask.snapshot.row(line.entity, line.record) if line.record else None
     whole = ask.viewer.sees_all or (row is not None and ask.viewer.may_see_whole(ask.snapshot, row))
-    kept = history.evidence(number)
-    trace = kept.values.get("trace") if kept is not None else None
+    evidence = history.evidence(number)
+    trace = evidence.values.get("trace") if evidence is not None else None
     if trace is not None and not full:
         trace = None
     return ask.render(
-        "entry.html", x=found, row=row, full=full, trace=trace, steps=steps_of(trace) if trace is not None and whole else None,
-        digest=kept.digest if kept is not None else "",
+        "entry.html", x=line, row=row, full=full, trace=trace, steps=steps_of(trace) if trace is not None and whole else None,
+        digest=evidence.digest if evidence is not None else "",
     )  # fmt: skip

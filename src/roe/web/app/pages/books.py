@@ -30,16 +30,16 @@ def show(ask: Ask, said: str = "") -> Response:
         return ask.render("books_none.html", has_books=bool(ask.snapshot.plan.books), said=said or problem)
     names = list(plan["books"])
     book = ask.text("book") if ask.text("book") in names else names[0]
-    part, key = plan["books"][book], key_of(plan)
+    moves_of_book, key = plan["books"][book], key_of(plan)
     choices = choices_of(ask, key)
     held = held_in(choices, book)
-    moves = filtered(ask, part, held)
+    moves = filtered(ask, moves_of_book, held)
     rows, page, pages = page_of(moves, ask.number("page"), SIZE)
     asked = {name: x for name in ("rep", "why", "q", "choice") if (x := ask.text(name))}
     return ask.render(
-        "books.html", plan=plan, plan_key=key, books=names, book=book, part=part, rows=rows, page=page, pages=pages, total=len(moves), every=len(part["moves"]),
-        asked={**asked, "book": book}, reps=part["reps"], whys=sorted({m["why"] for m in part["moves"] if m["why"]}), who=lambda rep: part["names"].get(rep) or ask.snapshot.rep_name(rep),
-        most=max((max(r["capacity"], r["before"], r["after"]) for r in part["reps"]), default=1) or 1, held=held, shift=shift_of(part, held),
+        "books.html", plan=plan, plan_key=key, books=names, book=book, part=moves_of_book, rows=rows, page=page, pages=pages, total=len(moves), every=len(moves_of_book["moves"]),
+        asked={**asked, "book": book}, reps=moves_of_book["reps"], whys=sorted({m["why"] for m in moves_of_book["moves"] if m["why"]}), who=lambda rep: moves_of_book["names"].get(rep) or ask.snapshot.rep_name(rep),
+        most=max((max(r["capacity"], r["before"], r["after"]) for r in moves_of_book["reps"]), default=1) or 1, held=held, shift=shift_of(moves_of_book, held),
         choices=choices, everything=sum(len(p["moves"]) for p in plan["books"].values()),
         held_of_all=sum(not e.accepted for e in choices.values()), applied=ask.site.kept.get("applied", key) is not None,
         may=ask.options.acts is not None and ask.viewer.may("books"),
@@ -85,8 +85,8 @@ def choices_of(ask: Ask, key: str) -> dict[tuple[str, str], Weighed]:
     """(book, account) -> what somebody has last said of the move; nothing of most, which are accepted."""
     if ask.options.history is None:
         return {}
-    found: dict[tuple[str, str], Weighed] = ask.options.history.weighed(key)
-    return found
+    choices: dict[tuple[str, str], Weighed] = ask.options.history.weighed(key)
+    return choices
 
 
 def held_in(choices: Mapping[tuple[str, str], Weighed], book: str) -> set[str]:
@@ -96,12 +96,12 @@ def held_in(choices: Mapping[tuple[str, str], Weighed], book: str) -> set[str]:
 
 def shift_of(book: Saved, held: set[str]) -> Counter[str]:
     """rep -> by how many accounts the book is other than planned, since moves are held back."""
-    found: Counter[str] = Counter()
+    shifts: Counter[str] = Counter()
     for m in book["moves"]:
         if m["account"] in held:
-            found[m["from"] or ""] += 1
-            found[m["to"] or ""] -= 1
-    return found
+            shifts[m["from"] or ""] += 1
+            shifts[m["to"] or ""] -= 1
+    return shifts
 
 
 @acting("books")

@@ -49,17 +49,17 @@ def asked_of(ask: Ask) -> dict[str, str]:
 
 def show(ask: Ask) -> Response:
     every, asked = rows_of(ask), asked_of(ask)
-    found = filtered(every, asked) if asked else every
-    rows, page, pages = page_of(found, ask.number("page"), SIZE)
+    chosen = filtered(every, asked) if asked else every
+    rows, page, pages = page_of(chosen, ask.number("page"), SIZE)
 
     def whole() -> tuple[Choices, Ways, list[tuple[str, int]]]:
         return choices_of(every), ways_of(every), figures(every)
 
     choices, ways, counted = ask.snapshot.once("changes", whole) if ask.viewer.sees_all else whole()
     if asked:
-        ways, counted = ways_of(found), figures(found)
+        ways, counted = ways_of(chosen), figures(chosen)
     return ask.render(
-        "changes.html", rows=rows, page=page, pages=pages, total=len(found), every=len(every), asked=asked, choices=choices[0], reps=choices[1],
+        "changes.html", rows=rows, page=page, pages=pages, total=len(chosen), every=len(every), asked=asked, choices=choices[0], reps=choices[1],
         ways=ways, figures=counted, decided=len(ask.snapshot.outcomes.all),
     )  # fmt: skip
 
@@ -87,10 +87,10 @@ def figures(found: list[Outcome]) -> list[tuple[str, int]]:
 
 
 def as_csv(ask: Ask) -> Response:
-    found = filtered(rows_of(ask), asked_of(ask))
+    chosen = filtered(rows_of(ask), asked_of(ask))
     rows = (
         [o.entity, o.id, o.name, o.role, o.previous_name, o.owner_name, o.action, o.rule, o.territory, o.pool, o.until, o.reason]
-        for o in found
+        for o in chosen
     )
     return download(csv_text(COLUMNS, rows), "changes.csv")
 

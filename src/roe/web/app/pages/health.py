@@ -41,13 +41,13 @@ def dangling(ask: Ask) -> list[tuple[str, str, str, int]]:
 def rejects(ask: Ask) -> Response:
     """Every record that was rejected, with its line and the reason, in pages."""
     entity, text = ask.text("entity"), ask.text("q").lower()
-    found = [
+    chosen = [
         r
         for r in ask.snapshot.world.rejects
         if (not entity or r.entity == entity) and (not text or text in f"{r.record} {r.value} {r.reason}".lower())
     ]
-    rows, page, pages = page_of(found, ask.number("page"), SIZE)
+    rows, page, pages = page_of(chosen, ask.number("page"), SIZE)
     entities = sorted({r.entity for r in ask.snapshot.world.rejects})
     return ask.render(
-        "rejects.html", rows=rows, page=page, pages=pages, total=len(found), entities=entities, entity=entity, q=ask.text("q")
+        "rejects.html", rows=rows, page=page, pages=pages, total=len(chosen), entities=entities, entity=entity, q=ask.text("q")
     )

@@ -46,11 +46,11 @@ def value_of(ask: Ask, x: Move, name: str) -> str:
 def rows_of(ask: Ask) -> tuple[list[Move], bool]:
     """(the moves that the viewer may see, whether there are more than are read)."""
     assert ask.options.history is not None
-    found, more = ask.options.history.moves(since_of(ask), MOST)
+    moves, more = ask.options.history.moves(since_of(ask), MOST)
     if ask.viewer.sees_all:
-        return found, more
+        return moves, more
     own = ask.viewer.team(ask.snapshot)
-    return [x for x in found if x.owner in own or x.previous in own], more
+    return [x for x in moves if x.owner in own or x.previous in own], more
 
 
 def filtered(ask: Ask, rows: Sequence[Move]) -> list[Move]:
@@ -81,15 +81,15 @@ def show(ask: Ask) -> Response:
     if ask.options.history is None:
         return ask.go("/changes")
     every, more = rows_of(ask)
-    found = filtered(ask, every)
-    rows, page, pages = page_of(found, ask.number("page"), SIZE)
+    chosen = filtered(ask, every)
+    rows, page, pages = page_of(chosen, ask.number("page"), SIZE)
     asked = {name: x for name in (*FILTERS, "rep", "q", "since", "until") if (x := ask.text(name))}
     pending, waiting = ask.options.history.pending(PENDING) if ask.viewer.sees_all else ([], 0)
     choices, reps = choices_of(ask, every)
     return ask.render(
-        "moves.html", rows=rows, page=page, pages=pages, total=len(found), every=len(every), more=more, most=MOST, asked=asked, since=since_of(ask),
+        "moves.html", rows=rows, page=page, pages=pages, total=len(chosen), every=len(every), more=more, most=MOST, asked=asked, since=since_of(ask),
         choices=choices, how=HOW, reps=reps,
-        figures=Counter(x.how for x in found), pending=pending, waiting=waiting, name=ask.snapshot.rep_name,
+        figures=Counter(x.how for x in chosen), pending=pending, waiting=waiting, name=ask.snapshot.rep_name,
         runs=ask.options.history.runs(RUNS) if ask.viewer.sees_all else [], may_undo=ask.options.acts is not None and ask.viewer.may("undo"),
     )  # fmt: skip
 

@@ -105,14 +105,14 @@ def claims_of(snapshot: Snapshot, rep: Row) -> list[tuple[Row | None, Value, str
 
 
 def places_of(snapshot: Snapshot, rep: Row) -> list[Place]:
-    found = (place(snapshot, name, str(rep["id"])) for name in snapshot.plan.pools)
-    return [x for x in found if x is not None]
+    places = (place(snapshot, name, str(rep["id"])) for name in snapshot.plan.pools)
+    return [x for x in places if x is not None]
 
 
 def place(snapshot: Snapshot, name: str, rep: str) -> Place | None:
     """The rep's place in a pool as it stood at its last turn of the run; None for one who is not a member."""
-    found = members(snapshot, name)
-    return next((x for r, x in found if r == rep), None)
+    every = members(snapshot, name)
+    return next((x for r, x in every if r == rep), None)
 
 
 def members(snapshot: Snapshot, name: str) -> list[tuple[str, Place]]:
@@ -199,13 +199,13 @@ def teams_of(ask: Ask) -> dict[str, list[Row]]:
 
 
 def teams(ask: Ask) -> Response:
-    found = [Team(name, [load(ask.snapshot, rep) for rep in reps]) for name, reps in teams_of(ask).items()]
-    keys = sorted({key for team in found for x in team.reps for key in x.counts})
+    loads = [Team(name, [load(ask.snapshot, rep) for rep in reps]) for name, reps in teams_of(ask).items()]
+    keys = sorted({key for team in loads for x in team.reps for key in x.counts})
     every = territories(ask.snapshot)
     rows, page, pages = page_of(every, ask.number("page"), SIZE)
     alone = [o for o in ask.snapshot.outcomes.held if o.owner is None and o.previous is None]
     return ask.render(
-        "teams.html", teams=found, keys=keys, territories=rows, page=page, pages=pages, total=len(every), cells=cells,
+        "teams.html", teams=loads, keys=keys, territories=rows, page=page, pages=pages, total=len(every), cells=cells,
         places=sorted({key for t in every for key in t.records}), held=alone[:FEW], held_of_all=len(alone),
         reports=reports(ask.snapshot, "", None) if ask.viewer.sees_all else [],
     )  # fmt: skip
@@ -283,9 +283,9 @@ def territory(ask: Ask) -> Response:
     snapshot, name = ask.snapshot, ask.request.path_params["name"]
     if name not in territories(snapshot):
         return ask.missing("The policy has no such territory.")
-    found = [o for o in snapshot.outcomes.all if o.territory == name]
-    rows, page, pages = page_of(found, ask.number("page"), SIZE)
-    owners = Counter((o.entity, o.role, o.owner, o.owner_name) for o in found)
+    outcomes = [o for o in snapshot.outcomes.all if o.territory == name]
+    rows, page, pages = page_of(outcomes, ask.number("page"), SIZE)
+    owners = Counter((o.entity, o.role, o.owner, o.owner_name) for o in outcomes)
     return ask.render(
         "territory.html",
         name=name,
@@ -294,5 +294,5 @@ def territory(ask: Ask) -> Response:
         rows=rows,
         page=page,
         pages=pages,
-        total=len(found),
+        total=len(outcomes),
     )

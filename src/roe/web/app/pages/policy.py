@@ -34,7 +34,7 @@ class Section:
 
 def show(ask: Ask) -> Response:
     text = ask.text("q")
-    found = [s for s in (searched(section, text) for section in sections(ask.snapshot)) if s is not None]
+    chosen = [s for s in (searched(section, text) for section in sections(ask.snapshot)) if s is not None]
     rules, rule_page, rule_pages = page_of(counts(ask.snapshot), ask.number("page"), MOST)
     since = ask.snapshot.clock.today - COUNTED
     history = ask.options.history.by_rule(since) if ask.options.history is not None else None
@@ -42,7 +42,7 @@ def show(ask: Ask) -> Response:
     return ask.render(
         "policy.html",
         q=text,
-        sections=found,
+        sections=chosen,
         marked=marked,
         rules=rules,
         page=rule_page,
@@ -68,10 +68,10 @@ def counts(snapshot: Snapshot) -> list[tuple[str, str, str, int]]:
 
 def share(snapshot: Snapshot) -> dict[tuple[str, str], int]:
     """How many records were decided for each entity and role."""
-    found: dict[tuple[str, str], int] = {}
+    decided: dict[tuple[str, str], int] = {}
     for (entity, role, _), n in snapshot.outcomes.rules.items():
-        found[entity, role] = found.get((entity, role), 0) + n
-    return found
+        decided[entity, role] = decided.get((entity, role), 0) + n
+    return decided
 
 
 def sections(snapshot: Snapshot) -> list[Section]:

@@ -104,28 +104,28 @@ def standing(ask: Ask, entity: str, record: str, full: bool) -> dict[str, dict[s
     """role -> the exceptions that are asked for and granted; of another team's record only what the viewer has asked for."""
     if ask.options.history is None:
         return {}
-    found: dict[str, dict[str, Requested | None]] = ask.options.history.standing(entity, record)
+    by_role: dict[str, dict[str, Requested | None]] = ask.options.history.standing(entity, record)
     if full:
-        return found
-    own = {role: x["requested"] for role, x in found.items() if x["requested"] is not None and x["requested"].by == ask.viewer.name}
+        return by_role
+    own = {role: x["requested"] for role, x in by_role.items() if x["requested"] is not None and x["requested"].by == ask.viewer.name}
     return {role: {"requested": request, "excepted": None} for role, request in own.items()}
 
 
 def answer(ask: Ask, d: Decision, full: bool, whole: bool) -> Answer:
     """A decision as the page shows it; without `full` only what everybody may know, without `whole` no values that it read."""
     snapshot, trace = ask.snapshot, d.trace
-    found = Answer(d.role, d.owner, d.owner_name, trace.sentence, sentence(d), d.action, d.until)
+    shown = Answer(d.role, d.owner, d.owner_name, trace.sentence, sentence(d), d.action, d.until)
     if not full:
-        return found
+        return shown
     step = snapshot.plan.engagement.get((d.entity, d.role))
-    found.rule, found.previous, found.previous_name = d.rule, d.previous, snapshot.rep_name(d.previous)
-    found.since = d.row["owner_since"] if d.owner is not None and d.owner == d.previous else None
-    found.pool, found.territory, found.unknown = d.pool, d.territory, d.unknown
-    found.trace = trace if whole else None
+    shown.rule, shown.previous, shown.previous_name = d.rule, d.previous, snapshot.rep_name(d.previous)
+    shown.since = d.row["owner_since"] if d.owner is not None and d.owner == d.previous else None
+    shown.pool, shown.territory, shown.unknown = d.pool, d.territory, d.unknown
+    shown.trace = trace if whole else None
     if step is not None and d.exception is None:
-        found.flow = drawn(chart(step, d.role, d, snapshot.said(d.entity, d.role)))
-        found.near = near(trace, d, step.rules, ask.zone) if whole else []
-    return found
+        shown.flow = drawn(chart(step, d.role, d, snapshot.said(d.entity, d.role)))
+        shown.near = near(trace, d, step.rules, ask.zone) if whole else []
+    return shown
 
 
 def near(trace: Trace, d: Decision, rules: Sequence[Rule], zone: tzinfo) -> list[Near]:
@@ -204,15 +204,15 @@ def why_not_answer(ask: Ask, d: Decision, text: str) -> WhyNot | None:
     if rep is None:
         return None
     bound = ask.snapshot.replayable(d.entity, d.id)
-    found = why_not(bound, d, bound.world.find("rep", str(rep["id"])) or rep)
+    reasons = why_not(bound, d, bound.world.find("rep", str(rep["id"])) or rep)
     full = ask.viewer.may_see_whole(ask.snapshot, d.row)
-    ways = [([_change(c, full, ask.zone) for c in way], rule) for way, rule in zip(found.ways, found.rules, strict=True)]
-    route = found.route
+    ways = [([_change(c, full, ask.zone) for c in way], rule) for way, rule in zip(reasons.ways, reasons.rules, strict=True)]
+    route = reasons.route
     return WhyNot(
-        rep, d.role, found.owns, found.turn, ways,
+        rep, d.role, reasons.owns, reasons.turn, ways,
         [(o.what, o.value if full else "", o.place if full else "") for o in route.obstacles] if route is not None else [],
-        route.rule if route is not None else "", route.how if route is not None else "", found.complete, found.replays,
-        not found.ways and not found.owns and not found.complete and found.replays <= 1,
+        route.rule if route is not None else "", route.how if route is not None else "", reasons.complete, reasons.replays,
+        not reasons.ways and not reasons.owns and not reasons.complete and reasons.replays <= 1,
     )  # fmt: skip
 
 
@@ -229,7 +229,7 @@ def next_part(ask: Ask) -> Response:
     from roe.analysis.replay import Replays
 
     entity, record = ask.request.path_params["entity"], ask.request.path_params["id"]
-    found = []
+    decisions = []
     for d in ask.snapshot.decisions(entity, record):
         if d.until is None or d.owner is None or d.action == "refer" or (ask.text("role") and d.role != ask.text("role")):
             continue
@@ -237,8 +237,8 @@ def next_part(ask: Ask) -> Response:
         after = replays.decide((Wait(d.until),))
         if after is not None:
             then = after[1]
-            found.append((d.role, d.until, then.owner_name or "nobody", then.action, sentence(then)))
-    return ask.render("next.html", found=found, entity=entity, record=record)
+            decisions.append((d.role, d.until, then.owner_name or "nobody", then.action, sentence(then)))
+    return ask.render("next.html", found=decisions, entity=entity, record=record)
 
 
 def timeline_part(ask: Ask) -> Response:
@@ -284,12 +284,12 @@ def values(row: Row) -> list[tuple[str, Value]]:
 
 def computed(row: Row, answers: Iterable[Answer]) -> list[StepTrace]:
     """The values that the decisions computed of this record, each once."""
-    found: dict[str, StepTrace] = {}
+    steps: dict[str, StepTrace] = {}
     for a in answers:
         for step in a.trace.steps if a.trace is not None else ():
             if step.operator == "derive" and step.record == row.label and step.stage != "action":
-                found.setdefault(step.name, step)
-    return list(found.values())
+                steps.setdefault(step.name, step)
+    return list(steps.values())
 
 
 def related(ask: Ask, row: Row) -> list[Related]:

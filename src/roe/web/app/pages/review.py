@@ -77,13 +77,13 @@ def start(ask: Ask) -> Response:
     assert ask.form is not None
     old, new = (str(ask.form.get(x, ""))[:500].strip() for x in ("old", "new"))
     try:
-        found = review_of(ask, old, new)
+        review = review_of(ask, old, new)
     except (PolicyError, ValueError, OSError, OverflowError) as e:
         message = str(e.diagnostics[0]) if isinstance(e, PolicyError) else str(e)
         return form(ask, message, 400)
-    _keep(ask, found)
-    ask.site.kept.put("review", found.key, {"old": old, "new": new}, LINKED)
-    return ask.go(f"/review/{found.key}")
+    _keep(ask, review)
+    ask.site.kept.put("review", review.key, {"old": old, "new": new}, LINKED)
+    return ask.go(f"/review/{review.key}")
 
 
 def _keep(ask: Ask, found: Review) -> None:
@@ -118,35 +118,35 @@ def _evaluator(ask: Ask, text: str, scratch: Path) -> Evaluator:
     folder = ask.options.revision(text, scratch)
     if not (folder / "policy.yaml").is_file():
         raise ValueError(f"There is no policy.yaml in `{text}`.")
-    policy, found = load_policy(folder)
+    policy, problems = load_policy(folder)
     if policy is None:
-        raise PolicyError(errors(found))
+        raise PolicyError(errors(problems))
     return Evaluator(policy)
 
 
 def _run(ask: Ask, evaluator: Evaluator, data: Path) -> Run:
-    tables, found = read_tables(evaluator.policy, data)
-    if errors(found):
-        raise PolicyError(errors(found))
+    tables, problems = read_tables(evaluator.policy, data)
+    if errors(problems):
+        raise PolicyError(errors(problems))
     bound = evaluator.bind(tables, as_of=ask.snapshot.clock.now.isoformat(), state=ask.snapshot.bound.state)
     return Run(bound, list(bound.decide_all()))
 
 
 def show(ask: Ask) -> Response:
-    found = _kept(ask)
-    if found is None:
+    review = _kept(ask)
+    if review is None:
         return ask.missing(GONE)
-    rows = filtered(ask, found)
+    rows = filtered(ask, review)
     shown, page, pages = page_of(rows, ask.number("page"), SIZE)
-    every = found.moved
+    every = review.moved
     asked = {name: x for name in ("rep", "rule", "kind", "q") if (x := ask.text(name))}
     return ask.render(
-        "review.html", review=found, verdict=said(found.compared, found.changes), sections=[(h, c[:MOST], len(c)) for h, c in sections(found.compared)],
+        "review.html", review=review, verdict=said(review.compared, review.changes), sections=[(h, c[:MOST], len(c)) for h, c in sections(review.compared)],
         sides=sides, moved=shown, page=page, pages=pages, total=len(rows), asked=asked, key=ask.request.path_params["key"], most=MOST,
-        load=found.impact.shifts()[:MOST] if found.impact else [], shifts=len(found.impact.shifts()) if found.impact else 0, matrix=found.impact.matrix().most_common(8) if found.impact else [], name=ask.snapshot.rep_name,
+        load=review.impact.shifts()[:MOST] if review.impact else [], shifts=len(review.impact.shifts()) if review.impact else 0, matrix=review.impact.matrix().most_common(8) if review.impact else [], name=ask.snapshot.rep_name,
         reps=sorted({x for m in every for x in (m.before, m.after) if x}), rules=sorted({x for m in every for x in (m.rule_before, m.rule_after) if x}),
         customers=sum(m.customer for m in every), cut=sum(m.cut for m in every),
-        words=ask.options.history.reviews(found.key) if ask.options.history is not None else [],
+        words=ask.options.history.reviews(review.key) if ask.options.history is not None else [],
         may=ask.options.acts is not None and ask.viewer.may("review"),
     )  # fmt: skip
 
@@ -168,8 +168,8 @@ def _kept(ask: Ask) -> Review | None:
 @acting("review")
 def verdict(ask: Ask) -> Response:
     """Approve or reject the change, or only say something about it."""
-    found = _kept(ask)
-    if found is None:
+    review = _kept(ask)
+    if review is None:
         return ask.missing(GONE)
     verdict = text_of(form_of(ask), "verdict")
     if verdict not in VERDICTS:
@@ -178,16 +178,16 @@ def verdict(ask: Ask) -> Response:
     comment = text_of(form_of(ask), "comment", needed)
     act = ReviewAct(
         by=ask.viewer.name,
-        key=found.key,
+        key=review.key,
         verdict=verdict,
-        before=found.before,
-        after=found.after,
-        old=found.old,
-        new=found.new,
+        before=review.before,
+        after=review.after,
+        old=review.old,
+        new=review.new,
         comment=comment,
     )
     perform(ask, act)
-    return ask.go(f"/review/{found.key}", done="reviewed")
+    return ask.go(f"/review/{review.key}", done="reviewed")
 
 
 def filtered(ask: Ask, found: Review) -> list[Moved]:
@@ -205,12 +205,12 @@ def filtered(ask: Ask, found: Review) -> list[Moved]:
 
 
 def as_csv(ask: Ask) -> Response:
-    found = _kept(ask)
-    if found is None:
+    review = _kept(ask)
+    if review is None:
         return ask.missing(GONE)
     name = ask.snapshot.rep_name
     rows = (
         [m.entity, m.record, m.name, m.role, name(m.before), name(m.after), m.customer, m.cut, m.rule_before, m.reason_before, m.rule_after, m.reason_after]
-        for m in filtered(ask, found)
+        for m in filtered(ask, review)
     )  # fmt: skip
     return download(csv_text(COLUMNS, rows), "review.csv")

@@ -88,8 +88,8 @@ def _form(ask: Ask, entity: str, row: Row | None, typed: dict[str, str]) -> Json
 
 def _text(row: Row, name: str) -> str:
     """A stored value as its file would have it."""
-    found = given_value(row, name)
-    return "" if found is None else str(v.string(found))
+    given = given_value(row, name)
+    return "" if given is None else str(v.string(given))
 
 
 def given_value(row: Row, name: str) -> Value:
@@ -134,10 +134,10 @@ def _value(snapshot: Snapshot, entity: str, name: str, text: str) -> Value:
         return str(rep["id"])
     field = snapshot.policy.model.entities[entity][name]
     if field.type.name == "record":
-        found = snapshot.world.find(field.type.entity, text)
-        if found is None:
+        record = snapshot.world.find(field.type.entity, text)
+        if record is None:
             raise ValueError(text)
-        return str(found["id"])
+        return str(record["id"])
     if field.type.name == "string":
         return read_back(snapshot.policy, entity, name, text)
     return read_back(snapshot.policy, entity, name, _typed(text, field))
@@ -150,10 +150,10 @@ def _typed(text: str, field: Field) -> Value:
         return v.number(float(text.replace(",", "")))
     if kind == "boolean":
         return {"true": True, "yes": True, "false": False, "no": False}[text.lower()]
-    found = v.parse_temporal(text)
-    if found is None:
+    moment = v.parse_temporal(text)
+    if moment is None:
         raise ValueError(text)
-    return found
+    return moment
 
 
 def _described(snapshot: Snapshot, entity: str, typed: dict[str, str]) -> tuple[list[Decision], list[str]]:
