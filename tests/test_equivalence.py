@@ -194,3 +194,16 @@ engagement:
     compared = with_made_records(compare(*sides), *sides)
     assert compared.verdict == "different", compared
     assert all(d.certainty == "proven" and d.witness is not None and not d.witness.given for d in compared.differences)
+
+
+@pytest.mark.parametrize(("because", "same"), [("", False), (", because: it is big", True)])
+def test_a_refused_claim_names_its_rule_where_it_has_no_sentence(because: str, same: bool, tmp_path: Path) -> None:
+    text = """
+roe: 1
+name: claimed
+roles: [ae]
+claims: {role: ae, lasts: 20 days, blocked_by: [{name: BLOCKS, when: account.employees > 400BECAUSE}]}
+engagement: {account: {ae: [{name: rest, then: open}]}}
+""".replace("BECAUSE", because)
+    sides = [roe.compile(roe.load(policy_text(tmp_path / name, text.replace("BLOCKS", name)))) for name in ("big", "large")]
+    assert (compare(*sides).verdict == "equivalent") is same

@@ -27,7 +27,7 @@ from roe.grammar.functions import BY_NAME
 from roe.grammar.parser import parse
 from roe.grammar.printer import show
 from roe.grammar.types import Type
-from roe.plan.operators import TEMPLATE, Choose, Derive, Expr, Relate
+from roe.plan.operators import TEMPLATE, Choose, Derive, Expr, Relate, Rule
 from roe.policy.model import Policy
 
 UNIMPORTANT = {  # fields that say where a part stands or how it is shown, by class
@@ -277,6 +277,8 @@ class Meaning:
                 value = _shares(self.value(value.tree, entity))
             if (kind, f.name) == ("Derive", "frozen") and isinstance(value, tuple):
                 value = _beginnings(*value)
+            if (kind, f.name) == ("Claims", "blocked_by"):  # a refusal without a sentence names the rule
+                value = [replace(x, because=x.name) if isinstance(x, Rule) and not x.because else x for x in value]
             if f.name == "because" and value is not None:
                 said.append(f"{f.name}: {self.sentence(value, entity, names)}")
             else:
