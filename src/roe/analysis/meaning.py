@@ -29,6 +29,7 @@ from roe.grammar.printer import show
 from roe.grammar.types import Type
 from roe.plan.operators import TEMPLATE, Choose, Derive, Expr, Relate, Rule
 from roe.policy.model import Policy
+from roe.source import Inline, Text
 
 UNIMPORTANT = {  # fields that say where a part stands or how it is shown, by class
     "Expr": ("text",), "Rule": ("name",), "Derive": ("entity", "name", "stage"), "Choose": ("entity", "name", "stage"), "Relate": ("entity", "name", "stage"),
@@ -278,7 +279,9 @@ class Meaning:
             if (kind, f.name) == ("Derive", "frozen") and isinstance(value, tuple):
                 value = _beginnings(*value)
             if (kind, f.name) == ("Claims", "blocked_by"):  # a refusal without a sentence names the rule
-                value = [replace(x, because=x.name) if isinstance(x, Rule) and not x.because else x for x in value]
+                value = [
+                    replace(x, because=Text(f"`{x.name}` holds", Inline())) if isinstance(x, Rule) and not x.because else x for x in value
+                ]
             if f.name == "because" and value is not None:
                 said.append(f"{f.name}: {self.sentence(value, entity, names)}")
             else:
