@@ -28,13 +28,21 @@ class LeafValue:
 
 @dataclass(frozen=True, slots=True)
 class Observed:
-    """A condition, its result (None is unknown), its parts, and its place."""
+    """A condition, its result (None is unknown), its parts, and its place.
+
+    `asked` is the same condition as it was worked out, with its parts, where people read it in other words.
+    """
 
     text: str
     result: bool | None
     parts: tuple[LeafValue, ...]
     place: Span
     tree: s.Node
+    asked: tuple[str, tuple[LeafValue, ...]] | None = None
+
+    def recorded(self) -> tuple[str, tuple[LeafValue, ...]]:
+        """The expression and its parts, of which the result can be worked out again."""
+        return self.asked or (self.text, self.parts)
 
     @property
     def missing(self) -> list[str]:
@@ -98,10 +106,12 @@ def _one(tree: s.Node, text: Text, scope: Scope, lists: Mapping[str, Value], cac
     own = cache[id(tree)]
     if id(text) not in own.places:
         own.places[id(text)] = (text, text.span() if tree.at == s.NOWHERE else text.span(*tree.at))
-    origin = getattr(text, "origin", None)
+    origin, place = getattr(text, "origin", None), own.places[id(text)][1]
+    result = value if isinstance(value, bool) else None
     if isinstance(origin, Added):
-        return Observed(f"the time of this rule ({origin.text}) is not over", value, _end(tree, scope), own.places[id(text)][1], tree)
-    return Observed(own.text, value if isinstance(value, bool) else None, parts, own.places[id(text)][1], tree)
+        said = f"the time of this rule ({origin.text}) is not over"
+        return Observed(said, result, _end(tree, scope), place, tree, (own.text, parts))
+    return Observed(own.text, result, parts, place, tree)
 
 
 def _end(tree: s.Node, scope: Scope) -> tuple[LeafValue, ...]:

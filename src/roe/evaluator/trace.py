@@ -108,13 +108,12 @@ def _step_json(step: StepTrace) -> Json:
 
 
 def _rule_json(r: RuleTrace) -> Json:
-    conditions = [
-        {
-            "text": c.text, "result": c.result, "values": [_part(p.text, p.value) for p in c.parts],
-            "missing": c.missing, "place": _place(c.place),
-        }
-        for c in r.conditions
-    ]  # fmt: skip
+    conditions = []
+    for c in r.conditions:
+        text, parts = c.recorded()
+        values = [_part(p.text, p.value) for p in parts]
+        missing = [p.text for p in parts if p.value is None]
+        conditions.append({"text": text, "result": c.result, "values": values, "missing": missing, "place": _place(c.place)})
     return {
         "number": r.number, "name": r.name, "result": r.result, "fired": r.fired, "because": r.because or None,
         "conditions": conditions, "place": _place(r.place),
