@@ -105,17 +105,20 @@ class Meaning:
             bindings, body = self._loop(node.bindings, node.body, entity, frames)
             return s.For(bindings, body)
         if isinstance(node, s.Call):
-            order = argument_order(node) if node.function in BY_NAME and any(node.names) else None
-            args = tuple(self._tree(x, entity, frames) for x in node.args)
-            if order is not None and None not in order:
-                return folded(s.Call(node.function, tuple(args[i] for i in order if i is not None), ("",) * len(order)))
-            return folded(replace(node, args=args))
+            return self._call(node, entity, frames)
         if isinstance(node, s.In) and len(node.tests) == 1 and isinstance(node.tests[0], s.Name) and frames:
             return self._member(node, entity, frames)
         made = simplified(s.mapped(node, lambda x: self._tree(x, entity, frames)), kinds(lambda x: self._type_name(x, entity, frames)))
         if isinstance(made, s.If):
             return replace(made, condition=spelt(made.condition, True))
         return spelt(made, False) if frames else plainly(made)
+
+    def _call(self, node: s.Call, entity: str, frames: Frames) -> s.Node:
+        order = argument_order(node) if node.function in BY_NAME and any(node.names) else None
+        args = tuple(self._tree(x, entity, frames) for x in node.args)
+        if order is not None and None not in order:
+            return folded(s.Call(node.function, tuple(args[i] for i in order if i is not None), ("",) * len(order)))
+        return folded(replace(node, args=args))
 
     def _name(self, node: s.Name, entity: str, frames: Frames) -> s.Node:
         for depth, frame in enumerate(reversed(frames)):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Container, Iterator, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -306,24 +306,26 @@ def unknown_records(subject: CheckedPolicy) -> Iterator[Diagnostic]:
 # --- fields ---------------------------------------------------------------------------------------------------------
 
 
+def _fields_of_rules(subject: CheckedPolicy, entities: Container[str]) -> dict[tuple[str, str], list[Text]]:
+    """(entity, field) -> the conditions that ask for it."""
+    seen: dict[tuple[str, str], list[Text]] = {}
+    for table in subject.tables:
+        entity = table.step.entity
+        for condition in (c for rule in table.step.rules for c in rule.conditions if entity in entities):
+            for part in s.walk(table.cases.writer.full(condition.tree)):
+                path = path_of(part, entity)
+                if path is not None and len(path) == 1:
+                    seen.setdefault((entity, path[0]), []).append(condition.text)
+    return seen
+
+
 def empty_fields(subject: CheckedPolicy) -> Iterator[Diagnostic]:
     """R421: fields that rules need a value of, and that no record of the data has."""
     if subject.bound is None:
         return
     world = subject.bound.world
     in_state = {f"{book}{part}" for book in subject.evaluator.policy.plan.books for part, _ in KEPT}  # in the state, not in the data
-    seen: dict[tuple[str, str], list[Text]] = {}
-    for table in subject.tables:
-        step = table.step
-        if not world.rows.get(step.entity):
-            continue
-        for rule in step.rules:
-            for condition in rule.conditions:
-                for part in s.walk(table.cases.writer.full(condition.tree)):
-                    path = path_of(part, step.entity)
-                    if path is not None and len(path) == 1:
-                        seen.setdefault((step.entity, path[0]), []).append(condition.text)
-    for (entity, name), texts in seen.items():
+    for (entity, name), texts in _fields_of_rules(subject, [entity for entity, rows in world.rows.items() if rows]).items():
         known = subject.evaluator.policy.model.entities[entity].get(name)
         stored = known is not None and not known.via and known.type.name not in ("owners", "record")
         remembered = "." in name and name.partition(".")[0] in PER_ROLE  # by the ledger; no data has it

@@ -31,16 +31,7 @@ def spelt(node: s.Node, truth: bool) -> s.Node:
     if isinstance(node, s.Not) and len(node.operands) == 1:
         return _negated(spelt(node.operands[0], False))
     if isinstance(node, (s.And, s.Or)):
-        kind = type(node)
-        parts = [spelt(x, truth) for x in node.items]
-        items = [y for x in parts for y in (x.items if isinstance(x, kind) else (x,))]
-        if any(_is(x, kind is s.Or) for x in items):
-            return YES if kind is s.Or else NO
-        items = [x for x in items if not _is(x, kind is s.And)] or [YES if kind is s.And else NO]
-        if isinstance(node, s.Or):
-            items = _joined(items)
-        unique = sorted({show(x): x for x in items}.items())
-        return kind(tuple(x for _, x in unique)) if len(unique) > 1 else unique[0][1]
+        return _of_parts(node, truth)
     if isinstance(node, s.Between) and isinstance(node.low, s.Literal) and isinstance(node.high, s.Literal):
         return s.And((s.Compare("<=", node.value, node.high), s.Compare(">=", node.value, node.low)))
     if isinstance(node, s.In):
@@ -48,6 +39,20 @@ def spelt(node: s.Node, truth: bool) -> s.Node:
     if truth:
         return existence(plainly(node))
     return plainly(node)
+
+
+def _of_parts(node: s.And | s.Or, truth: bool) -> s.Node:
+    """`and` or `or` of parts in one order, each of them once, without those that change nothing."""
+    kind = type(node)
+    parts = [spelt(x, truth) for x in node.items]
+    items = [y for x in parts for y in (x.items if isinstance(x, kind) else (x,))]
+    if any(_is(x, kind is s.Or) for x in items):
+        return YES if kind is s.Or else NO
+    items = [x for x in items if not _is(x, kind is s.And)] or [YES if kind is s.And else NO]
+    if isinstance(node, s.Or):
+        items = _joined(items)
+    unique = sorted({show(x): x for x in items}.items())
+    return kind(tuple(x for _, x in unique)) if len(unique) > 1 else unique[0][1]
 
 
 def _is(node: s.Node, truth: bool) -> bool:

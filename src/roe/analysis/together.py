@@ -180,8 +180,7 @@ def counting_of(policy: Policy, entity: str, node: s.Node) -> Counting | None:
     while isinstance(source, s.Filter):
         within.insert(0, source.condition)
         source = source.base
-    known = type_of(policy, entity, source)
-    of = known.item.entity if known is not None and known.name == "list" and known.item is not None else ""
+    of = _entity_in(policy, entity, source)
     if not of:
         return None
     inside = [_of_item(policy, of, x, "") for x in within]
@@ -192,6 +191,12 @@ def counting_of(policy: Policy, entity: str, node: s.Node) -> Counting | None:
         return None
     related = isinstance(source, s.Path) and source.base == s.Name(entity) and (entity, source.field) not in policy.plan.steps
     return Counting(how, source, of, tuple(conditions), own, not related)
+
+
+def _entity_in(policy: Policy, entity: str, source: s.Node) -> str:
+    """The entity of the records in a list; '' for anything else."""
+    known = type_of(policy, entity, source)
+    return known.item.entity if known is not None and known.name == "list" and known.item is not None else ""
 
 
 def _of_item(policy: Policy, entity: str, node: s.Node, bound: str) -> s.Node | None:
