@@ -9,8 +9,9 @@ shows what the rules do, and not that such a record can exist, and a finding say
 from __future__ import annotations
 
 import itertools
+import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
 from typing import TYPE_CHECKING
 
@@ -28,7 +29,7 @@ from roe.grammar import syntax as s
 from roe.grammar import values as v
 from roe.grammar.clock import Clock
 from roe.grammar.closures import compile_expression
-from roe.grammar.scopes import CLOCK, IMPLICIT, Scope
+from roe.grammar.scopes import CLOCK, IMPLICIT, Code, Scope
 from roe.plan.bitsets import bits
 from roe.plan.operators import Choose, Derive
 from roe.plan.subjects import key_of
@@ -38,8 +39,8 @@ if TYPE_CHECKING:
     from roe.evaluator.engine import Evaluator
     from roe.evaluator.row import Row
 
-MAX_TRIED = 2_000  # combinations of values, and
-MOST_WORK = 400_000  # parts of expressions that are worked out for them: a score that is written out has thousands
+MAX_TRIED = 2_000  # combinations of values on one day, and
+MOST_WORK = 400_000  # parts of expressions that are worked out on all days: a score that is written out has thousands
 MOST_SUMMED = 12  # criteria of a score whose sums are tried
 MOST_POSSIBLE = 200  # of the values that a field can have
 MOST_VALUES = 8  # of a cell
@@ -50,6 +51,17 @@ Part = tuple[Axis, int]  # some cells of an axis
 FieldValues = Mapping[Path, Value]  # of a record
 
 
+@dataclass(frozen=True, slots=True)
+class _Subject:
+    """What an axis asks, made ready once: its code, the fields that it reads, its constants, and of how many parts it consists."""
+
+    axis: Axis
+    code: Code
+    paths: frozenset[Path]
+    constants: tuple[Value, ...]
+    size: int
+
+
 class Finder:
     """Finds witnesses for the rules of one policy, and asks its evaluator about them."""
 
@@ -57,6 +69,8 @@ class Finder:
         self.evaluator, self.policy = evaluator, evaluator.policy
         self.today = today or TODAY
         self._of_nothing: dict[int, tuple[Axis, int | None]] = {}  # by the identity of an axis
+        self.work = sys.maxsize  # parts of expressions that may still be worked out: whoever asks much sets a limit
+        self._subjects: dict[int, _Subject] = {}  # by the identity of an axis
         # of each case and its axes with their cells: kept beside what is known by their identity
         self._solved: dict[tuple[int, ...], tuple[Cases, list[Part], list[FieldValues]]] = {}
 
@@ -72,6 +86,15 @@ class Finder:
             for grounded in self._grounded(cases, witness):
                 if grounded.possible:
                     yield self._without_given(grounded, needed) or grounded
+
+    def _subject(self, axis: Axis, entity: str) -> _Subject:
+        known = self._subjects.get(id(axis))
+        if known is None:
+            nodes = list(s.walk(axis.node))
+            constants = tuple(n.value for n in nodes if isinstance(n, s.Literal))
+            paths = frozenset(paths_at(self.policy, axis.node, entity))
+            known = self._subjects[id(axis)] = _Subject(axis, compile_expression(axis.node), paths, constants, len(nodes))
+        return known
 
     def _without_given(self, witness: Witness, needed: list[Part]) -> Witness | None:
         """The record with nothing given, where what is computed of it lies in the same cells anyway."""
@@ -104,7 +127,7 @@ class Finder:
         """The axes that share fields, together."""
         groups: list[tuple[set[Path], list[Part]]] = []
         for axis, cells in needed:
-            paths = set(paths_at(self.policy, axis.node, entity))
+            paths = self._subject(axis, entity).paths
             near = [g for g in groups if any(is_along(p, q) for p in g[0] for q in paths)]
             groups = [g for g in groups if g not in near]
             groups.append(({*paths, *(p for g in near for p in g[0])}, [*(x for g in near for x in g[1]), (axis, cells)]))
@@ -142,13 +165,16 @@ class Finder:
             if path is not None:
                 yield from self._single(cases, axis, cells, path)
                 return
-        paths = sorted({p for axis, _ in group for p in paths_at(self.policy, axis.node, cases.entity)})
-        asked = [(compile_expression(axis.node), axis, cells) for axis, cells in group]
-        most = min(MAX_TRIED, MOST_WORK // sum(1 for axis, _ in group for _ in s.walk(axis.node)) + 1)
+        subjects = [self._subject(axis, cases.entity) for axis, _ in group]
+        paths = sorted({p for subject in subjects for p in subject.paths})
+        asked = [(subject.code, axis, cells) for subject, (axis, cells) in zip(subjects, group, strict=True)]
+        size = sum(subject.size for subject in subjects)
+        left = min(MOST_WORK, max(self.work, 0)) // size + 1
         for day in self._days(group):
             clock = self.evaluator.clock(day)
             options = [self._candidates(cases, group, path, clock) for path in paths]
-            for tried in itertools.islice(itertools.product(*options), most):
+            for tried in itertools.islice(itertools.product(*options), min(MAX_TRIED, left)):
+                left, self.work = left - 1, self.work - size
                 facts = {path: x for path, x in zip(paths, tried, strict=True) if x is not None}
                 if day != self.today:
                     facts[TODAY_PATH] = day
@@ -200,7 +226,7 @@ class Finder:
         values, nullable = domain(self.policy, cases.entity, as_expression(cases.entity, path))
         if values is not None:  # all that it can be, such as the sums of a score's points
             return [*([None] if nullable else []), *values[:MOST_POSSIBLE]]
-        constants = [n.value for axis, _ in group for n in s.walk(axis.node) if isinstance(n, s.Literal)]
+        constants = [x for axis, _ in group for x in self._subject(axis, cases.entity).constants]
         of_date = any(scales.values(axis.node, None) or isinstance(axis.node, s.Path) for axis, _ in group)  # a month, a weekday
         return _nearby(kind, constants, self.today, 365 if of_date else 0)
 

@@ -31,6 +31,8 @@ from roe.source import Inline, Text
 
 MOST = 20  # witnesses of one list
 MOST_APART = 12  # reps that one rule assigns, which are told apart
+MOST_STEPS = 200_000  # of all questions where two lists differ
+MOST_WORK = 6_000_000  # parts of expressions that are worked out in search of records: some seconds
 MOST_TRIED = 40  # cases of one list for which no record is found
 Given = tuple[str, str]  # what a rule gives, and the name by which the sentence calls it, if it does
 
@@ -180,6 +182,7 @@ class Pair:
             self.changed -= {*range(block.a, block.a + block.size), *range(self.n + block.b, self.n + block.b + block.size)}
         if self._reading(0) != self._reading(1):  # the rest of the list differs: its default, or how it is read
             self.changed = set(range(len(self.given)))
+        self._all_looked_at = True
         self.renamed: list[Difference] = []  # records that another rule decides, to the same effect
 
     def _possible(self, axis: Axis) -> int:
@@ -212,10 +215,9 @@ class Pair:
         seen: set[tuple[int | None, int | None]] = set()
         shown: set[tuple[str, ...]] = set()  # a record may be decided by other rules than its box was looked for
         unsure: Difference | None = None
+        self.sides[1].finder.work = MOST_WORK
         count = tried = 0
-        for old, new, box in self._candidates():
-            if (old, new) in seen:
-                continue
+        for old, new, box in self._candidates(seen):
             if self._given(old, 0)[0] == self._given(new, 1)[0]:
                 seen.add((old, new))
                 self._rename(old, new, box)
@@ -239,15 +241,15 @@ class Pair:
                 return
         if unsure is not None and not count:
             yield unsure
-        if not count and unsure is None and (tried or (self._exclusive() and self._overlapping())):
+        if not count and unsure is None and (tried or not self._all_looked_at or (self._exclusive() and self._overlapping())):
             raise Undecided
 
     def _exclusive(self) -> bool:
         """Whether one of the lists is read otherwise than by its first rule that holds."""
         return any(side.step.hit != "first" for side in self.sides)
 
-    def _candidates(self) -> Iterator[tuple[int | None, int | None, Box]]:
-        """(the old rule that decides, the new one, where), as lists of first match have it.
+    def _candidates(self, seen: Container[tuple[int | None, int | None]]) -> Iterator[tuple[int | None, int | None, Box]]:
+        """(the old rule that decides, the new one, where), as lists of first match have it; not those that have been `seen`.
 
         Within the boxes of changed rules; then wherever no rule holds.
         """
@@ -257,17 +259,22 @@ class Pair:
             clear = space.clear(space.whole, olds | news)
             if clear is not None:
                 yield None, None, clear
+        left = MOST_STEPS
         for rule in sorted(self.changed):
             for _, box in space.boxes(rule):
                 here = [*self._deciders(box, olds), None]
                 there = [*self._deciders(box, news), None]
                 for i in here:
                     for j in there:
-                        if self._given(i, 0) == self._given(j, 1):
+                        if (i, j) in seen or self._given(i, 0) == self._given(j, 1):
                             continue
                         for piece in self._both(box, i, j):
+                            if left < 0:
+                                self._all_looked_at = False
+                                return
                             avoid = (olds if i is None else space.before(i) & olds) | (news if j is None else space.before(j) & news)
                             clear = space.clear(piece, avoid)
+                            left -= space.steps
                             if clear is not None:
                                 yield i, j, clear
                                 break
