@@ -331,7 +331,8 @@ Found = tuple[int | None, int | None, Difference | None]
 def test_differences_are_said_once_and_the_sure_ones_first(candidates: list[Found], expected: list[Difference] | None, alike: int) -> None:
     made: Any = pair([])
     boxes = list(range(len(candidates)))
-    made._candidates = lambda: iter([(old, new, box) for box, (old, new, _) in zip(boxes, candidates, strict=True)])
+    found = [(old, new, box) for box, (old, new, _) in zip(boxes, candidates, strict=True)]
+    made._candidates = lambda seen: (x for x in found if x[:2] not in seen)
     made._shown = lambda box, old, new: candidates[box][2]
     made._given = lambda place, side: ("keep" if place in (0, 2) else str(place), "")
     if expected is None:
@@ -344,7 +345,7 @@ def test_differences_are_said_once_and_the_sure_ones_first(candidates: list[Foun
 @pytest.mark.parametrize(("hit", "overlapping", "told"), [("first", True, True), ("unique", False, True), ("unique", True, False)])
 def test_lists_that_are_not_read_by_their_first_rule_are_equal_only_where_one_rule_holds(hit: str, overlapping: bool, told: bool) -> None:
     made: Any = pair([], hit=hit)
-    made._candidates = lambda: iter([])
+    made._candidates = lambda seen: iter([])
     made.space.overlaps = lambda: iter([(0, 1, ())] if overlapping else [(0, 2, ())])  # of one list, or of both
     if told:
         assert list(made.differences()) == []
@@ -374,3 +375,13 @@ def test_a_rule_that_assigns_by_a_table_is_a_rule_for_each_row(tmp_path: Path) -
         written = apart(made.policy.plan.engagement["account", "ae"], WritingOut(made.policy, "account"))
         reps = [show(x.value.assign.tree) for x in written.rules]
         assert reps == (['"ann"', '"ben"', '"cy"'] if n == 0 else ['"ann"', "null"])
+
+
+@pytest.mark.parametrize("limit", ["MOST_STEPS", "MOST_WORK"])
+def test_a_search_that_is_cut_short_proves_nothing(limit: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where two rules give something else, and there is no work left to find a record, nothing is said to be equal."""
+    rules = [{"name": "a", "when": 'account.n + account.n > 6 and account.t = "a"', "then": "keep"}, {"name": "b", "then": "hold"}]
+    sides = [evaluator(tmp_path / then, [{**rules[0], "then": then}, rules[1]]) for then in ("keep", "open")]
+    assert compare(*sides).verdict == "different"
+    monkeypatch.setattr(f"roe.analysis.lists.{limit}", -1)
+    assert compare(*sides).verdict != "equivalent"
