@@ -173,3 +173,14 @@ def test_faults_that_are_said_to_change_nothing_are_in_the_code_of_today() -> No
     stale = [row["before"] for row in rows if row["before"].strip() not in texts[row["file"]]]
     stale += [row["function"] for row in rows if f"def {row['function'].rpartition('.')[2]}(" not in texts[row["file"]] and row["function"]]
     assert rows and not stale
+
+
+def test_the_tests_that_guard_against_planted_faults_are_there() -> None:
+    """A guard is a test file or one test of it, by its whole name; behind a `[` begin the cases that are meant."""
+    modules = tomllib.loads((ROOT / "tools" / "mutants.toml").read_text("utf-8"))["modules"]
+    for file, guards in modules.items():
+        assert (ROOT / file).is_file(), file
+        for guard in guards:
+            path, _, test = guard.partition("::")
+            name = test.partition("[")[0]
+            assert (ROOT / path).is_file() and (not name or f"def {name}(" in (ROOT / path).read_text("utf-8")), guard
