@@ -11,7 +11,7 @@ from __future__ import annotations
 import itertools
 import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import date, datetime, timedelta
 from typing import TYPE_CHECKING
 
@@ -20,7 +20,7 @@ from roe.analysis.axis import Axis
 from roe.analysis.cases import Cases, domain
 from roe.analysis.date_cells import DateAxis
 from roe.analysis.joined import apart
-from roe.analysis.paths import as_expression, is_along, is_computed, is_reference, kind_at, path_at, paths_at
+from roe.analysis.paths import Asked, as_expression, asked_by, is_along, is_computed, is_reference, kind_at, path_at, paths_at
 from roe.analysis.space import Box, Space, Undecided
 from roe.analysis.witness import THERE, TODAY, TODAY_PATH, Path, Witness
 from roe.analysis.writing_out import WritingOut
@@ -29,7 +29,7 @@ from roe.grammar import syntax as s
 from roe.grammar import values as v
 from roe.grammar.clock import Clock
 from roe.grammar.closures import compile_expression
-from roe.grammar.scopes import CLOCK, IMPLICIT, Code, Scope
+from roe.grammar.scopes import CLOCK, IMPLICIT, Scope
 from roe.plan.bitsets import bits
 from roe.plan.operators import Choose, Derive
 from roe.plan.subjects import key_of
@@ -51,17 +51,6 @@ Part = tuple[Axis, int]  # some cells of an axis
 FieldValues = Mapping[Path, Value]  # of a record
 
 
-@dataclass(frozen=True, slots=True)
-class _Subject:
-    """What an axis asks, made ready once: its code, the fields that it reads, its constants, and of how many parts it consists."""
-
-    axis: Axis
-    code: Code
-    paths: frozenset[Path]
-    constants: tuple[Value, ...]
-    size: int
-
-
 class Finder:
     """Finds witnesses for the rules of one policy, and asks its evaluator about them."""
 
@@ -70,7 +59,7 @@ class Finder:
         self.today = today or TODAY
         self._of_nothing: dict[int, tuple[Axis, int | None]] = {}  # by the identity of an axis
         self.work = sys.maxsize  # parts of expressions that may still be worked out: whoever asks much sets a limit
-        self._subjects: dict[int, _Subject] = {}  # by the identity of an axis
+        self._subjects: dict[int, Asked] = {}  # by the identity of an axis
         # of each case and its axes with their cells: kept beside what is known by their identity
         self._solved: dict[tuple[int, ...], tuple[Cases, list[Part], list[FieldValues]]] = {}
 
@@ -87,13 +76,10 @@ class Finder:
                 if grounded.possible:
                     yield self._without_given(grounded, needed) or grounded
 
-    def _subject(self, axis: Axis, entity: str) -> _Subject:
+    def _subject(self, axis: Axis, entity: str) -> Asked:
         known = self._subjects.get(id(axis))
         if known is None:
-            nodes = list(s.walk(axis.node))
-            constants = tuple(n.value for n in nodes if isinstance(n, s.Literal))
-            paths = frozenset(paths_at(self.policy, axis.node, entity))
-            known = self._subjects[id(axis)] = _Subject(axis, compile_expression(axis.node), paths, constants, len(nodes))
+            known = self._subjects[id(axis)] = asked_by(self.policy, axis, entity)
         return known
 
     def _without_given(self, witness: Witness, needed: list[Part]) -> Witness | None:

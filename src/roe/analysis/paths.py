@@ -2,9 +2,32 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
+from roe.analysis.axis import Axis
 from roe.analysis.witness import Path, path_of, paths_of
+from roe.dynamic import Value
 from roe.grammar import syntax as s
+from roe.grammar.closures import compile_expression
+from roe.grammar.scopes import Code
 from roe.policy.model import Policy
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What an axis asks, made ready once: its code, the fields that it reads, its constants, and of how many parts it consists."""
+
+    axis: Axis
+    code: Code
+    paths: frozenset[Path]
+    constants: tuple[Value, ...]
+    size: int
+
+
+def asked_by(policy: Policy, axis: Axis, entity: str) -> Asked:
+    nodes = list(s.walk(axis.node))
+    constants = tuple(n.value for n in nodes if isinstance(n, s.Literal))
+    return Asked(axis, compile_expression(axis.node), frozenset(paths_at(policy, axis.node, entity)), constants, len(nodes))
 
 
 def path_at(policy: Policy, node: s.Node, entity: str) -> Path | None:

@@ -302,7 +302,7 @@ def correct(entry: int, state: str, owner: str | None, nobody: bool, by: str, wh
     """Correct the owner whom ENTRY names, by its number in `roe history RECORD --format csv`.
 
     The new owner counts from the day of that entry up to the next owner that is known. The wrong entry stays, and the history shows both.
-    If it is about today's owner, the next run decides on it, and writes what the CRM must load.
+    If the entry is about today's owner, the next run uses the corrected owner and writes the change for the CRM.
     """
     from roe.crm.ids import fold
     from roe.run.adjust import Correction
