@@ -148,7 +148,8 @@ def test_a_table_that_differs_is_told_where_it_decides_and_as_a_field_where_not(
     assert found.verdict == verdict, found
     assert bool(found.fields) == bool(fields) and {d.where for d in found.fields} <= {"account.desk"}, found
     assert all(d.certainty == PROVEN and not d.decides and d.gives_before != d.gives_after for d in found.fields)
-    assert compared(before, after, UNREAD).verdict == "equivalent"
+    unread = compared(before, after, UNREAD)  # what a table gives some record is told also where no rule reads it
+    assert unread.verdict == "equivalent" and bool(unread.fields) == (verdict == "different" or bool(fields))
     assert found.same is (verdict == "equivalent")
 
 
@@ -376,3 +377,25 @@ def test_a_search_that_is_cut_short_proves_nothing(limit: str, monkeypatch: pyte
     assert compare(*sides).verdict == "different"
     monkeypatch.setattr(f"roe.analysis.lists.{limit}", -1)
     assert compare(*sides).verdict != "equivalent"
+
+
+@pytest.mark.parametrize(
+    ("known", "same", "wanted"), [(["a", "b"], (), True), (["a", "b"], ("t",), False), (["a", "b", "c"], ("t",), True)]
+)
+def test_a_field_has_the_values_of_both_policies_unless_it_means_the_same(known: list[str], same: tuple[str, ...], wanted: bool) -> None:
+    rules = [{"name": "p", "when": 'not(account.t in ("a", "b"))', "then": "keep"}, {"name": "rest", "then": "open"}]
+    sides = []
+    for values in (known, ["a", "b", "c"]):
+        made = evaluator(rules, fields={"account": {"n": {"type": "number"}, "t": {"type": "string", "values": values}, "flag": {"type": "boolean"}}})  # fmt: skip
+        sides.append(Side(Finder(made), made.compiled.engagement["account", "ae"], same={("account", name) for name in same}))
+    space = Pair("here", *sides).space
+    (axis,) = space.axes
+    cell = axis.cell_of("c")
+    assert cell is not None and bool(Pair("here", *sides)._possible(axis) >> cell & 1) is wanted
+
+
+def test_a_difference_is_said_in_json() -> None:
+    told = Difference("here", "a", "b", "keep", "open", PROVEN, real(3), True)
+    expected = {"where": "here", "rule_before": "a", "rule_after": "b", "gives_before": "keep", "gives_after": "open", "certainty": PROVEN}
+    assert told.as_json() == {**expected, "witness": real(3).as_json()}
+    assert replace(told, witness=None).as_json() == {**expected, "witness": None}

@@ -168,6 +168,16 @@ def _functions(source: str) -> list[tuple[str, Place, Place]]:
     return found
 
 
+@functools.cache
+def _lines_of_functions(file: str) -> dict[str, range]:
+    return {name: range(first[0], last[0] + 1) for name, first, last in _functions((ROOT / file).read_text("utf-8"))}
+
+
+def function_lines(fault: Fault) -> range:
+    """The lines of the function that has the fault; none for a fault outside of functions."""
+    return _lines_of_functions(fault.file).get(fault.function, range(0))
+
+
 def _silent(source: str) -> list[tuple[Place, Place]]:
     """Places whose faults change nothing that anybody relies on: annotations, decorators, `if TYPE_CHECKING`, what is said of an error,
     `assert` (it is for the type checker), `strict=` of a `zip` (a check of our own code), `slots=` and the like of a dataclass' field.

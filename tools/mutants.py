@@ -45,7 +45,7 @@ from hypothesis import Phase, settings
 sys.path.insert(0, str(Path(__file__).parent))
 from kept_faults import Kept, Measured
 
-from faults import ROOT, Fault, code_of
+from faults import ROOT, Fault, code_of, function_lines
 
 SLOW = 1  # seconds of the processor: a test that takes longer, while it is measured, is not asked
 ENOUGH = 0.6  # seconds of the processor: no further tests are asked of a fault
@@ -168,15 +168,18 @@ class Planter:
         return results
 
     def tests(self, fault: Fault) -> list[Any]:
-        """The tests that reach a fault's statement: that which noticed it last, then those that noticed most for the time that they take.
-        Of code outside of functions, all tests of the guards are asked.
+        """The tests that reach a fault's statement: that which noticed it last, then those that noticed most, or reach most lines of its
+        function, for the time that they take. Of code outside of functions, all tests of the guards are asked.
         """
         reached = self.reached[fault.file]
         reaching = set().union(*(reached[line] for line in statement(fault))) if fault.function else set(self.seconds)
         near, far, last = self.noticing[fault.file, fault.function], self.noticing[fault.file, ""], self.kept.noticing(fault)
+        inside = Counter(test for line in function_lines(fault) for test in reached[line])
+        most = max(inside.values(), default=1)
 
         def worth(test: Any) -> tuple[bool, float]:
-            return test.nodeid == last, (5 * near[test.nodeid] + far[test.nodeid] + 0.2) / (self.seconds[test] + 0.01)
+            share = 2 * (inside[test] / most) ** 4
+            return test.nodeid == last, (5 * near[test.nodeid] + far[test.nodeid] + share) / (self.seconds[test] + 0.01)
 
         return sorted((x for x in reaching if x.nodeid.startswith(tuple(self.guards[fault.file]))), key=worth, reverse=True)
 

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 
 RECORDS = ("lead", "account", "opportunity", "contact")  # what a pool's expressions may name besides the rep
+OF_THE_DAY = ("leave", "able", "may_hold", "local_day")  # fields of reps that another day changes, while nothing about the rep does
 CLASSES = 256  # kinds of records that a pool tells apart; of more it forgets
 
 
@@ -45,7 +46,7 @@ def record_parts(step: Allocate, policy: Policy) -> list[s.Node] | None:
     """
     plan = policy.plan
     parts: dict[s.Node, None] = {}
-    todo = [e.tree for e in (step.members, step.weight, step.score, *step.caps.values()) if isinstance(e, Expr)]
+    todo = _asked(step)
     while todo:
         node = todo.pop()
         if isinstance(node, (s.Path, s.Filter)):
@@ -61,6 +62,16 @@ def record_parts(step: Allocate, policy: Policy) -> list[s.Node] | None:
         else:
             todo.extend(s.children(node))
     return list(parts)
+
+
+def _asked(step: Allocate) -> list[s.Node]:
+    """The expressions about members."""
+    return [e.tree for e in (step.members, step.weight, step.score, *step.caps.values()) if isinstance(e, Expr)]
+
+
+def is_of_the_day(step: Allocate) -> bool:
+    """Whether a pool reads fields of reps that another day changes."""
+    return any(isinstance(n, s.Path) and n.field in OF_THE_DAY for tree in _asked(step) for n in s.walk(tree))
 
 
 def _root(node: s.Node) -> str:
