@@ -17,6 +17,7 @@ from collections.abc import Callable, Iterable, Sequence
 from functools import cache
 from importlib import import_module
 from types import ModuleType
+from typing import TYPE_CHECKING
 
 from roe.companies.likeness import of_one_group, probability, rarity_in, signs
 from roe.companies.name import CompanyName, names_in, trigrams
@@ -24,6 +25,9 @@ from roe.companies.pairing import MOST_INITIALS
 from roe.companies.written import WrittenNames
 from roe.dynamic import Array
 from roe.files import uncollected
+
+if TYPE_CHECKING:
+    from roe.companies.keys import KeyColumns
 
 BLOCKS = 18  # the rarest keys of a name that are looked up
 FEW, TOO_MANY = 4, 20_000  # the rarest few are looked up unless more names than this have them
@@ -45,6 +49,7 @@ class NameIndex:
         self._count = 0  # distinct names that are there
         self._words: Counter[str] = Counter()
         self._having: dict[str, int | array[int]] = {}  # key -> the name, or the names, that have it, or had it
+        self._columns: KeyColumns | None = None  # the same of names that were taken apart together
         self._gone: Counter[str] = Counter()  # key -> how many of those are gone
         self._weights = _SquaredWeights(self)
         self._norms: dict[str, float] = {}
@@ -63,8 +68,8 @@ class NameIndex:
                     self._words[word] += 1
 
     @classmethod
-    def of(cls, names: Iterable[str], having: dict[str, int | array[int]], words: Counter[str], written: WrittenNames) -> NameIndex:
-        """The index of names whose keys and words are known: `having` are the numbers of the distinct names that have each key."""
+    def of(cls, names: Iterable[str], columns: KeyColumns, words: Counter[str], written: WrittenNames) -> NameIndex:
+        """The index of names whose keys and words are known: `columns` has the numbers of the distinct names."""
         index = cls()
         for place, name in enumerate(names):
             number = index._numbers.setdefault(name, len(index._texts))
@@ -73,19 +78,13 @@ class NameIndex:
                 index._meant.append(None)
                 index._at.append([])
             index._at[number].append(place)
-        index._count, index._words, index._having, index._written = len(index._texts), words, having, written
+        index._count, index._words, index._columns, index._written = len(index._texts), words, columns, written
         return index
 
-    def parts(self) -> tuple[list[str], array[int], array[int], Counter[str], WrittenNames]:
-        """What `of` makes an index from, of one that no name has left."""
-        sizes, numbers = array("I"), array("I")
-        for having in self._having.values():
-            sizes.append(_count(having))
-            if isinstance(having, int):
-                numbers.append(having)
-            else:
-                numbers.extend(having)
-        return list(self._having), sizes, numbers, self._words, self._written
+    def parts(self) -> tuple[KeyColumns, Counter[str], WrittenNames]:
+        """What `of` makes an index from, of one that it made and that has not changed."""
+        assert self._columns is not None
+        return self._columns, self._words, self._written
 
     # --- what is in it ----------------------------------------------------------------------------------------------
 
@@ -148,7 +147,16 @@ class NameIndex:
 
     def having(self, key: str) -> int:
         """How many names have a key."""
-        return _count(self._having.get(key)) - self._gone[key]
+        return next((size for size, _ in self._sized((key,))), 0)
+
+    def _sized(self, keys: Sequence[str]) -> list[tuple[int, str]]:
+        """(how many names have it, key) of the keys that names have."""
+        having, gone = self._having, self._gone
+        sizes = {key: _count(numbers) for key in keys if (numbers := having.get(key)) is not None} if having else {}
+        if self._columns is not None:
+            for key, start, end in self._columns.find(keys):
+                sizes[key] = sizes.get(key, 0) + end - start
+        return [(size, key) for key, n in sizes.items() if (size := n - gone.get(key, 0))]
 
     # --- searching --------------------------------------------------------------------------------------------------
 
@@ -168,8 +176,6 @@ class NameIndex:
     def candidates(self, name: str) -> list[int]:
         """The distinct names that share the most with a name, by its rarest keys."""
         shared = self._shared(self._looked_up(name))
-        if not shared:
-            return []
         texts = self._texts
         closest = sorted(((-weight, texts[i], i) for weight, i in shared))[:MOST]
         if len(closest) > CLOSEST:
@@ -177,44 +183,43 @@ class NameIndex:
             closest = [x for n, x in enumerate(closest) if n < CLOSEST or x[0] <= as_close]
         return [i for _, _, i in closest]
 
-    def _looked_up(self, name: str) -> list[tuple[float, array[int]]]:
-        """The rarest keys of a name: (weight, the names that have it), the rarest first."""
-        having, gone = self._having, self._gone
+    def _looked_up(self, name: str) -> list[tuple[float, str]]:
+        """The rarest keys of a name, each with its weight, the rarest first."""
         looked_up = []
         for meant in names_in(name):
-            keys = sorted([(_count(at) - gone.get(key, 0), key) for key in keys_of(meant) if (at := having.get(key)) is not None])
             seen = 0
-            for n, (size, key) in enumerate([x for x in keys if x[0]][:BLOCKS]):
+            for n, (size, key) in enumerate(sorted(self._sized(list(keys_of(meant))))[:BLOCKS]):
                 seen += size
                 if size > TOO_MANY or (n >= FEW and seen > LOOKED_AT):
                     break
-                numbers = having[key]
-                looked_up.append((math.log(1 + self._count / size), array("I", (numbers,)) if isinstance(numbers, int) else numbers))
+                looked_up.append((math.log(1 + self._count / size), key))
         return looked_up
 
-    def _shared(self, looked_up: list[tuple[float, array[int]]]) -> list[tuple[float, int]]:
+    def _shared(self, looked_up: list[tuple[float, str]]) -> list[tuple[float, int]]:
         """(weight of the keys that it shares, number) of the names that share enough to be compared."""
-        numpy = _numpy() if len(self._texts) > MANY else None
+        numpy = _numpy() if len(self._texts) > MANY or self._columns is not None else None
         if numpy is not None:
             return self._shared_by_columns(looked_up, numpy)
         shared: dict[int, float] = {}
-        for weight, numbers in looked_up:
-            for i in numbers:
+        for weight, key in looked_up:
+            numbers = self._having[key]
+            for i in (numbers,) if isinstance(numbers, int) else numbers:
                 shared[i] = shared.get(i, 0.0) + weight
         if len(self._texts) > self._count:
             shared = {i: weight for i, weight in shared.items() if self._at[i]}
         enough = SHARES_LITTLE * max(shared.values(), default=0.0)
         return [(weight, i) for i, weight in shared.items() if weight >= enough]
 
-    def _shared_by_columns(self, looked_up: list[tuple[float, array[int]]], np: ModuleType) -> list[tuple[float, int]]:
+    def _shared_by_columns(self, looked_up: list[tuple[float, str]], np: ModuleType) -> list[tuple[float, int]]:
         """The same sums, each in the same order, so to the last digit the same."""
         if not looked_up:
             return []
         sums = self._sums
         if sums is None or len(sums) < len(self._texts):
             sums = self._sums = np.zeros(len(self._texts) * 5 // 4)
-        touched = np.frombuffer(b"".join([numbers.tobytes() for _, numbers in looked_up]), np.uintc)
-        np.add.at(sums, touched, np.repeat([weight for weight, _ in looked_up], [len(numbers) for _, numbers in looked_up]))
+        of_each = self._numbers_of([key for _, key in looked_up], np)
+        touched = np.concatenate(of_each).astype(np.intp)
+        np.add.at(sums, touched, np.repeat([weight for weight, _ in looked_up], [len(numbers) for numbers in of_each]))
         weights = sums[touched]
         sums[touched] = 0.0
         if len(self._texts) > self._count:  # names that are gone share nothing
@@ -223,8 +228,24 @@ class NameIndex:
         if not len(touched):
             return []
         near = np.flatnonzero(weights >= SHARES_LITTLE * weights.max())
-        shared = dict(zip(touched[near].tolist(), weights[near].tolist(), strict=True))
-        return [(weight, i) for i, weight in shared.items()]
+        touched, firsts = np.unique(touched[near], return_index=True)
+        weights = weights[near][firsts]
+        if len(weights) > MOST:  # those that share less than the last that is compared need no look at their texts
+            near = np.flatnonzero(weights >= np.partition(weights, -MOST)[-MOST])
+            touched, weights = touched[near], weights[near]
+        return list(zip(weights.tolist(), touched.tolist(), strict=True))
+
+    def _numbers_of(self, keys: Sequence[str], np: ModuleType) -> list[Array]:
+        """The names that have each key, which some have."""
+        columns, having = self._columns, self._having
+        found = {} if columns is None else {key: columns.numbers[start:end] for key, start, end in columns.find(keys)}
+        numbers = []
+        for key in keys:
+            more = having.get(key) if having else None
+            some = None if more is None else np.frombuffer(array("I", (more,)) if isinstance(more, int) else more, np.uintc)
+            first = found.get(key)
+            numbers.append(some if first is None else first if some is None else np.concatenate((first, some)))
+        return numbers
 
     def _likely(self, asked: Sequence[CompanyName], i: int) -> float:
         """The probability that a name is the i-th one; of names that carry several, of those that are most alike."""
