@@ -34,6 +34,7 @@ FEW, TOO_MANY = 4, 20_000  # the rarest few are looked up unless more names than
 LOOKED_AT = 5_000  # names with a name's rarest keys, beyond which further keys are left
 CLOSEST, AS_CLOSE, MOST = 6, 0.99, 60  # names that are compared in full; more, where they share as much as the last one
 SHARES_LITTLE = 0.4  # of what the closest name shares: names that share less are not compared
+MEASURED = 2_000  # names whose letters are remembered
 MANY = 5_000  # names from which on numpy adds up what they share, where it is installed
 
 
@@ -42,8 +43,8 @@ class NameIndex:
 
     def __init__(self, names: Iterable[str] = ()) -> None:
         self._texts: list[str] = []  # the distinct names
-        self._meant: list[tuple[CompanyName, ...] | None] = []  # and taken apart, once one of a kept index is asked for
-        self._written = WrittenNames()  # what the names of a kept index mean
+        self._meant: list[tuple[CompanyName, ...] | None] = []  # and taken apart; none of those that are written down
+        self._written = WrittenNames()  # what the names that were taken apart together mean
         self._at: list[list[int]] = []  # their places; none for a name that is gone
         self._numbers: dict[str, int] = {}
         self._count = 0  # distinct names that are there
@@ -52,7 +53,7 @@ class NameIndex:
         self._columns: KeyColumns | None = None  # the same of names that were taken apart together
         self._gone: Counter[str] = Counter()  # key -> how many of those are gone
         self._weights = _SquaredWeights(self)
-        self._norms: dict[str, float] = {}
+        self._measured: dict[str, tuple[frozenset[str], float]] = {}
         self._rarity: Callable[[str], float] | None = None
         self._sums: Array = None
         with uncollected():
@@ -128,14 +129,12 @@ class NameIndex:
         self._count += n
         self._rarity = None
         self._weights.clear()
-        self._norms.clear()
+        self._measured.clear()
 
     def meant(self, i: int) -> tuple[CompanyName, ...]:
         """The i-th distinct name, taken apart."""
         meant = self._meant[i]
-        if meant is None:
-            meant = self._meant[i] = self._written.meant(i)
-        return meant
+        return self._written.meant(i) if meant is None else meant
 
     def places(self, i: int) -> list[int]:
         """Where the i-th distinct name stands."""
@@ -268,15 +267,19 @@ class NameIndex:
 
     def _cosine(self, mine: CompanyName, other: CompanyName) -> float:
         """How alike the groups of letters of two names are, each weighted by its rarity, 0 to 1."""
-        shared = trigrams(mine.text) & trigrams(other.text)
-        norms = self._norm(mine) * self._norm(other)
-        return math.fsum(map(self._weights.__getitem__, shared)) / norms if norms else 0.0
+        (groups, norm), (its_groups, its_norm) = self._letters(mine), self._letters(other)
+        norms = norm * its_norm
+        return math.fsum(map(self._weights.__getitem__, groups & its_groups)) / norms if norms else 0.0
 
-    def _norm(self, name: CompanyName) -> float:
-        norm = self._norms.get(name.text)
-        if norm is None:
-            norm = self._norms[name.text] = math.sqrt(math.fsum(map(self._weights.__getitem__, trigrams(name.text))))
-        return norm
+    def _letters(self, name: CompanyName) -> tuple[frozenset[str], float]:
+        """The groups of letters of a name, and the length of the vector of their weights."""
+        letters = self._measured.get(name.text)
+        if letters is None:
+            if len(self._measured) >= MEASURED:
+                self._measured.clear()
+            groups = trigrams(name.text)
+            letters = self._measured[name.text] = groups, math.sqrt(math.fsum(map(self._weights.__getitem__, groups)))
+        return letters
 
 
 class _SquaredWeights(dict[str, float]):

@@ -57,7 +57,9 @@ def built(names: Sequence[str]) -> NameIndex:
     written: list[WrittenNames] = []
     with uncollected():
         starts = range(0, len(distinct), PORTION)
-        work = each(lambda n: _portion(distinct[starts[n] : starts[n] + PORTION], starts[n]), len(starts), "indexing names", few=2, portion=1)
+        work = each(
+            lambda n: _portion(distinct[starts[n] : starts[n] + PORTION], starts[n]), len(starts), "indexing names", few=2, portion=1
+        )
         for keys, numbers, counts, lines in work:
             pairs.append((keys, numbers))
             written.append(lines)
@@ -78,7 +80,7 @@ def _portion(distinct: Sequence[str], start: int) -> tuple[Array, Array, dict[st
 
 def _write(path: Path, digest: str, index: NameIndex) -> None:
     columns, words, written = index.parts()
-    texts = ["\n".join(words).encode(), array("I", words.values()).tobytes(), written.lines, memoryview(written.ends).cast("B")]
+    texts = ["\n".join(words).encode(), array("I", words.values()).tobytes(), written.lines, array("Q", written.ends).tobytes()]
     parts = [*(memoryview(column).cast("B") for column in columns), *texts]
     head = json.dumps({"digest": digest, "item": array("I").itemsize, "sizes": [len(part) for part in parts]}).encode() + b"\n"
     with contextlib.suppress(OSError):  # a cache that cannot be written is not an error
