@@ -388,10 +388,10 @@ def test_a_field_has_the_values_of_both_policies_unless_it_means_the_same(known:
     for values in (known, ["a", "b", "c"]):
         made = evaluator(rules, fields={"account": {"n": {"type": "number"}, "t": {"type": "string", "values": values}, "flag": {"type": "boolean"}}})  # fmt: skip
         sides.append(Side(Finder(made), made.compiled.engagement["account", "ae"], same={("account", name) for name in same}))
-    space = Pair("here", *sides).space
-    (axis,) = space.axes
+    found = Pair("here", sides[0], sides[1])
+    (axis,) = found.space.axes
     cell = axis.cell_of("c")
-    assert cell is not None and bool(Pair("here", *sides)._possible(axis) >> cell & 1) is wanted
+    assert cell is not None and bool(found._possible(axis) >> cell & 1) is wanted
 
 
 def test_a_difference_is_said_in_json() -> None:

@@ -284,6 +284,10 @@ def test_a_pool_knows_on_each_day_who_is_there(asks: str, place: str) -> None:
     days = ("2026-02-04T12:00", "2026-02-05T12:00", "2026-02-04T13:00")
     live = Live(compiled(text), tables, days[0])
     for day, lead in zip(days, "ABC", strict=True):
-        seats = live.decide(lead, as_of=day).turn.standing.seats
-        fresh = Live(compiled(text), tables, day).decide("D").turn.standing.seats
-        assert [(x.rep, x.weight, x.skipped) for x in seats] == [(x.rep, x.weight, x.skipped) for x in fresh], day
+        assert seats(live.decide(lead, as_of=day)) == seats(Live(compiled(text), tables, day).decide("D")), day
+
+
+def seats(decision: Decision) -> list[tuple[str, Any, str]]:
+    """Who takes part in a turn: (rep, weight, why the rep is skipped)."""
+    assert decision.turn is not None and decision.turn.standing is not None
+    return [(seat.rep, seat.weight, seat.skipped) for seat in decision.turn.standing.seats]
