@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from roe.data.files import write_whole
 from roe.data.lookup_sql import connection, quoted_path, rows_of
-from roe.diagnostics import Diagnostic, PolicyError
+from roe.diagnostics import user_error
 from roe.dynamic import Array, Json, Saved, Value
 from roe.evaluator import recorded
 from roe.evaluator.allocation import PoolHistory
@@ -201,15 +201,13 @@ def read_turns(folder: Path, only: str = "") -> Json:
         from duckdb import Error
     except ImportError:
         help = "pip install 'roe-policy[batch]'"
-        raise PolicyError(
-            [Diagnostic("R406", "reading a run's turns needs the package duckdb", Span(str(folder), 1, 1, 2), help)]
-        ) from None
+        raise user_error("R406", "reading a run's turns needs the package duckdb", folder, help) from None
     try:
         histories = _histories((folder / POOLS).read_text("utf-8"))
         return _one(folder, histories, only) if only else _all(folder, histories)
     except (OSError, ValueError, KeyError, AttributeError, IndexError, TypeError, RecursionError, Error) as e:
         at, help = Span(str(folder / TURNS), 1, 1, 2), "name the --out folder of a run"
-        raise PolicyError([Diagnostic("R608", f"the run's records cannot be read: {e}", at, help)]) from e
+        raise user_error("R608", f"the run's records cannot be read: {e}", at, help) from e
 
 
 def _all(folder: Path, histories: Mapping[str, PoolHistory]) -> Json:
