@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Container
 from dataclasses import dataclass, field
 from fractions import Fraction
 from typing import TYPE_CHECKING
@@ -18,7 +19,6 @@ if TYPE_CHECKING:
 
 
 RECORDS = ("lead", "account", "opportunity", "contact")  # what a pool's expressions may name besides the rep
-OF_THE_DAY = ("leave", "able", "may_hold", "local_day")  # fields of reps that another day changes, while nothing about the rep does
 CLASSES = 256  # kinds of records that a pool tells apart; of more it forgets
 
 
@@ -69,9 +69,10 @@ def _asked(step: Allocate) -> list[s.Node]:
     return [e.tree for e in (step.members, step.weight, step.score, *step.caps.values()) if isinstance(e, Expr)]
 
 
-def is_of_the_day(step: Allocate) -> bool:
-    """Whether a pool reads fields of reps that another day changes."""
-    return any(isinstance(n, s.Path) and n.field in OF_THE_DAY for tree in _asked(step) for n in s.walk(tree))
+def is_of_the_day(step: Allocate, computed: Container[tuple[str, str]]) -> bool:
+    """Whether a pool reads what is worked out of reps, such as their leave: another day changes it, while nothing about the rep does."""
+    paths = [n for tree in _asked(step) for n in s.walk(tree) if isinstance(n, s.Path)]
+    return any(n.field == "local_day" or ("rep", n.field) in computed for n in paths)
 
 
 def _root(node: s.Node) -> str:

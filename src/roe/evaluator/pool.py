@@ -272,7 +272,7 @@ class Pool:
         were: they read nothing else.
         """
         self.forget()
-        if reps or not self.classed or self._members is None or is_of_the_day(self.step):
+        if reps or not self.classed or self._members is None or is_of_the_day(self.step, self.world.compiled.steps):
             self._reps_cached = None
             self._classes.clear()
         if self.history.log_is_empty:
