@@ -321,7 +321,11 @@ def test_how_long_others_follow_a_record(since: Any, within: Any, now: str, expe
 )
 def test_whom_a_lead_of_a_company_goes_to(leads: list[tuple[str, str, str | None]], given: str | None, able: str, expected: Any) -> None:
     made = [{"id": i, "company": company, "owner.sdr": rep} for i, rep, company in leads]
-    state = {"assigned": {"lead|X|sdr": {"rep": given, "by": "p", "company": "acme", "on": "2026-02-01"}}} if given else None
+    state = (
+        {"assigned": {"lead|X|sdr": {"rep": given, "by": "p", "company": "acme", "on": "2026-02-01", "at": "2026-02-01T10:00:00+00:00"}}}
+        if given
+        else None
+    )
     world = bound([{"id": "L", "company": "acme", "owner.sdr": "ann"}, {"id": "M"}, *made], state=state)
     together, pool = world.pools.together, world.pools.pools["p"]
     assert together.companion(pool, row_of(world, "L"), "sdr", set(able.split())) == expected
