@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
+from datetime import timedelta
 
 from roe.dynamic import Json
 from roe.evaluator.decision import Decision
@@ -169,7 +170,7 @@ def said(value: object) -> str:
             *(said(x) for x in (value.assign, value.until) if x is not None),
             value.pool,
             value.to,
-            said(value.within or ""),
+            said(value.within),
         ]
         text = " ".join(x for x in shown if x)
         return f"{text}, else {said(value.otherwise)}" if value.otherwise is not None else text
@@ -183,7 +184,7 @@ def said(value: object) -> str:
         return ", ".join(f"{k} = {said(x)}" for k, x in value.items())
     if isinstance(value, (list, tuple)):
         return ", ".join(map(said, value))
-    return "" if value is None else str(value)
+    return "" if value is None else v.readable(value) if isinstance(value, timedelta | v.Months) else str(value)
 
 
 # --- what they do ---------------------------------------------------------------------------------------------------
