@@ -119,7 +119,8 @@ def test_what_leads_to_other_records_is_taken_whole() -> None:
 
 def same_traces(evaluator: Any, tables: Any, as_of: str, out: Path) -> int:
     """Every trace made from the evidence of a columns run is the trace of a row run; how many there were. Every day, of many some are looked at."""
-    from roe.columns.evidence import EvidenceWriter, RunEvidence
+    from roe.columns.evidence import RunEvidence
+    from roe.columns.evidence_writer import EvidenceWriter
     from roe.run.files import write_batches
 
     run = ColumnRun.of(evaluator, tables, as_of=as_of)

@@ -146,7 +146,7 @@ def _from_data(
             return alone
     bound = bind(evaluator, data, as_of, state)
     if run_folder is not None:
-        from roe.columns.turn_files import read_turns
+        from roe.columns.turn_reading import read_turns
 
         try:
             bound.turns = read_turns(run_folder)

@@ -12,11 +12,9 @@ import pyarrow.compute as pc
 
 from roe.columns.column import Coded, Column, Constant, Dictionary, Refs
 from roe.columns.make import from_values, lookup
-from roe.columns.pool_column import Handed
 from roe.columns.role import RoleRows
 from roe.columns.row import TableRow, place_of
 from roe.columns.table import RecordTable
-from roe.columns.turns import Turns
 from roe.columns.vector import Frame
 from roe.columns.world import ColumnWorld
 from roe.dynamic import Array, Value
@@ -30,6 +28,8 @@ from roe.plan.outcome import ACTIONS, Outcome, Sentence
 from roe.progress import phase
 
 if TYPE_CHECKING:
+    from roe.columns.pool_column import Handed
+    from roe.columns.turns import Turns
     from roe.evaluator.choose import Chooser
 
 

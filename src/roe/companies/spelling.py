@@ -25,8 +25,7 @@ def word_likeness(a: str, b: str) -> float:
     """
     if a == b:
         return 1.0
-    meant, spelt, letters = _read(a)
-    other, spelt_too, letters_too = _read(b)
+    (meant, spelt, letters), (other, spelt_too, letters_too) = _read(a), _read(b)
     if not letters or not letters_too:
         return 0.0
     if meant == other:
@@ -121,6 +120,9 @@ def _spelt(word: str) -> str:
     return _once(word)
 
 
+_TWICE = re.compile(r"(.)\1+")
+
+
 def _once(word: str) -> str:
     """A word with one letter for two that are the same."""
-    return "".join(c for i, c in enumerate(word) if i == 0 or c != word[i - 1])
+    return _TWICE.sub(r"\1", word)

@@ -54,8 +54,10 @@ class Cells:
 
     def _of_text(self, value: str) -> Outcome:
         text = clean(value)
-        if (text in self.exact or text.lower() in self.words) and text not in self.named:
+        if (text in self.exact or (self.words and text.lower() in self.words)) and text not in self.named:
             return None, "", None, text
+        if not self.field.aliases and self.field.keys is None:
+            return self._made(text, None)
         meant = corrected(self.field, text)
         own_field = self.field.normalize == "queue"  # which the owner's field says
         return self._made(meant, text if meant != text and not own_field else None)

@@ -142,12 +142,14 @@ class _RecordReader:
         typed, problem = self._cells(row)
         for name, f in self.local:
             problem = read_locally(name, f, typed, problem, reading)
-        reading.filled.update(typed.keys())
+        filled = reading.filled
+        for name in typed:
+            filled[name] += 1
         for name, default in self.defaults.items():
             if typed.get(name) is None:
                 typed[name] = default
         for name in GONE:
-            if reason := reason_gone(name, typed.get(name)):
+            if name in typed and (reason := reason_gone(name, typed[name])):
                 problem = problem or (name, typed[name], reason)
         for f in self.required:
             if typed.get(f.name) is None:

@@ -58,6 +58,8 @@ def maker(f: Field, zone: tzinfo, source: DataSource, habits: Habits | None = No
 def _text(f: Field) -> Callable[[Cell], str | None]:
     tidy = NORMALIZERS.get(f.normalize, fold)
     allowed = f.type.values
+    if tidy is fold and not allowed:
+        return lambda value: fold(value if type(value) is str else v.show_number(value) if v.is_number(value) else str(value))
 
     def text(value: Cell) -> str | None:
         raw = v.show_number(value) if v.is_number(value) else str(value)

@@ -217,7 +217,7 @@ def _read_parquet(path: Path) -> tuple[RawRecords, list[Diagnostic]]:
             Diagnostic("R406", "reading Parquet needs the package pyarrow", at, "pip install 'roe-policy[parquet]', or export CSV")
         ]
     try:
-        table = parquet.read_table(path)
+        table = parquet.ParquetFile(path).read()
     except (ArrowException, OSError) as e:
         return RawRecords(), [unreadable_parquet(path, e)]
     origin.header = tuple(table.column_names)

@@ -8,6 +8,7 @@ from dataclasses import field, replace
 from datetime import time
 from functools import cache
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from roe.crm import PROFILES
 from roe.crm.ids import LONG, SHORT, fold
@@ -21,6 +22,9 @@ from roe.node import node
 from roe.plan.plan import Plan
 from roe.policy.standard import STANDARD
 from roe.source import Span
+
+if TYPE_CHECKING:
+    from roe.policy.worked_out import WorkedOut
 
 NUMBERS = (
     "1,234.5",
@@ -219,6 +223,8 @@ class Policy:
     data: Mapping[str, DataSource]
     files: tuple[str, ...]
     fiscal: Fiscal = CALENDAR_YEAR
+    # what the cache folder has of these very files; a policy with anything else in place of a part has none of it
+    worked_out: WorkedOut | None = field(default=None, init=False, compare=False, repr=False)
 
     @property
     def roles(self) -> list[str]:

@@ -14,6 +14,7 @@ from roe.plan.operators import TEMPLATE, Action, Choose, Derive, Expr, Fill, Rel
 from roe.plan.plan import Plan, Step
 from roe.plan.standard import BuiltIn, standard_steps
 from roe.policy.model import Policy
+from roe.policy.worked_out import once
 from roe.source import Text
 
 _LAST: list[
@@ -26,7 +27,7 @@ def reads(policy: Policy) -> set[tuple[str, str]]:
     for known, fields in _LAST:
         if known is policy:
             return set(fields)
-    fields = frozenset(_read(policy))
+    fields = frozenset((entity, name) for entity, name in once(policy, "reads", lambda: sorted(_read(policy))))
     _LAST[:] = [(policy, fields)]
     return set(fields)
 

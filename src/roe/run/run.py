@@ -297,7 +297,7 @@ class _Watcher:
         self.world: World | None = None
         self.evidence: EvidenceWriter | None = None
         if job.traces and engine.name in ("columns", "portions"):
-            from roe.columns.evidence import EvidenceWriter
+            from roe.columns.evidence_writer import EvidenceWriter
 
             self.evidence = EvidenceWriter(place, job.evaluator, job.as_of)
 
