@@ -61,7 +61,8 @@ def readable(value: Value, zone: tzinfo | None = None) -> str:
 def _with_units(span: timedelta | Months) -> str:
     if isinstance(span, Months):
         years, months = divmod(abs(span.months), 12)
-        counts, below_zero, none = [(years, "year"), (months, "month")], span.months < 0, "month"
+        counts: list[tuple[float, str]] = [(years, "year"), (months, "month")]
+        below_zero, none = span.months < 0, "month"
     else:
         size, below_zero, none = abs(span), span < timedelta(), "day"
         minutes, seconds = divmod(size.seconds, 60)
