@@ -18,7 +18,8 @@ if TYPE_CHECKING:
     from roe.evaluator.row import Row
 
 
-FIRST, MOST = 4096, 1 << 18  # records looked at together: at the start, and at most
+LEAST, MOST = 256, 1 << 18  # records looked at together
+ROUND = 4096  # turns up to which those of a whole round are worked out at once
 
 
 class SlotTable:
@@ -38,8 +39,8 @@ class SlotTable:
         weights = [w for _, w in self.standing.able]
         while len(self._picks) < need and self._repeats is None:
             before, missing = list(self._slots.taken), need - len(self._picks)
-            count = self.standing.total if self.standing.total <= max(missing, FIRST) else missing  # a whole round, if it is worth it
-            turns = np.array([self._slots.next() for _ in range(count)], np.int32)
+            count = self.standing.total if self.standing.total <= max(missing, ROUND) else missing  # a whole round, if it is worth it
+            turns = np.array(self._slots.several(count), np.int32)
             self._picks = np.concatenate([self._picks, turns])
             if [b - a for a, b in zip(before, self._slots.taken, strict=True)] == weights:
                 self._repeats = turns  # everybody has had their share: it all begins again
@@ -101,6 +102,7 @@ class PoolColumn:
             self.book()
             self.slots = SlotTable(standing, self.pool)
             self.able = np.array([self.reps[rep] for rep, _ in standing.able], np.int64)
+            self.shares = np.array([w for _, w in standing.able], np.float64) / max(standing.total, 1)
             self.is_able = np.zeros(self.width + 1, bool)  # the last place is for nobody
             self.is_able[self.able] = True
         return self.slots.standing
@@ -109,8 +111,7 @@ class PoolColumn:
         """The number of who takes part now, in the history of the pool."""
         assert self.slots is not None
         if self.slots.number < 0:
-            history = self.pool.history
-            self.slots.number = history.number(history.intern(self.slots.standing.seats))
+            self.slots.number = self.pool.history.numbered(self.slots.standing.seats, self.slots.standing)
         return self.slots.number
 
     def book(self) -> None:

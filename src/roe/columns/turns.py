@@ -20,7 +20,7 @@ from roe.columns import turn_files
 from roe.columns.column import Column, Days, Instants
 from roe.columns.kinds import PoolKinds, hand_out
 from roe.columns.limits import Limits
-from roe.columns.pool_column import FIRST, MOST, Handed, PoolColumn
+from roe.columns.pool_column import LEAST, MOST, Handed, PoolColumn
 from roe.columns.row import place_of
 from roe.dynamic import Array, Json, Value
 from roe.evaluator.allocate import Pools
@@ -132,16 +132,24 @@ class Turns:
         for column in self.columns.values():
             column.seats()
         self.limits = Limits(self, [column.pool for column in self.columns.values()])
+        self.left = np.array(self.limits.left)  # how many more records each rep can take
         self.uncounted = np.zeros(len(self.rep_ids), np.int64)  # what each rep has taken, as far as caps do not know it yet
-        at, width, n = 0, FIRST, len(self.row)
+        at, n = 0, len(self.row)
         while at < n:
-            done = self._window(at, min(n, at + width), out)
+            done = self._window(at, min(n, at + self._width()), out)
             self._took(out.rep[at:done], out.why[at:done], out)
-            width = min(MOST, max(256, 2 * (done - at)))
             advance(done - at)
             at = done
         for rep in np.flatnonzero(self.uncounted).tolist():
             self._count(rep)
+
+    def _width(self) -> int:
+        """How many records to look at together: a few more than it should take until the first rep reaches a limit."""
+        first: float = MOST
+        for column in self.columns.values():
+            if column.seats().able:
+                first = min(first, float((self.left[column.able] / column.shares).min()))
+        return int(min(MOST, max(LEAST, first * 1.05 + 64)))
 
     def _remember(self, column: PoolColumn) -> None:
         """Which reps the companies went to, for what comes later in the run."""
@@ -230,7 +238,7 @@ class Turns:
         """Up to where nobody who is able becomes unable."""
         if not self.limits.pools:
             return end
-        left = np.array(self.limits.left)
+        left = self.left
         rep = self._counted(handed.rep[at:end], handed.why[at:end], handed)
         full = np.append(np.bincount(rep[rep >= 0], minlength=len(left)) >= left, False)  # the last place is for nobody
         some = np.flatnonzero(full[rep])
@@ -265,10 +273,10 @@ class Turns:
         counted = self._counted(rep, why, handed)
         counts = np.bincount(counted[counted >= 0], minlength=len(self.rep_ids))
         self.uncounted += counts
-        for i in np.flatnonzero(counts).tolist():
-            if counts[i] >= self.limits.left[i]:
-                self._count(i)
-            self.limits.take(i, int(counts[i]))
+        self.left -= counts
+        for i in np.flatnonzero(self.left <= 0).tolist():
+            self._count(i)
+            self.left[i] = self.limits.seated_anew(i)
         self.pools.n += len(rep)
 
     def _count(self, rep: int) -> None:

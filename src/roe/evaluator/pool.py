@@ -192,7 +192,8 @@ class Pool:
         alike = alike or self.alike_with(row)
         assert alike is not None
         if alike.interned is None:
-            alike.interned = self.history.intern(self._standing_of(alike, row).seats)
+            standing = self._standing_of(alike, row)
+            alike.interned = self.history.intern(standing.seats, standing)
         return alike.interned
 
     def fixed_standing(self, row: Row) -> Standing:
