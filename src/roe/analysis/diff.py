@@ -112,7 +112,7 @@ def _parts(old: Policy, new: Policy) -> list[tuple[str, dict[str, str], dict[str
     sections.append(("fields", stored[0], stored[1]))
     rest = [
         {
-            **{f.name: said(getattr(policy, f.name)) for f in fields(Policy) if f.name not in ("root", "name", "files", "model", "plan", "hours")},
+            **{f.name: said(getattr(policy, f.name)) for f in fields(Policy) if f.compare and f.name not in ("root", "name", "files", "model", "plan", "hours")},
             "working hours": said(policy.hours), "roles": ", ".join(policy.roles), "order of roles": ", ".join(f"{e} {r}" for e, r in p.engagement),
             **{name: said(section) for name, section in p.parts.items()},
         }
