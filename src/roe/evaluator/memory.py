@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from roe.crm.ids import fold
 from roe.data.coerce import GONE
-from roe.dynamic import Json, Saved, State
+from roe.dynamic import Json, JsonObject, Saved, State
 from roe.evaluator.data_owner import InData, stamp_of
 from roe.grammar import values as v
 from roe.ledger.reconcile import (
@@ -85,7 +85,7 @@ class Facts:
         return replace(self, holder=holder, since=today, seen=None, former=self.holder, by=by, held=decided(self.held, holder))
 
     def saved(self) -> Json:
-        saved: Json = {"rep": self.holder, "since": str(self.since) if self.since else None}
+        saved: JsonObject = {"rep": self.holder, "since": str(self.since) if self.since else None}
         more = {
             "seen": str(self.seen) if self.seen and not self.since else None, "former": self.former, "by": self.by, "base": self.held.base,
             "base_at": v.literal(self.held.base_at) if self.held.base_at else None, "decided": list(self.held.decided),
@@ -160,7 +160,7 @@ class OwnerMemory:
         """Whether the CRM has the record of `entity|record|role` no longer."""
         return bool(self.gone) and key.rpartition("|")[0] in self.gone
 
-    def _still_gone(self) -> Json:
+    def _still_gone(self) -> JsonObject:
         """What the next run is to know of records that are gone: those that are back are not."""
         return {key: x for key, x in self.was_gone.items() if not self._is_back(*key.split("|", 1))} | self.gone
 
@@ -223,7 +223,7 @@ class OwnerMemory:
         """The records that the ledger knows an owner of in a role, with the facts."""
         return self._by_role.get((entity, role), {}).items()
 
-    def refresh(self, row: Row, role: str, saved: Saved) -> Facts:
+    def refresh(self, row: Row, role: str, saved: Mapping[str, object]) -> Facts:
         """The facts of a record whose data came anew."""
         key = f"{row.entity}|{row['id']}|{role}"
         facts = self.known[key] = self._facts(key, saved, self.world.shown_by(row, role))
@@ -274,7 +274,7 @@ class OwnerMemory:
 
     def _decided(self, decisions: Iterable[DecisionValues]) -> tuple[Json, dict[str, Json]]:
         """What decisions leave of `owners` (None where nothing is left), and the whole of the other parts."""
-        owners: Json = {}
+        owners: JsonObject = {}
         returned, referred = dict(self.returned), dict(self.referred)
         crm_since: dict[str, str] = {}
         for entity, record, role, owner, shown, since, action, by, read_at in decisions:
@@ -312,7 +312,7 @@ def given_by(action: str) -> str:
     return {"exception": "exception", "route": "pool"}.get(action, "rule")
 
 
-def _day(entry: Saved) -> date | None:
+def _day(entry: Mapping[str, object]) -> date | None:
     return v.parse_date(str(entry["on"])[:10])
 
 
@@ -322,7 +322,7 @@ def _held(saved: Saved) -> Held:
     return Held(saved.get("rep"), base, at, tuple(saved.get("decided", ())))
 
 
-def _since_change(since: date | None, saved: Saved | None) -> date | None:
+def _since_change(since: date | None, saved: Mapping[str, object] | None) -> date | None:
     """The day that the data gives for an owner who was changed in the CRM; None if it is still the earlier owner's day."""
     former_since = None if saved is None or not saved.get("since") else v.parse_date(saved["since"])
     return None if since is not None and former_since is not None and since <= former_since else since
