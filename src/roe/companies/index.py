@@ -213,7 +213,9 @@ class NameIndex:
         sums = self._sums
         if sums is None or len(sums) < len(self._texts):
             sums = self._sums = np.zeros(len(self._texts) * 5 // 4)
-        touched = np.frombuffer(b"".join([numbers.tobytes() for _, numbers in looked_up]), np.uintc)
+        touched = np.frombuffer(b"".join([numbers.tobytes() for _, numbers in looked_up]), np.uintc).astype(
+            np.intp
+        )  # numpy adds by it twice as fast
         np.add.at(sums, touched, np.repeat([weight for weight, _ in looked_up], [len(numbers) for _, numbers in looked_up]))
         weights = sums[touched]
         sums[touched] = 0.0
