@@ -11,8 +11,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from roe.cli.common import fail, find_policy, heed, large, load, put, table
-from roe.diagnostics import PolicyError
+from roe.cli.common import PATH, fail, find_policy, format_option, heed, large, load, put, table
 
 if TYPE_CHECKING:
     from roe.analysis.records import Overview
@@ -21,13 +20,11 @@ if TYPE_CHECKING:
 
 
 @click.command("data")
-@click.argument("folder", metavar="DIR", type=click.Path(path_type=Path))
-@click.argument("policy", required=False, type=click.Path(path_type=Path))
-@click.option(
-    "--last", type=click.Path(path_type=Path), help="The --out or --state folder of the last run, to show what has changed since."
-)
-@click.option("--format", "shape", type=click.Choice(["text", "json", "html"]), default="text", show_default=True, help="Output format.")
-@click.option("--out", type=click.Path(path_type=Path), help="File to write. Default: standard output.")
+@click.argument("folder", metavar="DIR", type=PATH)
+@click.argument("policy", required=False, type=PATH)
+@click.option("--last", type=PATH, help="The --out or --state folder of the last run, to show what has changed since.")
+@format_option("text", "json", "html")
+@click.option("--out", type=PATH, help="File to write. Default: standard output.")
 def command(folder: Path, policy: Path | None, last: Path | None, shape: str, out: Path | None) -> None:
     """Show what an export in DIR contains: rows, columns, fields, and everything that cannot be read.
 
@@ -87,22 +84,19 @@ def _world(evaluator: Evaluator, folder: Path) -> World:
     from importlib.util import find_spec
 
     clock = evaluator.clock("1970-01-01")
-    try:
-        if folder.exists() and large(folder) and find_spec("pyarrow") and find_spec("numpy"):
-            from roe.columns.read import read_columns
-            from roe.columns.world import ColumnWorld
+    if folder.exists() and large(folder) and find_spec("pyarrow") and find_spec("numpy"):
+        from roe.columns.read import read_columns
+        from roe.columns.world import ColumnWorld
 
-            raws, problems = read_columns(evaluator.policy, folder)
-            heed(problems)
-            return ColumnWorld(evaluator.compiled, raws, clock)
-        from roe.data.read import read_tables
-        from roe.evaluator.world import World
-
-        rows, problems = read_tables(evaluator.policy, folder)
+        raws, problems = read_columns(evaluator.policy, folder)
         heed(problems)
-        return World(evaluator.compiled, rows, clock)
-    except PolicyError as e:
-        fail(e.diagnostics)
+        return ColumnWorld(evaluator.compiled, raws, clock)
+    from roe.data.read import read_tables
+    from roe.evaluator.world import World
+
+    rows, problems = read_tables(evaluator.policy, folder)
+    heed(problems)
+    return World(evaluator.compiled, rows, clock)
 
 
 def _lines(seen: Overview) -> Iterator[str]:

@@ -11,14 +11,13 @@ from typing import TYPE_CHECKING
 import click
 
 from roe.cli.comment import comment, introduction, run_link
-from roe.cli.common import bind, clock, fail, large, load, put
+from roe.cli.common import PATH, bind, clock, format_option, large, load, put
 from roe.cli.diff_report import PolicyDiff, as_json, as_markdown
 from roe.cli.diff_report import as_text as diff_text
 from roe.cli.repository import folder_at, revision
 from roe.cli.settings import as_of_setting, data_setting, is_setting
-from roe.diagnostics import Diagnostic, PolicyError, as_text, errors
+from roe.diagnostics import Diagnostic, PolicyError, as_text, errors, user_error
 from roe.revisions import NotThere
-from roe.source import Span
 
 if TYPE_CHECKING:
     from roe.analysis.equivalence import Comparison
@@ -34,18 +33,9 @@ FACTS = "decided, moved, moved_share, unowned, customers_moved, windows_cut, ove
 @as_of_setting("With --data: the date or date-time to use as `today` and `now`.", policy="new", default="")
 @click.option("--state", envvar="ROE_STATE", help="With --data: ledger with what earlier runs decided. It is only read.")
 @click.option("--fail-if", "fail_if", default="", metavar="EXPR", help=f"Exit with 1 if this expression is true. It can use {FACTS}.")
-@click.option(
-    "--format",
-    "shape",
-    type=click.Choice(["text", "md", "json"]),
-    default="text",
-    show_default=True,
-    help="Output format; md suits a pull request.",
-)
-@click.option("--page", type=click.Path(path_type=Path), help="HTML page to write, as one file.")
-@click.option(
-    "--comment", "comment_file", type=click.Path(path_type=Path), help="File to write a pull-request comment to, at most 60,000 characters."
-)
+@format_option("text", "md", "json", help="Output format; md suits a pull request.")
+@click.option("--page", type=PATH, help="HTML page to write, as one file.")
+@click.option("--comment", "comment_file", type=PATH, help="File to write a pull-request comment to, at most 60,000 characters.")
 @click.option("--new-is-fine", is_flag=True, help="Pass, with a note, if OLD does not exist yet or cannot be read.")
 def command(
     old: str, new: str, data: Path | None, as_of: str, state: str | None, fail_if: str, shape: str, page: Path | None,
@@ -164,19 +154,13 @@ def _holds(text: str, facts: dict[str, float]) -> bool:
     from roe.api import evaluate, parse_checked
     from roe.grammar import syntax as s
 
-    try:
-        tree, problems = parse_checked(text)
-        if tree is None:
-            raise PolicyError(problems)
-        unknown = [n.id for n in s.walk(tree) if isinstance(n, s.Name) and n.id not in facts]
-        if unknown:
-            at = Span("--fail-if", 1, 1, max(2, len(text) + 1), text)
-            raise PolicyError(
-                [Diagnostic("R201", f"there is no fact `{unknown[0]}`", at, f"there are {', '.join(facts)}; most need --data")]
-            )
-        return evaluate(text, facts) is True
-    except PolicyError as e:
-        fail(e.diagnostics)
+    tree, problems = parse_checked(text)
+    if tree is None:
+        raise PolicyError(problems)
+    unknown = [n.id for n in s.walk(tree) if isinstance(n, s.Name) and n.id not in facts]
+    if unknown:
+        raise user_error("R201", f"there is no fact `{unknown[0]}`", "--fail-if", f"there are {', '.join(facts)}; most need --data", text)
+    return evaluate(text, facts) is True
 
 
 def _page(path: Path, diff: PolicyDiff) -> None:

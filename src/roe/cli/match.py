@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING
 
 import click
 
-from roe.cli.common import fail, find_policy, load, table
+from roe.cli.common import PATH, fail, find_policy, load, put, table
 from roe.data.headers import columns_of, normal
-from roe.diagnostics import Diagnostic, suggest
+from roe.diagnostics import Diagnostic, suggest, user_error
 from roe.dynamic import Cell, Record, Value
 from roe.files import uncollected
 from roe.parallel import each
@@ -63,8 +63,8 @@ SYNONYMS: dict[str, dict[str, tuple[str, ...]]] = {
 
 
 @click.command("match")
-@click.option("--leads", type=click.Path(path_type=Path), required=True, help="File with leads: CSV, JSON, JSON lines or Parquet.")
-@click.option("--accounts", type=click.Path(path_type=Path), help="File with accounts.")
+@click.option("--leads", type=PATH, required=True, help="File with leads: CSV, JSON, JSON lines or Parquet.")
+@click.option("--accounts", type=PATH, help="File with accounts.")
 @click.option("--duplicates", is_flag=True, help="Find duplicate leads instead of matching accounts.")
 @click.option(
     "--map",
@@ -73,14 +73,14 @@ SYNONYMS: dict[str, dict[str, tuple[str, ...]]] = {
     metavar="FIELD=COLUMN",
     help="Name a column: `company=Firma` for both files, `account.name=Firma` for one. Repeat for several.",
 )
-@click.option("--policy", type=click.Path(path_type=Path), help="Policy whose `matching:` to use. Default: the built-in definition.")
+@click.option("--policy", type=PATH, help="Policy whose `matching:` to use. Default: the built-in definition.")
 @click.option(
     "--at-least",
     type=click.FloatRange(0, 1),
     help="Accept a name only with at least this probability that it is the same company, 0 to 1. Default: 0.5, and less at the same address.",
 )
 @click.option("--group", is_flag=True, help="Where no account is the same company, find one of the same corporate group.")
-@click.option("--out", type=click.Path(path_type=Path), required=True, help="CSV file to write, with one line for each lead.")
+@click.option("--out", type=PATH, required=True, help="CSV file to write, with one line for each lead.")
 def command(
     leads: Path,
     accounts: Path | None,
@@ -100,7 +100,7 @@ def command(
     evaluator = load(find_policy(policy) if policy is not None else Path(str(own)))
     loaded = evaluator.policy
     if ("lead", "matched_account") not in loaded.plan.steps:
-        fail([Diagnostic("R503", "the policy has no `matching:`", Span(str(policy), 1, 1, 2), "add `matching: default`")])
+        raise user_error("R503", "the policy has no `matching:`", policy, "add `matching: default`")
     raw = {"lead": _read(leads), "account": _read(accounts) if accounts is not None else []}
     maps = _maps(mapped, loaded, {"lead": raw["lead"], "account": raw["account"] if accounts is not None else raw["lead"]})
     columns = {entity: _columns(loaded, entity, rows, maps[entity]) for entity, rows in raw.items()}
@@ -136,15 +136,12 @@ def _lead_against_lead(raw: dict[str, list[dict[str, Cell]]], columns: dict[str,
 
 
 def _write(lines: list[list[Value]], rejects: list[Reject], out: Path, duplicates: bool) -> None:
-    from roe.data.files import csv_text, write_whole
+    from roe.data.files import csv_text
     from roe.run.files import COLUMNS, reject_row
 
-    try:
-        write_whole(out, csv_text(("lead", "lead_name", "duplicate_of", *RESULT[3:]) if duplicates else RESULT, lines))
-        if rejects:
-            write_whole(out.with_suffix(".rejects.csv"), csv_text(COLUMNS["rejects.csv"], map(reject_row, rejects)))
-    except OSError as e:
-        fail([Diagnostic("R609", f"`{out}` cannot be written: {e.strerror}", Span(str(out), 1, 1, 2), "name another file")])
+    put(csv_text(("lead", "lead_name", "duplicate_of", *RESULT[3:]) if duplicates else RESULT, lines), out, said=False)
+    if rejects:
+        put(csv_text(COLUMNS["rejects.csv"], map(reject_row, rejects)), out.with_suffix(".rejects.csv"), said=False)
 
 
 def _at_least(step: Relate, probability: float) -> Relate:
@@ -156,11 +153,10 @@ def _read(path: Path) -> list[dict[str, Cell]]:
     from roe.cli.common import heed
     from roe.data.read import SUFFIXES, read_file, row_warnings
 
-    here = Span(str(path), 1, 1, 2)
     if not path.is_file():
-        fail([Diagnostic("R601", f"there is no file `{path}`", here, "name a file of records")])
+        raise user_error("R601", f"there is no file `{path}`", path, "name a file of records")
     if path.suffix.lower() not in SUFFIXES:
-        fail([Diagnostic("R601", f"`{path}` is not a type of file that can be read", here, f"it is one of {', '.join(SUFFIXES)}")])
+        raise user_error("R601", f"`{path}` is not a type of file that can be read", path, f"it is one of {', '.join(SUFFIXES)}")
     rows, problems = read_file(path)
     heed([*problems, *row_warnings(rows)])
     return rows

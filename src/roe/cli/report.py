@@ -8,7 +8,7 @@ from pathlib import Path
 
 import click
 
-from roe.cli.common import as_of_option, bind, data_option, load, named, policy_argument, state_option, table
+from roe.cli.common import as_of_option, bind, data_option, format_option, load, named, policy_argument, state_option, table
 from roe.cli.terminal import document
 from roe.dynamic import Value
 from roe.words import counted, verb
@@ -20,7 +20,7 @@ from roe.words import counted, verb
 @as_of_option
 @state_option
 @click.option("--only", multiple=True, help="Only the report with this name; repeat for several. Default: all reports.")
-@click.option("--format", "shape", type=click.Choice(["text", "json", "csv"]), default="text", show_default=True, help="Output format.")
+@format_option("text", "json", "csv")
 def command(policy: Path | None, data: Path, as_of: str, state: str | None, only: tuple[str, ...], shape: str) -> None:
     """Print the counts declared under `reports:`, such as coverage, engagement, or what is missing from a list."""
     from roe.analysis.report import run_reports

@@ -8,11 +8,22 @@ from typing import TYPE_CHECKING
 
 import click
 
-from roe.cli.common import WithMinus, as_of_option, bind, clock, data_option, fail, large, load, policy_argument, state_option, table
+from roe.cli.common import (
+    WithMinus,
+    as_of_option,
+    bind,
+    clock,
+    data_option,
+    format_option,
+    large,
+    load,
+    policy_argument,
+    state_option,
+    table,
+)
 from roe.cli.explain import find_record
-from roe.diagnostics import Diagnostic
+from roe.diagnostics import user_error
 from roe.dynamic import Value
-from roe.source import Span
 
 if TYPE_CHECKING:
     from roe.evaluator.bound import Bound
@@ -27,7 +38,7 @@ if TYPE_CHECKING:
 @data_option
 @as_of_option
 @state_option
-@click.option("--format", "shape", type=click.Choice(["text", "json"]), default="text", show_default=True, help="Output format.")
+@format_option("text", "json")
 def command(record: str, policy: Path | None, data: Path, as_of: str, state: str | None, shape: str) -> None:
     """Show who owned RECORD when, and every state of its windows: when it starts and ends, and what caused it.
 
@@ -41,8 +52,9 @@ def command(record: str, policy: Path | None, data: Path, as_of: str, state: str
     bound, row = _found(evaluator, data, as_of, state, record)
     owners = _from_ledger(state, row, bound.world) or _of_today(row)
     if state is None and not any(w.entity == row.entity for w in evaluator.policy.plan.windows):
-        at = Span(str(evaluator.policy.root), 1, 1, 1)
-        fail([Diagnostic("R501", f"the policy has no windows for {row.entity} records", at, "add `windows:` or `claims:`")])
+        raise user_error(
+            "R501", f"the policy has no windows for {row.entity} records", evaluator.policy.root, "add `windows:` or `claims:`"
+        )
     now = bound.world.clock.now
     entries = timeline(bound, row)
     if shape == "json":

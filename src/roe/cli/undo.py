@@ -6,8 +6,7 @@ from datetime import date, datetime
 
 import click
 
-from roe.cli.common import STATE, fail, table, wait_option
-from roe.diagnostics import PolicyError
+from roe.cli.common import STATE, table, wait_option
 
 MOST = 20
 
@@ -26,10 +25,7 @@ def command(run: str, state: str, who: str, until: datetime | None, wait: float)
     """
     from roe.run.undo import undo
 
-    try:
-        undone = undo(run, state, who, date(until.year, until.month, until.day) if until is not None else None, wait)
-    except PolicyError as e:
-        fail(e.diagnostics)
+    undone = undo(run, state, who, date(until.year, until.month, until.day) if until is not None else None, wait)
     rows = [[f"{entity} {record}", role, had or "nobody", back or "nobody"] for entity, record, role, back, had in undone.back]
     if rows:
         click.echo(table(rows[:MOST], ["record", "role", "had by", "back to"]))

@@ -169,7 +169,7 @@ def parse(text: str) -> CompanyName:
         for form, kind in WRITTEN_TOGETHER.items():
             if form in text:
                 text = text.replace(form, " ")
-                kinds.add(kind)
+                kinds |= {kind, "ltd"}
     if "(" in text:
         text = _ASIDE.sub(" ", text)
     if "&" in text:

@@ -7,13 +7,13 @@ from functools import lru_cache
 
 from rapidfuzz.distance import OSA
 
-from roe.companies.name import KEPT
-from roe.companies.tables import COMPOSED_WITH, common_words, same_words
+from roe.companies.name import KEPT, first_letters
+from roe.companies.tables import CLUBS, COMPOSED_WITH, common_words, same_words
 
 COMMON = 15  # names of listed companies that a word stands in, for it to be one that people shorten
 MOST_WRONG = 3  # letters of a misspelt word
-# `Муромский` is `of Murom`, and `Новосибирский` of `Novosibirsk`
-_RUSSIAN_ADJECTIVE = re.compile(r"\w{4,}sk(?:iy|ij|y|aya|aja|oe|oye)")
+# `Муромский` is `of Murom`, `Новосибирский` of `Novosibirsk`, `Тульский` of `Tula`, and `Волжский` of the `Volga`
+_RUSSIAN_ADJECTIVE = re.compile(r"(\w{3,})sk(?:iy|ij|y|oy|oj|aya|aja|oe|oye)")
 
 
 @lru_cache(maxsize=KEPT)
@@ -33,8 +33,8 @@ def word_likeness(a: str, b: str) -> float:
     short, long = (a, b) if len(a) <= len(b) else (b, a)
     if spelt == spelt_too and len(short) >= 4:
         return 0.95
-    if len(short) >= 4 and long.startswith(short) and _RUSSIAN_ADJECTIVE.fullmatch(long):
-        return 0.85
+    if "sk" in long and _is_from(long, short):
+        return 0.9
     shortened = _shortened(short, long) if short[0] == long[0] else 0.0
     if shortened:
         return shortened
@@ -43,6 +43,15 @@ def word_likeness(a: str, b: str) -> float:
     if (letters ^ letters_too).bit_count() > 2 * MOST_WRONG:  # one wrong letter makes two letters differ at most
         return 0.0
     return _misspelt(a, b)
+
+
+def _is_from(adjective: str, place: str) -> bool:
+    """Whether a word is the Russian adjective of a place."""
+    of = _RUSSIAN_ADJECTIVE.fullmatch(adjective)
+    if of is None or len(place) < 3:
+        return False
+    stem = of[1]
+    return (len(place) >= 4 and adjective.startswith(place)) or place in (stem, stem + "sk", stem + "a", re.sub("zh$", "ga", stem))
 
 
 def _shortened(short: str, long: str) -> float:
@@ -56,6 +65,8 @@ def _shortened(short: str, long: str) -> float:
     common = common_words()
     known = common.get(long, 0)
     if known >= COMMON and _begins(short, long) and common.get(short, 0) < known:
+        return 0.85
+    if len(short) == 2 and long.endswith(CLUBS) and short == first_letters(long):
         return 0.85
     if _without_vowels(short, long, known >= COMMON):
         return 0.9
@@ -115,6 +126,8 @@ _SOUNDS = [sound.split("-") for sound in _SPELLINGS.split()]
 
 
 def _spelt(word: str) -> str:
+    if word.startswith("gia"):  # Greek `Giannis`, `Yannis`
+        word = word[1:]
     for written, meant in _SOUNDS:
         word = word.replace(written, meant)
     return _once(word)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from roe.dynamic import Saved, Value, Values
 from roe.evaluator.able import receiver
-from roe.evaluator.alike import CLASSES, NO_KEY, Class, hashed, is_about_rep, record_parts
+from roe.evaluator.alike import CLASSES, NO_KEY, Class, hashed, is_about_rep, is_of_the_day, record_parts
 from roe.evaluator.allocation import FALLBACK, PoolHistory, PoolTurn
 from roe.evaluator.together import reason_together
 from roe.evaluator.turns import Ledger, Seat, Slots, Standing, TurnHistory
@@ -268,10 +268,11 @@ class Pool:
     def renew(self, reps: bool = True) -> None:
         """Begin again where the turns taken so far have led, for a new moment or changed records; earlier turns keep their history.
 
-        Unless `reps` have changed, the members and weights for records that are alike are what they were: they read nothing else.
+        Unless `reps` have changed, or the pool asks who is on leave, the members and weights for records that are alike are what they
+        were: they read nothing else.
         """
         self.forget()
-        if reps or not self.classed or self._members is None:
+        if reps or not self.classed or self._members is None or is_of_the_day(self.step, self.world.compiled.steps):
             self._reps_cached = None
             self._classes.clear()
         if self.history.log_is_empty:
