@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from fractions import Fraction
 from typing import TYPE_CHECKING
 
-from roe.dynamic import Value, Values
+from roe.dynamic import Values
 from roe.evaluator.turns import Seat, Standing
 from roe.grammar import syntax as s
 from roe.grammar.functions import BY_NAME
@@ -22,7 +22,7 @@ RECORDS = ("lead", "account", "opportunity", "contact")  # what a pool's express
 CLASSES = 256  # kinds of records that a pool tells apart; of more it forgets
 
 
-NO_KEY: Value = object()
+NO_KEY: object = object()
 
 
 @dataclass(slots=True)
@@ -99,7 +99,7 @@ def _is_timeless(call: s.Call) -> bool:
     return (row := BY_NAME.get(call.function)) is not None and not row.clock
 
 
-def hashed(value: Value) -> Value:
+def hashed(value: object) -> object:
     """A value as a part of a key; `NO_KEY` for one that cannot be."""
     if isinstance(value, dict):
         return (value.entity, value["id"]) if hasattr(value, "entity") else NO_KEY

@@ -231,14 +231,14 @@ class Settled:
         return {key: "" if o.held else o.reason for key, o in sorted(self.outcomes.items())}
 
 
-def _moment(day: Value, like: datetime) -> datetime | None:
+def _moment(day: object, like: datetime) -> datetime | None:
     """A date as the start of that day by the same clock."""
     if day is None or isinstance(day, datetime):
         return day
     return datetime(day.year, day.month, day.day, tzinfo=like.tzinfo) if isinstance(day, date) else None
 
 
-def _day(at: Value) -> str:
+def _day(at: object) -> str:
     return "further notice" if at is None else v.readable(at)
 
 

@@ -53,7 +53,7 @@ class Pool:
 
     def _begin(self, saved: Saved) -> None:
         """Go on from where the turns of a state have led."""
-        self._begun_from: Saved | None = saved  # None once turns have been taken
+        self._begun_from: Mapping[str, object] | None = saved  # None once turns have been taken
         credits = {str(rep): Fraction(c) for rep, c in saved.get("credits", {}).items()}
         self.counts = Counter({str(rep): int(n) for rep, n in saved.get("counts", {}).items()})
         history = TurnHistory(self.step.debt, credits, dict(self.counts), int(saved.get("turns", 0)))
@@ -62,7 +62,7 @@ class Pool:
         self._standing: Standing | None = None  # of the turns that are not booked yet
         self._slots: Slots | None = None
 
-    def recall(self, saved: Saved) -> None:
+    def recall(self, saved: Mapping[str, object]) -> None:
         """Go on from where turns that were taken elsewhere have led. Members and weights rest on none of them."""
         if saved is not self._begun_from:
             self._begin(saved)

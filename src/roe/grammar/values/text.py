@@ -33,7 +33,7 @@ def show_clock(value: time | datetime) -> str:
     return f"{text}{'-' if offset < timedelta() else '+'}{zone}"
 
 
-def string(value: Value) -> str | None:
+def string(value: object) -> str | None:
     """FEEL's `string(value)`: text as it is, everything else as a literal without quotes."""
     if value is None:
         return None
@@ -75,7 +75,7 @@ def _with_units(span: timedelta | Months) -> str:
 MONTHS = ("January", "February", "March", "April", "May", "June", "July", "August", "September", "October", "November", "December")
 
 
-def literal(value: Value) -> str:
+def literal(value: object) -> str:
     """A value as text that reads as the value: strings quoted, temporal values in their ISO form."""
     if value is None:
         return "null"
@@ -118,7 +118,7 @@ def quote(text: str) -> str:
     return '"' + "".join(_ESCAPES.get(c, c if c.isprintable() else f"\\U{ord(c):06X}") for c in text) + '"'
 
 
-def plain(value: Value) -> Value:
+def plain(value: object) -> Value:
     """A value as JSON has it: temporal values, durations and ranges as text, records as objects."""
     if value is None or isinstance(value, (bool, int, float)):
         return value
