@@ -45,7 +45,7 @@ class Companies:
         self.of: dict[Value, list[Existing]] = {}
         self._company_of: dict[str, tuple[Value, Existing]] = {}
 
-    def add(self, company: Value, record: Existing) -> None:
+    def add(self, company: object, record: Existing) -> None:
         insort(self.of.setdefault(company, []), record)
         self._company_of[record.id] = company, record
 
@@ -62,7 +62,7 @@ class Companies:
             self.add(company, known._replace(rep=rep))
 
 
-def queue_place(created: Value, record: object) -> tuple[bool, str, str]:
+def queue_place(created: object, record: object) -> tuple[bool, str, str]:
     """What orders records that wait for a pool: when they came, those without a date first, then their ids."""
     if isinstance(created, datetime) and created.tzinfo is not None:
         created = created.astimezone(UTC)
@@ -188,7 +188,7 @@ class Together:
                 since = row["created"] or row["owner_since"]
                 companies.add(company, Existing(*queue_place(row["created"], record), str(rep["id"]), record, since))
 
-    def leads_others(self, pool: Pool, company: Value, companies: Companies) -> bool:
+    def leads_others(self, pool: Pool, company: object, companies: Companies) -> bool:
         """Whether somebody has a record of a company that its others follow now."""
         return any(self._is_recent(pool.step.together_within, record.since) for record in companies.of.get(company, ()))
 
