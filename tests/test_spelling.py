@@ -143,6 +143,8 @@ type = "call" and done == done and type = "call" == item.done and item.type = "c
 type = "call" and type = "mail" == type = "mail" and "call" = type
 type = null
 type = "call" or type = null == type = null or "call" = type
+type = country
+type = account.country == item.type = item.account.country
 type not in ("call", "mail") == type not in ("call", "mail")
 type in long
 type in most

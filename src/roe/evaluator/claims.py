@@ -139,7 +139,7 @@ class Settled:
     def _returned(self, record: Row, rep: Row, at: datetime) -> str:
         """Why a record that a rule returned cannot be claimed yet."""
         given = self.world.returned.get(f"{self.step.entity}|{record['id']}|{self.step.role}")
-        on = None if given is None else v.parse_temporal(given["on"])
+        on = None if given is None else _moment(v.parse_temporal(given["on"]), self.world.clock.now)
         if given is None or on is None or at < on:
             return ""
         again = None if self.step.wait is None else self.world.clock.add(on, self.step.wait)
