@@ -60,20 +60,20 @@ def sent_policy(policy: Policy) -> bytes:
     """A policy as bytes: its plan, the texts in which that stands, and what has been worked out from it. A task need not read it again, which
     takes longer for a thousand rules than to decide a hundred thousand records.
     """
-    sources = {
+    texts = {
         name: read_text(policy.root / name, name, 1 << 30)[0] or ""
         for name in {"policy.yaml", *policy.files}
         if name.endswith((".yaml", ".yml"))
     }
     known = {} if policy.worked_out is None else policy.worked_out.values
-    return json.dumps({"root": str(policy.root), "policy": write_policy(policy), "sources": sources, "known": known}).encode()
+    return json.dumps({"root": str(policy.root), "policy": write_policy(policy), "texts": texts, "known": known}).encode()
 
 
 @lru_cache(maxsize=2)
 def received_policy(text: bytes) -> Evaluator:
     """The policy, ready to decide: once for each Python worker."""
     held = json.loads(text)
-    policy = PolicyReader(held["policy"], Path(held["root"]), held["sources"]).policy()
+    policy = PolicyReader(held["policy"], Path(held["root"]), held["texts"]).policy()
     if held["known"]:
         remember(policy, WorkedOut(None, "", held["known"]))
     return Evaluator(policy)
