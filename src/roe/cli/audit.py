@@ -12,6 +12,7 @@ import click
 
 from roe.cli.common import as_of_option, bind, data_option, format_option, load, policy_argument, state_option, table
 from roe.cli.terminal import document
+from roe.data.report import report_of
 from roe.dynamic import Json
 from roe.progress import counted
 
@@ -83,8 +84,6 @@ class Audit:
         ]  # fmt: skip
 
     def as_json(self) -> Json:
-        from roe.data.report import report_of
-
         reps = sorted({*self.gains, *self.losses})
         return {
             "records": len(self.decisions),

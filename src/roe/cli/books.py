@@ -14,18 +14,26 @@ from roe.cli.common import (
     STATE,
     as_of_option,
     bind_large,
+    clock,
     data_option,
     load,
     named,
     policy_argument,
+    read,
     state_option,
     table,
     wait_option,
     write_into,
     writing,
 )
+from roe.data.files import csv_text
 from roe.diagnostics import user_error
-from roe.dynamic import Json, Saved, Value
+from roe.dynamic import Json, Saved
+from roe.evaluator.book_plan import check_plan
+from roe.progress import counted
+from roe.run.allocations import ALLOCATIONS
+from roe.run.books import apply_plan
+from roe.run.files import CHANGES, undone
 
 PLAN = "plan.json"
 MOVES = ("book", "account", "name", "from", "to", "why", "worth", "runner_up", "runner_up_worth", "rest", "reason")
@@ -47,7 +55,6 @@ def command() -> None:
 def plan(policy: Path | None, data: Path, as_of: str, state: str | None, out: Path, only: tuple[str, ...], greedy: bool) -> None:
     """Plan a cycle: list every move with its reason, value and runner-up. Nothing changes until you apply the plan."""
     _packages()
-    from roe.data.files import csv_text
     from roe.evaluator.books import plan_books
     from roe.web.books import plan_page
 
@@ -66,24 +73,24 @@ def plan(policy: Path | None, data: Path, as_of: str, state: str | None, out: Pa
     click.echo(f"see {out / 'plan.html'} and {out / 'moves.csv'}; to apply it: roe books apply {out} --state DIR")
 
 
-def _show(book: str, part: Saved) -> None:
+def _show(book: str, planned: Saved) -> None:
     from roe.evaluator.questions import sentences
 
-    solution = part["solution"]
-    click.echo(f"{book}: the cycle of {part['cycle']}\n")
-    rows = [[r["name"], r["capacity"], r["before"], r["came"], r["after"], round(r["value"], 1)] for r in part["reps"][:30]]
+    solution = planned["solution"]
+    click.echo(f"{book}: the cycle of {planned['cycle']}\n")
+    rows = [[r["name"], r["capacity"], r["before"], r["came"], r["after"], round(r["value"], 1)] for r in planned["reps"][:30]]
     click.echo(table(rows, ["rep", "capacity", "before", "came", "after", "value"]))
-    if len(part["reps"]) > 30:
-        click.echo(f"… and {len(part['reps']) - 30} more reps, in {PLAN}")
-    left = ", ".join(f"{n} {why}" for why, n in part["returned"].items()) or "none"
-    click.echo(f"\n{len(part['moves'])} moves; accounts that left a book: {left}")
+    if len(planned["reps"]) > 30:
+        click.echo(f"… and {len(planned['reps']) - 30} more reps, in {PLAN}")
+    left = ", ".join(f"{n} {why}" for why, n in planned["returned"].items()) or "none"
+    click.echo(f"\n{len(planned['moves'])} moves; accounts that left a book: {left}")
     gap = "" if solution["gap"] is None else "proven best" if solution["gap"] == 0 else f"within {100 * solution['gap']:.3f} % of the best"
     click.echo(f"worth {solution['objective']:,.1f} by {solution['method']}{', ' + gap if gap else ''}")
     for line in sentences(solution):
         click.echo(line)
-    for line in part["relaxed"]:
+    for line in planned["relaxed"]:
         click.echo(f"relaxed: {line}")
-    for line in part["refused"]:
+    for line in planned["refused"]:
         click.echo(f"refused: {line}")
     click.echo("")
 
@@ -96,7 +103,6 @@ def _show(book: str, part: Saved) -> None:
 def apply(plan: Path, state: str, out: Path | None, wait: float) -> None:
     """Apply a plan: write its books into the ledger, so that the next runs use them."""
     _packages()
-    from roe.run.books import apply_plan
 
     path = plan / PLAN if plan.is_dir() else plan
     planned = _read(path)
@@ -109,8 +115,6 @@ def apply(plan: Path, state: str, out: Path | None, wait: float) -> None:
 
 
 def _read(path: Path) -> Json:
-    from roe.evaluator.book_plan import check_plan
-
     try:
         return check_plan(json.loads(path.read_text("utf-8")))
     except (OSError, ValueError, RecursionError) as e:
@@ -118,13 +122,9 @@ def _read(path: Path) -> Json:
 
 
 def _write_allocations(plan: Saved, out: Path) -> None:
-    from roe.data.files import csv_text
-    from roe.run.allocations import ALLOCATIONS
-    from roe.run.files import CHANGES, undone
-
-    allocations: list[list[Value]] = []
-    forth: list[list[Value]] = []
-    back: list[list[Value]] = []
+    allocations: list[list[object]] = []
+    forth: list[list[object]] = []
+    back: list[list[object]] = []
     for book, moves_of_book in plan["books"].items():
         names, ids = moves_of_book.get("names", {}), moves_of_book.get("ids", {})
         for m in moves_of_book["moves"]:
@@ -139,7 +139,7 @@ def _write_allocations(plan: Saved, out: Path) -> None:
             allocations.append([known.get(column, "") for column in ALLOCATIONS])
             forth.append([moves_of_book["object"], account, m["name"], moves_of_book["field"], *new, *old, m["reason"]])
             back.append(undone(forth[-1]))
-    files: dict[str, tuple[tuple[str, ...], list[list[Value]]]] = {
+    files: dict[str, tuple[tuple[str, ...], list[list[object]]]] = {
         "allocations": (ALLOCATIONS, allocations), "changes": (CHANGES, forth), "rollback": (CHANGES, back),
     }  # fmt: skip
     write_into(out, {f"{name}.csv": csv_text(columns, sorted(rows, key=_by_record)) for name, (columns, rows) in files.items()})
@@ -173,9 +173,6 @@ def simulate(
     """Simulate weekly cycles, and plot coverage, churn, fairness and capacity use."""
     _packages()
     from roe.analysis.simulate import HEADER, Pace, SimulatedCycle, simulate
-    from roe.cli.common import clock, read
-    from roe.data.files import csv_text
-    from roe.progress import counted
 
     played: dict[str, list[SimulatedCycle]] = {}
     for path in [policy, *([against] if against is not None else [])]:

@@ -84,9 +84,9 @@ def color(stream: TextIO | None = None) -> bool:
     return bool((stream or sys.stdout).isatty()) and "NO_COLOR" not in os.environ
 
 
-def fail(found: Iterable[Diagnostic], code: int = 2) -> NoReturn:
+def fail(findings: Iterable[Diagnostic], code: int = 2) -> NoReturn:
     """Findings to standard error, and the end."""
-    click.echo(as_text(list(found), color(sys.stderr)), err=True, color=color(sys.stderr))
+    click.echo(as_text(list(findings), color(sys.stderr)), err=True, color=color(sys.stderr))
     sys.exit(code)
 
 
@@ -165,12 +165,12 @@ def read(evaluator: Evaluator, data: Path) -> Tables:
     return tables
 
 
-def heed(found: list[Diagnostic]) -> None:
+def heed(findings: list[Diagnostic]) -> None:
     """Show what was found about the data; an error ends the command."""
-    if errors(found):
-        fail(found)
-    if found:
-        click.echo(as_text(found, color(sys.stderr)), err=True)
+    if errors(findings):
+        fail(findings)
+    if findings:
+        click.echo(as_text(findings, color(sys.stderr)), err=True)
 
 
 def guard(policy: Policy, world: World, last: Path | None, say: bool = False) -> None:

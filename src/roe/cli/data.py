@@ -11,7 +11,15 @@ from typing import TYPE_CHECKING
 
 import click
 
+from roe.analysis.records import overview
 from roe.cli.common import PATH, fail, find_policy, format_option, heed, large, load, put, table
+from roe.crm import PROFILES
+from roe.data.headers import columns_of
+from roe.data.read import files_of, read_file, read_tables
+from roe.data.report import in_lines, read_report, report_of
+from roe.evaluator.engine import Evaluator
+from roe.evaluator.world import World
+from roe.stages.build import build
 
 if TYPE_CHECKING:
     from roe.analysis.records import Overview
@@ -31,9 +39,6 @@ def command(folder: Path, policy: Path | None, last: Path | None, shape: str, ou
     Uses POLICY, or the nearest policy in or above the current folder. Without a policy, it picks the CRM whose columns fit best.
     Exits with 1 if the data is not what the policy expects.
     """
-    from roe.analysis.records import overview
-    from roe.data.report import read_report, report_of
-
     evaluator = _evaluator(folder, policy)
     world = _world(evaluator, folder)
     seen = overview(evaluator.policy, world, report_of(world.readings), read_report(last))
@@ -53,11 +58,6 @@ def _evaluator(folder: Path, policy: Path | None) -> Evaluator:
     here = Path.cwd()
     if policy is not None or any((f / "policy.yaml").is_file() for f in (here, *here.parents)):
         return load(find_policy(policy))
-    from roe.crm import PROFILES
-    from roe.data.headers import columns_of
-    from roe.data.read import files_of, read_file
-    from roe.evaluator.engine import Evaluator
-    from roe.stages.build import build
 
     most, best = -1, None
     headers: dict[Path, tuple[str, ...]] = {}
@@ -91,8 +91,6 @@ def _world(evaluator: Evaluator, folder: Path) -> World:
         raws, problems = read_columns(evaluator.policy, folder)
         heed(problems)
         return ColumnWorld(evaluator.compiled, raws, clock)
-    from roe.data.read import read_tables
-    from roe.evaluator.world import World
 
     rows, problems = read_tables(evaluator.policy, folder)
     heed(problems)
@@ -100,8 +98,6 @@ def _world(evaluator: Evaluator, folder: Path) -> World:
 
 
 def _lines(seen: Overview) -> Iterator[str]:
-    from roe.data.report import in_lines
-
     for entity, read in seen.report.items():
         yield from in_lines({entity: read}, {})
         rows = []

@@ -8,11 +8,18 @@ from typing import TYPE_CHECKING
 
 import click
 
+from roe.api import adopt, parse_checked, scope_of
 from roe.cli.common import PATH, WithMinus, clock, fail, format_option, load, read, table
 from roe.cli.settings import Command, as_of_setting, data_setting
 from roe.diagnostics import user_error
 from roe.dynamic import Value
-from roe.source import Span
+from roe.evaluator.observe import watch
+from roe.evaluator.render import brief
+from roe.grammar import syntax as s
+from roe.grammar import values as v
+from roe.grammar.closures import compile_expression
+from roe.grammar.printer import show as printed
+from roe.source import Inline, Span, Text
 
 if TYPE_CHECKING:
     from roe.grammar import syntax as s
@@ -45,8 +52,6 @@ def command(
 
 
 def scope_from(variables: str | None, data: Path | None, record: str | None, policy: Path | None, as_of: str) -> Scope:
-    from roe.api import adopt, scope_of
-
     given = {}
     if variables:
         try:
@@ -75,13 +80,6 @@ def scope_from(variables: str | None, data: Path | None, record: str | None, pol
 
 def show(expression: str, scope: Scope, shape: str = "text") -> str:
     """The value, the type and every part's value; raises SystemExit with the findings if it does not parse."""
-    from roe.api import parse_checked
-    from roe.evaluator.observe import watch
-    from roe.evaluator.render import brief
-    from roe.grammar import values as v
-    from roe.grammar.printer import show as printed
-    from roe.source import Inline, Text
-
     tree, problems = parse_checked(Text(expression, Inline()))
     if tree is None:
         fail(problems)
@@ -95,13 +93,9 @@ def show(expression: str, scope: Scope, shape: str = "text") -> str:
     return "\n".join(lines + ([table(shown, ["part", "value", "type"])] if shown else []))
 
 
-def every_part(tree: s.Node, scope: Scope) -> list[tuple[str, Value]]:
+def every_part(tree: s.Node, scope: Scope) -> list[tuple[str, object]]:
     """Each sub-expression as it was evaluated, outside first; inside a loop the last time round."""
-    from roe.grammar import syntax as s
-    from roe.grammar.closures import compile_expression
-    from roe.grammar.printer import show as printed
-
-    seen: dict[int, Value] = {}
+    seen: dict[int, object] = {}
 
     def wrap(node: s.Node, code: Code) -> Code:
         def watched(inner: Scope) -> Value:

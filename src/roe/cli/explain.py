@@ -342,10 +342,10 @@ def _rep(world: World, text: str) -> Row:
     return rep
 
 
-def _why_not(bound: Bound, found: list[Explained], rep: Row) -> None:
+def _why_not(bound: Bound, explained: list[Explained], rep: Row) -> None:
     from roe.analysis.whynot import why_not
 
-    for x in found:
+    for x in explained:
         if x.decision is None:
             raise user_error("R801", "`--why-not` is about who owns a record", "--why-not", "name a record that the policy allocates")
         x.why_not = why_not(bound, x.decision, rep)

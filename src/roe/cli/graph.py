@@ -6,9 +6,12 @@ from pathlib import Path
 
 import click
 
+from roe.analysis.graph import chart, listed, mermaid, svg
 from roe.cli.common import PATH, bind, format_option, load, policy_argument, put, state_option
+from roe.cli.explain import find_record
 from roe.cli.settings import as_of_setting, data_setting
 from roe.diagnostics import suggest, user_error
+from roe.handbook import parts
 
 
 @click.command("graph")
@@ -28,10 +31,6 @@ def command(
     shape: str, out: Path | None,
 ) -> None:  # fmt: skip
     """Draw the policy as a flow chart: the parts of `roe handbook`, or the rules with one record's path highlighted."""
-    from roe.analysis.graph import chart, listed, mermaid, svg
-    from roe.cli.explain import find_record
-    from roe.handbook import parts
-
     evaluator = load(policy)
     rules = {k: c for k, c in evaluator.policy.plan.engagement.items() if entity in (None, k[0]) and role in (None, k[1])}
     if record is not None:

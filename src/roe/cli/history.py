@@ -96,17 +96,17 @@ def _day(text: str | None, option: str) -> date | None:
         raise user_error("R801", f"`{text}` is not a date", option, "write 2026-03-17", text) from None
 
 
-def _on_day(found: list[Value], entity: str, record: str, day: date, shape: str, names: Mapping[str, str]) -> None:
+def _on_day(answers: list[Value], entity: str, record: str, day: date, shape: str, names: Mapping[str, str]) -> None:
     from roe.ledger.history import in_words
 
     if shape != "text":
-        _on_day_as_data(found, shape)
+        _on_day_as_data(answers, shape)
         return
     click.echo(f"{entity} {record} on {day}, as it was\n")
-    for x in found:
+    for x in answers:
         click.echo("\n".join(in_words(x, names)))
-    run = found[0].run if found else None
-    if not found:
+    run = answers[0].run if answers else None
+    if not answers:
         click.echo("the ledger does not know who had it")
     elif run is None:
         click.echo("\nno run was made by then: this is what the ledger learned later")
@@ -114,11 +114,11 @@ def _on_day(found: list[Value], entity: str, record: str, day: date, shape: str,
         click.echo(f"\nlast decided as of {run.entry.at}{_by_policy(run)}; the whole decision: roe explain {record} --on {day}")
 
 
-def _on_day_as_data(found: list[Value], shape: str) -> None:
+def _on_day_as_data(answers: list[Value], shape: str) -> None:
     rows = [
         [x.role, h and h.rep, h and h.queue, h and str(h.start.date), h and h.stop and str(h.stop.date), h and h.by, h and h.rule,
          k and k.rep, x.run and x.run.entry.id, x.run and x.run.entry.digest]
-        for x in found for h, k in [(x.was, x.known)]
+        for x in answers for h, k in [(x.was, x.known)]
     ]  # fmt: skip
     header = ["role", "rep", "queue", "since", "until", "by", "rule", "rep_known_then", "run", "policy_digest"]
     if shape == "csv":

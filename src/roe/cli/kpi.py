@@ -8,9 +8,15 @@ from typing import TYPE_CHECKING
 
 import click
 
+from roe.analysis.kpi import kpi_lines, missed, periods, shown, target_of
 from roe.cli.common import PATH, as_of_option, bind, data_option, format_option, load, policy_argument, put, state_option, table
 from roe.cli.terminal import document
+from roe.data.files import csv_text
 from roe.diagnostics import suggest, user_error
+from roe.grammar import values as v
+from roe.plan.operators import Choose
+from roe.plan.parts import KPI_NAMES
+from roe.web.kpi import kpi_page
 
 if TYPE_CHECKING:
     from datetime import date
@@ -50,8 +56,6 @@ def command(
     page: Path | None,
 ) -> None:
     """Print key figures by rep, team, territory or list, and by period: capacity use, coverage, accounts worked, meetings, opportunities, speed to lead."""
-    from roe.analysis.kpi import kpi_lines, periods
-
     evaluator = load(policy)
     kpis = evaluator.policy.plan.kpis
     if kpis is None:
@@ -78,8 +82,6 @@ def command(
 
 def _groups(evaluator: Evaluator) -> list[str]:
     """What figures can be grouped by: reps, teams, territories where there are some, and every table of accounts."""
-    from roe.plan.operators import Choose
-
     steps = evaluator.policy.plan.steps
     tables = [
         name
@@ -91,8 +93,6 @@ def _groups(evaluator: Evaluator) -> list[str]:
 
 def _start(text: str | None, today: date) -> date | None:
     """The day that --from gives. The command ends if that is not a date, or has not come yet."""
-    from roe.grammar import values as v
-
     first = v.parse_date(text) if text else None
     if text and (first is None or first > today):
         raise user_error("R801", f"`{text}` is not a date up to {today}", "--from", "write it as 2026-01-01", text)
@@ -100,17 +100,12 @@ def _start(text: str | None, today: date) -> date | None:
 
 
 def _as_csv(lines: list[KpiLine], by: str) -> None:
-    from roe.data.files import csv_text
-    from roe.plan.parts import KPI_NAMES
-
     values = ([line.group, line.period.start, line.period.until, *(line.values[n] for n in KPI_NAMES)] for line in lines)
     document(csv_text((by, "from", "until", *KPI_NAMES), values))
 
 
 def _as_tables(lines: list[KpiLine], by: str, kpis: Kpis) -> None:
     """Two tables for each period, with targets and benchmarks below where the policy has some."""
-    from roe.analysis.kpi import missed, shown, target_of
-
     for period in dict.fromkeys(str(line.period) for line in lines):
         click.echo(f"{period}\n")
         for names in SETS:
@@ -134,7 +129,6 @@ def _page(path: Path, evaluator: Evaluator, lines: list[KpiLine], by: str) -> No
 
     if find_spec("matplotlib") is None:
         raise user_error("R406", "pages need the package matplotlib", "--page", "pip install 'roe-policy[pages]'")
-    from roe.web.kpi import kpi_page
 
     assert evaluator.policy.plan.kpis is not None
     put(kpi_page(evaluator.policy.name, evaluator.policy.plan.kpis, lines, by), path, said=False)

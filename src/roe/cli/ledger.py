@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 
 ERRORS = ("error", "sf__error", "message")  # a loader's names for the column with the reason
-_STATE = "The ledger: the --state of your runs, a folder or postgresql://…  Or set ROE_STATE. The default is the folder `state`."
+_STATE = "Ledger of your runs: a folder, or postgresql://… for teams. Or set ROE_STATE. Default: the folder `state`."
 
 
 state_argument = click.option("--state", envvar="ROE_STATE", default="state", help=_STATE)
@@ -122,7 +122,7 @@ def _anchor(path: Path) -> Json:
 @state_argument
 @click.option("--out", type=PATH, required=True, help="Folder to write entries, holdings and runs to.")
 @click.option("--format", "form", type=click.Choice(["csv", "parquet"]), default="csv", show_default=True, help="File format.")
-@click.option("--values", is_flag=True, help="Write sentences and other values that `roe ledger forget` can erase, too.")
+@click.option("--values", is_flag=True, help="Also write sentences and other values that `roe ledger forget` can erase.")
 def export(state: str, out: Path, form: str, values: bool) -> None:
     """Write all entries, and who held what from when to when, as tables."""
     from roe.ledger.export import write
@@ -225,8 +225,8 @@ def _ago(today: date, age: str) -> date:
     metavar="TEXT",
     help="A name or an e-mail address of the subject: values with it are erased, too. Can be repeated.",
 )
-@click.option("--by", required=True, help="Who asks for it; this is kept.")
-@click.option("--why", default="", help="The reason; this is kept.")
+@click.option("--by", required=True, help="Who asks for it. The ledger keeps it.")
+@click.option("--why", default="", help="The reason. The ledger keeps it.")
 @click.option(
     "--list",
     "list_file",
@@ -269,7 +269,7 @@ def forget(subject: str, state: str, entity: str, also: tuple[str, ...], by: str
 @state_argument
 @click.option("--role", default="", help="Role of the turn, if the record used turns in several roles.")
 @click.option("--reason", required=True, help="Why, such as a no-show or junk. The ledger keeps it.")
-@click.option("--by", required=True, help="Who asks for it; this is kept.")
+@click.option("--by", required=True, help="Who asks for it. The ledger keeps it.")
 def give_back(record: str, state: str, role: str, reason: str, by: str) -> None:
     """Give the turn that RECORD used back to its rep. The next run applies it."""
     from roe.run.adjust import give_back as asked
@@ -283,10 +283,10 @@ def give_back(record: str, state: str, role: str, reason: str, by: str) -> None:
 @command.command("correct")
 @click.argument("entry", type=click.IntRange(1))
 @state_argument
-@click.option("--owner", help="The id of the rep who should stand there.")
-@click.option("--nobody", is_flag=True, help="Nobody should stand there.")
-@click.option("--by", required=True, help="Who corrects it; this is kept.")
-@click.option("--why", required=True, help="The reason; this is kept.")
+@click.option("--owner", help="Id of the right owner.")
+@click.option("--nobody", is_flag=True, help="Nobody is the right owner.")
+@click.option("--by", required=True, help="Who corrects it. The ledger keeps it.")
+@click.option("--why", required=True, help="The reason. The ledger keeps it.")
 def correct(entry: int, state: str, owner: str | None, nobody: bool, by: str, why: str) -> None:
     """Correct the owner whom ENTRY names, by its number in `roe history RECORD --format csv`.
 
@@ -311,7 +311,7 @@ def correct(entry: int, state: str, owner: str | None, nobody: bool, by: str, wh
 @click.argument("file", type=PATH)
 @state_argument
 @click.option("--error", default="", help="The column with the CRM's reason. The default is ERROR, sf__Error, error or message.")
-@click.option("--by", default="the loader", show_default=True, help="Who loaded the changes; this is kept.")
+@click.option("--by", default="the loader", show_default=True, help="Who loaded the changes. The ledger keeps it.")
 def refused(file: Path, state: str, error: str, by: str) -> None:
     """Note that the CRM has refused rows of changes.csv: FILE has them, with a column for the reason.
 

@@ -10,8 +10,10 @@ from typing import TYPE_CHECKING
 
 import click
 
-from roe.cli.common import PATH, fail, find_policy, load, put, table
+from roe.cli.common import PATH, fail, find_policy, heed, load, put, table
+from roe.data.files import csv_text
 from roe.data.headers import columns_of, normal
+from roe.data.read import SUFFIXES, read_file, row_warnings
 from roe.diagnostics import Diagnostic, suggest, user_error
 from roe.dynamic import Cell, Record, Value
 from roe.files import uncollected
@@ -19,6 +21,7 @@ from roe.parallel import each
 from roe.plan.operators import Relate
 from roe.policy.model import Policy
 from roe.progress import phase
+from roe.run.files import COLUMNS, reject_row
 from roe.source import Span
 
 if TYPE_CHECKING:
@@ -127,7 +130,7 @@ def command(
     _summary(lines, len(bound.world.rejects), out, duplicates)
 
 
-def _lead_against_lead(raw: dict[str, list[dict[str, Cell]]], columns: dict[str, dict[str, str]]) -> None:
+def _lead_against_lead(raw: dict[str, list[dict[str, object]]], columns: dict[str, dict[str, str]]) -> None:
     """Make the leads the accounts that leads are compared with."""
     columns["account"] = {}
     raw["account"] = [_as_account(row, columns["lead"]) for row in raw["lead"]]
@@ -135,10 +138,7 @@ def _lead_against_lead(raw: dict[str, list[dict[str, Cell]]], columns: dict[str,
     columns["lead"]["person"] = "\0person"
 
 
-def _write(lines: list[list[Value]], rejects: list[Reject], out: Path, duplicates: bool) -> None:
-    from roe.data.files import csv_text
-    from roe.run.files import COLUMNS, reject_row
-
+def _write(lines: list[list[object]], rejects: list[Reject], out: Path, duplicates: bool) -> None:
     put(csv_text(("lead", "lead_name", "duplicate_of", *RESULT[3:]) if duplicates else RESULT, lines), out, said=False)
     if rejects:
         put(csv_text(COLUMNS["rejects.csv"], map(reject_row, rejects)), out.with_suffix(".rejects.csv"), said=False)
@@ -150,9 +150,6 @@ def _at_least(step: Relate, probability: float) -> Relate:
 
 
 def _read(path: Path) -> list[dict[str, Cell]]:
-    from roe.cli.common import heed
-    from roe.data.read import SUFFIXES, read_file, row_warnings
-
     if not path.is_file():
         raise user_error("R601", f"there is no file `{path}`", path, "name a file of records")
     if path.suffix.lower() not in SUFFIXES:
@@ -162,7 +159,7 @@ def _read(path: Path) -> list[dict[str, Cell]]:
     return rows
 
 
-def _maps(mapped: Iterable[str], policy: Policy, rows: Mapping[str, list[dict[str, Cell]]]) -> dict[str, dict[str, str]]:
+def _maps(mapped: Iterable[str], policy: Policy, rows: Mapping[str, list[dict[str, object]]]) -> dict[str, dict[str, str]]:
     """field -> column of each file, as it was asked for."""
     asked_for: dict[str, dict[str, str]] = {"lead": {}, "account": {}}
     headers = {entity: list(dict.fromkeys(k for row in some for k in row if k != "$line")) for entity, some in rows.items()}
@@ -191,7 +188,7 @@ def _meant(entity: str, name: str) -> str:
     return {("account", "company"): "name", ("account", "email"): "domain"}.get((entity, name), name)
 
 
-def _columns(policy: Policy, entity: str, rows: list[dict[str, Cell]], asked: Mapping[str, str]) -> dict[str, str]:
+def _columns(policy: Policy, entity: str, rows: list[dict[str, object]], asked: Mapping[str, str]) -> dict[str, str]:
     """field -> column: what was asked for, what the policy knows, and what the column's name says."""
     headers = list(dict.fromkeys(k for row in rows for k in row if k != "$line"))
     columns = columns_of(entity, policy.model.entities[entity], headers, policy.roles)
@@ -208,7 +205,7 @@ def _columns(policy: Policy, entity: str, rows: list[dict[str, Cell]], asked: Ma
     return {**columns, **asked}
 
 
-def _renamed(row: Record, columns: Mapping[str, str]) -> dict[str, Cell]:
+def _renamed(row: Record, columns: Mapping[str, str]) -> dict[str, object]:
     if not columns:
         return dict(row)
     return {**{name: row.get(column) for name, column in columns.items()}, "$line": row["$line"]}
@@ -219,7 +216,7 @@ def _person(row: Record, columns: Mapping[str, str]) -> str:
     return " ".join(str(p) for p in parts if p) or str(row.get(columns.get("name", ""), "") or "")
 
 
-def _as_account(row: Record, columns: Mapping[str, str]) -> dict[str, Cell]:
+def _as_account(row: Record, columns: Mapping[str, str]) -> dict[str, object]:
     """A lead as what other leads are held against."""
 
     def of(name: str) -> Cell:
@@ -243,10 +240,10 @@ def _line(row: Row, match: Value) -> list[Value]:
     return [row["id"], shown, best.row["id"], best.row.label, best.score, best.method, *runner, reason]
 
 
-def _summary(found: list[list[Value]], rejects: int, out: Path, duplicates: bool) -> None:
+def _summary(lines: list[list[object]], rejects: int, out: Path, duplicates: bool) -> None:
     from collections import Counter
 
-    methods = Counter(line[5] or ("(the first of its kind)" if duplicates else "(no account)") for line in found)
-    click.echo(table([[m, n, f"{100 * n / max(len(found), 1):.1f}%"] for m, n in methods.most_common()], ["method", "leads", "share"]))
+    methods = Counter(line[5] or ("(the first of its kind)" if duplicates else "(no account)") for line in lines)
+    click.echo(table([[m, n, f"{100 * n / max(len(lines), 1):.1f}%"] for m, n in methods.most_common()], ["method", "leads", "share"]))
     more = f", {rejects} records rejected: see {out.with_suffix('.rejects.csv')}" if rejects else ""
-    click.echo(f"\n{len(found)} leads{more}; see {out}")
+    click.echo(f"\n{len(lines)} leads{more}; see {out}")

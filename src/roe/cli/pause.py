@@ -13,8 +13,8 @@ from roe.cli.common import find_policy, needs_service, policy_argument, service_
 @click.command("pause")
 @policy_argument
 @service_state
-@click.option("--resume", is_flag=True, help="Resume what was paused.")
-@click.option("--reason", default="", help="Why, for whoever finds the service paused.")
+@click.option("--resume", is_flag=True, help="Start again after a pause.")
+@click.option("--reason", default="", help="Reason to show while the service is paused.")
 def command(policy: Path | None, state: str, resume: bool, reason: str) -> None:
     """Stop all webhooks and reassignments of the service, on all servers.
 

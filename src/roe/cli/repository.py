@@ -12,7 +12,7 @@ from roe.revisions import GitFailed, NotThere, at_revision, git, normal, top_of
 from roe.source import Span
 
 
-def in_repository(found: Iterable[Diagnostic], root: Path) -> list[Diagnostic]:
+def in_repository(findings: Iterable[Diagnostic], root: Path) -> list[Diagnostic]:
     """Findings with the paths that CI services expect: from the top of the repository that holds the policy, links followed.
 
     Without a repository they are from the current folder. A finding about no file, such as an option, is at the policy itself.
@@ -31,7 +31,7 @@ def in_repository(found: Iterable[Diagnostic], root: Path) -> list[Diagnostic]:
 
     policy = there(Span("policy.yaml", 1, 1, 2))
     placed = []
-    for d in found:
+    for d in findings:
         span = there(d.span)
         related = tuple((note, there(other) or other) for note, other in d.related)
         if span is None and policy is not None:

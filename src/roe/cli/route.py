@@ -17,7 +17,7 @@ from roe.source import Span
 @click.argument("record", metavar="FILE", type=click.File("rb"))
 @policy_argument
 @service_state
-@click.option("--entity", default="lead", show_default=True, help="What the record is.")
+@click.option("--entity", default="lead", show_default=True, help="Entity of the record, such as lead or account.")
 @format_option("text", "json")
 def command(record: Value, policy: Path | None, state: str, entity: str, shape: str) -> None:
     """Route the record in FILE, a JSON object of its fields (`-` is standard input).

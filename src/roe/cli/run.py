@@ -70,7 +70,13 @@ if TYPE_CHECKING:
 @click.option("--apply", "apply", is_flag=True, help="Commit the dry run that is in the --out folder, just as it is.")
 @click.option("--replay", is_flag=True, help="Decide on a copy of the ledger as it was on the --as-of day, and commit nothing.")
 @click.option("--activate", is_flag=True, help="Let this policy take over the ledger from another one that decides the same owners.")
-@click.option("--accept", "accepted", metavar="WHO AND WHY", default="", help="Commit although an invariant does not hold. It is recorded.")
+@click.option(
+    "--accept",
+    "accepted",
+    metavar="WHO AND WHY",
+    default="",
+    help="Commit although an invariant does not hold. The ledger keeps who and why.",
+)
 def command(
     policy: Path | None, data: Path, as_of: str, state: str | None, out: Path, traces: bool, engine: str, form: str, turns: str | None, wait: float, dry: bool,
     apply: bool, replay: bool, activate: bool, accepted: str,

@@ -13,6 +13,8 @@ import click
 from roe.cli.common import PATH, bind, load, put, read, table, write_into
 from roe.cli.settings import data_setting
 from roe.diagnostics import user_error
+from roe.scoring.history import read_history
+from roe.scoring.of_policy import ScoreQuestion
 
 if TYPE_CHECKING:
     from roe.scoring.report import ScoringReport
@@ -61,8 +63,6 @@ def backtest_command(
 ) -> None:  # fmt: skip
     """Test a policy's scores on history. Without a policy, fit a score card to the earlier records and test it on the newest."""
     _packages()
-    from roe.scoring.history import read_history
-    from roe.scoring.of_policy import ScoreQuestion
     from roe.scoring.report import backtest_card, backtest_policy
 
     try:
@@ -94,7 +94,6 @@ def fit_command(
     fields are the policy.
     """
     _packages()
-    from roe.scoring.history import read_history
     from roe.scoring.landing import Place, fit_for, no_policy
     from roe.scoring.leakage import grouped
 

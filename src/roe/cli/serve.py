@@ -18,7 +18,9 @@ from roe.diagnostics import user_error
 @click.option("--workers", type=click.IntRange(1, 64), default=1, show_default=True, help="Processes that share the ledger.")
 @click.option("--tokens", type=PATH, help="File with the digests of bearer tokens; `roe token` writes it.")
 @click.option("--config", type=click.Path(path_type=Path, exists=True), help="File serve.toml: webhooks, receivers and limits.")
-@click.option("--shadow", type=PATH, metavar="CANDIDATE", help="Policy that decides everything too, without effect.")
+@click.option(
+    "--shadow", type=PATH, metavar="CANDIDATE", help="Second policy to compare with: it decides every record too, without effect."
+)
 @click.option("--users", type=PATH, help="TOML file with who may sign in to the pages, as whom; see docs/ui.md.")
 @click.option("--trust-header", metavar="NAME", default="", help="Header with a user's login, set by your proxy.")
 @click.option("--watch", is_flag=True, help="Reload the policy when its folder changes.")

@@ -47,9 +47,9 @@ def setting(name: str, policy: str | os.PathLike[str] | None) -> str | None:
     return str(Path(os.path.normpath(root / value))) if name == "data" and root is not None else str(value)
 
 
-def _from_here(told: str, root: Path | None) -> str:
+def _from_here(path: str, root: Path | None) -> str:
     """A path of the environment: from the current folder, or from the policy's if there is nothing of that name here."""
-    return str(root / told) if root is not None and not Path(told).exists() and (root / told).exists() else told
+    return str(root / path) if root is not None and not Path(path).exists() and (root / path).exists() else path
 
 
 def _read(path: Path) -> dict[str, str]:

@@ -24,7 +24,10 @@ MOST_SHOWN = 20
 @policy_argument
 @service_state
 @click.option(
-    "--complete", multiple=True, metavar="ENTITY", help="Entity of which the export has all records: the others are deleted. Repeatable."
+    "--complete",
+    multiple=True,
+    metavar="ENTITY",
+    help="Entity whose records are all in the export: roe deletes the others. Repeat for several.",
 )
 def command(data: Path, policy: Path | None, state: str, complete: tuple[str, ...]) -> None:
     """Load the export in DIR into the service.

@@ -16,6 +16,9 @@ from roe.cli.terminal import document
 from roe.diagnostics import Diagnostic, errors
 from roe.progress import counted
 from roe.source import Span
+from roe.testing.cases import load_cases
+from roe.testing.mutate import fates, score
+from roe.testing.runner import junit, run_case
 from roe.untrusted import style
 
 if TYPE_CHECKING:
@@ -48,8 +51,6 @@ def command(
     page: Path | None, cobertura: Path | None, mutate: bool, generate: bool, shape: str,
 ) -> None:  # fmt: skip
     """Run the tests in the policy's folder `tests`."""
-    from roe.testing.cases import load_cases
-
     evaluator = load(policy)
     cases, problems = load_cases(evaluator.policy)
     if errors(problems):
@@ -70,8 +71,6 @@ def command(
 
 def _run(evaluator: Evaluator, cases: list[Case], verbose: bool, junit_file: Path | None) -> int:
     """Run and tell; how many failed."""
-    from roe.testing.runner import run_case
-
     start = time.perf_counter()
     results = []
     for case in counted(cases, len(cases), "testing"):
@@ -92,8 +91,6 @@ def _tell(result: CaseResult, verbose: bool, err: bool = False) -> None:
 
 
 def _closed(results: list[CaseResult], junit_file: Path | None, seconds: float, err: bool = False) -> int:
-    from roe.testing.runner import junit
-
     failed = sum(not r.passed for r in results)
     if junit_file is not None:
         put(junit(results, seconds), junit_file, said=False)
@@ -155,8 +152,6 @@ def _show_coverage(report: CoverageReport) -> None:
 
 
 def _mutate(evaluator: Evaluator, cases: list[Case], generate: bool, least: float | None, shape: str) -> None:
-    from roe.testing.mutate import fates, score
-
     start = time.perf_counter()
     mutants, report = fates(evaluator, cases)
     broken = [r for r in report.results if not r.passed]

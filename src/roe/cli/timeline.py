@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from roe.analysis.timeline import timeline
 from roe.cli.common import (
     WithMinus,
     as_of_option,
@@ -22,8 +23,13 @@ from roe.cli.common import (
     table,
 )
 from roe.cli.explain import find_record
+from roe.cli.ledger import open_ledger
+from roe.cli.one import Asked, all_instead, taken_out
+from roe.data.lookup import CannotLookUp
 from roe.diagnostics import user_error
 from roe.dynamic import Value
+from roe.ledger.history import because
+from roe.ledger.store import exists
 
 if TYPE_CHECKING:
     from roe.evaluator.bound import Bound
@@ -46,8 +52,6 @@ def command(record: str, policy: Path | None, data: Path, as_of: str, state: str
 
     States after --as-of are a forecast: what happens if nobody does anything more.
     """
-    from roe.analysis.timeline import timeline
-
     evaluator = load(policy)
     bound, row = _found(evaluator, data, as_of, state, record)
     owners = _from_ledger(state, row, bound.world) or _of_today(row)
@@ -77,9 +81,6 @@ def command(record: str, policy: Path | None, data: Path, as_of: str, state: str
 
 def _found(evaluator: Evaluator, data: Path, as_of: str, state: str | None, record: str) -> tuple[Bound, Row]:
     """The record that a text means, and a bound evaluator over it: alone, with what belongs to it, where the data is large."""
-    from roe.cli.one import Asked, all_instead, taken_out
-    from roe.data.lookup import CannotLookUp
-
     if data.exists() and large(data):
         try:
             return taken_out(Asked(evaluator, data, clock(evaluator, as_of), state, record))
@@ -91,12 +92,8 @@ def _found(evaluator: Evaluator, data: Path, as_of: str, state: str | None, reco
 
 def _from_ledger(state: str | None, row: Row, world: World) -> list[dict[str, str | None]]:
     """Every owner that the ledger knows of a record, by role and time."""
-    from roe.ledger.history import because
-    from roe.ledger.store import exists
-
     if state is None or not exists(state):
         return []
-    from roe.cli.ledger import open_ledger
 
     with open_ledger(state) as store:
         held = store.history_of(row.entity, str(row["id"]))

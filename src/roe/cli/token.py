@@ -21,9 +21,9 @@ from roe.serve.tokens import SCOPES, made, read_tokens
     multiple=True,
     default=("route",),
     show_default=True,
-    help="What it allows. Repeatable.",
+    help="What the token allows; repeat for several.",
 )
-@click.option("--file", "path", type=PATH, default=Path("tokens.toml"), show_default=True, help="File that keeps its digest.")
+@click.option("--file", "path", type=PATH, default=Path("tokens.toml"), show_default=True, help="File to add the token's digest to.")
 def command(name: str, scopes: tuple[str, ...], path: Path) -> None:
     """Make a bearer token called NAME, and print it once.
 

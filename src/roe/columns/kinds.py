@@ -181,7 +181,7 @@ def _rep_of_others(turns: Turns, of: PoolKinds, i: int, able: frozenset[int], ha
     if column.leader[company] >= 0:
         handed.leader[i] = column.leader[company]
     else:  # it was in an earlier run, or among another entity's records
-        handed.why[i] = turns.why(reason_together(turns.pools.together.given[of.pool.step.name, column.names[company]][1]), handed)
+        handed.why[i] = turns.why(reason_together(turns.pools.together.given[of.pool.step.name, column.names[company]].record), handed)
     return int(column.companion[company])
 
 

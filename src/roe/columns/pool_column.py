@@ -10,12 +10,13 @@ import numpy as np
 import pyarrow as pa
 
 from roe.columns.column import Column, Dictionary
-from roe.dynamic import Array, Value
+from roe.dynamic import Array
 from roe.evaluator.pool import Pool
 from roe.evaluator.turns import Slots, Standing
 
 if TYPE_CHECKING:
     from roe.evaluator.row import Row
+    from roe.evaluator.together import Together
 
 
 LEAST, MOST = 256, 1 << 18  # records looked at together
@@ -69,7 +70,7 @@ class PoolColumn:
         self.names = Dictionary([])  # of the companies
         self.sticky: Array | None = None
 
-    def prepare(self, company: Column | None, sticky: Array | None, companions: Mapping[tuple[str, Value], tuple[str, str]]) -> None:
+    def prepare(self, company: Column | None, sticky: Array | None, together: Together) -> None:
         self.sticky = sticky
         if company is None:
             return
@@ -77,11 +78,11 @@ class PoolColumn:
         known = _can_be_companies(self.names)
         self.companies = np.where(known[codes], codes, -1).astype(np.int32) if len(known) else np.full(len(codes), -1, np.int32)
         self.companion, self.leader, self._first = (np.full(len(self.names) + 1, -1, np.int32) for _ in range(3))
-        if companions:
+        if together.given:
             for i in np.flatnonzero(known).tolist():
-                held = companions.get((self.pool.step.name, self.names[i]))
-                if held is not None:
-                    self.companion[i] = self.reps.get(held[0], self.width)  # who is not there any more is never able
+                given = together.given_to(self.pool, self.names[i])
+                if given is not None:
+                    self.companion[i] = self.reps.get(given.rep, self.width)  # who is not there any more is never able
 
     def first_of(self, companies: Array, places: Array) -> Array:
         """Of some records' companies, the first of the records; `places` are in order."""

@@ -27,7 +27,7 @@ from roe.evaluator.allocate import Pools
 from roe.evaluator.allocation import FALLBACK
 from roe.evaluator.assigned import assignment
 from roe.evaluator.pool import Pool
-from roe.evaluator.together import reason_together
+from roe.evaluator.together import Given, reason_together
 from roe.grammar import values as v
 from roe.progress import advance, phase
 
@@ -98,7 +98,7 @@ class Turns:
         reps = {rep: i for i, rep in enumerate(self.rep_ids)}
         self.columns = {name: PoolColumn(self.pools.pools[name], reps, any_row) for name in used}
         for name, column in self.columns.items():
-            column.prepare(*asked[name], self.pools.together.given)
+            column.prepare(*asked[name], self.pools.together)
 
     def run(self) -> Handed:
         """Hand out every waiting record, in the order of the queue."""
@@ -155,9 +155,9 @@ class Turns:
         """Which reps the companies went to, for what comes later in the run."""
         led = np.flatnonzero(column.leader >= 0)
         ids = self.table.ids.take(pa.array(self.row[column.leader[led]])).to_pylist()
-        name, entity = column.pool.step.name, self.table.entity
+        name, entity, world = column.pool.step.name, self.table.entity, self.table.world
         for i, rep, record in zip(led.tolist(), column.companion[led].tolist(), ids, strict=True):
-            self.pools.together.given[name, column.names[i]] = self.rep_ids[rep], f"{entity} {record}"
+            self.pools.together.given[name, column.names[i]] = Given(self.rep_ids[rep], f"{entity} {record}", world.clock.now)
 
     def _asked_of_records(self, pool: Pool) -> tuple[Column | None, Array | None]:
         """What the waiting records' companies are, and the reps whom they stay with."""
@@ -220,7 +220,7 @@ class Turns:
             rep[goes] = companion[goes]
             leader[goes] = column.leader[company[goes]]
             for i in np.flatnonzero(goes & (leader < 0)).tolist():  # it was in an earlier run, or among another entity's records
-                label = self.pools.together.given[column.pool.step.name, column.names[int(company[i])]][1]
+                label = self.pools.together.given[column.pool.step.name, column.names[int(company[i])]].record
                 why[i] = self.why(reason_together(label), handed)
             new = np.flatnonzero((company >= 0) & (companion < 0))
             first = column.first_of(company[new], new)

@@ -35,7 +35,7 @@ class Cells:
     make: Callable[[Cell], Cell]
     repeated: dict[str, Outcome] = slot(default_factory=dict)
 
-    def read(self, value: Cell) -> Outcome:
+    def read(self, value: object) -> Outcome:
         """The outcome of a raw value; of texts that repeat, it is kept."""
         if type(value) is str:
             outcome = self.repeated.get(value)
@@ -62,7 +62,7 @@ class Cells:
         own_field = self.field.normalize == "queue"  # which the owner's field says
         return self._made(meant, text if meant != text and not own_field else None)
 
-    def _made(self, meant: Cell, written: str | None) -> Outcome:
+    def _made(self, meant: object, written: str | None) -> Outcome:
         try:
             value = self.make(meant)
         except ValueError as e:
@@ -95,7 +95,7 @@ def shown(value: object) -> str:
 
 
 # --- identity -------------------------------------------------------------------------------------------------------
-def corrected(f: Field, text: Cell) -> Cell:
+def corrected(f: Field, text: object) -> Cell:
     """What a cell is taken for: an alias for what it stands for, of several companies the first. Each correction is counted."""
     if not isinstance(text, str):
         return text

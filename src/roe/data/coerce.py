@@ -20,7 +20,7 @@ from roe.data.local import ZEROS, is_local, read_locally
 from roe.data.makers import maker
 from roe.data.reading import Problem, Reading, Reject
 from roe.data.scan import TableOrigin
-from roe.dynamic import Record, Value, Values
+from roe.dynamic import Record, Values
 from roe.policy.model import DataSource, Field
 
 NAMELESS = "the record has no id"
@@ -203,7 +203,7 @@ class _RecordReader:
         table.rows.append(typed)
 
 
-def reason_gone(name: str, value: Value) -> str:
+def reason_gone(name: str, value: object) -> str:
     """Why a row with a value in one of `GONE` is not a record any more; empty for one that is."""
     if name == "merged_into" and isinstance(value, str) and value:
         return f"it was merged into `{value}`"

@@ -119,7 +119,7 @@ class Model:
     def __init__(self, roles: list[str]) -> None:
         self._roles = roles
         self.entities: dict[str, dict[str, Field]] = {}
-        self.steps: dict[tuple[str, str], Callable[[], Type]] = {}
+        self.steps: dict[tuple[str, str], Type | Callable[[], Type]] = {}  # (entity, field) -> the type, or what finds it
         self.tracked: set[tuple[str, str]] = set()  # (entity, field) under `track:`
         self._known: dict[tuple[str, str], Type] = {}
 
@@ -131,7 +131,8 @@ class Model:
         if key in self._known:
             return self._known[key]
         if key in self.steps:
-            kind = self.steps[key]()
+            declared = self.steps[key]
+            kind = declared if isinstance(declared, Type) else declared()
         elif name in self.entities.get(entity, {}):
             kind = self.entities[entity][name].type
         else:

@@ -217,9 +217,9 @@ def _rules(step: Choose) -> Iterator[Expr | Text | None]:
 class _Watcher(check.Checker):
     """The checker, which notes every field that it looks up and keeps its findings to itself."""
 
-    def __init__(self, text: str, found: set[tuple[str, str]]) -> None:
+    def __init__(self, text: str, names: set[tuple[str, str]]) -> None:
         super().__init__(text)
-        self.read = found
+        self.read = names
 
     def say(self, code: str, node: s.Node, message: str, help: str, related: object = ()) -> Type:
         return t.ANY

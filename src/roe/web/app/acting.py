@@ -11,7 +11,6 @@ from datetime import date
 from typing import NoReturn, Protocol
 
 from roe.diagnostics import PolicyError, user_error
-from roe.dynamic import Saved
 from roe.ledger.moment import At
 from roe.run.acts import LONGEST, Act, perform
 from roe.run.undo import Undone, undo, would_undo
@@ -26,7 +25,7 @@ class Acts(Protocol):
     def perform(self, acts: Sequence[Act], at: At) -> int: ...
     def would_undo(self, run: str) -> Undone: ...
     def undo(self, run: str, who: str, until: date) -> Undone: ...
-    def apply_plan(self, plan: Saved, held: Collection[tuple[str, str]], by: str) -> None: ...
+    def apply_plan(self, plan: Mapping[str, object], held: Collection[tuple[str, str]], by: str) -> None: ...
 
 
 class LedgerActs:
@@ -49,7 +48,7 @@ class LedgerActs:
         self.followed()
         return undone
 
-    def apply_plan(self, plan: Saved, held: Collection[tuple[str, str]], by: str) -> None:
+    def apply_plan(self, plan: Mapping[str, object], held: Collection[tuple[str, str]], by: str) -> None:
         from roe.run.books import apply_plan
 
         apply_plan(plan, "the plan", self.place, PATIENCE, held, by)
