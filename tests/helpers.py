@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import os
+import tempfile
 from functools import cache
 from pathlib import Path
 from typing import Any
 
+import roe
 from roe.data.read import read_tables
 from roe.evaluator.engine import Evaluator
 from roe.policy.model import Policy
@@ -74,3 +76,10 @@ def policy_text(folder: Path, text: str, **files: str) -> Path:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(content, "utf-8")
     return folder
+
+
+@cache
+def compiled(text: str, *files: tuple[str, str]) -> Evaluator:
+    """The evaluator of a policy, which nobody changes, made once; of its folder nothing is left."""
+    with tempfile.TemporaryDirectory() as folder:
+        return roe.compile(roe.load(policy_text(Path(folder), text, **dict(files))))

@@ -13,10 +13,8 @@ from __future__ import annotations
 
 import csv
 import json
-import os
 from collections.abc import Iterator, Mapping
 from datetime import UTC, date, datetime
-from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +22,8 @@ import pytest
 import yaml
 
 import roe
-from helpers import policy_text
+from helpers import compiled
+from roe.evaluator.decision import Decision
 from roe.grammar import values as v
 from roe.grammar.clock import OFFICE, Clock, hours_of
 from roe.grammar.closures import compile_expression
@@ -57,14 +56,13 @@ def test_clocks(case: dict[str, str]) -> None:
 
 
 @pytest.mark.parametrize("settings", sorted({(c["zone"], c["calendar"], c["hours"]) for c in CLOCKS}), ids=" ".join)
-def test_clocks_of_a_policy(settings: tuple[str, str, str], tmp_path: Path) -> None:
+def test_clocks_of_a_policy(settings: tuple[str, str, str]) -> None:
     """The same rows as definitions of a policy with that zone, calendar and hours, in both engines."""
     mine = [(f"value_{i}", c) for i, c in enumerate(CLOCKS) if (c["zone"], c["calendar"], c["hours"]) == settings]
     policy: dict[str, Any] = {"roe": 1, "name": "clock", "roles": ["ae"]}
     policy |= {key: x for key, x in zip(("timezone", "calendar", "working_hours"), settings, strict=True) if x}
     policy |= {"define": {f"account.{name}": case["expression"] for name, case in mine}}
-    policy_text(tmp_path, yaml.safe_dump(policy | {"engagement": {"account": {"ae": [{"name": "all", "then": "keep"}]}}}))
-    evaluator = roe.compile(roe.load(tmp_path))
+    evaluator = compiled(yaml.safe_dump(policy | {"engagement": {"account": {"ae": [{"name": "all", "then": "keep"}]}}}))
     tables = {"account": [{"id": "A"}]}
     for now in sorted({case["now"] for _, case in mine}):
         for world in (evaluator.bind(tables, as_of=now).world, ColumnRun.of(evaluator, tables, as_of=now).world):
@@ -83,25 +81,20 @@ def cases() -> Iterator[Any]:
             yield pytest.param(name, case, id=f"{name}-{i + 1}-{case.get('name', case['at'])}")
 
 
-@cache
-def evaluator_of(name: str, folder: Path, changed: str = "") -> Any:
+def evaluator_of(name: str, changed: str = "") -> Any:
     text = DOCUMENTS[name]["policy"]
     for line in changed.splitlines():
         old, _, new = line.partition(" => ")
         assert old in text, old
         text = text.replace(old, new.replace("\\n", "\n"))
-    policy_text(folder, text)
-    for file, content in DOCUMENTS[name].get("files", {}).items():
-        (folder / file).write_text(content, "utf-8")
-    return roe.compile(roe.load(folder))
+    return compiled(text, *DOCUMENTS[name].get("files", {}).items())
 
 
 @pytest.mark.parametrize(("name", "case"), list(cases()))
-def test_tables(name: str, case: dict[str, Any], tmp_path: Path, tmp_path_factory: pytest.TempPathFactory) -> None:
+def test_tables(name: str, case: dict[str, Any], tmp_path: Path) -> None:
     document = DOCUMENTS[name]
-    changed = case.get("policy", "")
     made: Any = None
-    evaluator = evaluator_of(name, tmp_path_factory.getbasetemp() / f"{os.getpid()}-{name}{abs(hash(changed))}", changed)
+    evaluator = evaluator_of(name, case.get("policy", ""))
     for columns in (False, True):
         state: Any = None
         for run in (*case.get("before", ()), case):
@@ -114,13 +107,49 @@ def test_tables(name: str, case: dict[str, Any], tmp_path: Path, tmp_path_factor
             assert found(key, wanted, made, folder) == wanted, f"{key} in {folder.name}"
 
 
+ALONE = [pytest.param(*x.values, id=x.id) for x in cases() if "before" not in x.values[1]]
+
+
+@pytest.mark.parametrize(("name", "case"), ALONE)
+def test_tables_by_rows_alone(name: str, case: dict[str, Any]) -> None:
+    """Owners, ends and fields, without files and columns: the same rows, in a tenth of the time."""
+    tables = tables_of({**DOCUMENTS[name].get("data", {}), **case.get("given", {})})
+    made = evaluator_of(name, case.get("policy", "")).run(tables, as_of=case["at"])
+    decided = {d.id: d for d in made.decisions}
+    for key, wanted in case["expected"].items():
+        record, _, field = key.partition(".")
+        if key == "leads":
+            assert " ".join(d.owner or "nobody" for d in made.decisions if d.entity == "lead") == wanted
+        elif record in decided and field in Decision.__dataclass_fields__:
+            value = getattr(decided[record], field)
+            said = shown(value or None) if field != "owner" else value or "nobody"
+            assert said == wanted or (field == "reason" and wanted in str(value)), key
+        elif record in decided:
+            assert found(key, wanted, made, Path()) == wanted, key
+
+
+CLAIMED = [pytest.param(*x.values, id=x.id) for x in cases() if x.values[0].startswith("claims") and "before" not in x.values[1]]
+
+
+@pytest.mark.parametrize(("name", "case"), CLAIMED)
+def test_claims_of_the_tables_before_anything_is_decided(name: str, case: dict[str, Any]) -> None:
+    """What became of each claim, without a run: the same rows, in a hundredth of the time."""
+    tables = tables_of({**DOCUMENTS[name].get("data", {}), **case.get("given", {})})
+    outcomes = evaluator_of(name, case.get("policy", "")).bind(tables, as_of=case["at"]).world.settled.outcomes
+    for key, wanted in case["expected"].items():
+        claim, _, part = key.partition(".")
+        if claim.startswith("K"):
+            value = getattr(outcomes.get(claim), part, None)
+            assert shown(value) == wanted or (part == "reason" and wanted in str(value)), key
+
+
 MISTAKES = [pytest.param(n, x, id=f"{n}-{x['policy']}") for n, document in DOCUMENTS.items() for x in document.get("mistakes", ())]
 
 
 @pytest.mark.parametrize(("name", "mistake"), MISTAKES)
-def test_mistakes(name: str, mistake: dict[str, str], tmp_path: Path) -> None:
+def test_mistakes(name: str, mistake: dict[str, str]) -> None:
     with pytest.raises(roe.PolicyError) as caught:
-        evaluator_of(name, tmp_path, mistake["policy"])
+        evaluator_of(name, mistake["policy"])
     assert set(mistake["code"].split()) <= {d.code for d in caught.value.diagnostics}
 
 
@@ -161,8 +190,8 @@ def read(path: Path) -> list[dict[str, str]]:
 
 
 @pytest.mark.parametrize(("name", "entity", "takes"), [("pools", "", True), ("pools", "lead", True), ("pools", "account", False), ("windows", "", False), ("windows", "account", False)])  # fmt: skip
-def test_whether_records_take_turns(name: str, entity: str, takes: bool, tmp_path: Path) -> None:
-    assert evaluator_of(name, tmp_path).policy.plan.takes_turns(entity) is takes
+def test_whether_records_take_turns(name: str, entity: str, takes: bool) -> None:
+    assert evaluator_of(name).policy.plan.takes_turns(entity) is takes
 
 
 def test_a_pool_that_an_action_falls_back_on_takes_turns_too() -> None:

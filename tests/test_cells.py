@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import random
+import re
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -201,3 +204,24 @@ def test_a_default_that_is_not_a_number_is_said(tmp_path: Path) -> None:
     (tmp_path / "policy.yaml").write_text(text, "utf-8")
     policy, found = build(tmp_path)
     assert policy is None and [d.code for d in found] == ["R311"]
+
+
+def test_texts_that_mean_themselves_are_told_by_their_bytes_as_by_their_letters() -> None:
+    """Whole arrays and slices, with and without letters beyond ASCII, nulls and words for missing values."""
+    pa = pytest.importorskip("pyarrow")
+    from roe.columns.cells import _mean_themselves
+
+    rng = random.Random(3)
+    words, exact = frozenset({"null", "n/a"}), frozenset({"TBD"})
+    cells: Any = SimpleNamespace(words=words, exact=exact)
+    plain = ["", " ", "a", " a", "a ", "a b", "null", "NULL", "N/A", "TBD", "tbd", "a~!", "x" * 30, None]
+    for some in (plain, [*plain, "é", "a\tb", "\u00a0a"]):
+        for _ in range(200):
+            texts = rng.choices(some, k=rng.randint(1, 12))
+            start = rng.randrange(len(texts))
+            mask = _mean_themselves(pa.array(texts, pa.string())[start:], cells)
+            expected = [
+                x is None or (re.fullmatch("[!-~]([ -~]*[!-~])?", x) is not None and x.lower() not in words and x not in exact)
+                for x in texts[start:]
+            ]
+            assert mask.tolist() == expected, texts[start:]

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import random
-from datetime import datetime, time, timedelta
+from dataclasses import replace
+from datetime import UTC, date, datetime, time, timedelta
 from zoneinfo import ZoneInfo
 
 import pytest
 
 from roe.grammar import values as v
-from roe.grammar.clock import Clock, hours_of
+from roe.grammar.clock import Clock, Fiscal, hours_of
 
 BERLIN = ZoneInfo("Europe/Berlin")
 
@@ -70,3 +71,98 @@ def test_time_passes_while_clocks_are_changed() -> None:
 @pytest.mark.parametrize("text", ["", "9-17", "17:00-09:00", "25:00-26:00", "09:00", "09:00-09:00", "soon"])
 def test_what_are_no_hours(text: str) -> None:
     assert hours_of(text) is None
+
+
+CLOSED = {date(2026, 1, 1), date(2025, 12, 25), date(2025, 12, 26), date(2026, 4, 3), date(2026, 4, 6)}  # of Germany, on days of the week
+
+
+def open_days(calendar: str, first: date, last: date) -> list[date]:
+    """Every working day of some time, one after the other."""
+    days = [first + timedelta(days=i) for i in range((last - first).days + 1)]
+    return [day for day in days if day.isoweekday() <= 5 and not (calendar and day in CLOSED)]
+
+
+@pytest.mark.parametrize("calendar", ["", "DE"])
+@pytest.mark.parametrize("start", [date(2025, 12, 19) + timedelta(days=i) for i in range(16)])
+def test_working_days_are_counted_one_after_the_other(calendar: str, start: date) -> None:
+    clock = Clock.at(start, calendar=calendar)
+    later, earlier = open_days(calendar, start + timedelta(days=1), start + timedelta(days=90)), open_days(calendar, start - timedelta(days=29), start - timedelta(days=1))  # fmt: skip
+    for n in range(1, 15):
+        assert clock.plus(start, v.WorkingDays(n)) == later[n - 1]
+        assert clock.plus(start, v.WorkingDays(-n)) == earlier[-n]
+    for days in range(31):
+        end = start + timedelta(days=days)
+        count = len(open_days(calendar, start + timedelta(days=1), end))
+        assert clock.between(start, end) == count and clock.between(end, start) == -count
+    assert clock.plus(start, v.WorkingDays(0)) == start
+    assert clock.is_working(start) is (start in open_days(calendar, start, start))
+
+
+def test_working_days_have_an_end_where_the_calendar_has_one() -> None:
+    clock = Clock.at("2026-01-01")
+    assert clock.plus(date(9999, 12, 30), v.WorkingDays(1)) == date(9999, 12, 31)
+    assert clock.plus(date(9999, 12, 31), v.WorkingDays(1)) is clock.plus(date(1, 1, 1), v.WorkingDays(-1)) is None
+    assert clock.after(datetime(9999, 12, 31, 16, 30), v.WorkingHours(0.5)) == datetime(9999, 12, 31, 17)
+    assert clock.after(datetime(9999, 12, 31, 16, 30), v.WorkingHours(1)) is None
+
+
+@pytest.mark.parametrize(
+    ("now", "hours", "is_open"),
+    [
+        ("2026-02-04T08:59:59", None, False),
+        ("2026-02-04T09:00", None, True),
+        ("2026-02-04T16:59:59", None, True),
+        ("2026-02-04T17:00", None, False),
+        ("2026-02-04T08:30", "08:30-12:00", True),
+        ("2026-02-04T08:29", "08:30-12:00", False),
+        ("2026-02-04T11:59", "08:30-12:00", True),
+        ("2026-02-04T12:00", "08:30-12:00", False),
+        ("2026-02-04T12:00", "nonsense", True),
+        ("2026-02-07T12:00", None, False),  # Saturday
+        ("2026-01-01T12:00", None, False),  # New Year
+    ],
+)
+def test_whether_it_is_working_time(now: str, hours: str | None, is_open: bool) -> None:
+    assert Clock.at(now, "Europe/Berlin", "DE").is_open(hours) is is_open
+
+
+@pytest.mark.parametrize(
+    ("zone", "calendar", "shown", "theirs"),
+    [
+        (None, None, "2026-02-04T12:00:00+01:00", "DE"),
+        ("America/New_York", None, "2026-02-04T06:00:00-05:00", "DE"),
+        ("America/New_York", "US", "2026-02-04T06:00:00-05:00", "US"),
+        ("Mars/Base", "XX", "2026-02-04T12:00:00+01:00", "DE"),  # what nobody knows is as it is here
+        ("", "", "2026-02-04T12:00:00+01:00", "DE"),
+    ],
+)
+def test_somebody_elses_clock_shows_the_same_moment(zone: str | None, calendar: str | None, shown: str, theirs: str) -> None:
+    here = Clock.at("2026-02-04T12:00", "Europe/Berlin", "DE", (time(8), time(16)), Fiscal(4, named_by_end=False))
+    there = here.of(zone, calendar)
+    assert (there.now.isoformat(), there.calendar, there.hours, there.fiscal) == (shown, theirs, here.hours, here.fiscal)
+    assert here.of_rep(zone, calendar, None) == there == here.of_rep(zone, calendar, "soon")
+    assert here.of_rep(zone, calendar, "10:00-18:00") == replace(there, hours=(time(10), time(18)))
+
+
+def test_a_moment_is_shown_by_the_clocks_of_a_zone() -> None:
+    clock = Clock.at("2026-02-04", "Europe/Berlin")
+    assert clock.here(datetime(2026, 2, 4, 12, tzinfo=UTC)).isoformat() == "2026-02-04T13:00:00+01:00"
+    assert clock.here(datetime(2026, 2, 4, 12)) == datetime(2026, 2, 4, 12), "one without a zone stays as it is"
+
+
+@pytest.mark.parametrize(("text", "expected"), [("09:00-17:30", (time(9), time(17, 30))), (" 8:05 - 16:00 ", (time(8, 5), time(16))), ("09:00-09:01", (time(9), time(9, 1))), ("00:00-23:59", (time(0), time(23, 59)))])  # fmt: skip
+def test_hours_of_work(text: str, expected: tuple[time, time]) -> None:
+    assert hours_of(text) == expected
+
+
+@pytest.mark.parametrize("starts", range(1, 13))
+@pytest.mark.parametrize("named_by_end", [True, False])
+def test_years_and_quarters_begin_with_their_month(starts: int, named_by_end: bool) -> None:
+    """A year is a walk through twelve months from its first one, a quarter three of them."""
+    fiscal = Fiscal(starts, named_by_end)
+    for year in (2024, 2025):
+        months = [(year + (starts - 1 + i) // 12, (starts - 1 + i) % 12 + 1) for i in range(12)]
+        name = months[-1][0] if named_by_end else months[0][0]
+        for i, (of, month) in enumerate(months):
+            for day in (date(of, month, 1), date(of, month, 28)):
+                assert (fiscal.year_of(day), fiscal.quarter_of(day)) == (name, i // 3 + 1)

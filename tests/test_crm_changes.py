@@ -12,7 +12,7 @@ from helpers import policy_text
 from ledgers import STORES, Engines
 from roe.cli import main
 from roe.diagnostics import PolicyError
-from roe.ledger.entries import Loaded, Owned
+from roe.ledger.entries import Loaded, Owned, TurnBack
 from roe.ledger.store import open_store
 from roe.run.adjust import Correction, correct
 
@@ -141,3 +141,22 @@ def test_a_file_that_is_not_a_loaders_is_refused(text: str, said: str, tmp_path:
     (tmp_path / "error.csv").write_text(text, "utf-8")
     done = CliRunner().invoke(main, ["ledger", "refused", str(tmp_path / "error.csv"), "--state", str(tmp_path / "columns" / "state")])
     assert done.exit_code != 0 and said in done.output
+
+
+CLOSED = """roe: 1
+name: closed
+roles: [sdr]
+pools: {desk: {members: [ann, ben], together: never}}
+engagement: {lead: {sdr: [{name: turn, then: {route: desk}}]}}
+"""
+
+
+@pytest.mark.parametrize("kind", STORES)
+def test_a_lead_that_was_cleared_while_it_was_closed_is_given_anew(kind: str, tmp_path: Path) -> None:
+    """Its turn is over, and the ledger says so."""
+    engines = Engines(kind, tmp_path, CLOSED, {"leads": "id,created,converted,owner_sdr", "reps": "id,name"})
+    nights = (("no,", "ann"), ("no,ann", "ann"), ("yes,", ""), ("no,", "ben"))
+    for day, (cells, owner) in enumerate(nights, 2):
+        found = engines.night(f"2026-03-0{day}", leads=[f"L,2026-03-01,{cells}"], reps=["ann,Ann", "ben,Ben"])
+        assert [x["owner"] for x in found["allocations"]] == [owner], day
+    assert [(e.at.date.day, e.rep) for e in engines.entries() if isinstance(e, TurnBack)] == [(4, "ann")]

@@ -12,7 +12,7 @@ import pytest
 from click.testing import CliRunner
 
 import roe
-from helpers import AS_OF, EXAMPLES, example, policy_text, tables
+from helpers import AS_OF, EXAMPLES, compiled, example, policy_text, tables
 from roe.analysis.diff import Impact, Moved, changes, impact
 from roe.cli import main
 from roe.policy.format import format_policy
@@ -72,9 +72,9 @@ def test_the_impact_is_the_difference_of_two_runs(other: Path) -> None:
     assert impact(runs[0], runs[0]).moved == []
 
 
-def test_a_field_that_differs_is_called_by_its_record_and_name(tmp_path: Path) -> None:
+def test_a_field_that_differs_is_called_by_its_record_and_name() -> None:
     text = "roe: 1\nname: t\nroles: [ae]\ndefine: {{account.large: account.employees > {least}}}\nengagement: {{account: {{ae: [{{name: all, then: {then}}}]}}}}\n"
-    old, new = (roe.load(policy_text(tmp_path / f"{n}", text.format(least=n, then=then))) for n, then in ((5, "keep"), (6, "open")))
+    old, new = (compiled(text.format(least=n, then=then)).policy for n, then in ((5, "keep"), (6, "open")))
     found = [(c.where, c.kind, c.name) for c in changes(old, new)]
     assert found == [("engagement of account as ae", "changed", "all"), ("account.large", "changed", "large")]
     assert changes(old, old) == []
@@ -312,11 +312,9 @@ AE = "engagement of account as ae"
         ("name: t\n", "name: other\n", []),  # what a policy is called decides nothing
     ],
 )  # fmt: skip
-def test_every_change_of_a_policy_is_shown_where_it_stands(
-    old: str, new: str, expected: list[tuple[str, str, str, str, str]], tmp_path: Path
-) -> None:
+def test_every_change_of_a_policy_is_shown_where_it_stands(old: str, new: str, expected: list[tuple[str, str, str, str, str]]) -> None:
     assert CHANGED.count(old) >= 1
-    before, after = (roe.load(policy_text(tmp_path / name, x)) for name, x in (("old", CHANGED), ("new", CHANGED.replace(old, new))))
+    before, after = (compiled(text).policy for text in (CHANGED, CHANGED.replace(old, new)))
     found = [(c.where, c.kind, c.name, c.before, c.after) for c in changes(before, after)]
     assert found == expected
 
@@ -334,8 +332,8 @@ def test_every_change_of_a_policy_is_shown_where_it_stands(
         ("name: t\n", "name: t\nwindows: {w: {role: ae, lasts: 30 days}}\n", "policy", "windows", ("", "name w")),
     ],
 )
-def test_a_change_of_a_part_is_shown_by_its_text(old: str, new: str, where: str, name: str, words: tuple[str, str], tmp_path: Path) -> None:
-    before, after = (roe.load(policy_text(tmp_path / x, t)) for x, t in (("old", CHANGED), ("new", CHANGED.replace(old, new, 1))))
+def test_a_change_of_a_part_is_shown_by_its_text(old: str, new: str, where: str, name: str, words: tuple[str, str]) -> None:
+    before, after = (compiled(text).policy for text in (CHANGED, CHANGED.replace(old, new, 1)))
     change = next(c for c in changes(before, after) if (c.where, c.name) == (where, name))
     assert words[0] in change.before and words[1] in change.after and words[1] not in change.before
 
@@ -350,16 +348,15 @@ engagement: {account: {ae: [{name: one, when: account.next != null, then: THEN},
 """
 
 
-def test_the_facts_of_an_impact_are_counted(tmp_path: Path) -> None:
+def test_the_facts_of_an_impact_are_counted() -> None:
     """A1 to A3 go from ann to ben, A4 to nobody, and A5 from nobody to cat: five of six are moved.
 
     A1 is a customer. Ann got A2 ten days ago, so her window of 30 days is cut short. Ben has his two and three more, above his four; cat has
     as much as she can have.
     """
-    moves = {"keep": ("keep", "keep"), "move": ("{assign: account.next}", "return")}
     runs = []
-    for name, (then, gone) in moves.items():
-        evaluator = roe.compile(roe.load(policy_text(tmp_path / name, IMPACT.replace("THEN", then).replace("GONE", gone))))
+    for then, gone in (("keep", "keep"), ("{assign: account.next}", "return")):
+        evaluator = compiled(IMPACT.replace("THEN", then).replace("GONE", gone))
         accounts: list[dict[str, Any]] = [
             {"id": "A1", "owner": "ann", "owner_since": "2025-01-01", "type": "Customer", "next": "ben"},
             {"id": "A2", "owner": "ann", "owner_since": "2026-01-22", "next": "ben"},
@@ -386,7 +383,6 @@ def test_the_facts_of_an_impact_are_counted(tmp_path: Path) -> None:
     assert same.shifts() == [] and same.facts["moved_share"] == 0 == same.facts["most_lost"] == same.facts["most_gained"]
 
 
-def test_an_impact_without_records_is_nothing(tmp_path: Path) -> None:
-    evaluator = roe.compile(roe.load(policy_text(tmp_path, IMPACT.replace("THEN", "keep").replace("GONE", "keep"))))
-    nothing = evaluator.run({"account": []}, as_of="2026-02-01")
+def test_an_impact_without_records_is_nothing() -> None:
+    nothing = compiled(IMPACT.replace("THEN", "keep").replace("GONE", "keep")).run({"account": []}, as_of="2026-02-01")
     assert set(impact(nothing, nothing).facts.values()) == {0}

@@ -85,6 +85,23 @@ def test_days_as_people_read_them(value: str, text: str) -> None:
     assert v.readable(v.parse_temporal(value)) == text
 
 
+@pytest.mark.parametrize(
+    ("duration", "text"),
+    [
+        ("P45D", "45 days"), ("P1D", "1 day"), ("P1DT4H", "1 day 4 hours"), ("PT0S", "0 days"), ("-PT3H", "minus 3 hours"),
+        ("PT90S", "1 minute 30 seconds"), ("P1Y6M", "1 year 6 months"), ("P1M", "1 month"), ("P0M", "0 months"),
+    ],
+)  # fmt: skip
+def test_durations_as_people_read_them(duration: str, text: str) -> None:
+    assert v.readable(v.parse_duration(duration)) == text
+
+
+def test_a_duration_in_a_sentence_has_its_units(tmp_path: Path) -> None:
+    text = 'roe: 1\nname: t\nroles: [ae]\nengagement:\n  account:\n    ae: [{name: a, then: open, because: "quiet for {@\\"P45D\\"}"}]\n'
+    at = made(tmp_path, text)
+    assert "quiet for 45 days." in roe("explain", "A1", *at).output.replace("\n", " ")
+
+
 def test_a_moment_is_said_in_the_zone_of_the_policy(tmp_path: Path) -> None:
     text = 'roe: 1\nname: t\ntimezone: America/New_York\nroles: [ae]\nengagement:\n  account:\n    ae: [{name: a, then: open, because: "since {@\\"2026-02-24T15:30:00Z\\"}"}]\n'
     at = made(tmp_path, text)

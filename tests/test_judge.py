@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 from datetime import date
-from pathlib import Path
 from typing import Any
 
 import pytest
 
-import roe
-from helpers import policy_text
+from helpers import compiled
 from roe.analysis.judge import Judge, decisions
 from roe.analysis.witness import Witness
 
@@ -21,9 +19,8 @@ def rules(*texts: str, more: str = "") -> str:
     return HEAD + more + "engagement: {account: {ae: [" + ", ".join(f"{{{x}}}" for x in texts) + "]}}\n"
 
 
-def judge(tmp_path: Path, old: str, new: str) -> Judge:
-    one, other = (roe.compile(roe.load(policy_text(tmp_path / name, text))) for name, text in (("old", old), ("new", new)))
-    return Judge(one, other)
+def judge(old: str, new: str) -> Judge:
+    return Judge(compiled(old), compiled(new))
 
 
 def record(**facts: Any) -> Witness:
@@ -69,14 +66,14 @@ POOL = rules("name: a, when: account.owner.ae != null, then: {route: p}", more="
         (POOL.replace("WHO", "ann"), POOL.replace("WHO", "ben"), record(), False),
     ],
 )  # fmt: skip
-def test_whether_a_record_is_decided_differently(old: str, new: str, witness: Witness, differs: bool, tmp_path: Path) -> None:
-    asked = judge(tmp_path, old, new)
+def test_whether_a_record_is_decided_differently(old: str, new: str, witness: Witness, differs: bool) -> None:
+    asked = judge(old, new)
     assert asked.differ(witness) is differs
     assert Judge(asked.evaluators[1], asked.evaluators[0]).differ(witness) is differs
 
 
-def test_reps_whom_the_policies_name_may_be_there_too(tmp_path: Path) -> None:
-    pools = judge(tmp_path, POOL.replace("WHO", "ann"), POOL.replace("WHO", "ben"))
+def test_reps_whom_the_policies_name_may_be_there_too() -> None:
+    pools = judge(POOL.replace("WHO", "ann"), POOL.replace("WHO", "ben"))
     assert not pools.differ(record()) and pools.differ(record(), named=True)
 
 
@@ -98,17 +95,17 @@ HALF = OWN.replace("{account.owner.ae: 100}", "{account.owner.ae: 50, account.pa
         (OWN.replace("100}", "100}, because: a"), OWN.replace("100}", "100}, because: a").replace("own,", "mine,"), True, False),
     ],
 )
-def test_whether_a_record_is_credited_differently(old: str, new: str, flag: bool | None, differs: bool, tmp_path: Path) -> None:
+def test_whether_a_record_is_credited_differently(old: str, new: str, flag: bool | None, differs: bool) -> None:
     """Only the credit that is asked for counts; nobody is credited with a record that nobody has."""
-    asked = judge(tmp_path, *(rules(KEEP, more=CREDIT.replace("RULE", x)) for x in (old, new)))
+    asked = judge(*(rules(KEEP, more=CREDIT.replace("RULE", x)) for x in (old, new)))
     assert asked.credited("src", record(flag=flag)) is differs
     assert not asked.credited("all", record(flag=flag))
     assert not asked.credited("src", Witness("account", {("flag",): flag}, TODAY, given={("score",): 1}))
     assert not asked.credited("src", record(flag=flag, employees="many"))
 
 
-def test_the_decisions_of_a_record_are_by_role(tmp_path: Path) -> None:
-    evaluator = judge(tmp_path, rules(KEEP), rules(OPEN)).evaluators[1]
+def test_the_decisions_of_a_record_are_by_role() -> None:
+    evaluator = judge(rules(KEEP), rules(OPEN)).evaluators[1]
     accounts = [{"id": "other", "owner": "ann"}, {"id": "case"}]
     found = decisions(evaluator, {"account": accounts, "rep": [{"id": "ann"}]}, "account", TODAY)
     assert found is not None and [(role, d.id, d.action) for role, d in found.items()] == [("ae", "case", "open")]

@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from roe.companies import kept
-from roe.companies.index import NameIndex
+from roe.companies.index import NameIndex, keys_of_all
+from roe.companies.keys import code_of, keys_of_many
 from roe.companies.name import names_in
 from roe.companies.written import WrittenNames, line_of
 
@@ -34,7 +35,7 @@ def test_a_kept_index_answers_the_same(tmp_path: Path, monkeypatch: pytest.Monke
     names, asked = made_up(300), made_up(40)
     expected = answers(NameIndex(names), asked)
     assert answers(kept.index_of(names), asked) == expected  # made, and kept
-    monkeypatch.setattr(NameIndex, "_take_up", None)  # nothing is taken apart again
+    monkeypatch.setattr(kept, "built", None)  # nothing is taken apart again
     again = kept.index_of(names)
     assert answers(again, asked) == expected
     again.remove(names[0], 0)
@@ -42,6 +43,27 @@ def test_a_kept_index_answers_the_same(tmp_path: Path, monkeypatch: pytest.Monke
     other = NameIndex(names)
     other.remove(names[0], 0)
     assert answers(again, asked) == answers(other, asked)
+
+
+def test_keys_as_numbers_are_the_keys_of_each_name() -> None:
+    names = [
+        *made_up(300),
+        "",
+        "&",
+        "7",
+        "京都 KK",
+        "NORD/LB Norddeutsche Landesbank",
+        "P&G",
+        "A B C D E F G H",
+        "Bank of the West and the East",
+    ]
+    keys, numbers = keys_of_many(enumerate(map(names_in, names)))
+    of_each: dict[int, list[int]] = {}
+    for key, number in zip(keys.tolist(), numbers.tolist(), strict=True):
+        of_each.setdefault(number, []).append(key)
+    for number, name in enumerate(names):
+        expected = sorted({code_of(key) for key in keys_of_all(names_in(name))})
+        assert sorted(of_each[number]) == expected, name
 
 
 def test_names_mean_the_same_once_they_are_read_back() -> None:

@@ -12,9 +12,10 @@ from typing import Any
 import pytest
 
 import roe
-from helpers import AS_OF, EXAMPLES, example, policy_text, tables
+from helpers import AS_OF, EXAMPLES, compiled, example, policy_text, tables
 from roe.evaluator.decision import Decision
 from roe.evaluator.engine import Evaluator
+from roe.evaluator.live import Live
 from roe.grammar import values as v
 
 SEEDS = range(3)
@@ -253,3 +254,40 @@ def test_a_lead_follows_those_of_its_company_as_they_are_now(
         else:
             live.put(entity, {key: value for key, value in record.items() if value is not None})
     assert live.decide({"id": "L2", "company": asked, "account": "B", "created": "2026-02-01"}).owner == owner
+
+
+ABOUT_REPS = """
+roe: 1
+name: away
+roles: [sdr]
+pools: {p: {members: 'rep.role = "SDR"', strategy: top_score, score: rep.level}}
+fields: {rep: {level: number}}
+engagement: {lead: {sdr: [{name: all, then: {route: p}}]}}
+"""
+
+
+@pytest.mark.parametrize("asks", ["rep.leave = null", "rep.able", "rep.may_hold", 'rep.local_day < @"2026-02-05"', "rep.starts <= today"])
+@pytest.mark.parametrize("place", ["members", "score"])
+def test_a_pool_knows_on_each_day_who_is_there(asks: str, place: str) -> None:
+    """Nothing about a rep has changed when a leave is over, or when the rep has left."""
+    members, score = f"members: '{asks}'", f"score: 'if {asks} then 1 else 0'"
+    text = (
+        ABOUT_REPS.replace("members: 'rep.role = \"SDR\"'", members)
+        if place == "members"
+        else ABOUT_REPS.replace("score: rep.level", score)
+    )
+    tables: dict[str, Any] = {
+        "lead": [{"id": x} for x in "ABCD"],
+        "rep": [{"id": "ann", "role": "SDR", "ends": "2026-02-05", "level": 1}, {"id": "ben", "role": "SDR", "level": 1}, {"id": "cid", "role": "SDR", "starts": "2026-02-05", "level": 1}],
+        "leave": [{"id": "l", "rep": "ben", "starts": "2026-02-03", "until": "2026-02-05"}],
+    }  # fmt: skip
+    days = ("2026-02-04T12:00", "2026-02-05T12:00", "2026-02-04T13:00")
+    live = Live(compiled(text), tables, days[0])
+    for day, lead in zip(days, "ABC", strict=True):
+        assert seats(live.decide(lead, as_of=day)) == seats(Live(compiled(text), tables, day).decide("D")), day
+
+
+def seats(decision: Decision) -> list[tuple[str, Any, str]]:
+    """Who takes part in a turn: (rep, weight, why the rep is skipped)."""
+    assert decision.turn is not None and decision.turn.standing is not None
+    return [(seat.rep, seat.weight, seat.skipped) for seat in decision.turn.standing.seats]

@@ -79,6 +79,25 @@ def test_a_record_that_was_cleared_by_hand_does_not_follow_itself(tmp_path: Path
     assert night("2026-03-02T13:00", lead=[{**lead(None)[0], **mail}])["L"].owner == "ben"  # the next in turn
 
 
+COMPANY = """roles: [sdr]
+pools: {desk: {members: [ann, ben], together: {by: domain(lead.email), within: 1 month}}}
+engagement: {lead: {sdr: [{name: all, then: {route: desk}}]}}"""
+
+
+def test_a_company_s_records_stay_together_for_the_time_that_the_pool_says_and_no_longer(tmp_path: Path) -> None:
+    night = Nights(tmp_path, COMPANY)
+
+    def leads(*rows: tuple[str, str, str | None]) -> list[dict[str, Any]]:
+        return [{"id": id, "created": f"{day}T08:00", "email": f"{id}@acme.com", "owner": owner} for id, day, owner in rows]
+
+    first = ("L1", "2026-03-01", None)
+    assert night("2026-03-01T12:00", lead=leads(first))["L1"].owner == "ann"
+    assert night("2026-03-20T12:00", lead=leads(("L1", "2026-03-01", "ann"), ("L2", "2026-03-20", None)))["L2"].owner == "ann"
+    assert night("2026-04-10T12:00", lead=leads(("L3", "2026-04-10", None)))["L3"].owner == "ann"  # as L2, which the data has no longer
+    old = [("L1", "2026-03-01", "ann"), ("L2", "2026-03-20", "ann"), ("L3", "2026-04-10", "ann")]
+    assert night("2026-05-11T12:00", lead=leads(*old, ("L4", "2026-05-11", None)))["L4"].owner == "ben"  # all of them are too old
+
+
 def test_what_the_policy_decides_undoes_a_change_and_says_so(tmp_path: Path) -> None:
     night = Nights(tmp_path, POOL.format(more="by_hand: {lead: {sdr: decide}}\n"))
     night("2026-03-01T12:00", lead=lead(None))

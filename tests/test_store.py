@@ -19,7 +19,7 @@ from roe.grammar import values as v
 from roe.plan.operators import Action
 from roe.plan.parts import Crm
 from roe.plan.plan import Plan
-from roe.policy.store import LazyRules, PolicyReader, _Writer, write_policy
+from roe.policy.store import Lazy, PolicyReader, PolicyWriter, write_policy
 from roe.source import Text
 
 TABLES = Path(__file__).parent / "boundaries"
@@ -30,8 +30,8 @@ def alike(a: Any, b: Any, at: str = "policy") -> None:
     """Fail at the first part that differs, in value, in kind, or in the place where a text stands."""
     if isinstance(a, Text):
         assert isinstance(b, Text) and str(a) == str(b) and a.span() == b.span(), at
-    elif isinstance(a, (tuple, LazyRules)):
-        assert isinstance(b, (tuple, LazyRules)) and len(a) == len(b), at
+    elif isinstance(a, (tuple, Lazy)):
+        assert isinstance(b, (tuple, Lazy)) and len(a) == len(b), at
         for i, (x, y) in enumerate(zip(a, b, strict=True)):
             alike(x, y, f"{at}[{i}]")
     elif isinstance(a, list):
@@ -102,18 +102,18 @@ def test_rules_are_a_sequence_like_a_tuple() -> None:
         made.append(kept)
         return kept.upper()
 
-    rules: Any = LazyRules(["a", "b", "c"], make)
+    rules: Any = Lazy(["a", "b", "c"], make)
     assert (len(rules), rules[0], rules[-1], rules[1:]) == (3, "A", "C", ("B", "C"))
     assert made == ["a", "c", "b"]  # each once, when it is asked for
     assert rules == ("A", "B", "C") and list(rules) == ["A", "B", "C"] and hash(rules) == hash(("A", "B", "C"))
-    assert rules != ("A", "B") and rules != ["A", "B", "C"] and rules == LazyRules(["a", "b", "c"], make)
+    assert rules != ("A", "B") and rules != ["A", "B", "C"] and rules == Lazy(["a", "b", "c"], make)
     with pytest.raises(IndexError):
         rules[3]
 
 
 def test_what_cannot_be_kept_is_refused() -> None:
     with pytest.raises(TypeError):
-        _Writer().value(object())
+        PolicyWriter().value(object())
     with pytest.raises(ValueError):
         PolicyReader({}, Path()).value(["nobody"])
 
@@ -122,14 +122,14 @@ def test_what_cannot_be_kept_is_refused() -> None:
     "value", [None, True, 0, 1.5, "x", (1, (2,)), [1], {"a": (1,)}, v.Months(3), v.WorkingDays(5), v.WorkingHours(4.5), v.CalendarDays(3)]
 )
 def test_values(value: Any) -> None:
-    back = PolicyReader({}, Path()).value(json.loads(json.dumps(_Writer().value(value))))
+    back = PolicyReader({}, Path()).value(json.loads(json.dumps(PolicyWriter().value(value))))
     assert back == value and type(back) is type(value)
 
 
 @pytest.mark.parametrize("text", ["2026-02-01", "2026-02-01T09:30:00Z", "09:30:00", "P1DT2H"])
 def test_temporal_values(text: str) -> None:
     value = v.parse_temporal(text)
-    assert value is not None and PolicyReader({}, Path()).value(json.loads(json.dumps(_Writer().value(value)))) == value
+    assert value is not None and PolicyReader({}, Path()).value(json.loads(json.dumps(PolicyWriter().value(value)))) == value
 
 
 PARTS = [

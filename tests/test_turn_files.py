@@ -31,7 +31,7 @@ REPS = "id,name,team,ramp,capacity\na,A,SDR,1,40\nb,B,SDR,0.5,90\nc,C,SDR,0.3,20
 
 
 def _shown(folder: Path, world: Any, key: str) -> Any:
-    from roe.columns.turn_files import read_turns
+    from roe.columns.turn_reading import read_turns
 
     turn = turn_of(read_turns(folder, key)[key], world)
     return json.loads(json.dumps([turn.as_json(), turn.position]))
@@ -40,9 +40,9 @@ def _shown(folder: Path, world: Any, key: str) -> Any:
 @pytest.fixture
 def few_turns(monkeypatch: pytest.MonkeyPatch) -> None:
     """Marks and row groups that a small run has several of."""
-    from roe.columns import turn_files
+    from roe.columns import turn_files, turn_marks
 
-    monkeypatch.setattr(turn_files, "EVERY", 16)
+    monkeypatch.setattr(turn_marks, "EVERY", 16)
     monkeypatch.setattr(turn_files, "GROUP", 32)
 
 
@@ -50,7 +50,8 @@ def few_turns(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize("name", ["made", "distribution", "inbound"])
 def test_every_turn_is_the_same_from_both(name: str, tmp_path: Path) -> None:
     from roe.columns.run import ColumnRun
-    from roe.columns.turn_files import MARKS, read_turns, write_turns
+    from roe.columns.turn_files import MARKS, write_turns
+    from roe.columns.turn_reading import read_turns
     from roe.run.columns import batch_of
     from roe.run.rows import batch_of as by_rows
 

@@ -204,3 +204,20 @@ def test_credit_just_above_zero_is_enough_and_none_is_not(denominator: int, nume
     slots = Slots(standing, Ledger(3, credits))
     order = [standing.able[slots.next()][0] for _ in range(12)]
     assert order[0] == first and order == takers(seats, credits, 12)
+
+
+@pytest.mark.parametrize("seed", range(40))
+def test_several_turns_are_those_that_come_one_by_one(seed: int) -> None:
+    rng = random.Random(seed)
+    names = [f"r{i:02}" for i in range(rng.randint(1, 30))]
+    weights = [Fraction(rng.choice([1, 1, 2, 3, 25]), rng.choice([1, 4, 7])) for _ in names]
+    standing = Standing(
+        Seat(name, w, "away" if i and rng.random() < 0.2 else "") for i, (name, w) in enumerate(zip(names, weights, strict=True))
+    )
+    ledger = Ledger(5, {name: Fraction(rng.randint(-9, 9), rng.choice([1, 7, 9])) for name in names})
+    one_by_one, together = Slots(standing, ledger), Slots(standing, ledger)
+    for _ in range(4):
+        count = rng.choice([0, 1, 2, 3, 40, min(standing.total, 300)])
+        assert together.several(count) == [one_by_one.next() for _ in range(count)]
+        assert together.next() == one_by_one.next()
+        assert (together.taken, together.turn) == (one_by_one.taken, one_by_one.turn)

@@ -143,7 +143,7 @@ class Company:
         elif kind == "convert" and r.entity == "lead":
             r.converted = True
         elif kind == "gone":
-            r.gone = "" if r.gone else luck.choice(["deleted", "A0"])
+            r.gone = "" if r.gone else luck.choice(["deleted", _survivor(r)])
 
     def pull(self, today: date) -> None:
         """Read the CRM: once in some nights it is the export of an earlier night that arrives."""
@@ -183,6 +183,12 @@ class Company:
             text = io.StringIO()
             csv.writer(text, lineterminator="\n").writerows([header.split(","), *rows])
             (folder / f"{name}.csv").write_text(text.getvalue(), "utf-8")
+
+
+def _survivor(r: Record) -> str:
+    """The record that another one is merged into: of the same entity, and never itself."""
+    first, second = ("A0", "A1") if r.entity == "account" else ("L0000", "L0001")
+    return second if r.id == first else first
 
 
 # --- the model -----------------------------------------------------------------------------------------------------------

@@ -55,6 +55,7 @@ NOT_FORMS = {
     "is",
     "us",
     "cia",
+    "compania",
     "partnership",
     "jp",
 }

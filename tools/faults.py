@@ -5,13 +5,16 @@ and what is left out. A fault is found again after other lines have changed: it 
 """
 
 from __future__ import annotations
+import __future__
 
 import ast
+import functools
 import hashlib
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from types import CodeType
 from typing import Any
 
 import parso
@@ -79,6 +82,9 @@ def faults(file: str, config: dict[str, Any]) -> Iterator[Fault]:
     functions, silent = _functions(source), _silent(source)
     ignored = [re.compile(pattern) for pattern in config["left_out"]["lines"]]
     lines = source.splitlines()
+    begins = [0]  # where each line begins in the text
+    for line in source.splitlines(keepends=True):
+        begins.append(begins[-1] + len(line))
     seen = set()
     tree = parso.parse(source)
     assert tree.get_code() == source
@@ -89,26 +95,25 @@ def faults(file: str, config: dict[str, Any]) -> Iterator[Fault]:
         for occurrence, (node, i, start) in enumerate(places):
             if any(first <= start <= last for first, last in silent) or any(p.search(lines[start[0] - 1]) for p in ignored):
                 continue
-            text = _planted(tree, operator, node, i)
-            if text in seen or not _compiles(text):
+            first, last = (begins[line - 1] + column for line, column in (node.get_start_pos_of_prefix(), node.end_pos))
+            piece = _planted(operator, node, i)
+            if (first, last, piece) in seen:
                 continue
-            seen.add(text)
-            inside = [title for title, first, last in functions if first <= start <= last]
-            before, after = _difference(lines, text.splitlines())
-            yield Fault(file, name, occurrence, start[0], inside[0] if inside else "", before, after, text)
+            seen.add((first, last, piece))
+            text = source[:first] + piece + source[last:]
+            inside = [title for title, begin, end in functions if begin <= start <= end]
+            fault = Fault(
+                file, name, occurrence, start[0], inside[0] if inside else "", *_difference(lines, text.splitlines(), start[0]), text
+            )
+            if fault.before and code_of(fault) is not None:
+                yield fault
 
 
-def _planted(tree: Any, operator: Operator, node: Any, index: int) -> str:
-    """The whole text with one node changed. The tree is as it was afterwards: parsing it for each fault would take ten times as long."""
-    parent, parts = node.parent, list(ast_nodes(node))
+def _planted(operator: Operator, node: Any, index: int) -> str:
+    """The text of a node once it is changed. The node is as it was afterwards."""
+    parts = list(ast_nodes(node))
     before = [(part, list(part.children) if hasattr(part, "children") else None, getattr(part, "value", None)) for part in parts]
-    new = operator.mutate(node, index)
-    at = parent.children.index(node) if new is not node else -1
-    if at >= 0:
-        parent.children[at] = new
-    text = str(tree.get_code())
-    if at >= 0:
-        parent.children[at] = node
+    text = str(operator.mutate(node, index).get_code())
     for part, children, value in before:
         if children is not None:
             part.children = children
@@ -117,17 +122,31 @@ def _planted(tree: Any, operator: Operator, node: Any, index: int) -> str:
     return text
 
 
-def _compiles(text: str) -> bool:
+def code_of(fault: Fault) -> CodeType | None:
+    """The class, function or statement of the module that has the fault, compiled where it stands; None if it cannot be compiled."""
+    first, last = next((a, b) for a, b in _top(fault.file) if a <= fault.line <= b)
+    piece = "\n" * (first - 1) + "\n".join(fault.source.split("\n")[first - 1 : last])
     try:
-        compile(text, "fault", "exec", dont_inherit=True)
+        code: CodeType = compile(piece, str(ROOT / fault.file), "exec", flags=__future__.annotations.compiler_flag, dont_inherit=True)
     except SyntaxError:
-        return False
-    return True
+        return None
+    return code
 
 
-def _difference(old: list[str], new: list[str]) -> tuple[str, str]:
-    """The first lines that differ."""
-    return next(((a.strip(), b.strip()) for a, b in zip(old, new, strict=False) if a != b), ("", ""))
+@functools.cache
+def _top(file: str) -> list[tuple[int, int]]:
+    """The first and last lines of what stands in a module, one behind the other."""
+    body = ast.parse((ROOT / file).read_text("utf-8")).body
+    starts = [min([item.lineno, *(d.lineno for d in getattr(item, "decorator_list", ()))]) for item in body]
+    return [(start, item.end_lineno or start) for start, item in zip(starts, body, strict=True)]
+
+
+def _difference(old: list[str], new: list[str], line: int) -> tuple[str, str]:
+    """The first lines that differ, which is `line` or, where an operator stands between lines, one beside it."""
+    for i in range(max(0, line - 2), min(len(old), len(new))):
+        if old[i] != new[i]:
+            return old[i].strip(), new[i].strip()
+    return "", ""
 
 
 Place = tuple[int, int]
@@ -147,6 +166,16 @@ def _functions(source: str) -> list[tuple[str, Place, Place]]:
 
     look(ast.parse(source).body, "")
     return found
+
+
+@functools.cache
+def _lines_of_functions(file: str) -> dict[str, range]:
+    return {name: range(first[0], last[0] + 1) for name, first, last in _functions((ROOT / file).read_text("utf-8"))}
+
+
+def function_lines(fault: Fault) -> range:
+    """The lines of the function that has the fault; none for a fault outside of functions."""
+    return _lines_of_functions(fault.file).get(fault.function, range(0))
 
 
 def _silent(source: str) -> list[tuple[Place, Place]]:

@@ -15,6 +15,7 @@ ROOT = Path(__file__).resolve().parents[1]
 BRANCHES = (ast.If, ast.For, ast.AsyncFor, ast.While, ast.ExceptHandler, ast.IfExp, ast.comprehension, ast.match_case)
 LONG_FILE = 400  # lines
 COMPLEX = 20
+DYNAMIC = Path("dynamic.py")  # the module whose names stand for what mypy does not follow
 VAGUE = ("found", "out", "told", "part", "kept")  # names that do not say what a thing is
 Function = ast.FunctionDef | ast.AsyncFunctionDef
 
@@ -35,11 +36,22 @@ def functions(tree: ast.AST, inside: str = "") -> Iterator[tuple[str, Function]]
             yield from functions(node, inside)
 
 
+def aliases_of_any(tree: ast.Module) -> set[str]:
+    """The names that a module gives to `Any`, and to types that hold it or another such name."""
+    names = {"Any"}
+    for node in tree.body:
+        if isinstance(node, ast.Assign) and any(isinstance(x, ast.Name) and x.id in names for x in ast.walk(node.value)):
+            names |= {target.id for target in node.targets if isinstance(target, ast.Name)}
+    return names - {"Any"}
+
+
 def main(folder: Path) -> None:
     lines: Counter[str] = Counter()
     classes: Counter[str] = Counter()
     vague: Counter[str] = Counter()
     anys = 0
+    aliases: Counter[str] = Counter()
+    dynamic = aliases_of_any(ast.parse((folder / DYNAMIC).read_text("utf-8"))) if (folder / DYNAMIC).is_file() else set()
     branching: list[tuple[int, str]] = []
     for path in sorted(folder.rglob("*.py")):
         text = path.read_text("utf-8")
@@ -50,10 +62,13 @@ def main(folder: Path) -> None:
         for node in ast.walk(tree):
             if isinstance(node, ast.Name):
                 anys += node.id == "Any"
+                aliases[node.id] += node.id in dynamic and name != str(DYNAMIC)
                 vague[node.id] += node.id in VAGUE and isinstance(node.ctx, ast.Store)
             elif isinstance(node, ast.ClassDef):
                 classes[node.name] += 1
     print(f"{sum(lines.values())} lines in {len(lines)} files; {anys} times `Any`")
+    used = ", ".join(f"{alias} {n}" for alias, n in aliases.most_common() if n)
+    print(f"{aliases.total()} times a name of {DYNAMIC} that is `Any` or holds it: {used}")
     long = [(n, name) for name, n in lines.most_common() if n > LONG_FILE]
     print(f"\n{len(long)} files of more than {LONG_FILE} lines")
     print("\n".join(f"  {n:5} {name}" for n, name in long))

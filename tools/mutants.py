@@ -2,13 +2,12 @@
 
 One pytest session imports everything and runs the guarding tests once, noting how long each takes and which lines it reaches. Then it
 forks for each fault: the child gets the faulty code in place of the function's own (`__code__`), so nothing is imported again, and runs the
-tests that reach the statement, those first that notice most for their time, until one fails. Faults that cannot be exchanged so, such as the
-default of a field, run in an interpreter of their own, last.
+tests that reach the statement, those first that notice most for their time, until one fails or `ENOUGH` is spent. Faults that cannot be
+exchanged so, such as the default of a field, run in an interpreter of their own.
 
 `--sample 100 --seed 2026` takes some of them, `--only clock` files by their names, `--tests tests/test_clock.py` other tests than those
-that `mutants.toml` names. The report is written to `--out`. With `--kept FOLDER` a run
-takes up what earlier ones have measured and found, as long as the files that it rests on are the same: a noticed fault is not planted again
-until its file changes, one that survived is tried again when the tests change.
+that `mutants.toml` names, `--survivors` those alone that no test noticed when they were planted last. The report is written to `--out`.
+What tests take and reach, and which of them noticed a fault last, is kept in `.mutants/`.
 """
 
 from __future__ import annotations
@@ -20,39 +19,46 @@ import gc
 import importlib
 import importlib.util
 import inspect
-import json
+import itertools
 import os
 import random
 import re
 import resource
+import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 import tomllib
 from collections import Counter, defaultdict
 from importlib.machinery import SourceFileLoader
 from pathlib import Path
 from types import CodeType
-from typing import Any
+from typing import IO, Any
 
 import pytest
 from _pytest.runner import runtestprotocol
 from coverage import Coverage
+from hypothesis import Phase, settings
 
 sys.path.insert(0, str(Path(__file__).parent))
-from kept_faults import Kept
+from kept_faults import Kept, Measured
 
-from faults import ROOT, Fault
+from faults import ROOT, Fault, code_of, function_lines
 
-LONGEST = 60  # seconds of the processor for one test of a fault, and at least: a fault that makes a loop endless is noticed
-SHORTEST = 3
-AFTERWARDS = 60  # seconds that a fault has left when the time of the whole run is up
-QUICK = 10  # seconds of the processor: the tests of one guard for one fault, measured once without it
+SLOW = 1  # seconds of the processor: a test that takes longer, while it is measured, is not asked
+ENOUGH = 0.6  # seconds of the processor: no further tests are asked of a fault
+SHORTEST = 1  # seconds of the processor for one test of a fault, and at least: a fault that makes a loop endless is noticed
+LONGEST = 60  # seconds that a fault may take, by the clock on the wall and for each of its tests
 MEMORY = 6 << 30  # bytes of a child: a fault that eats memory is noticed
 TESTS = ("test", "helpers", "made_policies")  # their modules keep policies, which are made anew for faults in what makes them:
 BUILDING = ("src/roe/plan", "src/roe/stages", "src/roe/policy")
 NOTICED, SURVIVED, LATE = "noticed", "survived", "too slow"
+
+
+class TooSlow(BaseException):
+    """A test is not worth its time. Nothing that tests catch."""
 
 
 class Planter:
@@ -60,14 +66,25 @@ class Planter:
 
     def __init__(self, planned: list[Fault], jobs: int, until: float, kept: Kept) -> None:
         self.planned, self.jobs, self.until, self.kept = planned, jobs, until, kept
-        self.guards: dict[str, list[str]] = kept.config["modules"]
+        self.guards: dict[str, list[str]] = {file: kept.config["modules"][file] for file in {fault.file for fault in planned}}
+        self.guarded: dict[str, set[str]] = defaultdict(set)  # a test's file -> the files that it guards
+        for file, names in self.guards.items():
+            for name in names:
+                self.guarded[name.partition("::")[0]].add(file)
         self.reached: dict[str, dict[int, set[Any]]] = defaultdict(lambda: defaultdict(set))  # file -> line -> tests
         self.seconds: dict[Any, float] = {}
-        self.noticing: dict[str, Counter[str]] = defaultdict(Counter)  # file -> test -> how many of its faults it was the first to notice
+        self.noticing: dict[tuple[str, str], Counter[str]] = defaultdict(
+            Counter
+        )  # (file, function or "") -> test -> faults that it noticed
         self.results: list[tuple[Fault, str]] = []
         self.failed: list[str] = []
         self.stopped: set[int] = set()
         self.progress = os.fdopen(os.dup(2), "w")  # pytest keeps what goes to standard error itself
+
+    def pytest_sessionstart(self) -> None:
+        """A property that does not hold is a fault noticed: Hypothesis need not look for the smallest example of it."""
+        settings.register_profile("faults", phases=(Phase.explicit, Phase.generate), derandomize=True)
+        settings.load_profile("faults")
 
     def pytest_runtestloop(self, session: pytest.Session) -> bool:
         guards = tuple(guard for names in self.guards.values() for guard in names)
@@ -76,72 +93,71 @@ class Planter:
             return True
         caches = _caches(("roe", *TESTS))
         gc.freeze()
-        running: dict[int, tuple[Fault, int, float]] = {}
+        running: dict[int, tuple[Fault, IO[bytes], float]] = {}
         for i, fault in enumerate(self.planned):
-            known = self.kept.verdict(fault)
-            if known is not None:
-                self.results.append((fault, known))
-                continue
             if time.monotonic() > self.until:
                 break
             while len(running) >= self.jobs:
                 self._wait(running)
             sys.stdout.flush()
             tests = self.tests(fault)
-            reader, writer = os.pipe()
+            asked = tempfile.TemporaryFile()  # noqa: SIM115  # the test that is asked
             child = os.fork()
             if child == 0:
-                os._exit(self._child(fault, tests, caches, writer))
-            os.close(writer)
-            running[child] = (fault, reader, time.monotonic() + LONGEST + 10 * sum(self.seconds[x] for x in tests))
-            if i % 25 == 24:
+                os._exit(self._child(fault, tests, caches, asked.fileno()))
+            running[child] = (fault, asked, time.monotonic() + LONGEST * (1 + len(tests)))
+            if i % 100 == 99:
                 print(f"{i + 1}/{len(self.planned)} {Counter(verdict for _, verdict in self.results)}", file=self.progress, flush=True)
         while running:
             self._wait(running)
         return True
 
     def _measure(self, items: list[Any]) -> None:
-        """Every test once, without a fault, shared out among the jobs: it must pass; what it takes, and the lines that it reaches."""
-        measured = self.kept.measured()
+        """Every test once, without a fault: it must pass. Of a test that is not known yet, what it takes and the lines that it reaches."""
+        measured = self.kept.measured(self.guarded)
         missing = [x for x in items if x.nodeid not in measured]
-        readers = []
-        for job in range(1, self.jobs):
-            reader, writer = os.pipe()
+        if missing:
             sys.stdout.flush()
-            if os.fork() == 0:
-                with os.fdopen(writer, "w") as pipe:
-                    json.dump(self._measured(missing[job :: self.jobs]), pipe)
+            if (child := os.fork()) == 0:
+                by_file = itertools.groupby(missing, key=lambda x: x.nodeid.partition("::")[0])
+                for n, (_, some) in enumerate(by_file, 1):
+                    self.kept.keep_measured(self._measured(list(some)), self.guarded)
+                    print(f"measured {n} files", file=self.progress, flush=True)
                 os._exit(0)
-            os.close(writer)
-            readers.append(reader)
-        fresh = self._measured(missing[:: self.jobs])
-        for reader in readers:
-            with os.fdopen(reader) as pipe:
-                fresh |= json.load(pipe)
-            os.wait()
-        self.failed += [failed for *_, failed in fresh.values() if failed]
-        self.kept.keep_measured({name: result for name, result in fresh.items() if not result[2]})
-        measured |= fresh
+            os.waitpid(child, 0)
+            measured = self.kept.measured(self.guarded)
         for item in items:
-            self.seconds[item], lines, _ = measured[item.nodeid]
+            seconds, lines = measured[item.nodeid]
+            if seconds >= SLOW:
+                continue
+            self.seconds[item] = seconds
+            self.failed += [f"{item.nodeid}\n{r.longreprtext}" for r in runtestprotocol(item, nextitem=None, log=False) if r.failed]
             for file, reached in lines.items():
                 for line in reached:
                     self.reached[file][line].add(item)
 
-    def _measured(self, items: list[Any]) -> dict[str, Any]:
-        """test -> (seconds of the processor, the lines that it reaches by file, how it failed or '')."""
+    def _measured(self, items: list[Any]) -> dict[str, Measured]:
+        def stop(signum: int, frame: Any) -> None:
+            raise TooSlow
+
+        signal.signal(signal.SIGPROF, stop)
         caches = _caches(TESTS)
         coverage = Coverage(data_file=None, config_file=False, include=[str(ROOT / file) for file in self.guards], messages=False)
-        results: dict[str, Any] = {}
+        results: dict[str, Measured] = {}
         coverage.start()
         for item in items:
-            for cache in caches:  # a policy that another test has made would hide that this one reaches what makes it
-                cache.cache_clear()
+            if any(file.startswith(BUILDING) for file in self.guarded[item.nodeid.partition("::")[0]]):
+                for cache in caches:  # a policy that another test has made would hide that this one reaches what makes it
+                    cache.cache_clear()
             coverage.switch_context(item.nodeid)
             start = time.process_time()
-            reports = runtestprotocol(item, nextitem=None, log=False)
-            took = time.process_time() - start
-            results[item.nodeid] = took, {}, next((f"{item.nodeid}\n{r.longreprtext}" for r in reports if r.failed), "")
+            signal.setitimer(signal.ITIMER_PROF, SLOW)
+            try:
+                runtestprotocol(item, nextitem=None, log=False)
+            except (TooSlow, TypeError):  # pytest cannot show every place where a test is stopped
+                item.session._setupstate.teardown_exact(None)
+            signal.setitimer(signal.ITIMER_PROF, 0)
+            results[item.nodeid] = time.process_time() - start, {}
         coverage.stop()
         data = coverage.get_data()
         for file in self.guards:
@@ -152,91 +168,108 @@ class Planter:
         return results
 
     def tests(self, fault: Fault) -> list[Any]:
-        """The tests that reach a fault's statement: of each guard of its file as many of the quickest as `QUICK` has room for, and at least
-        one. Of code outside of functions, all tests of the guards are asked. Those come first that noticed most for the time that they take.
+        """The tests that reach a fault's statement: that which noticed it last, then those that noticed most, or reach most lines of its
+        function, for the time that they take. Of code outside of functions, all tests of the guards are asked.
         """
         reached = self.reached[fault.file]
         reaching = set().union(*(reached[line] for line in statement(fault))) if fault.function else set(self.seconds)
-        chosen: dict[Any, None] = {}
-        for guard in self.guards[fault.file]:
-            total = 0.0
-            for test in sorted((x for x in reaching if x.nodeid.startswith(guard)), key=lambda x: (self.seconds[x], x.nodeid)):
-                total += self.seconds[test]
-                if total > QUICK and total > self.seconds[test]:
-                    break
-                chosen[test] = None
-        noticed = self.noticing[fault.file]
-        return sorted(chosen, key=lambda x: -(noticed[x.nodeid] + 0.2) / (self.seconds[x] + 0.01))
+        near, far, last = self.noticing[fault.file, fault.function], self.noticing[fault.file, ""], self.kept.noticing(fault)
+        inside = Counter(test for line in function_lines(fault) for test in reached[line])
+        most = max(inside.values(), default=1)
 
-    def _wait(self, running: dict[int, tuple[Fault, int, float]]) -> None:
+        def worth(test: Any) -> tuple[bool, float]:
+            share = 2 * (inside[test] / most) ** 4
+            return test.nodeid == last, (5 * near[test.nodeid] + far[test.nodeid] + share) / (self.seconds[test] + 0.01)
+
+        return sorted((x for x in reaching if x.nodeid.startswith(tuple(self.guards[fault.file]))), key=worth, reverse=True)
+
+    def _wait(self, running: dict[int, tuple[Fault, IO[bytes], float]]) -> None:
         """Wait for one child, and note what became of its fault. One that waits for what never comes, such as a thread that the fork left
         behind, is stopped with all that it started, and its fault is not judged.
         """
         child, status = os.waitpid(-1, os.WNOHANG)
         while not child:
-            time.sleep(0.02)
+            time.sleep(0.005)
             now = time.monotonic()
             for each, (_, _, latest) in running.items():
-                if each not in self.stopped and now > min(latest, self.until + AFTERWARDS):
+                if each not in self.stopped and now > min(latest, self.until + LONGEST):
                     os.killpg(each, signal.SIGKILL)
                     self.stopped.add(each)
             child, status = os.waitpid(-1, os.WNOHANG)
-        fault, reader, _ = running.pop(child)
-        with os.fdopen(reader) as pipe:
-            test = pipe.read()
+        fault, asked, _ = running.pop(child)
+        with asked:
+            test = os.pread(asked.fileno(), 4096, 0).decode()
         if child in self.stopped:
             print(f"not judged {fault.file}:{fault.line} {fault.function}: {fault.before} -> {fault.after}", file=self.progress, flush=True)
             return
-        if test:
-            self.noticing[fault.file][test] += 1
         late = os.WIFSIGNALED(status) and os.WTERMSIG(status) == signal.SIGPROF
         verdict = LATE if late else SURVIVED if status == 0 else NOTICED
+        if verdict == NOTICED:
+            for where in {fault.function, ""}:
+                self.noticing[fault.file, where][test] += 1
         self.results.append((fault, verdict))
-        self.kept.keep_verdict(fault, verdict)
+        self.kept.keep_noticing(fault, "" if verdict == SURVIVED else test or "?")
         if verdict == SURVIVED:
             print(f"survived {fault.file}:{fault.line} {fault.function}: {fault.before} -> {fault.after}", file=self.progress, flush=True)
 
-    def _child(self, fault: Fault, tests: list[Any], caches: list[Any], writer: int) -> int:
-        """In the forked process: the fault in its place, and the tests, until one of them fails. 0 if none does; its name goes to `writer`."""
+    def _child(self, fault: Fault, tests: list[Any], caches: list[Any], asked: int) -> int:
+        """In the forked process: the fault in its place, and the tests, until one of them fails. 0 if none does. The name of the test that
+        is asked stands in the file `asked`.
+        """
+        if not tests:
+            return 0
         os.setsid()  # so that it can be stopped together with the processes that its tests start
         with open(os.devnull, "w") as nowhere:
             os.dup2(nowhere.fileno(), 1)
             os.dup2(nowhere.fileno(), 2)
         signal.setitimer(signal.ITIMER_PROF, LONGEST)
         resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
+        folder: Path | None = None
         try:
             if not (plant(fault) if fault.function else plant_constant(fault)):
                 chosen = [x.nodeid for x in tests] if len(tests) < 400 else [x.partition("[")[0] for x in self.guards[fault.file]]
                 return _apart(fault, chosen)
             for cache in caches:
-                if fault.file.startswith(BUILDING) or not cache.__module__.startswith(TESTS):
+                if not cache.__module__.startswith(_unaffected(fault.file)):
                     cache.cache_clear()
+            # Of thousands of folders beside each other, a new one takes long to find a number.
+            tests[0].config._tmp_path_factory._basetemp = folder = Path(tempfile.mkdtemp())
             for test in tests:
-                signal.setitimer(signal.ITIMER_PROF, min(LONGEST, max(SHORTEST, 10 * self.seconds[test])))
+                if time.process_time() > ENOUGH:
+                    break
+                signal.setitimer(signal.ITIMER_PROF, max(SHORTEST, 10 * self.seconds[test]))
+                os.ftruncate(asked, 0)
+                os.pwrite(asked, test.nodeid.encode(), 0)
                 if any(r.failed for r in runtestprotocol(test, nextitem=None, log=False)):
-                    os.write(writer, test.nodeid.encode())
                     return 1
             return 0
         except BaseException:
             return 1
+        finally:
+            if folder is not None:
+                shutil.rmtree(folder, ignore_errors=True)
+
+
+def _unaffected(file: str) -> tuple[str, ...]:
+    """Modules whose caches hold nothing that faulty code of a file has made: the tests' policies, and the grammar below everything."""
+    return (*(() if file.startswith(BUILDING) else TESTS), *(() if "/grammar/" in file else ("roe.grammar",)))
 
 
 def statement(fault: Fault) -> range:
     """The lines of the smallest statement around a fault; of one that has a body, those before it."""
-    found = range(fault.line, fault.line + 1)
-    smallest = 1 << 30
-    for node in ast.walk(_tree(fault.file)):
-        if isinstance(node, (ast.stmt, ast.ExceptHandler)):
-            body = getattr(node, "body", None)
-            last = max(node.lineno, body[0].lineno - 1) if isinstance(body, list) and body else node.end_lineno or node.lineno
-            if node.lineno <= fault.line <= last and last - node.lineno < smallest:
-                found, smallest = range(node.lineno, last + 1), last - node.lineno
-    return found
+    around = [lines for lines in _statements(fault.file) if fault.line in lines]
+    return min(around, key=len, default=range(fault.line, fault.line + 1))
 
 
 @functools.cache
-def _tree(file: str) -> ast.Module:
-    return ast.parse((ROOT / file).read_text("utf-8"))
+def _statements(file: str) -> list[range]:
+    found = []
+    for node in ast.walk(ast.parse((ROOT / file).read_text("utf-8"))):
+        if isinstance(node, (ast.stmt, ast.ExceptHandler)):
+            body = getattr(node, "body", None)
+            last = max(node.lineno, body[0].lineno - 1) if isinstance(body, list) and body else node.end_lineno or node.lineno
+            found.append(range(node.lineno, last + 1))
+    return found
 
 
 def _caches(modules: tuple[str, ...]) -> list[Any]:
@@ -253,8 +286,8 @@ def plant(fault: Fault) -> bool:
         found = inspect.getattr_static(found, name)
     found = getattr(found, "fget", None) or getattr(found, "func", None) or getattr(found, "__func__", None) or found
     function = inspect.unwrap(found)
-    code = next((c for c in _codes(compile(fault.source, str(ROOT / fault.file), "exec", dont_inherit=True))
-                 if c.co_qualname == fault.function and c.co_firstlineno == function.__code__.co_firstlineno), None)  # fmt: skip
+    first = function.__code__.co_firstlineno
+    code = next((c for c in _codes(code_of(fault)) if c.co_qualname == fault.function and c.co_firstlineno == first), None)
     if code is None:
         return False
     function.__code__ = code
@@ -286,7 +319,9 @@ def _is_a_default(name: str) -> bool:
     return any(default.search(path.read_text("utf-8")) for path in (ROOT / "src" / "roe").rglob("*.py"))
 
 
-def _codes(code: CodeType) -> list[CodeType]:
+def _codes(code: CodeType | None) -> list[CodeType]:
+    if code is None:
+        return []
     inner = [c for c in code.co_consts if isinstance(c, CodeType)]
     return [code, *(x for c in inner for x in _codes(c))]
 
@@ -374,7 +409,8 @@ def main() -> int:
     options.add_argument(
         "--minutes", type=float, default=24 * 60, help="plant no more after so many, and report on those that were planted"
     )
-    options.add_argument("--kept", type=Path, help="a folder where measurements and verdicts are kept for the next run")
+    options.add_argument("--survivors", action="store_true", help="only faults that no test noticed when they were planted last")
+    options.add_argument("--kept", type=Path, default=ROOT / ".mutants", help="a folder where measurements are kept for the next run")
     options.add_argument("--min", type=float, default=90, help="fail below so many percent")
     options.add_argument("--out", type=Path, help="where the report is written; without it, it is printed")
     given = options.parse_args()
@@ -387,6 +423,7 @@ def main() -> int:
     named = config.get("functions", {})
     kept = Kept(given.kept, config)
     planned = [f for file in guards for f in kept.faults(file) if given.line in (0, f.line) and f.function in named.get(file, [f.function])]
+    planned = [f for f in planned if not given.survivors or kept.noticing(f) == ""]
     total = len(planned)
     # In an order that chance decides, so that what has been planted when time is up is a fair sample.
     planned.sort(key=lambda f: f.digest)

@@ -1,6 +1,6 @@
 """`python tools/pages.py` writes the generated parts of the docs; `--check` says whether they are fresh.
 
-Generated: docs/cli.md from the commands, the function table of docs/language.md and the dialects of docs/sql.md, the README's picture from
+Generated: docs/cli.md from the commands, the function table of docs/language.md, the dialects of docs/sql.md, the profiles of docs/data.md, the README's picture from
 `roe graph`, and the front of each page in docs/diagnostics from the table of codes. What people wrote on a page stays.
 """
 
@@ -14,6 +14,7 @@ import click
 from click.testing import CliRunner
 
 from roe.cli import COMMANDS, main
+from roe.crm import PROFILES
 from roe.diagnostics import CODES
 from roe.grammar.functions import BY_NAME
 from roe.sql.dialects import DIALECTS
@@ -64,9 +65,18 @@ def commands() -> str:
         command = main.get_command(click.Context(main), name)
         assert command is not None
         more = command.commands if isinstance(command, click.Group) else {}
-        for called, each in ((name, command), *((f"{name} {part}", found) for part, found in more.items())):
+        for called, each in ((name, command), *((f"{name} {called}", inner) for called, inner in more.items())):
             with click.Context(each, info_name=f"roe {called}", max_content_width=80) as context:
                 lines += [f"## roe {called}", "", "```text", each.get_help(context), "```", ""]
+    return "\n".join(lines)
+
+
+def profiles() -> str:
+    """What roe knows of each CRM, the generic profile last."""
+    lines = ["| profile | headers | loads back | also |", "|---|---|---|---|"]
+    for profile in sorted(PROFILES.values(), key=lambda profile: profile.name == "generic"):
+        objects = [f"`{x}`" for x in dict.fromkeys(profile.objects.values())]
+        lines.append(f"| `{profile.name}` | {profile.headers} | {', '.join([*objects, f'by {profile.owner}'])} | {profile.also} |")
     return "\n".join(lines)
 
 
@@ -77,25 +87,27 @@ def picture() -> str:
     return CliRunner().invoke(main, ["graph", example, *record, "--format", "svg"], catch_exceptions=False).stdout
 
 
-def spliced(text: str, part: str) -> str:
-    return re.sub(f"{BEGIN}.*?{END}", lambda m: f"{BEGIN}\n\n{part}\n\n{END}", text, flags=re.S)
+def spliced(text: str, made: str) -> str:
+    return re.sub(f"{BEGIN}.*?{END}", lambda m: f"{BEGIN}\n\n{made}\n\n{END}", text, flags=re.S)
 
 
 def pages() -> dict[Path, str]:
-    out = {ROOT / "docs" / "cli.md": commands()}
+    texts = {ROOT / "docs" / "cli.md": commands()}
     language = ROOT / "docs" / "language.md"
-    out[language] = spliced(language.read_text("utf-8"), functions())
+    texts[language] = spliced(language.read_text("utf-8"), functions())
     sql = ROOT / "docs" / "sql.md"
-    out[sql] = spliced(sql.read_text("utf-8"), ", ".join(f"`{name}`" for name in DIALECTS))
+    texts[sql] = spliced(sql.read_text("utf-8"), ", ".join(f"`{name}`" for name in DIALECTS))
+    data = ROOT / "docs" / "data.md"
+    texts[data] = spliced(data.read_text("utf-8"), profiles())
     for code, (title, severity) in CODES.items():
         path = ROOT / "docs" / "diagnostics" / f"{code}.md"
         body = path.read_text("utf-8").split("\n\n", 2)[2] if path.is_file() else "TODO\n"
-        out[path] = f"# {code}: {title}\n\nSeverity: {severity}.\n\n{body}"
+        texts[path] = f"# {code}: {title}\n\nSeverity: {severity}.\n\n{body}"
     listed = [f"| [{code}]({code}.md) | {severity} | {title} |" for code, (title, severity) in CODES.items()]
-    out[ROOT / "docs" / "explanation.svg"] = picture()
+    texts[ROOT / "docs" / "explanation.svg"] = picture()
     head = ["# Diagnostics", "", "| code | severity | what it says |", "|---|---|---|"]
-    out[ROOT / "docs" / "diagnostics" / "README.md"] = "\n".join([*head, *listed]) + "\n"
-    return out
+    texts[ROOT / "docs" / "diagnostics" / "README.md"] = "\n".join([*head, *listed]) + "\n"
+    return texts
 
 
 if __name__ == "__main__":

@@ -11,7 +11,7 @@ from datetime import date, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, NotRequired, TypedDict
 
-from roe.diagnostics import Diagnostic, PolicyError, suggest
+from roe.diagnostics import Diagnostic, PolicyError, suggest, user_error
 from roe.dynamic import Value
 from roe.grammar import syntax as s
 from roe.grammar import values as v
@@ -165,7 +165,7 @@ def evaluate_table(
     if choice.conflict:
         names = ", ".join(str(i + 1) for i in choice.fired)
         message, help = f"rules {names} all hold in a table that says `{hit}`", "make their conditions exclude each other"
-        raise PolicyError([Diagnostic("R609", message, Inline("<table>").locate("", 0, 0), help)])
+        raise user_error("R609", message, Inline("<table>").locate("", 0, 0), help)
     return choice.value
 
 

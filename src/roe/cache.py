@@ -7,18 +7,20 @@ else may write to: what is kept decides who owns what. Rules are made from it on
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import json
-import os
 from pathlib import Path
 
 from roe.diagnostics import Diagnostic, errors
-from roe.files import cache_folder, is_private, own_digest, uncollected
+from roe.dynamic import Json
+from roe.files import cache_folder, is_private, own_digest, read_own, uncollected, write_aside
 from roe.policy.model import Policy
 from roe.policy.store import PolicyReader, write_policy
+from roe.policy.worked_out import WorkedOut, remember
 from roe.progress import phase
 from roe.source import Span
+
+LARGE = 1 << 16  # characters of a kept policy from which working something out of it takes time
 
 
 def load_policy(path: Path, fresh: bool = False, known_as: str = "") -> tuple[Policy | None, list[Diagnostic]]:
@@ -61,28 +63,33 @@ def _digest(root: Path, files: list[str]) -> str:
 def _read(place: Path, root: Path) -> tuple[Policy, list[Diagnostic]] | None:
     """A policy that has not changed, and its findings; None if there is nothing to trust."""
     try:
-        if os.name != "nt" and place.stat().st_uid not in (0, os.getuid()):  # from when the folder was open to others
-            return None
-        stored = json.loads(place.read_text("utf-8"))
+        text = read_own(place)
+        stored = json.loads(text)
         if stored["digest"] != _digest(root, stored["files"]):
             return None
-        return PolicyReader(stored["policy"], root).policy(), [_diagnostic(d) for d in stored["found"]]
+        policy = PolicyReader(stored["policy"], root).policy()
+        _remember(policy, place, stored["digest"], len(text))
+        return policy, [_diagnostic(d) for d in stored["found"]]
     except (OSError, ValueError, KeyError, TypeError, AttributeError, IndexError, RecursionError):
         return None
 
 
 def _write(place: Path, root: Path, policy: Policy, found: list[Diagnostic]) -> None:
-    stored = {
+    stored: Json = {
         "digest": _digest(root, list(policy.files)),
         "files": list(policy.files),
         "policy": write_policy(policy),
         "found": [_plain_diagnostic(d) for d in found],
     }
-    with contextlib.suppress(OSError):  # a cache that cannot be written is not an error
-        place.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        draft = place.with_suffix(f".{os.getpid()}")
-        draft.write_text(json.dumps(stored, ensure_ascii=False, separators=(",", ":")), "utf-8")
-        os.replace(draft, place)
+    text = json.dumps(stored, ensure_ascii=False, separators=(",", ":"))
+    write_aside(place, text)
+    _remember(policy, place, stored["digest"], len(text))
+
+
+def _remember(policy: Policy, place: Path, digest: str, size: int) -> None:
+    """Let a large policy keep what is worked out from it beside it; of a small one that takes no time."""
+    if size >= LARGE:
+        remember(policy, WorkedOut(place.with_suffix(".more.json"), digest))
 
 
 PlainSpan = tuple[str, int, int, int, str, str]

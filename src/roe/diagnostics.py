@@ -159,6 +159,12 @@ class PolicyError(Exception):
         super().__init__("\n".join(show(d, color=False) for d in self.diagnostics))
 
 
+def user_error(code: str, message: str, place: object, help: str, text: str = "") -> PolicyError:
+    """One finding to raise. `place` is a span, or what has no lines: an option, with the `text` given for it, a file as a whole, a folder."""
+    span = place if isinstance(place, Span) else Span(str(place), 1, 1, max(2, len(text) + 1), text)
+    return PolicyError([Diagnostic(code, message, span, help)])
+
+
 def errors(diagnostics: Iterable[Diagnostic]) -> list[Diagnostic]:
     return [d for d in diagnostics if d.severity == "error"]
 

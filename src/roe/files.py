@@ -6,7 +6,7 @@ import json
 import os
 import stat
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from contextvars import ContextVar
 from functools import cache
 from pathlib import Path
@@ -131,6 +131,22 @@ def is_private(folder: Path) -> bool:
     except (OSError, RuntimeError):
         return False
     return True
+
+
+def read_own(place: Path) -> str:
+    """The text of a file in the cache folder. Raises OSError where it is another user's, from when the folder was open to others."""
+    if os.name != "nt" and place.stat().st_uid not in (0, os.getuid()):
+        raise PermissionError(f"{place} belongs to somebody else")
+    return place.read_text("utf-8")
+
+
+def write_aside(place: Path, text: str) -> None:
+    """Put a file into the cache folder, whole or not at all; a cache that cannot be written is not an error."""
+    with suppress(OSError):
+        place.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        draft = place.with_suffix(f".{os.getpid()}")
+        draft.write_text(text, "utf-8")
+        os.replace(draft, place)
 
 
 @cache

@@ -13,13 +13,13 @@ _COMMENT = re.compile(r"#\s*roe:\s*allow\s+([A-Z]\d{3}(?:\s*,\s*[A-Z]\d{3})*)(?:
 TEXTUAL = (".yaml", ".yml", ".csv", ".tsv", ".txt")
 
 
-def allowed(policy: Policy, found: list[Diagnostic]) -> list[Diagnostic]:
+def allowed(policy: Policy, findings: list[Diagnostic]) -> list[Diagnostic]:
     """The findings that no comment allows, and one for each comment that has no reason or that silences nothing."""
     comments = {(file, line): (codes, why, span) for file in policy.files for line, codes, why, span in _comments(policy, file)}
     alone = {place for place, (*_, span) in comments.items() if not span.excerpt[: span.column - 1].strip()}
     used: set[tuple[str, int, str]] = set()
     remaining = []
-    for d in found:
+    for d in findings:
         here, above = ((d.span.file, n) for n in (d.span.line, d.span.line - 1))
         near = [here, above] if above in alone else [here]
         spot = next((place for place in near if d.code in comments.get(place, ((),))[0]), None)

@@ -197,14 +197,14 @@ class Cases:
                 cells &= ~(1 << i)
         return cells
 
-    def samples(self, axis: Axis, cell: int, most: int) -> list[Value]:
+    def samples(self, axis: Axis, cell: int, most: int) -> list[object]:
         """Values of a cell: of a field that has few, several; else one that reads well."""
         values, _ = self.domain(axis)
         if values is None or axis.values[cell] is None:
             return [self.sample(axis, cell)]
         return [x for x in values if axis.cell_of(x) == cell][:most]
 
-    def sample(self, axis: Axis, cell: int) -> Value:
+    def sample(self, axis: Axis, cell: int) -> object:
         """A value of a cell that reads well."""
         value = axis.values[cell]
         values, _ = self.domain(axis)
@@ -225,14 +225,14 @@ class Cases:
         return value
 
 
-def _gaps(axis: Axis) -> Iterator[tuple[int, Value, Value]]:
+def _gaps(axis: Axis) -> Iterator[tuple[int, object, object]]:
     """(cell, the point below, the point above) of every cell of values that no rule names, None where there is no such point."""
     for i, value in enumerate(axis.values):
         if value is not None and value not in axis.points:
             yield i, *_neighbours(axis, i)
 
 
-def _neighbours(axis: Axis, cell: int) -> tuple[Value, Value]:
+def _neighbours(axis: Axis, cell: int) -> tuple[object, object]:
     """The values of the cells before and after one; None after the last."""
     return axis.values[cell - 1], axis.values[cell + 1] if cell + 1 < len(axis.values) else None
 
@@ -273,7 +273,7 @@ def _given(policy: Policy, step: Choose, column: str | None) -> Domain:
         return (totals if totals is None or step.default is None else (*totals, step.default)), step.default is None
     if step.hit == "collect":
         return None, True
-    values: list[Value] = [step.rules[i].value for i in sorted(alive)]
+    values: list[object] = [step.rules[i].value for i in sorted(alive)]
     if step.hit == "collect count":
         values = [*range(1, len(values) + 1)]
     if default and step.default is not None:

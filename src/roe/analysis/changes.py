@@ -151,7 +151,7 @@ class Wait(Change):
         return {"kind": "wait", "until": v.string(self.until)}
 
 
-def shown(value: Value) -> str:
+def shown(value: object) -> str:
     return "nothing" if value is None else v.readable(value) if isinstance(value, date) else v.literal(value)
 
 

@@ -9,16 +9,16 @@ if TYPE_CHECKING:
     from roe.analysis.equivalence import Comparison, Difference
 
 
-def said(compared: Comparison, found: list[PolicyChange]) -> str:
+def said(compared: Comparison, changes: list[PolicyChange]) -> str:
     """The verdict in a sentence."""
     watched = f". These differ too, and decide no record: {', '.join(compared.beside)}" if compared.beside else ""
-    return _verdict(compared, found) + watched
+    return _verdict(compared, changes) + watched
 
 
-def _verdict(compared: Comparison, found: list[PolicyChange]) -> str:
+def _verdict(compared: Comparison, changes: list[PolicyChange]) -> str:
     rest = f"; could not be compared: {', '.join(compared.unproven)}" if compared.unproven else ""
     if compared.verdict == "equivalent":
-        how = "they say the same" if not found else "they say it differently"
+        how = "they say the same" if not changes else "they say it differently"
         return f"equivalent (proven): whatever a record is, both decide the same; {how}"
     if compared.verdict == "same outcome":
         return "same outcome (proven): every record gets the same owner, action and end; some sentences name another rule"

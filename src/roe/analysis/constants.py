@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from datetime import datetime, time, timedelta
 
-from roe.dynamic import Value
 from roe.grammar import syntax as s
 from roe.grammar import values as v
 from roe.grammar.clock import Clock
@@ -82,7 +81,7 @@ def folded(node: s.Node) -> s.Node:
     parts = list(s.children(node))
     if not parts or not all(isinstance(x, s.Literal) for x in parts):
         return node
-    values: list[Value] = [x.value for x in parts if isinstance(x, s.Literal)]
+    values: list[object] = [x.value for x in parts if isinstance(x, s.Literal)]
     if not isinstance(node, s.Call) and any(isinstance(x, _CLOCKED) for x in values):
         return node
     value = compile_expression(node)({CLOCK: Clock.at("1970-01-01")})

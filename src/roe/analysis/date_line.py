@@ -163,7 +163,7 @@ class DateLine:
 def _once(code: Code, name: str) -> Code:
     """The code, run once in a scope, which keeps its value under the name."""
 
-    def once(scope: Scope) -> Value:
+    def once(scope: Scope) -> object:
         if name not in scope:
             scope[name] = code(scope)
         return scope[name]
@@ -175,7 +175,7 @@ def _for_each_day(code: Code) -> Code:
     """Code that asks for the first date and nothing else, run once for each."""
     values: dict[date, Value] = {}
 
-    def of_day(scope: Scope) -> Value:
+    def of_day(scope: Scope) -> object:
         day = scope[ONE.id]
         if day not in values:
             values[day] = code(scope)
@@ -204,7 +204,7 @@ def reach_of(tree: s.Node) -> int:
 
 @lru_cache(maxsize=8_192)
 def values_beside(
-    edges: tuple[Edge, ...], kind: str, calendar: Calendar, moving: bool, other: Value, zone: tzinfo | None, fold: int
-) -> tuple[Value, ...]:
+    edges: tuple[Edge, ...], kind: str, calendar: Calendar, moving: bool, other: object, zone: tzinfo | None, fold: int
+) -> tuple[object, ...]:
     """`DateLine.values` of one second date, which many boxes ask for; two moments that are equal may have another `zone` or `fold`."""
     return tuple(DateLine(edges, kind, zone, calendar, moving).values(other))

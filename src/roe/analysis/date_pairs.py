@@ -153,7 +153,7 @@ def _all_days(years: Iterable[int]) -> Iterator[date]:
         yield from (first + timedelta(days=i) for i in range((date(year + 1, 1, 1) - first).days))
 
 
-def _times(spans: Sequence[Value], calendar: Calendar) -> list[timedelta]:
+def _times(spans: Sequence[object], calendar: Calendar) -> list[timedelta]:
     """Times of day between which the edges move together: midnight, and what is a whole number of days from it by some span."""
     day = timedelta(days=1)
     starts = {timedelta(), timedelta(hours=12)}

@@ -143,7 +143,7 @@ class Dates:
         code, calendar = _code(test.subject, {show(base): ONE}), self.calendar
         clock = calendar.clock(date(2000, 1, 1))
 
-        def condition(value: Value) -> Truth:
+        def condition(value: object) -> Truth:
             return test.condition(code({CLOCK: clock, ONE.id: value}))
 
         points = changes_of([_code(edge.tree, {show(base): ONE}) for edge in edges], clock)
@@ -319,7 +319,7 @@ def _beside(
         names[show(other)] = OTHER
     code = _code(test.subject, names)
 
-    def condition(value: Value) -> Truth:
+    def condition(value: object) -> Truth:
         return test.condition(code(scope_of(calendar, value, moving)))
 
     own = tuple(Edge(replaced(edge.tree, names), edge.key) for edge in edges)  # type: ignore[arg-type]

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
+from datetime import timedelta
 
 from roe.dynamic import Json
 from roe.evaluator.decision import Decision
@@ -111,7 +112,7 @@ def _parts(old: Policy, new: Policy) -> list[tuple[str, dict[str, str], dict[str
     sections.append(("fields", stored[0], stored[1]))
     rest = [
         {
-            **{f.name: said(getattr(policy, f.name)) for f in fields(Policy) if f.name not in ("root", "name", "files", "model", "plan", "hours")},
+            **{f.name: said(getattr(policy, f.name)) for f in fields(Policy) if f.compare and f.name not in ("root", "name", "files", "model", "plan", "hours")},
             "working hours": said(policy.hours), "roles": ", ".join(policy.roles), "order of roles": ", ".join(f"{e} {r}" for e, r in p.engagement),
             **{name: said(section) for name, section in p.parts.items()},
         }
@@ -169,7 +170,7 @@ def said(value: object) -> str:
             *(said(x) for x in (value.assign, value.until) if x is not None),
             value.pool,
             value.to,
-            said(value.within or ""),
+            said(value.within),
         ]
         text = " ".join(x for x in shown if x)
         return f"{text}, else {said(value.otherwise)}" if value.otherwise is not None else text
@@ -183,7 +184,7 @@ def said(value: object) -> str:
         return ", ".join(f"{k} = {said(x)}" for k, x in value.items())
     if isinstance(value, (list, tuple)):
         return ", ".join(map(said, value))
-    return "" if value is None else str(value)
+    return "" if value is None else v.readable(value) if isinstance(value, timedelta | v.Months) else str(value)
 
 
 # --- what they do ---------------------------------------------------------------------------------------------------

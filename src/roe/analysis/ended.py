@@ -126,7 +126,7 @@ def _longer(within: Value, lasts: Value, hours: tuple[time, time], at: Text, mes
     )
 
 
-def bounds(span: Value, hours: tuple[time, time]) -> tuple[float, float]:
+def bounds(span: object, hours: tuple[time, time]) -> tuple[float, float]:
     """The fewest and the most hours that a span can take by the clock; holidays can make working time longer without end."""
     if isinstance(span, timedelta):
         exact = span / timedelta(hours=1)
@@ -143,7 +143,7 @@ def bounds(span: Value, hours: tuple[time, time]) -> tuple[float, float]:
     return 0.0, INFINITE
 
 
-def _lasts(step: Step | None) -> Value:
+def _lasts(step: Step | None) -> object:
     """How long a window protects, from the step that says until when."""
     tree = step.expr.tree if isinstance(step, Derive) and step.expr is not None else None
     return tree.right.value if isinstance(tree, s.Binary) and tree.op == "+" and isinstance(tree.right, s.Literal) else None

@@ -24,7 +24,6 @@ from roe.analysis.space import Undecided
 from roe.analysis.verdicts import PROVEN, UNDECIDED
 from roe.analysis.witness import Witness
 from roe.analysis.writing_out import Key, WritingOut
-from roe.dynamic import Value
 from roe.evaluator.choose import Chooser
 from roe.evaluator.engine import Evaluator
 from roe.plan.operators import Choose, Derive, Rule
@@ -247,7 +246,7 @@ class _Comparing:
         entity, meaning = chooser.step.entity, self.meanings[side]
         ordered = chooser.step.hit == "priority"  # by its outputs in their order
 
-        def value(x: Value) -> str:
+        def value(x: object) -> str:
             return meaning.text(dict(sorted(x.items())) if isinstance(x, Mapping) and not ordered else x, entity, read)
 
         def given(rule: Rule) -> Given:

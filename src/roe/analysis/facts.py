@@ -65,7 +65,7 @@ class Proposals:
         self._loads: dict[tuple[Hashable, ...], bool] = {}
         self._busy: set[tuple[int, str]] = set()
         self._codes: dict[int, tuple[s.Node, Code]] = {}
-        self._pools: dict[tuple[str, str], list[Value]] = {}
+        self._pools: dict[tuple[str, str], list[object]] = {}
 
     # --- conditions -----------------------------------------------------------------------------------------------------
 
@@ -121,7 +121,7 @@ class Proposals:
                 code = compile_expression(s.Compare(tree.op, s.Name("$left"), s.Name("$right")))
                 left = side is tree.left
 
-                def passes(x: Value, aim: Value = aim, left: bool = left, code: Code = code) -> bool:
+                def passes(x: object, aim: object = aim, left: bool = left, code: Code = code) -> bool:
                     return accept(code({"$left": x if left else aim, "$right": aim if left else x}))
 
                 yield from self.give(side, scope, passes, [aim])
@@ -129,7 +129,7 @@ class Proposals:
         yield from self.give(tree, scope, accept, [wanted in ("true", "unfalse")])
 
     def _tested(self, test: Test, scope: Scope, accept: Accept) -> Iterator[Way]:
-        def passes(value: Value) -> bool:
+        def passes(value: object) -> bool:
             return accept(test.condition(value))
 
         yield from self.give(test.subject, scope, passes, nearest(test, passes, self.value(test.subject, scope)))
@@ -147,7 +147,7 @@ class Proposals:
 
     # --- values -----------------------------------------------------------------------------------------------------------
 
-    def give(self, tree: s.Node, scope: Scope, accept: Accept, hints: Sequence[Value] = ()) -> list[Way]:
+    def give(self, tree: s.Node, scope: Scope, accept: Accept, hints: Sequence[object] = ()) -> list[Way]:
         """Ways to a value that is accepted; `hints` are values that are."""
         if accept(self.value(tree, scope)):
             return [()]
@@ -158,7 +158,7 @@ class Proposals:
         finally:
             self._deep -= 1
 
-    def _give(self, tree: s.Node, scope: Scope, accept: Accept, hints: Sequence[Value]) -> Iterator[Way]:
+    def _give(self, tree: s.Node, scope: Scope, accept: Accept, hints: Sequence[object]) -> Iterator[Way]:
         if isinstance(tree, s.If):
             yield from self._branches(tree, scope, accept, hints)
         elif isinstance(tree, s.Name) and tree.id in ("today", "now"):
@@ -172,11 +172,11 @@ class Proposals:
         else:
             yield from self._opaque(tree, scope, accept, hints)
 
-    def _branches(self, tree: s.If, scope: Scope, accept: Accept, hints: Sequence[Value]) -> Iterator[Way]:
+    def _branches(self, tree: s.If, scope: Scope, accept: Accept, hints: Sequence[object]) -> Iterator[Way]:
         for branch, wanted in ((tree.then, "true"), (tree.otherwise, "untrue")):
             yield from together([self.holds(tree.condition, scope, wanted), self.give(branch, scope, accept, hints)])
 
-    def _later(self, name: str, accept: Accept, hints: Sequence[Value]) -> Iterator[Way]:
+    def _later(self, name: str, accept: Accept, hints: Sequence[object]) -> Iterator[Way]:
         """A day, or a moment, to wait for."""
         clock = self.world.clock
         now = clock.today if name == "today" else clock.now
@@ -184,7 +184,7 @@ class Proposals:
             if isinstance(value, date) and v.less(now, value) is True and accept(value):
                 yield (Wait(value, cost=waiting(clock.now, value)),)
 
-    def _path(self, tree: s.Name | s.Path, scope: Scope, accept: Accept, hints: Sequence[Value]) -> Iterator[Way]:
+    def _path(self, tree: s.Name | s.Path, scope: Scope, accept: Accept, hints: Sequence[object]) -> Iterator[Way]:
         at = self.field_at(tree, scope)
         if at is not None:
             yield from self.field(*at, accept, hints)
@@ -227,7 +227,7 @@ class Proposals:
 
     # --- fields -----------------------------------------------------------------------------------------------------------
 
-    def field(self, row: Row, name: str, accept: Accept, hints: Sequence[Value]) -> Iterator[Way]:
+    def field(self, row: Row, name: str, accept: Accept, hints: Sequence[object]) -> Iterator[Way]:
         """A field of a record: a step is followed to what it is computed from, a stored one is changed."""
         key = (id(row), name)
         if key in self._busy:
@@ -238,7 +238,7 @@ class Proposals:
         finally:
             self._busy.discard(key)
 
-    def _field(self, row: Row, name: str, accept: Accept, hints: Sequence[Value]) -> Iterator[Way]:
+    def _field(self, row: Row, name: str, accept: Accept, hints: Sequence[object]) -> Iterator[Way]:
         step = self.plan.steps.get((row.entity, name))
         if isinstance(step, Derive):
             if step.among is not None:
@@ -294,7 +294,7 @@ class Proposals:
             self._pools[key] = [x for x, _ in counts.most_common(POOL)]
         return self._pools[key]
 
-    def change(self, row: Row, name: str, value: Value) -> Change | None:
+    def change(self, row: Row, name: str, value: object) -> Change | None:
         """A field's change, unless it would do harm or could not be loaded."""
         after = value["id"] if isinstance(value, Row) else value
         if name.startswith("owner."):
@@ -306,7 +306,7 @@ class Proposals:
             return None
         return FieldChange(row.entity, str(row["id"]), name, before, after, row.label, cost=price(row, name, before, after))
 
-    def _can_be_loaded(self, entity: str, name: str, value: Value) -> bool:
+    def _can_be_loaded(self, entity: str, name: str, value: object) -> bool:
         key = (entity, name, type(value).__name__, value)
         if key not in self._loads:
             try:
@@ -334,7 +334,7 @@ class Proposals:
 
     # --- anything else ------------------------------------------------------------------------------------------------------
 
-    def _opaque(self, tree: s.Node, scope: Scope, accept: Accept, hints: Sequence[Value]) -> Iterator[Way]:
+    def _opaque(self, tree: s.Node, scope: Scope, accept: Accept, hints: Sequence[object]) -> Iterator[Way]:
         """An expression that is taken as it is: another value for one of the facts in it, tried on the expression itself."""
         now = self.value(tree, scope)
         literals = [n.value for n in s.walk(tree) if isinstance(n, s.Literal) and n.value is not None]
@@ -348,7 +348,7 @@ class Proposals:
 
             code = compile_expression(tree, put)
 
-            def passes(x: Value, code: Code = code) -> bool:
+            def passes(x: object, code: Code = code) -> bool:
                 return accept(code({**scope, "$leaf": x}))
 
             value = self.value(leaf, scope)

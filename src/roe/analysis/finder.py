@@ -194,7 +194,7 @@ class Finder:
             return value
         return THERE
 
-    def _candidates(self, cases: Cases, group: list[Part], path: Path, clock: Clock) -> list[Value]:
+    def _candidates(self, cases: Cases, group: list[Part], path: Path, clock: Clock) -> list[object]:
         """Values of a field worth trying: what its own axis allows, else the constants nearby and their neighbours."""
         if path == TODAY_PATH:
             return [clock.today]
@@ -216,7 +216,7 @@ class Finder:
         of_date = any(scales.values(axis.node, None) or isinstance(axis.node, s.Path) for axis, _ in group)  # a month, a weekday
         return _nearby(kind, constants, self.today, 365 if of_date else 0)
 
-    def _dates(self, axis: DateAxis, cells: int, entity: str, path: Path, clock: Clock) -> Iterator[Value]:
+    def _dates(self, axis: DateAxis, cells: int, entity: str, path: Path, clock: Clock) -> Iterator[object]:
         """Values of a date that put it into some cells beside another date."""
         for which, node in enumerate(axis.node.items):  # type: ignore[union-attr]
             if path_at(self.policy, node, entity) != path:
@@ -240,7 +240,7 @@ class Finder:
                 return
         yield witness
 
-    def _reached(self, entity: str, path: Path, value: Value) -> Iterator[Witness]:
+    def _reached(self, entity: str, path: Path, value: object) -> Iterator[Witness]:
         """Records for which a computed field has a value."""
         step = self.policy.plan.steps.get((entity, path[0]))
         if isinstance(step, Choose):
@@ -260,7 +260,7 @@ class Finder:
                     if row is not None and row[path[0]] == value:
                         yield made
 
-    def _giving(self, step: Choose, cases: Cases, path: Path, value: Value) -> Iterator[tuple[Space, Box]]:
+    def _giving(self, step: Choose, cases: Cases, path: Path, value: object) -> Iterator[tuple[Space, Box]]:
         """The cells in which a table gives a value: where a row of it decides, or where criteria add up to it."""
         if step.hit == "collect sum":
             if len(step.rules) <= MOST_SUMMED and v.is_number(value):
@@ -314,7 +314,7 @@ class Finder:
         return all(chooser.truth(i, scope) is True for i in rules)
 
 
-def _nearby(kind: str, constants: Sequence[Value], today: date, days_of_year: int) -> list[Value]:
+def _nearby(kind: str, constants: Sequence[object], today: date, days_of_year: int) -> list[object]:
     """Values of a field's type that are worth trying beside some constants: themselves, what lies next to them, and a missing value.
 
     Of dates so many days of the year too.
@@ -367,7 +367,7 @@ def _sums(points: list[Value], wanted: float) -> Iterator[tuple[int, ...]]:
                 yield chosen
 
 
-def _lies_in(axis: Axis, cells: int, value: Value) -> bool:
+def _lies_in(axis: Axis, cells: int, value: object) -> bool:
     cell = axis.cell_of(value)
     return cell is not None and bool(cells >> cell & 1)
 
@@ -379,7 +379,7 @@ def _in_order(axis: Axis, cells: int) -> list[int]:
     return [*([0] if cells & 1 else []), *constants, *(c for c in present if c not in constants)]
 
 
-def _light(entity: str, facts: FieldValues, clock: Clock, lists: Mapping[str, Value]) -> Scope:
+def _light(entity: str, facts: FieldValues, clock: Clock, lists: Mapping[str, object]) -> Scope:
     """A scope with nothing but some fields in it."""
     record: Values = {}
     for path, value in facts.items():

@@ -32,7 +32,7 @@ class Period:
     start: date
     until: date
 
-    def __contains__(self, day: Value) -> bool:
+    def __contains__(self, day: object) -> bool:
         day = day.date() if isinstance(day, datetime) else day
         return isinstance(day, date) and self.start <= day < self.until
 
@@ -68,10 +68,10 @@ def periods(today: date, every: str, count: int, start: date | None = None) -> l
     return [Period(a, b) for a, b in zip(reversed(starts), reversed(ends), strict=True)]
 
 
-def kpi_lines(bound: Bound, by: str, found: Iterable[Period]) -> list[KpiLine]:
+def kpi_lines(bound: Bound, by: str, periods: Iterable[Period]) -> list[KpiLine]:
     """The figures of each group and of all, by period. `by` is rep, team, territory, or a table of accounts."""
     assert bound.plan.kpis is not None
-    return [line for period in found for line in _Counted(bound, bound.plan.kpis, by).lines(period)]
+    return [line for period in periods for line in _Counted(bound, bound.plan.kpis, by).lines(period)]
 
 
 class _Counted:

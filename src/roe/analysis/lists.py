@@ -79,13 +79,13 @@ class Side:
     def of_rule(self, number: int | None) -> Given:
         return self.gives(self.step.rules[number]) if number is not None else (self.value(self.step.default), "")
 
-    def identity(self, fired: tuple[int, ...], value: Value) -> Given:
+    def identity(self, fired: tuple[int, ...], value: object) -> Given:
         """What the list gives a record, so that it can be compared."""
         if len(fired) == 1 and not self.step.hit.startswith("collect"):
             return self.of_rule(fired[0])
         return self.value(value), ""
 
-    def shown(self, fired: tuple[int, ...], value: Value) -> tuple[str, str]:
+    def shown(self, fired: tuple[int, ...], value: object) -> tuple[str, str]:
         """The rules that decide, and what they give, for people."""
         if len(fired) == 1 and not self.step.hit.startswith("collect"):
             rule = self.step.rules[fired[0]]
@@ -128,7 +128,7 @@ def as_list(evaluator: Evaluator, step: Derive, constants: bool = True) -> Choos
     return None
 
 
-def _branch(tree: s.Node, step: Derive) -> Value:
+def _branch(tree: s.Node, step: Derive) -> object:
     assert step.expr is not None
     return tree.value if isinstance(tree, s.Literal) else Expr(tree, step.expr.text)
 

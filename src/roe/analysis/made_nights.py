@@ -18,7 +18,7 @@ from roe.analysis.cases import OTHERS
 from roe.analysis.witness import TODAY, Witness
 from roe.data.makers import NORMALIZERS
 from roe.diagnostics import PolicyError
-from roe.dynamic import Json, Value, Values
+from roe.dynamic import JsonObject, Value, Values
 from roe.evaluator.engine import Evaluator, Run
 from roe.evaluator.leavers import named_reps
 from roe.grammar import syntax as s
@@ -59,7 +59,7 @@ Nights = Sequence[Night]
 
 def runs(evaluators: Sequence[Evaluator], nights: Nights) -> Iterator[list[Run]]:
     """For every night the run of each policy, each with the state that its own runs have left."""
-    states: list[Json] = [{} for _ in evaluators]
+    states: list[JsonObject] = [{} for _ in evaluators]
     for night in nights:
         decided = [e.run(night.tables, as_of=night.at, state=state) for e, state in zip(evaluators, states, strict=True)]
         yield decided
@@ -112,7 +112,7 @@ def _nearby(numbers: Iterable[float]) -> list[float]:
     return list(dict.fromkeys(x + d for x in numbers for d in (-1, 0, 1)))
 
 
-def _span(length: Value) -> timedelta | None:
+def _span(length: object) -> timedelta | None:
     """About how long a duration is."""
     if isinstance(length, timedelta):
         return length
@@ -123,7 +123,7 @@ def _span(length: Value) -> timedelta | None:
     return timedelta(hours=length.hours) if isinstance(length, v.WorkingHours) else None
 
 
-def _literals(policy: Policy) -> Iterator[Value]:
+def _literals(policy: Policy) -> Iterator[object]:
     """The constants of all expressions."""
     yield from (node.value for _, tree in expressions(policy) for node in s.walk(tree) if isinstance(node, s.Literal))
 
@@ -158,7 +158,7 @@ def _reps(policy: Policy) -> Iterator[str]:
 def _spans(policy: Policy) -> Iterator[timedelta]:
     """Durations that stand beside the expressions: of claims, and of each stage of a holdover."""
     claims = policy.plan.claims
-    lengths: list[Value] = [claims.lasts, claims.work_within, claims.wait, claims.rest] if claims is not None else []
+    lengths: list[object] = [claims.lasts, claims.work_within, claims.wait, claims.rest] if claims is not None else []
     lengths += [x for h in policy.plan.holdovers for x in (h.each,) * len(h.shares)]
     for number, length in enumerate(lengths, 1):
         days = _span(length)

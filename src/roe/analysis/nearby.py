@@ -18,19 +18,19 @@ TRIED = 400  # rows of a long table that are looked at
 POOL = 12  # values that the data has in a field, the most frequent first
 
 
-def nearest(test: Test, passes: Accept, now: Value) -> list[Value]:
+def nearest(test: Test, passes: Accept, now: object) -> list[object]:
     """Values from the cells of a test that pass it: its constants, and a value from below, between and above them."""
     candidates = [*test.points, *(x for x in places_of(test.points) if x is not None)] if test.gaps else list(test.points)
     close = [y for x in test.points for y in neighbours(x)] if test.gaps else []
     return sorted((x for x in [*candidates, *close] if can_be_typed(x) and passes(x)), key=lambda x: apart(now, x))[:POOL]
 
 
-def can_be_typed(value: Value) -> bool:
+def can_be_typed(value: object) -> bool:
     """Whether a person can enter a value: the text just above another one ends in a character that nobody types."""
     return not isinstance(value, str) or value.isprintable()
 
 
-def neighbours(value: Value) -> list[Value]:
+def neighbours(value: object) -> list[Value]:
     """A value, and those just beside it."""
     if v.is_number(value):
         step = 1 if value == int(value) and abs(value) > 1 else 0.01
@@ -42,7 +42,7 @@ def neighbours(value: Value) -> list[Value]:
     return [value]
 
 
-def moved(leaf: Value, now: Value, hints: Sequence[Value]) -> list[Value]:
+def moved(leaf: object, now: object, hints: Sequence[object]) -> list[Value]:
     """Hints for a part of an expression: those of the whole, and the part moved by what the whole is away from them."""
     values = list(hints)
     for hint in hints:
@@ -56,7 +56,7 @@ def moved(leaf: Value, now: Value, hints: Sequence[Value]) -> list[Value]:
     return [x for x in values if x is not None]
 
 
-def mails(value: Value, hints: Sequence[Value]) -> list[str]:
+def mails(value: object, hints: Sequence[object]) -> list[str]:
     """The address with another domain, where the expression may be about its domain."""
     if not isinstance(value, str) or value.count("@") != 1:
         return []
@@ -97,7 +97,7 @@ def filtered(scope: Scope, item: Row, condition: s.Node) -> Scope:
     return inner
 
 
-def apart(now: Value, value: Value) -> tuple[float, str]:
+def apart(now: object, value: object) -> tuple[float, str]:
     """How far a value is from the present one: 0 to 1, then a value of another kind, then none."""
     if value is None:
         return 3.0, ""
@@ -116,7 +116,7 @@ def waiting(now: datetime, until: date) -> float:
     return min(8.0, 0.2 + days / 60)
 
 
-def price(row: Row, name: str, before: Value, after: Value) -> float:
+def price(row: Row, name: str, before: object, after: object) -> float:
     """What a field's change costs: facts that are the record's own and may be corrected are cheap, its history is not."""
     if name.startswith("owner."):
         return 25.0  # it begs the question: anything else comes first

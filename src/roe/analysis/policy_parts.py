@@ -66,7 +66,7 @@ def orders(policy: Policy) -> Iterator[tuple[str, object]]:
         yield f"order of roles of {entity}", [first, *(routing if len(routing) > 1 else ())]
 
 
-def _routes(action: Value) -> bool:
+def _routes(action: object) -> bool:
     return isinstance(action, Action) and any(x.pool for x in action.with_otherwise())
 
 
@@ -87,27 +87,27 @@ def nothing(entity: str, hit: str) -> Chooser:
     return Chooser(Choose(entity, "", "", hit, ()), {})
 
 
-def territories_by_name(chooser: Chooser, lists: Mapping[str, list[Value]]) -> Chooser:
+def territories_by_name(chooser: Chooser, lists: Mapping[str, list[object]]) -> Chooser:
     """Territories by their names, without what else is known of them."""
     step = chooser.step
 
-    def name(row: Value) -> Value:
+    def name(row: object) -> Value:
         return row.get("name") if isinstance(row, Mapping) else row
 
     return Chooser(replace(step, rules=tuple(replace(r, value=name(r.value)) for r in step.rules), default=name(step.default)), lists)
 
 
-def what(rule: Rule, value: Callable[[Value], str], sentence: Callable[[str], str]) -> Given:
+def what(rule: Rule, value: Callable[[object], str], sentence: Callable[[str], str]) -> Given:
     """What a row of a table gives."""
     return value(rule.value), ""
 
 
-def action(rule: Rule, value: Callable[[Value], str], sentence: Callable[[str], str]) -> Given:
+def action(rule: Rule, value: Callable[[object], str], sentence: Callable[[str], str]) -> Given:
     """What an engagement rule does and says. Where the policy has no sentence, roe's own names the rule."""
     return (f"{value(rule.value)} because {sentence(rule.because)}", "") if rule.because else (value(rule.value), str(rule.name))
 
 
-def credited(credit: Credit, rule: Rule, value: Callable[[Value], str], sentence: Callable[[str], str]) -> Given:
+def credited(credit: Credit, rule: Rule, value: Callable[[object], str], sentence: Callable[[str], str]) -> Given:
     """Whom a rule credits, and why."""
     shares = value([[expr, percent] for expr, percent in credit.shares[str(rule.name)]])
     return (f"{shares} because {sentence(rule.because)}", "") if rule.because else (shares, str(rule.name))

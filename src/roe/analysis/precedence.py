@@ -96,7 +96,7 @@ def _peopled(table: RuleTable, witness: Witness, rules: Iterable[int]) -> Witnes
     return full if new and full.possible and table.finder.row(full) is not None else witness
 
 
-def _assigned(action: Value) -> list[Expr]:
+def _assigned(action: object) -> list[Expr]:
     """What a rule gives as the rep, and what it falls back on."""
     return [a.assign for a in action.with_otherwise() if a.assign is not None] if isinstance(action, Action) else []
 

@@ -189,12 +189,12 @@ def two_lists(subject: CheckedPolicy) -> Iterator[Diagnostic]:
                 asked.append((name, key, rule))
 
 
-def _common(values: list[Value], others: list[Value]) -> list[Value]:
+def _common(values: list[object], others: list[object]) -> list[object]:
     known = set(others)
     return [x for x in values if x in known]
 
 
-def _listed(rule: Rule, table: RuleTable, lists: Mapping[str, Value]) -> Iterator[tuple[str, str]]:
+def _listed(rule: Rule, table: RuleTable, lists: Mapping[str, object]) -> Iterator[tuple[str, str]]:
     """(a list, the subject whose values it has) of each plain membership that a rule asks for."""
     for condition in rule.conditions:
         for tree in s.conjuncts(table.cases.writer.full(condition.tree)):
@@ -213,7 +213,7 @@ def _fields(tree: s.Node, entity: str) -> Iterator[str]:
 
 def _keys(table: RuleTable) -> dict[str, dict[Value, list[int]]]:
     """The texts that rows list, by subject: ZIP codes, domains, names; for each the alternatives that list it."""
-    by_subject: dict[str, dict[Value, list[int]]] = {}
+    by_subject: dict[str, dict[object, list[int]]] = {}
     for place, (_, tests) in enumerate(table.cases.rows):
         for key, test in tests.items():
             for point, truth in zip(test.points, test.at_points, strict=True):
@@ -222,7 +222,7 @@ def _keys(table: RuleTable) -> dict[str, dict[Value, list[int]]]:
     return by_subject
 
 
-def _has(subject: str, key: Value) -> Callable[[Row], bool]:
+def _has(subject: str, key: object) -> Callable[[Row], bool]:
     from roe.grammar.closures import compile_expression
     from roe.grammar.parser import parse
 
@@ -256,14 +256,14 @@ def _still_named(mention: Mention) -> Diagnostic:
     return Diagnostic("R417", message, mention.text.span(), help, certainty=PROVEN)
 
 
-def one_per_leaver(subject: CheckedPolicy, found: list[Diagnostic]) -> list[Diagnostic]:
+def one_per_leaver(subject: CheckedPolicy, findings: list[Diagnostic]) -> list[Diagnostic]:
     """The findings, where all places that name one leaver are one: at the first place, with the others beside it."""
-    if subject.bound is None or not any(d.code == "R417" for d in found):
-        return found
+    if subject.bound is None or not any(d.code == "R417" for d in findings):
+        return findings
     by_place = {(d.span, d.message): m for m in mentions(subject.bound.world) for d in (_still_named(m),)}
     merged: list[Diagnostic] = []
     first: dict[str, int] = {}  # rep -> where its finding is
-    for d in found:
+    for d in findings:
         mention = by_place.get((d.span, d.message)) if d.code == "R417" else None
         if mention is None or mention.rep.written not in first:
             if mention is not None:

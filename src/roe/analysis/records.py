@@ -78,7 +78,7 @@ def constants(policy: Policy) -> Mapping[tuple[str, str], set[str]]:
     return texts_by_field
 
 
-def _note(found: dict[tuple[str, str], set[str]], entity: str, subject: s.Node, tests: Iterable[s.Node], policy: Policy) -> None:
+def _note(named: dict[tuple[str, str], set[str]], entity: str, subject: s.Node, tests: Iterable[s.Node], policy: Policy) -> None:
     if isinstance(subject, s.Path) and isinstance(subject.base, s.Name):
         where, name = subject.base.id, subject.field
     elif isinstance(subject, s.Name):
@@ -89,4 +89,4 @@ def _note(found: dict[tuple[str, str], set[str]], entity: str, subject: s.Node, 
         texts = {n.value for t in tests for n in s.walk(t) if isinstance(n, s.Literal) and isinstance(n.value, str)}
         texts |= {x for t in tests for n in s.walk(t) if isinstance(n, s.Name) for x in map(str, policy.plan.lists.get(n.id, ()))}
         if texts:
-            found.setdefault((where, name), set()).update(texts)
+            named.setdefault((where, name), set()).update(texts)

@@ -137,7 +137,7 @@ class _Unknown(Mapping[str, Value]):
     def __contains__(self, key: object) -> bool:
         return True
 
-    def __getitem__(self, key: str) -> Value:
+    def __getitem__(self, key: str) -> object:
         raise CannotLookUp("the turns of pools depend on all records")
 
     def __iter__(self) -> Iterator[str]:
@@ -150,7 +150,7 @@ class _Unknown(Mapping[str, Value]):
 # --- records ----------------------------------------------------------------------------------------------------------
 
 
-def with_field(world: World, entity: str, values: Mapping[str, Value], name: str, value: Value) -> Values:
+def with_field(world: World, entity: str, values: Mapping[str, object], name: str, value: object) -> Values:
     """A record with another value in one field, as the loader would read it from the field's column."""
     columns = world.typed[entity].columns if entity in world.typed else {}
     fields = world.policy.model.entities[entity]
@@ -174,11 +174,11 @@ def with_field(world: World, entity: str, values: Mapping[str, Value], name: str
     return changed
 
 
-def _as_text(values: Mapping[str, Value]) -> Values:
+def _as_text(values: Mapping[str, object]) -> Values:
     return {k: v.string(x) for k, x in values.items() if k in ("id", "first_name", "last_name", "company", "email", "domain")}
 
 
-def read_back(policy: Policy, entity: str, name: str, value: Value) -> Value:
+def read_back(policy: Policy, entity: str, name: str, value: object) -> object:
     """What the loader makes of a value's text. Raises `Impossible` where it would reject the record, or read nothing."""
     if value is None:
         return None

@@ -76,7 +76,7 @@ def run_report(bound: Bound, report: Report, counts: Callable[[Row], bool] = lam
     return ReportResult(report, {**shown, TOTAL: total}, counted, listed, missing)
 
 
-def _amount(value: Value) -> float:
+def _amount(value: object) -> float:
     return value if v.is_number(value) else 1 if value is True else 0
 
 

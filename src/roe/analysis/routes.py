@@ -16,7 +16,7 @@ from roe.analysis.changes import ExceptionEnds, MemberChange, Wait, Way, best, t
 from roe.analysis.facts import Proposals
 from roe.analysis.nearby import Accept, above, waiting
 from roe.analysis.owned import ways_to_owner
-from roe.dynamic import Json, Value
+from roe.dynamic import Json
 from roe.evaluator.bound import Bound
 from roe.evaluator.decision import Decision
 from roe.evaluator.observe import Observed, observe
@@ -165,7 +165,7 @@ class _Router:
         at = self.facts.field_at(tree, self.scope)
         if at is not None and isinstance(self.facts.value(tree, self.scope), dict):
             yield from ways_to_owner(self.facts, *at, role, lambda x: x is self.rep)
-        hints: list[Value] = [self.rep, self.rep["id"]]
+        hints: list[object] = [self.rep, self.rep["id"]]
         yield from self.facts.give(tree, self.scope, lambda x: self.world.assignee(x, role) is self.rep, hints)
         if self.d.entity != "account":
             yield from self._through_account(tree)
@@ -289,7 +289,7 @@ def _periods(rules: Iterable[Rule]) -> Iterator[date]:
                     yield day
 
 
-def _dates(bound: Bound, row: Row, rep: Row) -> Iterator[Value]:
+def _dates(bound: Bound, row: Row, rep: Row) -> Iterator[object]:
     from roe.analysis.timeline import ends
 
     for window in bound.plan.windows:
@@ -305,7 +305,7 @@ def _dates(bound: Bound, row: Row, rep: Row) -> Iterator[Value]:
             yield from (leave["starts"], leave["until"])
 
 
-def _day(value: Value) -> date | None:
+def _day(value: object) -> date | None:
     """The first whole day from a moment on."""
     if isinstance(value, datetime):
         day = value.date()

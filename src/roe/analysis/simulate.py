@@ -161,7 +161,7 @@ class _Played:
                 self.opportunities += 1
                 self._add("opportunity", day, account, rep, week, 0, is_closed="false", created=str(day))
 
-    def _add(self, kind: str, day: date, account: str, rep: str, week: int, n: int, **more: Value) -> None:
+    def _add(self, kind: str, day: date, account: str, rep: str, week: int, n: int, **more: object) -> None:
         self.new[kind].append({"id": f"sim-{week}-{account}-{n}", "account": account, "rep": rep, "day": day, **more})
 
     def measure(self, bound: Bound, book: str, week: int, day: date, found: Mapping[str, Value], held: Mapping[str, str]) -> SimulatedCycle:

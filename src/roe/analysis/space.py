@@ -20,7 +20,6 @@ from roe.analysis.axis import Axis
 from roe.analysis.date_cells import date_axis
 from roe.analysis.dates import DateTest, both_of, of_missing
 from roe.analysis.joined import JoinedAxis
-from roe.dynamic import Value
 from roe.grammar import values as v
 from roe.grammar.printer import show
 from roe.plan.bitsets import bits
@@ -304,7 +303,7 @@ def spaces(rows: Sequence[Alternative], possible: Possible | None = None, joinin
         return
     for together, values in parts.items():
 
-        def within(axis: Axis, values: list[Value] = values) -> int:
+        def within(axis: Axis, values: list[object] = values) -> int:
             cells = axis.full if possible is None else possible(axis)
             if axis.key != key:
                 return cells
@@ -320,7 +319,7 @@ def spaces(rows: Sequence[Alternative], possible: Possible | None = None, joinin
 def _key(rows: Sequence[Alternative]) -> str | None:
     """The subject that tells most rows apart: nearly all rows are false away from constants of their own."""
     apart: dict[str, int] = {}
-    points: dict[str, set[Value]] = {}
+    points: dict[str, set[object]] = {}
     kinds: dict[str, set[str]] = {}
     for _, tests in rows:
         for key, test in tests.items():
@@ -332,21 +331,21 @@ def _key(rows: Sequence[Alternative]) -> str | None:
     return max(able, key=lambda k: len(points[k]), default=None)
 
 
-def _split(rows: Sequence[Alternative], key: str) -> dict[tuple[int, ...], list[Value]]:
+def _split(rows: Sequence[Alternative], key: str) -> dict[tuple[int, ...], list[object]]:
     """The alternatives that stand together in some cells of the key, with a value from each of those."""
     always = [bit for bit, (_, tests) in enumerate(rows) if key not in tests]
     tested = [(bit, tests[key]) for bit, (_, tests) in enumerate(rows) if key in tests]
     cells = _ordered_cells(tested) if any(test.gaps for _, test in tested) else _separate_cells(tested)
-    groups: dict[tuple[int, ...], list[Value]] = {}
+    groups: dict[tuple[int, ...], list[object]] = {}
     for holding, value in itertools.chain([({bit for bit, test in tested if test.null is True}, None)], cells):
         groups.setdefault(tuple(sorted({*always, *holding})), []).append(value)
     return groups
 
 
-def _separate_cells(tested: Sequence[tuple[int, Test]]) -> Iterator[tuple[set[int], Value]]:
+def _separate_cells(tested: Sequence[tuple[int, Test]]) -> Iterator[tuple[set[int], object]]:
     """(the tests that are true, the value) of each point that tests name, and of all that they do not name."""
     elsewhere = {bit for bit, test in tested if test.other is True}
-    at: dict[Value, tuple[Value, list[tuple[int, bool]]]] = {}
+    at: dict[object, tuple[object, list[tuple[int, bool]]]] = {}
     for bit, test in tested:
         for point, truth in zip(test.points, test.at_points, strict=True):
             at.setdefault(key_of(point), (point, []))[1].append((bit, truth is True))
@@ -356,7 +355,7 @@ def _separate_cells(tested: Sequence[tuple[int, Test]]) -> Iterator[tuple[set[in
     yield elsewhere, ELSE
 
 
-def _ordered_cells(tested: Sequence[tuple[int, Test]]) -> Iterator[tuple[set[int], Value]]:
+def _ordered_cells(tested: Sequence[tuple[int, Test]]) -> Iterator[tuple[set[int], object]]:
     """(the tests that are true, a value) of each point that tests name, and of what lies between two points, in order."""
     cuts = sorted({key_of(p): p for _, test in tested for p in test.points}.values(), key=v.in_order)
     place = {key_of(c): i for i, c in enumerate(cuts)}

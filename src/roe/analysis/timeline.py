@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from datetime import date, datetime, time
 
-from roe.dynamic import Json, Value
+from roe.dynamic import Json
 from roe.evaluator.bound import Bound
 from roe.evaluator.row import Row
 from roe.grammar import syntax as s
@@ -122,13 +122,13 @@ def _dates(row: Row, clock: Clock) -> dict[datetime, str]:
     return causes
 
 
-def _note(found: dict[datetime, str], value: Value, cause: str, clock: Clock) -> None:
+def _note(causes: dict[datetime, str], value: object, cause: str, clock: Clock) -> None:
     moment = _moment(value, clock)
     if moment is not None:
-        found[moment] = f"{found[moment]}; {cause}" if found.get(moment) and cause not in found[moment] else found.get(moment) or cause
+        causes[moment] = f"{causes[moment]}; {cause}" if causes.get(moment) and cause not in causes[moment] else causes.get(moment) or cause
 
 
-def _moment(value: Value, clock: Clock) -> datetime | None:
+def _moment(value: object, clock: Clock) -> datetime | None:
     if isinstance(value, datetime):
         return value.astimezone(clock.now.tzinfo) if value.tzinfo else None
     return datetime.combine(value, time(), clock.now.tzinfo) if isinstance(value, date) else None

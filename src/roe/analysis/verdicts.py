@@ -19,7 +19,6 @@ from roe.analysis.cases import Cases
 from roe.analysis.finder import Finder
 from roe.analysis.space import Box, Space, Undecided
 from roe.analysis.witness import Witness, path_of
-from roe.dynamic import Value
 from roe.files import uncollected
 from roe.grammar import syntax as s
 from roe.grammar import values as v
@@ -216,9 +215,9 @@ class RuleTable:
                     return witness
         return None
 
-    def dead_values(self) -> Iterator[tuple[Verdict, Axis, Value]]:
+    def dead_values(self) -> Iterator[tuple[Verdict, Axis, object]]:
         """Texts that a row lists, and that an earlier row takes whatever else holds, while other texts of the row do decide."""
-        seen: set[tuple[int, str, Value]] = set()
+        seen: set[tuple[int, str, object]] = set()
         for space in self.spaces:
             for rule in space.rules:
                 for i, axis in enumerate(space.axes):
@@ -230,7 +229,7 @@ class RuleTable:
                                 touches = self._with(rule, axis, axis.values[cell])
                                 yield Verdict((rule,), PROVEN, None, (taken_by,), touches=touches), axis, axis.values[cell]
 
-    def _with(self, rule: int, axis: Axis, value: Value) -> Callable[[Row], bool]:
+    def _with(self, rule: int, axis: Axis, value: object) -> Callable[[Row], bool]:
         code = compile_expression(axis.node)
         return lambda row: code(row.world.scope(row)) == value and self.holds(rule)(row)
 

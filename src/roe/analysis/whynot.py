@@ -186,7 +186,7 @@ def turned(d: Decision) -> object:
 # --- when a rep's own turn comes ------------------------------------------------------------------------------------------
 
 
-def next_turn(replays: Replays, d: Decision, rep: Row, found: list[Route]) -> str:
+def next_turn(replays: Replays, d: Decision, rep: Row, routes: list[Route]) -> str:
     """Whose turn it was in a pool, what would make the rep a member of it, and which of the next records is the rep's own."""
     turn = d.turn
     if turn is None or turn.why or turn.repeated or turn.rep is None or turn.rep is rep:
@@ -197,7 +197,7 @@ def next_turn(replays: Replays, d: Decision, rep: Row, found: list[Route]) -> st
         return f"{said} {rep.label} was skipped: {member.skipped}."
     if member is not None:
         return f"{said} {_comes(replays, replays.bound, d, rep)}"
-    own = [route for route in found if route.how == f"pool {turn.pool}" and route.rule == d.rule]
+    own = [route for route in routes if route.how == f"pool {turn.pool}" and route.rule == d.rule]
     for way in best(w for route in own for w in route.ways()):
         after = replays.decide(way)
         if after is not None and joined(after[1], turn.pool, rep):

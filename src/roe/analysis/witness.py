@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from datetime import date, datetime
 
 from roe.analysis.cases import OTHERS
-from roe.dynamic import Json, Value, Values
+from roe.dynamic import Json, JsonObject, Value, Values
 from roe.grammar import syntax as s
 from roe.grammar import values as v
 from roe.policy.model import Field, Policy
@@ -48,7 +48,7 @@ class Witness:
 
     def as_json(self) -> Json:
         """Each field of the record by its path, `account.owner.ae`, and the day as `as_of`."""
-        facts: Json = {".".join(path): v.plain(x) for path, x in {**self.facts, **self.given}.items()}
+        facts: JsonObject = {".".join(path): v.plain(x) for path, x in {**self.facts, **self.given}.items()}
         beside = {"beside": self.beside} if self.beside else {}
         return facts | ({"as_of": str(self.today)} if self.today is not None else {}) | beside
 
@@ -102,7 +102,7 @@ class _There:
         return "some record"
 
 
-THERE: Value = _There()
+THERE: object = _There()
 
 
 def path_of(node: s.Node, entity: str) -> Path | None:

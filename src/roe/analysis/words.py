@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from datetime import timedelta
 
-from roe.dynamic import Value
 from roe.grammar import syntax as s
 from roe.grammar import values as v
 from roe.grammar.parser import parse
@@ -183,7 +182,7 @@ def action(given: object, entity: str) -> str:
     }[given.kind] + other
 
 
-def span(value: Value) -> str:
+def span(value: object) -> str:
     """A length of time."""
     if isinstance(value, v.WorkingDays):
         return _count(value.days, "working day")

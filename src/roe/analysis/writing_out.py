@@ -186,7 +186,7 @@ class WritingOut:
         return _and(list(trees))
 
 
-def _constant_of(value: Value, column: str | None) -> Value:
+def _constant_of(value: object, column: str | None) -> object:
     """A rule's value as a constant, or a column of it; `...` for a whole row, which has no constant of its own but null."""
     if isinstance(value, dict):
         return value.get(column) if column is not None else ROW
@@ -257,7 +257,7 @@ def _renamed(node: s.Node, name: s.Name, to: s.Node) -> s.Node:
     return to if node == name else s.mapped(node, lambda part: _renamed(part, name, to))
 
 
-def sums(points: list[Value]) -> tuple[float, ...] | None:
+def sums(points: list[object]) -> tuple[float, ...] | None:
     """What some of the points can add up to; None if they are too many to say."""
     totals: dict[float, None] = {0: None}
     for x in points:

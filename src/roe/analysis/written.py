@@ -91,12 +91,12 @@ def _before(bound: Bound, entity: str) -> None:
             bound.decide(rows[0], role)
 
 
-def _traced(row: Row, name: str, value: Value, sentence: str, more: Iterable[str] = ()) -> ValueTrace:
+def _traced(row: Row, name: str, value: object, sentence: str, more: Iterable[str] = ()) -> ValueTrace:
     decision = Decision(row.entity, str(row["id"]), row.label, "", "value", row=row)
     return ValueTrace(decision, sentence, steps_of(decision, [(row, name), *((row, x) for x in more)]), name, value)
 
 
-def _sentence(bound: Bound, row: Row, name: str, value: Value) -> str:
+def _sentence(bound: Bound, row: Row, name: str, value: object) -> str:
     what = f"`{name}` of {_called(row)}"
     step = bound.evaluator.compiled.steps.get((row.entity, root_of(row, name)[0]))
     if isinstance(step, Settle) and row.entity == "claim":
@@ -136,10 +136,10 @@ def about(bound: Bound, row: Row, only: str = "") -> list[ValueTrace]:
 
 def _split(bound: Bound, row: Row, only: str, decided: Sequence[Decision]) -> Iterator[ValueTrace]:
     """The credit that a holdover or an approved exception splits."""
-    shared: list[tuple[str, Iterable[list[Value]], list[str]]] = [(EXCEPTION, excepted(bound), [])]
+    shared: list[tuple[str, Iterable[list[object]], list[str]]] = [(EXCEPTION, excepted(bound), [])]
     for h in bound.plan.holdovers if row.entity == "account" else ():
         own = sorted((d for d in decided if (d.entity, d.role) == ("account", h.role)), key=lambda d: d.id)
-        lines: Iterable[list[Value]] = held(h, bound.world, [(d.owner, d.previous) for d in own])
+        lines: Iterable[list[object]] = held(h, bound.world, [(d.owner, d.previous) for d in own])
         shared.append((h.name, lines, [f"{h.name}_credit", f"{h.name}_stage_until"]))
     for name, all_lines, rests_on in shared:
         mine = [line for line in all_lines if line[1:3] == [row.entity, row["id"]]] if only in ("", name) else []
@@ -203,7 +203,7 @@ def _credits(bound: Bound, row: Row, only: str, dispute: Row | None = None) -> I
         yield _traced(row, credit.name, row[credit.name], said[0].upper() + said[1:])
 
 
-def _who(bound: Bound, key: Value) -> str:
+def _who(bound: Bound, key: object) -> str:
     rep = bound.world.rep(key)
     return rep.label if rep is not None else "nobody"
 

@@ -85,12 +85,18 @@ class Lazy(click.Group):
         return command
 
     def main(self, *args: Any, **kwargs: Any) -> Any:
-        """Run a command, and let nothing reach the terminal but through `roe.cli.terminal`."""
+        """Run a command: what is wrong with its input ends it here, and all that it prints goes through `roe.cli.terminal`."""
         from roe.cli.terminal import SILENT, guarded
+        from roe.diagnostics import PolicyError
 
         given = (kwargs.get("args") or (args[0] if args else None)) or sys.argv[1:]
         with guarded(not any(name in SILENT for name in given[:1])):
-            return super().main(*args, **kwargs)
+            try:
+                return super().main(*args, **kwargs)
+            except PolicyError as e:
+                from roe.cli.common import fail
+
+                fail(e.diagnostics)
 
     def resolve_command(self, ctx: click.Context, args: list[str]) -> tuple[str | None, click.Command | None, list[str]]:
         from roe.diagnostics import suggest

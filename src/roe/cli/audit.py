@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING
 
 import click
 
-from roe.cli.common import as_of_option, bind, data_option, load, policy_argument, state_option, table
+from roe.cli.common import as_of_option, bind, data_option, format_option, load, policy_argument, state_option, table
 from roe.cli.terminal import document
+from roe.data.report import report_of
 from roe.dynamic import Json
 from roe.progress import counted
 
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
 @data_option
 @as_of_option
 @state_option
-@click.option("--format", "shape", type=click.Choice(["text", "json", "csv"]), default="text", show_default=True, help="Output format.")
+@format_option("text", "json", "csv")
 @click.option("--limit", default=20, show_default=True, help="Number of differing records to show as text.")
 def command(policy: Path | None, data: Path, as_of: str, state: str | None, shape: str, limit: int) -> None:
     """Compare today's owners in the CRM with the policy. Changes nothing.
@@ -83,8 +84,6 @@ class Audit:
         ]  # fmt: skip
 
     def as_json(self) -> Json:
-        from roe.data.report import report_of
-
         reps = sorted({*self.gains, *self.losses})
         return {
             "records": len(self.decisions),

@@ -10,22 +10,30 @@ from pathlib import Path
 import click
 
 from roe.cli.common import (
+    PATH,
     STATE,
     as_of_option,
     bind_large,
+    clock,
     data_option,
-    fail,
     load,
     named,
     policy_argument,
+    read,
     state_option,
     table,
-    unwritable,
     wait_option,
+    write_into,
+    writing,
 )
-from roe.diagnostics import Diagnostic, PolicyError
-from roe.dynamic import Json, Saved, Value
-from roe.source import Span
+from roe.data.files import csv_text
+from roe.diagnostics import user_error
+from roe.dynamic import Json, Saved
+from roe.evaluator.book_plan import check_plan
+from roe.progress import counted
+from roe.run.allocations import ALLOCATIONS
+from roe.run.books import apply_plan
+from roe.run.files import CHANGES, undone
 
 PLAN = "plan.json"
 MOVES = ("book", "account", "name", "from", "to", "why", "worth", "runner_up", "runner_up_worth", "rest", "reason")
@@ -41,13 +49,12 @@ def command() -> None:
 @data_option
 @as_of_option
 @state_option
-@click.option("--out", type=click.Path(path_type=Path), required=True, help="Folder to write plan.json and moves.csv to.")
+@click.option("--out", type=PATH, required=True, help="Folder to write plan.json and moves.csv to.")
 @click.option("--only", multiple=True, help="Only the book with this name; repeat for several. Default: all books.")
 @click.option("--greedy", is_flag=True, help="Assign the best account and rep pair first, without the solver.")
 def plan(policy: Path | None, data: Path, as_of: str, state: str | None, out: Path, only: tuple[str, ...], greedy: bool) -> None:
     """Plan a cycle: list every move with its reason, value and runner-up. Nothing changes until you apply the plan."""
     _packages()
-    from roe.data.files import csv_text, write_whole
     from roe.evaluator.books import plan_books
     from roe.web.books import plan_page
 
@@ -59,83 +66,65 @@ def plan(policy: Path | None, data: Path, as_of: str, state: str | None, out: Pa
         for book, moves_of_book in planned["books"].items()
         for m in moves_of_book["moves"]
     ]
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-        write_whole(out / PLAN, json.dumps(planned, indent=1, ensure_ascii=False) + "\n")
-        write_whole(out / "moves.csv", csv_text(MOVES, rows))
-        write_whole(out / "plan.html", plan_page(planned))
-    except OSError as e:
-        unwritable(out, e)
+    text = json.dumps(planned, indent=1, ensure_ascii=False) + "\n"
+    write_into(out, {PLAN: text, "moves.csv": csv_text(MOVES, rows), "plan.html": plan_page(planned)})
     for book, moves_of_book in planned["books"].items():
         _show(book, moves_of_book)
     click.echo(f"see {out / 'plan.html'} and {out / 'moves.csv'}; to apply it: roe books apply {out} --state DIR")
 
 
-def _show(book: str, part: Saved) -> None:
+def _show(book: str, planned: Saved) -> None:
     from roe.evaluator.questions import sentences
 
-    solution = part["solution"]
-    click.echo(f"{book}: the cycle of {part['cycle']}\n")
-    rows = [[r["name"], r["capacity"], r["before"], r["came"], r["after"], round(r["value"], 1)] for r in part["reps"][:30]]
+    solution = planned["solution"]
+    click.echo(f"{book}: the cycle of {planned['cycle']}\n")
+    rows = [[r["name"], r["capacity"], r["before"], r["came"], r["after"], round(r["value"], 1)] for r in planned["reps"][:30]]
     click.echo(table(rows, ["rep", "capacity", "before", "came", "after", "value"]))
-    if len(part["reps"]) > 30:
-        click.echo(f"… and {len(part['reps']) - 30} more reps, in {PLAN}")
-    left = ", ".join(f"{n} {why}" for why, n in part["returned"].items()) or "none"
-    click.echo(f"\n{len(part['moves'])} moves; accounts that left a book: {left}")
+    if len(planned["reps"]) > 30:
+        click.echo(f"… and {len(planned['reps']) - 30} more reps, in {PLAN}")
+    left = ", ".join(f"{n} {why}" for why, n in planned["returned"].items()) or "none"
+    click.echo(f"\n{len(planned['moves'])} moves; accounts that left a book: {left}")
     gap = "" if solution["gap"] is None else "proven best" if solution["gap"] == 0 else f"within {100 * solution['gap']:.3f} % of the best"
     click.echo(f"worth {solution['objective']:,.1f} by {solution['method']}{', ' + gap if gap else ''}")
     for line in sentences(solution):
         click.echo(line)
-    for line in part["relaxed"]:
+    for line in planned["relaxed"]:
         click.echo(f"relaxed: {line}")
-    for line in part["refused"]:
+    for line in planned["refused"]:
         click.echo(f"refused: {line}")
     click.echo("")
 
 
 @command.command("apply")
-@click.argument("plan", type=click.Path(path_type=Path))
+@click.argument("plan", type=PATH)
 @click.option("--state", envvar="ROE_STATE", required=True, help=f"{STATE} It keeps the books from now on.")
-@click.option("--out", type=click.Path(path_type=Path), help="Folder to write allocations.csv, changes.csv and rollback.csv to.")
+@click.option("--out", type=PATH, help="Folder to write allocations.csv, changes.csv and rollback.csv to.")
 @wait_option
 def apply(plan: Path, state: str, out: Path | None, wait: float) -> None:
     """Apply a plan: write its books into the ledger, so that the next runs use them."""
     _packages()
-    from roe.run.books import apply_plan
 
     path = plan / PLAN if plan.is_dir() else plan
     planned = _read(path)
-    try:
+    with writing(out or Path(state)):
         apply_plan(planned, str(path), state, wait)
         if out is not None:
             _write_allocations(planned, out)
-    except PolicyError as e:
-        fail(e.diagnostics)
-    except OSError as e:
-        unwritable(out or Path(state), e)
     moves = sum(len(moves_of_book["moves"]) for moves_of_book in planned["books"].values())
     click.echo(f"{', '.join(planned['books'])}: {moves} moves applied; see {state}")
 
 
 def _read(path: Path) -> Json:
-    from roe.evaluator.book_plan import check_plan
-
-    here = Span(str(path), 1, 1, 2)
     try:
         return check_plan(json.loads(path.read_text("utf-8")))
     except (OSError, ValueError, RecursionError) as e:
-        fail([Diagnostic("R610", f"the plan cannot be read: {e}", here, "name the --out folder of `roe books plan`")])
+        raise user_error("R610", f"the plan cannot be read: {e}", path, "name the --out folder of `roe books plan`") from e
 
 
 def _write_allocations(plan: Saved, out: Path) -> None:
-    from roe.data.files import csv_text, write_whole
-    from roe.run.allocations import ALLOCATIONS
-    from roe.run.files import CHANGES, undone
-
-    out.mkdir(parents=True, exist_ok=True)
-    allocations: list[list[Value]] = []
-    forth: list[list[Value]] = []
-    back: list[list[Value]] = []
+    allocations: list[list[object]] = []
+    forth: list[list[object]] = []
+    back: list[list[object]] = []
     for book, moves_of_book in plan["books"].items():
         names, ids = moves_of_book.get("names", {}), moves_of_book.get("ids", {})
         for m in moves_of_book["moves"]:
@@ -150,11 +139,10 @@ def _write_allocations(plan: Saved, out: Path) -> None:
             allocations.append([known.get(column, "") for column in ALLOCATIONS])
             forth.append([moves_of_book["object"], account, m["name"], moves_of_book["field"], *new, *old, m["reason"]])
             back.append(undone(forth[-1]))
-    files: dict[str, tuple[tuple[str, ...], list[list[Value]]]] = {
+    files: dict[str, tuple[tuple[str, ...], list[list[object]]]] = {
         "allocations": (ALLOCATIONS, allocations), "changes": (CHANGES, forth), "rollback": (CHANGES, back),
     }  # fmt: skip
-    for name, (columns, rows) in files.items():
-        write_whole(out / f"{name}.csv", csv_text(columns, sorted(rows, key=_by_record)))
+    write_into(out, {f"{name}.csv": csv_text(columns, sorted(rows, key=_by_record)) for name, (columns, rows) in files.items()})
 
 
 def _by_record(row: Iterable[object]) -> tuple[str, str]:
@@ -164,7 +152,7 @@ def _by_record(row: Iterable[object]) -> tuple[str, str]:
 
 def _packages() -> None:
     if find_spec("numpy") is None:
-        fail([Diagnostic("R406", "books need the package numpy", Span("roe books", 1, 1, 2), "pip install 'roe-policy[books]'")])
+        raise user_error("R406", "books need the package numpy", "roe books", "pip install 'roe-policy[books]'")
     if find_spec("ortools") is None:
         click.echo("note: without OR-Tools (pip install 'roe-policy[books]') the plan is greedy", err=True)
 
@@ -174,20 +162,17 @@ def _packages() -> None:
 @data_option
 @as_of_option
 @click.option("--weeks", type=click.IntRange(1, 520), default=52, show_default=True, help="Number of weekly cycles to simulate.")
-@click.option("--against", type=click.Path(path_type=Path), help="Another policy to compare with, on the same records and random seed.")
+@click.option("--against", type=PATH, help="Another policy to compare with, on the same records and random seed.")
 @click.option("--history", is_flag=True, help="Use the activities in the data, instead of generating them.")
 @click.option("--touches", type=click.IntRange(1, 10_000), default=40, show_default=True, help="Touches that a rep makes each week.")
 @click.option("--seed", type=int, default=1, show_default=True, help="Random seed of the simulation.")
-@click.option("--out", type=click.Path(path_type=Path), required=True, help="Folder to write cycles.csv and simulation.html to.")
+@click.option("--out", type=PATH, required=True, help="Folder to write cycles.csv and simulation.html to.")
 def simulate(
     policy: Path | None, data: Path, as_of: str, weeks: int, against: Path | None, history: bool, touches: int, seed: int, out: Path
 ) -> None:
     """Simulate weekly cycles, and plot coverage, churn, fairness and capacity use."""
     _packages()
     from roe.analysis.simulate import HEADER, Pace, SimulatedCycle, simulate
-    from roe.cli.common import clock, read
-    from roe.data.files import csv_text, write_whole
-    from roe.progress import counted
 
     played: dict[str, list[SimulatedCycle]] = {}
     for path in [policy, *([against] if against is not None else [])]:
@@ -204,18 +189,16 @@ def simulate(
         try:
             played[name] = list(counted(simulated, weeks, "simulating"))
         except OverflowError:
-            at = Span("--as-of", 1, 1, max(2, len(as_of) + 1), as_of)
-            fail([Diagnostic("R801", f"{weeks} weeks from `{as_of}` pass the last day of the calendar", at, "begin earlier")])
+            raise user_error(
+                "R801", f"{weeks} weeks from `{as_of}` pass the last day of the calendar", "--as-of", "begin earlier", as_of
+            ) from None
     rows = [[name, *cycle.row()] for name, cycles in played.items() for cycle in cycles]
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-        write_whole(out / "cycles.csv", csv_text(("policy", *HEADER), rows))
-        if find_spec("matplotlib") is not None:
-            from roe.web.simulation import simulation_page
+    files = {"cycles.csv": csv_text(("policy", *HEADER), rows)}
+    if find_spec("matplotlib") is not None:
+        from roe.web.simulation import simulation_page
 
-            write_whole(out / "simulation.html", simulation_page(played, weeks, as_of, history))
-    except OSError as e:
-        unwritable(out, e)
+        files["simulation.html"] = simulation_page(played, weeks, as_of, history)
+    write_into(out, files)
     shown = []
     for name, cycles in played.items():
         for book in dict.fromkeys(c.book for c in cycles):

@@ -9,9 +9,8 @@ from pathlib import Path
 import click
 
 from roe.analysis.productivity import NUMBERS, PERIODS, RATES, CalculationStep, Figure, backward, figures, forward
-from roe.cli.common import fail, table
-from roe.diagnostics import Diagnostic, suggest
-from roe.source import Span
+from roe.cli.common import PATH, format_option, table
+from roe.diagnostics import suggest, user_error
 
 
 @click.group("calc")
@@ -45,36 +44,21 @@ def command() -> None:
     metavar="FIGURE=VALUE",
     help="Your own value for a figure, such as meeting_rate=0.12; repeat for several.",
 )
-@click.option("--benchmarks", type=click.Path(path_type=Path), help="CSV file with your own figures: figure, value, unit, what, source.")
-@click.option("--format", "shape", type=click.Choice(["text", "json"]), default="text", show_default=True, help="Output format.")
+@click.option("--benchmarks", type=PATH, help="CSV file with your own figures: figure, value, unit, what, source.")
+@format_option("text", "json")
 def sdr(
     reps: float, new: float, period: str, quota: float | None, of: str, given: tuple[str, ...], benchmarks: Path | None, shape: str
 ) -> None:
     """The SDR productivity calculator: from hours to pipeline, or from a quota back to activity and headcount."""
     known = _figures(benchmarks, given)
     if not all(map(math.isfinite, (reps, new, quota or 0))):
-        fail(
-            [
-                Diagnostic(
-                    "R801",
-                    "--reps, --new and --quota must be finite numbers",
-                    Span("roe calc sdr", 1, 1, 2),
-                    "write numbers such as 8 or 2.5",
-                )
-            ]
-        )
+        raise user_error("R801", "--reps, --new and --quota must be finite numbers", "roe calc sdr", "write numbers such as 8 or 2.5")
     if new > reps:
-        fail([Diagnostic("R801", f"{new:g} new reps of {reps:g}", Span("--new", 1, 1, 2), "at most all of the reps are new")])
+        raise user_error("R801", f"{new:g} new reps of {reps:g}", "--new", "at most all of the reps are new")
     numbers = {name: known[name].value for name in NUMBERS}
     for name in NUMBERS:
         if numbers[name] == 0:
-            fail(
-                [
-                    Diagnostic(
-                        "R801", f"`{name}` is 0, and the calculation divides by it", Span("--set", 1, 1, 2, name), "give a number above 0"
-                    )
-                ]
-            )
+            raise user_error("R801", f"`{name}` is 0, and the calculation divides by it", "--set", "give a number above 0", name)
     ramp = known["ramp"].text
     if quota is None:
         steps = forward(numbers, reps, period, new, ramp)
@@ -104,29 +88,26 @@ def _figures(path: Path | None, given: tuple[str, ...]) -> dict[str, Figure]:
     try:
         known = figures(path)
     except (OSError, ValueError) as e:
-        here = Span(str(path), 1, 1, 2)
-        fail(
-            [Diagnostic("R601", f"the benchmarks cannot be read: {e}", here, "a table with the columns figure, value, unit, what, source")]
-        )
+        raise user_error(
+            "R601", f"the benchmarks cannot be read: {e}", path, "a table with the columns figure, value, unit, what, source"
+        ) from e
     for text in given:
         name, _, value = text.partition("=")
-        at = Span("--set", 1, 1, max(2, len(text) + 1), text)
         if name not in known:
-            fail([Diagnostic("R801", f"there is no figure `{name}`", at, suggest(name, known, f"there are {', '.join(NUMBERS)}, ramp"))])
+            raise user_error(
+                "R801", f"there is no figure `{name}`", "--set", suggest(name, known, f"there are {', '.join(NUMBERS)}, ramp"), text
+            )
         try:
             good = all(0 <= float(x) <= (1 if name in RATES else 1e15) for x in value.split("/"))
         except ValueError:
             good = False
         if not good or ("/" in value and name != "ramp"):
-            fail(
-                [
-                    Diagnostic(
-                        "R801",
-                        f"`{value}` is not a value for `{name}`",
-                        at,
-                        "a share of 1, such as 0.12" if name in RATES else "write a number",
-                    )
-                ]
+            raise user_error(
+                "R801",
+                f"`{value}` is not a value for `{name}`",
+                "--set",
+                "a share of 1, such as 0.12" if name in RATES else "write a number",
+                text,
             )
         known[name] = Figure(name, value, known[name].unit, known[name].what, "given")
     return known

@@ -9,11 +9,15 @@ from typing import TYPE_CHECKING
 
 import click
 
+from roe.analysis.checked import CheckedPolicy
+from roe.cache import load_policy
 from roe.cli.common import clock, color, find_policy, guard, policy_argument, read
 from roe.cli.repository import in_repository
 from roe.cli.settings import as_of_setting, data_setting, is_setting
 from roe.cli.terminal import commands
+from roe.data.read import newest, read_tables
 from roe.diagnostics import FORMATS, errors
+from roe.evaluator.engine import Evaluator
 from roe.words import counted
 
 if TYPE_CHECKING:
@@ -28,7 +32,7 @@ if TYPE_CHECKING:
 )
 @click.option("--hints", is_flag=True, help="Also show hints.")
 @data_setting(
-    "Folder with records, to check reps, pools and fields against and to count what each finding affects. Default: the policy's folder `data`, if it has one.",
+    "Folder with records: roe checks reps, pools and fields against it, and counts the records of each finding. Default: the policy's folder `data`, if it has one.",
     without="no_data",
 )
 @click.option("--no-data", is_flag=True, help="Skip the checks that read records.")
@@ -36,8 +40,6 @@ if TYPE_CHECKING:
 @click.option("--strict", is_flag=True, help="Also exit with 1 for warnings.")
 def command(policy: Path | None, shape: str, hints: bool, data: Path | None, no_data: bool, as_of: str, strict: bool) -> None:
     """Check a policy for mistakes: syntax, names, types, rules that cannot fire, and gaps. Shows all findings at once."""
-    from roe.cache import load_policy
-
     root = find_policy(policy)
     loaded, problems = load_policy(root)
     if loaded is not None:
@@ -68,10 +70,6 @@ def command(policy: Path | None, shape: str, hints: bool, data: Path | None, no_
 
 def subject(policy: Policy, data: Path | None, no_data: bool, as_of: str) -> CheckedPolicy:
     """The policy for analysis, with the records of its own data folder unless others are given, or none."""
-    from roe.analysis.checked import CheckedPolicy
-    from roe.data.read import newest, read_tables
-    from roe.evaluator.engine import Evaluator
-
     evaluator = Evaluator(policy)
     today = evaluator.clock(clock(evaluator, as_of)).today if as_of else None
     own = policy.root / "data"

@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import re
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn, TextIO
+from unicodedata import combining, east_asian_width
 
 import click
 
-from roe.cli.settings import as_of_setting, data_setting
+from roe.cli.settings import Command, as_of_setting, data_setting
 from roe.cli.terminal import document
-from roe.diagnostics import Diagnostic, PolicyError, as_text, errors, suggest
+from roe.diagnostics import Diagnostic, as_text, errors, suggest, user_error
 from roe.dynamic import Json
-from roe.source import Span
 from roe.untrusted import one_line
 
 if TYPE_CHECKING:
@@ -24,7 +25,8 @@ if TYPE_CHECKING:
     from roe.policy.model import Policy
 
 
-policy_argument = click.argument("policy", required=False, type=click.Path(path_type=Path))
+PATH = click.Path(path_type=Path)
+policy_argument = click.argument("policy", required=False, type=PATH)
 data_option = data_setting("Folder with the records: accounts.csv, leads.csv, reps.csv and so on.", required=True)
 as_of_option = as_of_setting("The date or date-time to use as `today` and `now`, such as 2026-02-01.", required=True)
 STATE = "Ledger with what earlier runs decided: a folder, or postgresql://… for teams. Or set ROE_STATE."
@@ -39,6 +41,11 @@ service_state = click.option(
     envvar="ROE_STATE",
     help="Ledger of the service: a folder, or postgresql://… for several servers. Or set ROE_STATE.",
 )
+
+
+def format_option(*shapes: str, help: str = "Output format.") -> Callable[[Command], Command]:
+    """`--format`, as the parameter `shape`; the first is the default."""
+    return click.option("--format", "shape", type=click.Choice(shapes), default=shapes[0], show_default=True, help=help)
 
 
 class WithMinus(click.Command):
@@ -68,7 +75,7 @@ def needs_service() -> None:
     missing = [name for name in ("starlette", "uvicorn", "standardwebhooks", "defusedxml", "prometheus_client") if find_spec(name) is None]
     if missing:
         help = "pip install 'roe-policy[serve]'"
-        fail([Diagnostic("R406", f"the service needs the package {missing[0]}", Span("roe serve", 1, 1, 2), help)])
+        raise user_error("R406", f"the service needs the package {missing[0]}", "roe serve", help)
 
 
 def color(stream: TextIO | None = None) -> bool:
@@ -77,14 +84,29 @@ def color(stream: TextIO | None = None) -> bool:
     return bool((stream or sys.stdout).isatty()) and "NO_COLOR" not in os.environ
 
 
-def fail(found: Iterable[Diagnostic], code: int = 2) -> NoReturn:
+def fail(findings: Iterable[Diagnostic], code: int = 2) -> NoReturn:
     """Findings to standard error, and the end."""
-    click.echo(as_text(list(found), color(sys.stderr)), err=True, color=color(sys.stderr))
+    click.echo(as_text(list(findings), color(sys.stderr)), err=True, color=color(sys.stderr))
     sys.exit(code)
 
 
-def unwritable(out: Path, e: OSError) -> NoReturn:
-    fail([Diagnostic("R801", f"cannot write: {e.strerror or e}", Span(str(out), 1, 1, 2), "name a place that you may write to")])
+@contextmanager
+def writing(out: Path) -> Iterator[None]:
+    """Write files to `out`; where that fails it ends the command."""
+    try:
+        yield
+    except OSError as e:
+        raise user_error("R801", f"cannot write: {e.strerror or e}", out, "name a place that you may write to") from e
+
+
+def write_into(folder: Path, files: Mapping[str, str]) -> None:
+    """Write texts by file name into a folder, which is made if it is not there."""
+    from roe.data.files import write_whole
+
+    with writing(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+        for name, text in files.items():
+            write_whole(folder / name, text)
 
 
 def put(text: str, out: Path | None, said: bool = True) -> None:
@@ -94,21 +116,18 @@ def put(text: str, out: Path | None, said: bool = True) -> None:
     if out is None:
         document(text)
         return
-    try:
+    with writing(out):
         write_whole(out, text)
-    except OSError as e:
-        unwritable(out, e)
     if said:
         click.echo(f"wrote {out}")
 
 
 def named(policy: Policy, known: Mapping[str, object], only: Iterable[str], what: str, key: str) -> None:
     """End the command where the policy has none of something, or not one that is asked for by name."""
-    here = Span(str(policy.root), 1, 1, 1)
     unknown = [name for name in only if name not in known]
     if unknown or not known:
         help = suggest(unknown[0], known, f"there are {', '.join(known)}") if unknown and known else f"add `{key}:` to the policy"
-        fail([Diagnostic("R501", f"there is no {what} `{unknown[0]}`" if unknown else f"the policy has no {key}", here, help)])
+        raise user_error("R501", f"there is no {what} `{unknown[0]}`" if unknown else f"the policy has no {key}", policy.root, help)
 
 
 def find_policy(given: Path | None) -> Path:
@@ -117,30 +136,12 @@ def find_policy(given: Path | None) -> Path:
         root = given.parent if given.name == "policy.yaml" else given
         if (root / "policy.yaml").is_file():
             return root
-        fail(
-            [
-                Diagnostic(
-                    "R307",
-                    f"there is no policy.yaml in `{given}`",
-                    Span(str(given), 1, 1, 2),
-                    "name the folder of a policy, or make one: roe init DIR",
-                )
-            ]
-        )
+        raise user_error("R307", f"there is no policy.yaml in `{given}`", given, "name the folder of a policy, or make one: roe init DIR")
     here = Path.cwd()
     for folder in (here, *here.parents):
         if (folder / "policy.yaml").is_file():
             return folder
-    fail(
-        [
-            Diagnostic(
-                "R307",
-                "no policy.yaml here or in a folder above",
-                Span(str(here), 1, 1, 2),
-                "name the folder of a policy, or make one: roe init DIR",
-            )
-        ]
-    )
+    raise user_error("R307", "no policy.yaml here or in a folder above", here, "name the folder of a policy, or make one: roe init DIR")
 
 
 def load(given: Path | None) -> Evaluator:
@@ -159,20 +160,17 @@ def read(evaluator: Evaluator, data: Path) -> Tables:
     from roe.run.source import Source
 
     source = Source(evaluator.policy, data)
-    try:
-        tables = source.rows()
-    except PolicyError as e:
-        fail(e.diagnostics)
+    tables = source.rows()
     heed(source.warnings)
     return tables
 
 
-def heed(found: list[Diagnostic]) -> None:
+def heed(findings: list[Diagnostic]) -> None:
     """Show what was found about the data; an error ends the command."""
-    if errors(found):
-        fail(found)
-    if found:
-        click.echo(as_text(found, color(sys.stderr)), err=True)
+    if errors(findings):
+        fail(findings)
+    if findings:
+        click.echo(as_text(findings, color(sys.stderr)), err=True)
 
 
 def guard(policy: Policy, world: World, last: Path | None, say: bool = False) -> None:
@@ -199,8 +197,9 @@ def clock(evaluator: Evaluator, as_of: str) -> str:
     try:
         evaluator.clock(as_of)
     except (ValueError, OverflowError):
-        at = Span("--as-of", 1, 1, max(2, len(as_of) + 1), as_of)
-        fail([Diagnostic("R801", f"`{as_of}` is not a date or date-time", at, "write 2026-02-01 or 2026-02-01T09:30")])
+        raise user_error(
+            "R801", f"`{as_of}` is not a date or date-time", "--as-of", "write 2026-02-01 or 2026-02-01T09:30", as_of
+        ) from None
     return as_of
 
 
@@ -226,11 +225,8 @@ def bind(
     """The policy on the records of a folder, once they are what it expects; `say` prints what was read, against the report in `last`."""
     from roe.data.report import beside
 
-    try:
-        known = remembered(evaluator.policy, state, held)
-        bound = well_named(evaluator.bind(read(evaluator, data), as_of=clock(evaluator, as_of), state=known))
-    except PolicyError as e:
-        fail(e.diagnostics)
+    known = remembered(evaluator.policy, state, held)
+    bound = well_named(evaluator.bind(read(evaluator, data), as_of=clock(evaluator, as_of), state=known))
     guard(evaluator.policy, bound.world, last or beside(state), say)
     return bound
 
@@ -293,18 +289,29 @@ def bind_large(evaluator: Evaluator, data: Path, as_of: str, state: str | None, 
     from roe.run.source import Source
 
     source, moment = Source(evaluator.policy, data), evaluator.clock(clock(evaluator, as_of))
-    try:
-        world = ColumnWorld(evaluator.compiled, source.columns(), moment)
-        heed(source.warnings)
-        bound = well_named(Bound(evaluator, world, remembered(evaluator.policy, state, held)))
-    except PolicyError as e:
-        fail(e.diagnostics)
+    world = ColumnWorld(evaluator.compiled, source.columns(), moment)
+    heed(source.warnings)
+    bound = well_named(Bound(evaluator, world, remembered(evaluator.policy, state, held)))
     guard(evaluator.policy, bound.world, beside(state))
     return bound
 
 
 def table(rows: Iterable[Iterable[object]], headers: list[str]) -> str:
-    from tabulate import tabulate
+    """Rows under their headers, every column as wide as its widest cell. (tabulate takes longer to import than a small run to decide.)"""
+    cells = [[_cell(x) for x in row] for row in rows]
+    widths = [max([_width(name) + 2, *(_width(row[i]) for row in cells if i < len(row))]) for i, name in enumerate(headers)]
+    lines = [headers, ["-" * width for width in widths], *cells]
+    return "\n".join("  ".join(x + " " * (width - _width(x)) for x, width in zip(line, widths, strict=False)).rstrip() for line in lines)
 
-    cells = [[one_line(c) if isinstance(c, str) else c for c in row] for row in rows]
-    return str(tabulate(cells, headers=headers, disable_numparse=True))
+
+def _cell(x: object) -> str:
+    if isinstance(x, float):
+        return f"{x:g}"
+    return "" if x is None else one_line(str(x)).strip()
+
+
+def _width(text: str) -> int:
+    """The places that a text takes on a terminal: letters of East Asia take two, marks over a letter none."""
+    if text.isascii():
+        return len(text)
+    return sum(0 if combining(x) else 2 if east_asian_width(x) in "WF" else 1 for x in text)

@@ -7,9 +7,8 @@ from pathlib import Path
 
 import click
 
-from roe.cli.common import clock, color, fail, load, policy_argument
-from roe.cli.terminal import document
-from roe.diagnostics import Diagnostic, as_text
+from roe.cli.common import PATH, clock, color, load, policy_argument, put
+from roe.diagnostics import as_text, user_error
 from roe.source import Span
 from roe.sql.dialects import DIALECTS
 
@@ -28,7 +27,7 @@ _SOURCE = re.compile(r"(\w+)=[\w$-]+(\.[\w$-]+){0,3}")
     metavar="ENTITY=TABLE",
     help="Staged table for an entity, such as account=analytics.accounts; repeat for several.",
 )
-@click.option("--out", type=click.Path(path_type=Path), help="File to write. Default: standard output.")
+@click.option("--out", type=PATH, help="File to write. Default: standard output.")
 def command(policy: Path | None, dialect: str, entity: str, as_of: str | None, sources: tuple[str, ...], out: Path | None) -> None:
     """Write one SQL statement that assigns the owners of every record of an entity, ready for a dbt model.
 
@@ -39,24 +38,17 @@ def command(policy: Path | None, dialect: str, entity: str, as_of: str | None, s
         from roe.sql.statement import compile_sql
     except ImportError:
         at = Span("--dialect", 1, 1, 2)
-        fail([Diagnostic("R406", "writing SQL needs the package sqlglot", at, "pip install 'roe-policy[sql]'")])
+        raise user_error("R406", "writing SQL needs the package sqlglot", at, "pip install 'roe-policy[sql]'") from None
     entities = {entity for entity, _ in evaluator.policy.plan.engagement}
     if entity not in entities:
         at = Span("--entity", 1, 1, max(2, len(entity) + 1), entity)
-        fail([Diagnostic("R801", f"the policy has no rules for `{entity}`", at, f"it has rules for {', '.join(sorted(entities))}")])
+        raise user_error("R801", f"the policy has no rules for `{entity}`", at, f"it has rules for {', '.join(sorted(entities))}")
     known = evaluator.policy.model.entities
     wrong = [s for s in sources if not (m := _SOURCE.fullmatch(s)) or m[1] not in known]
     if wrong:
         at = Span("--source", 1, 1, max(2, len(wrong[0]) + 1), wrong[0])
-        fail(
-            [
-                Diagnostic(
-                    "R801",
-                    f"`{wrong[0]}` does not name the table of an entity",
-                    at,
-                    "write ENTITY=TABLE, such as account=analytics.accounts",
-                )
-            ]
+        raise user_error(
+            "R801", f"`{wrong[0]}` does not name the table of an entity", at, "write ENTITY=TABLE, such as account=analytics.accounts"
         )
     when = evaluator.clock(clock(evaluator, as_of)) if as_of else None
     from sqlglot.errors import SqlglotError
@@ -66,26 +58,11 @@ def command(policy: Path | None, dialect: str, entity: str, as_of: str | None, s
     except SqlglotError as e:
         at = Span("--source", 1, 1, 2, " ".join(sources))
         said = str(e).splitlines()[0][:200]
-        fail(
-            [
-                Diagnostic(
-                    "R801",
-                    f"the statement cannot be written: {said}",
-                    at,
-                    "name tables as database.schema.table, or choose another dialect",
-                )
-            ]
-        )
+        raise user_error(
+            "R801", f"the statement cannot be written: {said}", at, "name tables as database.schema.table, or choose another dialect"
+        ) from e
     if made.found:
         click.echo(as_text(made.found, color()), err=True)
-    if out is None:
-        document(made.sql)
-        return
-    from roe.data.files import write_whole
-
-    try:
-        write_whole(out, made.sql)
-    except OSError as e:
-        at = Span(str(out), 1, 1, 2)
-        fail([Diagnostic("R801", f"cannot write: {e.strerror or e}", at, "name a file that you may write to")])
-    click.echo(f"{made.translated} of {made.rules} rules; see {out}", err=True)
+    put(made.sql, out, said=False)
+    if out is not None:
+        click.echo(f"{made.translated} of {made.rules} rules; see {out}", err=True)

@@ -11,8 +11,15 @@ from typing import TYPE_CHECKING
 
 import click
 
-from roe.cli.common import fail, find_policy, heed, large, load, put, table
-from roe.diagnostics import PolicyError
+from roe.analysis.records import overview
+from roe.cli.common import PATH, fail, find_policy, format_option, heed, large, load, put, table
+from roe.crm import PROFILES
+from roe.data.headers import columns_of
+from roe.data.read import files_of, read_file, read_tables
+from roe.data.report import in_lines, read_report, report_of
+from roe.evaluator.engine import Evaluator
+from roe.evaluator.world import World
+from roe.stages.build import build
 
 if TYPE_CHECKING:
     from roe.analysis.records import Overview
@@ -21,22 +28,17 @@ if TYPE_CHECKING:
 
 
 @click.command("data")
-@click.argument("folder", metavar="DIR", type=click.Path(path_type=Path))
-@click.argument("policy", required=False, type=click.Path(path_type=Path))
-@click.option(
-    "--last", type=click.Path(path_type=Path), help="The --out or --state folder of the last run, to show what has changed since."
-)
-@click.option("--format", "shape", type=click.Choice(["text", "json", "html"]), default="text", show_default=True, help="Output format.")
-@click.option("--out", type=click.Path(path_type=Path), help="File to write. Default: standard output.")
+@click.argument("folder", metavar="DIR", type=PATH)
+@click.argument("policy", required=False, type=PATH)
+@click.option("--last", type=PATH, help="The --out or --state folder of the last run, to show what has changed since.")
+@format_option("text", "json", "html")
+@click.option("--out", type=PATH, help="File to write. Default: standard output.")
 def command(folder: Path, policy: Path | None, last: Path | None, shape: str, out: Path | None) -> None:
     """Show what an export in DIR contains: rows, columns, fields, and everything that cannot be read.
 
     Uses POLICY, or the nearest policy in or above the current folder. Without a policy, it picks the CRM whose columns fit best.
     Exits with 1 if the data is not what the policy expects.
     """
-    from roe.analysis.records import overview
-    from roe.data.report import read_report, report_of
-
     evaluator = _evaluator(folder, policy)
     world = _world(evaluator, folder)
     seen = overview(evaluator.policy, world, report_of(world.readings), read_report(last))
@@ -56,11 +58,6 @@ def _evaluator(folder: Path, policy: Path | None) -> Evaluator:
     here = Path.cwd()
     if policy is not None or any((f / "policy.yaml").is_file() for f in (here, *here.parents)):
         return load(find_policy(policy))
-    from roe.crm import PROFILES
-    from roe.data.headers import columns_of
-    from roe.data.read import files_of, read_file
-    from roe.evaluator.engine import Evaluator
-    from roe.stages.build import build
 
     most, best = -1, None
     headers: dict[Path, tuple[str, ...]] = {}
@@ -87,27 +84,20 @@ def _world(evaluator: Evaluator, folder: Path) -> World:
     from importlib.util import find_spec
 
     clock = evaluator.clock("1970-01-01")
-    try:
-        if folder.exists() and large(folder) and find_spec("pyarrow") and find_spec("numpy"):
-            from roe.columns.read import read_columns
-            from roe.columns.world import ColumnWorld
+    if folder.exists() and large(folder) and find_spec("pyarrow") and find_spec("numpy"):
+        from roe.columns.read import read_columns
+        from roe.columns.world import ColumnWorld
 
-            raws, problems = read_columns(evaluator.policy, folder)
-            heed(problems)
-            return ColumnWorld(evaluator.compiled, raws, clock)
-        from roe.data.read import read_tables
-        from roe.evaluator.world import World
-
-        rows, problems = read_tables(evaluator.policy, folder)
+        raws, problems = read_columns(evaluator.policy, folder)
         heed(problems)
-        return World(evaluator.compiled, rows, clock)
-    except PolicyError as e:
-        fail(e.diagnostics)
+        return ColumnWorld(evaluator.compiled, raws, clock)
+
+    rows, problems = read_tables(evaluator.policy, folder)
+    heed(problems)
+    return World(evaluator.compiled, rows, clock)
 
 
 def _lines(seen: Overview) -> Iterator[str]:
-    from roe.data.report import in_lines
-
     for entity, read in seen.report.items():
         yield from in_lines({entity: read}, {})
         rows = []

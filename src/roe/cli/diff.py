@@ -10,15 +10,26 @@ from typing import TYPE_CHECKING
 
 import click
 
+from roe.analysis.decided import with_made_records, with_records
+from roe.analysis.diff import changes, impact
+from roe.analysis.equivalence import compare
+from roe.analysis.verdicts import UNDECIDED
+from roe.api import evaluate, parse_checked
+from roe.cache import load_policy
 from roe.cli.comment import comment, introduction, run_link
-from roe.cli.common import bind, clock, fail, large, load, put
+from roe.cli.common import PATH, bind, clock, format_option, large, load, put
 from roe.cli.diff_report import PolicyDiff, as_json, as_markdown
 from roe.cli.diff_report import as_text as diff_text
 from roe.cli.repository import folder_at, revision
 from roe.cli.settings import as_of_setting, data_setting, is_setting
-from roe.diagnostics import Diagnostic, PolicyError, as_text, errors
+from roe.data.read import newest, read_tables
+from roe.diagnostics import Diagnostic, PolicyError, as_text, errors, user_error
+from roe.evaluator.engine import Run
+from roe.evaluator.reps import misnamed
+from roe.grammar import syntax as s
 from roe.revisions import NotThere
-from roe.source import Span
+from roe.run.invariants import of_run, told
+from roe.web.diff import diff_page
 
 if TYPE_CHECKING:
     from roe.analysis.equivalence import Comparison
@@ -34,30 +45,15 @@ FACTS = "decided, moved, moved_share, unowned, customers_moved, windows_cut, ove
 @as_of_setting("With --data: the date or date-time to use as `today` and `now`.", policy="new", default="")
 @click.option("--state", envvar="ROE_STATE", help="With --data: ledger with what earlier runs decided. It is only read.")
 @click.option("--fail-if", "fail_if", default="", metavar="EXPR", help=f"Exit with 1 if this expression is true. It can use {FACTS}.")
-@click.option(
-    "--format",
-    "shape",
-    type=click.Choice(["text", "md", "json"]),
-    default="text",
-    show_default=True,
-    help="Output format; md suits a pull request.",
-)
-@click.option("--page", type=click.Path(path_type=Path), help="HTML page to write, as one file.")
-@click.option(
-    "--comment", "comment_file", type=click.Path(path_type=Path), help="File to write a pull-request comment to, at most 60,000 characters."
-)
+@format_option("text", "md", "json", help="Output format; md suits a pull request.")
+@click.option("--page", type=PATH, help="HTML page to write, as one file.")
+@click.option("--comment", "comment_file", type=PATH, help="File to write a pull-request comment to, at most 60,000 characters.")
 @click.option("--new-is-fine", is_flag=True, help="Pass, with a note, if OLD does not exist yet or cannot be read.")
 def command(
     old: str, new: str, data: Path | None, as_of: str, state: str | None, fail_if: str, shape: str, page: Path | None,
     comment_file: Path | None, new_is_fine: bool,
 ) -> None:  # fmt: skip
     """Compare two policies. OLD and NEW are folders, or REVISION:FOLDER in this git repository."""
-    from roe.analysis.decided import with_made_records, with_records
-    from roe.analysis.diff import changes, impact
-    from roe.analysis.equivalence import compare
-    from roe.analysis.verdicts import UNDECIDED
-    from roe.evaluator.engine import Run
-
     data = _wanted(data, as_of)
     with tempfile.TemporaryDirectory() as scratch:
         if new_is_fine and _introduced(old, new, shape, comment_file, Path(scratch) / "first"):
@@ -106,8 +102,6 @@ def _print(diff: PolicyDiff, shape: str, failed: bool) -> None:
 
 def _introduced(old: str, new: str, shape: str, comment_file: Path | None, scratch: Path) -> bool:
     """Whether there is no old policy that could be compared; then that is said."""
-    from roe.cache import load_policy
-
     try:
         folder = folder_at(old, scratch)
         why = "" if (folder / "policy.yaml").is_file() else f"there is no policy at {old}"
@@ -130,11 +124,6 @@ def _introduced(old: str, new: str, shape: str, comment_file: Path | None, scrat
 
 def _with_own_records(compared: Comparison, evaluators: list[Evaluator]) -> Comparison:
     """The same, with records of the folder `data` that one of the policies has, as of the newest of them; large data takes too long."""
-    from roe.analysis.decided import with_records
-    from roe.data.read import newest, read_tables
-    from roe.evaluator.engine import Run
-    from roe.evaluator.reps import misnamed
-
     own = next((folder for e in reversed(evaluators) if (folder := e.policy.root / "data").is_dir()), None)
     if own is None or large(own):
         return compared
@@ -154,32 +143,19 @@ def _with_own_records(compared: Comparison, evaluators: list[Evaluator]) -> Comp
 
 def newly_broken(old: Run, new: Run) -> list[Diagnostic]:
     """Invariants of the new policy that do not hold under it, and did under the old or were not asked there."""
-    from roe.run.invariants import of_run, told
-
     known = {(str(b.invariant.name), b.record) for b in of_run(old)}
     return list(told([b for b in of_run(new) if (str(b.invariant.name), b.record) not in known]))
 
 
 def _holds(text: str, facts: dict[str, float]) -> bool:
-    from roe.api import evaluate, parse_checked
-    from roe.grammar import syntax as s
-
-    try:
-        tree, problems = parse_checked(text)
-        if tree is None:
-            raise PolicyError(problems)
-        unknown = [n.id for n in s.walk(tree) if isinstance(n, s.Name) and n.id not in facts]
-        if unknown:
-            at = Span("--fail-if", 1, 1, max(2, len(text) + 1), text)
-            raise PolicyError(
-                [Diagnostic("R201", f"there is no fact `{unknown[0]}`", at, f"there are {', '.join(facts)}; most need --data")]
-            )
-        return evaluate(text, facts) is True
-    except PolicyError as e:
-        fail(e.diagnostics)
+    tree, problems = parse_checked(text)
+    if tree is None:
+        raise PolicyError(problems)
+    unknown = [n.id for n in s.walk(tree) if isinstance(n, s.Name) and n.id not in facts]
+    if unknown:
+        raise user_error("R201", f"there is no fact `{unknown[0]}`", "--fail-if", f"there are {', '.join(facts)}; most need --data", text)
+    return evaluate(text, facts) is True
 
 
 def _page(path: Path, diff: PolicyDiff) -> None:
-    from roe.web.diff import diff_page
-
     put(diff_page(diff.changes, diff.compared, diff.impact, diff.old, diff.new), path, said=False)

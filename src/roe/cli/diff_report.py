@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from roe.analysis.compared import said, sections, sides
 from roe.cli.common import table
-from roe.dynamic import Json
+from roe.dynamic import Json, JsonObject
 from roe.untrusted import code, markdown
 
 if TYPE_CHECKING:
@@ -42,7 +42,7 @@ class PolicyDiff:
 
 def as_json(diff: PolicyDiff, failed: bool) -> Json:
     compared, impact = diff.compared, diff.impact
-    report: Json = {
+    report: JsonObject = {
         "same": not diff.changes, "verdict": compared.verdict, "cases": [d.as_json() for d in compared.differences],
         "possible_cases": [d.as_json() for d in compared.possible], "renamed": [d.as_json() for d in compared.renamed],
         "fields": [d.as_json() for d in compared.fields], "not_compared": list(compared.unproven), "decide_nothing": list(compared.beside),

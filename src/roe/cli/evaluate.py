@@ -3,31 +3,34 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING
 
 import click
 
-from roe.cli.common import WithMinus, clock, fail, load, read, table
-from roe.cli.settings import as_of_setting, data_setting
-from roe.diagnostics import Diagnostic
+from roe.api import adopt, parse_checked, scope_of
+from roe.cli.common import PATH, WithMinus, clock, fail, format_option, load, read, table
+from roe.cli.settings import Command, as_of_setting, data_setting
+from roe.diagnostics import user_error
 from roe.dynamic import Value
-from roe.source import Span
+from roe.evaluator.observe import watch
+from roe.evaluator.render import brief
+from roe.grammar import syntax as s
+from roe.grammar import values as v
+from roe.grammar.closures import compile_expression
+from roe.grammar.printer import show as printed
+from roe.source import Inline, Span, Text
 
 if TYPE_CHECKING:
     from roe.grammar import syntax as s
     from roe.grammar.scopes import Code, Scope
 
 
-Command = TypeVar("Command", bound=Callable[..., object])
-
-
 def scope_options(command: Command) -> Command:
     """The options that say what an expression can name; `roe eval` and `roe repl` share them."""
     for option in (
         as_of_setting("The date or date-time to use as `today` and `now`.", default="1970-01-01", beside="record"),
-        click.option("--policy", type=click.Path(path_type=Path), help="Policy with the record's fields and definitions."),
+        click.option("--policy", type=PATH, help="Policy with the record's fields and definitions."),
         click.option("--record", help="Record to evaluate expressions on: an id, a name or a domain."),
         data_setting("With --record: folder with the records.", beside="record"),
         click.option("--vars", "variables", metavar="JSON", help="Values for variables, such as '{\"x\": 5}'."),
@@ -39,7 +42,7 @@ def scope_options(command: Command) -> Command:
 @click.command("eval", cls=WithMinus)
 @click.argument("expression")
 @scope_options
-@click.option("--format", "shape", type=click.Choice(["text", "json"]), default="text", show_default=True, help="Output format.")
+@format_option("text", "json")
 def command(
     expression: str, variables: str | None, data: Path | None, record: str | None, policy: Path | None, as_of: str, shape: str
 ) -> None:
@@ -49,8 +52,6 @@ def command(
 
 
 def scope_from(variables: str | None, data: Path | None, record: str | None, policy: Path | None, as_of: str) -> Scope:
-    from roe.api import adopt, scope_of
-
     given = {}
     if variables:
         try:
@@ -59,10 +60,10 @@ def scope_from(variables: str | None, data: Path | None, record: str | None, pol
                 raise ValueError("it is not an object")
         except (ValueError, RecursionError) as e:
             at = Span("--vars", 1, 1, len(variables) + 1, variables)
-            fail([Diagnostic("R801", f"the variables are not a JSON object: {e}", at, "write '{\"name\": value}'")])
+            raise user_error("R801", f"the variables are not a JSON object: {e}", at, "write '{\"name\": value}'") from e
     if (data is None) != (record is None):
         at = Span("--record", 1, 1, 2)
-        fail([Diagnostic("R801", "--data and --record go together", at, "give both, or neither")])
+        raise user_error("R801", "--data and --record go together", at, "give both, or neither")
     if data is not None and record is not None:
         from roe.cli.explain import find_record
 
@@ -74,18 +75,11 @@ def scope_from(variables: str | None, data: Path | None, record: str | None, pol
         return scope_of(given, as_of)
     except (ValueError, OverflowError):
         at = Span("--as-of", 1, 1, len(as_of) + 1, as_of)
-        fail([Diagnostic("R801", f"`{as_of}` is not a date or date-time", at, "write 2026-02-01 or 2026-02-01T09:30")])
+        raise user_error("R801", f"`{as_of}` is not a date or date-time", at, "write 2026-02-01 or 2026-02-01T09:30") from None
 
 
 def show(expression: str, scope: Scope, shape: str = "text") -> str:
     """The value, the type and every part's value; raises SystemExit with the findings if it does not parse."""
-    from roe.api import parse_checked
-    from roe.evaluator.observe import watch
-    from roe.evaluator.render import brief
-    from roe.grammar import values as v
-    from roe.grammar.printer import show as printed
-    from roe.source import Inline, Text
-
     tree, problems = parse_checked(Text(expression, Inline()))
     if tree is None:
         fail(problems)
@@ -99,13 +93,9 @@ def show(expression: str, scope: Scope, shape: str = "text") -> str:
     return "\n".join(lines + ([table(shown, ["part", "value", "type"])] if shown else []))
 
 
-def every_part(tree: s.Node, scope: Scope) -> list[tuple[str, Value]]:
+def every_part(tree: s.Node, scope: Scope) -> list[tuple[str, object]]:
     """Each sub-expression as it was evaluated, outside first; inside a loop the last time round."""
-    from roe.grammar import syntax as s
-    from roe.grammar.closures import compile_expression
-    from roe.grammar.printer import show as printed
-
-    seen: dict[int, Value] = {}
+    seen: dict[int, object] = {}
 
     def wrap(node: s.Node, code: Code) -> Code:
         def watched(inner: Scope) -> Value:

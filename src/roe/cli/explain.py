@@ -11,11 +11,24 @@ from typing import TYPE_CHECKING, NoReturn
 
 import click
 
-from roe.cli.common import WithMinus, arrow_without_pandas, bind, clock, color, fail, large, load, policy_argument, state_option, table
+from roe.cli.common import (
+    PATH,
+    WithMinus,
+    arrow_without_pandas,
+    bind,
+    clock,
+    color,
+    fail,
+    format_option,
+    large,
+    load,
+    policy_argument,
+    state_option,
+    table,
+)
 from roe.cli.settings import as_of_setting, data_setting
-from roe.diagnostics import Diagnostic, PolicyError, suggest
+from roe.diagnostics import Diagnostic, suggest, user_error
 from roe.dynamic import Json, Value
-from roe.source import Span
 
 if TYPE_CHECKING:
     from roe.analysis.whynot import WhyNot
@@ -43,12 +56,9 @@ if TYPE_CHECKING:
 )
 @click.option("--why-not", "why_not_rep", metavar="REP", help="Explain why this rep does not own it, and what would give it to them.")
 @click.option(
-    "--run",
-    "run_folder",
-    type=click.Path(path_type=Path),
-    help="The --out folder of a run: explain its pool turns, or all of it if the run kept traces.",
+    "--run", "run_folder", type=PATH, help="The --out folder of a run: explain its pool turns, or all of it if the run kept traces."
 )
-@click.option("--format", "shape", type=click.Choice(["text", "json", "md"]), default="text", show_default=True, help="Output format.")
+@format_option("text", "json", "md")
 def command(
     record: str, policy: Path | None, data: Path | None, as_of: str | None, day: str | None, state: str | None, role: str | None, field: str | None,
     why_not_rep: str | None, run_folder: Path | None, shape: str,
@@ -69,8 +79,12 @@ def command(
         run_folder = _is_whole(run_folder)
     if data is None and run_folder is not None:
         if field is not None or why_not_rep is not None:
-            at = Span("--field" if field is not None else "--why-not", 1, 1, 2)
-            fail([Diagnostic("R801", "this is worked out from the records, which a run does not keep", at, "add --data and --as-of")])
+            raise user_error(
+                "R801",
+                "this is worked out from the records, which a run does not keep",
+                "--field" if field is not None else "--why-not",
+                "add --data and --as-of",
+            )
         explained = [Explained(d.trace) for d in _from_run(run_folder, record, role)]
     else:
         world, explained = _from_data(policy, data, as_of, state, run_folder, record, role, field, why_not_rep)
@@ -88,7 +102,7 @@ def _apart(option: str, given: object, *others: tuple[str, object]) -> None:
     """End the command where an option is given with one that it does not go together with."""
     for other, is_given in others:
         if given is not None and is_given is not None:
-            fail([Diagnostic("R801", f"`{option}` cannot be used with `{other}`", Span(other, 1, 1, 2), "leave one of the two out")])
+            raise user_error("R801", f"`{option}` cannot be used with `{other}`", other, "leave one of the two out")
 
 
 def _is_whole(folder: Path) -> Path:
@@ -97,7 +111,7 @@ def _is_whole(folder: Path) -> Path:
 
     if (folder / STAGED).is_dir() and not (folder / MARK).is_file():
         help = "repeat the `roe run` with this --out folder: it finishes that run first"
-        fail([Diagnostic("R608", "a run was interrupted while its files were put in place here", Span(str(folder), 1, 1, 2), help)])
+        raise user_error("R608", "a run was interrupted while its files were put in place here", folder, help)
     return files_of(folder)
 
 
@@ -134,8 +148,7 @@ def _from_data(
     """The world that a record was explained in, and the explanations."""
     for option, given in (("--data", data), ("--as-of", as_of)):
         if given is None:
-            at = Span(option, 1, 1, 2)
-            fail([Diagnostic("R801", f"`{option}` is missing", at, "add it, or name the --run of a `roe run --trace --engine columns`")])
+            raise user_error("R801", f"`{option}` is missing", option, "add it, or name the --run of a `roe run --trace --engine columns`")
     assert data is not None and as_of is not None
     evaluator = load(policy)
     if data.exists() and large(data):
@@ -146,12 +159,9 @@ def _from_data(
             return alone
     bound = bind(evaluator, data, as_of, state)
     if run_folder is not None:
-        from roe.columns.turn_files import read_turns
+        from roe.columns.turn_reading import read_turns
 
-        try:
-            bound.turns = read_turns(run_folder)
-        except PolicyError as e:
-            fail(e.diagnostics)
+        bound.turns = read_turns(run_folder)
     explained = _explained(bound, record, role, field)
     if why_not_rep is not None:
         _why_not(bound, explained, _rep(bound.world, why_not_rep))
@@ -186,8 +196,6 @@ def _why_not_alone(asked: Asked, role: str | None, rep: str) -> tuple[World, lis
     except CannotLookUp as e:
         one.all_instead(e)
         return None
-    except PolicyError as e:
-        fail(e.diagnostics)
     explained = [Explained(d.trace, d) for d in decisions]
     _why_not(bound, explained, _rep(bound.world, rep))
     return bound.world, explained
@@ -209,8 +217,9 @@ def _explained(bound: Bound, text: str, role: str | None, field: str | None) -> 
         return [Explained(d.trace, d) for d in decisions]
     explained = [Explained(x) for x in written.about(bound, row)]
     if not explained:
-        at = Span("RECORD", 1, 1, len(text) + 1, text)
-        fail([Diagnostic("R604", f"a run writes nothing about the {row.entity} `{row['id']}`", at, "name a value of it with --field")])
+        raise user_error(
+            "R604", f"a run writes nothing about the {row.entity} `{row['id']}`", "RECORD", "name a value of it with --field", text
+        )
     return explained
 
 
@@ -224,14 +233,13 @@ def _values(bound: Bound, row: Row, name: str) -> list[Value]:
         return values
     if field not in row:
         known = [*bound.policy.model.field_names(row.entity), *(bound.policy.model.entities if path else ())]
-        at = Span("--field", 1, 1, len(field) + 1, field)
         help = suggest(field, known, "name a field or a definition")
         if field in written.lines_of(bound.plan, row.entity):
             why = f"today `{field}` gives nobody a share of the {row.entity} `{row['id']}`"
-            fail([Diagnostic("R604", why, at, "credits.csv lists the records that have shares")])
+            raise user_error("R604", why, "--field", "credits.csv lists the records that have shares", field)
         if path:
-            fail([Diagnostic("R504", f"there is no entity `{field}`, and `{row.entity}` has no such field", at, help)])
-        fail([Diagnostic("R202", f"`{row.entity}` has no field `{field}`", at, help)])
+            raise user_error("R504", f"there is no entity `{field}`, and `{row.entity}` has no such field", "--field", help, field)
+        raise user_error("R202", f"`{row.entity}` has no field `{field}`", "--field", help, field)
     if path:
         problems = _wrong_path(bound.policy, row.entity, name)
         if problems:
@@ -256,8 +264,7 @@ def roles_asked(known: list[str], entity: str, role: str | None) -> list[str]:
         return known
     if role not in known:
         help = suggest(role, known, "the roles are " + ", ".join(f"`{r}`" for r in known))
-        at = Span("--role", 1, 1, len(role) + 1, role)
-        fail([Diagnostic("R502", f"a {entity} has no role `{role}` in this policy", at, help)])
+        raise user_error("R502", f"a {entity} has no role `{role}` in this policy", "--role", help, role)
     return [role]
 
 
@@ -265,31 +272,27 @@ def _from_run(folder: Path, record: str, role: str | None) -> list[Value]:
     """Decisions of a run that kept what it saw, made again from that alone."""
     from roe.cache import load_policy
 
-    at = Span(str(folder), 1, 1, 2)
     try:
         arrow_without_pandas()
         from roe.columns.evidence import RunEvidence
     except ImportError:
-        fail([Diagnostic("R406", "reading a run's traces needs the packages numpy and pyarrow", at, "pip install 'roe-policy[batch]'")])
+        raise user_error(
+            "R406", "reading a run's traces needs the packages numpy and pyarrow", folder, "pip install 'roe-policy[batch]'"
+        ) from None
     try:
         evidence = RunEvidence(folder, partial(load_policy, known_as=f"run {folder.resolve()}"))
         records = evidence.find(record)
-        asked = Span("RECORD", 1, 1, len(record) + 1, record)
         if not records:
-            fail([Diagnostic("R604", f"no record in the run matches `{record}`", asked, "name it by id, name or domain")])
+            raise user_error("R604", f"no record in the run matches `{record}`", "RECORD", "name it by id, name or domain", record)
         if len(records) > 1:
             ids = ", ".join(f"{e} {i}" for e, i in records[:8])
-            fail([Diagnostic("R605", f"{len(records)} records match `{record}`: {ids}", asked, "name the one you mean by its id")])
+            raise user_error("R605", f"{len(records)} records match `{record}`: {ids}", "RECORD", "name the one you mean by its id", record)
         entity, key = records[0]
         return [evidence.decision(entity, key, r) for r in roles_asked(evidence.roles(entity), entity, role)]
     except (OSError, ValueError, KeyError, TypeError, AttributeError, IndexError, RecursionError) as e:
-        fail(
-            [
-                Diagnostic(
-                    "R608", f"the run's traces cannot be read: {e}", at, "name the --out folder of a `roe run --trace --engine columns`"
-                )
-            ]
-        )
+        raise user_error(
+            "R608", f"the run's traces cannot be read: {e}", folder, "name the --out folder of a `roe run --trace --engine columns`"
+        ) from e
 
 
 def decide_among(bound: Bound, row: Row, roles: list[str]) -> list[Decision]:
@@ -317,44 +320,32 @@ def find_record(bound: Bound, text: str, among: Iterable[str] | None = None) -> 
     if len(rows) > 1:
         lines = [[row.entity, row["id"], row.label, row["domain"] or row["email"] or "", row["country"] or ""] for row in rows[:20]]
         click.echo(table(lines, ["entity", "id", "name", "domain or e-mail", "country"]), err=True)
-        at = Span("RECORD", 1, 1, len(text) + 1, text)
-        fail([Diagnostic("R605", f"{len(rows)} records match `{text}`", at, "name the one you mean by its id")])
+        raise user_error("R605", f"{len(rows)} records match `{text}`", "RECORD", "name the one you mean by its id", text)
     return rows[0]
 
 
 def _no_record(bound: Bound, text: str, entities: list[str]) -> NoReturn:
     """Say that no record answers to a text: it was rejected, or it may be misspelt."""
-    at = Span("RECORD", 1, 1, len(text) + 1, text)
     rejected = next((r for r in bound.world.rejects if text.lower() in (r.record.lower(), r.value.lower())), None)
     if rejected is not None:
         said = f"the {rejected.entity} `{rejected.record}` was rejected: {rejected.reason}"
-        fail([Diagnostic("R602", said, at, f"correct `{rejected.field}` in line {rejected.line} of its file")])
+        raise user_error("R602", said, "RECORD", f"correct `{rejected.field}` in line {rejected.line} of its file", text)
     known = [str(x) for entity in entities for name in ("id", "name") for x in bound.world.values(entity, name)[:5000] if x]
-    fail([Diagnostic("R604", f"no record matches `{text}`", at, suggest(text, known, "name it by id, name or domain"))])
+    raise user_error("R604", f"no record matches `{text}`", "RECORD", suggest(text, known, "name it by id, name or domain"), text)
 
 
 def _rep(world: World, text: str) -> Row:
     rep = world.find("rep", text) or world.unlisted_rep(text)
     if rep is None:
         known = [str(x) for row in world.rows["rep"] for x in (row["id"], row.label)]
-        fail(
-            [
-                Diagnostic(
-                    "R604",
-                    f"there is no rep `{text}`",
-                    Span("--why-not", 1, 1, len(text) + 1, text),
-                    suggest(text, known, "name the rep by id, name or e-mail"),
-                )
-            ]
-        )
+        raise user_error("R604", f"there is no rep `{text}`", "--why-not", suggest(text, known, "name the rep by id, name or e-mail"), text)
     return rep
 
 
-def _why_not(bound: Bound, found: list[Explained], rep: Row) -> None:
+def _why_not(bound: Bound, explained: list[Explained], rep: Row) -> None:
     from roe.analysis.whynot import why_not
 
-    for x in found:
+    for x in explained:
         if x.decision is None:
-            at = Span("--why-not", 1, 1, 2)
-            fail([Diagnostic("R801", "`--why-not` is about who owns a record", at, "name a record that the policy allocates")])
+            raise user_error("R801", "`--why-not` is about who owns a record", "--why-not", "name a record that the policy allocates")
         x.why_not = why_not(bound, x.decision, rep)

@@ -9,6 +9,9 @@ from pathlib import Path
 import click
 
 from roe.cli.common import color, fail, find_policy, policy_argument
+from roe.files import MAX_POLICY_BYTES, read_text
+from roe.policy.format import format_expression, format_policy
+from roe.policy.loader import load_policy_files
 from roe.untrusted import style
 
 
@@ -19,10 +22,6 @@ from roe.untrusted import style
 @click.option("-e", "--expression", help="Format and print this one expression only.")
 def command(policy: Path | None, only_check: bool, show_diff: bool, expression: str | None) -> None:
     """Format a policy's expressions in one standard spelling. Comments and layout stay as they are."""
-    from roe.files import MAX_POLICY_BYTES, read_text
-    from roe.policy.format import format_expression, format_policy
-    from roe.policy.loader import load_policy_files
-
     if expression is not None:
         from roe.api import parse_checked
 

@@ -6,10 +6,12 @@ from pathlib import Path
 
 import click
 
-from roe.cli.common import bind, fail, load, policy_argument, put, state_option
+from roe.analysis.graph import chart, listed, mermaid, svg
+from roe.cli.common import PATH, bind, format_option, load, policy_argument, put, state_option
+from roe.cli.explain import find_record
 from roe.cli.settings import as_of_setting, data_setting
-from roe.diagnostics import Diagnostic, suggest
-from roe.source import Span
+from roe.diagnostics import suggest, user_error
+from roe.handbook import parts
 
 
 @click.command("graph")
@@ -22,17 +24,13 @@ from roe.source import Span
 @data_setting("With --record: folder with the records.", beside="record")
 @as_of_setting("With --record: the date or date-time to use as `today` and `now`.", beside="record")
 @state_option
-@click.option("--format", "shape", type=click.Choice(["mermaid", "svg"]), default="mermaid", show_default=True, help="Output format.")
-@click.option("--out", type=click.Path(path_type=Path), help="File to write. Default: standard output.")
+@format_option("mermaid", "svg")
+@click.option("--out", type=PATH, help="File to write. Default: standard output.")
 def command(
     policy: Path | None, entity: str | None, role: str | None, record: str | None, data: Path | None, as_of: str | None, state: str | None,
     shape: str, out: Path | None,
 ) -> None:  # fmt: skip
     """Draw the policy as a flow chart: the parts of `roe handbook`, or the rules with one record's path highlighted."""
-    from roe.analysis.graph import chart, listed, mermaid, svg
-    from roe.cli.explain import find_record
-    from roe.handbook import parts
-
     evaluator = load(policy)
     rules = {k: c for k, c in evaluator.policy.plan.engagement.items() if entity in (None, k[0]) and role in (None, k[1])}
     if record is not None:
@@ -46,8 +44,7 @@ def command(
         charts = [listed(x.title, x.rows, x.ladder) for section in wanted for x in section.listings]
     if not charts:
         known = [f"{e} {r}" for e, r in evaluator.policy.plan.engagement]
-        at = Span("--role", 1, 1, 2)
         asked = f"{entity or ''} {role or ''}".strip()
-        fail([Diagnostic("R502", f"there are no rules for `{asked}`", at, suggest(asked, known, f"there are {', '.join(known)}"))])
+        raise user_error("R502", f"there are no rules for `{asked}`", "--role", suggest(asked, known, f"there are {', '.join(known)}"))
     text = mermaid(charts) if shape == "mermaid" else svg(charts)
     put(text, out)

@@ -7,10 +7,13 @@ from pathlib import Path
 
 import click
 
+from roe.analysis.diff import changes
 from roe.cli.check import subject
-from roe.cli.common import find_policy, load, policy_argument, put
+from roe.cli.common import PATH, find_policy, format_option, load, policy_argument, put
 from roe.cli.repository import revision
 from roe.cli.settings import as_of_setting, data_setting
+from roe.handbook import as_markdown, handbook
+from roe.testing.cases import load_cases
 
 
 @click.command("handbook")
@@ -21,14 +24,10 @@ from roe.cli.settings import as_of_setting, data_setting
 @click.option(
     "--since", metavar="REVISION", help="Also list what has changed since this revision: REVISION:FOLDER in git, or another folder."
 )
-@click.option("--format", "shape", type=click.Choice(["md", "html"]), default="md", show_default=True, help="Output format.")
-@click.option("--out", type=click.Path(path_type=Path), help="File to write. Default: standard output.")
+@format_option("md", "html")
+@click.option("--out", type=PATH, help="File to write. Default: standard output.")
 def command(policy: Path | None, data: Path | None, no_data: bool, as_of: str, since: str | None, shape: str, out: Path | None) -> None:
     """Write the policy as a rulebook for reps: rules as sentences, territories, pools, windows, worked examples, changes."""
-    from roe.analysis.diff import changes
-    from roe.handbook import as_markdown, handbook
-    from roe.testing.cases import load_cases
-
     evaluator = load(find_policy(policy))
     seen = subject(evaluator.policy, data, no_data, as_of)
     cases, _ = load_cases(evaluator.policy)

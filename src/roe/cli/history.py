@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 
 import click
 
-from roe.cli.common import WithMinus, fail, table
+from roe.cli.common import WithMinus, format_option, table
 from roe.cli.ledger import open_ledger, state_argument
-from roe.diagnostics import Diagnostic
+from roe.diagnostics import user_error
 from roe.dynamic import Json, Value
 from roe.source import Span
 from roe.words import counted
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 @click.option("--on", "day", metavar="DAY", help="Show who had it on this day, such as 2026-03-17.")
 @click.option("--rep", default="", help="Show only what is about this rep. Without RECORD: the rep's book, now or on the --on day.")
 @click.option("--since", metavar="DAY", help="Show only what happened from this day on.")
-@click.option("--format", "shape", type=click.Choice(["text", "json", "csv"]), default="text", show_default=True, help="Output format.")
+@format_option("text", "json", "csv")
 def command(
     record: str | None, state: str, entity: str | None, role: str, day: str | None, rep: str, since: str | None, shape: str
 ) -> None:
@@ -44,7 +44,7 @@ def command(
     with open_ledger(state) as store:
         if record is None:
             if not rep:
-                fail([Diagnostic("R801", "RECORD is missing", Span("RECORD", 1, 1, 2), "name a record by its id, or a rep with --rep")])
+                raise user_error("R801", "RECORD is missing", "RECORD", "name a record by its id, or a rep with --rep")
             _book(store, history.rep_called(store, fold(rep)), on, shape)
             return
         kind, key = _record(store, record, entity)
@@ -80,10 +80,10 @@ def _record(store: Store, text: str, entity: str | None) -> tuple[str, str]:
     candidates = [x for x in candidates if entity is None or x[0] == entity]
     if not candidates:
         known = "name it by its id, as the CRM has it; `roe explain NAME` shows the id"
-        fail([Diagnostic("R604", f"the ledger has no record `{text}`", at, known)])
+        raise user_error("R604", f"the ledger has no record `{text}`", at, known)
     if len(candidates) > 1:
         many = f"{len(candidates)} records match `{text}`: {', '.join(f'{x} {record}' for x, record in candidates[:20])}"
-        fail([Diagnostic("R605", many, at, "name the one you mean by its id, and add --entity")])
+        raise user_error("R605", many, at, "name the one you mean by its id, and add --entity")
     return candidates[0]
 
 
@@ -93,20 +93,20 @@ def _day(text: str | None, option: str) -> date | None:
     try:
         return date.fromisoformat(text[:10])
     except ValueError:
-        fail([Diagnostic("R801", f"`{text}` is not a date", Span(option, 1, 1, len(text) + 1, text), "write 2026-03-17")])
+        raise user_error("R801", f"`{text}` is not a date", option, "write 2026-03-17", text) from None
 
 
-def _on_day(found: list[Value], entity: str, record: str, day: date, shape: str, names: Mapping[str, str]) -> None:
+def _on_day(answers: list[Value], entity: str, record: str, day: date, shape: str, names: Mapping[str, str]) -> None:
     from roe.ledger.history import in_words
 
     if shape != "text":
-        _on_day_as_data(found, shape)
+        _on_day_as_data(answers, shape)
         return
     click.echo(f"{entity} {record} on {day}, as it was\n")
-    for x in found:
+    for x in answers:
         click.echo("\n".join(in_words(x, names)))
-    run = found[0].run if found else None
-    if not found:
+    run = answers[0].run if answers else None
+    if not answers:
         click.echo("the ledger does not know who had it")
     elif run is None:
         click.echo("\nno run was made by then: this is what the ledger learned later")
@@ -114,11 +114,11 @@ def _on_day(found: list[Value], entity: str, record: str, day: date, shape: str,
         click.echo(f"\nlast decided as of {run.entry.at}{_by_policy(run)}; the whole decision: roe explain {record} --on {day}")
 
 
-def _on_day_as_data(found: list[Value], shape: str) -> None:
+def _on_day_as_data(answers: list[Value], shape: str) -> None:
     rows = [
         [x.role, h and h.rep, h and h.queue, h and str(h.start.date), h and h.stop and str(h.stop.date), h and h.by, h and h.rule,
          k and k.rep, x.run and x.run.entry.id, x.run and x.run.entry.digest]
-        for x in found for h, k in [(x.was, x.known)]
+        for x in answers for h, k in [(x.was, x.known)]
     ]  # fmt: skip
     header = ["role", "rep", "queue", "since", "until", "by", "rule", "rep_known_then", "run", "policy_digest"]
     if shape == "csv":
@@ -138,13 +138,8 @@ def explain_on(record: str, state: str, day: str, role: str, shape: str) -> str:
         kind, key = _record(store, record, None)
         decided = history.decided_on(store, kind, key, on, role)
     if not decided:
-        at = Span("--on", 1, 1, len(day) + 1, day)
-        fail(
-            [
-                Diagnostic(
-                    "R604", f"nothing was decided about `{record}` as of {on} or before", at, f"see what is known: roe history {record}"
-                )
-            ]
+        raise user_error(
+            "R604", f"nothing was decided about `{record}` as of {on} or before", "--on", f"see what is known: roe history {record}", day
         )
     values_then = [values for x in decided if (values := _values(x))]
     if shape == "json":
@@ -196,8 +191,7 @@ def _book(store: Store, rep: str, on: date | None, shape: str) -> None:
     zone = last.entry.at.zone if last is not None else "UTC"
     held = store.book(rep, None if on is None else At.of(on, zone))
     if not held and store.words.subject("rep", rep) is None:
-        at = Span("--rep", 1, 1, len(rep) + 1, rep)
-        fail([Diagnostic("R604", f"the ledger has no rep `{rep}`", at, "name the rep by the id that the CRM has")])
+        raise user_error("R604", f"the ledger has no rep `{rep}`", "--rep", "name the rep by the id that the CRM has", rep)
     rows, header = book_lines(held), ["entity", "record", "role", "since", "until", "how"]
     if shape == "json":
         click.echo(json.dumps([dict(zip(header, row, strict=True)) for row in rows], indent=2))

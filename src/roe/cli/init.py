@@ -10,21 +10,14 @@ from pathlib import Path
 
 import click
 
-from roe.cli.common import fail
-from roe.diagnostics import Diagnostic
+from roe.cli.common import PATH, fail, writing
+from roe.diagnostics import user_error
 from roe.files import schema
-from roe.source import Span
 
 
 @click.command("init")
-@click.argument("folder", metavar="DIR", type=click.Path(path_type=Path))
-@click.option(
-    "--from",
-    "export",
-    metavar="EXPORT",
-    type=click.Path(path_type=Path),
-    help="Folder or file with a CRM export to draft the policy from.",
-)
+@click.argument("folder", metavar="DIR", type=PATH)
+@click.option("--from", "export", metavar="EXPORT", type=PATH, help="Folder or file with a CRM export to draft the policy from.")
 @click.option("--copy-data", is_flag=True, help="Copy the export into DIR/data, which git ignores. Otherwise it stays where it is.")
 def command(folder: Path, export: Path | None, copy_data: bool) -> None:
     """Create a policy repository in DIR: policy, tables, tests, CI workflow, editor settings.
@@ -32,10 +25,9 @@ def command(folder: Path, export: Path | None, copy_data: bool) -> None:
     With --from, roe drafts the policy from a CRM export. The draft has no findings, passes its own tests and reads every valid row.
     It keeps today's owners, and places the records that nobody owns.
     """
-    at = Span(str(folder), 1, 1, 2)
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-        fail([Diagnostic("R802", f"`{folder}` is not empty", at, "name a new folder")])
-    try:
+        raise user_error("R802", f"`{folder}` is not empty", folder, "name a new folder")
+    with writing(folder):
         folder.mkdir(parents=True, exist_ok=True)
         _copy(resources.files("roe.cli").joinpath("template"), folder, bare=export is not None)
         (folder / ".roe").mkdir()
@@ -52,8 +44,6 @@ def command(folder: Path, export: Path | None, copy_data: bool) -> None:
             for line in report.lines():
                 click.echo(line)
             return
-    except OSError as e:
-        fail([Diagnostic("R801", f"cannot write: {e.strerror or e}", at, "name a folder that you may write to")])
     click.echo(f"made {folder}: policy.yaml, tables, tests, data, a CI workflow and editor settings")
     click.echo(f"next: roe test {folder}")
 

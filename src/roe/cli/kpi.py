@@ -8,10 +8,15 @@ from typing import TYPE_CHECKING
 
 import click
 
-from roe.cli.common import as_of_option, bind, data_option, fail, load, policy_argument, state_option, table, unwritable
+from roe.analysis.kpi import kpi_lines, missed, periods, shown, target_of
+from roe.cli.common import PATH, as_of_option, bind, data_option, format_option, load, policy_argument, put, state_option, table
 from roe.cli.terminal import document
-from roe.diagnostics import Diagnostic, suggest
-from roe.source import Span
+from roe.data.files import csv_text
+from roe.diagnostics import suggest, user_error
+from roe.grammar import values as v
+from roe.plan.operators import Choose
+from roe.plan.parts import KPI_NAMES
+from roe.web.kpi import kpi_page
 
 if TYPE_CHECKING:
     from datetime import date
@@ -36,8 +41,8 @@ HEADS = {
 @click.option("--every", type=click.Choice(["week", "month", "quarter"]), default="month", show_default=True, help="Length of a period.")
 @click.option("--periods", "count", type=click.IntRange(1, 120), default=1, show_default=True, help="Number of periods, ending at --as-of.")
 @click.option("--from", "start", metavar="DATE", help="Start of one custom period, instead of --every.")
-@click.option("--format", "shape", type=click.Choice(["text", "csv", "json"]), default="text", show_default=True, help="Output format.")
-@click.option("--page", type=click.Path(path_type=Path), help="HTML page with charts to write, as one file.")
+@format_option("text", "csv", "json")
+@click.option("--page", type=PATH, help="HTML page with charts to write, as one file.")
 def command(
     policy: Path | None,
     data: Path,
@@ -51,17 +56,15 @@ def command(
     page: Path | None,
 ) -> None:
     """Print key figures by rep, team, territory or list, and by period: capacity use, coverage, accounts worked, meetings, opportunities, speed to lead."""
-    from roe.analysis.kpi import kpi_lines, periods
-
     evaluator = load(policy)
     kpis = evaluator.policy.plan.kpis
     if kpis is None:
-        here = Span(str(evaluator.policy.root), 1, 1, 1)
-        fail([Diagnostic("R501", "the policy has no KPIs", here, "add `kpis:` to the policy: what counts as work, and targets")])
+        raise user_error(
+            "R501", "the policy has no KPIs", evaluator.policy.root, "add `kpis:` to the policy: what counts as work, and targets"
+        )
     groups = _groups(evaluator)
     if by not in groups:
-        at = Span("--by", 1, 1, max(2, len(by) + 1), by)
-        fail([Diagnostic("R801", f"there is no group `{by}`", at, suggest(by, groups, f"there are {', '.join(groups)}"))])
+        raise user_error("R801", f"there is no group `{by}`", "--by", suggest(by, groups, f"there are {', '.join(groups)}"), by)
     bound = bind(evaluator, data, as_of, state)
     today = bound.world.clock.today
     lines = kpi_lines(bound, by, periods(today, every, count, _start(start, today)))
@@ -79,8 +82,6 @@ def command(
 
 def _groups(evaluator: Evaluator) -> list[str]:
     """What figures can be grouped by: reps, teams, territories where there are some, and every table of accounts."""
-    from roe.plan.operators import Choose
-
     steps = evaluator.policy.plan.steps
     tables = [
         name
@@ -92,27 +93,19 @@ def _groups(evaluator: Evaluator) -> list[str]:
 
 def _start(text: str | None, today: date) -> date | None:
     """The day that --from gives. The command ends if that is not a date, or has not come yet."""
-    from roe.grammar import values as v
-
     first = v.parse_date(text) if text else None
     if text and (first is None or first > today):
-        at = Span("--from", 1, 1, max(2, len(text) + 1), text)
-        fail([Diagnostic("R801", f"`{text}` is not a date up to {today}", at, "write it as 2026-01-01")])
+        raise user_error("R801", f"`{text}` is not a date up to {today}", "--from", "write it as 2026-01-01", text)
     return first
 
 
 def _as_csv(lines: list[KpiLine], by: str) -> None:
-    from roe.data.files import csv_text
-    from roe.plan.parts import KPI_NAMES
-
     values = ([line.group, line.period.start, line.period.until, *(line.values[n] for n in KPI_NAMES)] for line in lines)
     document(csv_text((by, "from", "until", *KPI_NAMES), values))
 
 
 def _as_tables(lines: list[KpiLine], by: str, kpis: Kpis) -> None:
     """Two tables for each period, with targets and benchmarks below where the policy has some."""
-    from roe.analysis.kpi import missed, shown, target_of
-
     for period in dict.fromkeys(str(line.period) for line in lines):
         click.echo(f"{period}\n")
         for names in SETS:
@@ -134,15 +127,8 @@ def _as_tables(lines: list[KpiLine], by: str, kpis: Kpis) -> None:
 def _page(path: Path, evaluator: Evaluator, lines: list[KpiLine], by: str) -> None:
     from importlib.util import find_spec
 
-    from roe.data.files import write_whole
-
     if find_spec("matplotlib") is None:
-        fail([Diagnostic("R406", "pages need the package matplotlib", Span("--page", 1, 1, 2), "pip install 'roe-policy[pages]'")])
-    from roe.web.kpi import kpi_page
+        raise user_error("R406", "pages need the package matplotlib", "--page", "pip install 'roe-policy[pages]'")
 
     assert evaluator.policy.plan.kpis is not None
-
-    try:
-        write_whole(path, kpi_page(evaluator.policy.name, evaluator.policy.plan.kpis, lines, by))
-    except OSError as e:
-        unwritable(path, e)
+    put(kpi_page(evaluator.policy.name, evaluator.policy.plan.kpis, lines, by), path, said=False)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import date, timedelta
 from pathlib import Path
@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from roe.cli.common import fail, table
-from roe.diagnostics import Diagnostic, PolicyError
+from roe.cli.common import PATH, fail, format_option, table, writing
+from roe.diagnostics import Diagnostic, user_error
 from roe.dynamic import Json
 from roe.source import Span
 from roe.words import counted, verb
@@ -23,11 +23,10 @@ if TYPE_CHECKING:
 
 
 ERRORS = ("error", "sf__error", "message")  # a loader's names for the column with the reason
-_STATE = "The ledger: the --state of your runs, a folder or postgresql://…  Or set ROE_STATE. The default is the folder `state`."
+_STATE = "Ledger of your runs: a folder, or postgresql://… for teams. Or set ROE_STATE. Default: the folder `state`."
 
 
-def state_argument(command: Callable[..., object]) -> Callable[..., object]:
-    return click.option("--state", envvar="ROE_STATE", default="state", help=_STATE)(command)
+state_argument = click.option("--state", envvar="ROE_STATE", default="state", help=_STATE)
 
 
 @contextmanager
@@ -35,14 +34,9 @@ def open_ledger(state: str, create: bool = False) -> Iterator[Store]:
     """The ledger of a `--state`; what is wrong with it ends the command."""
     from roe.ledger.store import open_store
 
-    try:
-        store = open_store(state, create=create or (Path(state) / "state.json").is_file())
-    except PolicyError as e:
-        fail(e.diagnostics)
+    store = open_store(state, create=create or (Path(state) / "state.json").is_file())
     try:
         yield store
-    except PolicyError as e:
-        fail(e.diagnostics)
     finally:
         store.close()
 
@@ -54,7 +48,7 @@ def command() -> None:
 
 @command.command("status")
 @state_argument
-@click.option("--format", "shape", type=click.Choice(["text", "json"]), default="text", show_default=True, help="Output format.")
+@format_option("text", "json")
 def status(state: str, shape: str) -> None:
     """Show how much the ledger has, since when, and what is open in it."""
     with open_ledger(state) as store:
@@ -88,11 +82,7 @@ def status(state: str, shape: str) -> None:
 
 @command.command("verify")
 @state_argument
-@click.option(
-    "--against",
-    type=click.Path(path_type=Path),
-    help="A run.json, or an --out folder with one: the ledger must contain that run unchanged.",
-)
+@click.option("--against", type=PATH, help="A run.json, or an --out folder with one: the ledger must contain that run unchanged.")
 @click.option("--projections", is_flag=True, help="Also work out who owns what from all entries, and compare.")
 def verify(state: str, against: Path | None, projections: bool) -> None:
     """Check that no entry was changed, removed or put in since it was written.
@@ -124,40 +114,39 @@ def _anchor(path: Path) -> Json:
             raise TypeError
     except (OSError, ValueError, KeyError, TypeError):
         help = "name the run.json of a `roe run --state`"
-        fail([Diagnostic("R801", "this is not the run.json of a run with a ledger", Span(str(place), 1, 1, 2), help)])
+        raise user_error("R801", "this is not the run.json of a run with a ledger", place, help) from None
     return dict(ledger)
 
 
 @command.command("export")
 @state_argument
-@click.option("--out", type=click.Path(path_type=Path), required=True, help="Folder to write entries, holdings and runs to.")
+@click.option("--out", type=PATH, required=True, help="Folder to write entries, holdings and runs to.")
 @click.option("--format", "form", type=click.Choice(["csv", "parquet"]), default="csv", show_default=True, help="File format.")
-@click.option("--values", is_flag=True, help="Write sentences and other values that `roe ledger forget` can erase, too.")
+@click.option("--values", is_flag=True, help="Also write sentences and other values that `roe ledger forget` can erase.")
 def export(state: str, out: Path, form: str, values: bool) -> None:
     """Write all entries, and who held what from when to when, as tables."""
     from roe.ledger.export import write
 
     with open_ledger(state) as store:
         try:
-            written = write(store, out, form, values)
-        except OSError as e:
-            fail([Diagnostic("R801", f"cannot write: {e.strerror or e}", Span(str(out), 1, 1, 2), "name a place that you may write to")])
+            with writing(out):
+                written = write(store, out, form, values)
         except ImportError:
-            fail([Diagnostic("R406", "Parquet needs the package pyarrow", Span("--format", 1, 1, 2), "pip install 'roe-policy[parquet]'")])
+            raise user_error("R406", "Parquet needs the package pyarrow", "--format", "pip install 'roe-policy[parquet]'") from None
     click.echo(f"wrote {', '.join(f'{n} {what}' for what, n in written.items())} to {out}")
     if values:
         click.echo("note: these files have values that `roe ledger forget` cannot reach any more", err=True)
 
 
 @command.command("import")
-@click.argument("source", type=click.Path(path_type=Path))
+@click.argument("source", type=PATH)
 @state_argument
 @click.option(
     "--role", default="", help="The role that owner changes in the file are about. The default is the first role of the policy, or `owner`."
 )
-@click.option("--policy", type=click.Path(path_type=Path), help="The policy, for its roles and time zone.")
+@click.option("--policy", type=PATH, help="The policy, for its roles and time zone.")
 @click.option("--timezone", "zone", default="", help="The time zone of times without one. The default is the policy's, or UTC.")
-@click.option("--reps", type=click.Path(path_type=Path), help="A table with the columns id and name, for exports that name owners.")
+@click.option("--reps", type=PATH, help="A table with the columns id and name, for exports that name owners.")
 def import_(source: Path, state: str, role: str, policy: Path | None, zone: str, reps: Path | None) -> None:
     """Take over the history in SOURCE: what your CRM exports, or the --out folder of an earlier run.
 
@@ -206,7 +195,7 @@ def _date(text: str) -> date:
     try:
         return date.fromisoformat(text[:10])
     except ValueError:
-        fail([Diagnostic("R801", f"`{text}` is not a date", Span("--as-of", 1, 1, 2, text), "write 2026-03-17")])
+        raise user_error("R801", f"`{text}` is not a date", "--as-of", "write 2026-03-17", text) from None
 
 
 def _ago(today: date, age: str) -> date:
@@ -215,14 +204,14 @@ def _ago(today: date, age: str) -> date:
     number, _, unit = age.strip().partition(" ")
     unit = unit.strip().rstrip("s")
     if not number.isdigit() or int(number) > 12_000 or unit not in ("day", "week", "month", "year"):
-        fail([Diagnostic("R801", f"`{age}` is not an age", Span("--evidence", 1, 1, 2, age), "write `24 months`, `2 years` or `90 days`")])
+        raise user_error("R801", f"`{age}` is not an age", "--evidence", "write `24 months`, `2 years` or `90 days`", age)
     n = int(number)
     try:
         if unit in ("day", "week"):
             return today - timedelta(days=n * (7 if unit == "week" else 1))
         earlier: date = add_months(today, -n * (12 if unit == "year" else 1))
     except (OverflowError, ValueError):
-        fail([Diagnostic("R801", f"`{age}` ago is before the calendar begins", Span("--evidence", 1, 1, 2, age), "write a shorter age")])
+        raise user_error("R801", f"`{age}` ago is before the calendar begins", "--evidence", "write a shorter age", age) from None
     return earlier
 
 
@@ -236,12 +225,12 @@ def _ago(today: date, age: str) -> date:
     metavar="TEXT",
     help="A name or an e-mail address of the subject: values with it are erased, too. Can be repeated.",
 )
-@click.option("--by", required=True, help="Who asks for it; this is kept.")
-@click.option("--why", default="", help="The reason; this is kept.")
+@click.option("--by", required=True, help="Who asks for it. The ledger keeps it.")
+@click.option("--why", default="", help="The reason. The ledger keeps it.")
 @click.option(
     "--list",
     "list_file",
-    type=click.Path(path_type=Path),
+    type=PATH,
     help="Where the list of forgotten subjects is kept. The default is forgotten.jsonl in the state folder, or in the current one for a database.",
 )
 @click.option("--yes", is_flag=True, help="Do not ask first.")
@@ -256,10 +245,13 @@ def forget(subject: str, state: str, entity: str, also: tuple[str, ...], by: str
 
     with open_ledger(state) as store:
         key = fold(subject)
-        at = Span("SUBJECT", 1, 1, len(subject) + 1, subject)
         if not store.db.rows("SELECT 1 FROM subject WHERE record = ?", (key,)):
-            fail(
-                [Diagnostic("R604", f"the ledger has nothing about `{subject}`", at, "name a record or a rep by its id, as the CRM has it")]
+            raise user_error(
+                "R604",
+                f"the ledger has nothing about `{subject}`",
+                "SUBJECT",
+                "name a record or a rep by its id, as the CRM has it",
+                subject,
             )
         if not yes and not click.confirm(f"Erase everything about `{subject}` from {store.url}? This cannot be taken back."):
             sys.exit(1)
@@ -277,27 +269,24 @@ def forget(subject: str, state: str, entity: str, also: tuple[str, ...], by: str
 @state_argument
 @click.option("--role", default="", help="Role of the turn, if the record used turns in several roles.")
 @click.option("--reason", required=True, help="Why, such as a no-show or junk. The ledger keeps it.")
-@click.option("--by", required=True, help="Who asks for it; this is kept.")
+@click.option("--by", required=True, help="Who asks for it. The ledger keeps it.")
 def give_back(record: str, state: str, role: str, reason: str, by: str) -> None:
     """Give the turn that RECORD used back to its rep. The next run applies it."""
     from roe.run.adjust import give_back as asked
 
     with open_ledger(state):
         pass
-    try:
-        turn = asked(record, state, reason, by, role)
-    except PolicyError as e:
-        fail(e.diagnostics)
+    turn = asked(record, state, reason, by, role)
     click.echo(f"the turn of {turn.rep} in the pool `{turn.pool}` is given back; the next run applies it")
 
 
 @command.command("correct")
 @click.argument("entry", type=click.IntRange(1))
 @state_argument
-@click.option("--owner", help="The id of the rep who should stand there.")
-@click.option("--nobody", is_flag=True, help="Nobody should stand there.")
-@click.option("--by", required=True, help="Who corrects it; this is kept.")
-@click.option("--why", required=True, help="The reason; this is kept.")
+@click.option("--owner", help="Id of the right owner.")
+@click.option("--nobody", is_flag=True, help="Nobody is the right owner.")
+@click.option("--by", required=True, help="Who corrects it. The ledger keeps it.")
+@click.option("--why", required=True, help="The reason. The ledger keeps it.")
 def correct(entry: int, state: str, owner: str | None, nobody: bool, by: str, why: str) -> None:
     """Correct the owner whom ENTRY names, by its number in `roe history RECORD --format csv`.
 
@@ -309,23 +298,20 @@ def correct(entry: int, state: str, owner: str | None, nobody: bool, by: str, wh
     from roe.run.adjust import correct as corrected
 
     if (owner is None) != nobody:
-        fail([Diagnostic("R801", "name the right owner", Span("--owner", 1, 1, 2), "add --owner REP, or --nobody")])
+        raise user_error("R801", "name the right owner", "--owner", "add --owner REP, or --nobody")
     with open_ledger(state):
         pass
-    try:
-        right = corrected(Correction(entry, None if owner is None else fold(owner), by, why), state)
-    except PolicyError as e:
-        fail(e.diagnostics)
+    right = corrected(Correction(entry, None if owner is None else fold(owner), by, why), state)
     click.echo(
         f"{right.rep or 'nobody'} has {right.entity} {right.record} as {right.role} from {right.at} on; entry {entry} stays, as corrected"
     )
 
 
 @command.command("refused")
-@click.argument("file", type=click.Path(path_type=Path))
+@click.argument("file", type=PATH)
 @state_argument
 @click.option("--error", default="", help="The column with the CRM's reason. The default is ERROR, sf__Error, error or message.")
-@click.option("--by", default="the loader", show_default=True, help="Who loaded the changes; this is kept.")
+@click.option("--by", default="the loader", show_default=True, help="Who loaded the changes. The ledger keeps it.")
 def refused(file: Path, state: str, error: str, by: str) -> None:
     """Note that the CRM has refused rows of changes.csv: FILE has them, with a column for the reason.
 
@@ -336,10 +322,7 @@ def refused(file: Path, state: str, error: str, by: str) -> None:
     with open_ledger(state):
         pass
     rows = _refused_rows(file, error)
-    try:
-        noted, unknown = note_refused(rows, state, by)
-    except PolicyError as e:
-        fail(e.diagnostics)
+    noted, unknown = note_refused(rows, state, by)
     click.echo(f"{counted(noted, 'refused load')} noted")
     if unknown:
         shown = ", ".join(unknown[:5]) + (", …" if len(unknown) > 5 else "")
@@ -352,7 +335,6 @@ def _refused_rows(file: Path, error: str) -> list[tuple[str, str]]:
 
     from roe.crm.ids import fold
 
-    at = Span(str(file), 1, 1, 2)
     try:
         with file.open(encoding="utf-8-sig", newline="") as opened:
             reader = csv.DictReader(opened)
@@ -361,16 +343,16 @@ def _refused_rows(file: Path, error: str) -> list[tuple[str, str]]:
             reason = columns.get(error.casefold()) if error else next((columns[n] for n in ERRORS if n in columns), None)
             if record is None or reason is None:
                 lacking = "records (`record` or `Id`)" if record is None else f"reasons (`{error or 'ERROR'}`)"
-                fail(
-                    [Diagnostic("R604", f"the file has no column of {lacking}", at, "give the file of rows that the loader could not load")]
+                raise user_error(
+                    "R604", f"the file has no column of {lacking}", file, "give the file of rows that the loader could not load"
                 )
             return [(fold(row[record].strip()), (row[reason] or "").strip()) for row in reader if row[record]]
     except (OSError, UnicodeDecodeError, csv.Error) as e:
-        fail([Diagnostic("R631", f"the file cannot be read: {e}", at, "name the file of rows that the loader could not load")])
+        raise user_error("R631", f"the file cannot be read: {e}", file, "name the file of rows that the loader could not load") from e
 
 
 @command.command("backup")
-@click.argument("folder", type=click.Path(path_type=Path))
+@click.argument("folder", type=PATH)
 @state_argument
 @click.option("--keep", type=click.IntRange(1, 3650), default=30, show_default=True, help="Days after which earlier backups in FOLDER go.")
 def backup(folder: Path, state: str, keep: int) -> None:
@@ -378,15 +360,13 @@ def backup(folder: Path, state: str, keep: int) -> None:
     from roe.ledger.backup import backup as copy
 
     with open_ledger(state) as store:
-        try:
+        with writing(folder):
             place = copy(store, folder, keep=keep)
-        except OSError as e:
-            fail([Diagnostic("R801", f"cannot write: {e.strerror or e}", Span(str(folder), 1, 1, 2), "name a place that you may write to")])
         click.echo(f"copied {store.head().number} entries to {place}")
 
 
 @command.command("restore")
-@click.argument("folder", type=click.Path(path_type=Path))
+@click.argument("folder", type=PATH)
 @state_argument
 def restore(folder: Path, state: str) -> None:
     """Copy the backup in FOLDER to an empty ledger. What was forgotten since is forgotten again."""

@@ -6,9 +6,7 @@ from importlib.util import find_spec
 
 import click
 
-from roe.cli.common import fail
-from roe.diagnostics import Diagnostic
-from roe.source import Span
+from roe.diagnostics import user_error
 
 
 @click.command("lsp")
@@ -16,7 +14,7 @@ def command() -> None:
     """Run the language server for your editor: findings as you type, completion, hover, definitions, rename and formatting. Above each
     rule it shows how many records in the policy's `data` folder the rule decides."""
     if find_spec("pygls") is None:
-        fail([Diagnostic("R406", "the language server needs the package pygls", Span("roe lsp", 1, 1, 2), "pip install 'roe-policy[lsp]'")])
+        raise user_error("R406", "the language server needs the package pygls", "roe lsp", "pip install 'roe-policy[lsp]'")
     from roe.lsp.server import make
 
     make().start_io()

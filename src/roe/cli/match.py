@@ -10,15 +10,18 @@ from typing import TYPE_CHECKING
 
 import click
 
-from roe.cli.common import fail, find_policy, load, table
+from roe.cli.common import PATH, fail, find_policy, heed, load, put, table
+from roe.data.files import csv_text
 from roe.data.headers import columns_of, normal
-from roe.diagnostics import Diagnostic, suggest
+from roe.data.read import SUFFIXES, read_file, row_warnings
+from roe.diagnostics import Diagnostic, suggest, user_error
 from roe.dynamic import Cell, Record, Value
 from roe.files import uncollected
 from roe.parallel import each
 from roe.plan.operators import Relate
 from roe.policy.model import Policy
 from roe.progress import phase
+from roe.run.files import COLUMNS, reject_row
 from roe.source import Span
 
 if TYPE_CHECKING:
@@ -63,8 +66,8 @@ SYNONYMS: dict[str, dict[str, tuple[str, ...]]] = {
 
 
 @click.command("match")
-@click.option("--leads", type=click.Path(path_type=Path), required=True, help="File with leads: CSV, JSON, JSON lines or Parquet.")
-@click.option("--accounts", type=click.Path(path_type=Path), help="File with accounts.")
+@click.option("--leads", type=PATH, required=True, help="File with leads: CSV, JSON, JSON lines or Parquet.")
+@click.option("--accounts", type=PATH, help="File with accounts.")
 @click.option("--duplicates", is_flag=True, help="Find duplicate leads instead of matching accounts.")
 @click.option(
     "--map",
@@ -73,14 +76,14 @@ SYNONYMS: dict[str, dict[str, tuple[str, ...]]] = {
     metavar="FIELD=COLUMN",
     help="Name a column: `company=Firma` for both files, `account.name=Firma` for one. Repeat for several.",
 )
-@click.option("--policy", type=click.Path(path_type=Path), help="Policy whose `matching:` to use. Default: the built-in definition.")
+@click.option("--policy", type=PATH, help="Policy whose `matching:` to use. Default: the built-in definition.")
 @click.option(
     "--at-least",
     type=click.FloatRange(0, 1),
     help="Accept a name only with at least this probability that it is the same company, 0 to 1. Default: 0.5, and less at the same address.",
 )
 @click.option("--group", is_flag=True, help="Where no account is the same company, find one of the same corporate group.")
-@click.option("--out", type=click.Path(path_type=Path), required=True, help="CSV file to write, with one line for each lead.")
+@click.option("--out", type=PATH, required=True, help="CSV file to write, with one line for each lead.")
 def command(
     leads: Path,
     accounts: Path | None,
@@ -100,7 +103,7 @@ def command(
     evaluator = load(find_policy(policy) if policy is not None else Path(str(own)))
     loaded = evaluator.policy
     if ("lead", "matched_account") not in loaded.plan.steps:
-        fail([Diagnostic("R503", "the policy has no `matching:`", Span(str(policy), 1, 1, 2), "add `matching: default`")])
+        raise user_error("R503", "the policy has no `matching:`", policy, "add `matching: default`")
     raw = {"lead": _read(leads), "account": _read(accounts) if accounts is not None else []}
     maps = _maps(mapped, loaded, {"lead": raw["lead"], "account": raw["account"] if accounts is not None else raw["lead"]})
     columns = {entity: _columns(loaded, entity, rows, maps[entity]) for entity, rows in raw.items()}
@@ -127,7 +130,7 @@ def command(
     _summary(lines, len(bound.world.rejects), out, duplicates)
 
 
-def _lead_against_lead(raw: dict[str, list[dict[str, Cell]]], columns: dict[str, dict[str, str]]) -> None:
+def _lead_against_lead(raw: dict[str, list[dict[str, object]]], columns: dict[str, dict[str, str]]) -> None:
     """Make the leads the accounts that leads are compared with."""
     columns["account"] = {}
     raw["account"] = [_as_account(row, columns["lead"]) for row in raw["lead"]]
@@ -135,16 +138,10 @@ def _lead_against_lead(raw: dict[str, list[dict[str, Cell]]], columns: dict[str,
     columns["lead"]["person"] = "\0person"
 
 
-def _write(lines: list[list[Value]], rejects: list[Reject], out: Path, duplicates: bool) -> None:
-    from roe.data.files import csv_text, write_whole
-    from roe.run.files import COLUMNS, reject_row
-
-    try:
-        write_whole(out, csv_text(("lead", "lead_name", "duplicate_of", *RESULT[3:]) if duplicates else RESULT, lines))
-        if rejects:
-            write_whole(out.with_suffix(".rejects.csv"), csv_text(COLUMNS["rejects.csv"], map(reject_row, rejects)))
-    except OSError as e:
-        fail([Diagnostic("R609", f"`{out}` cannot be written: {e.strerror}", Span(str(out), 1, 1, 2), "name another file")])
+def _write(lines: list[list[object]], rejects: list[Reject], out: Path, duplicates: bool) -> None:
+    put(csv_text(("lead", "lead_name", "duplicate_of", *RESULT[3:]) if duplicates else RESULT, lines), out, said=False)
+    if rejects:
+        put(csv_text(COLUMNS["rejects.csv"], map(reject_row, rejects)), out.with_suffix(".rejects.csv"), said=False)
 
 
 def _at_least(step: Relate, probability: float) -> Relate:
@@ -153,20 +150,16 @@ def _at_least(step: Relate, probability: float) -> Relate:
 
 
 def _read(path: Path) -> list[dict[str, Cell]]:
-    from roe.cli.common import heed
-    from roe.data.read import SUFFIXES, read_file, row_warnings
-
-    here = Span(str(path), 1, 1, 2)
     if not path.is_file():
-        fail([Diagnostic("R601", f"there is no file `{path}`", here, "name a file of records")])
+        raise user_error("R601", f"there is no file `{path}`", path, "name a file of records")
     if path.suffix.lower() not in SUFFIXES:
-        fail([Diagnostic("R601", f"`{path}` is not a type of file that can be read", here, f"it is one of {', '.join(SUFFIXES)}")])
+        raise user_error("R601", f"`{path}` is not a type of file that can be read", path, f"it is one of {', '.join(SUFFIXES)}")
     rows, problems = read_file(path)
     heed([*problems, *row_warnings(rows)])
     return rows
 
 
-def _maps(mapped: Iterable[str], policy: Policy, rows: Mapping[str, list[dict[str, Cell]]]) -> dict[str, dict[str, str]]:
+def _maps(mapped: Iterable[str], policy: Policy, rows: Mapping[str, list[dict[str, object]]]) -> dict[str, dict[str, str]]:
     """field -> column of each file, as it was asked for."""
     asked_for: dict[str, dict[str, str]] = {"lead": {}, "account": {}}
     headers = {entity: list(dict.fromkeys(k for row in some for k in row if k != "$line")) for entity, some in rows.items()}
@@ -195,7 +188,7 @@ def _meant(entity: str, name: str) -> str:
     return {("account", "company"): "name", ("account", "email"): "domain"}.get((entity, name), name)
 
 
-def _columns(policy: Policy, entity: str, rows: list[dict[str, Cell]], asked: Mapping[str, str]) -> dict[str, str]:
+def _columns(policy: Policy, entity: str, rows: list[dict[str, object]], asked: Mapping[str, str]) -> dict[str, str]:
     """field -> column: what was asked for, what the policy knows, and what the column's name says."""
     headers = list(dict.fromkeys(k for row in rows for k in row if k != "$line"))
     columns = columns_of(entity, policy.model.entities[entity], headers, policy.roles)
@@ -212,7 +205,7 @@ def _columns(policy: Policy, entity: str, rows: list[dict[str, Cell]], asked: Ma
     return {**columns, **asked}
 
 
-def _renamed(row: Record, columns: Mapping[str, str]) -> dict[str, Cell]:
+def _renamed(row: Record, columns: Mapping[str, str]) -> dict[str, object]:
     if not columns:
         return dict(row)
     return {**{name: row.get(column) for name, column in columns.items()}, "$line": row["$line"]}
@@ -223,7 +216,7 @@ def _person(row: Record, columns: Mapping[str, str]) -> str:
     return " ".join(str(p) for p in parts if p) or str(row.get(columns.get("name", ""), "") or "")
 
 
-def _as_account(row: Record, columns: Mapping[str, str]) -> dict[str, Cell]:
+def _as_account(row: Record, columns: Mapping[str, str]) -> dict[str, object]:
     """A lead as what other leads are held against."""
 
     def of(name: str) -> Cell:
@@ -247,10 +240,10 @@ def _line(row: Row, match: Value) -> list[Value]:
     return [row["id"], shown, best.row["id"], best.row.label, best.score, best.method, *runner, reason]
 
 
-def _summary(found: list[list[Value]], rejects: int, out: Path, duplicates: bool) -> None:
+def _summary(lines: list[list[object]], rejects: int, out: Path, duplicates: bool) -> None:
     from collections import Counter
 
-    methods = Counter(line[5] or ("(the first of its kind)" if duplicates else "(no account)") for line in found)
-    click.echo(table([[m, n, f"{100 * n / max(len(found), 1):.1f}%"] for m, n in methods.most_common()], ["method", "leads", "share"]))
+    methods = Counter(line[5] or ("(the first of its kind)" if duplicates else "(no account)") for line in lines)
+    click.echo(table([[m, n, f"{100 * n / max(len(lines), 1):.1f}%"] for m, n in methods.most_common()], ["method", "leads", "share"]))
     more = f", {rejects} records rejected: see {out.with_suffix('.rejects.csv')}" if rejects else ""
-    click.echo(f"\n{len(found)} leads{more}; see {out}")
+    click.echo(f"\n{len(lines)} leads{more}; see {out}")

@@ -8,9 +8,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from roe.cli.common import bind_large, fail, heed, remembered, well_named
+from roe.cli.common import bind_large, heed, remembered, well_named
 from roe.data.lookup import CannotLookUp
-from roe.diagnostics import PolicyError
 
 if TYPE_CHECKING:
     from roe.evaluator.bound import Bound
@@ -44,17 +43,14 @@ def taken_out(asked: Asked) -> tuple[Bound, Row]:
 
     evaluator, text, run_folder = asked.evaluator, asked.text, asked.run_folder
     source = Source(evaluator.policy, asked.data)
-    try:
-        memory = remembered(evaluator.policy, asked.state, held=False)
-        records = TakenOut(evaluator, source, asked.as_of, memory)
-        allocated = list(dict.fromkeys(entity for entity, _ in evaluator.policy.plan.engagement))
-        known = records.called(text, dict.fromkeys((*allocated, *entities_of(evaluator.policy.plan))))
-        record = find_record(Bound(evaluator, known, {}), text, dict.fromkeys((*allocated, *entities_of(evaluator.policy.plan))))
-        if record.entity not in allocated:
-            raise CannotLookUp(f"the answer for a {record.entity} depends on all records")
-        bound = well_named(records.bound(record.entity, record["id"]))
-    except PolicyError as e:
-        fail(e.diagnostics)
+    memory = remembered(evaluator.policy, asked.state, held=False)
+    records = TakenOut(evaluator, source, asked.as_of, memory)
+    allocated = list(dict.fromkeys(entity for entity, _ in evaluator.policy.plan.engagement))
+    known = records.called(text, dict.fromkeys((*allocated, *entities_of(evaluator.policy.plan))))
+    record = find_record(Bound(evaluator, known, {}), text, dict.fromkeys((*allocated, *entities_of(evaluator.policy.plan))))
+    if record.entity not in allocated:
+        raise CannotLookUp(f"the answer for a {record.entity} depends on all records")
+    bound = well_named(records.bound(record.entity, record["id"]))
     heed(source.warnings)
     if run_folder is not None:
         bound.turns = TurnsOfRun(lambda: run_folder)
@@ -97,8 +93,6 @@ def decided(asked: Asked, role: str | None) -> list[Decision]:
         return decided_alone(asked, role)[1]
     except CannotLookUp as e:
         all_instead(e)
-    except PolicyError as e:
-        fail(e.diagnostics)
     bound = bind_large(asked.evaluator, asked.data, asked.as_of, asked.state)
     from roe.analysis.written import entities
 

@@ -7,15 +7,14 @@ from pathlib import Path
 
 import click
 
-from roe.cli.common import fail, find_policy, needs_service, policy_argument, service_state
-from roe.diagnostics import PolicyError
+from roe.cli.common import find_policy, needs_service, policy_argument, service_state
 
 
 @click.command("pause")
 @policy_argument
 @service_state
-@click.option("--resume", is_flag=True, help="Resume what was paused.")
-@click.option("--reason", default="", help="Why, for whoever finds the service paused.")
+@click.option("--resume", is_flag=True, help="Start again after a pause.")
+@click.option("--reason", default="", help="Reason to show while the service is paused.")
 def command(policy: Path | None, state: str, resume: bool, reason: str) -> None:
     """Stop all webhooks and reassignments of the service, on all servers.
 
@@ -34,9 +33,6 @@ def command(policy: Path | None, state: str, resume: bool, reason: str) -> None:
         desk.state.put("pause", "all", value)
         return 200, dict
 
-    try:
-        with Local(state, load(find_policy(policy))) as local:
-            local.do(act)
-    except PolicyError as e:
-        fail(e.diagnostics)
+    with Local(state, load(find_policy(policy))) as local:
+        local.do(act)
     click.echo("the service goes on" if resume else "the service is paused: records are routed, nothing is sent or reassigned")

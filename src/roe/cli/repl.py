@@ -7,16 +7,15 @@ from pathlib import Path
 
 import click
 
+from roe.api import parse_checked
 from roe.cli.evaluate import scope_from, scope_options, show
+from roe.grammar.closures import compile_expression
 
 
 @click.command("repl")
 @scope_options
 def command(variables: str | None, data: Path | None, record: str | None, policy: Path | None, as_of: str) -> None:
     """Type expressions and see their values. `name := expression` stores one. End with an empty line or Ctrl-D."""
-    from roe.api import parse_checked
-    from roe.grammar.closures import compile_expression
-
     scope = scope_from(variables, data, record, policy, as_of)
     stdin = sys.stdin
     interactive = stdin.isatty()

@@ -8,9 +8,11 @@ from pathlib import Path
 
 import click
 
-from roe.cli.common import as_of_option, bind, data_option, load, named, policy_argument, state_option, table
+from roe.analysis.report import run_reports
+from roe.cli.common import as_of_option, bind, data_option, format_option, load, named, policy_argument, state_option, table
 from roe.cli.terminal import document
 from roe.dynamic import Value
+from roe.grammar import values as v
 from roe.words import counted, verb
 
 
@@ -20,11 +22,9 @@ from roe.words import counted, verb
 @as_of_option
 @state_option
 @click.option("--only", multiple=True, help="Only the report with this name; repeat for several. Default: all reports.")
-@click.option("--format", "shape", type=click.Choice(["text", "json", "csv"]), default="text", show_default=True, help="Output format.")
+@format_option("text", "json", "csv")
 def command(policy: Path | None, data: Path, as_of: str, state: str | None, only: tuple[str, ...], shape: str) -> None:
     """Print the counts declared under `reports:`, such as coverage, engagement, or what is missing from a list."""
-    from roe.analysis.report import run_reports
-
     evaluator = load(policy)
     known = evaluator.policy.plan.reports
     named(evaluator.policy, known, only, "report", "reports")
@@ -58,8 +58,6 @@ def command(policy: Path | None, data: Path, as_of: str, state: str | None, only
 
 def _shares(row: list[Value], result: Value) -> list[str]:
     """Counts with their share of the group's records; sums as they are."""
-    from roe.grammar import values as v
-
     shares = []
     for name, value in zip(result.report.measures, row[2:], strict=True):
         share = f" ({100 * value / row[1]:.0f}%)" if result.counted[name] and row[1] else ""

@@ -7,13 +7,12 @@ from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
 
-from roe.cli.common import fail
-from roe.diagnostics import Diagnostic
+from roe.diagnostics import Diagnostic, user_error
 from roe.revisions import GitFailed, NotThere, at_revision, git, normal, top_of
 from roe.source import Span
 
 
-def in_repository(found: Iterable[Diagnostic], root: Path) -> list[Diagnostic]:
+def in_repository(findings: Iterable[Diagnostic], root: Path) -> list[Diagnostic]:
     """Findings with the paths that CI services expect: from the top of the repository that holds the policy, links followed.
 
     Without a repository they are from the current folder. A finding about no file, such as an option, is at the policy itself.
@@ -32,7 +31,7 @@ def in_repository(found: Iterable[Diagnostic], root: Path) -> list[Diagnostic]:
 
     policy = there(Span("policy.yaml", 1, 1, 2))
     placed = []
-    for d in found:
+    for d in findings:
         span = there(d.span)
         related = tuple((note, there(other) or other) for note, other in d.related)
         if span is None and policy is not None:
@@ -51,7 +50,7 @@ def revision(text: str, scratch: Path) -> Path:
     except NotThere as e:
         named, _, folder = text.partition(":")
         help = f"write REVISION:FOLDER, from the top of the repository, or `{named}:./{folder}` from the current folder"
-        fail([Diagnostic("R801", f"git cannot find `{text}`: {e}", Span(text, 1, 1, 2), help)])
+        raise user_error("R801", f"git cannot find `{text}`: {e}", text, help) from e
 
 
 def folder_at(text: str, scratch: Path) -> Path:
@@ -63,22 +62,17 @@ def folder_at(text: str, scratch: Path) -> Path:
     if Path(text).is_dir() or ":" not in text:
         return Path(text)
     named, _, folder = text.partition(":")
-    at = Span(text, 1, 1, 2)
     if not named or named.startswith("-"):
-        fail([Diagnostic("R801", f"`{named}` is not a revision", at, "write HEAD~1:policies/rules")])
+        raise user_error("R801", f"`{named}` is not a revision", text, "write HEAD~1:policies/rules")
     try:
         top, inside = _placed(folder)
         return at_revision(named, inside, top, scratch)
     except OSError as e:
-        fail([Diagnostic("R801", f"git cannot be run: {e.strerror}", at, "name two folders")])
+        raise user_error("R801", f"git cannot be run: {e.strerror}", text, "name two folders") from e
     except GitFailed as e:
-        fail(
-            [
-                Diagnostic(
-                    "R801", f"git cannot find the revision `{named}`: {e}", at, "fetch it first, or name another: `git log` lists them"
-                )
-            ]
-        )
+        raise user_error(
+            "R801", f"git cannot find the revision `{named}`: {e}", text, "fetch it first, or name another: `git log` lists them"
+        ) from e
 
 
 def _placed(folder: str) -> tuple[Path, str]:

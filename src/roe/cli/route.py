@@ -7,8 +7,8 @@ from pathlib import Path
 
 import click
 
-from roe.cli.common import fail, find_policy, needs_service, policy_argument, service_state
-from roe.diagnostics import Diagnostic, PolicyError
+from roe.cli.common import fail, find_policy, format_option, needs_service, policy_argument, service_state
+from roe.diagnostics import Diagnostic, user_error
 from roe.dynamic import Value
 from roe.source import Span
 
@@ -17,8 +17,8 @@ from roe.source import Span
 @click.argument("record", metavar="FILE", type=click.File("rb"))
 @policy_argument
 @service_state
-@click.option("--entity", default="lead", show_default=True, help="What the record is.")
-@click.option("--format", "shape", type=click.Choice(["text", "json"]), default="text", show_default=True, help="Output format.")
+@click.option("--entity", default="lead", show_default=True, help="Entity of the record, such as lead or account.")
+@format_option("text", "json")
 def command(record: Value, policy: Path | None, state: str, entity: str, shape: str) -> None:
     """Route the record in FILE, a JSON object of its fields (`-` is standard input).
 
@@ -33,19 +33,14 @@ def command(record: Value, policy: Path | None, state: str, entity: str, shape: 
         if not isinstance(values, dict):
             raise ValueError("it is not one JSON object")
     except (ValueError, RecursionError) as e:
-        at = Span(record.name, 1, 1, 2)
-        fail(
-            [
-                Diagnostic(
-                    "R903", f"the record cannot be read: {e}", at, 'write one JSON object, such as {"id": "L1", "email": "ada@example.com"}'
-                )
-            ]
-        )
-    try:
-        with Local(state, load(find_policy(policy))) as local:
-            status, answer = local.route(entity, values)
-    except PolicyError as e:
-        fail(e.diagnostics)
+        raise user_error(
+            "R903",
+            f"the record cannot be read: {e}",
+            record.name,
+            'write one JSON object, such as {"id": "L1", "email": "ada@example.com"}',
+        ) from e
+    with Local(state, load(find_policy(policy))) as local:
+        status, answer = local.route(entity, values)
     if status >= 400:
         fail(
             [

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from roe.cli.common import (
+    PATH,
     arrow_without_pandas,
     as_of_option,
     clock,
@@ -20,12 +21,11 @@ from roe.cli.common import (
     policy_argument,
     state_option,
     table,
-    unwritable,
     wait_option,
+    writing,
 )
-from roe.diagnostics import Diagnostic, PolicyError, as_text, errors
+from roe.diagnostics import PolicyError, as_text, errors, user_error
 from roe.dynamic import Json
-from roe.source import Span
 from roe.words import counted, verb
 
 if TYPE_CHECKING:
@@ -38,9 +38,7 @@ if TYPE_CHECKING:
 @data_option
 @as_of_option
 @state_option
-@click.option(
-    "--out", type=click.Path(path_type=Path), required=True, help="Folder to write allocations.csv, changes.csv, rollback.csv and so on to."
-)
+@click.option("--out", type=PATH, required=True, help="Folder to write allocations.csv, changes.csv, rollback.csv and so on to.")
 @click.option(
     "--trace",
     "traces",
@@ -72,7 +70,13 @@ if TYPE_CHECKING:
 @click.option("--apply", "apply", is_flag=True, help="Commit the dry run that is in the --out folder, just as it is.")
 @click.option("--replay", is_flag=True, help="Decide on a copy of the ledger as it was on the --as-of day, and commit nothing.")
 @click.option("--activate", is_flag=True, help="Let this policy take over the ledger from another one that decides the same owners.")
-@click.option("--accept", "accepted", metavar="WHO AND WHY", default="", help="Commit although an invariant does not hold. It is recorded.")
+@click.option(
+    "--accept",
+    "accepted",
+    metavar="WHO AND WHY",
+    default="",
+    help="Commit although an invariant does not hold. The ledger keeps who and why.",
+)
 def command(
     policy: Path | None, data: Path, as_of: str, state: str | None, out: Path, traces: bool, engine: str, form: str, turns: str | None, wait: float, dry: bool,
     apply: bool, replay: bool, activate: bool, accepted: str,
@@ -90,20 +94,19 @@ def command(
     evaluator = load(policy)
     source = Source(evaluator.policy, data)
     if dry + apply + replay > 1:
-        fail([Diagnostic("R801", "--dry-run, --apply and --replay exclude each other", Span("--apply", 1, 1, 2), "give one of them")])
+        raise user_error("R801", "--dry-run, --apply and --replay exclude each other", "--apply", "give one of them")
     if apply:
         _apply(evaluator, clock(evaluator, as_of), out, state, wait, accepted)
         return
+    job = Job(evaluator, source, clock(evaluator, as_of), form=form, traces=traces, turns=turns or "")
     try:
-        job = Job(evaluator, source, clock(evaluator, as_of), form=form, traces=traces, turns=turns or "")
         if choose(engine, job).name in ("columns", "portions"):
             arrow_without_pandas()
         options = RunOptions(state or "", engine, wait, dry, replay, accepted, activate, say=_say)
-        finished = run(job, out, options)
+        with writing(out):
+            finished = run(job, out, options)
     except PolicyError as e:
         fail([*source.warnings, *e.diagnostics])
-    except OSError as e:
-        unwritable(out, e)
     heed(source.warnings)
     for line in (*(f"note: {n}" for n in finished.notes), *in_lines(finished.report, finished.last)):
         click.echo(line, err=True)
@@ -139,15 +142,11 @@ def _apply(evaluator: Evaluator, as_of: str, out: Path, state: str | None, wait:
     from roe.run.pending import apply_dry_run
 
     if state is None:
-        fail([Diagnostic("R801", "--apply needs a ledger", Span("--apply", 1, 1, 2), "add --state")])
+        raise user_error("R801", "--apply needs a ledger", "--apply", "add --state")
     policy = evaluator.policy
-    try:
+    with writing(out):
         moment = v.literal(evaluator.clock(as_of).now)
         mark = apply_dry_run(out, state, policy.timezone, moment, digest_of(policy_files(policy)), wait, accepted)
-    except PolicyError as e:
-        fail(e.diagnostics)
-    except OSError as e:
-        unwritable(out, e)
     moved = mark["counts"]["moved"]
     click.echo(
         f"committed: {moved} of {counted(mark['counts']['allocations'], 'allocation')} {verb(moved, 'changes', 'change')} hands; see {out}"

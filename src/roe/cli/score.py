@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING, NoReturn
 
 import click
 
-from roe.cli.common import bind, fail, load, read, table, unwritable
+from roe.cli.common import PATH, bind, load, put, read, table, write_into
 from roe.cli.settings import data_setting
-from roe.diagnostics import Diagnostic, PolicyError
-from roe.source import Span
+from roe.diagnostics import user_error
+from roe.scoring.history import read_history
+from roe.scoring.of_policy import ScoreQuestion
 
 if TYPE_CHECKING:
     from roe.scoring.report import ScoringReport
@@ -46,7 +47,7 @@ def command() -> None:
 
 
 @command.command("backtest")
-@click.argument("policy", required=False, type=click.Path(path_type=Path))
+@click.argument("policy", required=False, type=PATH)
 @history_options
 @click.option(
     "--score", "scores", multiple=True, metavar="NAME", help="With a policy: test only this score; repeat for several. Default: all scores."
@@ -55,17 +56,13 @@ def command() -> None:
 @click.option(
     "--as-of", "as_of", default="", metavar="WHEN", help="With a policy: the date to use as `today`. Default: each record's own --time."
 )
-@click.option(
-    "--out", type=click.Path(path_type=Path), default=Path("backtest"), show_default=True, help="Folder to write the page and the JSON to."
-)
+@click.option("--out", type=PATH, default=Path("backtest"), show_default=True, help="Folder to write the page and the JSON to.")
 def backtest_command(
     policy: Path | None, data: Path, outcome: str, time: str, group: str, records: str, keep: tuple[str, ...], drop: tuple[str, ...],
     scores: tuple[str, ...], entity: str, as_of: str, out: Path,
 ) -> None:  # fmt: skip
     """Test a policy's scores on history. Without a policy, fit a score card to the earlier records and test it on the newest."""
     _packages()
-    from roe.scoring.history import read_history
-    from roe.scoring.of_policy import ScoreQuestion
     from roe.scoring.report import backtest_card, backtest_policy
 
     try:
@@ -75,8 +72,6 @@ def backtest_command(
             evaluator = load(policy)
             question = ScoreQuestion(entity or "lead", outcome, time, group, scores, as_of)
             report = backtest_policy(evaluator, question, lambda day: bind(evaluator, data, day, None), keep, drop)
-    except PolicyError as e:
-        fail(e.diagnostics)
     except ValueError as e:
         _nothing("test", e, outcome)
     _write(report, out)
@@ -84,11 +79,11 @@ def backtest_command(
 
 
 @command.command("fit")
-@click.argument("policy", required=False, type=click.Path(path_type=Path))
+@click.argument("policy", required=False, type=PATH)
 @history_options
 @click.option("--for", "entity", default="lead", show_default=True, metavar="ENTITY", help="Entity whose fields the criteria use.")
 @click.option("--name", default="fitted", show_default=True, help="Name of the score.")
-@click.option("--out", type=click.Path(path_type=Path), required=True, help="YAML file to write, for a policy to include.")
+@click.option("--out", type=PATH, required=True, help="YAML file to write, for a policy to include.")
 def fit_command(
     policy: Path | None, data: Path, outcome: str, time: str, group: str, records: str, keep: tuple[str, ...], drop: tuple[str, ...],
     entity: str, name: str, out: Path,
@@ -99,8 +94,6 @@ def fit_command(
     fields are the policy.
     """
     _packages()
-    from roe.data.files import write_whole
-    from roe.scoring.history import read_history
     from roe.scoring.landing import Place, fit_for, no_policy
     from roe.scoring.leakage import grouped
 
@@ -115,14 +108,9 @@ def fit_command(
                     evaluator.policy.root, entity, _name_in(evaluator.policy.root, out), read(evaluator, data) if data.is_dir() else None
                 )
             fitted = fit_for(history, place, name, outcome, keep, drop)
-    except PolicyError as e:
-        fail(e.diagnostics)
     except ValueError as e:
         _nothing("fit", e, outcome)
-    try:
-        write_whole(out, fitted.text)
-    except OSError as e:
-        unwritable(out, e)
+    put(fitted.text, out, said=False)
     for line in grouped(fitted.leaks):
         click.echo(f"leakage: {line}")
     for note in fitted.notes:
@@ -142,33 +130,22 @@ def _name_in(root: Path, out: Path) -> str:
 
 
 def _nothing(what: str, e: ValueError, outcome: str) -> NoReturn:
-    fail(
-        [
-            Diagnostic(
-                "R606", f"there is nothing to {what}: {e}", Span("--outcome", 1, 1, 2, outcome), "give more records, or another outcome"
-            )
-        ]
-    )
+    raise user_error("R606", f"there is nothing to {what}: {e}", "--outcome", "give more records, or another outcome", outcome)
 
 
 def _packages() -> None:
     if any(find_spec(name) is None for name in ("numpy", "sklearn")):
         message = "this needs the packages numpy and scikit-learn"
-        fail([Diagnostic("R406", message, Span("roe score", 1, 1, 2), "pip install 'roe-policy[score]'")])
+        raise user_error("R406", message, "roe score", "pip install 'roe-policy[score]'")
 
 
 def _write(report: ScoringReport, out: Path) -> None:
-    from roe.data.files import write_whole
+    files = {"backtest.json": json.dumps(report.as_json(), indent=1, ensure_ascii=False) + "\n"}
+    if find_spec("matplotlib") is not None:
+        from roe.web.backtest import backtest_page
 
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-        write_whole(out / "backtest.json", json.dumps(report.as_json(), indent=1, ensure_ascii=False) + "\n")
-        if find_spec("matplotlib") is not None:
-            from roe.web.backtest import backtest_page
-
-            write_whole(out / "backtest.html", backtest_page(report))
-    except OSError as e:
-        unwritable(out, e)
+        files["backtest.html"] = backtest_page(report)
+    write_into(out, files)
 
 
 def _show(report: ScoringReport, out: Path) -> None:

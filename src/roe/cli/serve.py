@@ -6,9 +6,8 @@ from pathlib import Path
 
 import click
 
-from roe.cli.common import fail, find_policy, needs_service, policy_argument, service_state
-from roe.diagnostics import Diagnostic, PolicyError
-from roe.source import Span
+from roe.cli.common import PATH, find_policy, needs_service, policy_argument, service_state
+from roe.diagnostics import user_error
 
 
 @click.command("serve")
@@ -17,10 +16,12 @@ from roe.source import Span
 @click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on. Any other than this machine's needs tokens.")
 @click.option("--port", type=click.IntRange(1, 65535), default=8321, show_default=True, help="Port to listen on.")
 @click.option("--workers", type=click.IntRange(1, 64), default=1, show_default=True, help="Processes that share the ledger.")
-@click.option("--tokens", type=click.Path(path_type=Path), help="File with the digests of bearer tokens; `roe token` writes it.")
+@click.option("--tokens", type=PATH, help="File with the digests of bearer tokens; `roe token` writes it.")
 @click.option("--config", type=click.Path(path_type=Path, exists=True), help="File serve.toml: webhooks, receivers and limits.")
-@click.option("--shadow", type=click.Path(path_type=Path), metavar="CANDIDATE", help="Policy that decides everything too, without effect.")
-@click.option("--users", type=click.Path(path_type=Path), help="TOML file with who may sign in to the pages, as whom; see docs/ui.md.")
+@click.option(
+    "--shadow", type=PATH, metavar="CANDIDATE", help="Second policy to compare with: it decides every record too, without effect."
+)
+@click.option("--users", type=PATH, help="TOML file with who may sign in to the pages, as whom; see docs/ui.md.")
 @click.option("--trust-header", metavar="NAME", default="", help="Header with a user's login, set by your proxy.")
 @click.option("--watch", is_flag=True, help="Reload the policy when its folder changes.")
 @click.option("--activate", is_flag=True, help="Put this policy in force if the ledger has another one in force.")
@@ -36,19 +37,16 @@ def command(
     from roe.serve.main import example, serve
 
     root = _own_policy(policy)
-    try:
-        if root is None:
-            _fill(example(), state)
-            click.echo("no policy here: serving the example that comes with roe", err=True)
-        arguments = {
-            "policy": root or example(), "state": state, "host": host, "port": port, "tokens": tokens, "config": config, "shadow": shadow,
-            "users": users, "trust_header": trust_header, "watch": watch, "activate": activate,
-        }  # fmt: skip
-        _is_free(host, port)
-        click.echo(f"serving {root or 'the example'} at http://{host}:{port}; the addresses are in docs/serve.md; to end: Ctrl-C", err=True)
-        serve(arguments, workers)
-    except PolicyError as e:
-        fail(e.diagnostics)
+    if root is None:
+        _fill(example(), state)
+        click.echo("no policy here: serving the example that comes with roe", err=True)
+    arguments = {
+        "policy": root or example(), "state": state, "host": host, "port": port, "tokens": tokens, "config": config, "shadow": shadow,
+        "users": users, "trust_header": trust_header, "watch": watch, "activate": activate,
+    }  # fmt: skip
+    _is_free(host, port)
+    click.echo(f"serving {root or 'the example'} at http://{host}:{port}; the addresses are in docs/serve.md; to end: Ctrl-C", err=True)
+    serve(arguments, workers)
 
 
 def _is_free(host: str, port: int) -> None:
@@ -63,7 +61,7 @@ def _is_free(host: str, port: int) -> None:
             probe.bind(address)
     except OSError as e:
         if e.errno == errno.EADDRINUSE:
-            fail([Diagnostic("R801", f"port {port} is in use", Span("--port", 1, 1, 2), "stop what listens there, or name another port")])
+            raise user_error("R801", f"port {port} is in use", "--port", "stop what listens there, or name another port") from e
 
 
 def _own_policy(given: Path | None) -> Path | None:

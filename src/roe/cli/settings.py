@@ -17,8 +17,7 @@ from typing import Any, TypeVar
 import click
 from click.core import ParameterSource
 
-from roe.diagnostics import Diagnostic, suggest
-from roe.source import Span
+from roe.diagnostics import suggest, user_error
 
 Command = TypeVar("Command", bound=Callable[..., object])
 
@@ -48,32 +47,29 @@ def setting(name: str, policy: str | os.PathLike[str] | None) -> str | None:
     return str(Path(os.path.normpath(root / value))) if name == "data" and root is not None else str(value)
 
 
-def _from_here(told: str, root: Path | None) -> str:
+def _from_here(path: str, root: Path | None) -> str:
     """A path of the environment: from the current folder, or from the policy's if there is nothing of that name here."""
-    return str(root / told) if root is not None and not Path(told).exists() and (root / told).exists() else told
+    return str(root / path) if root is not None and not Path(path).exists() and (root / path).exists() else path
 
 
 def _read(path: Path) -> dict[str, str]:
     import tomllib
 
-    from roe.cli.common import fail
-
     if not path.is_file():
         return {}
-    at = Span(str(path), 1, 1, 2)
     try:
         if path.stat().st_size > MAX_BYTES:
             raise ValueError("it is too large")
         raw = tomllib.loads(path.read_bytes().decode("utf-8-sig"))
     except (OSError, ValueError, RecursionError) as e:
-        fail([Diagnostic("R804", f"`{FILE}` cannot be read: {e}", at, 'write lines such as `data = "export"`')])
+        raise user_error("R804", f"`{FILE}` cannot be read: {e}", path, 'write lines such as `data = "export"`') from e
     for key in raw:
         if key not in KEYS:
-            fail([Diagnostic("R804", f"`{key}` is not a setting", at, suggest(key, KEYS, f"the settings are {', '.join(KEYS)}"))])
+            raise user_error("R804", f"`{key}` is not a setting", path, suggest(key, KEYS, f"the settings are {', '.join(KEYS)}"))
     settings = {key: value.isoformat() if isinstance(value, date) else value for key, value in raw.items()}
     for key, value in settings.items():
         if not isinstance(value, str) or not value or "\0" in value:
-            fail([Diagnostic("R804", f"`{key}` must be a text", at, f'write {key} = "…"')])
+            raise user_error("R804", f"`{key}` must be a text", path, f'write {key} = "…"')
     return settings
 
 

@@ -7,10 +7,9 @@ from typing import TYPE_CHECKING
 
 import click
 
-from roe.cli.common import fail, find_policy, heed, needs_service, policy_argument, service_state
-from roe.diagnostics import Diagnostic, PolicyError
+from roe.cli.common import PATH, find_policy, heed, needs_service, policy_argument, service_state
+from roe.diagnostics import user_error
 from roe.dynamic import Json
-from roe.source import Span
 from roe.words import counted
 
 if TYPE_CHECKING:
@@ -21,11 +20,14 @@ MOST_SHOWN = 20
 
 
 @click.command("sync")
-@click.argument("data", metavar="DIR", type=click.Path(path_type=Path))
+@click.argument("data", metavar="DIR", type=PATH)
 @policy_argument
 @service_state
 @click.option(
-    "--complete", multiple=True, metavar="ENTITY", help="Entity of which the export has all records: the others are deleted. Repeatable."
+    "--complete",
+    multiple=True,
+    metavar="ENTITY",
+    help="Entity whose records are all in the export: roe deletes the others. Repeat for several.",
 )
 def command(data: Path, policy: Path | None, state: str, complete: tuple[str, ...]) -> None:
     """Load the export in DIR into the service.
@@ -38,18 +40,15 @@ def command(data: Path, policy: Path | None, state: str, complete: tuple[str, ..
     from roe.serve.policies import load
     from roe.serve.sync import sync
 
-    try:
-        ready = load(find_policy(policy))
-        known = ready.evaluator.policy.model.entities
-        for entity in complete:
-            if entity not in known:
-                fail([Diagnostic("R504", f"there is no entity `{entity}`", Span("--complete", 1, 1, 2), f"there are {', '.join(known)}")])
-        with Local(state, ready) as local:
-            tables = tables_of(ready.evaluator.policy, data)
-            phase("writing the mirror")
-            done = sync(local, tables, complete)
-    except PolicyError as e:
-        fail(e.diagnostics)
+    ready = load(find_policy(policy))
+    known = ready.evaluator.policy.model.entities
+    for entity in complete:
+        if entity not in known:
+            raise user_error("R504", f"there is no entity `{entity}`", "--complete", f"there are {', '.join(known)}")
+    with Local(state, ready) as local:
+        tables = tables_of(ready.evaluator.policy, data)
+        phase("writing the mirror")
+        done = sync(local, tables, complete)
     for note in done.notes:
         click.echo(note, err=True)
     for problem in done.problems[:MOST_SHOWN]:

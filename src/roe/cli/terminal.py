@@ -17,7 +17,6 @@ from contextlib import contextmanager
 from typing import TextIO
 
 from roe import progress, untrusted
-from roe.dynamic import Value
 
 SILENT = ("repl", "lsp")  # commands that wait for somebody
 FIRST, EVERY = 1.0, 0.2  # seconds before the phase is shown, and between two looks at it
@@ -58,7 +57,7 @@ class SafeStream:
             self.status.clear()
             self.stream.write(text)
 
-    def __getattr__(self, name: str) -> Value:
+    def __getattr__(self, name: str) -> object:
         return getattr(self.stream, name)
 
 

@@ -11,11 +11,14 @@ from typing import TYPE_CHECKING
 
 import click
 
-from roe.cli.common import color, fail, load, policy_argument, table
+from roe.cli.common import PATH, color, fail, format_option, load, policy_argument, put, table
 from roe.cli.terminal import document
 from roe.diagnostics import Diagnostic, errors
 from roe.progress import counted
 from roe.source import Span
+from roe.testing.cases import load_cases
+from roe.testing.mutate import fates, score
+from roe.testing.runner import junit, run_case
 from roe.untrusted import style
 
 if TYPE_CHECKING:
@@ -28,7 +31,7 @@ if TYPE_CHECKING:
 @click.command("test")
 @policy_argument
 @click.option("-k", "words", metavar="TEXT", help="Run only tests whose name or file contains this text.")
-@click.option("--junit", "junit_file", type=click.Path(path_type=Path), help="Write the results to this file as JUnit XML.")
+@click.option("--junit", "junit_file", type=PATH, help="Write the results to this file as JUnit XML.")
 @click.option("--fail-on-empty", is_flag=True, help="Fail if there are no tests.")
 @click.option("-v", "--verbose", is_flag=True, help="List every test.")
 @click.option("--coverage", is_flag=True, help="Show what the tests reach: rules, table rows, and both outcomes of each condition.")
@@ -38,25 +41,16 @@ if TYPE_CHECKING:
     type=click.FloatRange(0, 100),
     help="Exit with 1 if coverage (with --mutate: the mutation score) is below this percentage.",
 )
-@click.option("--html", "page", type=click.Path(path_type=Path), help="HTML page to write: the policy's source, coloured by coverage.")
-@click.option("--cobertura", type=click.Path(path_type=Path), help="Write coverage to this file as Cobertura XML, which CI services read.")
+@click.option("--html", "page", type=PATH, help="HTML page to write: the policy's source, coloured by coverage.")
+@click.option("--cobertura", type=PATH, help="Write coverage to this file as Cobertura XML, which CI services read.")
 @click.option("--mutate", "mutate", is_flag=True, help="Plant small faults in the policy, and list the ones that your tests miss.")
 @click.option("--generate", is_flag=True, help="Propose tests, as YAML, that would catch them.")
-@click.option(
-    "--format",
-    "shape",
-    type=click.Choice(["text", "json"]),
-    default="text",
-    show_default=True,
-    help="Output format of --coverage and --mutate.",
-)
+@format_option("text", "json", help="Output format of --coverage and --mutate.")
 def command(
     policy: Path | None, words: str | None, junit_file: Path | None, fail_on_empty: bool, verbose: bool, coverage: bool, least: float | None,
     page: Path | None, cobertura: Path | None, mutate: bool, generate: bool, shape: str,
 ) -> None:  # fmt: skip
     """Run the tests in the policy's folder `tests`."""
-    from roe.testing.cases import load_cases
-
     evaluator = load(policy)
     cases, problems = load_cases(evaluator.policy)
     if errors(problems):
@@ -77,8 +71,6 @@ def command(
 
 def _run(evaluator: Evaluator, cases: list[Case], verbose: bool, junit_file: Path | None) -> int:
     """Run and tell; how many failed."""
-    from roe.testing.runner import run_case
-
     start = time.perf_counter()
     results = []
     for case in counted(cases, len(cases), "testing"):
@@ -99,22 +91,11 @@ def _tell(result: CaseResult, verbose: bool, err: bool = False) -> None:
 
 
 def _closed(results: list[CaseResult], junit_file: Path | None, seconds: float, err: bool = False) -> int:
-    from roe.testing.runner import junit
-
     failed = sum(not r.passed for r in results)
     if junit_file is not None:
-        _write(junit_file, junit(results, seconds))
+        put(junit(results, seconds), junit_file, said=False)
     click.echo(f"{len(results) - failed} passed, {failed} failed", err=err)
     return failed
-
-
-def _write(path: Path, text: str) -> None:
-    from roe.data.files import write_whole
-
-    try:
-        write_whole(path, text)
-    except OSError as e:
-        fail([Diagnostic("R801", f"cannot write: {e.strerror or e}", Span(str(path), 1, 1, 2), "name a file in a folder that exists")])
 
 
 # --- coverage -------------------------------------------------------------------------------------------------------
@@ -134,9 +115,9 @@ def _coverage(
     if page is not None:
         from roe.web.coverage import coverage_page
 
-        _write(page, coverage_page(evaluator.policy, report))
+        put(coverage_page(evaluator.policy, report), page, said=False)
     if xml is not None:
-        _write(xml, cobertura(report, str(evaluator.policy.root)))
+        put(cobertura(report, str(evaluator.policy.root)), xml, said=False)
     if json_:
         click.echo(json.dumps(report.as_json(), indent=2, ensure_ascii=False))
     else:
@@ -171,8 +152,6 @@ def _show_coverage(report: CoverageReport) -> None:
 
 
 def _mutate(evaluator: Evaluator, cases: list[Case], generate: bool, least: float | None, shape: str) -> None:
-    from roe.testing.mutate import fates, score
-
     start = time.perf_counter()
     mutants, report = fates(evaluator, cases)
     broken = [r for r in report.results if not r.passed]

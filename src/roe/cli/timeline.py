@@ -8,11 +8,28 @@ from typing import TYPE_CHECKING
 
 import click
 
-from roe.cli.common import WithMinus, as_of_option, bind, clock, data_option, fail, large, load, policy_argument, state_option, table
+from roe.analysis.timeline import timeline
+from roe.cli.common import (
+    WithMinus,
+    as_of_option,
+    bind,
+    clock,
+    data_option,
+    format_option,
+    large,
+    load,
+    policy_argument,
+    state_option,
+    table,
+)
 from roe.cli.explain import find_record
-from roe.diagnostics import Diagnostic
+from roe.cli.ledger import open_ledger
+from roe.cli.one import Asked, all_instead, taken_out
+from roe.data.lookup import CannotLookUp
+from roe.diagnostics import user_error
 from roe.dynamic import Value
-from roe.source import Span
+from roe.ledger.history import because
+from roe.ledger.store import exists
 
 if TYPE_CHECKING:
     from roe.evaluator.bound import Bound
@@ -27,7 +44,7 @@ if TYPE_CHECKING:
 @data_option
 @as_of_option
 @state_option
-@click.option("--format", "shape", type=click.Choice(["text", "json"]), default="text", show_default=True, help="Output format.")
+@format_option("text", "json")
 def command(record: str, policy: Path | None, data: Path, as_of: str, state: str | None, shape: str) -> None:
     """Show who owned RECORD when, and every state of its windows: when it starts and ends, and what caused it.
 
@@ -35,14 +52,13 @@ def command(record: str, policy: Path | None, data: Path, as_of: str, state: str
 
     States after --as-of are a forecast: what happens if nobody does anything more.
     """
-    from roe.analysis.timeline import timeline
-
     evaluator = load(policy)
     bound, row = _found(evaluator, data, as_of, state, record)
     owners = _from_ledger(state, row, bound.world) or _of_today(row)
     if state is None and not any(w.entity == row.entity for w in evaluator.policy.plan.windows):
-        at = Span(str(evaluator.policy.root), 1, 1, 1)
-        fail([Diagnostic("R501", f"the policy has no windows for {row.entity} records", at, "add `windows:` or `claims:`")])
+        raise user_error(
+            "R501", f"the policy has no windows for {row.entity} records", evaluator.policy.root, "add `windows:` or `claims:`"
+        )
     now = bound.world.clock.now
     entries = timeline(bound, row)
     if shape == "json":
@@ -65,9 +81,6 @@ def command(record: str, policy: Path | None, data: Path, as_of: str, state: str
 
 def _found(evaluator: Evaluator, data: Path, as_of: str, state: str | None, record: str) -> tuple[Bound, Row]:
     """The record that a text means, and a bound evaluator over it: alone, with what belongs to it, where the data is large."""
-    from roe.cli.one import Asked, all_instead, taken_out
-    from roe.data.lookup import CannotLookUp
-
     if data.exists() and large(data):
         try:
             return taken_out(Asked(evaluator, data, clock(evaluator, as_of), state, record))
@@ -79,12 +92,8 @@ def _found(evaluator: Evaluator, data: Path, as_of: str, state: str | None, reco
 
 def _from_ledger(state: str | None, row: Row, world: World) -> list[dict[str, str | None]]:
     """Every owner that the ledger knows of a record, by role and time."""
-    from roe.ledger.history import because
-    from roe.ledger.store import exists
-
     if state is None or not exists(state):
         return []
-    from roe.cli.ledger import open_ledger
 
     with open_ledger(state) as store:
         held = store.history_of(row.entity, str(row["id"]))

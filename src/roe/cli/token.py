@@ -7,10 +7,9 @@ from pathlib import Path
 
 import click
 
-from roe.cli.common import fail, unwritable
-from roe.diagnostics import Diagnostic, PolicyError
+from roe.cli.common import PATH, writing
+from roe.diagnostics import user_error
 from roe.serve.tokens import SCOPES, made, read_tokens
-from roe.source import Span
 
 
 @click.command("token")
@@ -22,20 +21,19 @@ from roe.source import Span
     multiple=True,
     default=("route",),
     show_default=True,
-    help="What it allows. Repeatable.",
+    help="What the token allows; repeat for several.",
 )
-@click.option(
-    "--file", "path", type=click.Path(path_type=Path), default=Path("tokens.toml"), show_default=True, help="File that keeps its digest."
-)
+@click.option("--file", "path", type=PATH, default=Path("tokens.toml"), show_default=True, help="File to add the token's digest to.")
 def command(name: str, scopes: tuple[str, ...], path: Path) -> None:
     """Make a bearer token called NAME, and print it once.
 
     Only its digest is kept, so a token that is lost has to be made again.
     """
-    try:
+    with writing(path):
         if name in read_tokens(path, {}).names():
-            at = Span("NAME", 1, 1, len(name) + 1, name)
-            fail([Diagnostic("R908", f"there is a token `{name}` already", at, f"remove it from {path} first, or use another name")])
+            raise user_error(
+                "R908", f"there is a token `{name}` already", "NAME", f"remove it from {path} first, or use another name", name
+            )
         token, lines = made(name, scopes)
         before = path.read_text("utf-8") if path.exists() else ""
         draft = before + ("\n" if before else "") + lines
@@ -43,8 +41,4 @@ def command(name: str, scopes: tuple[str, ...], path: Path) -> None:
         with os.fdopen(handle, "w", encoding="utf-8") as file:
             file.write(draft)
         read_tokens(path, {})
-    except PolicyError as e:
-        fail(e.diagnostics)
-    except OSError as e:
-        unwritable(path, e)
     click.echo(token)

@@ -12,10 +12,9 @@ from pathlib import Path
 
 import click
 
-from roe.cli.common import as_of_option, bind_large, data_option, fail, load, policy_argument, state_option
-from roe.diagnostics import Diagnostic, PolicyError
+from roe.cli.common import PATH, as_of_option, bind_large, data_option, load, policy_argument, state_option
+from roe.diagnostics import PolicyError, user_error
 from roe.dynamic import Json, Value
-from roe.source import Span
 
 LOCAL = ("127.0.0.1", "localhost", "::1")
 
@@ -25,14 +24,9 @@ LOCAL = ("127.0.0.1", "localhost", "::1")
 @data_option
 @as_of_option
 @state_option
-@click.option(
-    "--run",
-    "run_folder",
-    type=click.Path(path_type=Path),
-    help="The --out folder of an earlier run, for the data page to compare with.",
-)
-@click.option("--plan", type=click.Path(path_type=Path), help="The --out folder of `roe books plan`, for the books page.")
-@click.option("--users", type=click.Path(path_type=Path), help="TOML file with the users and their roles. Default: only you, as RevOps.")
+@click.option("--run", "run_folder", type=PATH, help="The --out folder of an earlier run, for the data page to compare with.")
+@click.option("--plan", type=PATH, help="The --out folder of `roe books plan`, for the books page.")
+@click.option("--users", type=PATH, help="TOML file with the users and their roles. Default: only you, as RevOps.")
 @click.option("--trust-header", metavar="NAME", default="", help="Header with a user's login, set by a proxy on this machine.")
 @click.option("--port", type=click.IntRange(0, 65_535), default=0, help="Port to listen on. Default: any that is free.")
 @click.option("--no-browser", is_flag=True, help="Do not open the browser; print the address only.")
@@ -50,10 +44,7 @@ def command(
     from roe.web.app.laptop import Laptop
     from roe.web.app.site import Options, Site
 
-    try:
-        known = read_users(users) if users is not None else Users({})
-    except PolicyError as e:
-        fail(e.diagnostics)
+    known = read_users(users) if users is not None else Users({})
     evaluator = load(policy)
     laptop = Laptop(lambda: bind_large(evaluator, data, as_of, state, held=True), str(data), _number(state))
     token = "" if users is not None else secrets.token_urlsafe(24)
@@ -120,15 +111,14 @@ def _revision(text: str, scratch: Path) -> Path:
         return folder_at(text, scratch)
     except NotThere as e:
         raise ValueError(f"git cannot find `{text}`: {e}") from e
-    except SystemExit as e:  # it has said why on the terminal
+    except PolicyError as e:
         raise ValueError(f"git cannot find `{text}`. Write REVISION:FOLDER, such as main:rules.") from e
 
 
 def _packages() -> None:
     missing = [name for name in ("starlette", "uvicorn", "jinja2", "python_multipart") if find_spec(name) is None]
     if missing:
-        at = Span("roe ui", 1, 1, 2)
-        fail([Diagnostic("R406", f"the pages need the package {missing[0]}", at, "pip install 'roe-policy[ui]'")])
+        raise user_error("R406", f"the pages need the package {missing[0]}", "roe ui", "pip install 'roe-policy[ui]'")
 
 
 def _serve(site: object, port: int, token: str, browser: bool) -> None:
@@ -139,8 +129,9 @@ def _serve(site: object, port: int, token: str, browser: bool) -> None:
         listener.bind(("127.0.0.1", port))
         listener.listen(128)  # whoever is told the address may come before the server is up
     except OSError as e:
-        at = Span("--port", 1, 1, 2)
-        fail([Diagnostic("R801", f"cannot listen on port {port}: {e.strerror or e}", at, "name another port, or leave --port out")])
+        raise user_error(
+            "R801", f"cannot listen on port {port}: {e.strerror or e}", "--port", "name another port, or leave --port out"
+        ) from e
     address = f"http://127.0.0.1:{listener.getsockname()[1]}/" + (f"open?token={token}" if token else "")
     click.echo(f"open {address}\nto end: Ctrl-C", err=True)
     if browser:

@@ -6,8 +6,8 @@ from datetime import date, datetime
 
 import click
 
-from roe.cli.common import STATE, fail, table, wait_option
-from roe.diagnostics import PolicyError
+from roe.cli.common import STATE, table, wait_option
+from roe.run.undo import undo
 
 MOST = 20
 
@@ -15,8 +15,10 @@ MOST = 20
 @click.command("undo")
 @click.argument("run")
 @click.option("--state", envvar="ROE_STATE", required=True, help=STATE)
-@click.option("--accept", "who", metavar="WHO AND WHY", required=True, help="Who undoes the run, and why. It is recorded.")
-@click.option("--until", type=click.DateTime(["%Y-%m-%d"]), help="Hold what is undone until this day. The default is 30 days.")
+@click.option("--accept", "who", metavar="WHO AND WHY", required=True, help="Who undoes the run, and why. The ledger keeps it.")
+@click.option(
+    "--until", type=click.DateTime(["%Y-%m-%d"]), help="Keep the former owners until this day. Default: 30 days after the last run."
+)
 @wait_option
 def command(run: str, state: str, who: str, until: datetime | None, wait: float) -> None:
     """Undo RUN, named as in its run.json: owners, turns and events are again what they were before it.
@@ -24,12 +26,7 @@ def command(run: str, state: str, who: str, until: datetime | None, wait: float)
     Records that were decided or moved since are left, and listed. The others stay with their former owners until the --until day, or until
     the policy changes. The next `roe run` writes what the CRM must load.
     """
-    from roe.run.undo import undo
-
-    try:
-        undone = undo(run, state, who, date(until.year, until.month, until.day) if until is not None else None, wait)
-    except PolicyError as e:
-        fail(e.diagnostics)
+    undone = undo(run, state, who, date(until.year, until.month, until.day) if until is not None else None, wait)
     rows = [[f"{entity} {record}", role, had or "nobody", back or "nobody"] for entity, record, role, back, had in undone.back]
     if rows:
         click.echo(table(rows[:MOST], ["record", "role", "had by", "back to"]))

@@ -66,7 +66,8 @@ class ColumnReader:
             if pa.types.is_null(arr.type):
                 return Constant(None, len(arr))
             arr = arr.dictionary_encode()
-        codes = arr.indices.fill_null(-1).to_numpy(zero_copy_only=False).astype(np.int32)
+        indices = arr.indices.fill_null(-1) if arr.indices.null_count else arr.indices
+        codes = indices.to_numpy(zero_copy_only=False).astype(np.int32, copy=False)
         return self._meant(codes, arr.dictionary)
 
     def _meant(self, codes: Array, meant: pa.Array) -> Column:
@@ -141,7 +142,8 @@ def _already(f: Field, arr: pa.Array, zone: tzinfo) -> Column | None:
     """A column that Parquet holds in the field's own type."""
     kind = f.type.name
     if kind == "number" and (pa.types.is_integer(arr.type) or pa.types.is_floating(arr.type)):
-        data = arr.cast(pa.float64(), safe=False).fill_null(np.nan).to_numpy(zero_copy_only=False)
+        numbers = arr.cast(pa.float64(), safe=False)
+        data = (numbers.fill_null(np.nan) if numbers.null_count else numbers).to_numpy(zero_copy_only=False)
         return None if np.isinf(data).any() else Numbers(data)
     if kind == "date" and pa.types.is_date32(arr.type):
         days = arr.cast(pa.int32()).cast(pa.int64()).fill_null(NO_DAY).to_numpy(zero_copy_only=False)
@@ -158,15 +160,42 @@ def _plain(cells: Cells, meant: pa.Array) -> tuple[pa.Array, Array] | None:
     reference = f.type.name in ("record", "owners") and f.keys is None
     if len(meant) <= PLAIN_FROM or not pa.types.is_string(meant.type) or f.aliases or not (text or reference):
         return None
-    mask = pc.match_substring_regex(meant, _PLAIN)
-    mask = pc.and_(mask, pc.invert(pc.is_in(pc.ascii_lower(meant), pa.array(sorted(cells.words), pa.string()))))
-    mask = pc.and_(mask, pc.invert(pc.is_in(meant, pa.array(sorted(cells.exact), pa.string()))))
+    mask = _mean_themselves(meant, cells)
     folds = f.normalize == "" and f.type.name != "owners" and f.type.entity != "rep"
     result = pc.ascii_lower(meant) if f.normalize == "lower" else fold_all(meant) if folds else meant
-    mask = mask.to_numpy(zero_copy_only=False)
     if f.normalize == "domain":
         mask &= registrable(meant)
     return result, np.flatnonzero(~mask)
+
+
+def _mean_themselves(texts: pa.Array, cells: Cells) -> Array:
+    """Whether each text is printable ASCII without a space at its ends, and not a word for a missing value; a null counts as such a text."""
+    starts, letters = _bytes_of(texts)
+    used = letters[starts[0] : starts[-1]]
+    if not len(used) or used.min() < ord(" ") or used.max() > ord("~"):
+        mask = pc.fill_null(pc.match_substring_regex(texts, _PLAIN), True).to_numpy(zero_copy_only=False).copy()
+    else:
+        first, last = np.minimum(starts[:-1], starts[-1] - 1), np.maximum(starts[1:] - 1, starts[0])
+        mask = (np.diff(starts) > 0) & (letters[first] != ord(" ")) & (letters[last] != ord(" "))
+    words, exact = (pa.array(sorted(x), pa.string()) for x in (cells.words, cells.exact))
+    short = np.flatnonzero(np.diff(starts) <= max((len(x) for x in (*cells.words, *cells.exact)), default=0))
+    if len(short):  # the others are longer than all words
+        some = texts.take(pa.array(short))
+        is_word = pc.or_(pc.is_in(pc.ascii_lower(some), words), pc.is_in(some, exact))
+        mask[short] &= ~is_word.to_numpy(zero_copy_only=False)
+    return mask | texts.is_null().to_numpy(zero_copy_only=False) if texts.null_count else mask
+
+
+def lengths(texts: pa.Array) -> Array:
+    """The bytes of each text, int32[n]."""
+    return np.diff(_bytes_of(texts)[0])
+
+
+def _bytes_of(texts: pa.Array) -> tuple[Array, Array]:
+    """Where each text begins among the bytes of all of them, int32[n + 1], and these bytes."""
+    _, starts, letters = texts.buffers()
+    offsets = np.frombuffer(starts, np.int32)[texts.offset : texts.offset + len(texts) + 1]
+    return offsets, np.frombuffer(letters, np.uint8) if letters is not None else np.zeros(0, np.uint8)
 
 
 def _plain_numbers(cells: Cells, habits: Habits | None, meant: pa.Array) -> tuple[Array, Array] | None:

@@ -17,15 +17,9 @@ from functools import reduce
 from operator import or_
 from pathlib import Path
 
-import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from roe.columns.column import NO_DAY, Coded, Column, Constant, Days, Instants, Numbers, Truths
-from roe.columns.load import all_text
-from roe.columns.run import ColumnRun
-from roe.columns.world import ColumnWorld
-from roe.data.arrow_files import File, ParquetFile
 from roe.diagnostics import Diagnostic
 from roe.dynamic import Json, Value, Values
 from roe.evaluator.around import Around
@@ -42,85 +36,8 @@ from roe.grammar.clock import zone_of
 from roe.policy.model import Policy
 
 FOLDER = "trace"
-ReadPolicy = Callable[[Path], tuple[Policy | None, list[Diagnostic]]]
-
-
-class EvidenceWriter:
-    """Writes what the portions of a run saw."""
-
-    def __init__(self, out: Path, evaluator: Evaluator, as_of: str) -> None:
-        self.folder = begin(out, evaluator, as_of)
-        self.files: dict[str, File] = {}
-        self.begun = False
-
-    def add(self, run: ColumnRun, allocations: pa.Table) -> None:
-        """Keep what a run, or a share of one, saw, and the owners that it gave."""
-        for name, table in seen(run, allocations, {part.entity for part in run.allocations} if self.begun else None):
-            if name not in self.files:
-                self.files[name] = ParquetFile(self.folder / f"{name}.parquet")
-            self.files[name].add(table)
-        self.begun = True
-
-    def close(self) -> None:
-        for file in self.files.values():
-            file.close()
-
-
-def begin(out: Path, evaluator: Evaluator, as_of: str) -> Path:
-    """The folder for what a run saw, with nothing in it but the policy's own files."""
-    folder = out / FOLDER
-    shutil.rmtree(folder, ignore_errors=True)
-    folder.mkdir(parents=True)
-    policy = evaluator.policy
-    files = {name: (policy.root / name).read_text("utf-8") for name in sorted({"policy.yaml", *policy.files}) if not name.endswith(".xlsx")}
-    binary = {name: (policy.root / name).read_bytes().hex() for name in sorted(policy.files) if name.endswith(".xlsx")}
-    (folder / "run.json").write_text(json.dumps({"roe": 1, "as_of": as_of, "files": files, "binary": binary}), "utf-8")
-    return folder
-
-
-def seen(run: ColumnRun, allocations: pa.Table, entities: Collection[str] | None) -> Iterator[tuple[str, pa.Table]]:
-    """What a run saw of some entities, or of all of them, and the owners that it gave, by the name of the file."""
-    for entity, table in run.world.tables.items():
-        if table.listed and (entities is None or entity in entities):
-            yield entity, stored(run.world, entity)
-    yield "owners", allocations.select(["entity", "record", "role", "owner", "previous_owner", "action"])
-
-
-def stored(world: ColumnWorld, entity: str) -> pa.Table:
-    """An entity's typed records: references as ids, owners as the data wrote them."""
-    table = world.tables[entity]
-    fields = world.policy.model.entities[entity]
-    columns: dict[str, pa.Array] = {}
-    for name in {**table.stored, "id": None}:
-        f = fields.get(name.partition(".")[0])
-        column = table.given(name)
-        if f is not None and f.type.name == "record" and not f.via:
-            refs = world.references.get((entity, name)) or table.reference(name, f.type.entity)
-            ids = world.tables[refs.entity].ids
-            at = refs.at[: table.listed]
-            columns[name] = ids.take(pa.array(at, mask=at < 0)) if len(ids) else pa.nulls(len(at), pa.string())
-        else:
-            columns[name] = _arrow(column.take(np.arange(table.listed)))
-    return pa.table({name: c.cast(pa.string()) if pa.types.is_null(c.type) else c for name, c in columns.items()})
-
-
-def _arrow(column: Column) -> pa.Array:
-    if isinstance(column, Numbers):
-        return pa.array(column.data, mask=np.isnan(column.data))
-    if isinstance(column, Days):
-        return pa.array(np.where(column.data == NO_DAY, 0, column.data).astype(np.int32), mask=column.data == NO_DAY).cast(pa.date32())
-    if isinstance(column, Instants):
-        return pa.array(column.data, mask=column.data == NO_DAY).cast(pa.timestamp("us", "UTC"))
-    if isinstance(column, Truths):
-        return pa.array(column.data == 1, mask=column.data < 0)
-    if isinstance(column, Coded) and all_text(column):
-        return column.arrow()
-    if isinstance(column, Constant) and isinstance(column.value, (str, type(None))):
-        return pa.array([column.value] * column.n, pa.string())
-    return pa.array([None if x is None else LITERAL + v.literal(x) for x in column.values()], pa.string())
-
-
 LITERAL = "\0literal:"  # what starts a value that Arrow has no type for
+ReadPolicy = Callable[[Path], tuple[Policy | None, list[Diagnostic]]]
 
 
 def _value(value: Value, zone: tzinfo) -> Value:
@@ -148,8 +65,13 @@ class RunEvidence:
         said = json.loads((self.folder / "run.json").read_text("utf-8"))
         self.as_of = said["as_of"]
         files = Path(tempfile.mkdtemp(prefix="roe-evidence-"))
-        weakref.finalize(self, shutil.rmtree, files, ignore_errors=True)
-        self.evaluator = _evaluator(said, files, read)
+        try:
+            self.evaluator = _evaluator(said, files, read)
+        except BaseException:
+            shutil.rmtree(files, ignore_errors=True)
+            raise
+        # as long as any decision stands: its explanation may ask where a rule stands in these files
+        weakref.finalize(self.evaluator.compiled, shutil.rmtree, files, ignore_errors=True)
         self.policy = self.evaluator.policy
         self._zone = zone_of(self.policy.timezone)
         self._tables: dict[str, list[Value]] = {}
@@ -173,7 +95,8 @@ class RunEvidence:
 
     def decision(self, entity: str, record: str, role: str) -> Decision:
         """The run's decision on a record, with its trace. KeyError if it was not decided."""
-        from roe.columns.turn_files import TURNS, read_turns
+        from roe.columns.turn_files import TURNS
+        from roe.columns.turn_reading import read_turns
 
         around = Around(self, self.evaluator.compiled, self.evaluator.clock(self.as_of), float("inf"))
         around.want(entity, [record])
@@ -270,12 +193,14 @@ def _known(world: World, row: Row, decided: Json) -> Json:
 
 def _evaluator(said: Json, folder: Path, read: ReadPolicy | None) -> Evaluator:
     """The policy that a run kept. Its files are put into a folder, where they must stay: somebody may ask for their text."""
-    from roe.stages.build import build
-
     files = {name: text.encode() for name, text in said["files"].items()} | {name: bytes.fromhex(x) for name, x in said["binary"].items()}
     for name, content in files.items():
         _put(folder, name, content)
-    policy, problems = (read or build)(folder)
+    if read is None:
+        from roe.stages.build import build
+
+        read = build
+    policy, problems = read(folder)
     if policy is None:
         raise ValueError(f"the policy of the run cannot be read: {problems[0].message}")
     return Evaluator(policy)

@@ -14,7 +14,8 @@ import numpy as np
 from roe.columns.column import Refs
 from roe.columns.run import ColumnRun
 from roe.columns.table import RecordTable
-from roe.columns.turn_files import read_turns, write_turns
+from roe.columns.turn_files import write_turns
+from roe.columns.turn_reading import read_turns
 from roe.columns.world import ColumnWorld
 from roe.evaluator.bound import Bound
 from roe.evaluator.decision import Decision

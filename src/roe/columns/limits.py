@@ -30,12 +30,16 @@ class Limits:
                 left[self.place[rep]] = min(left.get(self.place[rep], ENDLESS), n)
         return left
 
-    def take(self, rep: int, n: int = 1) -> None:
-        """A rep has got more records, which are counted already; whoever reaches a cap by that is seated anew."""
-        self.left[rep] -= n
+    def take(self, rep: int) -> None:
+        """A rep has got one more record, which is counted already; whoever reaches a cap by that is seated anew."""
+        self.left[rep] -= 1
         if self.left[rep] <= 0:
-            row = self.turns.pools.world.rep(self.turns.rep_ids[rep])
-            assert row is not None
-            for pool in self.pools:
-                pool.changed(row, row)
-            self.left[rep] = self._find(self.turns.rep_ids[rep]).get(rep, ENDLESS)
+            self.left[rep] = self.seated_anew(rep)
+
+    def seated_anew(self, rep: int) -> int:
+        """Seat a rep anew who has reached a cap: how many more records until the next one."""
+        row = self.turns.pools.world.rep(self.turns.rep_ids[rep])
+        assert row is not None
+        for pool in self.pools:
+            pool.changed(row, row)
+        return self._find(self.turns.rep_ids[rep]).get(rep, ENDLESS)

@@ -12,8 +12,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from roe.columns.cells import ColumnReader, Problems
-from roe.columns.column import Coded, Column, Constant, Dictionary
+from roe.columns.cells import ColumnReader, Problems, lengths
+from roe.columns.column import Coded, Column, Constant, Dictionary, occurring
 from roe.columns.local import localize
 from roe.columns.raw import Raw
 from roe.columns.typed import TypedColumns
@@ -99,9 +99,9 @@ def _set_aside(name: str, column: Column, problems: Problems) -> None:
 
 def _texts_of(column: Coded) -> list[str]:
     """The texts of a column, as long as they are few."""
-    used = np.flatnonzero(np.bincount(column.codes[column.codes >= 0], minlength=len(column.meaning))) if len(column.meaning) else []
+    codes = column.codes[column.codes >= 0] if column.nulls().any() else column.codes
     texts: set[str] = set()
-    for code in used:
+    for code in occurring(codes):
         text = column.meaning.items[int(code)] if not column.meaning.null_first else column.meaning.list[int(code)]
         texts.add(text.as_py() if isinstance(text, pa.Scalar) else text)
         if len(texts) > FEW_VALUES:
@@ -128,6 +128,8 @@ def _texts(table: TypedColumns, name: str) -> pa.Array | None:
         return None
     if isinstance(column, Coded) and all_text(column):
         texts = column.arrow()
+        if pa.types.is_string(texts.type) and (lengths(texts) > 0).all():
+            return texts
         return pc.if_else(pc.equal(texts, ""), pa.scalar(None, pa.string()), texts)
     values = [None if x is None or x == "" else str(x) for x in column.values()]
     return pa.array(values, pa.string())
@@ -173,13 +175,13 @@ def _identify(entity: str, table: TypedColumns, problems: Problems, decided: boo
 
 def _written(table: TypedColumns, raw: Raw) -> pa.Array | None:
     """The ids as the data has them; None if they are the ids that they are folded to."""
-    folded = _texts(table, "id")
-    if folded is None or pa.types.is_null(folded.type):
-        return None
-    column = raw.columns[table.names["id"]]
+    column = raw.columns.get(table.names.get("id", ""))
     if isinstance(column, pa.Array) and pa.types.is_dictionary(column.type):
         column = column.dictionary_decode()
-    if not isinstance(column, pa.Array) or not pa.types.is_string(column.type):
+    if not isinstance(column, pa.Array) or not pa.types.is_string(column.type) or not (lengths(column) > SHORT).any():
+        return None
+    folded = _texts(table, "id")
+    if folded is None or pa.types.is_null(folded.type):
         return None
     long = pc.and_(pc.equal(pc.utf8_length(folded), SHORT), pc.greater(pc.utf8_length(column), SHORT))
     return pc.if_else(pc.fill_null(long, False), pc.utf8_trim_whitespace(column), folded) if pc.any(long).as_py() else None
@@ -203,24 +205,29 @@ def _reject(entity: str, table: TypedColumns, problems: Problems, raw: Raw) -> N
         keep[i] = False
         table.rejects.append(Reject(entity, table.ids[i].as_py(), int(table.lines[i]), name, shown(value), reason))
     table.rejects.sort(key=lambda r: r.line)
-    _only_one_each(entity, table, keep, raw)
-    rows = np.flatnonzero(keep)
-    ids = table.ids if keep.all() else table.ids.take(pa.array(rows))
-    ordered = len(ids) < 2 or pc.all(pc.less(ids[:-1].cast(pa.binary()), ids[1:].cast(pa.binary()))).as_py()
-    if not ordered:
-        rows = rows[pc.sort_indices(ids.cast(pa.binary())).to_numpy()]
+    ordered = _in_order(table.ids)  # which says as well that none is there twice
     if ordered and keep.all():
         return
+    if not ordered:
+        _only_one_each(entity, table, keep, raw)
+    rows = np.flatnonzero(keep)
+    ids = table.ids if keep.all() else table.ids.take(pa.array(rows))
+    if not ordered and not _in_order(ids):
+        rows = rows[pc.sort_indices(ids.cast(pa.binary())).to_numpy()]
     table.ids = table.ids.take(pa.array(rows))
     table.columns = {name: c.take(rows) for name, c in table.columns.items()}
     table.columns["id"] = coded(table.ids)
     table.lines, table.n = table.lines[rows], len(rows)
 
 
+def _in_order(ids: pa.Array) -> bool:
+    """Whether each id comes after the one before it."""
+    whole = ids.cast(pa.binary())
+    return len(ids) < 2 or bool(pc.all(pc.less(whole[:-1], whole[1:])).as_py())
+
+
 def _only_one_each(entity: str, table: TypedColumns, keep: Array, raw: Raw) -> None:
     ids = table.ids
-    if len(ids) > 1 and pc.all(pc.less(ids[:-1].cast(pa.binary()), ids[1:].cast(pa.binary()))).as_py():
-        return
     encoded = ids.dictionary_encode()
     codes = encoded.indices.to_numpy(zero_copy_only=False)
     counts = np.bincount(codes[keep], minlength=len(encoded.dictionary))

@@ -10,15 +10,17 @@ import numpy as np
 import pyarrow as pa
 
 from roe.columns.column import Column, Dictionary
-from roe.dynamic import Array, Value
+from roe.dynamic import Array
 from roe.evaluator.pool import Pool
 from roe.evaluator.turns import Slots, Standing
 
 if TYPE_CHECKING:
     from roe.evaluator.row import Row
+    from roe.evaluator.together import Together
 
 
-FIRST, MOST = 4096, 1 << 18  # records looked at together: at the start, and at most
+LEAST, MOST = 256, 1 << 18  # records looked at together
+ROUND = 4096  # turns up to which those of a whole round are worked out at once
 
 
 class SlotTable:
@@ -38,8 +40,8 @@ class SlotTable:
         weights = [w for _, w in self.standing.able]
         while len(self._picks) < need and self._repeats is None:
             before, missing = list(self._slots.taken), need - len(self._picks)
-            count = self.standing.total if self.standing.total <= max(missing, FIRST) else missing  # a whole round, if it is worth it
-            turns = np.array([self._slots.next() for _ in range(count)], np.int32)
+            count = self.standing.total if self.standing.total <= max(missing, ROUND) else missing  # a whole round, if it is worth it
+            turns = np.array(self._slots.several(count), np.int32)
             self._picks = np.concatenate([self._picks, turns])
             if [b - a for a, b in zip(before, self._slots.taken, strict=True)] == weights:
                 self._repeats = turns  # everybody has had their share: it all begins again
@@ -68,7 +70,7 @@ class PoolColumn:
         self.names = Dictionary([])  # of the companies
         self.sticky: Array | None = None
 
-    def prepare(self, company: Column | None, sticky: Array | None, companions: Mapping[tuple[str, Value], tuple[str, str]]) -> None:
+    def prepare(self, company: Column | None, sticky: Array | None, together: Together) -> None:
         self.sticky = sticky
         if company is None:
             return
@@ -76,11 +78,11 @@ class PoolColumn:
         known = _can_be_companies(self.names)
         self.companies = np.where(known[codes], codes, -1).astype(np.int32) if len(known) else np.full(len(codes), -1, np.int32)
         self.companion, self.leader, self._first = (np.full(len(self.names) + 1, -1, np.int32) for _ in range(3))
-        if companions:
+        if together.given:
             for i in np.flatnonzero(known).tolist():
-                held = companions.get((self.pool.step.name, self.names[i]))
-                if held is not None:
-                    self.companion[i] = self.reps.get(held[0], self.width)  # who is not there any more is never able
+                given = together.given_to(self.pool, self.names[i])
+                if given is not None:
+                    self.companion[i] = self.reps.get(given.rep, self.width)  # who is not there any more is never able
 
     def first_of(self, companies: Array, places: Array) -> Array:
         """Of some records' companies, the first of the records; `places` are in order."""
@@ -101,6 +103,7 @@ class PoolColumn:
             self.book()
             self.slots = SlotTable(standing, self.pool)
             self.able = np.array([self.reps[rep] for rep, _ in standing.able], np.int64)
+            self.shares = np.array([w for _, w in standing.able], np.float64) / max(standing.total, 1)
             self.is_able = np.zeros(self.width + 1, bool)  # the last place is for nobody
             self.is_able[self.able] = True
         return self.slots.standing
@@ -109,8 +112,7 @@ class PoolColumn:
         """The number of who takes part now, in the history of the pool."""
         assert self.slots is not None
         if self.slots.number < 0:
-            history = self.pool.history
-            self.slots.number = history.number(history.intern(self.slots.standing.seats))
+            self.slots.number = self.pool.history.numbered(self.slots.standing.seats, self.slots.standing)
         return self.slots.number
 
     def book(self) -> None:

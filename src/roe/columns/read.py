@@ -59,7 +59,7 @@ def _read(path: Path, source: DataSource) -> tuple[Raw, list[Diagnostic]]:
         from pyarrow import parquet
 
         try:
-            table = parquet.read_table(path)
+            table = parquet.ParquetFile(path).read()
         except (pa.ArrowException, OSError) as e:
             return Raw({}, 0), [unreadable_parquet(path, e)]
         return Raw.of_table(table, origin=TableOrigin(str(path), tuple(table.column_names))), []

@@ -13,13 +13,9 @@ from typing import TYPE_CHECKING, Self
 import numpy as np
 import pyarrow as pa
 
-from roe.columns import turn_files
 from roe.columns.column import Refs
-from roe.columns.one_by_one import reason_one_by_one
-from roe.columns.pool_column import Handed
 from roe.columns.role_run import Allocations, RoleRun
 from roe.columns.table import RecordTable
-from roe.columns.turns import Turns
 from roe.columns.world import ColumnWorld
 from roe.dynamic import Json, State, Value
 from roe.evaluator.bound import EXCLUSIVE, Bound
@@ -29,6 +25,8 @@ from roe.plan.operators import Choose
 from roe.plan.outcome import ACTIONS
 
 if TYPE_CHECKING:
+    from roe.columns.pool_column import Handed
+    from roe.columns.turns import Turns
     from roe.evaluator.memory import DecisionValues
 
 
@@ -121,6 +119,9 @@ class ColumnRun:
         """The turns of all pools, in the order of the queue, and of the roles for one record."""
         if not any(len(rows) for role_run in role_runs for rows, _ in role_run.waiting):
             return
+        from roe.columns.one_by_one import reason_one_by_one
+        from roe.columns.turns import Turns
+
         turns = Turns(table, self.bound.pools, role_runs)
         if reason_one_by_one(turns):
             for row, role, action in zip(turns.row.tolist(), turns.role.tolist(), turns.action.tolist(), strict=True):
@@ -140,6 +141,8 @@ class ColumnRun:
 
     def turns(self) -> pa.Table:
         """What pools did, as the run's records have it (see `turn_files`), in the order in which they did it."""
+        from roe.columns import turn_files
+
         bound = self.bound
         by_row = [
             d.turn.record(bound.key(d)) for allocations in self.allocations for d in allocations.decisions.values() if d.turn is not None

@@ -17,17 +17,17 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from roe.columns import turn_files
-from roe.columns.column import Column, Days, Instants
+from roe.columns.column import Column, Days, Instants, occurring
 from roe.columns.kinds import PoolKinds, hand_out
 from roe.columns.limits import Limits
-from roe.columns.pool_column import FIRST, MOST, Handed, PoolColumn
+from roe.columns.pool_column import LEAST, MOST, Handed, PoolColumn
 from roe.columns.row import place_of
 from roe.dynamic import Array, Json, Value
 from roe.evaluator.allocate import Pools
 from roe.evaluator.allocation import FALLBACK
 from roe.evaluator.assigned import assignment
 from roe.evaluator.pool import Pool
-from roe.evaluator.together import reason_together
+from roe.evaluator.together import Given, reason_together
 from roe.grammar import values as v
 from roe.progress import advance, phase
 
@@ -87,7 +87,7 @@ class Turns:
     def prepare(self) -> None:
         """Everything about pools and waiting records that stays as it is while they are handed out."""
         world = self.table.world
-        used = list(dict.fromkeys(name for i in np.unique(self.asked).tolist() for name in self.chain(self.names[i])))
+        used = list(dict.fromkeys(name for i in occurring(self.asked).tolist() for name in self.chain(self.names[i])))
         any_row = self.table.row(int(self.row[0]))
         for name in used:  # reps whom the data does not list become rows of the table before it is counted
             for row in self.one_of_each(name):
@@ -98,7 +98,7 @@ class Turns:
         reps = {rep: i for i, rep in enumerate(self.rep_ids)}
         self.columns = {name: PoolColumn(self.pools.pools[name], reps, any_row) for name in used}
         for name, column in self.columns.items():
-            column.prepare(*asked[name], self.pools.together.given)
+            column.prepare(*asked[name], self.pools.together)
 
     def run(self) -> Handed:
         """Hand out every waiting record, in the order of the queue."""
@@ -132,24 +132,32 @@ class Turns:
         for column in self.columns.values():
             column.seats()
         self.limits = Limits(self, [column.pool for column in self.columns.values()])
+        self.left = np.array(self.limits.left)  # how many more records each rep can take
         self.uncounted = np.zeros(len(self.rep_ids), np.int64)  # what each rep has taken, as far as caps do not know it yet
-        at, width, n = 0, FIRST, len(self.row)
+        at, n = 0, len(self.row)
         while at < n:
-            done = self._window(at, min(n, at + width), out)
+            done = self._window(at, min(n, at + self._width()), out)
             self._took(out.rep[at:done], out.why[at:done], out)
-            width = min(MOST, max(256, 2 * (done - at)))
             advance(done - at)
             at = done
         for rep in np.flatnonzero(self.uncounted).tolist():
             self._count(rep)
 
+    def _width(self) -> int:
+        """How many records to look at together: a few more than it should take until the first rep reaches a limit."""
+        first: float = MOST
+        for column in self.columns.values():
+            if column.seats().able:
+                first = min(first, float((self.left[column.able] / column.shares).min()))
+        return int(min(MOST, max(LEAST, first * 1.05 + 64)))
+
     def _remember(self, column: PoolColumn) -> None:
         """Which reps the companies went to, for what comes later in the run."""
         led = np.flatnonzero(column.leader >= 0)
         ids = self.table.ids.take(pa.array(self.row[column.leader[led]])).to_pylist()
-        name, entity = column.pool.step.name, self.table.entity
+        name, entity, world = column.pool.step.name, self.table.entity, self.table.world
         for i, rep, record in zip(led.tolist(), column.companion[led].tolist(), ids, strict=True):
-            self.pools.together.given[name, column.names[i]] = self.rep_ids[rep], f"{entity} {record}"
+            self.pools.together.given[name, column.names[i]] = Given(self.rep_ids[rep], f"{entity} {record}", world.clock.now)
 
     def _asked_of_records(self, pool: Pool) -> tuple[Column | None, Array | None]:
         """What the waiting records' companies are, and the reps whom they stay with."""
@@ -167,7 +175,7 @@ class Turns:
         asked = self.asked[at:end]
         groups: dict[str, list[Array]] = {}
         tried: dict[int, list[str]] = {}
-        for number in np.flatnonzero(np.bincount(asked)).tolist():
+        for number in occurring(asked).tolist():
             chain = self.chain(self.names[number])
             able = next((i for i, name in enumerate(chain) if self.columns[name].seats().able), len(chain) - 1)
             tried[number] = chain[: able + 1]
@@ -201,7 +209,7 @@ class Turns:
             own = column.sticky[places]
             stays = column.is_able[own]
             rep[stays] = own[stays]
-            for one in np.unique(own[stays]).tolist():
+            for one in occurring(own[stays]).tolist():
                 label = self.pools.world.rep_of(self.rep_ids[one]).label
                 why[stays & (own == one)] = self.why(f"it stays with {label}", handed)
         behind = ahead = np.empty(0, np.int64)
@@ -212,7 +220,7 @@ class Turns:
             rep[goes] = companion[goes]
             leader[goes] = column.leader[company[goes]]
             for i in np.flatnonzero(goes & (leader < 0)).tolist():  # it was in an earlier run, or among another entity's records
-                label = self.pools.together.given[column.pool.step.name, column.names[int(company[i])]][1]
+                label = self.pools.together.given[column.pool.step.name, column.names[int(company[i])]].record
                 why[i] = self.why(reason_together(label), handed)
             new = np.flatnonzero((company >= 0) & (companion < 0))
             first = column.first_of(company[new], new)
@@ -230,7 +238,7 @@ class Turns:
         """Up to where nobody who is able becomes unable."""
         if not self.limits.pools:
             return end
-        left = np.array(self.limits.left)
+        left = self.left
         rep = self._counted(handed.rep[at:end], handed.why[at:end], handed)
         full = np.append(np.bincount(rep[rep >= 0], minlength=len(left)) >= left, False)  # the last place is for nobody
         some = np.flatnonzero(full[rep])
@@ -265,10 +273,10 @@ class Turns:
         counted = self._counted(rep, why, handed)
         counts = np.bincount(counted[counted >= 0], minlength=len(self.rep_ids))
         self.uncounted += counts
-        for i in np.flatnonzero(counts).tolist():
-            if counts[i] >= self.limits.left[i]:
-                self._count(i)
-            self.limits.take(i, int(counts[i]))
+        self.left -= counts
+        for i in np.flatnonzero(self.left <= 0).tolist():
+            self._count(i)
+            self.left[i] = self.limits.seated_anew(i)
         self.pools.n += len(rep)
 
     def _count(self, rep: int) -> None:

@@ -14,7 +14,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from roe.columns.column import Coded, Column, Constant, Refs
+from roe.columns.column import Coded, Column, Constant, Refs, Truths
 from roe.columns.finder import RecordFinder
 from roe.columns.kernel import ColumnIndex
 from roe.columns.load import typed_columns
@@ -290,7 +290,10 @@ class ColumnWorld(World):
         for entity in ("lead", "account"):
             table = self.tables[entity]
             flags = table.column("is_open") if entity == "lead" else None
-            open_ = np.array([x is not False for x in flags.values()], bool) if flags is not None else np.ones(table.n, bool)
+            if isinstance(flags, Truths):
+                open_ = flags.data != 0
+            else:
+                open_ = np.ones(table.n, bool) if flags is None else np.array([x is not False for x in flags.values()], bool)
             pairs = []
             for role in self.policy.roles:
                 owner = table.owner(role)

@@ -13,10 +13,11 @@ from __future__ import annotations
 import math
 from array import array
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import cache
 from importlib import import_module
 from types import ModuleType
+from typing import TYPE_CHECKING
 
 from roe.companies.likeness import of_one_group, probability, rarity_in, signs
 from roe.companies.name import CompanyName, names_in, trigrams
@@ -25,11 +26,15 @@ from roe.companies.written import WrittenNames
 from roe.dynamic import Array
 from roe.files import uncollected
 
+if TYPE_CHECKING:
+    from roe.companies.keys import KeyColumns
+
 BLOCKS = 18  # the rarest keys of a name that are looked up
 FEW, TOO_MANY = 4, 20_000  # the rarest few are looked up unless more names than this have them
 LOOKED_AT = 5_000  # names with a name's rarest keys, beyond which further keys are left
 CLOSEST, AS_CLOSE, MOST = 6, 0.99, 60  # names that are compared in full; more, where they share as much as the last one
 SHARES_LITTLE = 0.4  # of what the closest name shares: names that share less are not compared
+MEASURED = 2_000  # names whose letters are remembered
 MANY = 5_000  # names from which on numpy adds up what they share, where it is installed
 
 
@@ -38,16 +43,17 @@ class NameIndex:
 
     def __init__(self, names: Iterable[str] = ()) -> None:
         self._texts: list[str] = []  # the distinct names
-        self._meant: list[tuple[CompanyName, ...] | None] = []  # and taken apart, once one of a kept index is asked for
-        self._written = WrittenNames()  # what the names of a kept index mean
+        self._meant: list[tuple[CompanyName, ...] | None] = []  # and taken apart; none of those that are written down
+        self._written = WrittenNames()  # what the names that were taken apart together mean
         self._at: list[list[int]] = []  # their places; none for a name that is gone
         self._numbers: dict[str, int] = {}
         self._count = 0  # distinct names that are there
         self._words: Counter[str] = Counter()
         self._having: dict[str, int | array[int]] = {}  # key -> the name, or the names, that have it, or had it
+        self._columns: KeyColumns | None = None  # the same of names that were taken apart together
         self._gone: Counter[str] = Counter()  # key -> how many of those are gone
         self._weights = _SquaredWeights(self)
-        self._norms: dict[str, float] = {}
+        self._measured: dict[str, tuple[frozenset[str], float]] = {}
         self._rarity: Callable[[str], float] | None = None
         self._sums: Array = None
         with uncollected():
@@ -63,8 +69,8 @@ class NameIndex:
                     self._words[word] += 1
 
     @classmethod
-    def of(cls, names: Iterable[str], having: dict[str, int | array[int]], words: Counter[str], written: WrittenNames) -> NameIndex:
-        """The index of names whose keys and words are known: `having` are the numbers of the distinct names that have each key."""
+    def of(cls, names: Iterable[str], columns: KeyColumns, words: Counter[str], written: WrittenNames) -> NameIndex:
+        """The index of names whose keys and words are known: `columns` has the numbers of the distinct names."""
         index = cls()
         for place, name in enumerate(names):
             number = index._numbers.setdefault(name, len(index._texts))
@@ -73,19 +79,13 @@ class NameIndex:
                 index._meant.append(None)
                 index._at.append([])
             index._at[number].append(place)
-        index._count, index._words, index._having, index._written = len(index._texts), words, having, written
+        index._count, index._words, index._columns, index._written = len(index._texts), words, columns, written
         return index
 
-    def parts(self) -> tuple[list[str], array[int], array[int], Counter[str], WrittenNames]:
-        """What `of` makes an index from, of one that no name has left."""
-        sizes, numbers = array("I"), array("I")
-        for having in self._having.values():
-            sizes.append(_count(having))
-            if isinstance(having, int):
-                numbers.append(having)
-            else:
-                numbers.extend(having)
-        return list(self._having), sizes, numbers, self._words, self._written
+    def parts(self) -> tuple[KeyColumns, Counter[str], WrittenNames]:
+        """What `of` makes an index from, of one that it made and that has not changed."""
+        assert self._columns is not None
+        return self._columns, self._words, self._written
 
     # --- what is in it ----------------------------------------------------------------------------------------------
 
@@ -129,14 +129,12 @@ class NameIndex:
         self._count += n
         self._rarity = None
         self._weights.clear()
-        self._norms.clear()
+        self._measured.clear()
 
     def meant(self, i: int) -> tuple[CompanyName, ...]:
         """The i-th distinct name, taken apart."""
         meant = self._meant[i]
-        if meant is None:
-            meant = self._meant[i] = self._written.meant(i)
-        return meant
+        return self._written.meant(i) if meant is None else meant
 
     def places(self, i: int) -> list[int]:
         """Where the i-th distinct name stands."""
@@ -148,7 +146,24 @@ class NameIndex:
 
     def having(self, key: str) -> int:
         """How many names have a key."""
-        return _count(self._having.get(key)) - self._gone[key]
+        return next((size for size, *_ in self._sized((key,))), 0)
+
+    def _sized(self, keys: Sequence[str]) -> list[tuple[int, str, int, int]]:
+        """(how many names have it, key, where those in the columns begin, where they end) of the keys that names have."""
+        having, gone = self._having, self._gone
+        if self._columns is None:
+            some = [(key, having[key]) for key in keys if key in having]
+            return [(size, key, 0, 0) for key, numbers in some if (size := _count(numbers) - gone.get(key, 0))]
+        spans = self._columns.find(keys)
+        if not having and not gone:
+            return [(end - start, key, start, end) for key, start, end in spans]
+        in_columns = {key: (start, end) for key, start, end in spans}
+        every = (
+            (_count(having.get(key)) + end - start - gone.get(key, 0), key, start, end)
+            for key in keys
+            for start, end in (in_columns.get(key, (0, 0)),)
+        )
+        return [sized for sized in every if sized[0]]
 
     # --- searching --------------------------------------------------------------------------------------------------
 
@@ -168,8 +183,6 @@ class NameIndex:
     def candidates(self, name: str) -> list[int]:
         """The distinct names that share the most with a name, by its rarest keys."""
         shared = self._shared(self._looked_up(name))
-        if not shared:
-            return []
         texts = self._texts
         closest = sorted(((-weight, texts[i], i) for weight, i in shared))[:MOST]
         if len(closest) > CLOSEST:
@@ -177,46 +190,43 @@ class NameIndex:
             closest = [x for n, x in enumerate(closest) if n < CLOSEST or x[0] <= as_close]
         return [i for _, _, i in closest]
 
-    def _looked_up(self, name: str) -> list[tuple[float, array[int]]]:
-        """The rarest keys of a name: (weight, the names that have it), the rarest first."""
-        having, gone = self._having, self._gone
+    def _looked_up(self, name: str) -> list[tuple[float, str, int, int]]:
+        """The rarest keys of a name, the rarest first: (weight, key, where its names in the columns begin, where they end)."""
         looked_up = []
         for meant in names_in(name):
-            keys = sorted([(_count(at) - gone.get(key, 0), key) for key in keys_of(meant) if (at := having.get(key)) is not None])
             seen = 0
-            for n, (size, key) in enumerate([x for x in keys if x[0]][:BLOCKS]):
+            for n, (size, key, start, end) in enumerate(sorted(self._sized(list(keys_of(meant))))[:BLOCKS]):
                 seen += size
                 if size > TOO_MANY or (n >= FEW and seen > LOOKED_AT):
                     break
-                numbers = having[key]
-                looked_up.append((math.log(1 + self._count / size), array("I", (numbers,)) if isinstance(numbers, int) else numbers))
+                looked_up.append((math.log(1 + self._count / size), key, start, end))
         return looked_up
 
-    def _shared(self, looked_up: list[tuple[float, array[int]]]) -> list[tuple[float, int]]:
+    def _shared(self, looked_up: list[tuple[float, str, int, int]]) -> list[tuple[float, int]]:
         """(weight of the keys that it shares, number) of the names that share enough to be compared."""
-        numpy = _numpy() if len(self._texts) > MANY else None
+        numpy = _numpy() if len(self._texts) > MANY or self._columns is not None else None
         if numpy is not None:
             return self._shared_by_columns(looked_up, numpy)
         shared: dict[int, float] = {}
-        for weight, numbers in looked_up:
-            for i in numbers:
+        for weight, key, _, _ in looked_up:
+            numbers = self._having[key]
+            for i in (numbers,) if isinstance(numbers, int) else numbers:
                 shared[i] = shared.get(i, 0.0) + weight
         if len(self._texts) > self._count:
             shared = {i: weight for i, weight in shared.items() if self._at[i]}
         enough = SHARES_LITTLE * max(shared.values(), default=0.0)
         return [(weight, i) for i, weight in shared.items() if weight >= enough]
 
-    def _shared_by_columns(self, looked_up: list[tuple[float, array[int]]], np: ModuleType) -> list[tuple[float, int]]:
+    def _shared_by_columns(self, looked_up: list[tuple[float, str, int, int]], np: ModuleType) -> list[tuple[float, int]]:
         """The same sums, each in the same order, so to the last digit the same."""
         if not looked_up:
             return []
         sums = self._sums
         if sums is None or len(sums) < len(self._texts):
             sums = self._sums = np.zeros(len(self._texts) * 5 // 4)
-        touched = np.frombuffer(b"".join([numbers.tobytes() for _, numbers in looked_up]), np.uintc).astype(
-            np.intp
-        )  # numpy adds by it twice as fast
-        np.add.at(sums, touched, np.repeat([weight for weight, _ in looked_up], [len(numbers) for _, numbers in looked_up]))
+        of_each = [(weight, numbers) for weight, key, start, end in looked_up for numbers in self._numbers_of(key, start, end, np)]
+        touched = np.concatenate([numbers for _, numbers in of_each]).astype(np.intp)
+        np.add.at(sums, touched, np.repeat([weight for weight, _ in of_each], [len(numbers) for _, numbers in of_each]))
         weights = sums[touched]
         sums[touched] = 0.0
         if len(self._texts) > self._count:  # names that are gone share nothing
@@ -225,8 +235,20 @@ class NameIndex:
         if not len(touched):
             return []
         near = np.flatnonzero(weights >= SHARES_LITTLE * weights.max())
-        shared = dict(zip(touched[near].tolist(), weights[near].tolist(), strict=True))
-        return [(weight, i) for i, weight in shared.items()]
+        touched, firsts = np.unique(touched[near], return_index=True)
+        weights = weights[near][firsts]
+        if len(weights) > MOST:  # those that share less than the last that is compared need no look at their texts
+            near = np.flatnonzero(weights >= np.partition(weights, -MOST)[-MOST])
+            touched, weights = touched[near], weights[near]
+        return list(zip(weights.tolist(), touched.tolist(), strict=True))
+
+    def _numbers_of(self, key: str, start: int, end: int, np: ModuleType) -> Iterator[Array]:
+        """The names that have a key: those from `start` to `end` in the columns, and those that came one by one."""
+        if end > start and self._columns is not None:
+            yield self._columns.numbers[start:end]
+        more = self._having.get(key)
+        if more is not None:
+            yield np.frombuffer(array("I", (more,)) if isinstance(more, int) else more, np.uintc)
 
     def _likely(self, asked: Sequence[CompanyName], i: int) -> float:
         """The probability that a name is the i-th one; of names that carry several, of those that are most alike."""
@@ -249,15 +271,19 @@ class NameIndex:
 
     def _cosine(self, mine: CompanyName, other: CompanyName) -> float:
         """How alike the groups of letters of two names are, each weighted by its rarity, 0 to 1."""
-        shared = trigrams(mine.text) & trigrams(other.text)
-        norms = self._norm(mine) * self._norm(other)
-        return math.fsum(map(self._weights.__getitem__, shared)) / norms if norms else 0.0
+        (groups, norm), (its_groups, its_norm) = self._letters(mine), self._letters(other)
+        norms = norm * its_norm
+        return math.fsum(map(self._weights.__getitem__, groups & its_groups)) / norms if norms else 0.0
 
-    def _norm(self, name: CompanyName) -> float:
-        norm = self._norms.get(name.text)
-        if norm is None:
-            norm = self._norms[name.text] = math.sqrt(math.fsum(map(self._weights.__getitem__, trigrams(name.text))))
-        return norm
+    def _letters(self, name: CompanyName) -> tuple[frozenset[str], float]:
+        """The groups of letters of a name, and the length of the vector of their weights."""
+        letters = self._measured.get(name.text)
+        if letters is None:
+            if len(self._measured) >= MEASURED:
+                self._measured.clear()
+            groups = trigrams(name.text)
+            letters = self._measured[name.text] = groups, math.sqrt(math.fsum(map(self._weights.__getitem__, groups)))
+        return letters
 
 
 class _SquaredWeights(dict[str, float]):

@@ -2,7 +2,8 @@
 it again.
 
 What is kept is texts and numbers: no code can come out of it. It counts only while the digest of the names and of roe's own
-files is the same, and only in a folder that nobody else may write to. One index is kept, the last one that was large enough.
+files is the same, and only in a folder that nobody else may write to. One index is kept, the last one that was large enough. The file is mapped into
+memory: a search reads the pages that it needs, and all processes share them. Where numpy is not installed, an index is made name by name and not kept.
 """
 
 from __future__ import annotations
@@ -10,26 +11,30 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
+import mmap
 import os
 from array import array
 from collections import Counter
 from collections.abc import Sequence
+from importlib.util import find_spec
 from pathlib import Path
 
-from roe.companies.index import NameIndex, keys_of, keys_of_all, words_of_all
+from roe.companies.index import NameIndex, words_of_all
 from roe.companies.name import names_in
 from roe.companies.written import WrittenNames, line_of
+from roe.dynamic import Array
 from roe.files import cache_folder, is_private, own_digest, uncollected
 from roe.parallel import each
 
 LARGE = 20_000  # names from which on an index is worth its place on the disk
 FILE = "names.index"
 PORTION = 5_000  # names that a process takes apart together
+ALIGNED = 64  # each part of the file begins at a multiple of so many bytes
 
 
 def index_of(names: Sequence[str]) -> NameIndex:
     """The index of these names, as it was kept or made now."""
-    if len(names) < LARGE:
+    if len(names) < LARGE or find_spec("numpy") is None:
         return NameIndex(names)
     folder = cache_folder()
     if folder is None or not is_private(folder):
@@ -44,88 +49,77 @@ def index_of(names: Sequence[str]) -> NameIndex:
 
 def built(names: Sequence[str]) -> NameIndex:
     """The index of names, portions of which are taken apart in processes of their own."""
+    from roe.companies.keys import KeyColumns
+
     distinct = list(dict.fromkeys(names))
-    having: dict[str, int | array[int]] = {}
     words: Counter[str] = Counter()
+    pairs: list[tuple[Array, Array]] = []
+    written: list[WrittenNames] = []
     with uncollected():
-        portions = range(0, len(distinct), PORTION)
-        work = each(lambda n: _portion(distinct, portions[n]), len(portions), "indexing names", few=2, portion=1)
-        written: list[WrittenNames] = []
-        for keys, sizes, numbers, counts, lines in work:
+        starts = range(0, len(distinct), PORTION)
+        work = each(
+            lambda n: _portion(distinct[starts[n] : starts[n] + PORTION], starts[n]), len(starts), "indexing names", few=2, portion=1
+        )
+        for keys, numbers, counts, lines in work:
+            pairs.append((keys, numbers))
             written.append(lines)
-            start = 0
-            for key, size in zip(keys, sizes, strict=True):
-                known = having.get(key)
-                if known is None:
-                    having[key] = numbers[start] if size == 1 else numbers[start : start + size]
-                elif type(known) is int:
-                    having[key] = array("I", (known, *numbers[start : start + size]))
-                else:
-                    known.extend(numbers[start : start + size])  # type: ignore[union-attr]
-                start += size
             words.update(counts)
-        return NameIndex.of(names, having, words, WrittenNames.all(written))
+        return NameIndex.of(names, KeyColumns.of(pairs), words, WrittenNames.all(written))
 
 
-def _portion(distinct: Sequence[str], start: int) -> tuple[list[str], array[int], array[int], dict[str, int], WrittenNames]:
-    """(keys, how many names have each, the numbers of these, in how many names each word stands, what they mean) of some names."""
-    having: dict[str, list[int]] = {}
+def _portion(distinct: Sequence[str], start: int) -> tuple[Array, Array, dict[str, int], WrittenNames]:
+    """(keys, the numbers of the names that have them, in how many names each word stands, what the names mean) of names, the first with a number."""
+    from roe.companies.keys import keys_of_many
+
+    meant = [names_in(name) for name in distinct]
     words: Counter[str] = Counter()
-    lines = []
-    for number in range(start, min(start + PORTION, len(distinct))):
-        meant = names_in(distinct[number])
-        for key in keys_of(meant[0]) if len(meant) == 1 else keys_of_all(meant):
-            having.setdefault(key, []).append(number)
-        words.update(words_of_all(meant))
-        lines.append(line_of(meant))
-    numbers = array("I")
-    for some in having.values():
-        numbers.extend(some)
-    return list(having), array("I", map(len, having.values())), numbers, dict(words), WrittenNames.of(lines)
+    for several in meant:
+        words.update(words_of_all(several))
+    return *keys_of_many(enumerate(meant, start)), dict(words), WrittenNames.of(map(line_of, meant))
 
 
 def _write(path: Path, digest: str, index: NameIndex) -> None:
-    keys, sizes, numbers, words, written = index.parts()
-    counts = array("I", words.values())
-    parts = ["\n".join(keys).encode(), sizes.tobytes(), numbers.tobytes(), "\n".join(words).encode(), counts.tobytes()]
-    parts += [written.lines, written.ends.tobytes()]
-    head = json.dumps({"digest": digest, "item": sizes.itemsize, "sizes": [len(part) for part in parts]}).encode()
+    columns, words, written = index.parts()
+    texts = ["\n".join(words).encode(), array("I", words.values()).tobytes(), written.lines, array("Q", written.ends).tobytes()]
+    parts = [*(memoryview(column).cast("B") for column in columns), *texts]
+    head = json.dumps({"digest": digest, "item": array("I").itemsize, "sizes": [len(part) for part in parts]}).encode() + b"\n"
     with contextlib.suppress(OSError):  # a cache that cannot be written is not an error
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         draft = path.with_suffix(f".{os.getpid()}")
         with draft.open("wb") as file:
-            file.write(head + b"\n")
-            file.writelines(parts)
+            for part in (head, *parts):
+                file.write(part)
+                file.write(bytes(-len(part) % ALIGNED))
         os.replace(draft, path)
 
 
 def _read(path: Path, digest: str, names: Sequence[str]) -> NameIndex | None:
+    import numpy as np
+
+    from roe.companies.keys import KeyColumns
+
     try:
         if os.name != "nt" and path.stat().st_uid not in (0, os.getuid()):  # from when the folder was open to others
             return None
         with path.open("rb") as file:
-            head = json.loads(file.readline())
+            line = file.readline()
+            head = json.loads(line)
             if head["digest"] != digest or head["item"] != array("I").itemsize:
                 return None
-            parts = [file.read(size) for size in head["sizes"]]
-            if [len(part) for part in parts] != head["sizes"] or file.read(1):
-                return None
-        keys, words = parts[0].decode().split("\n"), parts[3].decode().split("\n")
-        sizes, numbers, counts, ends = _numbers(parts[1]), _numbers(parts[2]), _numbers(parts[4]), _numbers(parts[6], "Q")
-        if len(keys) != len(sizes) or len(words) != len(counts) or sum(sizes) != len(numbers) or ends[-1] != len(parts[5]):
+            content = memoryview(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ))
+        parts, start = [], len(line)
+        for size in head["sizes"]:
+            start += -start % ALIGNED
+            parts.append(content[start : start + size])
+            start += size
+        if start + -start % ALIGNED != len(content):
             return None
-        having: dict[str, int | array[int]] = {}
-        start = 0
+        codes, starts, numbers = (np.frombuffer(part, kind) for part, kind in zip(parts, (np.uint64, np.uint64, np.uint32), strict=False))
+        words, counts, ends = str(parts[3], "utf-8").split("\n"), parts[4].cast("I"), parts[6].cast("Q")
+        if len(codes) + 1 != len(starts) or starts[-1] != len(numbers) or len(words) != len(counts) or ends[-1] != len(parts[5]):
+            return None
         with uncollected():
-            for key, size in zip(keys, sizes, strict=True):
-                having[key] = numbers[start] if size == 1 else numbers[start : start + size]
-                start += size
-            return NameIndex.of(names, having, Counter(dict(zip(words, counts, strict=True))), WrittenNames(parts[5], ends))
+            counted = Counter(dict(zip(words, counts, strict=True)))
+            return NameIndex.of(names, KeyColumns(codes, starts, numbers), counted, WrittenNames(parts[5], ends))
     except (OSError, ValueError, KeyError, TypeError, IndexError):
         return None
-
-
-def _numbers(data: bytes, kind: str = "I") -> array[int]:
-    numbers = array(kind)
-    numbers.frombytes(data)
-    return numbers

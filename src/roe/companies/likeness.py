@@ -18,7 +18,7 @@ from rapidfuzz import fuzz
 
 from roe.companies.name import KEPT, CompanyName
 from roe.companies.pairing import SAYS_LITTLE, Pairing, pair
-from roe.companies.tables import ARMS, common_words, places, same_words
+from roe.companies.tables import ARMS, common_words, places, same_words, spelt_nearly_alike, translations
 
 MUCH_SHARED = 3.0  # rarity of shared words beside the rarest, beyond which more says nothing
 RARE, SURELY = 0.75, 0.9  # of the word that a group's companies share: its rarity, and how alike it is
@@ -161,9 +161,18 @@ def signs(a: CompanyName, b: CompanyName, letters: float, rarity: Callable[[str]
         "other_number": float(mine.has_number and other.has_number),
         "more_number": float(mine.has_number != other.has_number),
         "other_place": float(mine.has_place and other.has_place),
-        "more_place": float(mine.has_place != other.has_place and not (mine if mine.has_place else other).is_seat),
+        "more_place": float(mine.has_place != other.has_place and not _place_is_said(a, b, pairing, mine, other)),
         "other_form": _other_form(a, b),
     }
+
+
+def _place_is_said(a: CompanyName, b: CompanyName, pairing: Pairing, mine: Alone, other: Alone) -> bool:
+    """Whether the place that one name alone has is its seat, or the other name says it by its language: `… Neumaticos`, `… Tire Argentina`."""
+    if (mine if mine.has_place else other).is_seat:
+        return True
+    translated = translations()
+    words = ((b.words[j], a.words[i]) if mine.has_place else (a.words[i], b.words[j]) for i, j, like in pairing.pairs if like < 1)
+    return any(there in translated and here not in translated and not spelt_nearly_alike(here, there) for there, here in words)
 
 
 def _inserted(a: CompanyName, b: CompanyName, pairing: Pairing, rarity: Callable[[str], float]) -> float:

@@ -29,7 +29,8 @@ from roe.companies.tables import (
 )
 from roe.node import node
 
-KEPT = 200_000  # distinct names that are remembered
+KEPT = 200_000  # distinct words, and pairs of words, whose meaning is remembered
+NAMES_KEPT = 20_000  # distinct names that are
 DIGITS = frozenset("0123456789")
 LONGEST_SHORT = 12  # letters of a name's short form
 SHORT_FORM = 4  # letters of a legal form from which on it may begin any name
@@ -50,6 +51,7 @@ _ADDRESS = re.compile(r"(?:https?://)?(?:www\.)?([^\W_][\w-]+)(?:\.(?:co|com|org
 _DOTTED = re.compile(r"[^\W\d_]+(?=\.)")
 _LETTERS_AND = re.compile(r"\b([A-Z]{1,2})&([A-Z])\b")  # `P&G`, `PG&E`
 _AND = re.compile(r"&(?!\s*(?:co|cie|cia|cía|company)\b)|(?<=[\s-])(?-i:u)\.?(?=\s)", re.IGNORECASE)  # but `& Co.` is a legal form
+_LONE_U = re.compile(r"[\s-]u[\s.]")  # is in what `_AND` finds, if no `&` is
 _IN_BRACKETS = re.compile(r"\(([^()]{3,})\)")
 _ORDINAL = re.compile(r"(\d+)(?:st|nd|rd|th)?")
 _MANY = {"hundred": 100, "thousand": 1000}
@@ -75,7 +77,7 @@ class CompanyName:
     dotted: frozenset[str] = NONE
 
 
-@lru_cache(maxsize=KEPT)
+@lru_cache(maxsize=NAMES_KEPT)
 def names_in(text: str) -> tuple[CompanyName, ...]:
     """The name that a text is, first; and the names in it, where it has several."""
     whole = parse(text)
@@ -167,11 +169,13 @@ def parse(text: str) -> CompanyName:
         for form, kind in WRITTEN_TOGETHER.items():
             if form in text:
                 text = text.replace(form, " ")
-                kinds.add(kind)
+                kinds |= {kind, "ltd"}
     if "(" in text:
         text = _ASIDE.sub(" ", text)
-    if "&" in text or "u" in text:
-        text = _AND.sub(" and ", _LETTERS_AND.sub(r"\1\2", text))
+    if "&" in text:
+        text = _LETTERS_AND.sub(r"\1\2", text)
+    if "&" in text or _LONE_U.search(text):
+        text = _AND.sub(" and ", text)
     if "." in text and " " not in text and (address := _ADDRESS.fullmatch(text)):
         text = address[1]
     text = without_notes(text)
@@ -232,7 +236,6 @@ def _read_aloud() -> list[str]:
     return sorted(READ_ALOUD, key=len, reverse=True)
 
 
-@lru_cache(maxsize=KEPT)
 def trigrams(text: str) -> frozenset[str]:
     """The groups of three letters in a text, its beginning and end included."""
     padded = f"  {text} "

@@ -32,43 +32,64 @@ def pair(a: CompanyName, b: CompanyName, rarity: Callable[[str], float]) -> Pair
     if a.glued == b.glued:
         together = [(i, i, 1.0) for i in range(len(a.words))] if len(a.words) == len(b.words) else [(0, 0, 1.0)]
         return Pairing(together, set(), set())
-    alike = _alike(a, b)
-    alike.sort(reverse=True)
     left, right = set(range(len(a.words))), set(range(len(b.words)))
-    pairing = Pairing([], left, right)
-    for likeness, _, i, j in alike:
+    pairing = Pairing(_equal(a.words, b.words), left, right)
+    for i, j, _ in pairing.pairs:
+        left.discard(i)
+        right.discard(j)
+    if not left or not right:
+        return pairing
+    for likeness, _, i, j in sorted(_alike(a, b, left, right), reverse=True):
         if -i in left and -j in right:
             left.discard(-i)
             right.discard(-j)
             pairing.pairs.append((-i, -j, likeness))
-    if not left or not right:
-        return pairing
-    if len(left) == len(right) == 1:
-        _misread(a, b, pairing)
-    _cut_off(a, b, left, right, pairing.pairs)
-    _cut_off(b, a, right, left, pairing.pairs)
-    for mine, other, its, others, swapped in ((a, b, left, right, False), (b, a, right, left, True)):
-        _glue(mine.words, other.words, its, others, pairing.pairs, swapped)
-        pairing.initials |= _initials(mine, other, its, others, rarity)
+    if left and right:
+        _pair_the_rest(a, b, pairing, rarity)
     return pairing
 
 
-def _alike(a: CompanyName, b: CompanyName) -> list[tuple[float, int, int, int]]:
+def _equal(mine: Sequence[str], others: Sequence[str]) -> list[tuple[int, int, float]]:
+    """Words that both names have, the nearest first, if none stands twice: such a word is paired with itself, whatever else it is like."""
+    equal = [(i, others.index(word), 1.0) for i, word in enumerate(mine) if word in others]
+    if not equal or len(set(mine)) < len(mine) or len(set(others)) < len(others):
+        return []
+    if len(equal) > 1:
+        equal.sort(key=lambda pair: (abs(pair[0] - pair[1]), pair))
+    return equal
+
+
+def _alike(a: CompanyName, b: CompanyName, left: set[int], right: set[int]) -> list[tuple[float, int, int, int]]:
     """(likeness, how far apart, and the two places, all three negative) of words that may belong together."""
-    mine, others = list(enumerate(a.words)), list(enumerate(b.words))
     alike: list[tuple[float, int, int, int]] = []
-    if len(set(a.words)) == len(a.words) and len(set(b.words)) == len(b.words):
-        both = set(a.words).intersection(b.words)
-        if both:  # such a word is paired with itself, whatever else it is like
-            alike = [(1.0, -abs(i - b.words.index(x)), -i, -b.words.index(x)) for i, x in mine if x in both]
-            mine, others = [m for m in mine if m[1] not in both], [o for o in others if o[1] not in both]
     dotted = a.dotted or b.dotted
-    for i, x in mine:
-        for j, y in others:
+    for i in left:
+        x = a.words[i]
+        for j in right:
+            y = b.words[j]
             likeness = word_likeness(x, y) or (_dotted(a, b, x, y) if dotted else 0.0)
             if likeness:
                 alike.append((likeness, -abs(i - j), -i, -j))
     return alike
+
+
+def _pair_the_rest(a: CompanyName, b: CompanyName, pairing: Pairing, rarity: Callable[[str], float]) -> None:
+    """What both names have alone: a misread or cut word, one word for several, or initials."""
+    left, right, pairs = pairing.left, pairing.right, pairing.pairs
+    if len(left) == len(right) == 1:
+        _misread(a, b, pairing)
+    if len(left) == 1:
+        _cut_off(a, b, left, right, pairs)
+    if len(right) == 1:
+        _cut_off(b, a, right, left, pairs)
+    if len(right) > 1:
+        _glue(a.words, b.words, left, right, pairs, False)
+    if left and right:
+        pairing.initials |= _initials(a, b, left, right, rarity)
+    if len(left) > 1:
+        _glue(b.words, a.words, right, left, pairs, True)
+    if left and right:
+        pairing.initials |= _initials(b, a, right, left, rarity)
 
 
 def _dotted(a: CompanyName, b: CompanyName, x: str, y: str) -> float:
@@ -97,7 +118,7 @@ def _misread(a: CompanyName, b: CompanyName, pairing: Pairing) -> None:
 def _cut_off(mine: CompanyName, other: CompanyName, left: set[int], right: set[int], pairs: list[tuple[int, int, float]]) -> None:
     """A long name may end in the middle of a word, where a file had no more room: `Nisshin Sei`. What came after it was cut off as well."""
     last = len(mine.words) - 1
-    if len(left) != 1 or last not in left or last not in right or len(mine.glued) < CUT or len(pairs) < last:
+    if last not in left or last not in right or len(mine.glued) < CUT or len(pairs) < last:
         return
     cut, whole = mine.words[last], other.words[last]
     if len(cut) >= 3 and whole.startswith(cut) and cut not in common_words():
@@ -110,8 +131,6 @@ def _glue(
     mine: Sequence[str], others: Sequence[str], left: set[int], right: set[int], pairs: list[tuple[int, int, float]], swapped: bool
 ) -> None:
     """One word of a name may be several of the other: `Goodwill`, `Good Will`."""
-    if len(right) < 2:
-        return
     for i in sorted(left):
         for j in sorted(right):
             if not mine[i].startswith(others[j]):
@@ -128,12 +147,12 @@ def _glue(
 
 def _initials(mine: CompanyName, other: CompanyName, left: set[int], right: set[int], rarity: Callable[[str], float]) -> bool:
     """Whether what one name has alone is the initials of what the other has alone; then nothing of it is left over."""
-    if not right or not left:
-        return False
     telling = [i for i in left if rarity(mine.words[i]) > SAYS_LITTLE]
     if len(telling) != 1 or not 2 <= len(mine.words[telling[0]]) <= MOST_INITIALS:
         return False
     short = mine.words[telling[0]]
+    if short[0] not in (other.words[min(right)][0], other.spoken[0][0]):
+        return False
     words = "".join(other.words[i][0] for i in sorted(right))
     spoken = "".join(word[0] for word in other.spoken)
     parts = "".join(first_letters(other.words[i]) for i in sorted(right))

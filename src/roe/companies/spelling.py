@@ -7,13 +7,13 @@ from functools import lru_cache
 
 from rapidfuzz.distance import OSA
 
-from roe.companies.name import KEPT
-from roe.companies.tables import COMPOSED_WITH, common_words, same_words
+from roe.companies.name import KEPT, first_letters
+from roe.companies.tables import CLUBS, COMPOSED_WITH, common_words, same_words
 
 COMMON = 15  # names of listed companies that a word stands in, for it to be one that people shorten
 MOST_WRONG = 3  # letters of a misspelt word
-# `Муромский` is `of Murom`, and `Новосибирский` of `Novosibirsk`
-_RUSSIAN_ADJECTIVE = re.compile(r"\w{4,}sk(?:iy|ij|y|aya|aja|oe|oye)")
+# `Муромский` is `of Murom`, `Новосибирский` of `Novosibirsk`, `Тульский` of `Tula`, and `Волжский` of the `Volga`
+_RUSSIAN_ADJECTIVE = re.compile(r"(\w{3,})sk(?:iy|ij|y|oy|oj|aya|aja|oe|oye)")
 
 
 @lru_cache(maxsize=KEPT)
@@ -25,17 +25,16 @@ def word_likeness(a: str, b: str) -> float:
     """
     if a == b:
         return 1.0
-    meant, spelt, letters = _read(a)
-    other, spelt_too, letters_too = _read(b)
+    (meant, letters), (other, letters_too) = _read(a), _read(b)
     if not letters or not letters_too:
         return 0.0
     if meant == other:
         return 0.97
     short, long = (a, b) if len(a) <= len(b) else (b, a)
-    if spelt == spelt_too and len(short) >= 4:
+    if len(short) >= 4 and _FIRST_SOUND.get(a[0], a[0]) == _FIRST_SOUND.get(b[0], b[0]) and _spelt(a) == _spelt(b):
         return 0.95
-    if len(short) >= 4 and long.startswith(short) and _RUSSIAN_ADJECTIVE.fullmatch(long):
-        return 0.85
+    if "sk" in long and _is_from(long, short):
+        return 0.9
     shortened = _shortened(short, long) if short[0] == long[0] else 0.0
     if shortened:
         return shortened
@@ -44,6 +43,15 @@ def word_likeness(a: str, b: str) -> float:
     if (letters ^ letters_too).bit_count() > 2 * MOST_WRONG:  # one wrong letter makes two letters differ at most
         return 0.0
     return _misspelt(a, b)
+
+
+def _is_from(adjective: str, place: str) -> bool:
+    """Whether a word is the Russian adjective of a place."""
+    of = _RUSSIAN_ADJECTIVE.fullmatch(adjective)
+    if of is None or len(place) < 3:
+        return False
+    stem = of[1]
+    return (len(place) >= 4 and adjective.startswith(place)) or place in (stem, stem + "sk", stem + "a", re.sub("zh$", "ga", stem))
 
 
 def _shortened(short: str, long: str) -> float:
@@ -58,6 +66,8 @@ def _shortened(short: str, long: str) -> float:
     known = common.get(long, 0)
     if known >= COMMON and _begins(short, long) and common.get(short, 0) < known:
         return 0.85
+    if len(short) == 2 and long.endswith(CLUBS) and short == first_letters(long):
+        return 0.85
     if _without_vowels(short, long, known >= COMMON):
         return 0.9
     is_common_alone = known >= COMMON and short not in common
@@ -70,13 +80,13 @@ def _begins(short: str, long: str) -> bool:
 
 
 @lru_cache(maxsize=KEPT)
-def _read(word: str) -> tuple[str, str, int]:
-    """(the word that stands for all its spellings, what it sounds like, its letters as bits; none of a number)."""
+def _read(word: str) -> tuple[str, int]:
+    """(the word that stands for all its spellings, its letters as bits; none of a number)."""
     letters = 0
     if not word.isdigit():
         for c in word:
             letters |= 1 << (ord(c) & 63)
-    return same_words().get(word, word), _spelt(word), letters
+    return same_words().get(word, word), letters
 
 
 def _misspelt(a: str, b: str) -> float:
@@ -113,14 +123,22 @@ def _letters_of(short: str, long: str) -> bool:
 # What one sound is spelt like, in names that came from other scripts and languages
 _SPELLINGS = "ph-f tch-ch ch-k y-i ck-k c-k w-v kh-h ae-a oe-o ue-u z-s j-i x-ks ou-u eo-u"
 _SOUNDS = [sound.split("-") for sound in _SPELLINGS.split()]
+# Words that sound alike begin with letters of one of these groups, or with the same letter
+_FIRST_SOUND = {letter: group[0] for group in ("pf", "tckxh", "yijg", "wv", "zs", "aeou") for letter in group}
 
 
+@lru_cache(maxsize=KEPT)
 def _spelt(word: str) -> str:
+    if word.startswith("gia"):  # Greek `Giannis`, `Yannis`
+        word = word[1:]
     for written, meant in _SOUNDS:
         word = word.replace(written, meant)
     return _once(word)
 
 
+_TWICE = re.compile(r"(.)\1+")
+
+
 def _once(word: str) -> str:
     """A word with one letter for two that are the same."""
-    return "".join(c for i, c in enumerate(word) if i == 0 or c != word[i - 1])
+    return _TWICE.sub(r"\1", word)

@@ -6,6 +6,8 @@ import csv
 from functools import cache
 from pathlib import Path
 
+from rapidfuzz.distance import Indel
+
 from roe.places import country_names
 
 HERE = Path(__file__).resolve().parent
@@ -66,16 +68,18 @@ _SAME = {
 _TRANSLATED = {
     "motor": "jidosha",
     "agriculture": "landwirtschaft agricola agricole agricultura landbouw rolnictwo",
+    "airport": "flughafen aeroport aeropuerto aeroporto lufthavn flygplats flyplass luchthaven lotnisko",
     "airlines": "airline aerolineas luftfahrt lineas linee aeree flyg fly",
     "insurance": "versicherung versicherungen versicherungs seguros assicurazioni verzekeringen forsikring forsakring ubezpieczenia hoken",
     "assurance": "assurances",
     "bakery": "backerei boulangerie panaderia panificio bageri piekarnia bakkerij",
+    "beer": "bier biere bieres birra birre cerveza cervezas cerveja cervejas pivo piwo",
     "beverages": "getranke boissons bebidas bevande drycker napoje dranken",
     "brewery": "brauerei brasserie brasseries cerveceria cervejaria birreria bryggeri brouwerij browar pivovar",
     "building": "bau baugesellschaft bouw construcciones construcoes costruzioni bygg byg byggeri budowa budownictwo stavby batiment construction constructions kensetsu",
     "cement": "zement ciment cementos cimento cementi",
     "chemical": "chemie chemische chimie chimica quimica kemi kemisk chemicals chemia kagaku",
-    "club": "klub klubb klubben idrottsklubben idrottsklubb sportsklubben sportklub sportverein ik sk bk",
+    "club": "klub klubb klubben idrottsklubben idrottsklubb sportsklubben sportklub sportklubb sportverein idrottsforening ik sk bk",
     "clinic": "klinik clinique clinica klinika",
     "clothing": "bekleidung vetements ropa abbigliamento klader odziez",
     "coffee": "kaffee cafes kaffe koffie",
@@ -89,7 +93,7 @@ _TRANSLATED = {
     "factory": "fabrik fabrique fabrica fabbrica fabriek fabryka",
     "fish": "fisch poisson pescado pesce fisk",
     "food": "lebensmittel alimentation alimentos alimentari livsmedel foods alimentaire shokuhin",
-    "football": "fc fussball fotboll fodbold fotball futbol futebol calcio voetbal",
+    "football": "fc afc fussball fotboll fotbollsforening fodbold fotball futbol futebol calcio voetbal",
     "forest": "forst foret bosque foresta skog skov",
     "furniture": "mobel meubles muebles mobili meubelen meble",
     "glass": "glas verre vidrio vetro vetri szklo",
@@ -107,7 +111,8 @@ _TRANSLATED = {
     "north": "nord norte nordic",
     "oil": "ol petrole petroleo petrolio olje olie petroleum",
     "paper": "papier papel carta papir papper seishi",
-    "plant": "zavod werk werke fabrika kombinat",
+    "pharmacy": "apotheke apotheken pharmacie farmacia farmacias apotek apteka apotheek",
+    "plant": "zavod werk werke works fabrika kombinat",
     "post": "poste correos posten poczta",
     "power": "strom kraft kraftwerk kraftwerke elkraft denryoku",
     "printing": "druck druckerei imprimerie imprenta stampa tryk tryckeri drukkerij drukarnia insatsu",
@@ -137,7 +142,7 @@ _TRANSLATED = {
 # Cities under the names that they have in several languages
 _CITIES = {
     "antwerp": "antwerpen anvers amberes", "athens": "athen athenes atene athina", "basel": "basle bale basilea", "belgrade": "beograd belgrad", "bruges": "brugge",
-    "brussels": "bruxelles brussel brussel bruselas", "bucharest": "bucuresti bukarest", "cologne": "koln koeln keulen colonia", "copenhagen": "kobenhavn kobenhavns kopenhagen koebenhavn copenhague",
+    "brussels": "bruxelles brussel brussel bruselas", "bucharest": "bucuresti bukarest", "cologne": "koln koeln keulen colonia", "copenhagen": "kobenhavn kopenhagen koebenhavn copenhague",
     "florence": "firenze florenz florencia", "geneva": "geneve genf ginevra", "genoa": "genova genua genes", "ghent": "gent gand", "gothenburg": "goteborg goeteborg", "hanover": "hannover",
     "krakow": "cracow krakau cracovie", "lisbon": "lisboa lissabon lisbonne", "lyon": "lyons", "mexico": "mexiko mexique", "milan": "milano mailand", "moscow": "moskva moskau moskwa moscou",
     "munich": "munchen muenchen monaco", "naples": "napoli neapel", "nuremberg": "nurnberg nuernberg norimberga", "prague": "praha prag praga", "rome": "roma rom", "seville": "sevilla",
@@ -152,7 +157,7 @@ _SMALL = (
 )
 SMALL = frozenset(_SMALL.split())
 # Short legal forms that stand before a name in their countries
-_LEADING = "ab ad ag ao as bv cv gk kk nv ou oy pt sa yk chp ets fop ip jsc nao npo oao odo ooo pao sia sp srl too tov tnhh uab zao"
+_LEADING = "ab ad ag ao as bv cv gk kk llc llp nv ou oy pt sa yk chp ets fop ip jsc nao npo oao odo ooo pao sia sp srl too tov tnhh uab zao"
 LEADING = frozenset(_LEADING.split())
 SITS_IN = frozenset(["in", "zu"])  # before the place where a company is
 # What any company may have an arm for, which is a company of its own: `Volkswagen`, `Volkswagen Leasing`
@@ -168,9 +173,10 @@ _ROMAN = "i ii iii iv v vi vii viii ix x xi xii xiii xiv xv xvi xvii xviii xix x
 ROMAN = {w: n for n, w in enumerate(_ROMAN.split(), 1)}
 # What words of several parts end with, each of which has a letter among the initials of a name
 COMPOSED_WITH = (
-    "gesellschaft", "versicherung", "versicherungen", "zeitung", "verband", "verein", "kasse", "bank", "werke", "werk", "bahnen", "bahn", "haus", "stadt", "land", "bau", "post",
+    "gesellschaft", "versicherung", "versicherungen", "zeitung", "verband", "verein", "forening", "klubb", "klub", "kasse", "bank", "werke", "werk", "bahnen", "bahn", "haus", "stadt", "land", "bau", "post",
 )  # fmt: skip
-# Legal forms in scripts without spaces between words
+CLUBS = ("forening", "klubb", "klub", "verein")  # with these a word is known by its initials: `IF`, `SK`, `SV`
+# Legal forms in scripts without spaces between words. In English they are `Co., Ltd.`, whatever their kind.
 WRITTEN_TOGETHER = {
     "股份有限公司": "stock", "有限责任公司": "limited", "有限公司": "limited", "株式会社": "stock", "(株)": "stock", "（株）": "stock", "㈱": "stock",
     "有限会社": "limited", "合同会社": "limited", "주식회사": "stock", "(주)": "stock", "㈜": "stock", "유한회사": "limited",
@@ -198,12 +204,17 @@ READ_ALOUD |= {
 }  # fmt: skip
 # And for what Russian plants make, whatever the ending that agrees with the noun
 _RUSSIAN = {
-    "авиационн": "aviation", "автомобильн": "automobile", "горнорудн": "mining", "кирпичн": "brick", "машиностроительн": "machine building",
+    "авиационн": "aviation", "аккумуляторн": "battery", "алюминиев": "aluminium", "бумажн": "paper", "вагоностроительн": "carriage", "винодельческ": "wine", "автомобильн": "automobile", "горнорудн": "mining", "кирпичн": "brick", "машиностроительн": "machine building",
+    "деревообрабатывающ": "woodworking", "инструментальн": "tool", "кабельн": "cable", "керамическ": "ceramic", "кожевенн": "leather", "мебельн": "furniture",
+    "механическ": "mechanical", "моторн": "motor", "мукомольн": "milling", "насосн": "pump", "обувн": "shoe", "оружейн": "arms", "пивоваренн": "brewing",
+    "подшипников": "bearing", "радиотехническ": "radio engineering", "резинов": "rubber", "рыбн": "fish", "сахарн": "sugar", "табачн": "tobacco",
+    "турбинн": "turbine", "фарфоров": "porcelain", "целлюлозн": "pulp", "часов": "watch", "швейн": "sewing", "шинн": "tyre", "электромеханическ": "electromechanical",
     "металлургическ": "metallurgical", "молочн": "dairy", "нефтян": "oil", "приборостроительн": "instrument making", "станкостроительн": "machine tool",
     "стекольн": "glass", "строительн": "building", "судостроительн": "shipbuilding", "судоремонтн": "ship repair", "текстильн": "textile", "трубн": "pipe",
     "тракторн": "tractor", "угольн": "coal", "фармацевтическ": "pharmaceutical", "химическ": "chemical", "хлебн": "bread", "цементн": "cement",
     "энергетическ": "energy", "электротехническ": "electrical",
 }  # fmt: skip
+READ_ALOUD |= {city + "市": READ_ALOUD[city] for city in ("北京", "上海", "深圳", "广州", "天津", "重庆", "南京", "武汉", "杭州")}
 READ_ALOUD |= {stem + ending: meant for stem, meant in _RUSSIAN.items() for ending in ("ый", "ий", "ой", "ая", "ое")}
 _MORE_PLACES = (
     "chad cuba fiji iran iraq laos mali oman peru togo uk usa us american europe european asia asian africa african nordic chinese indian deutschland german french italian espana brasil japanese "
@@ -211,6 +222,9 @@ _MORE_PLACES = (
     "turkish saudi arabia arabian emirates dubai london paris berlin shanghai beijing shenzhen tokyo york california texas florida chicago "
     "boston north south east west northern southern eastern western latin iberia benelux scandinavia baltic pacific atlantic"
 )
+
+
+_ENGLISH = ("island",)  # Iceland, in several languages
 
 
 @cache
@@ -222,7 +236,18 @@ def same_words() -> dict[str, str]:
         for meant, words in table.items():
             stands = meaning.get(meant, meant)
             meaning |= dict.fromkeys((meant, *words.split()), stands)
+    meaning |= {f"{city}s": meant for meant, words in _CITIES.items() for city in words.split() if f"{city}s" not in meaning}  # `Göteborgs`
     return meaning
+
+
+@cache
+def translations() -> dict[str, str]:
+    """The words of other languages that mean a common word, with that word; those that are nearly spelt like it are left out."""
+    return {word: meant for meant, words in _TRANSLATED.items() for word in words.split() if not spelt_nearly_alike(word, meant)}
+
+
+def spelt_nearly_alike(word: str, other: str) -> bool:
+    return float(Indel.normalized_similarity(word, other)) >= 0.7
 
 
 @cache
@@ -260,7 +285,7 @@ LEAST_COUNTED = 15
 @cache
 def places() -> frozenset[str]:
     """Countries of one word in any language, what is from there, and the regions that companies name their parts after."""
-    single = {name for name in country_names() if len(name) > SHORT and name.isascii() and name.isalpha()}
+    single = {name for name in country_names() if len(name) > SHORT and name.isascii() and name.isalpha() and name not in _ENGLISH}
     return frozenset(single) | frozenset(_MORE_PLACES.split())
 
 

@@ -6,7 +6,7 @@ A text has one line. Its names stand one after the other, each with five lists o
 from __future__ import annotations
 
 from array import array
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from roe.companies.name import NONE, CompanyName, shared_kinds
 
@@ -16,8 +16,8 @@ NAMES, LISTS, WORDS = "\n", "\t", " "  # what stands between them; no word has o
 class WrittenNames:
     """The lines of many texts, one after the other; each ends at its place in `ends`."""
 
-    def __init__(self, lines: bytes = b"", ends: array[int] | None = None) -> None:
-        self.lines, self.ends = lines, array("Q") if ends is None else ends
+    def __init__(self, lines: bytes | memoryview = b"", ends: Sequence[int] = ()) -> None:
+        self.lines, self.ends = lines, ends
 
     @classmethod
     def of(cls, lines: Iterable[str]) -> WrittenNames:
@@ -39,7 +39,7 @@ class WrittenNames:
 
     def meant(self, i: int) -> tuple[CompanyName, ...]:
         """What the i-th text means."""
-        line = self.lines[self.ends[i - 1] if i else 0 : self.ends[i]].decode()
+        line = str(self.lines[self.ends[i - 1] if i else 0 : self.ends[i]], "utf-8")
         return tuple([_read(name) for name in line.split(NAMES)])
 
 

@@ -14,6 +14,8 @@ _CREATED = ("createdon", "Created On", "Erstellt am", "Créé le", "Fecha de cre
 
 DYNAMICS = Profile(
     "dynamics",
+    headers="labels, `(Do Not Modify) Account`, logical names (`ownerid`)",
+    also="leads are closed when qualified or disqualified",
     title="Dynamics 365",
     columns={
         "account": {

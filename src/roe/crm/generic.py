@@ -9,7 +9,7 @@ from __future__ import annotations
 from roe.crm.profile import Headers, Profile
 
 OPEN = {"lead": "lead.converted != true", "opportunity": "opportunity.is_closed != true"}
-GENERIC = Profile("generic", open=OPEN)
+GENERIC = Profile("generic", headers="the fields' own names", open=OPEN)
 
 _NAME = (
     "Company", "Company Name", "Customer", "Customer Name", "Organization", "Organisation", "Security", "Client", "Firm", "Business Name",

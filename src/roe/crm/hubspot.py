@@ -145,6 +145,8 @@ UNQUALIFIED = (
 
 HUBSPOT = Profile(
     "hubspot",
+    headers="exports in English, German, French, Spanish, Portuguese and Japanese; `… (Primary)`",
+    also="`id;id` cells; `(Deactivated User)` after a name; a deal is closed by its stage; leads are closed when unqualified",
     title="HubSpot",
     columns={
         "account": {

@@ -38,11 +38,13 @@ def fold_all(texts: pa.Array) -> pa.Array:
     import pyarrow as pa
     import pyarrow.compute as pc
 
-    long = pc.and_kleene(pc.equal(pc.binary_length(texts), LONG), pc.match_substring_regex(texts, rf"^{_SHAPE.pattern}$"))
+    long = pc.equal(pc.binary_length(texts), LONG)
     rows = np.flatnonzero(pc.fill_null(long, False).to_numpy(zero_copy_only=False))
+    some = texts.take(pa.array(rows))
+    shaped = pc.match_substring_regex(some, rf"^{_SHAPE.pattern}$")
+    rows, some = rows[shaped.to_numpy(zero_copy_only=False)], some.filter(shaped)
     if not len(rows):
         return texts
-    some = texts.take(pa.array(rows))
     letters = np.frombuffer("".join(some.to_pylist()).encode("ascii"), np.uint8).reshape(-1, LONG)
     capital = (letters[:, :SHORT] >= ord("A")) & (letters[:, :SHORT] <= ord("Z"))
     sums = capital.reshape(-1, 3, 5) @ (1 << np.arange(5))

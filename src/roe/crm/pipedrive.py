@@ -17,6 +17,8 @@ def _of(what: str, *names: str) -> tuple[str, ...]:
 
 PIPEDRIVE = Profile(
     "pipedrive",
+    headers="`Organization - Name`, plain `Name`, API names",
+    also="deals are closed when won, lost or deleted; archived leads are closed",
     columns={
         "account": {
             "id": (*_of("Organization", "ID"), "Organization - Pipedrive System ID", "org_id", "Organisation - ID", "Organización - ID"), "name": (*_of("Organization", "Name"), "Organisation - Name", "Organización - Nombre", "Organização - Nome"),

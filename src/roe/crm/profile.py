@@ -16,6 +16,8 @@ class Profile:
 
     name: str
     title: str = ""  # what people call the CRM, where that is not the name with a capital letter
+    headers: str = ""  # which spellings of its headers are known, and what else roe does for it: the documentation's words
+    also: str = ""
     columns: Headers = field(default_factory=dict)
     signs: str = ""  # a regular expression for headers that only this CRM has
     files: Mapping[str, tuple[str, ...]] = field(default_factory=dict)  # entity -> names of its export files, for `roe init`

@@ -15,6 +15,8 @@ TASK_ACCOUNT = ("AccountId", "Company / Account ID", "Account ID")  # a task's a
 
 SALESFORCE = Profile(
     "salesforce",
+    headers="API names (`BillingCountry`), report labels (`Billing Country`, `Account Owner`), the main labels in German, French, Spanish, Portuguese and Japanese",
+    also="ids of 15 and 18 characters; owners `00G…` are queues; tasks belong to the account in `AccountId`; leads are closed when converted or unqualified",
     columns={
         "account": {
             "id": ("Id", "Account ID", "Case Safe Account ID", "Account ID (18)", "18 Digit Account ID", "Account-ID", "ID de compte", "ID de cuenta", "ID da conta", "取引先 ID"),

@@ -14,6 +14,8 @@ _CREATED = ("Created_Time", "Created Time", "Erstellungszeit", "Heure de créati
 
 ZOHO = Profile(
     "zoho",
+    headers="labels, API names (`Account_Name`), `ACCOUNTID`",
+    also="deals are closed by their stage; junk and lost leads are closed",
     title="Zoho CRM",
     columns={
         "account": {

@@ -35,7 +35,7 @@ class Cells:
     make: Callable[[Cell], Cell]
     repeated: dict[str, Outcome] = slot(default_factory=dict)
 
-    def read(self, value: Cell) -> Outcome:
+    def read(self, value: object) -> Outcome:
         """The outcome of a raw value; of texts that repeat, it is kept."""
         if type(value) is str:
             outcome = self.repeated.get(value)
@@ -54,13 +54,15 @@ class Cells:
 
     def _of_text(self, value: str) -> Outcome:
         text = clean(value)
-        if (text in self.exact or text.lower() in self.words) and text not in self.named:
+        if (text in self.exact or (self.words and text.lower() in self.words)) and text not in self.named:
             return None, "", None, text
+        if not self.field.aliases and self.field.keys is None:
+            return self._made(text, None)
         meant = corrected(self.field, text)
         own_field = self.field.normalize == "queue"  # which the owner's field says
         return self._made(meant, text if meant != text and not own_field else None)
 
-    def _made(self, meant: Cell, written: str | None) -> Outcome:
+    def _made(self, meant: object, written: str | None) -> Outcome:
         try:
             value = self.make(meant)
         except ValueError as e:
@@ -111,7 +113,7 @@ def shown(value: object) -> str:
 
 
 # --- identity -------------------------------------------------------------------------------------------------------
-def corrected(f: Field, text: Cell) -> Cell:
+def corrected(f: Field, text: object) -> Cell:
     """What a cell is taken for: an alias for what it stands for, of several companies the first. Each correction is counted."""
     if not isinstance(text, str):
         return text

@@ -21,7 +21,7 @@ from roe.data.local import ZEROS, is_local, read_locally
 from roe.data.makers import maker
 from roe.data.reading import Problem, Reading, Reject
 from roe.data.scan import TableOrigin
-from roe.dynamic import Record, Value, Values
+from roe.dynamic import Record, Values
 from roe.policy.model import DataSource, Field
 
 NAMELESS = "the record has no id"
@@ -148,12 +148,14 @@ class _RecordReader:
         typed, problem = self._cells(row)
         for name, f in self.local:
             problem = read_locally(name, f, typed, problem, reading)
-        reading.filled.update(typed.keys())
+        filled = reading.filled
+        for name in typed:
+            filled[name] += 1
         for name, default in self.defaults.items():
             if typed.get(name) is None:
                 typed[name] = default
         for name in GONE:
-            if reason := reason_gone(name, typed.get(name)):
+            if name in typed and (reason := reason_gone(name, typed[name])):
                 problem = problem or (name, typed[name], reason)
         for f in self.required:
             if typed.get(f.name) is None:
@@ -207,7 +209,7 @@ class _RecordReader:
         table.rows.append(typed)
 
 
-def reason_gone(name: str, value: Value) -> str:
+def reason_gone(name: str, value: object) -> str:
     """Why a row with a value in one of `GONE` is not a record any more; empty for one that is."""
     if name == "merged_into" and isinstance(value, str) and value:
         return f"it was merged into `{value}`"

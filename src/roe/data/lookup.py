@@ -17,7 +17,6 @@ from typing import Protocol
 from roe.data.coerce import RawRecords
 from roe.data.plain import blocks, is_plain, plain_head
 from roe.data.scan import TAIL, TableOrigin, marginal
-from roe.dynamic import Cell
 from roe.progress import phase
 
 SMALL = 1 << 20  # bytes of a file that is simply read
@@ -36,7 +35,7 @@ class Lookup(Protocol):
     origin: TableOrigin
     number: int  # of records, or more
 
-    def having(self, texts: Iterable[str], columns: Collection[str]) -> list[dict[str, Cell]]:
+    def having(self, texts: Iterable[str], columns: Collection[str]) -> list[dict[str, object]]:
         """The raw records that have one of some texts in one of these columns, in whatever case, with `$line`. Raises CannotLookUp."""
         ...
 
@@ -55,7 +54,7 @@ class LoadedRecords:
     def __init__(self, rows: RawRecords) -> None:
         self.origin, self._rows, self.number = rows.origin, rows, len(rows)
 
-    def having(self, texts: Iterable[str], columns: Collection[str]) -> list[dict[str, Cell]]:
+    def having(self, texts: Iterable[str], columns: Collection[str]) -> list[dict[str, object]]:
         return self._rows
 
     def all(self) -> RawRecords:
@@ -113,14 +112,14 @@ class CsvLookup:
     def _cells(self, line: str) -> list[str]:
         return next(csv.reader([line], delimiter=self.delimiter), [])
 
-    def having(self, texts: Iterable[str], columns: Collection[str]) -> list[dict[str, Cell]]:
+    def having(self, texts: Iterable[str], columns: Collection[str]) -> list[dict[str, object]]:
         wanted = [[part.encode() for part in parts_of(text)] for text in texts]
         rows = list(islice(self._found(wanted), MANY + 1)) if wanted else []
         if len(rows) > MANY:
             raise CannotLookUp(f"too many lines of `{self.path.name}` match the search")
         return rows
 
-    def _found(self, wanted: list[list[bytes]]) -> Iterator[dict[str, Cell]]:
+    def _found(self, wanted: list[list[bytes]]) -> Iterator[dict[str, object]]:
         phase(f"searching {self.path.name}")
         header, first = self.origin.header, 1
         for block in blocks(self.path):

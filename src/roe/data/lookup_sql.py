@@ -38,7 +38,7 @@ class SqlLookup:
         del self.types[LINE]
         self.origin = TableOrigin(shown, tuple(self.types))
 
-    def having(self, texts: Iterable[str], columns: Collection[str]) -> list[dict[str, Cell]]:
+    def having(self, texts: Iterable[str], columns: Collection[str]) -> list[dict[str, object]]:
         phase(f"searching {Path(self.shown).name}")
         odd = [c for c in columns if self.types[c] not in LOOKED_UP]
         if odd:
@@ -95,7 +95,7 @@ def _escaped(part: str) -> str:
     return re.sub(r"([%_\\])", r"\\\1", part)
 
 
-def rows_of(connection: DuckDBPyConnection, query: str, values: Sequence[Cell] = ()) -> list[dict[str, Cell]]:
+def rows_of(connection: DuckDBPyConnection, query: str, values: Sequence[object] = ()) -> list[dict[str, Cell]]:
     """The rows that a query gives."""
     done = connection.execute(query, list(values))
     names = [column[0] for column in done.description]

@@ -32,7 +32,7 @@ def clean(text: str) -> str:
     return text if text.isascii() else unicodedata.normalize("NFC", text).strip("\u200b\ufeff").strip()
 
 
-def maker(f: Field, zone: tzinfo, source: DataSource, habits: Habits | None = None, entity: str = "") -> Callable[[Cell], Cell]:
+def maker(f: Field, zone: tzinfo, source: DataSource, habits: Habits | None = None, entity: str = "") -> Callable[[object], object]:
     """A function from raw to typed that raises ValueError with the reason for a reject; None for what a standard field cannot read."""
     if f.type.name in ("record", "owners") or f.normalize == "queue":
         return _key(f)
@@ -58,8 +58,10 @@ def maker(f: Field, zone: tzinfo, source: DataSource, habits: Habits | None = No
 def _text(f: Field) -> Callable[[Cell], str | None]:
     tidy = NORMALIZERS.get(f.normalize, fold)
     allowed = f.type.values
+    if tidy is fold and not allowed:
+        return lambda value: fold(value if type(value) is str else v.show_number(value) if v.is_number(value) else str(value))
 
-    def text(value: Cell) -> str | None:
+    def text(value: object) -> str | None:
         raw = v.show_number(value) if v.is_number(value) else str(value)
         text_meant = tidy(raw)
         if text_meant is None and f.normalize in ("country", "domain", "phone", "hours", "timezone", "calendar"):
@@ -84,7 +86,7 @@ def _key(f: Field) -> Callable[[Cell], str | None]:
     """
     rep = f.type.name == "owners" or f.type.entity == "rep"
 
-    def key(value: Cell) -> str | None:
+    def key(value: object) -> str | None:
         text = v.show_number(value) if v.is_number(value) else str(value).strip()
         if f.normalize == "queue":
             return fold(text) if f.keys is not None and f.keys.is_queue(text) else None
@@ -136,11 +138,11 @@ _PARSERS: dict[str, Callable[[str, str, str], float | v.Range | None]] = {
 }
 
 
-def _numeric(f: Field, sign: str, entity: str, habits: Habits | None) -> Callable[[Cell], Cell]:
+def _numeric(f: Field, sign: str, entity: str, habits: Habits | None) -> Callable[[object], object]:
     parse = _PARSERS.get(f.reads, numbers.parse_number)
     several = sorted(habits.money) if habits is not None and len(habits.money) > 1 and not f.currency else []
 
-    def number(value: Cell) -> Cell:
+    def number(value: object) -> Cell:
         if isinstance(value, bool):
             raise ValueError(f"`{value}` is not a number")
         if v.is_number(value):
@@ -167,7 +169,7 @@ def _one_currency(text: str, f: Field, several: list[str]) -> None:
             raise ValueError(f"`{text}` is not in {f.currency}, the field's currency")
 
 
-def _boolean(value: Cell) -> bool:
+def _boolean(value: object) -> bool:
     if isinstance(value, bool):
         return value
     text = v.show_number(value) if v.is_number(value) else str(value).lower()
@@ -207,14 +209,14 @@ def _time(value: object) -> time:
     return at
 
 
-def _duration(value: object) -> Cell:
+def _duration(value: object) -> object:
     duration = value if isinstance(value, (timedelta, v.Months)) else v.parse_duration(str(value))
     if duration is None:
         raise ValueError(f"`{value}` is not a duration")
     return duration
 
 
-_MAKERS: dict[str, Callable[[Cell], Cell]] = {
+_MAKERS: dict[str, Callable[[object], object]] = {
     "boolean": _boolean,
     "time": _time,
     "days and time duration": _duration,

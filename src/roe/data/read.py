@@ -156,7 +156,7 @@ def read_file(path: Path, source: DataSource | None = None) -> tuple[RawRecords,
     header = sheet.header
     rows = []
     for cells, line in zip(sheet.rows, sheet.lines, strict=True):
-        row: dict[str, Cell] = dict(zip(header, cells, strict=True))
+        row: dict[str, object] = dict(zip(header, cells, strict=True))
         row["$line"] = line
         rows.append(row)
     return RawRecords(rows, sheet.origin), []
@@ -180,7 +180,7 @@ def read_sheet(path: Path, source: DataSource | None = None) -> Sheet:
 
 def _read_json(text: str, origin: TableOrigin, lines: bool) -> tuple[RawRecords, list[Diagnostic]]:
     shown = origin.shown
-    rows: list[dict[str, Cell]] = []
+    rows: list[dict[str, object]] = []
     diagnostics: list[Diagnostic] = []
     if not text.strip():
         return RawRecords((), origin), [
@@ -217,11 +217,11 @@ def _read_parquet(path: Path) -> tuple[RawRecords, list[Diagnostic]]:
             Diagnostic("R406", "reading Parquet needs the package pyarrow", at, "pip install 'roe-policy[parquet]', or export CSV")
         ]
     try:
-        table = parquet.read_table(path)
+        table = parquet.ParquetFile(path).read()
     except (ArrowException, OSError) as e:
         return RawRecords(), [unreadable_parquet(path, e)]
     origin.header = tuple(table.column_names)
-    rows: list[dict[str, Cell]] = table.to_pylist()
+    rows: list[dict[str, object]] = table.to_pylist()
     for number, row in enumerate(rows, 1):
         row["$line"] = number
     return RawRecords(rows, origin), []

@@ -70,11 +70,11 @@ class Reading:
             else:
                 self.list_values(name, values)
 
-    def list_values(self, name: str, found: Iterable[str]) -> None:
+    def list_values(self, name: str, values: Iterable[str]) -> None:
         """Note the texts of a field; more than a few are none."""
         known = self.values.get(name, [])
         if known is not None:
-            every = sorted({*known, *found})
+            every = sorted({*known, *values})
             self.values[name] = every if len(every) <= FEW else None
 
     @property
@@ -117,9 +117,9 @@ class Reading:
         }  # fmt: skip
 
     @classmethod
-    def of(cls, kept: Saved) -> Reading:
-        counts = {k: Counter({tuple(x[:-1]): x[-1] for x in kept[k]}) for k in ("unread", "corrected", "reasons")}
-        return cls(**{**kept, **counts, "filled": Counter(kept["filled"])})
+    def of(cls, saved: Saved) -> Reading:
+        counts = {k: Counter({tuple(x[:-1]): x[-1] for x in saved[k]}) for k in ("unread", "corrected", "reasons")}
+        return cls(**{**saved, **counts, "filled": Counter(saved["filled"])})
 
 
 def in_order(counts: Iterable[tuple[Key, int]]) -> list[tuple[Key, int]]:

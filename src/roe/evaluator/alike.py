@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Container
 from dataclasses import dataclass, field
 from fractions import Fraction
 from typing import TYPE_CHECKING
 
-from roe.dynamic import Value, Values
+from roe.dynamic import Values
 from roe.evaluator.turns import Seat, Standing
 from roe.grammar import syntax as s
 from roe.grammar.functions import BY_NAME
@@ -21,7 +22,7 @@ RECORDS = ("lead", "account", "opportunity", "contact")  # what a pool's express
 CLASSES = 256  # kinds of records that a pool tells apart; of more it forgets
 
 
-NO_KEY: Value = object()
+NO_KEY: object = object()
 
 
 @dataclass(slots=True)
@@ -45,7 +46,7 @@ def record_parts(step: Allocate, policy: Policy) -> list[s.Node] | None:
     """
     plan = policy.plan
     parts: dict[s.Node, None] = {}
-    todo = [e.tree for e in (step.members, step.weight, step.score, *step.caps.values()) if isinstance(e, Expr)]
+    todo = _asked(step)
     while todo:
         node = todo.pop()
         if isinstance(node, (s.Path, s.Filter)):
@@ -61,6 +62,17 @@ def record_parts(step: Allocate, policy: Policy) -> list[s.Node] | None:
         else:
             todo.extend(s.children(node))
     return list(parts)
+
+
+def _asked(step: Allocate) -> list[s.Node]:
+    """The expressions about members."""
+    return [e.tree for e in (step.members, step.weight, step.score, *step.caps.values()) if isinstance(e, Expr)]
+
+
+def is_of_the_day(step: Allocate, computed: Container[tuple[str, str]]) -> bool:
+    """Whether a pool reads what is worked out of reps, such as their leave: another day changes it, while nothing about the rep does."""
+    paths = [n for tree in _asked(step) for n in s.walk(tree) if isinstance(n, s.Path)]
+    return any(n.field == "local_day" or ("rep", n.field) in computed for n in paths)
 
 
 def _root(node: s.Node) -> str:
@@ -87,7 +99,7 @@ def _is_timeless(call: s.Call) -> bool:
     return (row := BY_NAME.get(call.function)) is not None and not row.clock
 
 
-def hashed(value: Value) -> Value:
+def hashed(value: object) -> object:
     """A value as a part of a key; `NO_KEY` for one that cannot be."""
     if isinstance(value, dict):
         return (value.entity, value["id"]) if hasattr(value, "entity") else NO_KEY

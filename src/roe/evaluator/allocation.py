@@ -119,12 +119,17 @@ class PoolHistory:
         """A standing as `as_json` wrote it."""
         return Standing(Seat(str(rep), Fraction(weight), str(skipped), owed is True) for rep, weight, skipped, owed in seats)
 
-    def intern(self, seats: Sequence[Seat]) -> Standing:
+    def intern(self, seats: Sequence[Seat], standing: Standing | None = None) -> Standing:
+        """The one standing of some seats; `standing` is one of theirs, if it is there already."""
+        return self.made[self.numbered(seats, standing)]
+
+    def numbered(self, seats: Sequence[Seat], standing: Standing | None = None) -> int:
+        """The number of that standing."""
         key = tuple(seats)
         number = self.standings.setdefault(key, len(self.made))  # asked once: the hash of hundreds of seats takes its time
         if number == len(self.made):
-            self.made.append(Standing(key))
-        return self.made[number]
+            self.made.append(standing or Standing(key))
+        return number
 
     def without(self, standing: Standing, reps: Mapping[str, str]) -> Standing:
         """A standing for records that some reps cannot take, by their reasons. Many records may have the same ones."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from datetime import datetime
 
-from roe.dynamic import Json, State, Value
+from roe.dynamic import Json, State
 from roe.grammar import values as v
 from roe.ledger.reconcile import key_parts
 from roe.plan.parts import ExceptionRow
@@ -40,7 +40,7 @@ def empty_state(as_of: str) -> Json:
     return {"version": STATE, "as_of": as_of, "owners": {}, "assigned": {}, "pools": {}, "days": {}}
 
 
-def assignment(rep: str, pool: str, by: str, at: datetime, position: int, company: Value, tried: list[str], is_free: bool) -> Json:
+def assignment(rep: str, pool: str, by: str, at: datetime, position: int, company: object, tried: list[str], is_free: bool) -> Json:
     """What the state keeps of an assignment: `pool` was asked, and `by` is it or the one it fell back on. A free one used no turn."""
     assignment = {"rep": rep, "pool": pool, "by": by, "on": str(at.date()), "at": v.literal(at), "position": position}
     if company is not None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from roe.dynamic import Value
 from roe.files import uncollected
@@ -15,6 +16,10 @@ from roe.grammar.functions import BY_NAME
 from roe.grammar.scopes import Code, Scope
 from roe.plan.index import Hits, Index
 from roe.plan.operators import Choose
+from roe.policy.worked_out import index_of
+
+if TYPE_CHECKING:
+    from roe.policy.model import Policy
 
 FEW = 8  # decisions that are made without an index
 
@@ -36,10 +41,11 @@ class Chooser:
     `roe explain` needs: it starts at once, however many rules there are.
     """
 
-    __slots__ = ("_asked", "_codes", "_decide", "_index", "_lists", "step")
+    __slots__ = ("_asked", "_codes", "_decide", "_index", "_lists", "_policy", "step")
 
-    def __init__(self, step: Choose, lists: Mapping[str, list[Value]]) -> None:
-        self.step = step
+    def __init__(self, step: Choose, lists: Mapping[str, list[Value]], policy: Policy | None = None) -> None:
+        """`policy` is the one that has the step just as it is, if there is one: its index may be known."""
+        self.step, self._policy = step, policy
         self._lists = lists
         self._index: Index | None = None
         self._asked = 0
@@ -50,7 +56,7 @@ class Chooser:
     def index(self) -> Index:
         if self._index is None:
             with uncollected():
-                self._index = Index((rule.conditions for rule in self.step.rules), self._lists)
+                self._index = index_of(self._policy, self.step, self._lists)
         return self._index
 
     def first(self, scope: Scope) -> Hits:

@@ -139,7 +139,7 @@ class Settled:
     def _returned(self, record: Row, rep: Row, at: datetime) -> str:
         """Why a record that a rule returned cannot be claimed yet."""
         given = self.world.returned.get(f"{self.step.entity}|{record['id']}|{self.step.role}")
-        on = None if given is None else v.parse_temporal(given["on"])
+        on = None if given is None else _moment(v.parse_temporal(given["on"]), self.world.clock.now)
         if given is None or on is None or at < on:
             return ""
         again = None if self.step.wait is None else self.world.clock.add(on, self.step.wait)
@@ -231,14 +231,14 @@ class Settled:
         return {key: "" if o.held else o.reason for key, o in sorted(self.outcomes.items())}
 
 
-def _moment(day: Value, like: datetime) -> datetime | None:
+def _moment(day: object, like: datetime) -> datetime | None:
     """A date as the start of that day by the same clock."""
     if day is None or isinstance(day, datetime):
         return day
     return datetime(day.year, day.month, day.day, tzinfo=like.tzinfo) if isinstance(day, date) else None
 
 
-def _day(at: Value) -> str:
+def _day(at: object) -> str:
     return "further notice" if at is None else v.readable(at)
 
 

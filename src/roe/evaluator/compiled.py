@@ -31,8 +31,8 @@ class Compiled:
         self.policy = policy
         lists = policy.plan.lists
         self.steps = {**standard_steps(policy.plan), **policy.plan.steps}  # every field that is computed
-        self.choosers = {key: Chooser(step, lists) for key, step in policy.plan.steps.items() if isinstance(step, Choose)}
-        self.engagement = {key: Chooser(step, lists) for key, step in policy.plan.engagement.items()}
+        self.choosers = {key: Chooser(step, lists, policy) for key, step in policy.plan.steps.items() if isinstance(step, Choose)}
+        self.engagement = {key: Chooser(step, lists, policy) for key, step in policy.plan.engagement.items()}
         self.kernels: dict[int, Value] = {}  # column indexes by their chooser, made by the batch evaluator
         self._codes: dict[int, tuple[Expr, Code]] = {}
         self.watched: dict[int, WatchedExpression] = {}  # conditions compiled for watching, by their trees

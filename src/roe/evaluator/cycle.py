@@ -45,15 +45,15 @@ class BookCycle:
     their accounts.
     """
 
-    def __init__(self, bound: Bound, step: Solve, kept: Saved, fast: bool, others: Others, reviewed: bool) -> None:
+    def __init__(self, bound: Bound, step: Solve, saved: Saved, fast: bool, others: Others, reviewed: bool) -> None:
         self.bound, self.world, self.step, self.fast = bound, bound.world, step, fast
         self.others, self.reviewed = others, reviewed
-        self.kept: Saved = kept.get("accounts", {})
+        self.kept: Saved = saved.get("accounts", {})
         self.today: date = self.world.clock.today
         code = self.world.compiled.code(step.reps)
         self.reps = [r for r in self.world.all("rep") if self._works(r) and code(self.world.scope(r)) is True]
         self.place = {r["id"]: i for i, r in enumerate(self.reps)}
-        self.begun, self.given = self._cycle(kept)
+        self.begun, self.given = self._cycle(saved)
         self.pairs = PairAnswers(self.world, step, self.reps)
         self.capacity = np.array([_count(x) for x in self._of_reps(step.capacity)], np.int64)  # of each rep
         self.relaxed: list[str] = []
@@ -62,12 +62,12 @@ class BookCycle:
     def _works(self, rep: Row) -> bool:
         return not reason_not_here(rep) and not self.world.is_stranger(rep)
 
-    def _cycle(self, kept: Saved) -> tuple[str, dict[str, int]]:
+    def _cycle(self, saved: Saved) -> tuple[str, dict[str, int]]:
         """When the cycle began, and how many accounts each rep was given in it."""
-        last = v.parse_date(kept["cycle"]) if kept.get("cycle") else None
+        last = v.parse_date(saved["cycle"]) if saved.get("cycle") else None
         ends = self.world.clock.add(last, self.step.cadence) if last is not None and self.step.cadence is not None else last
         running = last is not None and (self.today == last or (ends is not None and self.today < ends))
-        return (str(last), dict(kept.get("given", {}))) if running else (str(self.today), {})
+        return (str(last), dict(saved.get("given", {}))) if running else (str(self.today), {})
 
     def column(self, name: str) -> list[Value]:
         return self.world.values("account", f"{self.step.name}{name}")

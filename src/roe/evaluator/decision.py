@@ -6,7 +6,6 @@ from dataclasses import dataclass, field
 from datetime import date, datetime
 from typing import TYPE_CHECKING
 
-from roe.dynamic import Value
 from roe.evaluator.choose import Choice
 from roe.evaluator.row import Row
 from roe.plan.parts import ExceptionRow
@@ -65,6 +64,6 @@ class Decision:
         return self.owner != self.in_crm
 
 
-def label(value: Value) -> str:
+def label(value: object) -> str:
     """A value as a decision names it: empty for what has no value, or many."""
     return str(value) if value and not isinstance(value, (list, dict)) else ""

@@ -31,7 +31,7 @@ Rows = dict[str, list[list[str]]]
 def extra_rows(bound: Bound, owners: Owners) -> Rows:
     """The lines of each file, for a run that gave these owners. Cells are texts."""
     plan, world = bound.plan, bound.world
-    rows_of: dict[str, list[list[Value]]] = {}
+    rows_of: dict[str, list[list[object]]] = {}
     if plan.claims is not None:
         rows_of["claims.csv"] = world.settled.lines()
     if plan.holdovers or plan.credits or any(e.shares for e in plan.exceptions):
@@ -70,7 +70,7 @@ def held(h: Holdover, world: World, owners: list[tuple[str | None, str | None]])
             yield [h.name, "account", record, h.role, owner, 100 - share, "holdover", until, reason]
 
 
-def credit_lines(credit: Credit, world: World) -> Iterator[list[Value]]:
+def credit_lines(credit: Credit, world: World) -> Iterator[list[object]]:
     """One line for each rep with a share: credit, entity, id, role, rep, percent, status, until, reason."""
     step = world.policy.plan.steps[credit.entity, credit.name]
     assert isinstance(step, Choose)
@@ -135,7 +135,7 @@ def _deadline(credit: Credit, dispute: Row, world: World) -> Value:
     return world.clock.add(dispute["opened"], credit.within)
 
 
-def excepted(bound: Bound) -> Iterator[list[Value]]:
+def excepted(bound: Bound) -> Iterator[list[object]]:
     for (entity, record, role), row in sorted(bound.exceptions.items()):
         for rep, percent in row.shares:
             who = bound.world.rep(rep)

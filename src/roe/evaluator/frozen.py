@@ -6,7 +6,7 @@ from collections.abc import Callable
 from datetime import date
 from typing import TYPE_CHECKING
 
-from roe.dynamic import Json, Value
+from roe.dynamic import JsonObject, Value
 from roe.grammar import values as v
 from roe.plan.operators import Derive
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from roe.evaluator.world import World
 
 
-def frozen_value(world: World, step: Derive, record: str, now: Callable[[], Value]) -> Value:
+def frozen_value(world: World, step: Derive, record: str, now: Callable[[], Value]) -> object:
     """The value that a record had when the period began, or has now if it is new in it."""
     frozen = world.frozen.get(f"{step.entity}|{record}|{step.name}")
     return frozen["value"] if frozen is not None and frozen["on"] == str(period(world, step)) else now()
@@ -30,9 +30,9 @@ def period(world: World, step: Derive) -> date:
     return start if start <= today else v.add_months(first, (count - 1) * months)
 
 
-def freeze(world: World) -> Json:
+def freeze(world: World) -> JsonObject:
     """The frozen values as they are to be kept, those of earlier periods gone."""
-    frozen: Json = {}
+    frozen: JsonObject = {}
     for (entity, name), step in world.policy.plan.steps.items():
         if isinstance(step, Derive) and step.frozen is not None:
             on = str(period(world, step))

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from datetime import date
 from pathlib import PurePath
 
-from roe.dynamic import Json, Value
+from roe.dynamic import JsonObject, Value
 from roe.evaluator.able import reason_left
 from roe.evaluator.row import Row
 from roe.evaluator.world import World
@@ -184,7 +184,7 @@ def _file(world: World, entity: str) -> str:
     return PurePath(world.readings[entity].file).name
 
 
-def about_leavers(world: World, rows: Iterable[tuple[Value, ...]]) -> Json:
+def about_leavers(world: World, rows: Iterable[tuple[Value, ...]]) -> JsonObject:
     """What a summary says of leavers, as plain JSON: rep -> name, why, where the policy names them, and what became of their records.
 
     `rows` are (rep, entity, role, owner, its name, action, rule, how many records).

@@ -29,7 +29,7 @@ from roe.evaluator.decision import Decision
 from roe.evaluator.engine import Tables
 from roe.evaluator.live_world import OWNERSHIP, LiveWorld
 from roe.evaluator.row import OwnersOfRow, Row
-from roe.ledger.reconcile import key_parts
+from roe.evaluator.together import given_before
 from roe.plan.parts import ExceptionRow
 
 if TYPE_CHECKING:
@@ -235,8 +235,7 @@ class Live(Bound):
             keys = self._together[company]
             self.pools.together.given.pop(company, None)
             if keys:
-                entity, record, _ = key_parts(keys[0])
-                self.pools.together.given[company] = self.assigned[keys[0]]["rep"], f"{entity} {record}"
+                self.pools.together.given[company] = given_before(keys[0], self.assigned[keys[0]])
 
     def ask(self, row: Row, role: str) -> Decision:
         """What is decided of a record as things are; a record that no pool has given to anybody takes no turn."""

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import date, datetime
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -19,6 +19,7 @@ from roe.data.coerce import GONE
 from roe.dynamic import Json, Saved, State
 from roe.evaluator.data_owner import InData, stamp_of
 from roe.grammar import values as v
+from roe.ledger.holders import OwnerState, owner_state
 from roe.ledger.reconcile import (
     CASCADE,
     CHANGED_IN_CRM,
@@ -32,6 +33,7 @@ from roe.ledger.reconcile import (
     key_parts,
     reconcile,
 )
+from roe.node import node
 
 if TYPE_CHECKING:
     from roe.evaluator.decision import Decision
@@ -43,7 +45,7 @@ NEW_IN_CRM = (Kind.FIRST_SIGHT, Kind.BY_HAND, Kind.BY_SYSTEM)  # the owner of th
 DecisionValues = tuple[str, str, str, str | None, str | None, date | datetime | None, str, str, datetime | None]  # see `OwnerMemory.after`
 
 
-@dataclass(frozen=True, slots=True)
+@node
 class Facts:
     """Who holds a record in a role today, and how that came about. `in_crm` is the holder that the data shows, where it shows any."""
 
@@ -82,15 +84,18 @@ class Facts:
         """The facts once a run has decided; the holder that it leaves as it is stays since when it was."""
         if holder == self.holder:
             return self
-        return replace(self, holder=holder, since=today, seen=None, former=self.holder, by=by, held=decided(self.held, holder))
+        return Facts(
+            holder, today, None, self.holder, by, self.in_crm, self.kind, decided(self.held, holder),
+            self.returned_on, self.referred_on, self.holds,
+        )  # fmt: skip
 
-    def saved(self) -> Json:
-        saved: Json = {"rep": self.holder, "since": str(self.since) if self.since else None}
-        more = {
-            "seen": str(self.seen) if self.seen and not self.since else None, "former": self.former, "by": self.by, "base": self.held.base,
-            "base_at": v.literal(self.held.base_at) if self.held.base_at else None, "decided": list(self.held.decided),
-        }  # fmt: skip
-        return saved | {key: x for key, x in more.items() if x}
+    def saved(self) -> OwnerState:
+        """The value of `state["owners"]`."""
+        since, seen, held = self.since, self.seen, self.held
+        return owner_state(
+            self.holder, str(since) if since else None, seen=str(seen) if seen and not since else None, former=self.former, by=self.by,
+            base=held.base, base_at=v.literal(held.base_at) if held.base_at else None, decided=list(held.decided),
+        )  # fmt: skip
 
 
 class Gone(NamedTuple):
@@ -187,28 +192,29 @@ class OwnerMemory:
             self.crm_by[key] = verdict.system or CASCADE
         if saved is None and shown is None:
             verdict = replace(verdict, kind=Kind.FIRST_SIGHT)
-        returned, referred = self.returned.get(key), self.referred.get(key)
-        known: Json = {
-            "in_crm": verdict.holder if shown is None else verdict.base if verdict.kind is Kind.STALE else shown.holder, "kind": verdict.kind,
-            "held": Held(verdict.holder, verdict.base, verdict.base_at, verdict.decided),
-            "returned_on": _day(returned) if returned else None, "referred_on": _day(referred) if referred else None, "holds": self.ends.get(key),
-        }  # fmt: skip
         if verdict.kind is Kind.STALE and shown is not None and shown.holder not in (verdict.holder, verdict.base):
             self.older.add(key_parts(key)[1])
-        return self._by_verdict(key, verdict, saved, since, known)
+        returned, referred = self.returned.get(key), self.referred.get(key)
+        facts = Facts(
+            verdict.holder, *self._by_verdict(verdict, saved, since),
+            verdict.holder if shown is None else verdict.base if verdict.kind is Kind.STALE else shown.holder, verdict.kind,
+            Held(verdict.holder, verdict.base, verdict.base_at, verdict.decided),
+            _day(returned) if returned else None, _day(referred) if referred else None, self.ends.get(key),
+        )  # fmt: skip
+        if verdict.is_changed_in_crm:
+            self.changed.append((key, facts))
+        return facts
 
-    def _by_verdict(self, key: str, verdict: Verdict, saved: Saved | None, since: date | None, known: Json) -> Facts:
-        """The holder of a record, since when and by what, once the ledger and the data are reconciled."""
+    def _by_verdict(self, verdict: Verdict, saved: Saved | None, since: date | None) -> tuple[date | None, date | None, str | None, str]:
+        """Since when the holder has a record (or when it was first seen), after whom and by what, once the ledger and the data are reconciled."""
         if verdict.is_changed_in_crm:
             former = None if saved is None else saved.get("rep")
-            facts = Facts(verdict.holder, _since_change(since, saved) or self.today, None, former, verdict.by, **known)
-            self.changed.append((key, facts))
-            return facts
+            return _since_change(since, saved) or self.today, None, former, verdict.by
         if saved is None:
-            return Facts(verdict.holder, since, self.today, None, verdict.by if verdict.holder else "", **known)
+            return since, self.today, None, verdict.by if verdict.holder else ""
         began = v.parse_date(saved["since"]) if saved.get("since") else since
         seen = v.parse_date(saved["seen"]) if saved.get("seen") else None
-        return Facts(verdict.holder, began, seen, saved.get("former"), saved.get("by", ""), **known)
+        return began, seen, saved.get("former"), saved.get("by", "")
 
     def _declared(self, key: str, row: InData | None) -> Declared:
         """Who else writes to the CRM, as far as it may explain a row: integrations, and the CRM that passes owners on."""

@@ -93,7 +93,7 @@ def watched(tree: s.Node, lists: Mapping[str, Value], cache: Kept) -> WatchedExp
     return known
 
 
-def observe(expr: Expr, scope: Scope, lists: Mapping[str, Value], cache: Kept | None = None) -> list[Observed]:
+def observe(expr: Expr, scope: Scope, lists: Mapping[str, object], cache: Kept | None = None) -> list[Observed]:
     """Every conjunct of a condition, all of them evaluated, even those after a false one.
 
     `kept` holds what is compiled for watching, by the trees' identity, for as long as the caller keeps the trees.
@@ -101,7 +101,7 @@ def observe(expr: Expr, scope: Scope, lists: Mapping[str, Value], cache: Kept | 
     return [_one(tree, expr.text, scope, lists, {} if cache is None else cache) for tree in s.conjuncts(expr.tree)]
 
 
-def _one(tree: s.Node, text: Text, scope: Scope, lists: Mapping[str, Value], cache: Kept) -> Observed:
+def _one(tree: s.Node, text: Text, scope: Scope, lists: Mapping[str, object], cache: Kept) -> Observed:
     value, parts = watch(tree, scope, lists, cache)
     own = cache[id(tree)]
     if id(text) not in own.places:
@@ -122,10 +122,10 @@ def _end(tree: s.Node, scope: Scope) -> tuple[LeafValue, ...]:
     return tuple(x for x in values if x.value is not None)
 
 
-def watch(tree: s.Node, scope: Scope, lists: Mapping[str, Value], cache: Kept | None = None) -> tuple[Value, tuple[LeafValue, ...]]:
+def watch(tree: s.Node, scope: Scope, lists: Mapping[str, object], cache: Kept | None = None) -> tuple[Value, tuple[LeafValue, ...]]:
     """The value of an expression, and the values of its leaves as they were met."""
     known = watched(tree, lists, {} if cache is None else cache)
-    seen: dict[int, Value] = {}
+    seen: dict[int, object] = {}
     value = known.code({**scope, SEEN: seen})
     unique = {text: LeafValue(text, seen[i], node) for i, (text, node) in enumerate(known.parts) if i in seen}
     return value, tuple(unique.values())

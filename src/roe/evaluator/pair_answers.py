@@ -49,7 +49,7 @@ class PairAnswers:
         parts = list(dict.fromkeys(_parts(expr.tree)))
         codes = [self.world.compiled.code(Expr(node, expr.text)) for node in parts]
         rows = self.world.all("account")
-        keys: dict[Value, int] = {}
+        keys: dict[object, int] = {}
         first: list[int] = []
         group = np.zeros(len(accounts), np.int64)
         for i, a in enumerate(accounts.tolist()):
@@ -81,7 +81,7 @@ class PairAnswers:
         return np.bincount(reps, weights=self.places(accounts, reps), minlength=len(self.reps)).astype(np.int64)
 
 
-def _key(value: Value) -> Value:
+def _key(value: object) -> Value:
     """A value of an expression as a key: a record by itself, a list by its items."""
     if isinstance(value, Row):
         return ("row", value.entity, str(value["id"]))

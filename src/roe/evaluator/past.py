@@ -48,7 +48,7 @@ class RecordPast:
         _goes_on(holdings, row["owner"].get(role), role, row[f"owner_from.{role}"], row[f"owner_by.{role}"])
         return holdings
 
-    def of_field(self, row: Row, name: str) -> list[tuple[date, Value]]:
+    def of_field(self, row: Row, name: str) -> list[tuple[date, object]]:
         """The values that a tracked field has had, each with its first day, today's included."""
         kind = self.world.policy.model.entities[row.entity][name].type.name
         values = self.values.get(f"{row.entity}|{row['id']}|{name}", ())
@@ -69,7 +69,7 @@ class RecordPast:
         return dict(sorted(values.items()))
 
 
-def _goes_on(holdings: list[Holding], who: Value, role: str, start: date | None, by: str | None) -> None:
+def _goes_on(holdings: list[Holding], who: object, role: str, start: date | None, by: str | None) -> None:
     """Let the last holding be somebody's: it goes on if it is the same rep's, else it ends as the new one begins."""
     last = holdings[-1] if holdings and holdings[-1]["until"] is None else None
     if last is not None and last["who"] is who:
@@ -84,6 +84,6 @@ def _day(text: str | None) -> date | None:
     return None if text is None else v.parse_date(text)
 
 
-def read(value: Value, kind: str) -> Value:
+def read(value: object, kind: str) -> Value:
     """A value as the ledger keeps it, as the language has it."""
     return v.parse_temporal(value) if kind in ("date", "date and time") and isinstance(value, str) else value

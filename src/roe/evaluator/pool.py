@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from roe.dynamic import Saved, Value, Values
 from roe.evaluator.able import receiver
-from roe.evaluator.alike import CLASSES, NO_KEY, Class, hashed, is_about_rep, record_parts
+from roe.evaluator.alike import CLASSES, NO_KEY, Class, hashed, is_about_rep, is_of_the_day, record_parts
 from roe.evaluator.allocation import FALLBACK, PoolHistory, PoolTurn
 from roe.evaluator.together import reason_together
 from roe.evaluator.turns import Ledger, Seat, Slots, Standing, TurnHistory
@@ -53,7 +53,7 @@ class Pool:
 
     def _begin(self, saved: Saved) -> None:
         """Go on from where the turns of a state have led."""
-        self._begun_from: Saved | None = saved  # None once turns have been taken
+        self._begun_from: Mapping[str, object] | None = saved  # None once turns have been taken
         credits = {str(rep): Fraction(c) for rep, c in saved.get("credits", {}).items()}
         self.counts = Counter({str(rep): int(n) for rep, n in saved.get("counts", {}).items()})
         history = TurnHistory(self.step.debt, credits, dict(self.counts), int(saved.get("turns", 0)))
@@ -62,7 +62,7 @@ class Pool:
         self._standing: Standing | None = None  # of the turns that are not booked yet
         self._slots: Slots | None = None
 
-    def recall(self, saved: Saved) -> None:
+    def recall(self, saved: Mapping[str, object]) -> None:
         """Go on from where turns that were taken elsewhere have led. Members and weights rest on none of them."""
         if saved is not self._begun_from:
             self._begin(saved)
@@ -192,7 +192,8 @@ class Pool:
         alike = alike or self.alike_with(row)
         assert alike is not None
         if alike.interned is None:
-            alike.interned = self.history.intern(self._standing_of(alike, row).seats)
+            standing = self._standing_of(alike, row)
+            alike.interned = self.history.intern(standing.seats, standing)
         return alike.interned
 
     def fixed_standing(self, row: Row) -> Standing:
@@ -267,10 +268,11 @@ class Pool:
     def renew(self, reps: bool = True) -> None:
         """Begin again where the turns taken so far have led, for a new moment or changed records; earlier turns keep their history.
 
-        Unless `reps` have changed, the members and weights for records that are alike are what they were: they read nothing else.
+        Unless `reps` have changed, or the pool asks who is on leave, the members and weights for records that are alike are what they
+        were: they read nothing else.
         """
         self.forget()
-        if reps or not self.classed or self._members is None:
+        if reps or not self.classed or self._members is None or is_of_the_day(self.step, self.world.compiled.steps):
             self._reps_cached = None
             self._classes.clear()
         if self.history.log_is_empty:

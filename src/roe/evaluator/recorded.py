@@ -9,9 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from roe.data.files import write_whole
-from roe.diagnostics import Diagnostic, PolicyError
+from roe.diagnostics import user_error
 from roe.dynamic import Json, Value
-from roe.source import Span
 
 if TYPE_CHECKING:
     from roe.evaluator.allocation import PoolHistory, PoolTurn
@@ -71,8 +70,7 @@ def read_turns(folder: Path, only: str = "") -> Json:
                     break
         return turns
     except (OSError, ValueError, KeyError, AttributeError, IndexError, TypeError, RecursionError) as e:
-        at = Span(str(path), 1, 1, 2)
-        raise PolicyError([Diagnostic("R608", f"the run's records cannot be read: {e}", at, "name the --out folder of a run")]) from e
+        raise user_error("R608", f"the run's records cannot be read: {e}", path, "name the --out folder of a run") from e
 
 
 _TEXT = r'"(?:[^"\\]|\\.)*"'

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 
 CLOSE = 0.01  # scores that differ by no more say nothing about which is right: tiebreakers do
-MOST_REPEATED = 2_000  # distinct texts whose keys are kept: more are names or domains, which do not repeat
+MOST_REPEATED = 2_000  # distinct texts whose keys are kept, until there are more: those are names or domains, which do not repeat
 NEAR, BELOW = 5, 0.2  # candidates below the least score that a trace still shows, and how far below
 
 
@@ -253,7 +253,7 @@ class KeyLookUp:
 
     def __init__(self, kind: str, theirs: s.Node, matcher: Matcher) -> None:
         self.kind, self.theirs = kind, theirs
-        self._code, self._base, self._target = compile_expression(theirs), matcher.world.base, matcher.step.target
+        self._code, self._scope, self._target = compile_expression(theirs), dict(matcher.world.base), matcher.step.target
         self._fields = _fields_of(theirs, self._target)
         self._repeated: dict[tuple[Value, ...], tuple[Value, ...]] = {}
         self.groups: dict[Value, list[Row]] = {}  # key -> rows, by id
@@ -292,10 +292,13 @@ class KeyLookUp:
             keys = self._made_of(row)
             if len(self._repeated) < MOST_REPEATED:
                 self._repeated[texts] = keys
+            else:
+                self._fields = None
         return keys
 
     def _made_of(self, row: Row) -> tuple[Value, ...]:
-        value = self._code({**self._base, self._target: row})
+        self._scope[self._target] = row
+        value = self._code(self._scope)
         if value is None or isinstance(value, dict) or isinstance(value, list) is not (self.kind == "among"):
             return ()
         if self.kind == "among":

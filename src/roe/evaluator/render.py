@@ -5,7 +5,7 @@ from __future__ import annotations
 import textwrap
 from datetime import date
 
-from roe.dynamic import Json, Value
+from roe.dynamic import Json
 from roe.evaluator.trace import RuleTrace, StepTrace, Trace, step_title
 from roe.grammar import values as v
 from roe.untrusted import literal, style
@@ -14,7 +14,7 @@ _MARK = {True: "yes", False: "no", None: "unknown"}
 _WIDTH = 80
 
 
-def brief(value: Value) -> str:
+def brief(value: object) -> str:
     """A value in a few words: records by name, long lists by their length."""
     if hasattr(value, "label"):
         return str(value.label)
@@ -104,7 +104,7 @@ def _candidates(details: Json) -> list[str]:
     return lines
 
 
-def _day(text: Value) -> str:
+def _day(text: object) -> str:
     """A day or a moment of the data, as a sentence has it; any other text as it is."""
     day = v.parse_temporal(text) if isinstance(text, str) else text
     return v.readable(day) if isinstance(day, date) else str(text)

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 DATA_SINCE = "$owner_since"  # what the data says of a record, once `owner_since` says what is known of its first role
 UNKNOWN_REP = {"able": True, "may_hold": True}  # of a rep whom the data does not list nothing is known that speaks against it
-NOT_STORED: Value = object()  # in place of the value of a field that is computed
+NOT_STORED: object = object()  # in place of the value of a field that is computed
 
 
 class Circle(Exception):
@@ -36,11 +36,11 @@ class Row(dict[str, Value]):
     world: World
     derived: set[str]
 
-    def __init__(self, entity: str, world: World, values: Mapping[str, Value]) -> None:
+    def __init__(self, entity: str, world: World, values: Mapping[str, object]) -> None:
         super().__init__(values)
         self.entity, self.world, self.derived = entity, world, set()
 
-    def __missing__(self, name: str) -> Value:
+    def __missing__(self, name: str) -> object:
         make = self.world.fields[self.entity].get(name)
         if make is None or make is nothing:
             return None
@@ -51,7 +51,7 @@ class Row(dict[str, Value]):
         value = self[name] = make(self)
         return value
 
-    def get(self, name: str, default: Value = None) -> Value:
+    def get(self, name: str, default: object = None) -> Value:
         return self[name]
 
     def __contains__(self, name: object) -> bool:
@@ -63,7 +63,7 @@ class Row(dict[str, Value]):
     def __eq__(self, other: object) -> bool:
         return self is other
 
-    def remember(self, name: str, value: Value) -> Value:
+    def remember(self, name: str, value: object) -> Value:
         """Keep what was computed of the record until something that it may rest on has changed."""
         if not self.derived:
             self.world.touched.append(self)

@@ -70,10 +70,10 @@ class RuleSet:
 
     def _step(self, name: str, subject: Subject, among: int) -> _Step:
         """A field's step over the alternatives in `among`."""
-        known: dict[Value, Masks] = {}
+        known: dict[object, Masks] = {}
         room = min(MAX_MET, MAX_KEPT_BITS // max(1, among.bit_length()))
 
-        def meet(value: Value) -> Masks:
+        def meet(value: object) -> Masks:
             masks = _doubt(subject.masks(value), among)
             if len(known) < room and type(value) in _KEPT.get(subject.kind, ()):
                 known[value] = masks
@@ -81,17 +81,17 @@ class RuleSet:
 
         return name, subject.uses, known, _doubt(subject.masks(None), among), meet, subject.kind != "string"
 
-    def __call__(self, record: Mapping[str, Value]) -> Rule | None:
+    def __call__(self, record: Mapping[str, object]) -> Rule | None:
         """The rule that decides the record; None if none holds."""
         low = self._decide(record)[0]
         return self.rules[self._rule_of[low.bit_length() - 1]] if low else None
 
-    def explain(self, record: Mapping[str, Value]) -> ExplainedRule:
+    def explain(self, record: Mapping[str, object]) -> ExplainedRule:
         """The same decision, with what explains it kept; the tree is built when it is read."""
         low, possible, doubt = self._decide(record)
         return ExplainedRule(self, record, low, possible, doubt)
 
-    def _decide(self, record: Mapping[str, Value]) -> tuple[int, int, int]:
+    def _decide(self, record: Mapping[str, object]) -> tuple[int, int, int]:
         """(the bit of the first alternative that holds, what may hold, what is in doubt)."""
         if self._rows:
             return self._slowly(record)
@@ -101,7 +101,7 @@ class RuleSet:
                 return hits
         return self._walk(record, self._steps, self._everything)
 
-    def _walk(self, record: Mapping[str, Value], steps: list[_Step], possible: int) -> tuple[int, int, int]:
+    def _walk(self, record: Mapping[str, object], steps: list[_Step], possible: int) -> tuple[int, int, int]:
         get = record.get
         doubt = 0
         few = self._few
@@ -127,7 +127,7 @@ class RuleSet:
         true = possible & ~doubt if doubt else possible
         return true & -true, possible, doubt
 
-    def _slowly(self, record: Mapping[str, Value]) -> tuple[int, int, int]:
+    def _slowly(self, record: Mapping[str, object]) -> tuple[int, int, int]:
         """Rules that look beyond the record's own fields."""
         world = self._world
         scope: Scope = world.scope(record if isinstance(record, Row) else Row(self.entity, world, record))
@@ -169,7 +169,7 @@ class ExplainedRule:
 
     __slots__ = ("_doubt", "_low", "_possible", "_set", "record")
 
-    def __init__(self, rules: RuleSet, record: Mapping[str, Value], low: int, possible: int, doubt: int) -> None:
+    def __init__(self, rules: RuleSet, record: Mapping[str, object], low: int, possible: int, doubt: int) -> None:
         self._set, self.record = rules, record
         self._low, self._possible, self._doubt = low, possible, doubt
 

@@ -7,8 +7,9 @@ from collections.abc import Collection, Container
 from datetime import UTC, date, datetime
 from typing import TYPE_CHECKING, NamedTuple
 
-from roe.dynamic import State, Value
+from roe.dynamic import Saved, State, Value
 from roe.grammar import values as v
+from roe.grammar.values import Duration
 from roe.ledger.reconcile import key_parts
 from roe.policy.reads import rests_on
 
@@ -29,6 +30,14 @@ class Existing(NamedTuple):
     since: date | datetime | None  # when it came, or its rep got it
 
 
+class Given(NamedTuple):
+    """Whom a pool gave a company's record, which record that was, and when."""
+
+    rep: str
+    record: str
+    since: date | datetime
+
+
 class Companies:
     """Records by company, the oldest first."""
 
@@ -36,7 +45,7 @@ class Companies:
         self.of: dict[Value, list[Existing]] = {}
         self._company_of: dict[str, tuple[Value, Existing]] = {}
 
-    def add(self, company: Value, record: Existing) -> None:
+    def add(self, company: object, record: Existing) -> None:
         insort(self.of.setdefault(company, []), record)
         self._company_of[record.id] = company, record
 
@@ -53,11 +62,17 @@ class Companies:
             self.add(company, known._replace(rep=rep))
 
 
-def queue_place(created: Value, record: object) -> tuple[bool, str, str]:
+def queue_place(created: object, record: object) -> tuple[bool, str, str]:
     """What orders records that wait for a pool: when they came, those without a date first, then their ids."""
     if isinstance(created, datetime) and created.tzinfo is not None:
         created = created.astimezone(UTC)
     return (created is not None, "" if created is None else v.literal(created), str(record))
+
+
+def given_before(key: str, assigned: Saved) -> Given:
+    """What an earlier run's assignment by a pool says; `key` is `entity|record|role`."""
+    entity, record, _ = key_parts(key)
+    return Given(assigned["rep"], f"{entity} {record}", v.parse_temporal(assigned["at"]))
 
 
 def reason_together(label: str) -> str:
@@ -72,11 +87,10 @@ class Together:
 
     def __init__(self, world: World, state: State) -> None:
         self.world = world
-        self.given: dict[tuple[str, Value], tuple[str, str]] = {}  # (pool, company) -> the rep whom the pool gave it, and of which record
+        self.given: dict[tuple[str, Value], Given] = {}  # by (pool, company)
         for key, assigned in state.get("assigned", {}).items():
-            if assigned.get("company") is not None and assigned["rep"]:
-                entity, record, _ = key_parts(key)
-                self.given.setdefault((assigned["by"], assigned["company"]), (assigned["rep"], f"{entity} {record}"))
+            if assigned.get("company") is not None and assigned["rep"] and (given := self._given_before(key, assigned)) is not None:
+                self.given.setdefault((assigned["by"], assigned["company"]), given)
         self._existing: dict[tuple[str, str, str], Companies] = {}
         self._asked: dict[tuple[str, str, str], Pool] = {}  # by the same key, a pool that asks so
         self._rests_on: dict[tuple[str, str], frozenset[tuple[str, str]] | None] = {}
@@ -88,7 +102,23 @@ class Together:
                 companies.move(str(row["id"]), str(rep["id"]))
         company = self.company(pool, row)
         if company is not None:
-            self.given.setdefault((pool.step.name, company), (rep["id"], f"{row.entity} {row['id']}"))
+            self.given.setdefault((pool.step.name, company), Given(rep["id"], f"{row.entity} {row['id']}", self.world.clock.now))
+
+    def _given_before(self, key: str, assigned: Saved) -> Given | None:
+        """What a pool gave in an earlier run, if others follow it. Where only records of some time are followed, those in the data are told by
+        their own dates, and others by their turns.
+        """
+        step, given = self.world.policy.plan.pools.get(assigned["by"]), given_before(key, assigned)
+        if step is None or step.together_within is None:
+            return given
+        entity, record, _ = key_parts(key)
+        is_in_data = entity in self.world.rows and self.world.find(entity, record) is not None
+        return given if not is_in_data and self._is_recent(step.together_within, given.since) else None
+
+    def given_to(self, pool: Pool, company: Value) -> Given | None:
+        """Whom a pool gave a company's record, if it did so within the time in which the others follow."""
+        given = self.given.get((pool.step.name, company))
+        return given if given is not None and self._is_recent(pool.step.together_within, given.since) else None
 
     def company(self, pool: Pool, row: Row) -> Value:
         """What records of one company have in common, or None."""
@@ -105,10 +135,10 @@ class Together:
         if company is None:
             return None
         for other in self.existing(pool, row.entity, role).of.get(company, ()):
-            if other.rep in able and other.id != row["id"] and self._is_recent(pool, other):
+            if other.rep in able and other.id != row["id"] and self._is_recent(pool.step.together_within, other.since):
                 return other.rep, f"{row.entity} {other.id}"
-        given = self.given.get((pool.step.name, company))
-        return given if given is not None and given[0] in able else None
+        given = self.given_to(pool, company)
+        return (given.rep, given.record) if given is not None and given.rep in able else None
 
     def existing(self, pool: Pool, entity: str, role: str) -> Companies:
         """The companies' records that somebody has in a role already."""
@@ -158,15 +188,14 @@ class Together:
                 since = row["created"] or row["owner_since"]
                 companies.add(company, Existing(*queue_place(row["created"], record), str(rep["id"]), record, since))
 
-    def leads_others(self, pool: Pool, company: Value, companies: Companies) -> bool:
+    def leads_others(self, pool: Pool, company: object, companies: Companies) -> bool:
         """Whether somebody has a record of a company that its others follow now."""
-        return any(self._is_recent(pool, record) for record in companies.of.get(company, ()))
+        return any(self._is_recent(pool.step.together_within, record.since) for record in companies.of.get(company, ()))
 
-    def _is_recent(self, pool: Pool, record: Existing) -> bool:
-        """Whether a record came within the time in which a company's records stay together; one without a date did not."""
-        within = pool.step.together_within
+    def _is_recent(self, within: Duration | None, since: date | datetime | None) -> bool:
+        """Whether a record of that date came within the time in which a company's records stay together; one without a date did not."""
         if within is None:
             return True
-        until = None if record.since is None else self.world.clock.add(record.since, within)
+        until = None if since is None else self.world.clock.add(since, within)
         now = self.world.clock.now if isinstance(until, datetime) else self.world.clock.today
         return until is not None and v.less(now, until) is True

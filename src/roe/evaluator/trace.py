@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from roe.dynamic import Json, Value
+from roe.dynamic import Json, JsonObject, Value
 from roe.evaluator.able import current_leave, reason_left, reason_unable, staffed
 from roe.evaluator.choose import Choice, Chooser
 from roe.evaluator.frozen import period
@@ -94,8 +94,14 @@ class Trace:
         }
 
 
-def _step_json(step: StepTrace) -> Json:
-    json: Json = {"stage": step.stage, "operator": step.operator, "name": step.name, "record": step.record, "value": v.plain(step.value)}
+def _step_json(step: StepTrace) -> JsonObject:
+    json: JsonObject = {
+        "stage": step.stage,
+        "operator": step.operator,
+        "name": step.name,
+        "record": step.record,
+        "value": v.plain(step.value),
+    }
     if step.hit:
         json |= {"hit": step.hit, "rules": [_rule_json(r) for r in step.rules], "rules_total": step.total}
     if step.text:
@@ -107,7 +113,7 @@ def _step_json(step: StepTrace) -> Json:
     return json
 
 
-def _rule_json(r: RuleTrace) -> Json:
+def _rule_json(r: RuleTrace) -> JsonObject:
     conditions = []
     for c in r.conditions:
         text, parts = c.recorded()
@@ -120,7 +126,7 @@ def _rule_json(r: RuleTrace) -> Json:
     }  # fmt: skip
 
 
-def _part(text: str, value: Value) -> Json:
+def _part(text: str, value: object) -> Json:
     return {"text": text, "type": v.kind(value), "value": v.plain(value)}
 
 
@@ -321,7 +327,7 @@ class _Builder:
             shown.append((f"rank of {value['of']}{segment}", value["rank"]))
         return StepTrace(step.stage, "derive", step.name, row.label, value, parts=shown, text=text, place=expr.text.span())
 
-    def choose(self, chooser: Chooser, choice: Choice, row: Row, value: Value) -> StepTrace:
+    def choose(self, chooser: Chooser, choice: Choice, row: Row, value: object) -> StepTrace:
         """The rules up to the one that fired, or all of a hit policy that looks at all; of a long table the near ones."""
         step = chooser.step
         scope = self.world.scope(row)

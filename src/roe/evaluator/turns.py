@@ -164,6 +164,28 @@ class Slots:
         heapq.heappush(self._soon, (self._from(i), i))
         return i
 
+    def several(self, count: int) -> list[int]:
+        """The next turns: what `next` gives so many times, in half the time."""
+        turns: list[int] = []
+        while len(turns) < count and self.turn < 2:
+            turns.append(self.next())
+        if len(turns) == count:
+            return turns
+        until = self.turn + count - len(turns)
+        soon, ready, taken, due = self._soon, self._ready, self.taken, self._due
+        late, start, gain, price = self._late, self._start, self._gain, self._price
+        for turn in range(self.turn + 1, until + 1):
+            while soon and soon[0][0] <= turn:
+                i = heapq.heappop(soon)[1]
+                heapq.heappush(ready, (due[i], i))
+            i = heapq.heappop(ready)[1]
+            taken[i] += 1
+            due[i] += late[i]
+            heapq.heappush(soon, ((taken[i] * price - start[i]) // gain[i] + 1, i))
+            turns.append(i)
+        self.turn = until
+        return turns
+
     def _first(self) -> int:
         """Of those with credit above zero after one turn's share, whoever is first owed a whole turn."""
         scale, total, slowness = self._scale, self.total, self._slowness

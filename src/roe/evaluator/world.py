@@ -56,7 +56,7 @@ class World(RecordsInTime):
         self._keys: dict[str, dict[str, Row]] = {entity: {} for entity in self.rows}
         self._names: dict[str, dict[str, list[Row]]] = {entity: {} for entity in self.rows}
         self._back: dict[tuple[str, str], dict[int, list[Row]]] = {}
-        self._keyed: dict[tuple[str, str], dict[Value, list[Row]]] = {}
+        self._keyed: dict[tuple[str, str], dict[object, list[Row]]] = {}
         self._strangers: dict[str, Row] = {}
         self._matchers: dict[str, Matcher] = {}
         self._owned = []
@@ -165,7 +165,7 @@ class World(RecordsInTime):
         """Who has each record of an entity in a role, by id."""
         return [None if (rep := row["owner"].get(role)) is None else str(rep["id"]) for row in self.rows[entity]]
 
-    def recall(self, name: str, values: Mapping[str, Value]) -> None:
+    def recall(self, name: str, values: Mapping[str, object]) -> None:
         """A field of accounts that the state knows, by id; what the data says comes first."""
         kind = self.policy.model.entities["account"][name].type
         for account, value in values.items():
@@ -209,7 +209,7 @@ class World(RecordsInTime):
             return list(dict.fromkeys(self._names[entity].get(wanted, ())))
         return list(dict.fromkeys(r for name, rows in self._names[entity].items() if wanted in name for r in rows))
 
-    def rep(self, key: Value) -> Row | None:
+    def rep(self, key: object) -> Row | None:
         """The rep that a text means. A rep whom the data does not list is a stranger: known by name alone, not active."""
         if key is None or key == "":
             return None
@@ -383,7 +383,7 @@ class World(RecordsInTime):
                     referring.setdefault(id(target), []).append(row)
         return referring
 
-    def keyed(self, entity: str, by: str) -> dict[Value, list[Row]]:
+    def keyed(self, entity: str, by: str) -> dict[object, list[Row]]:
         """Records of an entity by the value of a field, those without one left out."""
         records = self._keyed.get((entity, by))
         if records is None:

@@ -11,12 +11,12 @@ from roe.grammar import values as v
 MAX_ITEMS = 100_000  # of a `for`, and of the pairs that a quantifier visits
 
 
-def as_list(value: Value) -> list[Value]:
+def as_list(value: object) -> list[object]:
     """A list as it is, a value as a list of one, null as an empty list."""
     return value if type(value) is list else [] if value is None else [value]
 
 
-def nth(items: Value, position: float) -> Value:
+def nth(items: object, position: float) -> object:
     """The item at a 1-based position, negative from the end; a value alone is a list of one."""
     if type(items) is not list:
         items = [items]
@@ -26,7 +26,7 @@ def nth(items: Value, position: float) -> Value:
     return items[at - 1 if at > 0 else at] if at and abs(at) <= len(items) else None
 
 
-def unary_range(op: str, bound: Value) -> Value:
+def unary_range(op: str, bound: object) -> object:
     """The range that `> bound` and the like describe; for `=` the bound itself, and null for `!=`."""
     if op == "=":
         return bound
@@ -35,7 +35,7 @@ def unary_range(op: str, bound: Value) -> Value:
     return v.Range(bound, None, op == ">=", False, False, True) if op[0] == ">" else v.Range(None, bound, False, op == "<=", True)
 
 
-def count_between(start: Value, end: Value, closed: bool = True, end_closed: bool = True) -> list[int] | list[date] | None:
+def count_between(start: object, end: object, closed: bool = True, end_closed: bool = True) -> list[int] | list[date] | None:
     """The whole numbers, or the days, from start to end, descending where end is less; None if they cannot be counted."""
     if type(start) is date and type(end) is date:
         days = _whole_numbers(0, (end - start).days, closed, end_closed)
@@ -80,7 +80,7 @@ def _sign(span: timedelta) -> int:
     return -1 if span.days < 0 else 1
 
 
-def property_of(value: Value, name: str) -> Value:
+def property_of(value: object, name: str) -> object:
     """`.year`, `.weekday`, `.hours` and the like; null where the value has no such property."""
     read = _PROPERTIES.get(v.kind(value), {}).get(name)
     return read(value) if read else None

@@ -368,8 +368,8 @@ def _of_items(name: str, args: list[Type]) -> Type:
     return item if name in ("min", "max", "sum", "mean", "median") else t.list_of(item)
 
 
-def _a(found: Type) -> str:
-    return "the owners of a record" if found.name == "owners" else f"a {found}"
+def _a(kind: Type) -> str:
+    return "the owners of a record" if kind.name == "owners" else f"a {kind}"
 
 
 def _mixed(a: Type, b: Type) -> str:
@@ -389,8 +389,8 @@ def _mixed(a: Type, b: Type) -> str:
     return "compare values of one type"
 
 
-def _declared(*found: Type) -> tuple[tuple[str, Span], ...]:
-    return tuple((f"declared as {x} here", x.declared) for x in found if x.declared)
+def _declared(*types: Type) -> tuple[tuple[str, Span], ...]:
+    return tuple((f"declared as {x} here", x.declared) for x in types if x.declared)
 
 
 def _some(words: Iterable[str]) -> str:

@@ -145,7 +145,7 @@ class Clock:
                 count -= day.weekday() < SATURDAY and day in closed
         return count
 
-    def add(self, a: Value, b: Value) -> Value:
+    def add(self, a: object, b: object) -> Value:
         """`a + b`, calendar days and working time included."""
         if isinstance(b, CalendarDays) and isinstance(a, datetime):
             return attempt(lambda: existing(self.here(a) + b))
@@ -159,7 +159,7 @@ class Clock:
             return self.plus(b, a)
         return add(a, b)
 
-    def subtract(self, a: Value, b: Value) -> Value:
+    def subtract(self, a: object, b: object) -> Value:
         if isinstance(b, WorkingHours) and isinstance(a, date):
             return self.after(a, WorkingHours(-b.hours))
         if isinstance(b, WorkingDays) and isinstance(a, date):

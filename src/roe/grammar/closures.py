@@ -17,6 +17,7 @@ from roe.grammar import values as v
 from roe.grammar.access import MAX_ITEMS, as_list, count_between, nth, property_of, unary_range
 from roe.grammar.calls import argument_order
 from roe.grammar.functions import BY_NAME
+from roe.grammar.registry import Function
 from roe.grammar.scopes import CLOCK, Code, Scope, Watch, item_scopes, look_up
 
 
@@ -90,7 +91,7 @@ class _Compiler:
         scopes = item_scopes(node.by)
         better = v.COMPARE[">" if node.kind == "latest" else "<"]
 
-        def pick(scope: Scope) -> Value:
+        def pick(scope: Scope) -> object:
             best = best_value = None
             for item, inner in scopes(as_list(source(scope)), scope):
                 value = by(inner)
@@ -118,7 +119,7 @@ class _Compiler:
             return lambda scope: act(left(scope), right(scope))
         of_numbers, of_any = _OF_NUMBERS[node.op]
 
-        def arithmetic(scope: Scope) -> Value:
+        def arithmetic(scope: Scope) -> object:
             a, b = left(scope), right(scope)
             if type(a) in v.NUMBERS and type(b) in v.NUMBERS:
                 return v.number(of_numbers(a, b))
@@ -152,7 +153,7 @@ class _Compiler:
     def And(self, node: s.And) -> Code:
         items = [self.code(i) for i in node.items]
 
-        def conjunction(scope: Scope) -> Value:
+        def conjunction(scope: Scope) -> object:
             result: bool | None = True
             for item in items:
                 value = item(scope)
@@ -167,7 +168,7 @@ class _Compiler:
     def Or(self, node: s.Or) -> Code:
         items = [self.code(i) for i in node.items]
 
-        def disjunction(scope: Scope) -> Value:
+        def disjunction(scope: Scope) -> object:
             result: bool | None = False
             for item in items:
                 value = item(scope)
@@ -209,13 +210,13 @@ class _Compiler:
     def Anything(self, node: s.Anything) -> Code:
         return lambda scope: True
 
-    def _checks(self, tests: tuple[s.Node, ...]) -> Callable[[Value, Scope], Value]:
+    def _checks(self, tests: tuple[s.Node, ...]) -> Callable[[object, Scope], object]:
         """A disjunction of unary tests of one value."""
         checks = [self._check(t) for t in tests]
         if len(checks) == 1:
             return checks[0]
 
-        def any_of(value: Value, scope: Scope) -> Value:
+        def any_of(value: object, scope: Scope) -> object:
             result: bool | None = False
             for check in checks:
                 verdict = check(value, scope)
@@ -227,7 +228,7 @@ class _Compiler:
 
         return any_of
 
-    def _check(self, test: s.Node) -> Callable[[Value, Scope], Value]:
+    def _check(self, test: s.Node) -> Callable[[object, Scope], object]:
         if isinstance(test, s.Unary):
             operand, compare = self.code(test.operand), v.COMPARE[test.op]
             return lambda value, scope: compare(value, operand(scope))
@@ -240,7 +241,7 @@ class _Compiler:
             return lambda value, scope: v.passes(value, constant)
         if any(isinstance(n, s.Name) and n.id == "?" for n in s.walk(test)):
 
-            def own(value: Value, scope: Scope) -> Value:
+            def own(value: object, scope: Scope) -> Value:
                 verdict = code({**scope, "?": value})
                 return verdict if isinstance(verdict, bool) else _unless_missing(value, verdict)
 
@@ -271,7 +272,7 @@ class _Compiler:
         loops, condition = self._loops(node.bindings), self.code(node.condition)
         decides = node.kind == "some"
 
-        def quantified(scope: Scope) -> Value:
+        def quantified(scope: Scope) -> object:
             result: bool | None = not decides
             for inner in loops(scope):
                 if inner is None:
@@ -288,8 +289,8 @@ class _Compiler:
     def For(self, node: s.For) -> Code:
         loops, body = self._loops(node.bindings), self.code(node.body)
 
-        def iterate(scope: Scope) -> Value:
-            results: list[Value] = []
+        def iterate(scope: Scope) -> object:
+            results: list[object] = []
             for inner in loops(scope):
                 if inner is None:
                     return None
@@ -359,17 +360,35 @@ class _Compiler:
         if row.clock:
             return lambda scope: row.clocked(scope[CLOCK], [... if a is None else a(scope) for a in args])
         invoke = row.invoke
+        if len(args) == 1 and args[0] is not None and row.takes_a_text:
+            return _of_text(row, args[0])
         return lambda scope: invoke([... if a is None else a(scope) for a in args])
+
+
+def _of_text(row: Function, argument: Code) -> Code:
+    """The call of a function of one text, most of which are called for millions of records; `invoke` knows what to do with anything else."""
+    run, invoke = row.run, row.invoke
+
+    def call(scope: Scope) -> Value:
+        value = argument(scope)
+        if type(value) is not str:
+            return invoke([value])
+        try:
+            return run(value)
+        except (OverflowError, ZeroDivisionError, ValueError):
+            return None
+
+    return call
 
 
 def _is_boolean(node: s.Node) -> bool:
     return isinstance(node, (s.Compare, s.And, s.Or, s.In, s.Between, s.Not, s.Quantified))
 
 
-def _unless_missing(value: Value, test: Value) -> bool | None:
+def _unless_missing(value: object, test: object) -> bool | None:
     """`value in test`; unknown if the test itself has no value: a range the wrong way round, a list or a bound that is missing."""
     return None if test is None else v.passes(value, test)
 
 
-def negation(value: Value) -> bool | None:
+def negation(value: object) -> bool | None:
     return (value is False) if isinstance(value, bool) else None

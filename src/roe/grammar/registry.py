@@ -59,6 +59,11 @@ class Function:
         shown = [f"{p.name}{'?' if p.optional else ''}: {p.type}" for p in self.parameters]
         return f"{self.name}({', '.join(shown)}{', …' if self.variadic else ''}) -> {self.result}"
 
+    @property
+    def takes_a_text(self) -> bool:
+        """Whether it is a function of one text and of nothing else."""
+        return not self.variadic and not self.clock and self.accepts == ((frozenset({"string"}), False),)
+
     def clocked(self, clock: Clock, args: list[Value]) -> Value:
         """The same as `invoke`, for a function that asks the run's clock."""
         return self._invoke(args, (clock,))

@@ -22,7 +22,7 @@ IMPLICIT = "$item"  # the record whose fields bare names mean: a filter's item, 
 def look_up(name: str) -> Code:
     """The value of a name. Thousands of conditions that name the same thing share it: what a processor has near stays small."""
 
-    def look(scope: Scope) -> Value:
+    def look(scope: Scope) -> object:
         try:
             return scope[name]
         except KeyError:
@@ -32,14 +32,14 @@ def look_up(name: str) -> Code:
     return look
 
 
-def item_scopes(inside: s.Node) -> Callable[[list[Value], Scope], Iterator[tuple[Value, Scope]]]:
+def item_scopes(inside: s.Node) -> Callable[[list[object], Scope], Iterator[tuple[object, Scope]]]:
     """Each item of a list with the scope in which `inside` is asked of it: `item` is the item, and bare names are its fields.
 
     The scope is one and the same dict, changed from item to item.
     """
     names = sorted({n.id for n in s.walk(inside) if isinstance(n, s.Name)} - {"item"})
 
-    def scopes(items: list[Value], scope: Scope) -> Iterator[tuple[Value, Scope]]:
+    def scopes(items: list[Value], scope: Scope) -> Iterator[tuple[object, Scope]]:
         inner = dict(scope)
         outer = scope.get(IMPLICIT)
         for item in items:

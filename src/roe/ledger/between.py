@@ -32,6 +32,8 @@ from roe.ledger.moment import At
 from roe.ledger.owner_entries import owner_entries
 from roe.ledger.reconcile import key_parts
 
+CLEARED = "its owner was cleared in the CRM"
+
 
 def entries_between(
     before: Saved, after: Saved, at: At, decided: Iterable[Decided] = (), last: Mapping[str, How] | None = None
@@ -45,6 +47,7 @@ def entries_between(
     yield from _gone_and_back(before.get("gone", {}), after.get("gone", {}), at)
     yield from owner_entries(before.get("owners", {}), after.get("owners", {}), at, details, last, after)
     yield from _given_back(_without(before, after.get("gone", {})), after, at, details)
+    yield from _turns_ended(before.get("assigned", {}), after.get("assigned", {}), after.get("gone", {}), at)
     yield from _turns(before.get("assigned", {}), after.get("assigned", {}), at, before.get("days", {}), after.get("days", {}))
     for pool, x in _changed(before, after, "pools"):
         yield Standing(at=at, pool=pool, turns=x["turns"], counts=x["counts"], credits=x["credits"])
@@ -125,6 +128,15 @@ def _events(before: Saved, after: Saved, at: At) -> Iterator[Entry]:
     for key in sorted(set(before.get("events", {})) - set(after.get("events", {}))):
         entity, record, event = key_parts(key)
         yield Raised(at=at, entity=entity, record=record, event=event, up=False)
+
+
+def _turns_ended(before: Saved, after: Saved, gone: Saved, at: At) -> Iterator[Entry]:
+    """The turns of records that the CRM took from their reps, and that no pool has given to anybody since."""
+    for key in sorted(set(before) - set(after)):
+        entity, record, role = key_parts(key)
+        if f"{entity}|{record}" not in gone:
+            x = before[key]
+            yield TurnBack(at=at, entity=entity, record=record, role=role, rep=x["rep"], pool=x["by"], number=x["position"], reason=CLEARED)
 
 
 def _turns(before: Saved, after: Saved, at: At, days: Saved, days_after: Saved) -> Iterator[Entry]:

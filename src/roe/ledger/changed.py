@@ -9,7 +9,7 @@ V = TypeVar("V")
 
 
 class Changed(Mapping[str, V]):
-    """`before` with `changes`: new values by key, None for a key that is gone."""
+    """`before` with `changes`: by key the values that are not as before, None for a key that is gone."""
 
     def __init__(self, before: Mapping[str, V], changes: Mapping[str, V | None]) -> None:
         self.before, self.changes = before, changes
@@ -33,5 +33,5 @@ class Changed(Mapping[str, V]):
 def differing(before: Mapping[str, V], after: Mapping[str, V]) -> set[str]:
     """The keys that two mappings have otherwise, or that only one has."""
     if isinstance(after, Changed) and after.before is before:
-        return {key for key, x in after.changes.items() if before.get(key) != x}
+        return set(after.changes)
     return {key for key in {*before, *after} if before.get(key) != after.get(key)}

@@ -6,8 +6,7 @@ from collections.abc import Iterable, Sequence
 from importlib.resources import files
 from typing import Any, NoReturn, Protocol
 
-from roe.diagnostics import Diagnostic, PolicyError
-from roe.source import Span
+from roe.diagnostics import user_error
 
 MISSING, BUSY, NEWER, FOREIGN = "R641", "R642", "R643", "R645"
 
@@ -33,7 +32,7 @@ class Database(Protocol):
 
 
 def refuse(code: str, message: str, place: str, help: str) -> NoReturn:
-    raise PolicyError([Diagnostic(code, message, Span(place, 1, 1, 2), help)])
+    raise user_error(code, message, place, help)
 
 
 SPELLINGS = {  # of the migrations, which are written in the types of PostgreSQL

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
 from datetime import date, datetime
 from typing import TypedDict
 
 from roe.dynamic import Saved
 from roe.grammar import values as v
 from roe.ledger.moment import At
+from roe.node import node
 
 How = tuple[str, str, str]  # rule, action, until
 
@@ -24,7 +24,7 @@ class HowFields(TypedDict):
     sentence: str
 
 
-@dataclass(frozen=True, slots=True)
+@node
 class Decided:
     """What a run decided about a record in a role, as every engine has it. `owner` and `previous` are reps' ids."""
 

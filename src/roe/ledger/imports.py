@@ -15,13 +15,12 @@ from pathlib import Path
 from typing import NoReturn
 
 from roe.crm.ids import fold
-from roe.diagnostics import Diagnostic, PolicyError
+from roe.diagnostics import user_error
 from roe.ledger.entries import Owned, Run, Seen
 from roe.ledger.entry import Entry
 from roe.ledger.holders import HolderFields
 from roe.ledger.moment import At
 from roe.ledger.store import Store
-from roe.source import Span
 
 # the column with a record's id in an export of Salesforce's field history -> the entity
 SALESFORCE = {"accountid": "account", "leadid": "lead", "opportunityid": "opportunity", "contactid": "contact"}
@@ -92,7 +91,7 @@ def read_source(source: Path, role: str, zone: str, reps: Path | None = None) ->
 
 
 def _refuse(source: Path, message: str, help: str) -> NoReturn:
-    raise PolicyError([Diagnostic("R601", message, Span(str(source), 1, 1, 2), help)])
+    raise user_error("R601", message, source, help)
 
 
 def _plain(header: str) -> str:

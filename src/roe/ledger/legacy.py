@@ -7,7 +7,7 @@ from datetime import date, datetime
 from pathlib import Path
 
 from roe.crm.ids import fold
-from roe.diagnostics import Diagnostic, PolicyError
+from roe.diagnostics import user_error
 from roe.dynamic import Value
 from roe.grammar import values as v
 from roe.ledger.between import entries_between
@@ -15,7 +15,6 @@ from roe.ledger.entries import Run
 from roe.ledger.moment import At, zone_of
 from roe.ledger.state import VERSION
 from roe.ledger.store import Store
-from roe.source import Span
 
 FILE = "state.json"
 ID = "state.json"  # of the run that stands for everything before the ledger
@@ -39,7 +38,7 @@ def take_over(store: Store, folder: Path, zone: str = "") -> int:
     except (OSError, ValueError, KeyError, TypeError, AttributeError, IndexError, RecursionError) as e:
         why = "it is nested too deeply" if isinstance(e, RecursionError) else "it is damaged" if isinstance(e, (KeyError, TypeError)) else e
         help = "restore it from a backup, or name another folder"
-        raise PolicyError([Diagnostic("R608", f"the state cannot be read: {why}", Span(str(path), 1, 1, 2), help)]) from e
+        raise user_error("R608", f"the state cannot be read: {why}", path, help) from e
     with store.writing() as tx:
         if store.head().number:  # another run was faster
             return 0

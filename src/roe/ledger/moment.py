@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta, timezone, tzinfo
-from functools import cache
+from functools import cache, lru_cache
 from zoneinfo import ZoneInfo
 
 _START = datetime(1970, 1, 1, tzinfo=UTC)
@@ -46,11 +46,17 @@ class At:
     @property
     def date(self) -> date:
         """The day in the moment's own zone."""
-        return self.local.date()
+        return _day(self.instant, self.zone)
 
     def __str__(self) -> str:
         """`2026-03-02` for a day; else `2026-03-02T09:30:00+01:00`."""
         return str(self.date) if self.day else self.local.isoformat()
+
+
+@lru_cache(maxsize=4096)
+def _day(instant: int, zone: str) -> date:
+    """The day of an instant in a zone: entries share few of them."""
+    return At(instant, False, zone).local.date()
 
 
 @cache

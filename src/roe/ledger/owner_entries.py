@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Container, Iterator, Mapping
-from dataclasses import replace
 from typing import TypedDict
 
 from roe.dynamic import Saved
 from roe.grammar import values as v
 from roe.ledger.changed import differing
-from roe.ledger.decided import Decided, How
+from roe.ledger.decided import Decided, How, HowFields
 from roe.ledger.entries import CONFIRMED_BY_CRM, Loaded, Owned
 from roe.ledger.entry import Entry
 from roe.ledger.holders import NOBODY, OwnerState, holder_fields, rep_of
@@ -25,6 +24,10 @@ class RoleFields(TypedDict):
     entity: str
     record: str
     role: str
+
+
+class NoFields(TypedDict):
+    """No fields: nothing was decided."""
 
 
 class SinceFields(TypedDict, total=False):
@@ -59,53 +62,55 @@ def owner_entries(
             old = NOBODY
         entity, record, role = key_parts(key)
         about: RoleFields = {"entity": entity, "record": record, "role": role}
-        entries = list(_changes(old, new or NOBODY, at, about, crm_since.get(key), crm_by.get(key, ""))) if old != new else list[Entry]()
-        if decision is not None:
-            _explain(entries, old, new, decision, at, about, last)
-        yield from entries
+        how: HowFields | NoFields = {} if decision is None else decision.fields(at)
+        newest: Entry | None = None
+        if old != new:
+            for newest in _changes(old, new or NOBODY, at, about, crm_since.get(key), crm_by.get(key, ""), how):
+                yield newest
+        if decision is not None and not isinstance(newest, Owned):
+            yield from _confirmed(key, old, new, decision, at, about, last)
 
 
-def _explain(
-    entries: list[Entry], old: OwnerState | None, new: OwnerState | None, decision: Decided, at: At, about: RoleFields, last: Mapping[str, How] | None
-) -> None:  # fmt: skip
-    """Add how a record was decided: to the entry with its new owner, or as an entry that begins none, if it was decided otherwise before."""
-    newest = entries[-1] if entries else None
-    if isinstance(newest, Owned):
-        entries[-1] = replace(newest, **decision.fields(at))
-        return
-    key = f"{about['entity']}|{about['record']}|{about['role']}"
+def _confirmed(
+    key: str, old: OwnerState | None, new: OwnerState | None, decision: Decided, at: At, about: RoleFields, last: Mapping[str, How] | None
+) -> Iterator[Entry]:  # fmt: skip
+    """How a record was decided whose owner stays, as an entry that begins no ownership, if it was decided otherwise before."""
     if last is None or last.get(key) == decision.how(at):
         return
     if new is not None and key in last:  # it confirms the holding
         by = new.get("by", "rule")
-        entries.append(
-            Owned(
-                at=at, **about, **holder_fields(new["rep"]), former=rep_of(new["rep"]), by="rule" if by in CONFIRMED_BY_CRM else by,
-                **decision.fields(at),
-            )
+        yield Owned(
+            at=at, **about, **holder_fields(new["rep"]), former=rep_of(new["rep"]), by="rule" if by in CONFIRMED_BY_CRM else by,
+            **decision.fields(at),
         )  # fmt: skip
     elif new is None and old is None:  # nobody has it, and this is why
-        entries.append(Owned(at=at, **about, **decision.fields(at)))
+        yield Owned(at=at, **about, **decision.fields(at))
 
 
-def _changes(old: OwnerState | None, new: OwnerState, at: At, about: RoleFields, crm_since: str | None, crm_by: str) -> Iterator[Entry]:
+def _changes(
+    old: OwnerState | None, new: OwnerState, at: At, about: RoleFields, crm_since: str | None, crm_by: str, how: HowFields | NoFields
+) -> Iterator[Entry]:  # fmt: skip
     """What happened to one record in one role: what the CRM showed, then what was decided. `crm_since` is since when the CRM had its owner,
     where something else was decided at once; `crm_by` is the integration that changed it there, or says that the CRM itself passed it on.
+    `how` it was decided goes with the newest owner.
     """
     base, current = new.get("base"), None if old is None else old["rep"]
     read_at = At.of(v.parse_temporal(new["base_at"]), at.zone) if new.get("base_at") else None
     shown = _shown(old, new, crm_by)
+    is_from_crm = shown not in ("", "ours")
+    is_moved = new["rep"] != (base if is_from_crm else current) or (not is_from_crm and (old is None or _tells_more(old, new)))
     if shown == "ours":
         yield Loaded(at=at, **about, **holder_fields(base), read_at=read_at)
     elif shown:
         is_left = new["rep"] == base and new.get("by", "") in CONFIRMED_BY_CRM  # nothing was decided since
         former = new.get("former") if is_left else current
         since = _since(new, at) if is_left else _crm_since(crm_since, shown, at)
-        yield Owned(**about, **holder_fields(base), **since, former=rep_of(former), by=shown, system=crm_by, read_at=read_at)
-        current = base
-    is_from_crm = shown not in ("", "ours")
-    if new["rep"] != current or (not is_from_crm and (old is None or _tells_more(old, new))):
-        yield Owned(**about, **holder_fields(new["rep"]), **_since(new, at), former=rep_of(new.get("former")), by=new.get("by", "rule"))
+        rest: HowFields | NoFields = {} if is_moved else how
+        yield Owned(**about, **holder_fields(base), **since, former=rep_of(former), by=shown, system=crm_by, read_at=read_at, **rest)
+    if is_moved:
+        yield Owned(
+            **about, **holder_fields(new["rep"]), **_since(new, at), former=rep_of(new.get("former")), by=new.get("by", "rule"), **how
+        )
 
 
 def _shown(old: OwnerState | None, new: OwnerState, crm_by: str) -> str:

@@ -69,13 +69,25 @@ class Hold:
 
 
 Key = tuple[int, int]  # subject, role
-Holds = dict[Key, list[Hold]]  # by time
 LatestKey = tuple[int, int, int]  # kind, subject, name
 Latest = tuple[int, int, int | None]  # entry, open, due
 HoldRow = tuple[
     int, int | None, int | None, int, int, int, int | None, int | None, int | None, str | None
 ]  # the columns of HOLDING from `start`
 HOLDING = "subject, role, start, stop, rep, queue, entry, decision, base_rep, base_queue, base_at, decided"
+INDEXED = 4  # of the columns from `start` on those that an index has, or that say who holds: where they stay, no index is written
+
+
+class Holds(dict[Key, list[Hold]]):
+    """The holdings of some records by time. They are made from their `rows` when somebody asks for them, so those that are here may have changed."""
+
+    def __init__(self, rows: Mapping[Key, Sequence[HoldRow]]) -> None:
+        super().__init__()
+        self.rows = rows
+
+    def __missing__(self, key: Key) -> list[Hold]:
+        holds = self[key] = [_hold(row) for row in self.rows.get(key, ())]
+        return holds
 
 
 class Projector:
@@ -91,12 +103,11 @@ class Projector:
 
     def _chunk(self, noted: Sequence[Noted]) -> None:
         subjects = sorted({s for n in noted for s in (n.subject, n.former or 0 if isinstance(n.entry, Claimed) else 0)} | {0})
-        chunk = _Chunk(self.word, self._holdings(subjects), self._latests(subjects))
-        held_before = {key: [_row(h) for h in holds] for key, holds in chunk.held.items()}
+        chunk = _Chunk(self.word, Holds(self._holdings(subjects)), self._latests(subjects))
         latest_before = dict(chunk.latest)
         for n in noted:
             chunk.take(n)
-        self._write_holdings(held_before, chunk.held)
+        self._write_holdings(chunk.held)
         self._write_latest(latest_before, chunk.latest)
         for (rep, day), count in chunk.days.items():
             self.db.run(
@@ -108,27 +119,37 @@ class Projector:
 
     # --- reading and writing -------------------------------------------------------------------------------------------
 
-    def _holdings(self, subjects: Sequence[int]) -> Holds:
-        held: Holds = {}
-        for subject, role, start, stop, rep, queue, entry, decision, *base, decided in self.db.rows(
+    def _holdings(self, subjects: Sequence[int]) -> dict[Key, list[HoldRow]]:
+        rows: dict[Key, list[HoldRow]] = {}
+        for subject, role, *row in self.db.rows(
             f"SELECT {HOLDING} FROM holding WHERE subject IN ({_marks(subjects)}) ORDER BY subject, role, start", subjects
         ):
-            base_rep, base_queue, base_at = base
-            known = Hold(start, stop, rep, queue, entry, decision, (base_rep, base_queue, base_at), _holders(decided))
-            held.setdefault((subject, role), []).append(known)
-        return held
+            rows.setdefault((subject, role), []).append(tuple(row))
+        return rows
 
     def _latests(self, subjects: Sequence[int]) -> dict[LatestKey, Latest]:
         rows = self.db.rows(f"SELECT kind, subject, name, entry, open, due FROM latest WHERE subject IN ({_marks(subjects)})", subjects)
         return {(k, s, n): (e, o, d) for k, s, n, e, o, d in rows}
 
-    def _write_holdings(self, before: Mapping[Key, Sequence[HoldRow]], held: Holds) -> None:
-        gone, new = [], []
+    def _write_holdings(self, held: Holds) -> None:
+        gone, confirmed, new = [], [], []
         for key, holds in held.items():
-            old, now = before.get(key, ()), [_row(h) for h in holds]
-            gone += [(*key, row[0]) for row in old if row not in now]
-            new += [(*key, *row) for row in now if row not in old]
+            old = {row[0]: row for row in held.rows.get(key, ())}
+            for row in map(_row, holds):
+                before = old.pop(row[0], None)
+                if before is not None and before[:INDEXED] == row[:INDEXED]:
+                    if before != row:
+                        confirmed.append((*row[INDEXED:], *key, row[0]))
+                    continue
+                if before is not None:
+                    gone.append((*key, row[0]))
+                new.append((*key, *row))
+            gone += [(*key, start) for start in old]
         self.db.many("DELETE FROM holding WHERE subject = ? AND role = ? AND start = ?", gone)
+        self.db.many(
+            "UPDATE holding SET entry = ?, decision = ?, base_rep = ?, base_queue = ?, base_at = ?, decided = ? "
+            "WHERE subject = ? AND role = ? AND start = ?", confirmed,
+        )  # fmt: skip
         self.db.many(f"INSERT INTO holding ({HOLDING}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", new)
 
     def _write_latest(self, before: Mapping[LatestKey, Latest], latest: Mapping[LatestKey, Latest]) -> None:
@@ -157,7 +178,7 @@ class _Chunk:
         if isinstance(e, Owned):
             self._owned(n, e)
         elif isinstance(e, Loaded):
-            loaded(self.held.get((n.subject, n.name), []), n, e)
+            loaded(self.held[n.subject, n.name], n, e)
         elif isinstance(e, Turn) and e.counted and n.target is not None:
             self.days[n.target, str(e.at.date)] += 1
         elif isinstance(e, Claimed):
@@ -171,7 +192,7 @@ class _Chunk:
         self._close(n)
 
     def _owned(self, n: Noted, e: Owned) -> None:
-        hold(self.held.setdefault((n.subject, n.name), []), n, e)
+        hold(self.held[n.subject, n.name], n, e)
         if e.until is None:
             self.latest.pop((self.word("until"), n.subject, n.name), None)
             return
@@ -192,16 +213,22 @@ class _Chunk:
     def _close(self, n: Noted) -> None:
         """End what an entry ends: of the same key, or of the whole record."""
         kind = n.entry.KIND
-        ended = {self.word(k) for k in CLOSES.get(kind, ())}
-        if not ended:
+        if kind not in CLOSES:
             return
+        ended = {self.word(k) for k in CLOSES[kind]}
         for key, (entry, is_open, due) in list(self.latest.items()):
             if key[0] in ended and key[1] == n.subject and is_open and (kind in (*WHOLE, "restored") or key[2] == n.name):
                 self.latest[key] = (entry, 0, due)
         if kind in ("merged", "deleted"):
-            for (subject, _), holds in self.held.items():
-                if subject == n.subject and holds and holds[-1].stop is None:
+            for key in {*self.held.rows, *self.held}:
+                holds = self.held[key] if key[0] == n.subject else ()
+                if holds and holds[-1].stop is None:
                     holds[-1].stop = max(n.entry.at.instant, holds[-1].start)
+
+
+def _hold(row: HoldRow) -> Hold:
+    start, stop, rep, queue, entry, decision, base_rep, base_queue, base_at, decided = row
+    return Hold(start, stop, rep, queue, entry, decision, (base_rep, base_queue, base_at), _holders(decided))
 
 
 def _row(h: Hold) -> HoldRow:

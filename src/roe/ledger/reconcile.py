@@ -17,9 +17,11 @@ No row at all is *absent*: the record keeps its place. No entry at all is *first
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from datetime import datetime
 from enum import Enum
+
+from roe.node import node
 
 Holder = str | None
 CASCADE = "cascade"  # what changed a record in the CRM to which the CRM has passed on an owner of ours
@@ -40,7 +42,7 @@ class Kind(Enum):
     BY_SYSTEM = "changed by a system"
 
 
-@dataclass(frozen=True, slots=True)
+@node
 class Shown:
     """What a row says: who holds the record, when that was read (None: now), and which user of the CRM wrote it, where it says so."""
 
@@ -49,7 +51,7 @@ class Shown:
     writer: str = ""
 
 
-@dataclass(frozen=True, slots=True)
+@node
 class Held:
     """What the ledger knows: today's `holder`, the `base`, when it was read, and our decisions since then before today's."""
 
@@ -59,7 +61,7 @@ class Held:
     decided: tuple[Holder, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
+@node
 class Declared:
     """Who writes to the CRM besides people: roe's own user, and the users of integrations by the name of the system.
 
@@ -73,7 +75,7 @@ class Declared:
     cascaded: Holder = None
 
 
-@dataclass(frozen=True, slots=True)
+@node
 class Verdict:
     """What a row is, who holds the record today, and the base and the decisions since then that follow. `by` is hand, system or import."""
 

@@ -87,7 +87,9 @@ class Writing:
         rows, values, evidence, noted = [], [], [], []
         for i, (e, d) in enumerate(zip(entries, drafts, strict=True)):
             number += 1
-            subject, target, former = (None if x is None else subjects[x] for x in (d.subject, d.target, d.former))
+            subject = None if d.subject is None else subjects[d.subject]
+            target = None if d.target is None else subjects[d.target]
+            former = None if d.former is None else subjects[d.former]
             digest = None
             if d.value is not None:
                 salt = salts[i * SALT : (i + 1) * SALT]

@@ -125,9 +125,9 @@ def _diagnostic(project: Project, d: Diagnostic) -> lsp.Diagnostic:
     )  # fmt: skip
 
 
-def _items(found: Iterable[Item]) -> lsp.CompletionList:
+def _items(items: Iterable[Item]) -> lsp.CompletionList:
     return lsp.CompletionList(
-        False, [lsp.CompletionItem(i.label, kind=KIND[i.kind], detail=i.detail or None, insert_text=i.insert or None) for i in found]
+        False, [lsp.CompletionItem(i.label, kind=KIND[i.kind], detail=i.detail or None, insert_text=i.insert or None) for i in items]
     )
 
 

@@ -18,7 +18,7 @@ from roe.grammar.scopes import Code
 from roe.plan.subjects import Test, Truth, key_of, places_of
 
 Masks = tuple[int, int]  # (true, not false), over alternatives
-ELSE: Value = object()  # some value that no constant of a subject is
+ELSE: object = object()  # some value that no constant of a subject is
 MOST_POINTS = 1_000  # constants of a subject each of which is a cell of its own in analysis
 MAX_KEPT_BITS = 1 << 28  # of the bitsets that a subject keeps; those of further keys are made again when they are met
 
@@ -37,7 +37,7 @@ class Subject:
         rest = everything & ~self.uses
         self._null = self._masks(rest, ((bit, t.null) for bit, t in tests))
         self.other_masks = self._masks(rest, ((bit, t.other) for bit, t in tests))
-        self._dynamic: Callable[[Value], Masks] = lambda value: self._masks(rest, ((b, t.condition(value)) for b, t in tests))
+        self._dynamic: Callable[[object], Masks] = lambda value: self._masks(rest, ((b, t.condition(value)) for b, t in tests))
         self.points: dict[Value, list[tuple[int, Truth]]] = {}
         self._cells: dict[Value, Masks] = {}
         self.keep = MAX_KEPT_BITS // max(1, everything.bit_length())
@@ -92,7 +92,7 @@ class Subject:
         """
         if self.cuts is not None:
             between = places_of(tuple(self.cuts))
-            cells: list[tuple[Value, int, bool]] = [(None, self._null[0], True)]
+            cells: list[tuple[object, int, bool]] = [(None, self._null[0], True)]
             for i, value in enumerate(between):
                 if value is not None:
                     cells.append((value, self._cells[2 * i][0], False))
@@ -115,7 +115,7 @@ class Subject:
         groups: dict[tuple[tuple[int, Truth], ...], int] = {}
         return {key: groups.setdefault(tuple(mentions), len(groups)) for key, mentions in self.points.items()}
 
-    def masks(self, value: Value) -> Masks:
+    def masks(self, value: object) -> Masks:
         """The bitsets of the cell that a value falls into."""
         if value is None:
             return self._null
@@ -140,7 +140,7 @@ class Subject:
     def ordered_masks(self, cell: int) -> Masks:
         return self._cells[cell]
 
-    def point_masks(self, key: Value) -> Masks:
+    def point_masks(self, key: object) -> Masks:
         """The bitsets at a constant, or away from all of them."""
         masks = self._cells.get(key)
         if masks is None:

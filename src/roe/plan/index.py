@@ -11,7 +11,7 @@ Cheap subjects come first, and a subject is computed only while an alternative t
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from roe.dynamic import Value
@@ -19,6 +19,7 @@ from roe.grammar import syntax as s
 from roe.grammar.closures import compile_expression
 from roe.grammar.printer import show
 from roe.grammar.scopes import Code, Scope
+from roe.node import node
 from roe.plan.bitsets import bits, of_bits
 from roe.plan.cells import Subject
 from roe.plan.operators import Expr
@@ -112,24 +113,40 @@ def _named(tree: s.Node, names: Mapping[str, s.Name]) -> s.Node:
     return s.mapped(tree, lambda part: _named(part, names))
 
 
+@node
+class RuleTests:
+    """Rules as tests: of each its alternatives, of an alternative one test per subject, by the subject's text.
+
+    `plain` says that each rule is one alternative, and each of its conditions the test of a subject of its own.
+    """
+
+    alternatives: list[list[dict[str, Test]]]
+    plain: bool
+
+    @classmethod
+    def of(cls, rules: Iterable[Sequence[Expr]], lists: Mapping[str, list[Value]]) -> RuleTests:
+        known: KnownTests = {}
+        made = [as_tests([c.tree for c in conditions], lists, known=known) for conditions in rules]
+        return cls([alternatives for alternatives, _ in made], all(plain for _, plain in made))
+
+
 class Index:
     """The partition index over rules, each a conjunction of conditions."""
 
-    def __init__(self, rules: Iterable[tuple[Expr, ...]], lists: Mapping[str, list[Value]]) -> None:
+    def __init__(self, rules: Iterable[Sequence[Expr]], lists: Mapping[str, list[Value]], tests: RuleTests | None = None) -> None:
+        """`tests` are those of the rules, where they are known already."""
+        tests = RuleTests.of(rules, lists) if tests is None else tests
+        self.plain = tests.plain
         self.rule_of: list[int] = []
         by_subject: dict[str, tuple[s.Node, list[tuple[int, Test]]]] = {}
-        self.plain = True  # each rule is one alternative, and each of its conditions the test of a subject of its own
-        known: KnownTests = {}
-        for number, conditions in enumerate(rules):
-            conjunctions, plain = as_tests([c.tree for c in conditions], lists, known=known)
-            self.plain &= plain
-            for tests in conjunctions:
+        for number, conjunctions in enumerate(tests.alternatives):
+            for conjunction in conjunctions:
                 bit = len(self.rule_of)
                 self.rule_of.append(number)
-                for key, test in tests.items():
+                for key, test in conjunction.items():
                     by_subject.setdefault(key, (test.subject, []))[1].append((bit, test))
         self.everything = (1 << len(self.rule_of)) - 1
-        made = [Subject(node, tests, self.everything, compile_expression(node)) for node, tests in by_subject.values()]
+        made = [Subject(tree, own, self.everything, compile_expression(tree)) for tree, own in by_subject.values()]
         self.subjects = sorted(made, key=lambda subject: subject.cost)
         shared = [subject for subject in self.subjects if not _alone(subject)]
         self._own: list[list[_Own]] = []  # of each alternative, the conditions that no other has

@@ -36,7 +36,7 @@ class Rule:
     """
 
     name: Text
-    conditions: tuple[Expr, ...]
+    conditions: Sequence[Expr]
     value: Value
     because: Text | None = None
     overrides: tuple[Text, ...] = ()

@@ -342,7 +342,7 @@ def _key(action: Action | None, because: str | None) -> Hashable:
     return (action.kind, who, id(action.until), action.pool, action.to, within, _key(action.otherwise, because))
 
 
-def _literal(value: Value) -> s.Literal:
+def _literal(value: object) -> s.Literal:
     return s.Literal(value, v.literal(value))
 
 
@@ -360,5 +360,5 @@ def _missing(tree: s.Node) -> s.Compare:
     return s.Compare("=", tree, NULL)
 
 
-def _is(tree: s.Node, value: Value) -> s.Compare:
+def _is(tree: s.Node, value: object) -> s.Compare:
     return s.Compare("=", tree, _literal(value))

@@ -47,13 +47,13 @@ class Test:
     condition: Callable[[Value], Truth]
 
 
-def alternatives(tree: s.Node, lists: Mapping[str, list[Value]], most: int = MAX_ALTERNATIVES) -> list[list[Test]]:
+def alternatives(tree: s.Node, lists: Mapping[str, list[object]], most: int = MAX_ALTERNATIVES) -> list[list[Test]]:
     """The condition as alternatives (`or`) of tests that must all hold (`and`); one residual test if there are too many."""
     conjunctions = _alternatives(tree, lists, False, most)
     return conjunctions if conjunctions is not None else [[_residual(tree)]]
 
 
-def _alternatives(tree: s.Node, lists: Mapping[str, list[Value]], negated: bool, most: int) -> list[list[Test]] | None:
+def _alternatives(tree: s.Node, lists: Mapping[str, list[object]], negated: bool, most: int) -> list[list[Test]] | None:
     if isinstance(tree, s.Literal) and isinstance(tree.value, bool):  # a catch-all tests nothing
         return [[]] if tree.value is not negated else []
     if isinstance(tree, s.Not):
@@ -76,7 +76,7 @@ def is_true(tree: s.Node) -> bool:
     return yes and isinstance(tree.left, (s.And, s.Or, s.Not, s.Compare, s.Between, s.In, s.Literal))  # type: ignore[union-attr]
 
 
-def _settled(tree: s.Node, lists: Mapping[str, list[Value]], wanted: bool, negated: bool, most: int) -> list[list[Test]] | None:
+def _settled(tree: s.Node, lists: Mapping[str, list[object]], wanted: bool, negated: bool, most: int) -> list[list[Test]] | None:
     """Where a condition has exactly the wanted truth (or, negated, has not): two-valued, so De Morgan's laws hold as they are."""
     if isinstance(tree, s.Literal):
         return [[]] if (tree.value is wanted) is not negated else []
@@ -106,7 +106,7 @@ def _joined(parts: list[list[list[Test]] | None], most: int) -> list[list[Test]]
 
 def _product(parts: list[list[list[Test]] | None], most: int) -> list[list[Test]] | None:
     products: list[list[Test]] = [[]]
-    said: dict[int, Value] = (
+    said: dict[int, object] = (
         {id(test): _said(test) for alternatives in parts if alternatives for tests in alternatives for test in tests}
         if most > MAX_ALTERNATIVES
         else {}
@@ -122,10 +122,10 @@ def _product(parts: list[list[list[Test]] | None], most: int) -> list[list[Test]
     return products
 
 
-def _absorbed(found: list[list[Test]], said: Mapping[int, Value]) -> list[list[Test]]:
+def _absorbed(found: list[list[Test]], said: Mapping[int, object]) -> list[list[Test]]:
     """The alternatives without those that ask for all that another asks for, and more. `said` is what each test says, by its identity."""
     sets = {frozenset(said[id(test)] for test in tests): tests for tests in found}
-    smallest: list[frozenset[Value]] = []
+    smallest: list[frozenset[object]] = []
     for tests in sorted(sets, key=len):
         if not any(other <= tests for other in smallest):
             smallest.append(tests)
@@ -133,7 +133,7 @@ def _absorbed(found: list[list[Test]], said: Mapping[int, Value]) -> list[list[T
     return [list({said[id(test)]: test for test in tests}.values()) for asked, tests in sets.items() if asked in chosen]
 
 
-def _said(test: Test) -> Value:
+def _said(test: Test) -> object:
     return show(test.subject), tuple(map(key_of, test.points)), test.at_points, test.gaps, test.other, test.null
 
 
@@ -160,7 +160,7 @@ def _residual(tree: s.Node) -> Test:
 _QUESTION = s.Name("?")
 
 
-def test_of(tree: s.Node, lists: Mapping[str, list[Value]]) -> Test | None:
+def test_of(tree: s.Node, lists: Mapping[str, list[object]]) -> Test | None:
     """The tree as a test of one subject against constants, if it is one."""
     split = _split(tree, lists)
     if split is None:
@@ -171,7 +171,7 @@ def test_of(tree: s.Node, lists: Mapping[str, list[Value]]) -> Test | None:
     code = compile_expression(asked)
     scope = {**_STILL, **lists}
 
-    def condition(value: Value) -> Truth:
+    def condition(value: object) -> Truth:
         verdict = code({**scope, "?": value})
         return verdict if isinstance(verdict, bool) else None
 
@@ -179,7 +179,7 @@ def test_of(tree: s.Node, lists: Mapping[str, list[Value]]) -> Test | None:
         inside, outside = (False, True) if isinstance(asked, s.In) and asked.negated else (True, False)
         known, kinds = frozenset(map(key_of, keys)), {v.kind(key) for key in keys}
 
-        def member(value: Value) -> Truth:
+        def member(value: object) -> Truth:
             if kinds == {v.kind(value)}:
                 return inside if key_of(value) in known else outside
             return condition(value)
@@ -188,16 +188,16 @@ def test_of(tree: s.Node, lists: Mapping[str, list[Value]]) -> Test | None:
     return _measure(subject, constants, ordered, condition)
 
 
-def _listed(tree: s.Node, lists: Mapping[str, list[Value]]) -> bool:
+def _listed(tree: s.Node, lists: Mapping[str, list[object]]) -> bool:
     return isinstance(tree, s.In) and any(isinstance(test, s.Name) and test.id in lists for test in tree.tests)
 
 
-def _of_parts(tree: s.And | s.Or, lists: Mapping[str, list[Value]]) -> Callable[[Value], Truth]:
+def _of_parts(tree: s.And | s.Or, lists: Mapping[str, list[object]]) -> Callable[[object], Truth]:
     """The truth of several tests of one subject, each asked for by itself: a long list is not gone through for every value."""
     parts = [test.condition for item in tree.items if (test := test_of(item, lists)) is not None]
     conjunction = isinstance(tree, s.And)
 
-    def condition(value: Value) -> Truth:
+    def condition(value: object) -> Truth:
         truths = [is_true(value) for is_true in parts]
         if (not conjunction) in truths:
             return not conjunction
@@ -206,7 +206,7 @@ def _of_parts(tree: s.And | s.Or, lists: Mapping[str, list[Value]]) -> Callable[
     return condition
 
 
-def _measure(subject: s.Node, constants: Iterable[Value], ordered: bool, condition: Callable[[Value], Truth]) -> Test | None:
+def _measure(subject: s.Node, constants: Iterable[object], ordered: bool, condition: Callable[[object], Truth]) -> Test | None:
     """The test with its truth asked for at every place where it can change."""
     points = tuple({key_of(c): c for c in constants}.values())
     if any(isinstance(p, bool) for p in points):
@@ -225,7 +225,7 @@ def _measure(subject: s.Node, constants: Iterable[Value], ordered: bool, conditi
 def both(a: Test, b: Test) -> Test:
     """Two tests of one subject that must both hold, as one test."""
 
-    def condition(value: Value) -> Truth:
+    def condition(value: object) -> Truth:
         return v.both(a.condition(value), b.condition(value))
 
     merged = _measure(a.subject, (*a.points, *b.points), bool(a.gaps or b.gaps), condition)
@@ -241,7 +241,7 @@ class _Other:
 _Split = tuple[s.Node, s.Node, list[Value], bool, tuple[Value, ...] | None]
 
 
-def _split(tree: s.Node, lists: Mapping[str, list[Value]]) -> _Split | None:
+def _split(tree: s.Node, lists: Mapping[str, list[object]]) -> _Split | None:
     """(subject, the condition with `?` for it, its constants, whether order matters, the keys of a plain membership)."""
     if is_true(tree):
         return None
@@ -269,12 +269,12 @@ def _split(tree: s.Node, lists: Mapping[str, list[Value]]) -> _Split | None:
     return None
 
 
-def _split_in(tree: s.In, lists: Mapping[str, list[Value]]) -> _Split | None:
+def _split_in(tree: s.In, lists: Mapping[str, list[object]]) -> _Split | None:
     asked = replace(tree, value=_QUESTION)
     only = tree.tests[0] if len(tree.tests) == 1 else None
     if isinstance(only, s.Name) and only.id in lists:
         return tree.value, asked, [], False, tuple(dict.fromkeys(lists[only.id]))
-    constants: list[Value] = []
+    constants: list[object] = []
     ordered = False
     todo = list(tree.tests)
     while todo:
@@ -302,7 +302,7 @@ def _split_in(tree: s.In, lists: Mapping[str, list[Value]]) -> _Split | None:
     return tree.value, asked, constants, ordered, keys
 
 
-def _split_chain(tree: s.And | s.Or, lists: Mapping[str, list[Value]]) -> _Split | None:
+def _split_chain(tree: s.And | s.Or, lists: Mapping[str, list[object]]) -> _Split | None:
     parts = [_split(item, lists) for item in tree.items]
     if any(p is None for p in parts):
         return None
@@ -314,23 +314,23 @@ def _split_chain(tree: s.And | s.Or, lists: Mapping[str, list[Value]]) -> _Split
     return known[0][0], asked, constants, any(p[3] for p in known), None
 
 
-def _constant(node: s.Node) -> Value:
+def _constant(node: s.Node) -> object:
     """The value of a constant, `...` for anything else."""
     return node.value if isinstance(node, s.Literal) else ...
 
 
-def _hashable(value: Value) -> bool:
+def _hashable(value: object) -> bool:
     return not isinstance(value, (list, dict))
 
 
-def key_of(value: Value) -> Value:
+def key_of(value: object) -> Value:
     """What a value is found by: Python holds `True` and `1` for one key, the language does not; date-times are found by their moments."""
     if isinstance(value, datetime):
         return ("moment", v.moment(value))
     return (value,) if isinstance(value, bool) else value
 
 
-def _sorted(constants: Sequence[Value]) -> tuple[Value, ...] | None:
+def _sorted(constants: Sequence[object]) -> tuple[Value, ...] | None:
     """The distinct constants in order; None if they have none among themselves."""
     unique = list({key_of(c): c for c in constants}.values())
     if any(v.less(unique[0], c) is None for c in unique):
@@ -338,7 +338,7 @@ def _sorted(constants: Sequence[Value]) -> tuple[Value, ...] | None:
     return tuple(sorted(unique, key=v.in_order))
 
 
-def places_of(cuts: tuple[Value, ...]) -> list[Value]:
+def places_of(cuts: tuple[object, ...]) -> list[Value]:
     """A value below, between and above the cuts; None where there is none."""
     return [_near(cuts[0], -1), *(_middle(a, b) for a, b in itertools.pairwise(cuts)), _near(cuts[-1], 1)]
 
@@ -346,7 +346,7 @@ def places_of(cuts: tuple[Value, ...]) -> list[Value]:
 _STEPS: Values = {"date": timedelta(days=1), "date and time": timedelta(microseconds=1), "days and time duration": timedelta(microseconds=1)}  # fmt: skip
 
 
-def _near(value: Value, side: int) -> Value:
+def _near(value: Value, side: int) -> object:
     kind = v.kind(value)
     if kind == "number":
         return v.number(value + side * max(1.0, abs(value)))
@@ -358,7 +358,7 @@ def _near(value: Value, side: int) -> Value:
     return v.add(value, step * side)
 
 
-def _middle(a: Value, b: Value) -> Value:
+def _middle(a: Value, b: Value) -> object:
     kind = v.kind(a)
     if kind == "number":
         middle = (a + b) / 2

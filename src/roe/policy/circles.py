@@ -13,12 +13,17 @@ from roe.plan.operators import Choose, Derive, Expr, Relate
 from roe.plan.plan import Step
 from roe.policy.model import Policy
 from roe.policy.reads import reads_of
+from roe.policy.worked_out import once
 
 Field = tuple[str, str]  # (entity, field)
 
 
 def circles(policy: Policy) -> list[Field]:
     """Every field that may read itself on another record, in the order of the policy."""
+    return [(entity, name) for entity, name in once(policy, "circles", lambda: _circles(policy))]
+
+
+def _circles(policy: Policy) -> list[Field]:
     edges = {field: set(_reads(policy, field)) for field in _fields(policy)}
     return [field for field in edges if _leads_back(field, edges)]
 

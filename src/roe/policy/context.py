@@ -330,17 +330,17 @@ class Context:
                 self.say("R311", default, f"the default `{default}` is not a number, as the cells of `{key}` are", "write a number")
         return {k: _output(x, numeric.get(str(k), False) and is_number_text(x)) if isinstance(x, str) else x for k, x in by_name.items()}
 
-    def _cell(self, subject: Expr, cell: Text, names: Names, found: Type) -> Expr | None:
+    def _cell(self, subject: Expr, cell: Text, names: Names, kind: Type) -> Expr | None:
         """A cell as a condition on its column's expression."""
         if cell.strip() in ("", "-"):
             return None
-        tree, problems = read_cell(cell, names, found)
+        tree, problems = read_cell(cell, names, kind)
         if tree is None:
             self.found += problems
             return None
         from roe.grammar import check as checker
 
-        names = replace(names, tested=found)
+        names = replace(names, tested=kind)
         self.found += checker.check(tree, cell, names)[1]
         self.checked.append((Expr(tree, cell), names))
         only = tree.tests[0] if len(tree.tests) == 1 and not tree.negated else None
@@ -371,7 +371,7 @@ def all_numbers(cells: Iterable[str]) -> bool:
     return bool(filled) and all(map(is_number_text, filled))
 
 
-def _output(text: str, numeric: bool) -> Value:
+def _output(text: str, numeric: bool) -> object:
     if text in ("", "-"):
         return None
     if numeric:

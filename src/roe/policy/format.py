@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from roe.dynamic import Json, Written
+from roe.dynamic import Json, JsonObject
 from roe.files import schema
 from roe.grammar import syntax as s
 from roe.grammar.parser import parse
@@ -44,14 +44,14 @@ def format_expression(text: str) -> str:
     return text if tree is None or commented else show(tree)
 
 
-def _trim(text: str, content: Written) -> str:
+def _trim(text: str, content: object) -> str:
     """No white space at line ends, one line end at the end; block scalars hold their own lines, and stay."""
     if any(isinstance(t.origin, Scalar) and t.origin.style for t, _ in scalars(content, schema("policy")) if "\n" in t):
         return text
     return "\n".join(line.rstrip() for line in text.rstrip().split("\n")) + "\n"
 
 
-def _edits(content: Written) -> Iterator[tuple[int, int, str]]:
+def _edits(content: object) -> Iterator[tuple[int, int, str]]:
     for text, is_expression in scalars(content, schema("policy")):
         origin = text.origin
         if (
@@ -79,7 +79,7 @@ def _plain(text: str) -> bool:
     return not re.search(r"[\[\]{},]|: |:$| #|^[-?:!&*#|>@`%\"'=]", text)
 
 
-def scalars(value: Written, of: Json, root: Json | None = None) -> Iterator[tuple[Text, bool]]:
+def scalars(value: object, of: JsonObject, root: JsonObject | None = None) -> Iterator[tuple[Text, bool]]:
     """Every text of a file, and whether the schema says that it is an expression."""
     root = root or of
     if isinstance(value, Text):
@@ -100,7 +100,7 @@ def _is_expression(of: Json, root: Json) -> bool:
     return any(_is_expression(other, root) for other in of.get("anyOf", ()))
 
 
-def same(a: Written, b: Written, of: Json, root: Json | None = None) -> bool:
+def same(a: object, b: object, of: JsonObject, root: JsonObject | None = None) -> bool:
     """Whether two files say the same: equal, but for the spelling of expressions."""
     root = root or of
     if isinstance(a, Map) and isinstance(b, Map):

@@ -14,7 +14,7 @@ from typing import Any
 import yaml
 
 from roe.diagnostics import Diagnostic, suggest
-from roe.dynamic import Json, Value, Written
+from roe.dynamic import Json, JsonObject, Value, Written
 from roe.files import MAX_POLICY_BYTES, read_text, resolve, schema
 from roe.policy.shapes import items, member, shapes
 from roe.source import Scalar, Span, Text, span_of
@@ -41,7 +41,7 @@ class Seq(list[Value]):
     place: Span | None
 
 
-def load_yaml(path: Path, shown: str, of: Json) -> tuple[Written, list[Diagnostic]]:
+def load_yaml(path: Path, shown: str, of: JsonObject) -> tuple[Written, list[Diagnostic]]:
     """A YAML file as `Map`, `Seq`, `Text`, and the numbers, booleans and nulls that the schema `of` asks for."""
     text, problems = read_text(path, shown, MAX_POLICY_BYTES)
     if text is None:
@@ -49,7 +49,7 @@ def load_yaml(path: Path, shown: str, of: Json) -> tuple[Written, list[Diagnosti
     return parse_yaml(text, shown, of)
 
 
-def parse_yaml(text: str, shown: str, of: Json) -> tuple[Written, list[Diagnostic]]:
+def parse_yaml(text: str, shown: str, of: JsonObject) -> tuple[Written, list[Diagnostic]]:
     problems = _scan(text, shown)
     if problems:
         return None, problems
@@ -116,12 +116,12 @@ def _yaml_error(e: yaml.YAMLError, text: str, shown: str) -> Diagnostic:
 class _Reader:
     """Nodes to values, led by the schema."""
 
-    def __init__(self, text: str, shown: str, root: Json) -> None:
+    def __init__(self, text: str, shown: str, root: JsonObject) -> None:
         self.text, self.shown, self.root = text, shown, root
         self.found: list[Diagnostic] = []
         self.lines = text.split("\n")
 
-    def read(self, node: yaml.Node, of: Json) -> Written:
+    def read(self, node: yaml.Node, of: JsonObject) -> Written:
         """A node as the schema `of` says that it is to be read."""
         known = list(shapes(of, self.root))
         if isinstance(node, yaml.MappingNode):
@@ -141,7 +141,7 @@ class _Reader:
         types = shape.get("type", [])
         return types if isinstance(types, list) else [types]
 
-    def _map(self, node: yaml.MappingNode, known: list[Json]) -> Map:
+    def _map(self, node: yaml.MappingNode, known: list[JsonObject]) -> Map:
         mapping = Map()
         mapping.place = self._span(node)
         for key_node, value_node in node.value:
@@ -192,7 +192,7 @@ class _Reader:
 # --- the schema -----------------------------------------------------------------------------------------------------
 
 
-def validate(value: Written, of: Json, shown: str) -> list[Diagnostic]:
+def validate(value: object, of: JsonObject, shown: str) -> list[Diagnostic]:
     """What the JSON Schema has against a value, each with its place and, for a key, the nearest one that exists."""
     from jsonschema import Draft202012Validator
 
@@ -222,7 +222,7 @@ def _likeliest(e: SchemaError, root: Json) -> SchemaError:
     return max(e.context, key=likeness)
 
 
-def _schema_diagnostics(e: SchemaError, value: Written, shown: str) -> list[Diagnostic]:
+def _schema_diagnostics(e: SchemaError, value: object, shown: str) -> list[Diagnostic]:
     """What one error of the JSON Schema means to whoever wrote the file."""
     place = _place(value, list(e.absolute_path), shown)
     if e.parent is not None and e.parent.validator == "propertyNames":
@@ -302,7 +302,7 @@ def _place(value: Written, path: list[Value], shown: str) -> Span:
 def load_policy_files(root: Path) -> tuple[list[tuple[str, Written]], list[Diagnostic]]:
     """policy.yaml and all that it includes, depth first: (name, content), and what is wrong with their form."""
     of = schema("policy")
-    files: list[tuple[str, Written]] = []
+    files: list[tuple[str, object]] = []
     diagnostics: list[Diagnostic] = []
 
     def add(name: str, asked: str, chain: tuple[str, ...]) -> None:
@@ -329,7 +329,7 @@ def load_policy_files(root: Path) -> tuple[list[tuple[str, Written]], list[Diagn
     return files, diagnostics
 
 
-def validate_files(files: list[tuple[str, Written]]) -> list[Diagnostic]:
+def validate_files(files: list[tuple[str, object]]) -> list[Diagnostic]:
     """The schema's findings in every file; only the main one must have `roe` and `name`."""
     main = schema("policy")
     schema_of_file = {**main, "required": []}

@@ -8,6 +8,7 @@ from dataclasses import field, replace
 from datetime import time
 from functools import cache
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from roe.crm import PROFILES
 from roe.crm.ids import LONG, SHORT, fold
@@ -21,6 +22,9 @@ from roe.node import node
 from roe.plan.plan import Plan
 from roe.policy.standard import STANDARD
 from roe.source import Span
+
+if TYPE_CHECKING:
+    from roe.policy.worked_out import WorkedOut
 
 NUMBERS = (
     "1,234.5",
@@ -115,7 +119,7 @@ class Model:
     def __init__(self, roles: list[str]) -> None:
         self._roles = roles
         self.entities: dict[str, dict[str, Field]] = {}
-        self.steps: dict[tuple[str, str], Callable[[], Type]] = {}
+        self.steps: dict[tuple[str, str], Type | Callable[[], Type]] = {}  # (entity, field) -> the type, or what finds it
         self.tracked: set[tuple[str, str]] = set()  # (entity, field) under `track:`
         self._known: dict[tuple[str, str], Type] = {}
 
@@ -127,7 +131,8 @@ class Model:
         if key in self._known:
             return self._known[key]
         if key in self.steps:
-            kind = self.steps[key]()
+            declared = self.steps[key]
+            kind = declared if isinstance(declared, Type) else declared()
         elif name in self.entities.get(entity, {}):
             kind = self.entities[entity][name].type
         else:
@@ -219,6 +224,8 @@ class Policy:
     data: Mapping[str, DataSource]
     files: tuple[str, ...]
     fiscal: Fiscal = CALENDAR_YEAR
+    # what the cache folder has of these very files; a policy with anything else in place of a part has none of it
+    worked_out: WorkedOut | None = field(default=None, init=False, compare=False, repr=False)
 
     @property
     def roles(self) -> list[str]:

@@ -14,6 +14,7 @@ from roe.plan.operators import TEMPLATE, Action, Choose, Derive, Expr, Fill, Rel
 from roe.plan.plan import Plan, Step
 from roe.plan.standard import BuiltIn, standard_steps
 from roe.policy.model import Policy
+from roe.policy.worked_out import once
 from roe.source import Text
 
 _LAST: list[
@@ -26,7 +27,7 @@ def reads(policy: Policy) -> set[tuple[str, str]]:
     for known, fields in _LAST:
         if known is policy:
             return set(fields)
-    fields = frozenset(_read(policy))
+    fields = frozenset((entity, name) for entity, name in once(policy, "reads", lambda: sorted(_read(policy))))
     _LAST[:] = [(policy, fields)]
     return set(fields)
 
@@ -216,9 +217,9 @@ def _rules(step: Choose) -> Iterator[Expr | Text | None]:
 class _Watcher(check.Checker):
     """The checker, which notes every field that it looks up and keeps its findings to itself."""
 
-    def __init__(self, text: str, found: set[tuple[str, str]]) -> None:
+    def __init__(self, text: str, names: set[tuple[str, str]]) -> None:
         super().__init__(text)
-        self.read = found
+        self.read = names
 
     def say(self, code: str, node: s.Node, message: str, help: str, related: object = ()) -> Type:
         return t.ANY

@@ -58,7 +58,7 @@ Overrides = Annotated[
 Percent = Annotated[float, Form(minimum=0, maximum=100)]
 
 
-def key(description: str = "", *, default: Value = MISSING, **keywords: object) -> Value:
+def key(description: str = "", *, default: object = MISSING, **keywords: object) -> Value:
     """A key of a section with what an editor shows of it; with a default it may be left out. `keywords` are JSON Schema's."""
     if keywords or description:
         keywords = {"description": description, **keywords} if description else keywords
@@ -164,14 +164,14 @@ def _section(cls: type[S], given: Map, heading: Text) -> S:
 def _of_one(kinds: tuple[TypeForm, ...]) -> _Reader:
     """A reader of a value that may have one of several types: the first that has its shape."""
 
-    def reader(given: Written, heading: Text) -> Value:
+    def reader(given: object, heading: Text) -> Value:
         kind = next((kind for kind in kinds if _has_shape(kind, given)), object)
         return _reader(kind)(given, heading)
 
     return reader
 
 
-def _has_shape(kind: TypeForm, given: Written) -> bool:
+def _has_shape(kind: TypeForm, given: object) -> bool:
     origin, arguments = get_origin(kind), get_args(kind)
     if origin is Annotated:
         return _has_shape(arguments[0], given)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
-from roe.dynamic import Json
+from roe.dynamic import Json, JsonObject
 
 
 def shapes(of: object, root: Json) -> Iterator[Json]:
@@ -18,7 +18,7 @@ def shapes(of: object, root: Json) -> Iterator[Json]:
     yield of
 
 
-def member(known: Iterable[Json], key: str) -> Json:
+def member(known: Iterable[Json], key: str) -> JsonObject:
     """The schema of what stands under a key of a mapping that has one of these shapes; empty where none says anything."""
     inner: Json = {}
     for shape in known:

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import fields
 from datetime import date, datetime, time, timedelta
 from pathlib import Path
-from typing import Any, overload
+from typing import Any, TypeVar, overload
 
 from roe.dynamic import Json, Value
 from roe.files import read_text
@@ -35,39 +35,42 @@ _NODES = [
 ]
 _PLAN = (*_NODES, Field, Keys, DataSource, Type)
 CLASSES: dict[str, type] = {**s.NODES, **{c.__name__: c for c in _PLAN}, "Span": Span}
+T = TypeVar("T")
 Stored = Any  # JSON: a text, a number, a list that begins with the name of what it holds, or null
 _FIELDS = {name: tuple(f.name for f in fields(c)) for name, c in CLASSES.items()}
 _TEMPORAL = (date, datetime, time, timedelta)
 
 
-class LazyRules(Sequence[o.Rule]):
-    """Rules that are made from what was kept when they are asked for."""
+class Lazy(Sequence[T]):
+    """Rules, or their conditions, that are made from what was kept when they are asked for."""
 
-    def __init__(self, kept: list[Stored], make: Callable[[Stored], o.Rule]) -> None:
+    __slots__ = ("_kept", "_made", "_make")
+
+    def __init__(self, kept: list[Stored], make: Callable[[Stored], T]) -> None:
         self._kept, self._make = kept, make
-        self._made: dict[int, o.Rule] = {}
+        self._made: dict[int, T] = {}
 
     def __len__(self) -> int:
         return len(self._kept)
 
     @overload
-    def __getitem__(self, at: int) -> o.Rule: ...
+    def __getitem__(self, at: int) -> T: ...
     @overload
-    def __getitem__(self, at: slice) -> tuple[o.Rule, ...]: ...
-    def __getitem__(self, at: int | slice) -> o.Rule | tuple[o.Rule, ...]:
+    def __getitem__(self, at: slice) -> tuple[T, ...]: ...
+    def __getitem__(self, at: int | slice) -> T | tuple[T, ...]:
         if isinstance(at, slice):
             return tuple(self[i] for i in range(*at.indices(len(self))))
         at = range(len(self._kept))[at]
-        rule = self._made.get(at)
-        if rule is None:
-            rule = self._made[at] = self._make(self._kept[at])
-        return rule
+        item = self._made.get(at)
+        if item is None:
+            item = self._made[at] = self._make(self._kept[at])
+        return item
 
-    def __iter__(self) -> Iterator[o.Rule]:
+    def __iter__(self) -> Iterator[T]:
         return (self[i] for i in range(len(self)))
 
     def __eq__(self, other: object) -> bool:
-        return isinstance(other, (tuple, LazyRules)) and tuple(self) == tuple(other)
+        return isinstance(other, (tuple, Lazy)) and tuple(self) == tuple(other)
 
     def __hash__(self) -> int:
         return hash(tuple(self))
@@ -76,7 +79,7 @@ class LazyRules(Sequence[o.Rule]):
 # --- writing --------------------------------------------------------------------------------------------------------
 
 
-class _Writer:
+class PolicyWriter:
     def __init__(self) -> None:
         self.excerpts: dict[str, int] = {}
 
@@ -92,7 +95,7 @@ class _Writer:
             return [name, *(self.value(getattr(x, f)) for f in s.FIELDS[type(x)] if f != "at"), *x.at]
         if CLASSES.get(name) is type(x):
             return [name, *(self.value(getattr(x, f)) for f in _FIELDS[name])]
-        if isinstance(x, (tuple, LazyRules)):
+        if isinstance(x, (tuple, Lazy)):
             return ["t", *map(self.value, x)]
         if isinstance(x, list):
             return ["l", *map(self.value, x)]
@@ -121,7 +124,7 @@ class _Writer:
 
 
 def write_policy(policy: Policy) -> Json:
-    w = _Writer()
+    w = PolicyWriter()
     plan, model = policy.plan, policy.model
     said = [
         piece
@@ -162,9 +165,10 @@ def _pieces(rule: o.Rule) -> list[str]:
 class PolicyReader:
     """A policy from what was kept. Raises KeyError, TypeError, ValueError or IndexError for what nobody wrote."""
 
-    def __init__(self, kept: Json, root: Path) -> None:
+    def __init__(self, kept: Json, root: Path, sources: Mapping[str, str] | None = None) -> None:
+        """`sources` are the texts of files of the policy, where these cannot be read here."""
         self.kept, self.root = kept, root
-        self._sources: dict[str, str] = {}
+        self._sources: dict[str, str] = dict(sources or {})
 
     def source(self, file: str) -> str:
         """A policy file's text: read again only when a place in it is to be shown."""
@@ -213,6 +217,8 @@ class PolicyReader:
         made = CLASSES.get(head)
         if made is o.Choose:
             return self._choose(x)
+        if made is o.Rule:
+            return self._rule(x)
         rest = [self.value(y) if type(y) is list else y for y in x[1:]] if head != "d" else []
         if made is not None:
             return made(*rest)
@@ -237,7 +243,11 @@ class PolicyReader:
     def _choose(self, x: list[Stored]) -> o.Choose:
         *head, rules, default, priority = x[1:]
         entity, name, stage, hit = map(self.value, head)
-        return o.Choose(entity, name, stage, hit, LazyRules(rules[1:], self.value), self.value(default), self.value(priority))
+        return o.Choose(entity, name, stage, hit, Lazy(rules[1:], self.value), self.value(default), self.value(priority))
+
+    def _rule(self, x: list[Stored]) -> o.Rule:
+        name, conditions, *rest = x[1:]
+        return o.Rule(self.value(name), Lazy(conditions[1:], self.value), *map(self.value, rest))
 
     def origin(self, x: list[Stored]) -> Origin:
         if x[0] == "S":

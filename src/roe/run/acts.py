@@ -11,7 +11,7 @@ from datetime import date, timedelta
 from typing import NoReturn
 
 from roe import __version__
-from roe.diagnostics import Diagnostic, PolicyError
+from roe.diagnostics import user_error
 from roe.dynamic import Json, Saved
 from roe.ledger.entries import Answered, Evidence, Run
 from roe.ledger.entry import Entry
@@ -21,7 +21,6 @@ from roe.ledger.store import Open, Store
 from roe.node import node
 from roe.run.inputs import run_id
 from roe.run.memory import in_force, opened
-from roe.source import Span
 
 ADJUSTMENT = "adjustment"
 STANDS = timedelta(days=90)  # how long an answer stands where nobody says
@@ -247,4 +246,4 @@ def perform(place: str, acts: Iterable[Act], at: At, policy: str = "", wait: flo
 
 
 def refuse(message: str) -> NoReturn:
-    raise PolicyError([Diagnostic("R648", message, Span("the ledger", 1, 1, 2), "open the record's history to see what has changed")])
+    raise user_error("R648", message, "the ledger", "open the record's history to see what has changed")

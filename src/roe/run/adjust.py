@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from typing import NoReturn
 
 from roe import __version__
-from roe.diagnostics import Diagnostic, PolicyError
+from roe.diagnostics import user_error
 from roe.ledger.entries import ASKED, FREE, Corrected, Owned, Refused, Run, Turn, TurnBack
 from roe.ledger.holdings import Holding
 from roe.ledger.movements import pending
@@ -15,7 +15,6 @@ from roe.ledger.store import Store
 from roe.run.acts import ADJUSTMENT
 from roe.run.inputs import run_id
 from roe.run.memory import opened
-from roe.source import Span
 
 MOST = 10_000_000  # decisions that wait to be loaded
 
@@ -128,4 +127,4 @@ def _owner_entry(store: Store, number: int) -> Owned:
 
 
 def _refuse(message: str, help: str, place: str = "RECORD") -> NoReturn:
-    raise PolicyError([Diagnostic("R604", message, Span(place, 1, 1, 2), help)])
+    raise user_error("R604", message, place, help)

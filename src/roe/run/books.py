@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection
 
 from roe import __version__
-from roe.diagnostics import Diagnostic, PolicyError
+from roe.diagnostics import user_error
 from roe.dynamic import Json, Saved
 from roe.evaluator.book_plan import applied, digest
 from roe.ledger.between import entries_between
@@ -13,7 +13,6 @@ from roe.ledger.entries import Run
 from roe.ledger.legacy import moment_of
 from roe.run.inputs import run_id
 from roe.run.memory import opened
-from roe.source import Span
 
 
 def apply_plan(plan: Saved, shown: str, state: str, wait: float, held: Collection[tuple[str, str]] = (), by: str = "") -> None:
@@ -27,7 +26,7 @@ def apply_plan(plan: Saved, shown: str, state: str, wait: float, held: Collectio
         base = digest(before.get("books", {}))
         if plan["base"] != base:
             help = "plan again, from the ledger as it is now"
-            raise PolicyError([Diagnostic("R610", "the books have changed since this plan was made", Span(shown, 1, 1, 2), help)])
+            raise user_error("R610", "the books have changed since this plan was made", shown, help)
         name = run_id(plan["as_of"], plan["policy"], base, str(memory.number), __version__)
         run = Run(at=at, id=name, what="books", policy=plan["policy"], version=__version__, accepted=by)
         commit.append(run, {}, entries_between(before, applied(before, without(plan, before, held)), at))

@@ -14,7 +14,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, Literal
 
-from roe.diagnostics import Diagnostic, PolicyError
+from roe.diagnostics import Diagnostic, PolicyError, user_error
 from roe.dynamic import Json, Saved, Value
 from roe.evaluator.bound import Bound
 from roe.evaluator.engine import Evaluator, Run
@@ -313,7 +313,7 @@ class Spark(Engine):
         except PySparkException as e:
             first = next((line.strip() for line in reversed(str(e).splitlines()) if line.strip()), type(e).__name__)
             help = "use `--engine columns`, or look into Spark's own log"
-            raise PolicyError([Diagnostic("R803", f"Spark did not finish: {first[:200]}", Span("--engine", 1, 1, 2), help)]) from e
+            raise user_error("R803", f"Spark did not finish: {first[:200]}", "--engine", help) from e
         if shared.together and not self.foretold():
             self.notes.append(f"one task decided all records, because {shared.together}")
 

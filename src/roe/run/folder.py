@@ -22,9 +22,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
 
-from roe.diagnostics import Diagnostic, PolicyError
+from roe.diagnostics import user_error
 from roe.dynamic import Json, Saved
-from roe.source import Span
 
 MARK = "run.json"
 STAGED = ".roe-run"  # the temporary name, inside the folder, so that putting in place is a matter of names alone
@@ -53,7 +52,7 @@ class OutFolder:
             if time.monotonic() >= until:
                 help = "try again when it is done, wait longer: --wait 600, or name another --out folder"
                 message = f"another run is writing to this folder, also after {wait:g} seconds"
-                raise PolicyError([Diagnostic("R642", message, Span(str(self.place), 1, 1, 2), help)])
+                raise user_error("R642", message, self.place, help)
             time.sleep(0.05)
         try:
             yield

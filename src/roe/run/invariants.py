@@ -14,7 +14,6 @@ from roe.crm.ids import fold
 from roe.diagnostics import Diagnostic
 from roe.dynamic import Json, Saved
 from roe.evaluator.engine import Run
-from roe.evaluator.render import brief
 from roe.evaluator.world import World
 from roe.ledger.reconcile import key_parts
 from roe.plan.outcome import LIVE
@@ -116,6 +115,8 @@ class Tally:
             for rep in reps:
                 n = self.owned[invariant.role, rep.written]
                 if code({**world.scope(rep), "rep": rep, "owned": n}) is not True:
+                    from roe.evaluator.render import brief
+
                     of = "" if rep["capacity"] is None else f" of {brief(rep['capacity'])}"
                     self.broken.append(Broken(invariant, "rep", str(rep["id"]), rep.label, f"owns {n}{of}"))
         self.facts["vanished"] += self.vanished()
@@ -138,6 +139,7 @@ def figures(facts: Counter[str], over: int) -> dict[str, float]:
 def _why(invariant: Invariant, row: Row) -> str:
     """The values that an invariant of a record met."""
     from roe.evaluator.observe import observe
+    from roe.evaluator.render import brief
 
     parts = [p for o in observe(invariant.holds, row.world.scope(row), row.world.lists) for p in o.parts]
     return "; ".join(f"{p.text} = {brief(p.value)}" for p in parts)[:200]

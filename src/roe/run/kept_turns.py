@@ -15,7 +15,8 @@ import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
-from roe.columns.turn_files import read_turns, write_turns
+from roe.columns.turn_files import write_turns
+from roe.columns.turn_reading import read_turns
 from roe.data.lookup import CannotLookUp
 from roe.dynamic import Json, State
 from roe.evaluator.engine import Evaluator

@@ -14,7 +14,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import NoReturn
 
-from roe.diagnostics import Diagnostic, PolicyError
+from roe.diagnostics import PolicyError, user_error
 from roe.dynamic import Json, State
 from roe.grammar import values as v
 from roe.grammar.values import Duration
@@ -27,7 +27,6 @@ from roe.ledger.moment import At
 from roe.ledger.state import past, remembered
 from roe.ledger.store import Store, open_store
 from roe.ledger.writing import Writing
-from roe.source import Span
 from roe.words import counted, verb
 
 UNDO = "undo"  # what an undo is called, as a run and as what gave a record back
@@ -209,4 +208,4 @@ def changed(before: State, after: State) -> set[str]:
 
 
 def _refuse(code: str, message: str, help: str) -> NoReturn:
-    raise PolicyError([Diagnostic(code, message, Span("--as-of", 1, 1, 2), help)])
+    raise user_error(code, message, "--as-of", help)

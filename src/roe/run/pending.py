@@ -9,14 +9,13 @@ from pathlib import Path
 from typing import NoReturn
 
 from roe.data.files import write_whole
-from roe.diagnostics import Diagnostic, PolicyError
+from roe.diagnostics import user_error
 from roe.dynamic import Json, Saved
 from roe.ledger.encode import Draft, draft, entry
 from roe.ledger.entries import Run
 from roe.ledger.entry import Entry
 from roe.run.folder import MARK, OutFolder, damaged, read_mark
 from roe.run.memory import opened
-from roe.source import Span
 
 FILE = "pending.jsonl"
 
@@ -80,4 +79,4 @@ def _committed(out: Path, mark: Json, place: Saved) -> Json:
 
 
 def _refuse(out: Path, message: str, help: str) -> NoReturn:
-    raise PolicyError([Diagnostic("R647", message, Span(str(out), 1, 1, 2), help)])
+    raise user_error("R647", message, out, help)

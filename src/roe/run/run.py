@@ -14,6 +14,7 @@ from roe import __version__
 from roe.data.report import FILE, Report, beside, read_report, write_report
 from roe.diagnostics import Diagnostic, PolicyError, errors
 from roe.dynamic import Json, State, Value
+from roe.files import uncollected
 from roe.run.engines import Engine, Job, choose
 from roe.run.entries import Since, entries_of, since
 from roe.run.files import KNOWN, PARTS, Files, Tables, write_rows
@@ -177,7 +178,8 @@ class _Draft:
                 write_rows("invariants.csv", (b.row() for b in broken), place)
         finally:
             files.abandon()
-        self.after = engine.state() if memory is not None else None
+        with uncollected():
+            self.after = engine.state() if memory is not None else None
         self.finished = Finished(summary, report, last, [*engine.notes, *self._about_loads()], list(told(broken)))
         self.is_refused = bool(errors(self.finished.broken)) and not given.accepted
         self.about = self._about(engine)
@@ -231,8 +233,9 @@ class _Draft:
 
     def commit(self, commit: Value) -> None:
         """Append the run and its entries, and seal the files with where they stand in the ledger."""
-        entries = self._entries()
-        place = commit.append(self._entry(), self.files, entries)
+        with uncollected():
+            entries = self._entries()
+            place = commit.append(self._entry(), self.files, entries)
         self.finished.outcome = "committed"
         self.folder.seal({**self.about, "outcome": "committed", "ledger": place})
 
@@ -297,7 +300,7 @@ class _Watcher:
         self.world: World | None = None
         self.evidence: EvidenceWriter | None = None
         if job.traces and engine.name in ("columns", "portions"):
-            from roe.columns.evidence import EvidenceWriter
+            from roe.columns.evidence_writer import EvidenceWriter
 
             self.evidence = EvidenceWriter(place, job.evaluator, job.as_of)
 

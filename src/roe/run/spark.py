@@ -11,7 +11,8 @@ from pathlib import Path
 
 import pyarrow as pa
 
-from roe.columns.evidence import FOLDER, begin, seen, stored
+from roe.columns.evidence import FOLDER
+from roe.columns.evidence_writer import begin, seen, stored
 from roe.columns.raw import Raw
 from roe.columns.run import ColumnRun
 from roe.columns.turn_files import lines_of

@@ -12,7 +12,7 @@ from datetime import date, timedelta
 from typing import NoReturn
 
 from roe import __version__
-from roe.diagnostics import Diagnostic, PolicyError, suggest
+from roe.diagnostics import suggest, user_error
 from roe.dynamic import Json
 from roe.ledger.entries import CONFIRMED_BY_CRM, Owned, Raised, Run, Standing, Turn, TurnBack
 from roe.ledger.entry import Entry, Stored
@@ -20,7 +20,6 @@ from roe.ledger.moment import At
 from roe.ledger.store import Store
 from roe.run.inputs import run_id
 from roe.run.memory import UNDO, in_force, opened
-from roe.source import Span
 
 HELD_FOR = timedelta(days=30)
 REASON = "the run is undone"
@@ -129,4 +128,4 @@ def _standing(store: Store, pool: str, run: int, at: At) -> Standing:
 
 
 def _refuse(message: str, help: str) -> NoReturn:
-    raise PolicyError([Diagnostic("R604", message, Span("RUN", 1, 1, 2), help)])
+    raise user_error("R604", message, "RUN", help)

@@ -18,7 +18,7 @@ import numpy as np
 
 from roe.crm.ids import fold
 from roe.data.coerce import coerce_table
-from roe.diagnostics import Diagnostic, PolicyError, errors
+from roe.diagnostics import PolicyError, errors, user_error
 from roe.dynamic import Json, Record, Saved, Value, Values
 from roe.evaluator.engine import Evaluator
 from roe.grammar.clock import zone_of
@@ -27,7 +27,6 @@ from roe.scoring.backtest import auc
 from roe.scoring.card import Card, Criterion, fit
 from roe.scoring.history import ScoredHistory, hold_out
 from roe.scoring.leakage import Leak, leave_out_leaks
-from roe.source import Span
 from roe.stages.build import build
 
 if TYPE_CHECKING:
@@ -102,7 +101,7 @@ def land(history: ScoredHistory, place: Place) -> Landed:
     model = plain.policy.model
     if place.entity not in model.entities:
         known = ", ".join(model.entities)
-        raise PolicyError([Diagnostic("R504", f"there is no entity `{place.entity}`", Span("--for", 1, 1, 2), f"there are {known}")])
+        raise user_error("R504", f"there is no entity `{place.entity}`", "--for", f"there are {known}")
     declared = {
         name: _type_of(values)
         for name, values in history.features.items()

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from roe.diagnostics import Diagnostic, PolicyError, suggest
+from roe.diagnostics import PolicyError, suggest, user_error
 from roe.dynamic import Value
 from roe.evaluator.bound import Bound
 from roe.evaluator.engine import Evaluator
@@ -16,7 +16,6 @@ from roe.grammar import values as v
 from roe.plan.operators import Expr
 from roe.policy.context import Context
 from roe.scoring.history import ScoredHistory
-from roe.source import Span
 
 if TYPE_CHECKING:
     from roe.evaluator.row import Row
@@ -49,7 +48,7 @@ def policy_history(evaluator: Evaluator, question: ScoreQuestion, bind: Callable
     times = values(time)
     last = question.as_of or v.string(max((x for x in times or () if x is not None), key=str, default=None))
     if not last:
-        raise PolicyError([Diagnostic("R801", "`today` is not known", Span("--as-of", 1, 1, 2), "give --as-of, or a --time")])
+        raise user_error("R801", "`today` is not known", "--as-of", "give --as-of, or a --time")
     world.at(evaluator.clock(last))
     rows = world.rows[entity]
     won, groups = [x is True for x in values(outcome) or ()], values(group)
@@ -71,19 +70,16 @@ def _names_in(expr: Expr) -> set[str]:
 def score_names(evaluator: Evaluator, question: ScoreQuestion) -> list[str]:
     """The scores that are asked for, or all of the entity. Raises PolicyError if there are none."""
     policy, entity = evaluator.policy, question.entity
-    here = Span(str(policy.root), 1, 1, 2)
     if entity not in policy.model.entities:
-        raise PolicyError(
-            [Diagnostic("R504", f"there is no entity `{entity}`", here, suggest(entity, policy.model.entities, "correct --for"))]
-        )
+        raise user_error("R504", f"there is no entity `{entity}`", policy.root, suggest(entity, policy.model.entities, "correct --for"))
     known = [n for (e, n) in policy.model.steps if e == entity and policy.model.field_type(e, n) == t.NUMBER]
     unknown = [n for n in question.scores if n not in known]
     if unknown:
         help = suggest(unknown[0], known, f"there are {', '.join(known) or 'none'}")
-        raise PolicyError([Diagnostic("R501", f"there is no score `{unknown[0]}` of a {entity}", here, help)])
+        raise user_error("R501", f"there is no score `{unknown[0]}` of a {entity}", policy.root, help)
     if not known:
         help = f"add `scores:` for {entity}, or leave the policy out"
-        raise PolicyError([Diagnostic("R501", f"the policy has no score of a {entity}", here, help)])
+        raise user_error("R501", f"the policy has no score of a {entity}", policy.root, help)
     return list(question.scores) or known
 
 

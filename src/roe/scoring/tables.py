@@ -14,10 +14,9 @@ from roe.data.coerce import RawRecords
 from roe.data.makers import clean
 from roe.data.read import SUFFIXES, read_file
 from roe.data.reading import general, in_order
-from roe.diagnostics import Diagnostic, PolicyError, errors, suggest
+from roe.diagnostics import PolicyError, errors, suggest, user_error
 from roe.dynamic import Cell, Value, Values
 from roe.grammar import values as v
-from roe.source import Span
 
 _NAME = re.compile(r"\W+")
 _DATE = re.compile(r"(\d{1,4})[-/.](\d{1,2})[-/.](\d{1,4})(?:[ T](\d{1,2}):(\d{2})(?::(\d{2})(?:\.\d+)?)?)?(?:Z|[+-]\d\d:?\d\d)?")
@@ -59,7 +58,7 @@ def name_of(header: str) -> str:
 
 
 def failure(message: str, help: str, at: str, code: str = "R503") -> PolicyError:
-    return PolicyError([Diagnostic(code, message, Span(at, 1, 1, 2), help)])
+    return user_error(code, message, at, help)
 
 
 def read_tables(folder: Path) -> Tables:

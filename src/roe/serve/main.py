@@ -8,7 +8,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from roe.diagnostics import Diagnostic, PolicyError
+from roe.diagnostics import user_error
 from roe.dynamic import Json
 from roe.serve.app import build_app
 from roe.serve.logs import set_up
@@ -16,7 +16,6 @@ from roe.serve.pages import page_routes
 from roe.serve.server import Server
 from roe.serve.settings import Settings, read_settings
 from roe.serve.tokens import read_tokens
-from roe.source import Span
 
 ARGUMENTS = "ROE_SERVE_ARGUMENTS"  # how worker processes are told what the command line said
 LOCAL_HOSTS = ("127.0.0.1", "::1", "localhost")
@@ -42,7 +41,7 @@ def settings_of(arguments: Json) -> Settings:
     settings = Settings(**{**written, **paths, **plain})
     if settings.host not in LOCAL_HOSTS and not read_tokens(settings.tokens):
         message = f"the service would answer anybody who reaches `{settings.host}`, since it has no tokens"
-        raise PolicyError([Diagnostic("R908", message, Span("--host", 1, 1, 2), "make one first: roe token NAME")])
+        raise user_error("R908", message, "--host", "make one first: roe token NAME")
     return settings
 
 

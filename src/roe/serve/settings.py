@@ -33,10 +33,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from roe.diagnostics import Diagnostic, PolicyError, suggest
+from roe.diagnostics import PolicyError, suggest, user_error
 from roe.dynamic import Json
 from roe.serve.letters import DIGEST, FORMS, KINDS, Receiver
-from roe.source import Span
 
 Table = Mapping[str, object]  # of the file, as TOML has it
 FILE = "serve.toml"
@@ -198,4 +197,4 @@ class _File:
                 raise self.wrong(f"`{name}` is not a {what}", suggest(name, names, f"there are {', '.join(names)}"))
 
     def wrong(self, message: str, help: str) -> PolicyError:
-        return PolicyError([Diagnostic("R908", message, Span(str(self.path), 1, 1, 2), help)])
+        return user_error("R908", message, self.path, help)

@@ -21,8 +21,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from roe.diagnostics import Diagnostic, PolicyError, suggest
-from roe.source import Span
+from roe.diagnostics import PolicyError, suggest, user_error
 from roe.web.app.access import Viewer
 
 SCOPES = {
@@ -115,4 +114,4 @@ def _add(found: dict[str, Token], place: str, name: str, table: object) -> None:
 
 
 def _wrong(place: str, message: str, help: str) -> PolicyError:
-    return PolicyError([Diagnostic("R908", message, Span(place, 1, 1, 2), help)])
+    return user_error("R908", message, place, help)

@@ -8,7 +8,6 @@ from typing import TypeAlias
 
 from sqlglot import exp
 
-from roe.dynamic import Value
 from roe.grammar import syntax as s
 from roe.grammar import values as v
 from roe.sql.dialects.dialect import Dialect
@@ -75,7 +74,7 @@ def comment(value: object) -> str:
     return f" {safe} "
 
 
-def literal(value: Value) -> Sql:
+def literal(value: object) -> Sql:
     if value is None:
         return exp.null()
     if isinstance(value, bool):

@@ -123,7 +123,7 @@ def declare(books: Mapping[Text, BookSection], cx: Context) -> None:
         for suffix, kind in KEPT:
             fields[f"{name}{suffix}"] = Field(f"{name}{suffix}", kind)
         for suffix, kind in ADDED:
-            cx.model.steps["account", f"{name}{suffix}"] = lambda kind=kind: kind  # type: ignore[misc]
+            cx.model.steps["account", f"{name}{suffix}"] = kind
 
 
 def lower(books: Mapping[Text, BookSection], cx: Context) -> dict[str, Solve]:
@@ -173,11 +173,7 @@ class _Book:
         reps = cx.condition(book.reps, about_rep)
         eligible = cx.condition(book.eligible, about_pair) if book.eligible else None
         cx.unique_names([affinity.name for affinity in book.affinity], "affinities")
-        affinities = []
-        for affinity in book.affinity:
-            when = cx.condition(affinity.when, about_pair)
-            if when:
-                affinities.append((str(affinity.name), when, affinity.worth))
+        affinities = [(str(x.name), when, x.worth) for x in book.affinity if (when := cx.condition(x.when, about_pair))]
         fixed = self._number(book.distribute.fixed, about_rep) if isinstance(book.distribute, FixedSection) else None
         none = self.expr("false")
         return Solve(
@@ -221,10 +217,7 @@ class _Book:
             if window.entity == "account" and window.role == self.role:
                 add(f"window-{window.name}", f'account.{window.state} in ("protected", "grace")')
         cx.unique_names([reason.name for reason in book.never], "reasons to stay")
-        for reason in book.never:
-            when = cx.condition(reason.when, self.names)
-            if when:
-                rules.append(Rule(reason.name, (when,), str(reason.name)))
+        rules += [Rule(x.name, (when,), str(x.name)) for x in book.never if (when := cx.condition(x.when, self.names))]
         staying = len(rules)
         add("rep-left", "account.BOOK_now.active = false or account.BOOK_now.ends <= today")
         if book.given_back:

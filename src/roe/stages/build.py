@@ -49,8 +49,8 @@ def build(
     return (None if errors(cx.found) else policy), _unique(cx.found)
 
 
-def _unique(found: list[Diagnostic]) -> list[Diagnostic]:
-    return list({(d.code, d.message, d.span.file, d.span.line, d.span.column): d for d in found}.values())
+def _unique(findings: list[Diagnostic]) -> list[Diagnostic]:
+    return list({(d.code, d.message, d.span.file, d.span.line, d.span.column): d for d in findings}.values())
 
 
 def _merge(files: list[tuple[str, Map]]) -> tuple[Map, list[Diagnostic]]:

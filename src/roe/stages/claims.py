@@ -76,7 +76,7 @@ def declare(claims: ClaimsSection | None, cx: Context) -> None:
         return
     fields = (*((entity, name, kind) for name, kind in OF_RECORD), *(("claim", name, kind) for name, kind in OF_CLAIM))
     for of, name, kind in fields:
-        cx.model.steps[of, name] = lambda kind=kind: kind  # type: ignore[misc]
+        cx.model.steps[of, name] = kind
 
 
 def lower(claims: ClaimsSection | None, cx: Context) -> Claims | None:
@@ -85,19 +85,12 @@ def lower(claims: ClaimsSection | None, cx: Context) -> Claims | None:
     entity, role = str(claims.for_ or "account"), cx.role(claims.role)
     lasts, work, wait, rest = map(cx.lasting, (claims.lasts, claims.work_within, claims.wait, claims.rest))
     about_rep = cx.names("claim").binding(rep=t.record("rep"))
-    caps = {}
-    for cap, text in claims.caps.items() if claims.caps else ():
-        expr = cx.value(text, about_rep, "number")
-        if expr:
-            caps[cap] = expr
+    given = claims.caps.items() if claims.caps else ()
+    caps = {cap: expr for cap, text in given if (expr := cx.value(text, about_rep, "number"))}
     counts = cx.condition(claims.worked_by, cx.names("activity", implicit=True)) if claims.worked_by else None
     names = cx.names(entity).binding(rep=t.record("rep"), claim=t.record("claim"))
-    blocked = []
     cx.unique_names([reason.name for reason in claims.blocked_by], "reasons to block a claim")
-    for reason in claims.blocked_by:
-        when = cx.condition(reason.when, names)
-        if when:
-            blocked.append(Rule(reason.name, (when,), None, reason.because))
+    blocked = [Rule(x.name, (when,), None, x.because) for x in claims.blocked_by if (when := cx.condition(x.when, names))]
     text = claims.heading
     live = s.Path(s.Name(entity), "claim")
     nobody = s.Compare("=", live, s.Literal(None, "null"))

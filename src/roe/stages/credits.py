@@ -59,7 +59,7 @@ def declare(credits: Mapping[Text, CreditSection], cx: Context) -> None:
             cx.say("R306", name, f"`{entity}.{name}` exists already", "choose another name")
         else:
             names = tuple(str(rule.name) for rule in credit.rules)
-            cx.model.steps[entity, str(name)] = lambda names=names: Type("string", values=names)  # type: ignore[misc]
+            cx.model.steps[entity, str(name)] = Type("string", values=names)
 
 
 def lower(credits: Mapping[Text, CreditSection], cx: Context) -> tuple[Credit, ...]:
@@ -84,11 +84,7 @@ def lower(credits: Mapping[Text, CreditSection], cx: Context) -> tuple[Credit, .
 
 
 def _shares(rule: CreditRuleSection, cx: Context, entity: str) -> tuple[tuple[Expr, float], ...]:
-    shares = []
-    for who, percent in rule.shares.items():
-        expr = cx.value(who, cx.names(entity), "record", "string")
-        if expr:
-            shares.append((expr, percent))
+    shares = [(expr, percent) for who, percent in rule.shares.items() if (expr := cx.value(who, cx.names(entity), "record", "string"))]
     if (total := sum(rule.shares.values())) != 100:
         cx.say("R304", rule.key("shares"), f"the shares add up to {total:g} %", "make them add up to 100 %")
     return tuple(shares)

@@ -55,7 +55,7 @@ CRM = Heading("crm", CrmSection, "the CRM's own names, for files that load back 
 def declare(crm: CrmSection | None, cx: Context) -> None:
     for entity in _open(crm, cx):
         if OPEN not in cx.model.entities[entity] and (entity, OPEN) not in cx.model.steps:
-            cx.model.steps[entity, OPEN] = lambda: t.BOOLEAN
+            cx.model.steps[entity, OPEN] = t.BOOLEAN
 
 
 def lower_open(crm: CrmSection | None, cx: Context) -> None:

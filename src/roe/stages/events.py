@@ -31,7 +31,7 @@ def declare(events: Mapping[Text, EventSection], cx: Context) -> None:
     for name in events:
         field = cx.new_field(name, "write `lead.mql: {when: lead.score >= 65}`")
         if field is not None:
-            cx.model.steps[field] = lambda: t.BOOLEAN
+            cx.model.steps[field] = t.BOOLEAN
 
 
 def lower(events: Mapping[Text, EventSection], cx: Context) -> tuple[Event, ...]:

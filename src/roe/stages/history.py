@@ -37,7 +37,7 @@ KINDS = ("string", "number", "boolean", "date", "date and time")
 def declare(track: tuple[Text, ...], cx: Context) -> None:
     for entity, fields in cx.model.entities.items():
         if OWNERS not in fields and any(f.type == t.OWNERS for f in fields.values()):
-            cx.model.steps[entity, OWNERS] = lambda: t.list_of(HOLDING)
+            cx.model.steps[entity, OWNERS] = t.list_of(HOLDING)
     for name in track:
         entity, _, field = str(name).partition(".")
         known = cx.model.entities.get(entity)

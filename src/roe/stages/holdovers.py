@@ -10,7 +10,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Annotated
 
-from roe.dynamic import Value
 from roe.grammar import syntax as s
 from roe.grammar import types as t
 from roe.grammar import values as v
@@ -40,7 +39,7 @@ HOLDOVERS = Heading("holdovers", Mapping[Identifier, HoldoverSection], "credit t
 def declare(holdovers: Mapping[Text, HoldoverSection], cx: Context) -> None:
     for name in holdovers:
         for suffix, kind in STEPS:
-            cx.model.steps["account", f"{name}_{suffix}"] = lambda kind=kind: kind  # type: ignore[misc]
+            cx.model.steps["account", f"{name}_{suffix}"] = kind
 
 
 def lower(holdovers: Mapping[Text, HoldoverSection], cx: Context) -> tuple[Holdover, ...]:
@@ -82,7 +81,7 @@ def _times(each: Duration, n: int) -> Duration:
     return v.WorkingHours(each.hours * n) if isinstance(each, v.WorkingHours) else v.multiply(each, n)
 
 
-def _literal(value: Value, text: Text, n: int) -> s.Literal:
+def _literal(value: object, text: Text, n: int) -> s.Literal:
     shown = str(value) if isinstance(value, (v.WorkingDays, v.WorkingHours)) else f'@"{v.string(value)}"'
     return s.Literal(value, str(text) if n == 1 else shown)
 

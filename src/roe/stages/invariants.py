@@ -51,7 +51,7 @@ def declare(invariants: Invariants, cx: Context) -> None:
     for number, invariant in enumerate(invariants):
         said = _read(invariant)
         if said and said[0] in cx.model.entities and said[0] != "rep":
-            cx.model.steps[said[0], step_name(number)] = lambda: t.BOOLEAN
+            cx.model.steps[said[0], step_name(number)] = t.BOOLEAN
 
 
 def step_name(number: int) -> str:

@@ -128,7 +128,7 @@ MATCHING = Heading(
 
 def declare(matching: Matching | None, cx: Context) -> None:
     if matching is not None:
-        cx.model.steps[ENTITY, NAME] = lambda: t.record("account")
+        cx.model.steps[ENTITY, NAME] = t.record("account")
 
 
 def lower(matching: Matching | None, cx: Context) -> None:

@@ -51,7 +51,7 @@ def declare(scores: Scores, tables: Tables, cx: Context) -> None:
             step = f"{name}{suffix}"
             if step in cx.model.entities[entity] or (entity, step) in cx.model.steps:
                 cx.say("R306", name, f"`{entity}.{step}` exists already", "choose another name")
-            cx.model.steps[entity, step] = lambda kind=kind: kind  # type: ignore[misc]
+            cx.model.steps[entity, step] = kind
 
 
 OF_TABLES = ("table", "rows", "hit", "inputs", "outputs", "default", "priority")

@@ -28,7 +28,7 @@ SOURCES = Heading("sources", tuple[SourceSection, ...], "lead sources, first mat
 def declare(sources: tuple[SourceSection, ...], cx: Context) -> None:
     if sources:
         names = tuple(str(source.name) for source in sources)
-        cx.model.steps["lead", "source"] = lambda: Type("string", values=names)
+        cx.model.steps["lead", "source"] = Type("string", values=names)
 
 
 def lower(sources: tuple[SourceSection, ...], cx: Context) -> None:

@@ -99,9 +99,9 @@ def declare(territories: TerritoriesSection | None, overlays: Overlays, cx: Cont
                 )  # type: ignore[misc]
             if territory_set.decided_by:
                 labels = (OWN, *(str(x.name) for x in territory_set.decided_by.except_), str(territory_set.decided_by.account))
-                cx.model.steps[entity, f"{name}_decided_by"] = lambda labels=labels: t.Type("string", values=labels)  # type: ignore[misc]
+                cx.model.steps[entity, f"{name}_decided_by"] = t.Type("string", values=labels)
             if territory_set.staffing is not None:
-                cx.model.steps[entity, f"{name}_owner"] = lambda: t.OWNERS
+                cx.model.steps[entity, f"{name}_owner"] = t.OWNERS
 
 
 def _own(name: str) -> str:
@@ -177,11 +177,7 @@ def _decided_by(name: str, decided: DecidedBySection, entity: str, cx: Context) 
         return
     label = str(decided.account)
     cx.unique_names([exception.name for exception in decided.except_], "exceptions")
-    rules = []
-    for exception in decided.except_:
-        when = cx.condition(exception.when, names)
-        if when:
-            rules.append(Rule(exception.name, (when,), str(exception.name)))
+    rules = [Rule(x.name, (when,), str(x.name)) for x in decided.except_ if (when := cx.condition(x.when, names))]
     missing = written(s.Compare("=", other.tree, s.Literal(None, "null")), decided.account)
     rules.append(Rule(Text(OWN, decided.account.origin), (missing,), OWN))
     cx.steps[entity, f"{name}_decided_by"] = Choose(entity, f"{name}_decided_by", "territory", "first", tuple(rules), label)

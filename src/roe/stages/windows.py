@@ -11,7 +11,6 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import ClassVar
 
-from roe.dynamic import Value
 from roe.grammar import syntax as s
 from roe.grammar import types as t
 from roe.plan.operators import Choose, Derive, Rule
@@ -59,9 +58,9 @@ def declare(windows: Mapping[Text, WindowSection], cx: Context) -> None:
         if window.for_ and not cx.has_entity(window.for_):
             continue
         for suffix, kind in (("since", t.DATE), ("until", t.DATE), ("state", t.Type("string", values=STATES))):
-            cx.model.steps[entity, f"{name}_{suffix}"] = lambda kind=kind: kind  # type: ignore[misc]
+            cx.model.steps[entity, f"{name}_{suffix}"] = kind
         if window.grace and window.lasts:
-            cx.model.steps[entity, f"{name}_grace_until"] = lambda: t.DATE
+            cx.model.steps[entity, f"{name}_grace_until"] = t.DATE
 
 
 def lower(windows: Mapping[Text, WindowSection], cx: Context) -> tuple[Window, ...]:
@@ -147,5 +146,5 @@ def _rule(state: str, tree: s.Node, text: Text) -> Rule:
     return Rule(Text(state, text.origin), (written(tree, text),), state)
 
 
-def _literal(value: Value, text: Text) -> s.Literal:
+def _literal(value: object, text: Text) -> s.Literal:
     return s.Literal(value, str(text))

@@ -115,46 +115,46 @@ def _yaml(path: Path, shown: str, policy: Policy) -> tuple[list[Case], list[Diag
     return cases, problems
 
 
-def _one_step(raw: Map, given: Given, as_of: Text | None, policy: Policy, found: list[Diagnostic]) -> list[CaseStep]:
+def _one_step(raw: Map, given: Given, as_of: Text | None, policy: Policy, problems: list[Diagnostic]) -> list[CaseStep]:
     """The run of a test without `steps`."""
     if not as_of:
-        found.append(Diagnostic("R701", f"the test `{raw['name']}` has no date", span_of(raw["name"]), "add `as_of: 2026-02-01`"))
+        problems.append(Diagnostic("R701", f"the test `{raw['name']}` has no date", span_of(raw["name"]), "add `as_of: 2026-02-01`"))
         return []
     if not raw.get("expect"):
-        found.append(Diagnostic("R701", f"the test `{raw['name']}` expects nothing", span_of(raw["name"]), "add `expect:` or `steps:`"))
+        problems.append(Diagnostic("R701", f"the test `{raw['name']}` expects nothing", span_of(raw["name"]), "add `expect:` or `steps:`"))
         return []
-    return [CaseStep(str(as_of), given, _expectations(raw, given, policy, found))]
+    return [CaseStep(str(as_of), given, _expectations(raw, given, policy, problems))]
 
 
-def _steps(raw: Map, given: Given, as_of: Text | None, policy: Policy, found: list[Diagnostic]) -> list[CaseStep]:
+def _steps(raw: Map, given: Given, as_of: Text | None, policy: Policy, problems: list[Diagnostic]) -> list[CaseStep]:
     """The runs of a test in steps; their days must be in order."""
     if raw.get("expect"):
         help = "move it into the last step"
-        found.append(Diagnostic("R701", "a test with `steps` has its expectations in the steps", span_of(raw.key("expect")), help))
+        problems.append(Diagnostic("R701", "a test with `steps` has its expectations in the steps", span_of(raw.key("expect")), help))
     steps: list[CaseStep] = []
     known, last = given, None
     for number, one in enumerate(raw["steps"]):
         day = one.get("as_of") or (as_of if number == 0 else None)
         if not day:
             help = "add `as_of: 2026-02-01` to each step"
-            found.append(Diagnostic("R701", f"step {number + 1} has no date", span_of(raw.key("steps")), help))
+            problems.append(Diagnostic("R701", f"step {number + 1} has no date", span_of(raw.key("steps")), help))
             continue
         at = _instant(str(day), policy)
         if last is not None and at is not None and at < last:
-            found.append(
+            problems.append(
                 Diagnostic("R701", f"step {number + 1} is before step {number}", span_of(day), "put the steps in the order of time")
             )
         last = at if at is not None else last
-        changed = _given(one.get("given") or Map(), policy, found)
-        gone = _gone(one.get("gone") or Map(), known, policy, found)
+        changed = _given(one.get("given") or Map(), policy, problems)
+        gone = _gone(one.get("gone") or Map(), known, policy, problems)
         known = updated(known, changed, gone, policy)
         loaded = one.get("loaded") is not False
-        steps.append(CaseStep(str(day), changed if steps else known, _expectations(one, known, policy, found), gone, loaded))
+        steps.append(CaseStep(str(day), changed if steps else known, _expectations(one, known, policy, problems), gone, loaded))
     return steps
 
 
-def _expectations(raw: Map, given: Given, policy: Policy, found: list[Diagnostic]) -> list[Expectation]:
-    return [e for one in raw.get("expect") or () if (e := _expectation(one, given, policy, found)) is not None]
+def _expectations(raw: Map, given: Given, policy: Policy, problems: list[Diagnostic]) -> list[Expectation]:
+    return [e for one in raw.get("expect") or () if (e := _expectation(one, given, policy, problems)) is not None]
 
 
 def _instant(as_of: str, policy: Policy) -> datetime | None:
@@ -165,20 +165,20 @@ def _instant(as_of: str, policy: Policy) -> datetime | None:
         return None
 
 
-def _gone(raw: Map, known: Given, policy: Policy, found: list[Diagnostic]) -> list[tuple[str, str]]:
+def _gone(raw: Map, known: Given, policy: Policy, problems: list[Diagnostic]) -> list[tuple[str, str]]:
     """The records that leave the data."""
     gone = []
     for key, ids in raw.items():
         entity = entity_named(str(key), policy)
         if entity is None:
             help = suggest(str(key), policy.model.entities, "name an entity of the policy")
-            found.append(Diagnostic("R504", f"there is no entity `{key}`", span_of(key), help))
+            problems.append(Diagnostic("R504", f"there is no entity `{key}`", span_of(key), help))
             continue
         there = {fold(str(row.get("id"))) for row in known.get(entity, ())}
         for id_ in ids:
             if fold(str(id_)) not in there:
                 help = suggest(str(id_), sorted(there), "name a record that an earlier step gives")
-                found.append(Diagnostic("R504", f"there is no {entity} `{id_}` before this step", span_of(id_), help))
+                problems.append(Diagnostic("R504", f"there is no {entity} `{id_}` before this step", span_of(id_), help))
             gone.append((entity, fold(str(id_))))
     return gone
 
@@ -200,13 +200,13 @@ def updated(known: Given, changed: Given, gone: Iterable[tuple[str, str]], polic
     return {entity: as_read(rows, known.get(entity)) for entity, rows in tables.items()}
 
 
-def _given(raw: Map, policy: Policy, found: list[Diagnostic]) -> Given:
+def _given(raw: Map, policy: Policy, problems: list[Diagnostic]) -> Given:
     given: Given = {}
     for key, records in raw.items():
         entity = entity_named(str(key), policy)
         if entity is None:
             help = suggest(str(key), policy.model.entities, "name an entity of the policy")
-            found.append(Diagnostic("R504", f"there is no entity `{key}`", span_of(key), help))
+            problems.append(Diagnostic("R504", f"there is no entity `{key}`", span_of(key), help))
             continue
         fields = policy.model.entities[entity]
         known = [*fields, *(f"owner.{r}" for r in policy.roles), *(f"owner_{r}" for r in policy.roles)]
@@ -214,7 +214,7 @@ def _given(raw: Map, policy: Policy, found: list[Diagnostic]) -> Given:
             for name in record:
                 if str(name) not in known and not columns_of(entity, fields, [str(name)], policy.roles):
                     help = suggest(str(name), known, "declare the field under `fields:`")
-                    found.append(Diagnostic("R204", f"unknown field `{name}` of {entity}", span_of(name), help))
+                    problems.append(Diagnostic("R204", f"unknown field `{name}` of {entity}", span_of(name), help))
         fields = policy.model.entities[entity]
         given.setdefault(entity, []).extend({str(k): _plain(fields.get(str(k)), x) for k, x in r.items()} for r in records)
     return given
@@ -231,15 +231,15 @@ def _plain(f: Field | None, text: object) -> Cell:
 _NUMBER = re.compile(r"-?\d{1,15}(\.\d{1,15})?", re.ASCII)
 
 
-def _data(name: Text, policy: Policy, found: list[Diagnostic]) -> Given:
+def _data(name: Text, policy: Policy, diagnostics: list[Diagnostic]) -> Given:
     from roe.data.read import read_tables
 
     folder = policy.root / str(name)
     if not folder.resolve().is_relative_to(policy.root.resolve()):
-        found.append(Diagnostic("R308", f"`{name}` is outside the policy folder", span_of(name), "name a folder below it"))
+        diagnostics.append(Diagnostic("R308", f"`{name}` is outside the policy folder", span_of(name), "name a folder below it"))
         return {}
     tables, problems = read_tables(policy, folder)
-    found += problems
+    diagnostics += problems
     return dict(tables)
 
 
@@ -281,7 +281,7 @@ def _by_field(entity: str, rows: list[Values], policy: Policy) -> list[Values]:
     ]
 
 
-def _expectation(raw: Map, given: Given, policy: Policy, found: list[Diagnostic]) -> Expectation | None:
+def _expectation(raw: Map, given: Given, policy: Policy, problems: list[Diagnostic]) -> Expectation | None:
     record = str(raw["record"])
     entity = raw.get("entity") or _entity_of(record, given, policy)
     roles = [r for e, r in policy.plan.engagement if e == entity]
@@ -290,10 +290,12 @@ def _expectation(raw: Map, given: Given, policy: Policy, found: list[Diagnostic]
     wanted = {str(k): x for k, x in raw.items() if k not in skip}
     if role not in roles and "rejected" not in raw and (raw.get("role") or wanted or entity not in policy.model.entities):
         help = suggest(str(role), roles, "the roles are " + ", ".join(f"`{r}`" for r in roles))
-        found.append(Diagnostic("R502", f"a {entity} has no role `{role}` in this policy", span_of(raw.get("role") or raw["record"]), help))
+        problems.append(
+            Diagnostic("R502", f"a {entity} has no role `{role}` in this policy", span_of(raw.get("role") or raw["record"]), help)
+        )
         return None
     if not wanted and not raw.get("values") and "rejected" not in raw:
-        found.append(Diagnostic("R701", "the test expects nothing", span_of(raw["record"]), "add `owner:`, `rule:` or `values:`"))
+        problems.append(Diagnostic("R701", "the test expects nothing", span_of(raw["record"]), "add `owner:`, `rule:` or `values:`"))
     return Expectation(record, str(entity), str(role), wanted, dict(raw.get("values") or {}), raw.get("rejected"), span_of(raw["record"]))
 
 
@@ -326,8 +328,8 @@ def _csv(path: Path, shown: str, policy: Policy) -> tuple[list[Case], list[Diagn
     return [_case_of_row(row, number, shown, policy, found) for number, row in enumerate(objects(table), 1)], found
 
 
-def _case_of_row(row: Mapping[str, Text], number: int, shown: str, policy: Policy, found: list[Diagnostic]) -> Case:
-    given, expect = _cells(row, policy, found)
+def _case_of_row(row: Mapping[str, Text], number: int, shown: str, policy: Policy, problems: list[Diagnostic]) -> Case:
+    given, expect = _cells(row, policy, problems)
     for rows in given.values():
         rows[0].setdefault("id", f"row-{number}")
     engaged = [e for e, _ in policy.plan.engagement if e in given]
@@ -337,11 +339,11 @@ def _case_of_row(row: Mapping[str, Text], number: int, shown: str, policy: Polic
     record, name = given.get(subject, [{"id": ""}])[0]["id"], row["name"]
     expect["record"], expect["entity"] = Text(record, name.origin), subject
     given = {entity: _by_field(entity, rows, policy) for entity, rows in given.items()}
-    expectation = _expectation(expect, given, policy, found)
+    expectation = _expectation(expect, given, policy, problems)
     return Case(str(name), shown, [CaseStep(str(row["as_of"]), given, [expectation] if expectation else [])], name.span())
 
 
-def _cells(row: Mapping[str, Text], policy: Policy, found: list[Diagnostic]) -> tuple[Given, Map]:
+def _cells(row: Mapping[str, Text], policy: Policy, problems: list[Diagnostic]) -> tuple[Given, Map]:
     """The records that a row gives, one of an entity, and what it expects."""
     given: Given = {}
     expect = Map()
@@ -354,7 +356,7 @@ def _cells(row: Mapping[str, Text], policy: Policy, found: list[Diagnostic]) -> 
             expect[Text(rest, header.origin)] = cell  # type: ignore[attr-defined]
         elif entity is None or not rest:
             help = suggest(head, [*policy.model.entities, "expect"], "write `account.country` or `expect.owner`")
-            found.append(Diagnostic("R701", f"`{header}` is neither a given field nor an expectation", span_of(header), help))
+            problems.append(Diagnostic("R701", f"`{header}` is neither a given field nor an expectation", span_of(header), help))
         else:
             given.setdefault(entity, [{}])[0][rest] = str(cell)
     return given, expect

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from roe.analysis.checked import WRITTEN, title
 from roe.analysis.finder import Finder
 from roe.analysis.verdicts import RuleTable
-from roe.dynamic import Json, Value
+from roe.dynamic import Json
 from roe.evaluator.choose import Choice, Chooser
 from roe.evaluator.engine import Evaluator
 from roe.evaluator.row import Row
@@ -87,7 +87,7 @@ class WatchedRules(Chooser):
 
     __slots__ = ("about", "differs", "note", "probes")
 
-    def __init__(self, chooser: Chooser, lists: Mapping[str, list[Value]]) -> None:
+    def __init__(self, chooser: Chooser, lists: Mapping[str, list[object]]) -> None:
         super().__init__(chooser.step, lists)
         self.note: list[tuple[tuple[int, ...], dict[int, list[bool]]]] = []
         self.probes: dict[int, list[tuple[int, Probe]]] = {}
@@ -297,8 +297,8 @@ def cobertura(report: CoverageReport, root: str) -> str:
     return "\n".join([*xml, "</classes></package>", "</packages>", "</coverage>", ""])
 
 
-def _share(found: Mapping[int, tuple[int, int, int]]) -> float:
-    return sum(hits > 0 for hits, _, _ in found.values()) / max(len(found), 1)
+def _share(counts: Mapping[int, tuple[int, int, int]]) -> float:
+    return sum(hits > 0 for hits, _, _ in counts.values()) / max(len(counts), 1)
 
 
 def _text(text: str) -> str:

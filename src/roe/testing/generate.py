@@ -102,7 +102,7 @@ def _values(evaluator: Evaluator, entity: str, name: str, row: Row) -> Iterable[
         yield f"{entity}.{name}", v.literal(value)
 
 
-def _text(value: Value) -> Value:
+def _text(value: object) -> Value:
     return v.string(value) if not isinstance(value, str) else value
 
 
@@ -110,7 +110,7 @@ def _case(p: Proposal) -> Case:
     """The proposal as the test that it will be."""
     at = Inline("<generated>")
 
-    def text(x: Value) -> Text:
+    def text(x: object) -> Text:
         return Text(str(x), at)
 
     wanted = {k: text(x) for k, x in p.expect.items() if k in ("rule", "action", "owner")}

@@ -145,7 +145,7 @@ def _swapped(number: int) -> Probe:
     return lambda chooser, scope, truths, choice: number in choice.fired and chooser.truth(number + 1, scope) is True
 
 
-def _other_value(step: Choose, number: int) -> tuple[str, Value] | None:
+def _other_value(step: Choose, number: int) -> tuple[str, object] | None:
     """What the nearest rule gives that gives something else: after it, or else before."""
     own = said(step.rules[number].value)
     n = len(step.rules)

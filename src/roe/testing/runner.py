@@ -140,7 +140,7 @@ def _owner(run: Run, owner: str, wanted: str) -> str:
     return rep.written if rep is not None else _shown(owner)
 
 
-def _shown(value: Value) -> str:
+def _shown(value: object) -> str:
     return "nobody" if value is None or value == "" else str(v.string(value))
 
 
@@ -153,7 +153,7 @@ def _value(run: Run, row: Row, text: str) -> Value:
         return compile_expression(by_role(tree, run.world.policy.roles))(run.world.scope(row))
 
 
-def _literal(text: str) -> tuple[Value, str]:
+def _literal(text: str) -> tuple[object, str]:
     """An expected value: a literal, or a plain word for a text."""
     tree, _ = parse(text)
     from roe.api import scope_of

@@ -14,9 +14,9 @@ if TYPE_CHECKING:
     from roe.analysis.equivalence import Comparison
 
 
-def diff_page(found: list[PolicyChange], compared: Comparison, made: Impact | None, old: str, new: str) -> str:
+def diff_page(changes: list[PolicyChange], compared: Comparison, made: Impact | None, old: str, new: str) -> str:
     page = ReportPage("Policy change", f"{old} → {new}")
-    verdict = said(compared, found)
+    verdict = said(compared, changes)
     page.say(verdict[:1].upper() + verdict[1:], "verdict")
     if made is not None:
         _impact(page, made)
@@ -24,9 +24,9 @@ def diff_page(found: list[PolicyChange], compared: Comparison, made: Impact | No
         page.heading(heading)
         header = ("Where", "For example", "Rule before", "Gives before", "Rule after", "Gives after")
         page.table(header, ((d.where, d.witness, *sides(d)[0], *sides(d)[1]) for d in cases))
-    if found:
+    if changes:
         page.heading("What the policies say")
-        page.table(("Change", "Where", "Rule", "Before", "After"), ((c.kind, c.where, c.name, c.before, c.after) for c in found))
+        page.table(("Change", "Where", "Rule", "Before", "After"), ((c.kind, c.where, c.name, c.before, c.after) for c in changes))
     return page.html()
 
 

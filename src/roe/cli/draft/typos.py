@@ -7,6 +7,7 @@ from difflib import get_close_matches
 from functools import cache
 
 from roe.crm.profile import label
+from roe.grammar.functions import sales as own
 
 MOST = 60  # distinct values; a column with more is not a list of words
 RARER = 4  # how many times the right spelling is more frequent than the slip of it
@@ -63,8 +64,6 @@ def _one_edit(one: str, other: str) -> bool:
 
 
 def _country(text: str) -> str | None:
-    from roe.grammar.functions import sales as own
-
     if own.country(text) is not None or len(text) < 4:
         return None
     near = get_close_matches(label(text), list(_countries()), 1, CLOSE)

@@ -19,7 +19,7 @@ from roe.grammar.registry import BY_NAME, function
     "2026-02-01",
     "a date from text, from a date-time, or from year, month and day",
 )
-def _date(source: Value, month: Value = None, day: Value = None) -> date | None:
+def _date(source: object, month: object = None, day: object = None) -> date | None:
     if month is not None or day is not None:
         return v.attempt(lambda: date(*(_whole(p) for p in (source, month, day))))
     if isinstance(source, datetime):
@@ -29,7 +29,7 @@ def _date(source: Value, month: Value = None, day: Value = None) -> date | None:
     return v.parse_date(source) if isinstance(source, str) else None
 
 
-def _whole(value: Value) -> int:
+def _whole(value: object) -> int:
     if not v.is_number(value) or value != int(value):
         raise ValueError(value)
     return int(value)
@@ -43,7 +43,7 @@ def _whole(value: Value) -> int:
     "09:30:00",
     "a time from text, from a date-time, or from hour, minute, second and offset",
 )
-def _time(source: Value, minute: Value = None, second: Value = None, offset: Value = None) -> time | None:
+def _time(source: object, minute: object = None, second: object = None, offset: object = None) -> time | None:
     if minute is None and second is None and offset is None:
         if isinstance(source, datetime):
             return source.timetz()
@@ -71,7 +71,7 @@ def _clock_of(hour: Value, minute: Value, second: Value, offset: Value) -> time 
     "a date-time from text, or from a date and a time",
     feel="date and time",
 )
-def _date_and_time(source: Value, at: time | None = None) -> datetime | None:
+def _date_and_time(source: object, at: time | None = None) -> datetime | None:
     if at is None:
         if isinstance(source, datetime):
             return source
@@ -103,12 +103,12 @@ def _number(text: Value, group: str | None = None, point: str | None = None) -> 
 
 
 @function("string", "from: any", "string", "string(12.50)", '"12.5"', "any value as text; null for null")
-def _string(value: Value) -> str | None:
+def _string(value: object) -> str | None:
     return v.string(value)
 
 
 @function("duration", "from: string|duration|months", "duration", 'duration("P2DT3H")', "P2DT3H", "a duration from ISO 8601 text")
-def _duration(text: Value) -> Value:
+def _duration(text: object) -> object:
     return v.parse_duration(text) if isinstance(text, str) else text
 
 
@@ -144,7 +144,7 @@ def _range(text: str) -> v.Range | None:
     return v.Range(low, high, tree.low_closed, tree.high_closed)
 
 
-def _end_value(node: s.Node) -> Value:
+def _end_value(node: s.Node) -> object:
     """The value of a range end in `range("…")`: a literal, or a constructor applied to a string literal."""
 
     if isinstance(node, s.Literal):

@@ -13,7 +13,6 @@ from __future__ import annotations
 from collections.abc import Collection
 from datetime import date, datetime
 
-from roe.dynamic import Value
 from roe.grammar import syntax as s
 from roe.grammar import types as t
 from roe.grammar.clock import Clock
@@ -54,7 +53,7 @@ def past_of(name: str) -> str:
     clock=True,
     cost=8,
 )
-def owner_at(clock: Clock, record: Value, role: str, day: date) -> Value:
+def owner_at(clock: Clock, record: object, role: str, day: date) -> object:
     holders = record.get(OWNERS) if isinstance(record, dict) else None
     on = _day(clock, day)
     owner = None
@@ -75,7 +74,7 @@ def owner_at(clock: Clock, record: Value, role: str, day: date) -> Value:
     clock=True,
     cost=8,
 )
-def value_at(clock: Clock, record: Value, field: str, day: date) -> Value:
+def value_at(clock: Clock, record: object, field: str, day: date) -> object:
     values = record.get(past_of(field)) if isinstance(record, dict) else None
     on = _day(clock, day)
     return next((value for since, value in reversed(values or ()) if since <= on), None)

@@ -20,16 +20,16 @@ from roe.grammar.registry import function
     "whether the list has the element",
     feel="list contains",
 )
-def _list_contains(items: list[Value], element: Value) -> bool:
+def _list_contains(items: list[object], element: object) -> bool:
     return any(v.equal(i, element) is True for i in items)
 
 
 @function("count", "list: list", "number", "count([1, 2, 3])", "3", "how many items the list has", variadic=True)
-def _count(items: list[Value]) -> int:
+def _count(items: list[object]) -> int:
     return len(items)
 
 
-def _extreme(items: list[Value], wins: Callable[[Value, Value], bool | None]) -> Value:
+def _extreme(items: list[object], wins: Callable[[object, object], bool | None]) -> Value:
     best = items[0] if items else None
     for item in items:
         verdict = wins(item, best)
@@ -40,7 +40,7 @@ def _extreme(items: list[Value], wins: Callable[[Value, Value], bool | None]) ->
 
 
 @function("min", "list: list", "any", "min([3, 1, 2])", "1", "the least item; null if the list is empty or holds null", variadic=True)
-def _min(items: list[Value]) -> Value:
+def _min(items: list[object]) -> object:
     return _extreme(items, v.less)
 
 
@@ -53,16 +53,16 @@ def _min(items: list[Value]) -> Value:
     "the greatest item; null if the list is empty or holds null",
     variadic=True,
 )
-def _max(items: list[Value]) -> Value:
+def _max(items: list[object]) -> object:
     return _extreme(items, lambda a, b: v.less(b, a))
 
 
-def _numbers(items: list[Value]) -> bool:
+def _numbers(items: list[object]) -> bool:
     return bool(items) and all(map(v.is_number, items))
 
 
 @function("sum", "list: list", "number", "sum([10, 20, 30])", "60", "the total; null if the list is empty or holds a null", variadic=True)
-def _sum(items: list[Value]) -> Value:
+def _sum(items: list[object]) -> object:
     if items and all(isinstance(i, (timedelta, v.Months)) for i in items):
         total = items[0]
         for item in items[1:]:
@@ -76,7 +76,7 @@ def _total(items: list[Value]) -> float:
 
 
 @function("mean", "list: list", "number", "mean([1, 2, 6])", "3", "the average", variadic=True)
-def _mean(items: list[Value]) -> Value:
+def _mean(items: list[object]) -> object:
     return v.divide(v.number(_total(items)), len(items)) if _numbers(items) else None
 
 
@@ -86,7 +86,7 @@ def _product(items: list[Value]) -> float | None:
 
 
 @function("median", "list: list", "number", "median([8, 2, 5, 7])", "6", "the middle number", variadic=True)
-def _median(items: list[Value]) -> Value:
+def _median(items: list[Value]) -> object:
     if not _numbers(items):
         return None
     ordered, half = sorted(items), len(items) // 2
@@ -120,24 +120,24 @@ def _mode(items: list[Value]) -> list[float] | None:
     return sorted(i for i, n in counts.items() if n == most)
 
 
-def _tally(items: list[Value]) -> dict[Value, int]:
-    counts: dict[Value, int] = {}
+def _tally(items: list[object]) -> dict[Value, int]:
+    counts: dict[object, int] = {}
     for item in items:
         counts[item] = counts.get(item, 0) + 1
     return counts
 
 
 @function("all", "list: list", "boolean", "all([true, true])", "true", "whether every item is true; null counts as unknown", variadic=True)
-def _all_true(items: list[Value]) -> bool | None:
+def _all_true(items: list[object]) -> bool | None:
     return _kleene(items, False)
 
 
 @function("any", "list: list", "boolean", "any([false, true])", "true", "whether some item is true; null counts as unknown", variadic=True)
-def _any_true(items: list[Value]) -> bool | None:
+def _any_true(items: list[object]) -> bool | None:
     return _kleene(items, True)
 
 
-def _kleene(items: list[Value], decides: bool) -> bool | None:
+def _kleene(items: list[object], decides: bool) -> bool | None:
     if any(i is decides for i in items):
         return decides
     return not decides if all(i is (not decides) for i in items) else None
@@ -151,7 +151,7 @@ def _kleene(items: list[Value], decides: bool) -> bool | None:
     "[5, 6]",
     "part of a list; positions count from 1, negative ones from the end",
 )
-def _sublist(items: list[Value], start: float, length: float | None = None) -> list[Value] | None:
+def _sublist(items: list[object], start: float, length: float | None = None) -> list[object] | None:
     at = int(start)
     if at == 0 or abs(at) > len(items) or (length is not None and length < 0):
         return None
@@ -162,28 +162,28 @@ def _sublist(items: list[Value], start: float, length: float | None = None) -> l
 
 
 @function("append", "list: list, item: any", "list", "append([1], 2)", "[1, 2]", "the list with the items at its end")
-def _append(items: list[Value], *more: Value) -> list[Value]:
+def _append(items: list[object], *more: object) -> list[object]:
     return [*items, *more]
 
 
 @function("concatenate", "list: list", "list", "concatenate([1], [2, 3])", "[1, 2, 3]", "the lists one after the other", variadic=True)
-def _concatenate(lists: list[Value]) -> list[Value]:
+def _concatenate(lists: list[Value]) -> list[object]:
     return [i for items in lists for i in items] if all(isinstance(p, list) for p in lists) else list(lists)
 
 
 @function(
     "union", "list: list", "list", "union([1, 2], [2, 3])", "[1, 2, 3]", "the lists one after the other, without repetitions", variadic=True
 )
-def _union(lists: list[Value]) -> list[Value]:
+def _union(lists: list[object]) -> list[object]:
     return _distinct([i for items in lists for i in (items if isinstance(items, list) else [items])])
 
 
 @function(
     "distinct_values", "list: list", "list", "distinct_values([1, 2, 1])", "[1, 2]", "the list without repetitions", feel="distinct values"
 )
-def _distinct(items: list[Value]) -> list[Value]:
-    distinct: list[Value] = []
-    seen: set[Value] = set()
+def _distinct(items: list[object]) -> list[object]:
+    distinct: list[object] = []
+    seen: set[object] = set()
     for item in items:
         if type(item) in (str, int, float):
             if item in seen:
@@ -204,13 +204,13 @@ def _distinct(items: list[Value]) -> list[Value]:
     "the list with an item put in",
     feel="insert before",
 )
-def _insert_before(items: list[Value], position: float, item: Value) -> list[Value] | None:
+def _insert_before(items: list[object], position: float, item: object) -> list[object] | None:
     at = _index(items, position)
     return None if at is None else [*items[:at], item, *items[at:]]
 
 
 @function("remove", "list: list, position: number", "list", "remove([1, 2, 3], 2)", "[1, 3]", "the list without the item at a position")
-def _remove(items: list[Value], position: float) -> list[Value] | None:
+def _remove(items: list[object], position: float) -> list[object] | None:
     at = _index(items, position)
     return None if at is None else [*items[:at], *items[at + 1 :]]
 
@@ -224,12 +224,12 @@ def _remove(items: list[Value], position: float) -> list[Value] | None:
     "the list with the item at a position replaced",
     feel="list replace",
 )
-def _list_replace(items: list[Value], position: float, item: Value) -> list[Value] | None:
+def _list_replace(items: list[object], position: float, item: object) -> list[object] | None:
     at = _index(items, position)
     return None if at is None else [*items[:at], item, *items[at + 1 :]]
 
 
-def _index(items: list[Value], position: float) -> int | None:
+def _index(items: list[object], position: float) -> int | None:
     at = int(position)
     if at == 0 or abs(at) > len(items):
         return None
@@ -237,18 +237,18 @@ def _index(items: list[Value], position: float) -> int | None:
 
 
 @function("reverse", "list: list", "list", "reverse([1, 2, 3])", "[3, 2, 1]", "the list backwards")
-def _reverse(items: list[Value]) -> list[Value]:
+def _reverse(items: list[object]) -> list[object]:
     return list(reversed(items))
 
 
 @function("index_of", "list: list, match: any", "list", "index_of([1, 2, 1], 1)", "[1, 3]", "the positions of an item", feel="index of")
-def _index_of(items: list[Value], match: Value) -> list[int]:
+def _index_of(items: list[object], match: object) -> list[int]:
     return [i for i, item in enumerate(items, 1) if v.equal(item, match) is True]
 
 
 @function("flatten", "list: list", "list", "flatten([[1, [2]], 3])", "[1, 2, 3]", "lists in lists made one list")
-def _flatten(items: list[Value]) -> list[Value]:
-    flat: list[Value] = []
+def _flatten(items: list[object]) -> list[object]:
+    flat: list[object] = []
     todo = list(reversed(items))
     while todo:
         item = todo.pop()
@@ -259,7 +259,7 @@ def _flatten(items: list[Value]) -> list[Value]:
     return flat
 
 
-def _per_item(items: list[Value], by: Value) -> None:
+def _per_item(items: list[object], by: object) -> None:
     """The parser makes a node of its own of `latest` and `earliest`, whose second argument is asked of each item: see `syntax.Pick`."""
     return
 
@@ -278,7 +278,7 @@ for _name, _which in (("latest", "greatest"), ("earliest", "least")):
 
 
 @function("sort", "list: list", "list", "sort([3, 1, 2])", "[1, 2, 3]", "the list in ascending order; null if its items have no order")
-def _sort(items: list[Value]) -> list[Value] | None:
+def _sort(items: list[object]) -> list[object] | None:
     if any(v.less(items[0], i) is None for i in items):
         return None
     return sorted(items, key=v.in_order)

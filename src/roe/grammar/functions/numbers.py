@@ -39,7 +39,7 @@ _rounding("round_half_down", ROUND_HALF_DOWN, "round_half_down(2.5, 0)", "2", "r
 
 
 @function("abs", "n: number|duration|months", "any", "abs(-10)", "10", "the amount without its sign")
-def _abs(n: Value) -> Value:
+def _abs(n: Value) -> object:
     return v.Months(abs(n.months)) if isinstance(n, v.Months) else v.attempt(lambda: abs(n))
 
 

@@ -4,23 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from roe.dynamic import Value
 from roe.grammar import values as v
 from roe.grammar.registry import function
 
 
-def _ends(x: Value) -> v.Range:
+def _ends(x: object) -> v.Range:
     return x if isinstance(x, v.Range) else v.Range(x, x)
 
 
-def _lt(a: Value, b: Value) -> bool:
+def _lt(a: object, b: object) -> bool:
     verdict = v.less(a, b)
     if verdict is None:
         raise TypeError
     return verdict
 
 
-def _eq(a: Value, b: Value) -> bool:
+def _eq(a: object, b: object) -> bool:
     _lt(a, b)
     return v.equal(a, b) is True
 
@@ -60,7 +59,7 @@ def _overlaps_after(a: v.Range, b: v.Range) -> bool:
 def _range_function(name: str, feel: str, points: str, run: Callable[[v.Range, v.Range], bool], example: str, value: str, doc: str) -> None:
     """`points` says which of the two arguments may be a point: 'both', 'first', 'second' or ''."""
 
-    def call(a: Value, b: Value) -> bool | None:
+    def call(a: object, b: object) -> bool | None:
         first, second = isinstance(a, v.Range), isinstance(b, v.Range)
         allowed = {"both": True, "first": second, "second": first, "": first and second}[points]
         return v.attempt(lambda: run(_ends(a), _ends(b))) if allowed and a is not None and b is not None else None

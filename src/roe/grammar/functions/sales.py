@@ -13,7 +13,6 @@ from functools import cache, lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from roe.dynamic import Value
 from roe.grammar import values as v
 from roe.grammar.clock import Clock
 from roe.grammar.registry import function
@@ -224,7 +223,7 @@ def working_days_between(clock: Clock, start: date, end: date) -> int:
     clock=True,
     cost=2,
 )
-def within(clock: Clock, at: date, span: Value) -> bool | None:
+def within(clock: Clock, at: date, span: object) -> bool | None:
     now = clock.now if isinstance(at, datetime) else clock.today
     start = clock.subtract(now, span)
     return v.both(v.less(start, at), v.less_equal(at, now))
@@ -315,7 +314,7 @@ def half_life(value: float, age: timedelta, half: timedelta) -> float | None:
     "whether both are known and they differ; never null",
     own=True,
 )
-def contradicts(a: Value, b: Value) -> bool:
+def contradicts(a: object, b: object) -> bool:
     return a is not None and b is not None and v.equal(a, b) is not True
 
 
@@ -328,5 +327,5 @@ def contradicts(a: Value, b: Value) -> bool:
     "whether the list holds the value; never null, false for a missing value",
     own=True,
 )
-def in_list(value: Value, items: list[Value]) -> bool:
+def in_list(value: object, items: list[object]) -> bool:
     return value is not None and any(v.equal(value, i) is True for i in items)

@@ -68,7 +68,7 @@ def divide(a: Value, b: Value) -> Value:
     return None
 
 
-def power(a: Value, b: Value) -> Value:
+def power(a: object, b: object) -> object:
     if not (is_number(a) and is_number(b)):
         return None
     result = attempt(lambda: float(a) ** float(b))
@@ -78,7 +78,7 @@ def power(a: Value, b: Value) -> Value:
     return int(result) if whole else result
 
 
-def negate(a: Value) -> Value:
+def negate(a: object) -> Value:
     if is_number(a) or isinstance(a, timedelta):
         return attempt(lambda: -a)
     if isinstance(a, Months):
@@ -88,7 +88,7 @@ def negate(a: Value) -> Value:
     return WorkingDays(-a.days) if isinstance(a, WorkingDays) else None
 
 
-ARITHMETIC: dict[str, Callable[[Value, Value], Value]] = {
+ARITHMETIC: dict[str, Callable[[object, object], object]] = {
     "+": add,
     "-": subtract,
     "*": multiply,

@@ -91,7 +91,7 @@ def less(a: Value, b: Value) -> bool | None:
     return bool(a < b)
 
 
-def compare(op: str, a: Value, b: Value) -> bool | None:
+def compare(op: str, a: object, b: object) -> bool | None:
     return COMPARE[op](a, b)
 
 
@@ -99,11 +99,11 @@ def _not(value: bool | None) -> bool | None:
     return None if value is None else not value
 
 
-def less_equal(a: Value, b: Value) -> bool | None:
+def less_equal(a: object, b: object) -> bool | None:
     return _not(less(b, a))
 
 
-COMPARE: dict[str, Callable[[Value, Value], bool | None]] = {
+COMPARE: dict[str, Callable[[object, object], bool | None]] = {
     "=": equal,
     "!=": lambda a, b: _not(equal(a, b)),
     "<": less,
@@ -117,21 +117,21 @@ COMPARE: dict[str, Callable[[Value, Value], bool | None]] = {
 in_order = cmp_to_key(lambda a, b: -1 if less(a, b) else 1 if less(b, a) else 0)
 
 
-def contains(r: Range, value: Value) -> bool | None:
+def contains(r: Range, value: object) -> bool | None:
     """Whether a range holds a value; None where an end or the value is unknown."""
     above = True if r.open_low else (less_equal if r.low_closed else less)(r.low, value)
     below = True if r.open_high else (less_equal if r.high_closed else less)(value, r.high)
     return both(above, below)
 
 
-def both(a: Value, b: Value) -> bool | None:
+def both(a: object, b: object) -> bool | None:
     """Kleene `and` of two values; what is not a boolean is unknown."""
     if a is False or b is False:
         return False
     return True if a is True and b is True else None
 
 
-def passes(value: Value, test: Value) -> bool | None:
+def passes(value: object, test: object) -> bool | None:
     """`value in test` for an evaluated test: equal, inside the range, or a member of the list."""
     if isinstance(test, Range):
         inside = contains(test, value)

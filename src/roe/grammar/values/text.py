@@ -5,7 +5,8 @@ from __future__ import annotations
 from datetime import date, datetime, time, timedelta, tzinfo
 
 from roe.dynamic import Value
-from roe.grammar.values.kinds import Range, attempt, is_number, show_number
+from roe.grammar.values.kinds import Months, Range, attempt, is_number, show_number
+from roe.words import counted
 
 
 def show_duration(value: timedelta) -> str:
@@ -32,7 +33,7 @@ def show_clock(value: time | datetime) -> str:
     return f"{text}{'-' if offset < timedelta() else '+'}{zone}"
 
 
-def string(value: Value) -> str | None:
+def string(value: object) -> str | None:
     """FEEL's `string(value)`: text as it is, everything else as a literal without quotes."""
     if value is None:
         return None
@@ -42,7 +43,11 @@ def string(value: Value) -> str | None:
 
 
 def readable(value: Value, zone: tzinfo | None = None) -> str:
-    """A value in a sentence: a day as people read it, `24 February 2026`, with the time of day in a zone where there is one that matters."""
+    """A value in a sentence: a day as people read it, `24 February 2026`, with the time of day in a zone where there is one that matters;
+    a duration with its units, `45 days`, `1 year 6 months`.
+    """
+    if isinstance(value, (timedelta, Months)):
+        return _with_units(value)
     if isinstance(value, date):
         if isinstance(value, datetime) and value.tzinfo is not None and zone is not None:
             value = attempt(lambda: value.astimezone(zone)) or value
@@ -53,10 +58,24 @@ def readable(value: Value, zone: tzinfo | None = None) -> str:
     return string(value) or ""
 
 
+def _with_units(span: timedelta | Months) -> str:
+    if isinstance(span, Months):
+        years, months = divmod(abs(span.months), 12)
+        counts: list[tuple[float, str]] = [(years, "year"), (months, "month")]
+        below_zero, none = span.months < 0, "month"
+    else:
+        size, below_zero, none = abs(span), span < timedelta(), "day"
+        minutes, seconds = divmod(size.seconds, 60)
+        fraction = seconds + size.microseconds / 1_000_000 if size.microseconds else seconds
+        counts = [(size.days, "day"), (minutes // 60, "hour"), (minutes % 60, "minute"), (fraction, "second")]
+    text = " ".join(counted(n, noun) for n, noun in counts if n) or counted(0, none)
+    return f"minus {text}" if below_zero else text
+
+
 MONTHS = ("January", "February", "March", "April", "May", "June", "July", "August", "September", "October", "November", "December")
 
 
-def literal(value: Value) -> str:
+def literal(value: object) -> str:
     """A value as text that reads as the value: strings quoted, temporal values in their ISO form."""
     if value is None:
         return "null"
@@ -99,7 +118,7 @@ def quote(text: str) -> str:
     return '"' + "".join(_ESCAPES.get(c, c if c.isprintable() else f"\\U{ord(c):06X}") for c in text) + '"'
 
 
-def plain(value: Value) -> Value:
+def plain(value: object) -> Value:
     """A value as JSON has it: temporal values, durations and ranges as text, records as objects."""
     if value is None or isinstance(value, (bool, int, float)):
         return value

@@ -16,9 +16,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from roe.diagnostics import Diagnostic, PolicyError, suggest
+from roe.diagnostics import suggest, user_error
 from roe.dynamic import Saved
-from roe.source import Span
 from roe.web.app.kept import Kept, in_memory
 
 if TYPE_CHECKING:
@@ -200,9 +199,8 @@ def read_users(path: Path) -> Users:
             users.provider = provider_of(raw["oidc"])
         return users
     except (OSError, ValueError, TypeError, RecursionError) as e:
-        at = Span(str(path), 1, 1, 2)
         help = 'write [[user]], name = "Ana", role = "rep", rep = "ana", token_sha256 = "…"'
-        raise PolicyError([Diagnostic("R804", f"the file with users cannot be read: {e}", at, help)]) from e
+        raise user_error("R804", f"the file with users cannot be read: {e}", path, help) from e
 
 
 def users_of(rows: Iterable[Saved]) -> Users:

@@ -10,12 +10,10 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from datetime import date
 from typing import NoReturn, Protocol
 
-from roe.diagnostics import Diagnostic, PolicyError
-from roe.dynamic import Saved
+from roe.diagnostics import PolicyError, user_error
 from roe.ledger.moment import At
 from roe.run.acts import LONGEST, Act, perform
 from roe.run.undo import Undone, undo, would_undo
-from roe.source import Span
 
 PATIENCE = 10.0  # seconds for the ledger's lock
 LAST = date(9000, 1, 1)  # day of a form: near the year 10,000 it could not be moved to another time zone
@@ -27,7 +25,7 @@ class Acts(Protocol):
     def perform(self, acts: Sequence[Act], at: At) -> int: ...
     def would_undo(self, run: str) -> Undone: ...
     def undo(self, run: str, who: str, until: date) -> Undone: ...
-    def apply_plan(self, plan: Saved, held: Collection[tuple[str, str]], by: str) -> None: ...
+    def apply_plan(self, plan: Mapping[str, object], held: Collection[tuple[str, str]], by: str) -> None: ...
 
 
 class LedgerActs:
@@ -50,7 +48,7 @@ class LedgerActs:
         self.followed()
         return undone
 
-    def apply_plan(self, plan: Saved, held: Collection[tuple[str, str]], by: str) -> None:
+    def apply_plan(self, plan: Mapping[str, object], held: Collection[tuple[str, str]], by: str) -> None:
         from roe.run.books import apply_plan
 
         apply_plan(plan, "the plan", self.place, PATIENCE, held, by)
@@ -85,7 +83,7 @@ def day_of(form: Mapping[str, object], name: str, today: date, needed: str = "")
 
 
 def wrong(message: str) -> NoReturn:
-    raise PolicyError([Diagnostic("R903", message, Span("the form", 1, 1, 2), "correct the form, and send it again")])
+    raise user_error("R903", message, "the form", "correct the form, and send it again")
 
 
 def said(e: PolicyError) -> str:

@@ -15,11 +15,13 @@ from pathlib import Path
 
 import pyarrow as pa
 
-from roe.columns.evidence import EvidenceWriter, RunEvidence
+from roe.columns.evidence import RunEvidence
+from roe.columns.evidence_writer import EvidenceWriter
 from roe.columns.explained import again, settle
 from roe.columns.role_run import Allocations
 from roe.columns.run import ColumnRun
-from roe.columns.turn_files import read_turns, write_turns
+from roe.columns.turn_files import write_turns
+from roe.columns.turn_reading import read_turns
 from roe.columns.world import ColumnWorld
 from roe.dynamic import Saved, Value
 from roe.evaluator.allocate import Pools

@@ -21,7 +21,7 @@ from importlib.util import find_spec
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
-from roe.dynamic import Json, Saved
+from roe.dynamic import JsonObject, Saved
 from roe.web.app.access import digest
 from roe.web.app.kept import Kept
 
@@ -84,9 +84,9 @@ def provider_of(raw: Saved, environment: Mapping[str, str] = os.environ) -> Prov
 class SignIn:
     """Sign-ins with one provider. What the provider says of itself is fetched when it is first needed."""
 
-    def __init__(self, provider: Provider, kept: Kept) -> None:
-        self.provider, self.kept = provider, kept
-        self._metadata: Json = {}
+    def __init__(self, provider: Provider, logins: Kept) -> None:
+        self.provider, self.kept = provider, logins
+        self._metadata: JsonObject = {}
         self._keys: KeySet | None = None
 
     def begin(self, wanted: str) -> tuple[str, str]:
@@ -124,7 +124,7 @@ class SignIn:
             raise NotSignedIn("The provider has not verified your e-mail address.")
         return login, str(begun["next"])
 
-    def _claims(self, token: Saved, nonce: str) -> Saved:
+    def _claims(self, token: Mapping[str, object], nonce: str) -> Saved:
         """The verified claims of an ID token: its signature, issuer, audience, times and nonce."""
         from authlib.oidc.core import CodeIDToken
         from joserfc import jwt
@@ -143,7 +143,7 @@ class SignIn:
         params = {"nonce": nonce, "client_id": self.provider.client_id, "access_token": token.get("access_token")}
         claims = CodeIDToken(decoded.claims, decoded.header, wanted, params)
         claims.validate(leeway=LEEWAY)
-        verified: Saved = claims
+        verified: Mapping[str, object] = claims
         return verified
 
     def _client(self) -> OAuth2Client:
@@ -173,7 +173,7 @@ class SignIn:
             self._keys = KeySet.import_key_set(self._fetch(self._endpoint("jwks_uri")))
         return self._keys
 
-    def _fetch(self, url: str) -> Json:
+    def _fetch(self, url: str) -> JsonObject:
         import httpx
 
         try:

@@ -40,8 +40,8 @@ class Outcome(NamedTuple):
 class Outcomes:
     """All outcomes of a run, and where those of a record or of a rep are."""
 
-    def __init__(self, found: Iterable[Outcome]) -> None:
-        self.all: list[Outcome] = list(found)
+    def __init__(self, outcomes: Iterable[Outcome]) -> None:
+        self.all: list[Outcome] = list(outcomes)
         self._by_record: dict[tuple[str, str], list[int]] = {}
         self._by_rep: dict[str, list[int]] = {}
         for number, o in enumerate(self.all):

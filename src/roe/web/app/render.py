@@ -11,7 +11,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined, pass_context
 from jinja2.runtime import Context
 from markupsafe import Markup
 
-from roe.dynamic import Saved, Value
+from roe.dynamic import Value
 from roe.evaluator.render import brief
 from roe.evaluator.row import Row
 from roe.grammar import values as v
@@ -48,7 +48,7 @@ def open_pages(viewer: Viewer) -> set[str]:
     return {page.page for page in PAGES if page.page and viewer.may_open(page.page)}
 
 
-def _shown(x: Value) -> Value:
+def _shown(x: object) -> Value:
     """What a template prints: no None, no text of any length, no character that nobody sees."""
     if x is None:
         return ""
@@ -64,7 +64,7 @@ def short(text: object, most: int = NAME) -> str:
 
 
 @pass_context
-def day(context: Context, x: Value) -> str:
+def day(context: Context, x: date | str | None) -> str:
     """A day, or a moment with its time if it is not midnight, in the reader's time zone."""
     return day_in(_zone(context), x)
 
@@ -77,11 +77,11 @@ def _zone(context: Context) -> tzinfo | None:
 
 
 @pass_context
-def _value(context: Context, x: Value) -> str:
+def _value(context: Context, x: object) -> str:
     return value(x, _zone(context))
 
 
-def value(x: Value, zone: tzinfo | None = None) -> str:
+def value(x: object, zone: tzinfo | None = None) -> str:
     """A value of a record, in a few words; a moment in a time zone."""
     if x is None:
         return "missing"
@@ -94,7 +94,7 @@ def value(x: Value, zone: tzinfo | None = None) -> str:
     return str(v.readable(x))
 
 
-def number(x: Value) -> str:
+def number(x: float | None) -> str:
     return "" if x is None else f"{x:,.0f}" if float(x) == int(x) else f"{x:,.2f}"
 
 
@@ -123,8 +123,8 @@ def pairs(values: Iterable[str]) -> list[tuple[str, str]]:
     return [(x, x) for x in values]
 
 
-def swapped(found: Iterable[tuple[str, str]]) -> list[tuple[str, str]]:
-    return [(value, text) for text, value in found]
+def swapped(pairs: Iterable[tuple[str, str]]) -> list[tuple[str, str]]:
+    return [(value, text) for text, value in pairs]
 
 
 def named(ids: Iterable[str], name: Callable[[str], str]) -> list[tuple[str, str]]:
@@ -132,7 +132,7 @@ def named(ids: Iterable[str], name: Callable[[str], str]) -> list[tuple[str, str
     return sorted(((x, name(x)) for x in ids), key=lambda x: x[1])
 
 
-def id_names(rows: Iterable[Saved]) -> list[tuple[str, str]]:
+def id_names(rows: Iterable[Mapping[str, object]]) -> list[tuple[str, str]]:
     return [(str(row["rep"]), str(row["name"])) for row in rows]
 
 

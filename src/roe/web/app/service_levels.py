@@ -36,12 +36,12 @@ def missed(snapshot: Snapshot, reps: Collection[str]) -> Iterator[Missed]:
         for o in snapshot.outcomes.owned(rep):
             if o.action == "route" and o.until is not None and moment(o.until, now) < now and not _is_worked(snapshot, o):
                 yield Missed(o, (rep,), True)
-    for key, kept in snapshot.assigned.items():
-        late = tuple(rep for rep in kept.get("tried", ()) if rep in reps)
+    for key, turn in snapshot.assigned.items():
+        late = tuple(rep for rep in turn.get("tried", ()) if rep in reps)
         entity, record, role = key_parts(key)
-        found = next((o for o in snapshot.outcomes.of(entity, record) if o.role == role), None) if late else None
-        if found is not None:
-            yield Missed(found, late, False)
+        outcome = next((o for o in snapshot.outcomes.of(entity, record) if o.role == role), None) if late else None
+        if outcome is not None:
+            yield Missed(outcome, late, False)
 
 
 def _is_worked(snapshot: Snapshot, o: Outcome) -> bool:

@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import hmac
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -23,11 +23,13 @@ from starlette.routing import BaseRoute, Mount, Route
 from starlette.staticfiles import StaticFiles
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from roe.dynamic import Json
 from roe.web.app.access import LOCAL, Sessions, Users, Viewer
 from roe.web.app.acting import Acts
 from roe.web.app.history import History, Reader
 from roe.web.app.kept import Kept, in_memory
 from roe.web.app.oidc import MINUTES, NotSignedIn, SignIn
+from roe.web.app.outcomes import page_of
 from roe.web.app.render import environment
 from roe.web.app.site_words import DONE
 from roe.web.app.snapshot import Snapshot
@@ -124,6 +126,11 @@ class Ask:
     def number(self, name: str, otherwise: int = 1) -> int:
         text = self.text(name, 9)
         return int(text) if text.isascii() and text.isdigit() else otherwise
+
+    def paged(self, items: Sequence[object], size: int) -> Json:
+        """What a template needs to show the page of items that the address asks for: `rows`, `page`, `pages`, and `total`, how many there are."""
+        rows, page, pages = page_of(items, self.number("page"), size)
+        return {"rows": rows, "page": page, "pages": pages, "total": len(items)}
 
     def url(self, path: str, /, **query: object) -> str:
         return url(self.request, path, **query)

@@ -50,12 +50,12 @@ _MOMENT = re.compile(rf"\b(\d{{1,2}}) ({'|'.join(MONTHS)}) (\d{{4}}), (\d\d):(\d
 def moments_in(zone: tzinfo, written: tzinfo, text: str) -> str:
     """A sentence with its moments in a reader's time zone. Reasons are written in the policy's, before anybody reads them."""
 
-    def moved(found: re.Match[str]) -> str:
-        day, month, year, hour, minute = found.groups()
+    def moved(match: re.Match[str]) -> str:
+        day, month, year, hour, minute = match.groups()
         try:
             x = datetime(int(year), MONTHS.index(month) + 1, int(day), int(hour), int(minute), tzinfo=written).astimezone(zone)
         except (ValueError, OverflowError):  # a text that only looks like a moment
-            return found[0]
+            return match[0]
         return f"{x.day} {MONTHS[x.month - 1]} {x.year}, {x:%H:%M}"
 
     return text if zone == written else _MOMENT.sub(moved, text)

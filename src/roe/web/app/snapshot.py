@@ -247,7 +247,7 @@ def territories(snapshot: Snapshot) -> list[str]:
     return list(names)
 
 
-def _texts(values: Iterable[Value]) -> tuple[str, ...]:
+def _texts(values: Iterable[object]) -> tuple[str, ...]:
     return tuple(str(x)[:500] for x in values if x not in (None, ""))
 
 

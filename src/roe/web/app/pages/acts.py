@@ -182,8 +182,8 @@ def start_of(ask: Asked) -> date | None:
     return day_of(form_of(ask), "start", ask.snapshot.clock.today)
 
 
-def back_to(ask: Asked, found: About) -> str:
-    return "/exceptions" if text_of(form_of(ask), "from") == "exceptions" else found.path
+def back_to(ask: Asked, subject: About) -> str:
+    return "/exceptions" if text_of(form_of(ask), "from") == "exceptions" else subject.path
 
 
 # --- leave ------------------------------------------------------------------------------------------------------------------

@@ -14,7 +14,6 @@ from roe.dynamic import Json, Saved
 from roe.ledger.people import Weighed
 from roe.run.acts import Weigh
 from roe.web.app.acting import text_of, wrong
-from roe.web.app.outcomes import page_of
 from roe.web.app.pages.acts import acting, acts_of, form_of, perform
 from roe.web.app.pages.changes import download
 from roe.web.app.site import Ask
@@ -34,10 +33,9 @@ def show(ask: Ask, said: str = "") -> Response:
     choices = choices_of(ask, key)
     held = held_in(choices, book)
     moves = filtered(ask, moves_of_book, held)
-    rows, page, pages = page_of(moves, ask.number("page"), SIZE)
     asked = {name: x for name in ("rep", "why", "q", "choice") if (x := ask.text(name))}
     return ask.render(
-        "books.html", plan=plan, plan_key=key, books=names, book=book, part=moves_of_book, rows=rows, page=page, pages=pages, total=len(moves), every=len(moves_of_book["moves"]),
+        "books.html", plan=plan, plan_key=key, books=names, book=book, part=moves_of_book, **ask.paged(moves, SIZE), every=len(moves_of_book["moves"]),
         asked={**asked, "book": book}, reps=moves_of_book["reps"], whys=sorted({m["why"] for m in moves_of_book["moves"] if m["why"]}), who=lambda rep: moves_of_book["names"].get(rep) or ask.snapshot.rep_name(rep),
         most=max((max(r["capacity"], r["before"], r["after"]) for r in moves_of_book["reps"]), default=1) or 1, held=held, shift=shift_of(moves_of_book, held),
         choices=choices, everything=sum(len(p["moves"]) for p in plan["books"].values()),
@@ -76,7 +74,7 @@ def make(ask: Ask) -> Response:
     return ask.go("/books")
 
 
-def key_of(plan: Saved) -> str:
+def key_of(plan: Mapping[str, object]) -> str:
     """What tells a plan from another: what was said of its moves is said of this one alone."""
     return hashlib.sha256(json.dumps(plan, sort_keys=True).encode()).hexdigest()[:16]
 

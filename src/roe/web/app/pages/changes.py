@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from starlette.responses import Response
 
 from roe.data.files import csv_text
-from roe.web.app.outcomes import Outcome, page_of
+from roe.web.app.outcomes import Outcome
 from roe.web.app.site import Ask
 
 SIZE = 50
@@ -44,13 +44,12 @@ def filtered(rows: Iterable[Outcome], asked: dict[str, str]) -> list[Outcome]:
 
 
 def asked_of(ask: Ask) -> dict[str, str]:
-    return {name: found for name in (*FILTERS, "rep", "from", "to", "q") if (found := ask.text(name))}
+    return {name: text for name in (*FILTERS, "rep", "from", "to", "q") if (text := ask.text(name))}
 
 
 def show(ask: Ask) -> Response:
     every, asked = rows_of(ask), asked_of(ask)
     chosen = filtered(every, asked) if asked else every
-    rows, page, pages = page_of(chosen, ask.number("page"), SIZE)
 
     def whole() -> tuple[Choices, Ways, list[tuple[str, int]]]:
         return choices_of(every), ways_of(every), figures(every)
@@ -59,7 +58,7 @@ def show(ask: Ask) -> Response:
     if asked:
         ways, counted = ways_of(chosen), figures(chosen)
     return ask.render(
-        "changes.html", rows=rows, page=page, pages=pages, total=len(chosen), every=len(every), asked=asked, choices=choices[0], reps=choices[1],
+        "changes.html", **ask.paged(chosen, SIZE), every=len(every), asked=asked, choices=choices[0], reps=choices[1],
         ways=ways, figures=counted, decided=len(ask.snapshot.outcomes.all),
     )  # fmt: skip
 
@@ -72,17 +71,17 @@ def choices_of(every: list[Outcome]) -> Choices:
     )
 
 
-def ways_of(found: list[Outcome]) -> Ways:
+def ways_of(moves: list[Outcome]) -> Ways:
     """The ways that most records go: from whom to whom."""
-    return Counter((o.previous, o.previous_name, o.owner, o.owner_name) for o in found).most_common(8)
+    return Counter((o.previous, o.previous_name, o.owner, o.owner_name) for o in moves).most_common(8)
 
 
-def figures(found: list[Outcome]) -> list[tuple[str, int]]:
+def figures(moves: list[Outcome]) -> list[tuple[str, int]]:
     return [
-        ("change hands", len(found)),
-        ("had nobody until now", sum(o.previous is None for o in found)),
-        ("are left without an owner", sum(o.owner is None for o in found)),
-        ("go from one rep to another", sum(o.owner is not None and o.previous is not None for o in found)),
+        ("change hands", len(moves)),
+        ("had nobody until now", sum(o.previous is None for o in moves)),
+        ("are left without an owner", sum(o.owner is None for o in moves)),
+        ("go from one rep to another", sum(o.owner is not None and o.previous is not None for o in moves)),
     ]
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 from starlette.responses import Response
 
 from roe.ledger.people import Requested
-from roe.web.app.outcomes import page_of
 from roe.web.app.pages.acts import proposed
 from roe.web.app.site import Ask
 
@@ -16,10 +15,9 @@ def show(ask: Ask) -> Response:
     history = ask.options.history
     requests = [x for x in (history.requests() if history is not None else []) if _may_see(ask, x)]
     granted = [x for x in (history.granted() if history is not None else []) if _may_see(ask, x)]
-    rows, page, pages = page_of(granted, ask.number("page"), SIZE)
     files = [x for x in ask.snapshot.plan.exceptions if ask.viewer.sees_all]
     return ask.render(
-        "exceptions.html", requests=requests, rows=rows, page=page, pages=pages, total=len(granted), files=files[:SIZE], more=max(0, len(files) - SIZE),
+        "exceptions.html", requests=requests, **ask.paged(granted, SIZE), files=files[:SIZE], more=max(0, len(files) - SIZE),
         name=ask.snapshot.rep_name, today=ask.snapshot.clock.today, days=proposed(ask),
         may=ask.options.acts is not None and ask.viewer.may("grant"), has_ledger=history is not None,
     )  # fmt: skip

@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 
 from starlette.responses import Response
 
-from roe.dynamic import Json
+from roe.dynamic import JsonObject
 from roe.web.app.outcomes import Outcome, moment
 from roe.web.app.search import Hit
 from roe.web.app.site import Ask, part
@@ -55,12 +55,12 @@ def address(hit: Hit) -> str:
     return place + part(hit.id)
 
 
-def overview(snapshot: Snapshot) -> Json:
+def overview(snapshot: Snapshot) -> JsonObject:
     """The run in a few figures: for each entity and role how many records are owned, open or to be decided, and what ends soon."""
     return snapshot.once("overview of the run", lambda: _overview(snapshot))
 
 
-def _overview(snapshot: Snapshot) -> Json:
+def _overview(snapshot: Snapshot) -> JsonObject:
     roles: dict[tuple[str, str], Counter[str]] = {}
     for o in snapshot.outcomes.all:
         count = roles.setdefault((o.entity, o.role), Counter())

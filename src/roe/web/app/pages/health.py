@@ -9,7 +9,6 @@ from starlette.responses import Response
 from roe.analysis.records import Overview, overview
 from roe.data.report import beside, read_report, report_of
 from roe.run.folder import files_of
-from roe.web.app.outcomes import page_of
 from roe.web.app.site import Ask
 
 SIZE = 50
@@ -46,8 +45,5 @@ def rejects(ask: Ask) -> Response:
         for r in ask.snapshot.world.rejects
         if (not entity or r.entity == entity) and (not text or text in f"{r.record} {r.value} {r.reason}".lower())
     ]
-    rows, page, pages = page_of(chosen, ask.number("page"), SIZE)
     entities = sorted({r.entity for r in ask.snapshot.world.rejects})
-    return ask.render(
-        "rejects.html", rows=rows, page=page, pages=pages, total=len(chosen), entities=entities, entity=entity, q=ask.text("q")
-    )
+    return ask.render("rejects.html", **ask.paged(chosen, SIZE), entities=entities, entity=entity, q=ask.text("q"))

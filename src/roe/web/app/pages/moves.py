@@ -10,7 +10,6 @@ from starlette.responses import Response
 
 from roe.data.files import csv_text
 from roe.ledger.movements import Move
-from roe.web.app.outcomes import page_of
 from roe.web.app.pages.changes import NOBODY, RUNS, download
 from roe.web.app.site import Ask
 
@@ -82,12 +81,11 @@ def show(ask: Ask) -> Response:
         return ask.go("/changes")
     every, more = rows_of(ask)
     chosen = filtered(ask, every)
-    rows, page, pages = page_of(chosen, ask.number("page"), SIZE)
     asked = {name: x for name in (*FILTERS, "rep", "q", "since", "until") if (x := ask.text(name))}
     pending, waiting = ask.options.history.pending(PENDING) if ask.viewer.sees_all else ([], 0)
     choices, reps = choices_of(ask, every)
     return ask.render(
-        "moves.html", rows=rows, page=page, pages=pages, total=len(chosen), every=len(every), more=more, most=MOST, asked=asked, since=since_of(ask),
+        "moves.html", **ask.paged(chosen, SIZE), every=len(every), more=more, most=MOST, asked=asked, since=since_of(ask),
         choices=choices, how=HOW, reps=reps,
         figures=Counter(x.how for x in chosen), pending=pending, waiting=waiting, name=ask.snapshot.rep_name,
         runs=ask.options.history.runs(RUNS) if ask.viewer.sees_all else [], may_undo=ask.options.acts is not None and ask.viewer.may("undo"),

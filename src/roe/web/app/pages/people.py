@@ -54,8 +54,8 @@ def day(ask: Ask) -> Response:
 
     now: datetime = snapshot.clock.now
     mine = snapshot.outcomes.owned(rep_id)
+    ordered = sorted(mine, key=lambda o: (o.entity, o.name.lower(), o.id))
     ends = sorted((o for o in mine if o.until is not None and o.action != "route"), key=lambda o: moment(o.until, now))
-    rows, page, pages = page_of(sorted(mine, key=lambda o: (o.entity, o.name.lower(), o.id)), ask.number("page"), SIZE)
     return ask.render(
         "day.html",
         rep=rep,
@@ -74,10 +74,7 @@ def day(ask: Ask) -> Response:
         proposed=proposed(ask),
         away=ask.options.history.away(rep_id) if ask.options.history is not None else None,
         reps=snapshot.reps(),
-        rows=rows,
-        page=page,
-        pages=pages,
-        total=len(mine),
+        **ask.paged(ordered, SIZE),
     )
 
 
@@ -191,11 +188,11 @@ class Team:
 
 def teams_of(ask: Ask) -> dict[str, list[Row]]:
     """The teams that the viewer may open: all of them, or the own one."""
-    found = ask.snapshot.team_names()
+    every = ask.snapshot.team_names()
     if ask.viewer.sees_all:
-        return found
+        return every
     own = ask.viewer.team(ask.snapshot)
-    return {name: reps for name, reps in found.items() if any(str(rep["id"]) in own for rep in reps)}
+    return {name: reps for name, reps in every.items() if any(str(rep["id"]) in own for rep in reps)}
 
 
 def teams(ask: Ask) -> Response:
@@ -242,9 +239,9 @@ def load(snapshot: Snapshot, rep: Row) -> Load:
     return Load(rep, Counter((o.entity, o.role) for o in held), rep["capacity"], ends, gained, lost)
 
 
-def shares(found: Iterable[tuple[str, Place]]) -> dict[str, tuple[float, float]]:
+def shares(places: Iterable[tuple[str, Place]]) -> dict[str, tuple[float, float]]:
     """Of each member of a pool (the share of turns that the weights ask for, the share that the rep had)."""
-    rows = list(found)
+    rows = list(places)
     weight, turns = sum(x.weight for _, x in rows) or 1, sum(x.turns for _, x in rows) or 1
     return {rep: (x.weight / weight, x.turns / turns) for rep, x in rows}
 
@@ -256,16 +253,16 @@ def pool(ask: Ask) -> Response:
     snapshot, name = ask.snapshot, ask.request.path_params["name"]
     if name not in snapshot.plan.pools:
         return ask.missing("The policy has no such pool.")
-    found = members(snapshot, name)
+    everybody = members(snapshot, name)
     own = ask.viewer.team(snapshot)
-    if not ask.viewer.sees_all and not any(rep in own for rep, _ in found):
+    if not ask.viewer.sees_all and not any(rep in own for rep, _ in everybody):
         return ask.missing("You are not in this pool, nor is anybody of your team.")
     handed = snapshot.handed(name)
     keys, page, pages = page_of(handed[::-1], ask.number("page"), SIZE)
     rows = [d for entity, record, role in keys for d in snapshot.decisions(entity, record) if d.role == role]
     step = snapshot.plan.pools[name]
     return ask.render(
-        "pool.html", name=name, step=step, members=found, shares=shares(found), rows=rows, page=page, pages=pages, total=len(handed),
+        "pool.html", name=name, step=step, members=everybody, shares=shares(everybody), rows=rows, page=page, pages=pages, total=len(handed),
         caps={k: limit(e) for k, e in step.caps.items()},
         asked=snapshot.last_turn(name) is not None, fallback=snapshot.rep_name(step.fallback) if step.fallback and str(step.fallback) not in snapshot.plan.pools else step.fallback,
     )  # fmt: skip

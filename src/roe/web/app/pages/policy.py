@@ -155,5 +155,4 @@ def coverage(ask: Ask) -> Response:
     snapshot = ask.snapshot
     report = snapshot.once("coverage", lambda: cover(snapshot.evaluator, snapshot.once("cases", lambda: load_cases(snapshot.policy))[0]))
     words, lists, never = snapshot.once("coverage in words", lambda: (said(report), by_list(report), idle(report)))
-    rows, page, pages = page_of(never, ask.number("page"), SIZE)
-    return ask.render("coverage.html", said=words, lists=lists, rows=rows, page=page, pages=pages, total=len(never))
+    return ask.render("coverage.html", said=words, lists=lists, **ask.paged(never, SIZE))

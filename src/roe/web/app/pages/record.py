@@ -132,7 +132,7 @@ def near(trace: Trace, d: Decision, rules: Sequence[Rule], zone: tzinfo) -> list
     """The earlier rules that lack a condition or two, the fewest first: each would decide before the one that does."""
     engagement = next((x for x in trace.steps if x.operator == "choose" and x.name == f"engagement_{d.role}"), None)
     engagement = engagement or next((x for x in trace.steps if x.operator == "choose"), None)
-    found: list[tuple[int, Near]] = []
+    candidates: list[tuple[int, Near]] = []
     for rule in engagement.rules if engagement is not None else ():
         if rule.fired:
             break
@@ -141,8 +141,8 @@ def near(trace: Trace, d: Decision, rules: Sequence[Rule], zone: tzinfo) -> list
         if not unmet or len(unmet) > 2 or own.is_built_in:
             continue
         asks = tuple((words.condition(c.tree, d.entity), _now(c, zone)) for c in unmet)
-        found.append((len(unmet), Near(rule.name, asks, words.action(own.value, d.entity))))
-    return [x for _, x in sorted(found, key=lambda x: x[0])][:NEAR]
+        candidates.append((len(unmet), Near(rule.name, asks, words.action(own.value, d.entity))))
+    return [x for _, x in sorted(candidates, key=lambda x: x[0])][:NEAR]
 
 
 def _now(c: Observed, zone: tzinfo) -> str:
@@ -272,14 +272,14 @@ class Related:
 def values(row: Row) -> list[tuple[str, Value]]:
     """The stored values of a record, in the order of the model."""
     fields = row.world.policy.model.entities[row.entity]
-    found = []
+    stored = []
     for name, f in fields.items():
         if f.via or f.type.name in ("owners", "record") or name in ("id", "name") or "." in name:
             continue
         x = row[name] if (row.entity, name) not in row.world.policy.plan.steps else None
         if x is not None and not isinstance(x, (list, dict)):
-            found.append((name, x))
-    return found
+            stored.append((name, x))
+    return stored
 
 
 def computed(row: Row, answers: Iterable[Answer]) -> list[StepTrace]:
@@ -294,7 +294,7 @@ def computed(row: Row, answers: Iterable[Answer]) -> list[StepTrace]:
 
 def related(ask: Ask, row: Row) -> list[Related]:
     """The records that refer to this one, and those that it refers to; reps are left to the answers. Of other teams' only the name."""
-    found = []
+    groups = []
 
     def link(other: Row) -> tuple[str, str, str]:
         path, label, details = _link(other, ask.zone)
@@ -306,13 +306,13 @@ def related(ask: Ask, row: Row) -> list[Related]:
         if f.type.name == "record" and f.type.entity not in ("rep", "leave"):
             other = row[name]
             if isinstance(other, Row) and other is not row:
-                found.append(Related(name, f.type.entity, 1, (link(other),)))
+                groups.append(Related(name, f.type.entity, 1, (link(other),)))
         elif f.via and f.type.item is not None and name not in ("ancestors", "open_opportunities"):
             others = row[name] or []
             if others:
                 ordered = sorted(others, key=_newest, reverse=True)[:RELATED]
-                found.append(Related(name, f.type.item.entity, len(others), tuple(link(x) for x in ordered)))
-    return found
+                groups.append(Related(name, f.type.item.entity, len(others), tuple(link(x) for x in ordered)))
+    return groups
 
 
 def _newest(row: Row) -> str:

@@ -86,12 +86,12 @@ def start(ask: Ask) -> Response:
     return ask.go(f"/review/{review.key}")
 
 
-def _keep(ask: Ask, found: Review) -> None:
+def _keep(ask: Ask, review: Review) -> None:
     """Keep a review in this process, which spares others the comparing."""
-    kept: dict[str, Review] = ask.site.__dict__.setdefault("reviews", {})
-    while len(kept) >= KEPT:
-        del kept[next(iter(kept))]
-    kept[found.key] = found
+    reviews: dict[str, Review] = ask.site.__dict__.setdefault("reviews", {})
+    while len(reviews) >= KEPT:
+        del reviews[next(iter(reviews))]
+    reviews[review.key] = review
 
 
 def review_of(ask: Ask, old: str, new: str) -> Review:
@@ -99,7 +99,7 @@ def review_of(ask: Ask, old: str, new: str) -> Review:
     with tempfile.TemporaryDirectory() as scratch:
         evaluators = [_evaluator(ask, text, Path(scratch) / str(i)) for i, text in enumerate((old, new))]
         digests = [digest_of(policy_files(e.policy)) for e in evaluators]
-        found = changes(*(e.policy for e in evaluators))
+        differences = changes(*(e.policy for e in evaluators))
         compared = compare(*evaluators)
         made = None
         if ask.options.data is not None:
@@ -107,7 +107,7 @@ def review_of(ask: Ask, old: str, new: str) -> Review:
             made = impact(*runs)
             compared = with_records(compared, *runs)
     moved = sorted(made.moved, key=lambda m: (not m.customer, not m.cut, m.entity, m.name)) if made is not None else []
-    return Review(old, new, digests[0], digests[1], found, compared, made, moved)
+    return Review(old, new, digests[0], digests[1], differences, compared, made, moved)
 
 
 def _evaluator(ask: Ask, text: str, scratch: Path) -> Evaluator:
@@ -153,16 +153,16 @@ def show(ask: Ask) -> Response:
 
 def _kept(ask: Ask) -> Review | None:
     """The review of the address: compared in this process, or else compared again, as long as both versions say what they said."""
-    kept: dict[str, Review] = ask.site.__dict__.setdefault("reviews", {})
+    reviews: dict[str, Review] = ask.site.__dict__.setdefault("reviews", {})
     key = ask.request.path_params["key"]
-    if key not in kept and (named := ask.site.kept.get("review", key)) is not None:
+    if key not in reviews and (named := ask.site.kept.get("review", key)) is not None:
         try:
             again = review_of(ask, named["old"], named["new"])
         except (PolicyError, ValueError, OSError, OverflowError):
             return None
         if again.key == key:
             _keep(ask, again)
-    return kept.get(key)
+    return reviews.get(key)
 
 
 @acting("review")
@@ -190,11 +190,11 @@ def verdict(ask: Ask) -> Response:
     return ask.go(f"/review/{review.key}", done="reviewed")
 
 
-def filtered(ask: Ask, found: Review) -> list[Moved]:
+def filtered(ask: Ask, review: Review) -> list[Moved]:
     rep, rule, kind, text = ask.text("rep"), ask.text("rule"), ask.text("kind"), ask.text("q").lower()
     return [
         m
-        for m in found.moved
+        for m in review.moved
         if (not rep or rep in (m.before, m.after))
         and (not rule or rule in (m.rule_before, m.rule_after))
         and (kind != "customer" or m.customer)

@@ -8,7 +8,6 @@ from starlette.responses import Response
 
 from roe.run.undo import HELD_FOR
 from roe.web.app.acting import day_of, text_of
-from roe.web.app.outcomes import page_of
 from roe.web.app.pages.acts import acting, acts_of, form_of
 from roe.web.app.site import Ask, part
 
@@ -24,9 +23,8 @@ def undo_form(ask: Ask) -> Response:
 def _preview(ask: Ask) -> Response:
     run = ask.request.path_params["run"]
     undone = acts_of(ask).would_undo(run)
-    rows, page, pages = page_of(undone.back, ask.number("page"), SIZE)
     return ask.render(
-        "undo.html", run=run, undone=undone, rows=rows, page=page, pages=pages, total=len(undone.back), left=undone.left[:SIZE],
+        "undo.html", run=run, undone=undone, **ask.paged(undone.back, SIZE), left=undone.left[:SIZE],
         name=ask.snapshot.rep_name, until=undone.until,
         path=f"/runs/{part(run)}/undo",
     )  # fmt: skip

@@ -92,12 +92,12 @@ def _text(row: Row, name: str) -> str:
     return "" if given is None else str(v.string(given))
 
 
-def given_value(row: Row, name: str) -> Value:
+def given_value(row: Row, name: str) -> object:
     if name.startswith("owner."):
         owner = row["owner"].get(name.partition(".")[2])
         return owner["id"] if isinstance(owner, Row) else None
-    found = row[name]
-    return found["id"] if isinstance(found, Row) else found if not isinstance(found, (list, dict)) else None
+    value = row[name]
+    return value["id"] if isinstance(value, Row) else value if not isinstance(value, (list, dict)) else None
 
 
 def _decide(snapshot: Snapshot, entity: str, row: Row | None, typed: dict[str, str]) -> tuple[list[Decision], list[str]]:

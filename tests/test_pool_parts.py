@@ -1,0 +1,333 @@
+"""What pools ask before a turn is taken, one row a case: who counts for what, who follows whom, what tells records apart (`docs/policy.md`, "Pools")."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import UTC, date, datetime, timedelta
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from helpers import compiled
+from roe.evaluator.alike import NO_KEY, hashed, is_about_rep, record_parts
+from roe.evaluator.bound import Bound
+from roe.evaluator.pool import Pool
+from roe.evaluator.together import Companies, Existing, Together, queue_place
+from roe.grammar.clock import Clock
+from roe.grammar.parser import parse
+from roe.grammar.printer import show
+from roe.grammar.values import Months
+from roe.plan.operators import Expr, Sla
+from roe.source import Inline, Text
+
+POLICY = """
+roe: 1
+name: parts
+roles: [sdr, ae]
+fields:
+  rep: {level: number, cap: number}
+  lead: {points: number}
+lists: {named: [S, N], dated: {file: dated.csv}}
+define: {rep.senior: rep.level > 3}
+pools:
+  p: {members: 'rep.role = "SDR"', caps: {open_leads: 3, per_day: 2, per_week: 4}, together: lead.company, fallback: ops}
+  best: {members: 'rep.role = "SDR"', strategy: top_score, score: rep.level}
+  plain: {members: [ann, ben]}
+engagement:
+  lead:
+    sdr: [{name: all, then: {route: p}}]
+"""
+DATED = ("dated_csv", "name,from,until\nS,2026-01-01,\n")
+NOW = "2026-02-04T12:00"  # a Wednesday
+REPS: list[dict[str, Any]] = [
+    {"id": rep, "role": "SDR", "level": level} for rep, level in (("ann", 3), ("ben", 5), ("cid", 5), ("dee", None))
+]
+
+
+def bound(leads: list[dict[str, Any]] | None = None, state: Any = None, as_of: str = NOW, **more: Any) -> Bound:
+    tables = {"lead": leads or [{"id": "L"}], "rep": REPS, **more}
+    return compiled(POLICY, DATED).bind(tables, as_of=as_of, state=state)
+
+
+def expr(text: str) -> Expr:
+    tree, problems = parse(text)
+    assert tree is not None, problems
+    return Expr(tree, Text(text, Inline()))
+
+
+def row_of(world: Bound, record: str, entity: str = "lead") -> Any:
+    return next(row for row in world.world.rows[entity] if row["id"] == record)
+
+
+# --- what tells records apart -----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("members", "expected"),
+    [
+        ('rep.team = "S"', []),
+        ("rep.team in named", []),
+        ("rep.team in dated", None),  # which depends on the day
+        ("rep.senior", None),  # is worked out
+        ("rep.leaves[1] != null", None),  # comes from other records
+        ("rep.leave != null", []),  # is the same for all records, until another day
+        ('rep.manager.team = "S"', None),
+        ("rep.starts < today", None),
+        ("rep.team = lead.country", ["lead.country"]),
+        ("rep.team = account.country", ["account.country"]),
+        ("rep.team = opportunity.stage", ["opportunity.stage"]),
+        ("rep.team = contact.name", ["contact.name"]),
+        ("rep.team = lead.account.country and rep.level > lead.points", ["lead.points", "lead.account.country"]),
+        ('count(lead.account.activities[type = "call"]) > rep.level', ['lead.account.activities[type = "call"]']),
+        ("count(lead.account.activities[date < today]) > rep.level", None),
+        ("count(lead.account.activities[at < now]) > rep.level", None),
+        ("count(lead.account.activities[item.rep = rep]) > 1", None),
+        ("some a in lead.account.activities satisfies a.done", None),
+        ("count(for a in lead.account.activities return a.type) > 1", None),
+        ("lower case(rep.team) = lower case(lead.country)", ["lead.country"]),
+        ("other.team = rep.team", None),
+        ('not(rep.team = "S") or (if lead.points > 1 then rep.level > 2 else true)', ["lead.points"]),
+    ],
+)
+def test_what_a_pool_reads_of_records(members: str, expected: list[str] | None) -> None:
+    policy = compiled(POLICY, DATED).policy
+    parts = record_parts(replace(policy.plan.pools["plain"], members=expr(members)), policy)
+    assert (None if parts is None else sorted(map(show, parts))) == (None if expected is None else sorted(expected))
+
+
+@pytest.mark.parametrize("part", ["weight", "score", "caps"])
+def test_weights_scores_and_caps_tell_records_apart_too(part: str) -> None:
+    policy = compiled(POLICY, DATED).policy
+    more: dict[str, Any] = {part: expr("lead.points") if part != "caps" else {"per_day": expr("lead.points")}}
+    assert list(map(show, record_parts(replace(policy.plan.pools["plain"], **more), policy) or ())) == ["lead.points"]
+    assert record_parts(policy.plan.pools["plain"], policy) == []
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [('rep.team = "S"', True), ("rep.team = lead.country", False), ("account.country = rep.team", False), ("contact.name = rep.name", False), ("opportunity.amount > rep.level", False)],
+)  # fmt: skip
+def test_whether_members_are_the_same_for_all_records(text: str, expected: bool) -> None:
+    assert is_about_rep(expr(text)) is expected
+
+
+def test_values_as_parts_of_a_key() -> None:
+    lead = row_of(bound(), "L")
+    values = [1, True, "1", None, [], [1, "a"], [True, "a"], [[1], "a"], lead, [lead], date(2026, 1, 1)]
+    keys = [hashed(x) for x in values]
+    assert len(set(keys)) == len(values) and NO_KEY not in keys
+    assert hashed([1, "a"]) == hashed([1, "a"]) and hashed(lead) == ("lead", "L")
+    assert hashed({"a": 1}) is NO_KEY is hashed([1, {"a": 1}]) is hashed([[{"a": 1}]])
+
+
+# --- who is full, and who takes part -----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("days", "today", "week"),
+    [
+        ({}, 0, 0),
+        ({"2026-02-04": 2}, 2, 2),
+        ({"2026-02-03": 2}, 0, 2),
+        ({"2026-02-02": 1, "2026-02-04": 1}, 1, 2),  # Monday
+        ({"2026-02-01": 3}, 0, 0),  # Sunday
+        ({"2026-02-05": 3}, 0, 0),  # tomorrow
+    ],
+)
+def test_what_was_assigned_today_and_this_week(days: dict[str, int], today: int, week: int) -> None:
+    pools = bound(state={"days": {"ann": days}}).pools
+    assert (pools.used("per_day", "ann"), pools.used("per_week", "ann")) == (today, week)
+    assert pools.used("per_day", "ben") == pools.used("per_week", "ben") == 0
+
+
+def test_a_week_begins_on_monday_whatever_the_day() -> None:
+    days = {f"2026-02-{day:02d}": 1 for day in range(1, 15)}
+    for day in range(2, 9):  # Monday to Sunday
+        pools = bound(state={"days": {"ann": days}}, as_of=f"2026-02-{day:02d}T12:00").pools
+        assert pools.used("per_week", "ann") == day - 1
+
+
+@pytest.mark.parametrize(
+    ("owned", "days", "reasons"),
+    [
+        (0, 0, {}),
+        (2, 0, {}),
+        (3, 0, {"ann": "at the cap of 3 open leads"}),
+        (4, 0, {"ann": "at the cap of 3 open leads"}),
+        (0, 1, {}),
+        (0, 2, {"ann": "at the cap of 2 per day"}),
+        (3, 2, {"ann": "at the cap of 3 open leads"}),  # the first cap that is reached
+    ],
+)
+def test_who_is_skipped_at_a_cap(owned: int, days: int, reasons: dict[str, str]) -> None:
+    leads = [{"id": "L"}, *({"id": f"M{i}", "owner.sdr": "ann"} for i in range(owned))]
+    world = bound(leads, state={"days": {"ann": {"2026-02-04": days}}})
+    standing = world.pools.pools["p"].standing(row_of(world, "L"), "sdr")
+    assert {seat.rep: seat.skipped for seat in standing.seats if seat.skipped} == reasons
+    assert [seat.rep for seat in standing.seats] == ["ann", "ben", "cid", "dee"] and all(
+        seat.owed for seat in standing.seats if seat.skipped
+    )
+
+
+@pytest.mark.parametrize(("role", "skipped"), [("sdr", ""), ("ae", "at the cap of 2 per day")])
+def test_a_record_that_somebody_has_takes_no_place_of_hers(role: str, skipped: str) -> None:
+    """Her own record counts against no cap of hers; what she has in another role she would be given anew."""
+    leads = [{"id": "L", "owner.sdr": "ann"}, {"id": "M0", "owner.sdr": "ann"}, {"id": "M1", "owner.sdr": "ann"}]
+    world = bound(leads, state={"days": {"ann": {"2026-02-04": 2}}})
+    standing = world.pools.pools["p"].standing(row_of(world, "L"), role)
+    assert next(seat.skipped for seat in standing.seats if seat.rep == "ann") == skipped
+
+
+@pytest.mark.parametrize(
+    ("owned", "days", "room"),
+    [(0, 0, {3, 2, 4}), (1, 0, {2, 4}), (2, 1, {1, 3}), (3, 2, {2}), (4, 4, set())],
+)
+def test_how_many_more_until_a_cap_is_reached(owned: int, days: int, room: set[int]) -> None:
+    leads = [{"id": "L"}, *({"id": f"M{i}", "owner.sdr": "ann"} for i in range(owned))]
+    world = bound(leads, state={"days": {"ann": {"2026-02-04": days}}})
+    pool = world.pools.pools["p"]
+    assert list(pool.room("lead")) == [], "no record was met yet"
+    pool.standing(row_of(world, "L"), "sdr")
+    assert {left for rep, left in pool.room("lead") if rep == "ann"} == room == {left for _, left in pool.room("lead", "ann")}
+    assert {left for rep, left in pool.room("account") if rep == "ben"} == {2, 4}, "a cap on leads is none on accounts"
+    assert list(pool.room("lead", "nobody")) == []
+
+
+def test_of_the_able_those_with_the_best_score_take_turns() -> None:
+    world = bound()
+    standing = world.pools.pools["best"].standing(row_of(world, "L"), "sdr")
+    assert {seat.rep: seat.skipped for seat in standing.seats} == {
+        "ann": "score 3, the best has 5", "ben": "", "cid": "", "dee": "score null, the best has 5"
+    }  # fmt: skip
+    assert not any(seat.owed for seat in standing.seats), "whoever has a lower score is owed nothing"
+
+
+# --- service levels ----------------------------------------------------------------------------------------------------
+
+
+def with_level(world: Bound, **sla: Any) -> Pool:
+    pool = world.pools.pools["p"]
+    pool.step = replace(pool.step, sla=Sla(**sla))
+    return pool
+
+
+WORKED = [
+    # (what was done, whether it counts for a lead that ann has since 3 February, 10:00)
+    ({"rep": "ann", "at": "2026-02-03T10:00"}, True),
+    ({"rep": "ann", "at": "2026-02-03T09:59:59"}, False),
+    ({"rep": "ann", "at": "2026-02-04T12:00"}, True),
+    ({"rep": "ann", "at": "2026-02-04T12:00:01"}, False),  # is planned
+    ({"rep": "ann", "date": "2026-02-03"}, True),
+    ({"rep": "ann", "date": "2026-02-02"}, False),
+    ({"rep": "ann", "date": "2026-02-04"}, True),
+    ({"rep": "ann", "date": "2026-02-05"}, False),
+    ({"rep": "ann"}, False),
+    ({"rep": "ben", "at": "2026-02-03T11:00"}, False),
+    ({"rep": "ann", "at": "2026-02-03T11:00", "type": "mail"}, False),
+    ({"rep": "ann", "at": "2026-02-03T11:00", "type": None}, False),
+]
+
+
+@pytest.mark.parametrize(("activity", "expected"), WORKED)
+def test_whether_a_rep_has_worked_a_record(activity: dict[str, Any], expected: bool) -> None:
+    world = bound(activity=[{"id": "x", "lead": "L", "type": "call", **activity}])
+    since = datetime(2026, 2, 3, 10, tzinfo=UTC)
+    lead, ann = row_of(world, "L"), row_of(world, "ann", "rep")
+    assert world.pools.worked(with_level(world, within=timedelta(hours=4), worked_by=expr('type = "call"')), lead, ann, since) is expected
+    any_type = expected or activity.get("type", "call") != "call"
+    assert world.pools.worked(with_level(world, within=timedelta(hours=4)), lead, ann, since) is any_type
+    assert not bound().pools.worked(with_level(world, within=timedelta(hours=4)), lead, row_of(bound(), "ann", "rep"), since)
+
+
+def test_when_a_record_is_due_and_when_it_is_taken_away() -> None:
+    world = bound()
+    since, ann = datetime(2026, 2, 3, 10, tzinfo=UTC), row_of(world, "ann", "rep")
+    assert world.pools.due(world.pools.pools["plain"], since, ann) is None
+    due = world.pools.due(with_level(world, within=timedelta(hours=4)), since, ann)
+    assert due == since + timedelta(hours=4)
+    assert world.pools.over(world.pools.pools["p"], due) == due, "without a time of grace at once"
+    assert world.pools.over(with_level(world, within=timedelta(hours=4), grace=timedelta(hours=1)), due) == since + timedelta(hours=5)
+    assert world.pools.over(world.pools.pools["p"], None) is None and world.pools.over(world.pools.pools["plain"], due) == due
+
+
+# --- records of one company --------------------------------------------------------------------------------------------
+
+
+def test_records_wait_in_the_order_in_which_they_came() -> None:
+    berlin = datetime.fromisoformat("2026-01-02T01:00+01:00")  # midnight in UTC
+    waiting = [(None, "B"), (None, "C"), (date(2026, 1, 1), "A"), (berlin, "D"), (datetime(2026, 1, 2, 0, 0, 1, tzinfo=UTC), "A")]
+    places = [queue_place(*x) for x in waiting]
+    assert places == sorted(places)
+    assert queue_place(None, 7) == (False, "", "7") and places[2][0] is places[3][0] is True
+    assert queue_place(berlin, "D") == queue_place(datetime(2026, 1, 2, tzinfo=UTC), "D")
+
+
+def existing(record: str, rep: str, created: str = "2026-01-01", since: Any = None) -> Existing:
+    return Existing(True, created, record, rep, record, since)
+
+
+def test_records_of_a_company_come_and_go() -> None:
+    companies = Companies()
+    old, new = existing("B", "ann", "2026-01-01"), existing("A", "ben", "2026-01-02")
+    companies.add("acme", new)
+    companies.add("acme", old)
+    companies.add("other", existing("C", "cid"))
+    assert companies.of["acme"] == [old, new], "the oldest first"
+    companies.move("A", "dee")
+    assert [(x.id, x.rep) for x in companies.of["acme"]] == [("B", "ann"), ("A", "dee")]
+    companies.drop("B")
+    companies.drop("B")
+    companies.move("B", "ann")
+    assert [x.id for x in companies.of["acme"]] == ["A"] and [x.id for x in companies.of["other"]] == ["C"]
+
+
+@pytest.mark.parametrize(
+    ("since", "within", "now", "expected"),
+    [
+        (None, None, NOW, True),
+        (None, timedelta(days=1), NOW, False),
+        (datetime(2026, 2, 3, 12, tzinfo=UTC), timedelta(days=1), "2026-02-04T11:59:59", True),
+        (datetime(2026, 2, 3, 12, tzinfo=UTC), timedelta(days=1), NOW, False),
+        (date(2026, 2, 3), timedelta(days=1), "2026-02-03T23:59:59", True),
+        (date(2026, 2, 3), timedelta(days=1), "2026-02-04T00:00", False),
+        (date(2026, 1, 4), Months(1), "2026-02-03T23:59:59", True),
+        (date(2026, 1, 4), Months(1), NOW, False),
+    ],
+)
+def test_how_long_others_follow_a_record(since: Any, within: Any, now: str, expected: bool) -> None:
+    world: Any = SimpleNamespace(clock=Clock.at(now))
+    pool: Any = SimpleNamespace(step=SimpleNamespace(together_within=within))
+    together, companies = Together(world, {}), Companies()
+    companies.add("acme", existing("A", "ann", since=since))
+    assert together.leads_others(pool, "acme", companies) is expected
+    assert not together.leads_others(pool, "other", companies)
+
+
+@pytest.mark.parametrize(
+    ("leads", "given", "able", "expected"),
+    [
+        ([], None, "ann ben", None),
+        ([("A", "ann", "acme")], None, "ann ben", ("ann", "lead A")),
+        ([("A", "ann", "acme")], None, "ben", None),
+        ([("A", "ann", "other")], None, "ann ben", None),
+        ([("A", "ann", None)], None, "ann ben", None),
+        ([("A", "ben", "acme"), ("B", "ann", "acme")], None, "ann ben", ("ben", "lead A")),
+        ([("A", "ben", "acme"), ("B", "ann", "acme")], None, "ann", ("ann", "lead B")),
+        ([], "cid", "ann cid", ("cid", "lead X")),  # whom the pool gave one in an earlier run
+        ([], "cid", "ann", None),
+        ([("A", "ann", "acme")], "cid", "ann cid", ("ann", "lead A")),  # a record that somebody has counts first
+    ],
+)
+def test_whom_a_lead_of_a_company_goes_to(leads: list[tuple[str, str, str | None]], given: str | None, able: str, expected: Any) -> None:
+    made = [{"id": i, "company": company, "owner.sdr": rep} for i, rep, company in leads]
+    state = (
+        {"assigned": {"lead|X|sdr": {"rep": given, "by": "p", "company": "acme", "on": "2026-02-01", "at": "2026-02-01T10:00:00+00:00"}}}
+        if given
+        else None
+    )
+    world = bound([{"id": "L", "company": "acme", "owner.sdr": "ann"}, {"id": "M"}, *made], state=state)
+    together, pool = world.pools.together, world.pools.pools["p"]
+    assert together.companion(pool, row_of(world, "L"), "sdr", set(able.split())) == expected
+    assert together.companion(pool, row_of(world, "M"), "sdr", set(able.split())) is None, "it has no company"
+    assert together.companion(world.pools.pools["plain"], row_of(world, "L"), "sdr", set(able.split())) is None
