@@ -365,7 +365,9 @@ def test_a_referral_becomes_overdue_once_and_keeps_its_day(state: str, tmp_path:
         assert desk.shown("L1")["overdue"] is True and desk.shown("L1")["until"] == asked["until"]
         desk.after(days=3)
         assert [x.lapsed for x in desk.entries("answered")] == [True]
-        assert desk.event("answered", id="L1", rep="cid", answer="hers", by="boss", until="2026-03-01")["code"] == "R903"  # that day is over
+        assert (
+            desk.event("answered", id="L1", rep="cid", answer="hers", by="boss", until="2026-03-01")["code"] == "R903"
+        )  # that day is over
         assert desk.owner("L1") is None  # as before
         assert desk.event("answered", id="L1", rep="cid", answer="hers", by="boss")["owner"] == "cid"
         assert desk.event("answered", id="L1", rep="ann")["code"] == "R903"
