@@ -606,7 +606,7 @@ def test_a_run_that_is_killed_at_any_moment_never_happened_or_is_finished(kind: 
     done.wait()
     whole = time.monotonic() - began
     rng = random.Random(1)
-    kills = KILLS if kind == "sqlite" else max(2, KILLS // 4)
+    kills = KILLS if kind == "sqlite" or HEAVY else 2
     for n in range(1, kills + 1):
         leads(tmp_path, 40 + 3 * n)
         process = in_process(command(tmp_path, state, n))

@@ -21,7 +21,7 @@ from pathlib import Path
 from roe.ledger.database import Database, SqlValue, migrate, refuse
 from roe.ledger.encode import Clock, mark_of, unpacked
 from roe.ledger.entries import Run
-from roe.ledger.entry import FORGOTTEN, Entry, Stored
+from roe.ledger.entry import Entry, Stored
 from roe.ledger.holdings import Holding, holdings_where
 from roe.ledger.moment import At, ticks
 from roe.ledger.projections import PROJECTIONS, clear, dump
@@ -209,18 +209,6 @@ class Store:
         if on is None:
             return self.holdings_where("h.rep = ? AND h.stop IS NULL", [subject])
         return self.holdings_where("h.rep = ? AND h.start <= ? AND (h.stop IS NULL OR h.stop > ?)", [subject, on.instant, on.instant])
-
-    def book_ids(self, rep: str, on: At) -> list[tuple[str, str, str, int, int | None]]:
-        """The same without why: entity, record, role, start and stop in microseconds since 1970 UTC."""
-        rows = self.db.rows(
-            "SELECT s.entity, s.record, h.role, h.start, h.stop FROM holding h JOIN subject s ON s.id = h.subject "
-            "WHERE h.rep = (SELECT id FROM subject WHERE record = ? AND entity = ?) AND h.start <= ? AND (h.stop IS NULL OR h.stop > ?)",
-            (rep, self.words.number("rep"), on.instant, on.instant),
-        )  # fmt: skip
-        text = self.words.text
-        return [
-            (text(entity), FORGOTTEN if record is None else record, text(role), start, stop) for entity, record, role, start, stop in rows
-        ]
 
     def holdings_where(self, where: str, values: Sequence[SqlValue] = ()) -> list[Holding]:
         """The holdings for which a condition holds, by record, role and time. In it `h` is the holding and `s` its subject."""
