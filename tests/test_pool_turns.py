@@ -79,7 +79,17 @@ def test_turns_that_are_counted_add_up_and_go_on_in_the_next_run(pool: str) -> N
 
 @pytest.mark.parametrize(
     ("share", "weight"),
-    [(2, 2), (0.5, Fraction(1, 2)), (0.3333333333, Fraction(1, 3)), (0.000001, Fraction(1, 10**6)), (0, 0), (-0.5, 0), (-1, 0), (None, 0)],
+    [
+        (2, 2),
+        (0.5, Fraction(1, 2)),
+        (0.3333333333, Fraction(1, 3)),
+        (0.000001, Fraction(1, 10**6)),
+        (6.666666667e-7, Fraction(1, 10**6)),
+        (0, 0),
+        (-0.5, 0),
+        (-1, 0),
+        (None, 0),
+    ],
 )
 def test_what_a_weight_in_figures_is(share: float | None, weight: Fraction) -> None:
     tables: dict[str, Any] = {"lead": [{"id": "L"}], "rep": [{"id": "ann", "role": "SDR", "share": share}]}
