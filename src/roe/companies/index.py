@@ -13,7 +13,7 @@ from __future__ import annotations
 import math
 from array import array
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import cache
 from importlib import import_module
 from types import ModuleType
@@ -146,16 +146,24 @@ class NameIndex:
 
     def having(self, key: str) -> int:
         """How many names have a key."""
-        return next((size for size, _ in self._sized((key,))), 0)
+        return next((size for size, *_ in self._sized((key,))), 0)
 
-    def _sized(self, keys: Sequence[str]) -> list[tuple[int, str]]:
-        """(how many names have it, key) of the keys that names have."""
+    def _sized(self, keys: Sequence[str]) -> list[tuple[int, str, int, int]]:
+        """(how many names have it, key, where those in the columns begin, where they end) of the keys that names have."""
         having, gone = self._having, self._gone
-        sizes = {key: _count(numbers) for key in keys if (numbers := having.get(key)) is not None} if having else {}
-        if self._columns is not None:
-            for key, start, end in self._columns.find(keys):
-                sizes[key] = sizes.get(key, 0) + end - start
-        return [(size, key) for key, n in sizes.items() if (size := n - gone.get(key, 0))]
+        if self._columns is None:
+            some = [(key, having[key]) for key in keys if key in having]
+            return [(size, key, 0, 0) for key, numbers in some if (size := _count(numbers) - gone.get(key, 0))]
+        spans = self._columns.find(keys)
+        if not having and not gone:
+            return [(end - start, key, start, end) for key, start, end in spans]
+        in_columns = {key: (start, end) for key, start, end in spans}
+        every = (
+            (_count(having.get(key)) + end - start - gone.get(key, 0), key, start, end)
+            for key in keys
+            for start, end in (in_columns.get(key, (0, 0)),)
+        )
+        return [sized for sized in every if sized[0]]
 
     # --- searching --------------------------------------------------------------------------------------------------
 
@@ -182,25 +190,25 @@ class NameIndex:
             closest = [x for n, x in enumerate(closest) if n < CLOSEST or x[0] <= as_close]
         return [i for _, _, i in closest]
 
-    def _looked_up(self, name: str) -> list[tuple[float, str]]:
-        """The rarest keys of a name, each with its weight, the rarest first."""
+    def _looked_up(self, name: str) -> list[tuple[float, str, int, int]]:
+        """The rarest keys of a name, the rarest first: (weight, key, where its names in the columns begin, where they end)."""
         looked_up = []
         for meant in names_in(name):
             seen = 0
-            for n, (size, key) in enumerate(sorted(self._sized(list(keys_of(meant))))[:BLOCKS]):
+            for n, (size, key, start, end) in enumerate(sorted(self._sized(list(keys_of(meant))))[:BLOCKS]):
                 seen += size
                 if size > TOO_MANY or (n >= FEW and seen > LOOKED_AT):
                     break
-                looked_up.append((math.log(1 + self._count / size), key))
+                looked_up.append((math.log(1 + self._count / size), key, start, end))
         return looked_up
 
-    def _shared(self, looked_up: list[tuple[float, str]]) -> list[tuple[float, int]]:
+    def _shared(self, looked_up: list[tuple[float, str, int, int]]) -> list[tuple[float, int]]:
         """(weight of the keys that it shares, number) of the names that share enough to be compared."""
         numpy = _numpy() if len(self._texts) > MANY or self._columns is not None else None
         if numpy is not None:
             return self._shared_by_columns(looked_up, numpy)
         shared: dict[int, float] = {}
-        for weight, key in looked_up:
+        for weight, key, _, _ in looked_up:
             numbers = self._having[key]
             for i in (numbers,) if isinstance(numbers, int) else numbers:
                 shared[i] = shared.get(i, 0.0) + weight
@@ -209,16 +217,16 @@ class NameIndex:
         enough = SHARES_LITTLE * max(shared.values(), default=0.0)
         return [(weight, i) for i, weight in shared.items() if weight >= enough]
 
-    def _shared_by_columns(self, looked_up: list[tuple[float, str]], np: ModuleType) -> list[tuple[float, int]]:
+    def _shared_by_columns(self, looked_up: list[tuple[float, str, int, int]], np: ModuleType) -> list[tuple[float, int]]:
         """The same sums, each in the same order, so to the last digit the same."""
         if not looked_up:
             return []
         sums = self._sums
         if sums is None or len(sums) < len(self._texts):
             sums = self._sums = np.zeros(len(self._texts) * 5 // 4)
-        of_each = self._numbers_of([key for _, key in looked_up], np)
-        touched = np.concatenate(of_each).astype(np.intp)
-        np.add.at(sums, touched, np.repeat([weight for weight, _ in looked_up], [len(numbers) for numbers in of_each]))
+        of_each = [(weight, numbers) for weight, key, start, end in looked_up for numbers in self._numbers_of(key, start, end, np)]
+        touched = np.concatenate([numbers for _, numbers in of_each]).astype(np.intp)
+        np.add.at(sums, touched, np.repeat([weight for weight, _ in of_each], [len(numbers) for _, numbers in of_each]))
         weights = sums[touched]
         sums[touched] = 0.0
         if len(self._texts) > self._count:  # names that are gone share nothing
@@ -234,17 +242,13 @@ class NameIndex:
             touched, weights = touched[near], weights[near]
         return list(zip(weights.tolist(), touched.tolist(), strict=True))
 
-    def _numbers_of(self, keys: Sequence[str], np: ModuleType) -> list[Array]:
-        """The names that have each key, which some have."""
-        columns, having = self._columns, self._having
-        found = {} if columns is None else {key: columns.numbers[start:end] for key, start, end in columns.find(keys)}
-        numbers = []
-        for key in keys:
-            more = having.get(key) if having else None
-            some = None if more is None else np.frombuffer(array("I", (more,)) if isinstance(more, int) else more, np.uintc)
-            first = found.get(key)
-            numbers.append(some if first is None else first if some is None else np.concatenate((first, some)))
-        return numbers
+    def _numbers_of(self, key: str, start: int, end: int, np: ModuleType) -> Iterator[Array]:
+        """The names that have a key: those from `start` to `end` in the columns, and those that came one by one."""
+        if end > start and self._columns is not None:
+            yield self._columns.numbers[start:end]
+        more = self._having.get(key)
+        if more is not None:
+            yield np.frombuffer(array("I", (more,)) if isinstance(more, int) else more, np.uintc)
 
     def _likely(self, asked: Sequence[CompanyName], i: int) -> float:
         """The probability that a name is the i-th one; of names that carry several, of those that are most alike."""

@@ -6,7 +6,7 @@ as a whole, `==name`, can be long: it is a digest behind a byte that no other ke
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from hashlib import blake2b
 from typing import NamedTuple
 
@@ -50,13 +50,13 @@ class KeyColumns(NamedTuple):
         firsts = np.flatnonzero(np.concatenate(([True], codes[1:] != codes[:-1]))) if len(codes) else np.empty(0, np.int64)
         return cls(codes[firsts], np.append(firsts, len(codes)).astype(np.uint64), numbers)
 
-    def find(self, keys: Sequence[str]) -> Iterator[tuple[str, int, int]]:
+    def find(self, keys: Sequence[str]) -> list[tuple[str, int, int]]:
         """(key, where its names begin, where they end) of the keys that names have."""
-        asked = np.array([code_of(key) for key in keys], np.uint64)
+        asked = np.array([code_of(key) if key[0] == "=" else int.from_bytes(key.encode(), "big") for key in keys], np.uint64)
         at = np.minimum(np.searchsorted(self.codes, asked), len(self.codes) - 1)
-        there = self.codes[at] == asked
-        spans = zip(keys, there.tolist(), self.starts[at].tolist(), self.starts[at + 1].tolist(), strict=True)
-        return ((key, start, end) for key, is_there, start, end in spans if is_there)
+        there = (self.codes[at] == asked).tolist()
+        spans = zip(keys, there, self.starts[at].tolist(), self.starts[at + 1].tolist(), strict=True)
+        return [(key, start, end) for key, is_there, start, end in spans if is_there]
 
 
 def keys_of_many(meant: Iterable[tuple[int, Sequence[CompanyName]]]) -> tuple[Array, Array]:

@@ -25,13 +25,13 @@ def word_likeness(a: str, b: str) -> float:
     """
     if a == b:
         return 1.0
-    (meant, spelt, letters), (other, spelt_too, letters_too) = _read(a), _read(b)
+    (meant, letters), (other, letters_too) = _read(a), _read(b)
     if not letters or not letters_too:
         return 0.0
     if meant == other:
         return 0.97
     short, long = (a, b) if len(a) <= len(b) else (b, a)
-    if spelt == spelt_too and len(short) >= 4:
+    if len(short) >= 4 and _FIRST_SOUND.get(a[0], a[0]) == _FIRST_SOUND.get(b[0], b[0]) and _spelt(a) == _spelt(b):
         return 0.95
     if "sk" in long and _is_from(long, short):
         return 0.9
@@ -80,13 +80,13 @@ def _begins(short: str, long: str) -> bool:
 
 
 @lru_cache(maxsize=KEPT)
-def _read(word: str) -> tuple[str, str, int]:
-    """(the word that stands for all its spellings, what it sounds like, its letters as bits; none of a number)."""
+def _read(word: str) -> tuple[str, int]:
+    """(the word that stands for all its spellings, its letters as bits; none of a number)."""
     letters = 0
     if not word.isdigit():
         for c in word:
             letters |= 1 << (ord(c) & 63)
-    return same_words().get(word, word), _spelt(word), letters
+    return same_words().get(word, word), letters
 
 
 def _misspelt(a: str, b: str) -> float:
@@ -123,8 +123,11 @@ def _letters_of(short: str, long: str) -> bool:
 # What one sound is spelt like, in names that came from other scripts and languages
 _SPELLINGS = "ph-f tch-ch ch-k y-i ck-k c-k w-v kh-h ae-a oe-o ue-u z-s j-i x-ks ou-u eo-u"
 _SOUNDS = [sound.split("-") for sound in _SPELLINGS.split()]
+# Words that sound alike begin with letters of one of these groups, or with the same letter
+_FIRST_SOUND = {letter: group[0] for group in ("pf", "tckxh", "yijg", "wv", "zs", "aeou") for letter in group}
 
 
+@lru_cache(maxsize=KEPT)
 def _spelt(word: str) -> str:
     if word.startswith("gia"):  # Greek `Giannis`, `Yannis`
         word = word[1:]
