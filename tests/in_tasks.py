@@ -20,7 +20,7 @@ from roe.spark.memory import MEMORY, RECORD, received_state, rest_of, rows_of, s
 from roe.spark.plan import Share, share
 from roe.spark.pools import GIVEN, ROLE, SAID, Said, columns_for_pools, hand_out, waiting
 from roe.spark.run import MARK, SharedOut, kept_together
-from roe.spark.tasks import LINE, of_bucket, of_records, received, sent
+from roe.spark.tasks import LINE, of_bucket, of_records, received, sent, sent_policy
 
 
 class InTasks(Spark):
@@ -62,8 +62,8 @@ class InTasks(Spark):
         split = {entity: raws[entity] for entity in (how.entity, *how.children) if entity in raws}
         others = {entity: raw for entity, raw in raws.items() if entity not in split}
         whole = {entity: (self._habits(entity, raw), raw.origin.shown) for entity, raw in split.items()}
-        files = {name: (policy.root / name).read_bytes() for name in {"policy.yaml", *policy.files}}
-        bucket = (files, job.as_of, sent(others), sent_state(rest_of(state, how.entity)), how.entity, whole)
+        sent_to_all = sent_policy(policy)
+        bucket = (sent_to_all, job.as_of, sent(others), sent_state(rest_of(state, how.entity)), how.entity, whole)
 
         def tasks(made: Any, given: Mapping[str, Any]) -> list[pa.Table]:
             """What all tasks send back, from the rows that Spark would give to each."""
@@ -78,7 +78,7 @@ class InTasks(Spark):
             columns = columns_for_pools(policy, how, raw.columns)
             waits = pa.concat_tables(tasks(partial(waiting, entity=how.entity, columns=columns), {}))
             give = partial(hand_out, entity=how.entity, files=None, remembers=job.remembers)
-            task = of_records(give, files, job.as_of, sent(others), sent_state(state), whole[how.entity], how.entity)
+            task = of_records(give, sent_to_all, job.as_of, sent(others), sent_state(state), whole[how.entity], how.entity)
             handed = pa.Table.from_batches(list(task(iter(waits.to_batches())))).to_pylist()
             said = Said.of(row[SAID] for row in handed if row[SAID] is not None)
             if said.reason:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gc
 import random
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -136,6 +138,28 @@ def same_traces(evaluator: Any, tables: Any, as_of: str, out: Path) -> int:
         assert evidence.decision(d.entity, d.id, d.role).trace.as_json() == expected, (d.entity, d.id, d.role)
         found += 1
     return found
+
+
+def test_an_explanation_outlives_the_evidence_that_it_comes_from(tmp_path: Path) -> None:
+    """The second time the policy is kept, and where its rules stand is looked up in its files when the trace asks."""
+    from roe.cache import load_policy
+    from roe.columns.evidence import RunEvidence
+    from roe.columns.evidence_writer import EvidenceWriter
+    from roe.run.files import write_batches
+
+    evaluator = roe.compile(roe.load(EXAMPLES / "static"))
+    tables, _ = read_tables(evaluator.policy, EXAMPLES / "static" / "data")
+    writer = EvidenceWriter(tmp_path, evaluator, "2026-02-01")
+    run = ColumnRun.of(evaluator, tables, as_of="2026-02-01")
+    write_batches([batch_of(run)], tmp_path, watch=lambda batch, tables: writer.add(batch.run, tables["allocations"]))
+    writer.close()
+    expected = next(iter(evaluator.bind(tables, as_of="2026-02-01").decide_all()))
+    for _ in range(2):
+        evidence = RunEvidence(tmp_path, partial(load_policy, known_as="this run"))
+        decision = evidence.decision(expected.entity, expected.id, expected.role)
+        del evidence
+        gc.collect()
+        assert decision.trace.as_json() == expected.trace.as_json()
 
 
 @pytest.mark.parametrize("name", sorted(p.name for p in EXAMPLES.iterdir() if p.is_dir()))

@@ -115,7 +115,8 @@ def test_a_policy_with_another_part_knows_nothing(tmp_path: Path) -> None:
 def test_a_damaged_file_is_worked_out_again(damage: str, tmp_path: Path) -> None:
     folder = policy_text(tmp_path / "p", POLICY)
     policy = roe.load(folder)
-    fields, place = reads(policy), policy.worked_out.place  # type: ignore[union-attr]
+    assert policy.worked_out is not None and policy.worked_out.place is not None
+    fields, place = reads(policy), policy.worked_out.place
     place.write_text(damage, "utf-8")
     assert reads(roe.load(folder)) == fields
     assert set(json.loads(place.read_text("utf-8"))["values"]) == {"reads"}

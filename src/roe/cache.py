@@ -16,7 +16,7 @@ from roe.dynamic import Json
 from roe.files import cache_folder, is_private, own_digest, read_own, uncollected, write_aside
 from roe.policy.model import Policy
 from roe.policy.store import PolicyReader, write_policy
-from roe.policy.worked_out import WorkedOut
+from roe.policy.worked_out import WorkedOut, remember
 from roe.progress import phase
 from roe.source import Span
 
@@ -89,7 +89,7 @@ def _write(place: Path, root: Path, policy: Policy, found: list[Diagnostic]) -> 
 def _remember(policy: Policy, place: Path, digest: str, size: int) -> None:
     """Let a large policy keep what is worked out from it beside it; of a small one that takes no time."""
     if size >= LARGE:
-        object.__setattr__(policy, "worked_out", WorkedOut(place.with_suffix(".more.json"), digest))
+        remember(policy, WorkedOut(place.with_suffix(".more.json"), digest))
 
 
 PlainSpan = tuple[str, int, int, int, str, str]

@@ -164,6 +164,11 @@ def _number(x: float) -> Value:
     return int(x) if -v.EXACT <= x <= v.EXACT and x == int(x) else x
 
 
+def occurring(numbers: Array) -> Array:
+    """The numbers from 0 on that occur, in order; many times faster than `np.unique` where they are small."""
+    return np.flatnonzero(np.bincount(numbers))
+
+
 def compact(codes: Array, size: int) -> tuple[Array, Array]:
     """(codes renumbered without holes, the old code of each new one)."""
     used = np.zeros(size, bool)

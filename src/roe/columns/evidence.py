@@ -65,8 +65,13 @@ class RunEvidence:
         said = json.loads((self.folder / "run.json").read_text("utf-8"))
         self.as_of = said["as_of"]
         files = Path(tempfile.mkdtemp(prefix="roe-evidence-"))
-        weakref.finalize(self, shutil.rmtree, files, ignore_errors=True)
-        self.evaluator = _evaluator(said, files, read)
+        try:
+            self.evaluator = _evaluator(said, files, read)
+        except BaseException:
+            shutil.rmtree(files, ignore_errors=True)
+            raise
+        # as long as any decision stands: its explanation may ask where a rule stands in these files
+        weakref.finalize(self.evaluator.compiled, shutil.rmtree, files, ignore_errors=True)
         self.policy = self.evaluator.policy
         self._zone = zone_of(self.policy.timezone)
         self._tables: dict[str, list[Value]] = {}

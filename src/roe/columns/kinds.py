@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from roe.columns.column import occurring
 from roe.columns.limits import Limits
 from roe.columns.row import place_of
 from roe.dynamic import Array, Value
@@ -124,7 +125,7 @@ class Loads:
 def hand_out(turns: Turns, kinds: dict[str, PoolKinds], handed: Handed) -> None:
     """Hand out every waiting record, in the order of the queue."""
     number = {name: i for i, name in enumerate(turns.names)}
-    chains = {i: [kinds[name] for name in turns.chain(turns.names[i])] for i in np.unique(turns.asked).tolist()}
+    chains = {i: [kinds[name] for name in turns.chain(turns.names[i])] for i in occurring(turns.asked).tolist()}
     limits = Limits(turns, [of.pool for of in kinds.values()])
     position = {rep: i for i, rep in enumerate(turns.rep_ids)}
     nobody, first = turns.why(FALLBACK, handed), turns.tried([], handed)

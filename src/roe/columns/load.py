@@ -13,7 +13,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from roe.columns.cells import ColumnReader, Problems, lengths
-from roe.columns.column import Coded, Column, Constant, Dictionary
+from roe.columns.column import Coded, Column, Constant, Dictionary, occurring
 from roe.columns.local import localize
 from roe.columns.raw import Raw
 from roe.columns.typed import TypedColumns
@@ -99,9 +99,9 @@ def _set_aside(name: str, column: Column, problems: Problems) -> None:
 
 def _texts_of(column: Coded) -> list[str]:
     """The texts of a column, as long as they are few."""
-    used = np.flatnonzero(np.bincount(column.codes[column.codes >= 0], minlength=len(column.meaning))) if len(column.meaning) else []
+    codes = column.codes[column.codes >= 0] if column.nulls().any() else column.codes
     texts: set[str] = set()
-    for code in used:
+    for code in occurring(codes):
         text = column.meaning.items[int(code)] if not column.meaning.null_first else column.meaning.list[int(code)]
         texts.add(text.as_py() if isinstance(text, pa.Scalar) else text)
         if len(texts) > FEW_VALUES:

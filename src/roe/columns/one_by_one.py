@@ -12,7 +12,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from roe.columns.column import Refs
+from roe.columns.column import Refs, occurring
 from roe.columns.kinds import kinds_of
 from roe.evaluator.pool import OPEN_CAPS
 from roe.ledger.reconcile import key_parts
@@ -26,7 +26,7 @@ def reason_one_by_one(turns: Turns) -> str:
     """Why the records must go one by one through the row evaluator's allocation; empty if pools treat them by kinds, and none of them
     comes back from an earlier run.
     """
-    used = {name for i in set(turns.asked.tolist()) for name in turns.chain(turns.names[i])}
+    used = {name for i in occurring(turns.asked).tolist() for name in turns.chain(turns.names[i])}
     for name in sorted(used):
         pool = turns.pools.pools[name]
         if not pool.classed:
@@ -39,7 +39,7 @@ def reason_one_by_one(turns: Turns) -> str:
         turns.kinds[name] = kinds
     if any(other.pool for _, outcome in turns.actions for other in _others(outcome)):
         return "a rule asks a second pool if the first one finds nobody"
-    if len(np.unique(turns.row)) < len(turns.row) and _count_open(turns, used):
+    if len(occurring(turns.row)) < len(turns.row) and _count_open(turns, used):
         return f"a rep who gets a {turns.table.entity} in two roles has one more open {turns.table.entity}, not two"
     if _are_owned(turns, used):
         return "pool members own some of the records already"

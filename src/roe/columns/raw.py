@@ -101,7 +101,7 @@ def _column(values: list[Cell]) -> pa.Array | list[Cell]:
 
 
 def _flat(column: pa.ChunkedArray) -> pa.Array:
-    whole = column.combine_chunks()
+    whole = column.chunk(0) if column.num_chunks == 1 else column.combine_chunks()
     if isinstance(whole, pa.ChunkedArray):
         whole = pa.concat_arrays(whole.chunks) if whole.num_chunks else pa.array([], whole.type)
     return whole.cast(pa.string()) if pa.types.is_large_string(whole.type) or pa.types.is_string_view(whole.type) else whole

@@ -10,7 +10,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from roe.columns.column import Coded, Column, Constant, Dictionary, Refs
+from roe.columns.column import Coded, Column, Constant, Dictionary, Refs, occurring
 from roe.columns.make import from_values, lookup
 from roe.columns.role import RoleRows
 from roe.columns.row import TableRow, place_of
@@ -110,7 +110,7 @@ class RoleRun(RoleRows):
 
     def _by_outcome(self) -> Iterator[tuple[Outcome, Array]]:
         """The records that rules decide, together where their rules say the same; then those that no rule decides."""
-        used = np.unique(self.rule[self.rule >= 0])
+        used = occurring(self.rule[self.rule >= 0])
         numbers: dict[int, int] = {}
         outcomes = [self.steps.of(rule) for rule in used.tolist()]
         of_rule = np.full(len(self.rules) + 1, -1, np.int64)
@@ -188,7 +188,7 @@ class RoleRun(RoleRows):
     def handed(self, turns: Turns, handed: Handed, places: Array, outcome: Outcome, until: list[Value]) -> None:
         """Take over what became of the records at some places of a queue."""
         rows = turns.row[places]
-        for number in np.unique(handed.pool[places]).tolist():
+        for number in occurring(handed.pool[places]).tolist():
             self.pool[rows[handed.pool[places] == number]] = self._pool(turns.names[number])
         numbers = [self.whys.setdefault(why, len(self.whys)) for why in handed.whys]
         self.why[rows] = np.array([*numbers, -1], np.int64)[handed.why[places]]

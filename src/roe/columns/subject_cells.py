@@ -118,7 +118,8 @@ class SubjectCells:
         cells = self._by_table(data, null, values, order) if kind is np.float64 and len(data) > 100_000 and len(values) else None
         if cells is None:
             cells = self._place(data, values, order)
-        cells[null] = 0
+        if null.any():
+            cells[null] = 0
         return cells
 
     def _by_table(self, data: Array, null: Array, values: Array, order: Array) -> Array | None:
@@ -126,7 +127,7 @@ class SubjectCells:
         low, high = (np.nanmin(data), np.nanmax(data)) if not null.all() else (0.0, 0.0)
         if high - low >= 2_000_000:
             return None
-        whole = np.where(null, low, data)
+        whole = np.where(null, low, data) if null.any() else data
         floor = whole.astype(np.int64)
         if not (floor == whole).all():
             return None

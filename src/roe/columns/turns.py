@@ -17,7 +17,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from roe.columns import turn_files
-from roe.columns.column import Column, Days, Instants
+from roe.columns.column import Column, Days, Instants, occurring
 from roe.columns.kinds import PoolKinds, hand_out
 from roe.columns.limits import Limits
 from roe.columns.pool_column import LEAST, MOST, Handed, PoolColumn
@@ -87,7 +87,7 @@ class Turns:
     def prepare(self) -> None:
         """Everything about pools and waiting records that stays as it is while they are handed out."""
         world = self.table.world
-        used = list(dict.fromkeys(name for i in np.unique(self.asked).tolist() for name in self.chain(self.names[i])))
+        used = list(dict.fromkeys(name for i in occurring(self.asked).tolist() for name in self.chain(self.names[i])))
         any_row = self.table.row(int(self.row[0]))
         for name in used:  # reps whom the data does not list become rows of the table before it is counted
             for row in self.one_of_each(name):
@@ -175,7 +175,7 @@ class Turns:
         asked = self.asked[at:end]
         groups: dict[str, list[Array]] = {}
         tried: dict[int, list[str]] = {}
-        for number in np.flatnonzero(np.bincount(asked)).tolist():
+        for number in occurring(asked).tolist():
             chain = self.chain(self.names[number])
             able = next((i for i, name in enumerate(chain) if self.columns[name].seats().able), len(chain) - 1)
             tried[number] = chain[: able + 1]
@@ -209,7 +209,7 @@ class Turns:
             own = column.sticky[places]
             stays = column.is_able[own]
             rep[stays] = own[stays]
-            for one in np.unique(own[stays]).tolist():
+            for one in occurring(own[stays]).tolist():
                 label = self.pools.world.rep_of(self.rep_ids[one]).label
                 why[stays & (own == one)] = self.why(f"it stays with {label}", handed)
         behind = ahead = np.empty(0, np.int64)

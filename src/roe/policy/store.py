@@ -165,9 +165,10 @@ def _pieces(rule: o.Rule) -> list[str]:
 class PolicyReader:
     """A policy from what was kept. Raises KeyError, TypeError, ValueError or IndexError for what nobody wrote."""
 
-    def __init__(self, kept: Json, root: Path) -> None:
+    def __init__(self, kept: Json, root: Path, sources: Mapping[str, str] | None = None) -> None:
+        """`sources` are the texts of files of the policy, where these cannot be read here."""
         self.kept, self.root = kept, root
-        self._sources: dict[str, str] = {}
+        self._sources: dict[str, str] = dict(sources or {})
 
     def source(self, file: str) -> str:
         """A policy file's text: read again only when a place in it is to be shown."""

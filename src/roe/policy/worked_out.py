@@ -24,28 +24,39 @@ MOST_POINTS = 20_000  # constants of the tests of one rule set that are kept: mo
 
 
 class WorkedOut:
-    """What was worked out from the policy with a digest, by name; all of it in one file."""
+    """What was worked out from the policy with a digest, by name; all of it in one file, or in no file where `values` are given."""
 
-    def __init__(self, place: Path, digest: str) -> None:
+    def __init__(self, place: Path | None, digest: str, values: Json | None = None) -> None:
         self.place, self.digest = place, digest
-        self._values: Json | None = None
+        self._values = values
+
+    @property
+    def values(self) -> Json:
+        if self._values is None:
+            self._values = self._read()
+        return self._values
 
     def get(self, name: str, make: Callable[[], Value]) -> Value:
         """What is known under a name, else what `make` gives, which is kept."""
-        if self._values is None:
-            self._values = self._read()
-        if name not in self._values:
-            self._values[name] = make()
-            write_aside(self.place, json.dumps({"digest": self.digest, "values": self._values}, ensure_ascii=False, separators=(",", ":")))
-        return self._values[name]
+        if name not in self.values:
+            self.values[name] = make()
+            if self.place is not None:
+                kept = {"digest": self.digest, "values": self.values}
+                write_aside(self.place, json.dumps(kept, ensure_ascii=False, separators=(",", ":")))
+        return self.values[name]
 
     def _read(self) -> Json:
         try:
-            kept = json.loads(read_own(self.place))
+            kept = json.loads(read_own(self.place)) if self.place is not None else {}
             values: Json = kept["values"] if kept["digest"] == self.digest else {}
             return values if isinstance(values, dict) else {}
         except (OSError, ValueError, KeyError, TypeError, RecursionError):
             return {}
+
+
+def remember(policy: Policy, known: WorkedOut) -> None:
+    """Let a policy know what has been worked out from it."""
+    object.__setattr__(policy, "worked_out", known)
 
 
 def once(policy: Policy, name: str, make: Callable[[], Value]) -> Value:

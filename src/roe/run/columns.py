@@ -39,7 +39,7 @@ def batch_of(run: ColumnRun) -> Batch:
         run.bound,
         read_of(world, {entity: table.listed for entity, table in world.tables.items()}, rejects),
         run.turns(),
-        pools_json(run.bound.pools.histories()),
+        pools_json(run.bound.pools.histories() if run.bound.plan.pools else {}),
         extra_rows(
             run.bound,
             {

@@ -33,7 +33,7 @@ def batch_of(run: Run) -> Batch:
         run.bound,
         read_of(run.world, {entity: len(rows) for entity, rows in run.world.rows.items()}, rejects),
         [line for _, line in turns],
-        pools_json(run.bound.pools.histories()),
+        pools_json(run.bound.pools.histories() if run.bound.plan.pools else {}),
         extra_of(run),
         lambda entity: _traces(run, entity),
         run,

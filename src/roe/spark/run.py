@@ -34,7 +34,7 @@ from roe.policy.model import DataSource, Policy
 from roe.spark.memory import MEMORY, RECORD, others_owned, rest_of, rows_of, sent_state
 from roe.spark.plan import Share, share
 from roe.spark.pools import GIVEN, HANDED, ROLE, SAID, WAITS, Said, TurnFiles, columns_for_pools, hand_out, waiting
-from roe.spark.tasks import LINE, ROWS_A_TASK, Chunk, Decide, of_all, of_bucket, of_records, of_row_groups, sent
+from roe.spark.tasks import LINE, ROWS_A_TASK, Chunk, Decide, of_all, of_bucket, of_records, of_row_groups, sent, sent_policy
 
 if TYPE_CHECKING:
     from pyspark.sql import Column, DataFrame, SparkSession
@@ -85,7 +85,7 @@ def share_out(
     first, those that are shared out without their rows. Raises PolicyError for data that cannot be read.
     """
     spark = session or local_session()
-    work = _Work(spark, evaluator, data, as_of, result, _policy_files(evaluator.policy.root, evaluator.policy.files), state, check)
+    work = _Work(spark, evaluator, data, as_of, result, sent_policy(evaluator.policy), state, check)
     how = share(evaluator.policy)
     shared = how if isinstance(how, str) else _in_buckets(work, how, decide, buckets, turn_files)
     return _in_one_task(work, decide, shared) if isinstance(shared, str) else shared
@@ -100,7 +100,7 @@ class _Work:
     data: Path
     as_of: str
     result: pa.Schema
-    files: dict[str, bytes]
+    policy: bytes
     state: State | None
     check: Check
 
@@ -114,7 +114,7 @@ def _in_one_task(work: _Work, decide: Decide, reason: str) -> SharedOut:
     if errors(problems):
         raise PolicyError(problems)
     work.check(raws)
-    task = of_all(decide, work.files, work.as_of, sent(raws), sent_state(work.state or {}))
+    task = of_all(decide, work.policy, work.as_of, sent(raws), sent_state(work.state or {}))
     results = work.spark.range(1, numPartitions=1).mapInArrow(task, work.schema)
     return SharedOut(results, set(work.evaluator.policy.model.entities), {}, reason)
 
@@ -138,7 +138,7 @@ def _in_buckets(work: _Work, how: Share, decide: Decide, buckets: int | None, tu
     if work.evaluator.policy.data.get(how.entity, DataSource()).complete:  # a task without a record would not know what is gone
         number = min(number, max(1, cut.rows // MANY))
     rest = sent_state(rest_of(state, how.entity))
-    bucket = (work.files, work.as_of, others, rest, how.entity)
+    bucket = (work.policy, work.as_of, others, rest, how.entity)
     whole = {entity: (raw.habits, raw.origin.shown) for entity, raw in cut.portions.items()}
     if how.handed_out_by is not None:
         frame = cut.frames[how.entity]
@@ -146,7 +146,7 @@ def _in_buckets(work: _Work, how: Share, decide: Decide, buckets: int | None, tu
         ask = of_bucket(partial(waiting, entity=how.entity, columns=columns), *bucket, whole)
         waits = keyed.repartition(number, "$key").mapInArrow(ask, _waiting_schema(work.evaluator, frame, how.entity, columns))
         give = partial(hand_out, entity=how.entity, files=turn_files, remembers=work.state is not None)
-        task = of_records(give, work.files, work.as_of, others, sent_state(state), whole[how.entity], how.entity)
+        task = of_records(give, work.policy, work.as_of, others, sent_state(state), whole[how.entity], how.entity)
         handed = waits.repartition(1).mapInArrow(task, _handed_schema()).persist()
         said = Said.of(row[SAID] for row in handed.where(f"`{SAID}` is not null").select(f"`{SAID}`").collect())
         if said.reason:
@@ -161,7 +161,7 @@ def _in_buckets(work: _Work, how: Share, decide: Decide, buckets: int | None, tu
     alone = _alone(work.evaluator, work.data, how, keyed, cut.portions) if not memory.num_rows else None
     if alone is not None:
         chunks = _chunks(alone)
-        read = of_row_groups(decide, work.files, work.as_of, others, rest, whole[how.entity], (how.entity, str(alone.resolve()), chunks))
+        read = of_row_groups(decide, work.policy, work.as_of, others, rest, whole[how.entity], (how.entity, str(alone.resolve()), chunks))
         results = work.spark.range(0, len(chunks), numPartitions=len(chunks)).mapInArrow(read, work.schema)
         return SharedOut(results, {how.entity}, cut.origins, others=cut.broadcast)
     task = of_bucket(decide, *bucket, whole)
@@ -207,10 +207,6 @@ def _let_executors_start() -> None:
     scala = next(home.glob("jars/spark-core_*.jar")).name.removeprefix("spark-core_").partition("-")[0]
     for name, value in (("SPARK_HOME", str(home)), ("SPARK_SCALA_VERSION", scala), ("SPARK_LOCAL_IP", "127.0.0.1")):
         os.environ.setdefault(name, value)
-
-
-def _policy_files(root: Path, names: tuple[str, ...]) -> dict[str, bytes]:
-    return {name: (root / name).read_bytes() for name in {"policy.yaml", *names}}
 
 
 # --- sharing out ----------------------------------------------------------------------------------------------------

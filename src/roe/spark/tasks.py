@@ -1,9 +1,8 @@
-"""What a task of a Spark run does: tables and the policy's files arrive as bytes, some records as Arrow, and a function decides them."""
+"""What a task of a Spark run does: the policy and tables arrive as bytes, some records as Arrow, and a function decides them."""
 
 from __future__ import annotations
 
 import json
-import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from functools import lru_cache
 from pathlib import Path
@@ -14,8 +13,11 @@ import pyarrow as pa
 from roe.columns.raw import Raw
 from roe.data.habits import Habits
 from roe.data.scan import TableOrigin
-from roe.diagnostics import PolicyError
 from roe.evaluator.engine import Evaluator
+from roe.files import read_text
+from roe.policy.model import Policy
+from roe.policy.store import PolicyReader, write_policy
+from roe.policy.worked_out import WorkedOut, remember
 from roe.spark.memory import MEMORY, received_state, state_of
 
 ROWS_A_TASK = 200_000
@@ -54,29 +56,33 @@ def received(text: bytes) -> dict[str, Raw]:
     return raws
 
 
-@lru_cache(maxsize=2)
-def _evaluator(files: tuple[tuple[str, bytes], ...]) -> Evaluator:
-    """The policy, from its files' contents: once for each Python worker."""
-    from roe.stages.build import build
+def sent_policy(policy: Policy) -> bytes:
+    """A policy as bytes: its plan, the texts in which that stands, and what has been worked out from it. A task need not read it again, which
+    takes longer for a thousand rules than to decide a hundred thousand records.
+    """
+    texts = {
+        name: read_text(policy.root / name, name, 1 << 30)[0] or ""
+        for name in {"policy.yaml", *policy.files}
+        if name.endswith((".yaml", ".yml"))
+    }
+    known = {} if policy.worked_out is None else policy.worked_out.values
+    return json.dumps({"root": str(policy.root), "policy": write_policy(policy), "texts": texts, "known": known}).encode()
 
-    with tempfile.TemporaryDirectory() as folder:
-        for name, content in files:
-            path = Path(folder, name)
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_bytes(content)
-        policy, problems = build(Path(folder))
-    if policy is None:
-        raise PolicyError(problems)
+
+@lru_cache(maxsize=2)
+def received_policy(text: bytes) -> Evaluator:
+    """The policy, ready to decide: once for each Python worker."""
+    held = json.loads(text)
+    policy = PolicyReader(held["policy"], Path(held["root"]), held["texts"]).policy()
+    if held["known"]:
+        remember(policy, WorkedOut(None, "", held["known"]))
     return Evaluator(policy)
 
 
-def of_bucket(
-    decide: Decide, files: dict[str, bytes], as_of: str, others: bytes, rest: bytes, entity: str, whole: dict[str, Whole]
-) -> Task:
+def of_bucket(decide: Decide, policy: bytes, as_of: str, others: bytes, rest: bytes, entity: str, whole: dict[str, Whole]) -> Task:
     """A task for the records of an entity that one bucket has, with those that refer to them (`whole` has both, in the order of their
     columns), and with what the memory knows of them.
     """
-    given = tuple(sorted(files.items()))
 
     def task(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         import pyarrow.compute as pc
@@ -95,39 +101,37 @@ def of_bucket(
             lines = own[LINE].combine_chunks().to_numpy(zero_copy_only=False)
             tables[of] = Raw.of_table(own.drop_columns([LINE]), lines, TableOrigin(path), habits)
         state = state_of(entity, rows[MEMORY], received_state(rest))
-        yield from decide(_evaluator(given), as_of, tables, state).to_batches()
+        yield from decide(received_policy(policy), as_of, tables, state).to_batches()
 
     return task
 
 
-def of_records(decide: Decide, files: dict[str, bytes], as_of: str, others: bytes, state: bytes, whole: Whole, entity: str) -> Task:
+def of_records(decide: Decide, policy: bytes, as_of: str, others: bytes, state: bytes, whole: Whole, entity: str) -> Task:
     """One task for all records of an entity that others sent, with their lines."""
-    given, (habits, path) = tuple(sorted(files.items())), whole
+    habits, path = whole
 
     def task(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         held = list(batches)
         rows = pa.Table.from_batches(held).sort_by(LINE) if held else pa.table({LINE: pa.array([], pa.int64())})
         lines = rows[LINE].to_numpy()
         raw = Raw.of_table(rows.drop_columns([LINE]), lines, TableOrigin(path, ()), habits)
-        yield from decide(_evaluator(given), as_of, {**received(others), entity: raw}, received_state(state)).to_batches()
+        yield from decide(received_policy(policy), as_of, {**received(others), entity: raw}, received_state(state)).to_batches()
 
     return task
 
 
-def of_all(decide: Decide, files: dict[str, bytes], as_of: str, tables: bytes, state: bytes) -> Task:
-    given = tuple(sorted(files.items()))
-
+def of_all(decide: Decide, policy: bytes, as_of: str, tables: bytes, state: bytes) -> Task:
     def task(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         for _ in batches:
             pass
-        yield from decide(_evaluator(given), as_of, received(tables), received_state(state), whole=True).to_batches()
+        yield from decide(received_policy(policy), as_of, received(tables), received_state(state), whole=True).to_batches()
 
     return task
 
 
 def of_row_groups(
     decide: Decide,
-    files: dict[str, bytes],
+    policy: bytes,
     as_of: str,
     others: bytes,
     rest: bytes,
@@ -135,7 +139,6 @@ def of_row_groups(
     place: tuple[str, str, list[Chunk]],
 ) -> Task:
     """A task that reads its row groups itself, and decides them in portions: no record goes through the JVM."""
-    given = tuple(sorted(files.items()))
     (habits, shown), (entity, path, chunks) = whole, place
 
     def task(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
@@ -148,6 +151,6 @@ def of_row_groups(
                 some = rows.slice(start, ROWS_A_TASK)
                 lines = np.arange(before + start + 1, before + start + some.num_rows + 1)
                 tables = {**received(others), entity: Raw.of_table(some, lines, TableOrigin(shown), habits)}
-                yield from decide(_evaluator(given), as_of, tables, received_state(rest)).to_batches()
+                yield from decide(received_policy(policy), as_of, tables, received_state(rest)).to_batches()
 
     return task
