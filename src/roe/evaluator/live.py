@@ -21,7 +21,7 @@ from datetime import date, datetime
 from typing import TYPE_CHECKING
 
 from roe.crm.ids import fold
-from roe.dynamic import Json, Record, Saved, State, Value, Values
+from roe.dynamic import Record, Saved, Value, Values
 from roe.evaluator.allocation import FALLBACK
 from roe.evaluator.assigned import empty_state, granted
 from roe.evaluator.bound import Bound
@@ -29,7 +29,9 @@ from roe.evaluator.decision import Decision
 from roe.evaluator.engine import Tables
 from roe.evaluator.live_world import OWNERSHIP, LiveWorld
 from roe.evaluator.row import OwnersOfRow, Row
+from roe.evaluator.state import Remembered
 from roe.evaluator.together import given_before
+from roe.ledger.holders import OwnerState
 from roe.plan.parts import ExceptionRow
 
 if TYPE_CHECKING:
@@ -43,12 +45,12 @@ class Live(Bound):
     """A policy over records that change. `decide` takes the turns of pools; `current_state` is what must be kept of them."""
 
     world: LiveWorld
-    state: Json
 
-    def __init__(self, evaluator: Evaluator, tables: Tables, as_of: date | datetime | str, state: State | None = None) -> None:
+    def __init__(self, evaluator: Evaluator, tables: Tables, as_of: date | datetime | str, state: Remembered | None = None) -> None:
         world = LiveWorld(evaluator.compiled, tables, evaluator.clock(as_of))
         before = empty_state(str(as_of)) if state is None else state
-        super().__init__(evaluator, world, {**before, "owners": dict(before.get("owners", {}))})
+        self.owners: dict[str, OwnerState] = dict(before.get("owners", {}))
+        super().__init__(evaluator, world, {**before, "owners": self.owners})
         self._in_files = _by_name(self.plan.exceptions)
         self._granted = {key: next(granted({"granted": {key: x}})) for key, x in self.state.get("granted", {}).items()}
         order = {entity: n for n, entity in enumerate(self.entities())}
@@ -110,7 +112,7 @@ class Live(Bound):
         facts = self.memory.known[key] = facts.moved_to(rep, self.world.clock.today, "pool")
         last, companies = self._last
         self.world.own_now(row, role, facts, companies if last is row else {})
-        self.state["owners"][key] = facts.saved()
+        self.owners[key] = facts.saved()
         self._heed(row.entity, True)
 
     def _heed(self, entity: str, owned: bool) -> None:
@@ -125,7 +127,7 @@ class Live(Bound):
 
     def _finish(self, row: Row) -> None:
         """What the state knows of a record that its data does not say."""
-        owners = self.state.get("owners", {})
+        owners = self.owners
         for role in self.policy.roles:
             key = f"{row.entity}|{row['id']}|{role}"
             if key in owners:
@@ -293,7 +295,7 @@ class Live(Bound):
         earlier = self.assigned.get(self.key(d))
         return self.world.rep(earlier["rep"] if earlier else d.previous)
 
-    def current_state(self) -> Json:
+    def current_state(self) -> Remembered:
         """The state as decisions have left it: owners, turns, credits and days of the pools, and what they have assigned."""
         return {**self.state, **self.pools.saved(), "assigned": dict(sorted(self.assigned.items()))}
 
