@@ -100,13 +100,8 @@ class _Work:
     data: Path
     as_of: str
     result: pa.Schema
-<<<<<<< HEAD
-    files: dict[str, bytes]
-    state: Remembered | None
-=======
     policy: bytes
-    state: State | None
->>>>>>> main
+    state: Remembered | None
     check: Check
 
     @property
