@@ -27,7 +27,7 @@ name: parts
 roles: [sdr, ae]
 fields:
   rep: {level: number, cap: number}
-  lead: {points: number}
+  lead: {points: number, is_open: boolean}
 lists: {named: [S, N], dated: {file: dated.csv}}
 define: {rep.senior: rep.level > 3}
 pools:
@@ -177,6 +177,43 @@ def test_a_record_that_somebody_has_takes_no_place_of_hers(role: str, skipped: s
     world = bound(leads, state={"days": {"ann": {"2026-02-04": 2}}})
     standing = world.pools.pools["p"].standing(row_of(world, "L"), role)
     assert next(seat.skipped for seat in standing.seats if seat.rep == "ann") == skipped
+
+
+def counted(world: Bound) -> dict[str, int]:
+    return {rep["id"]: world.pools.open_leads(rep["id"]) for rep in world.world.rows["rep"]}
+
+
+@pytest.mark.parametrize(
+    ("lead", "role", "rep", "after"),
+    [
+        ({"id": "L"}, "sdr", "ann", {"ann": 4, "ben": 0}),
+        ({"id": "L", "owner.sdr": "ben"}, "sdr", "ann", {"ann": 4, "ben": 0}),
+        ({"id": "L", "owner.sdr": "ann"}, "sdr", "ben", {"ann": 3, "ben": 1}),
+        ({"id": "L", "owner.sdr": "ann"}, "sdr", "ann", {"ann": 4, "ben": 0}),
+        ({"id": "L", "owner.sdr": "ann"}, "ae", "ann", {"ann": 4, "ben": 0}),  # a rep counts once for a record
+        ({"id": "L", "owner.sdr": "ann"}, "ae", "ben", {"ann": 4, "ben": 1}),
+        ({"id": "L", "is_open": False}, "sdr", "ann", {"ann": 3, "ben": 0}),  # a closed one counts for nobody
+    ],
+)
+def test_what_is_taken_counts_for_one_rep_and_no_more_for_another(lead: dict[str, Any], role: str, rep: str, after: dict[str, int]) -> None:
+    leads = [lead, *({"id": f"M{i}", "owner.sdr": "ann"} for i in range(3))]
+    world = bound(leads)
+    row, pool = row_of(world, "L"), world.pools.pools["p"]
+    before = counted(world)
+    pool.standing(row_of(world, "M0"), "ae")
+    turn = pool.turn_now(row, role)
+    turn.rep = row_of(world, rep, "rep")
+    world.pools.took(turn, row, role)
+    assert {who: n for who, n in counted(world).items() if who in after} == after and world.pools.n == 1
+    assert world.pools.owners(row)[role] == rep and world.pools.used("per_day", rep) == int(lead.get(f"owner.{role}") != rep)
+    skipped = {seat.rep: seat.skipped for seat in pool.standing(row_of(world, "M0"), "ae").seats}
+    assert {who: bool(skipped[who]) for who in ("ann", "ben")} == {"ann": after["ann"] > 3, "ben": False}, "her own M0 is not counted"
+    world.pools.uncount()
+    assert counted(world) == before, "it stands in the data now"
+    world.pools.uncount()
+    assert counted(world) == before
+    world.pools.count("lead", "ben", 2)
+    assert counted(world)["ben"] == before["ben"] + 2 and world.pools.used("per_day", "ben") >= 2
 
 
 @pytest.mark.parametrize(

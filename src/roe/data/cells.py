@@ -78,6 +78,24 @@ class Cells:
         return f.normalize != "queue" and not (f.type.name == "owners" and f.keys is not None and f.keys.is_queue(text))
 
 
+@dataclass(slots=True)
+class LoneCells:
+    """How the cells of a field are read where each text stands alone: by what it says itself, whatever other records have in its column."""
+
+    field: Field
+    made: Callable[[Habits], Cells]
+    by_habits: dict[tuple[str, str, tuple[str, ...]], Cells] = slot(default_factory=dict)
+
+    def read(self, value: Cell) -> Outcome:
+        habits = Habits()
+        habits.add(self.field, (value,))
+        key = habits.sign, habits.order, tuple(sorted(habits.money))
+        cells = self.by_habits.get(key)
+        if cells is None:
+            cells = self.by_habits[key] = self.made(habits)
+        return cells.read(value)
+
+
 def cells_of(f: Field, zone: tzinfo, source: DataSource, habits: Habits | None, entity: str) -> Cells:
     """How to read the cells of a field, in a column with some habits."""
     textual = f.type.name in ("string", "list")
