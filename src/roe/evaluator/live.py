@@ -122,10 +122,10 @@ class Live(Bound):
         self.owners[key] = facts.saved()
         self._heed(row.entity, True)
 
-    def know(self, row: Row, role: str, saved: Saved) -> None:
+    def know(self, row: Row, role: str, saved: OwnerState) -> None:
         """Show the owner of a record as the state has it from now on, with since when and after whom."""
         key = f"{row.entity}|{row['id']}|{role}"
-        self.state["owners"][key] = saved
+        self.owners[key] = saved
         facts = self.memory.take(key, saved)
         now = {f"owner.{role}": facts.holder, **self.world.known_of(row, role, facts)}
         if any(dict.get(row, name) != value for name, value in now.items()):
