@@ -16,7 +16,7 @@ import roe
 from helpers import policy_text
 from roe.evaluator.allocation import PoolHistory
 from roe.evaluator.engine import Evaluator
-from roe.evaluator.state import Remembered
+from roe.ledger.remembered import Remembered
 from roe.stages.build import build
 
 POLICY = """

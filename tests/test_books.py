@@ -28,7 +28,7 @@ from roe.evaluator.book_plan import applied, check_plan
 from roe.evaluator.books import plan_books
 from roe.evaluator.bound import Bound
 from roe.evaluator.questions import sentences
-from roe.evaluator.state import Remembered
+from roe.ledger.remembered import Remembered
 
 POLICY = """
 roe: 1

@@ -8,7 +8,7 @@ from pathlib import Path
 import roe
 from helpers import policy_text
 from roe.columns.run import ColumnRun
-from roe.evaluator.state import Remembered
+from roe.ledger.remembered import Remembered
 
 POLICY = """
 roe: 1

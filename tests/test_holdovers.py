@@ -9,7 +9,7 @@ from pathlib import Path
 import roe
 from helpers import policy_text
 from roe.columns.run import ColumnRun
-from roe.evaluator.state import Remembered
+from roe.ledger.remembered import Remembered
 from roe.run.files import write_run
 from roe.run.files import write_run as write_columns
 

@@ -15,11 +15,11 @@ from roe.cache import load_policy
 from roe.data.read import read_tables
 from roe.diagnostics import PolicyError
 from roe.evaluator.engine import Evaluator
-from roe.evaluator.state import Remembered
 from roe.ledger.between import entries_between
 from roe.ledger.decided import Decided, how_decided
 from roe.ledger.entries import Run
 from roe.ledger.moment import At
+from roe.ledger.remembered import Remembered
 from roe.ledger.state import remembered
 from roe.ledger.store import open_store
 

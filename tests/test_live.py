@@ -15,8 +15,8 @@ from helpers import AS_OF, EXAMPLES, compiled, example, policy_text, tables
 from roe.evaluator.decision import Decision
 from roe.evaluator.engine import Evaluator
 from roe.evaluator.live import Live
-from roe.evaluator.state import Remembered
 from roe.grammar import values as v
+from roe.ledger.remembered import Remembered
 
 SEEDS = range(3)
 Raw = dict[str, dict[str, dict[str, Any]]]  # entity -> id -> raw record

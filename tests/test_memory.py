@@ -14,7 +14,7 @@ from helpers import policy_text
 
 pytest.importorskip("pyarrow")
 from roe.columns.run import ColumnRun
-from roe.evaluator.state import Remembered
+from roe.ledger.remembered import Remembered
 from roe.plan.outcome import ACTIONS
 
 HEAD = "roe: 1\nname: t\n"

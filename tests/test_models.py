@@ -14,7 +14,7 @@ import roe
 from helpers import policy_text
 from roe.columns.run import ColumnRun
 from roe.evaluator.engine import Evaluator
-from roe.evaluator.state import Remembered
+from roe.ledger.remembered import Remembered
 from roe.run.files import write_run
 from roe.run.files import write_run as write_columns
 

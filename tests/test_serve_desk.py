@@ -16,8 +16,8 @@ from helpers import EXAMPLES, policy_text
 from ledgers import STORES, place
 from roe.data.read import read_tables
 from roe.evaluator.engine import Run
-from roe.evaluator.state import Remembered
 from roe.ledger.entries import Loaded
+from roe.ledger.remembered import Remembered
 from roe.ledger.store import open_store
 from roe.serve import asked
 from roe.serve.desk import Desk

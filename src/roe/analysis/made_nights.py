@@ -21,9 +21,9 @@ from roe.diagnostics import PolicyError
 from roe.dynamic import Value, Values
 from roe.evaluator.engine import Evaluator, Run
 from roe.evaluator.leavers import named_reps
-from roe.evaluator.state import Remembered
 from roe.grammar import syntax as s
 from roe.grammar import values as v
+from roe.ledger.remembered import Remembered
 from roe.plan.operators import DatedValue, Expr
 from roe.plan.parts import ExceptionRow
 from roe.policy.model import Field, Policy

@@ -17,7 +17,7 @@ from roe.evaluator.book_plan import applied
 from roe.evaluator.books import plan_books
 from roe.evaluator.bound import Bound
 from roe.evaluator.engine import Evaluator
-from roe.evaluator.state import Remembered
+from roe.ledger.remembered import Remembered
 
 MEMORY = timedelta(days=400)  # activities that are older are forgotten
 OPEN_FOR = timedelta(days=60)  # how long a generated opportunity is open

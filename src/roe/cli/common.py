@@ -21,8 +21,8 @@ from roe.untrusted import one_line
 if TYPE_CHECKING:
     from roe.evaluator.bound import Bound
     from roe.evaluator.engine import Evaluator, Tables
-    from roe.evaluator.state import Remembered
     from roe.evaluator.world import World
+    from roe.ledger.remembered import Remembered
     from roe.policy.model import Policy
 
 

@@ -22,11 +22,11 @@ from roe.columns.row import place_of
 from roe.dynamic import Array, Json, Saved, Value
 from roe.evaluator.data_owner import MODIFIED, MODIFIED_BY, InData, stamp_of
 from roe.evaluator.memory import Facts, OwnerMemory
-from roe.evaluator.state import Remembered
 from roe.grammar import values as v
 from roe.ledger.changed import Changed
 from roe.ledger.holders import NOBODY
 from roe.ledger.reconcile import Kind, key_parts
+from roe.ledger.remembered import Remembered
 from roe.ledger.role_tables import RoleTable, of_mapping, places_of, without_records
 
 if TYPE_CHECKING:

@@ -21,7 +21,7 @@ from roe.dynamic import Value
 from roe.evaluator.bound import EXCLUSIVE, Bound
 from roe.evaluator.engine import Evaluator
 from roe.evaluator.memory import Facts, given_by
-from roe.evaluator.state import Remembered
+from roe.ledger.remembered import Remembered
 from roe.plan.operators import Choose
 from roe.plan.outcome import ACTIONS
 

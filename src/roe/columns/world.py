@@ -30,10 +30,10 @@ from roe.dynamic import Array, Record, Saved, Value, Values
 from roe.evaluator.choose import Chooser
 from roe.evaluator.compiled import Compiled
 from roe.evaluator.row import OwnersOfRow, Row
-from roe.evaluator.state import Remembered
 from roe.evaluator.world import World
 from roe.grammar.clock import Clock
 from roe.grammar.values import parse_date
+from roe.ledger.remembered import Remembered
 from roe.plan.operators import Expr
 
 if TYPE_CHECKING:

@@ -15,10 +15,10 @@ from roe.dynamic import Saved
 from roe.evaluator.able import reason_not_here, reason_on_leave
 from roe.evaluator.allocation import PoolHistory, PoolTurn
 from roe.evaluator.pool import OPEN, OPEN_CAPS, Pool
-from roe.evaluator.state import Remembered
 from roe.evaluator.together import Together
 from roe.grammar import values as v
 from roe.grammar.scopes import IMPLICIT
+from roe.ledger.remembered import Remembered
 from roe.plan.operators import Allocate
 
 if TYPE_CHECKING:

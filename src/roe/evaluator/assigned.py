@@ -6,9 +6,9 @@ from collections.abc import Iterator
 from datetime import datetime
 
 from roe.dynamic import Json
-from roe.evaluator.state import Remembered
 from roe.grammar import values as v
 from roe.ledger.reconcile import key_parts
+from roe.ledger.remembered import Remembered
 from roe.plan.parts import ExceptionRow
 from roe.source import Inline, Text
 

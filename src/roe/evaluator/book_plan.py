@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import date
 
 from roe.dynamic import Json, Saved, Value
-from roe.evaluator.state import Remembered
+from roe.ledger.remembered import Remembered
 
 FREE = "in-no-book"  # values of the step `_return` that give no reason to keep an account where it is
 STAYS = "stays"

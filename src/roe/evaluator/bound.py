@@ -19,12 +19,12 @@ from roe.evaluator.frozen import freeze
 from roe.evaluator.memory import DecisionValues
 from roe.evaluator.past import RecordPast
 from roe.evaluator.row import OwnersOfRow, Row
-from roe.evaluator.state import Remembered, as_remembered
 from roe.evaluator.world import World
 from roe.grammar import values as v
 from roe.grammar.clock import Clock
 from roe.grammar.scopes import Scope
 from roe.ledger.reconcile import key_parts
+from roe.ledger.remembered import Remembered, as_remembered
 from roe.plan.operators import Allocate, Choose, Expr
 from roe.plan.outcome import Outcome, RoleSteps
 from roe.plan.parts import ExceptionRow

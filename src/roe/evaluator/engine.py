@@ -13,9 +13,9 @@ from roe.evaluator.compiled import Compiled
 from roe.evaluator.data_owner import stamp_of
 from roe.evaluator.decision import Decision
 from roe.evaluator.memory import given_by
-from roe.evaluator.state import Remembered
 from roe.evaluator.world import World
 from roe.grammar.clock import Clock
+from roe.ledger.remembered import Remembered
 from roe.policy.model import Policy
 
 if TYPE_CHECKING:

@@ -29,9 +29,9 @@ from roe.evaluator.decision import Decision
 from roe.evaluator.engine import Tables
 from roe.evaluator.live_world import OWNERSHIP, LiveWorld
 from roe.evaluator.row import OwnersOfRow, Row
-from roe.evaluator.state import Remembered
 from roe.evaluator.together import given_before
 from roe.ledger.holders import OwnerState
+from roe.ledger.remembered import Remembered
 from roe.plan.parts import ExceptionRow
 
 if TYPE_CHECKING:

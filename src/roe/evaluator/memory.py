@@ -18,7 +18,6 @@ from roe.crm.ids import fold
 from roe.data.coerce import GONE
 from roe.dynamic import Json, Saved
 from roe.evaluator.data_owner import InData, stamp_of
-from roe.evaluator.state import Remembered
 from roe.grammar import values as v
 from roe.ledger.holders import OwnerState, owner_state
 from roe.ledger.reconcile import (
@@ -34,6 +33,7 @@ from roe.ledger.reconcile import (
     key_parts,
     reconcile,
 )
+from roe.ledger.remembered import Remembered
 from roe.node import node
 
 if TYPE_CHECKING:

@@ -11,8 +11,8 @@ from datetime import date
 from typing import TYPE_CHECKING
 
 from roe.dynamic import Json, Saved, Value
-from roe.evaluator.state import Remembered
 from roe.grammar import values as v
+from roe.ledger.remembered import Remembered
 
 if TYPE_CHECKING:
     from roe.evaluator.row import Row

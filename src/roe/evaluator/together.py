@@ -8,10 +8,10 @@ from datetime import UTC, date, datetime
 from typing import TYPE_CHECKING, NamedTuple
 
 from roe.dynamic import Saved, Value
-from roe.evaluator.state import Remembered
 from roe.grammar import values as v
 from roe.grammar.values import Duration
 from roe.ledger.reconcile import key_parts
+from roe.ledger.remembered import Remembered
 from roe.policy.reads import rests_on
 
 if TYPE_CHECKING:

@@ -22,10 +22,10 @@ from roe.evaluator.in_time import RecordsInTime
 from roe.evaluator.past import RecordPast
 from roe.evaluator.relate import Matcher
 from roe.evaluator.row import DATA_SINCE, NOT_STORED, UNKNOWN_REP, OwnersOfRow, Row
-from roe.evaluator.state import Remembered
 from roe.grammar import values as v
 from roe.grammar.clock import Clock, zone_of
 from roe.grammar.scopes import CLOCK, IMPLICIT, Code, Scope
+from roe.ledger.remembered import Remembered
 from roe.plan.operators import Derive, Expr, Relate
 from roe.plan.outcome import Sentence
 from roe.policy.model import DataSource

@@ -10,7 +10,6 @@ from datetime import timedelta
 from functools import cache
 
 from roe.dynamic import Json, Saved
-from roe.evaluator.state import Remembered, as_remembered
 from roe.grammar import values as v
 from roe.ledger.brief import newest_in_brief
 from roe.ledger.decided import How
@@ -20,6 +19,7 @@ from roe.ledger.holdings import Holding
 from roe.ledger.moment import At
 from roe.ledger.people import Away, Excepted
 from roe.ledger.reconcile import CHANGED_IN_CRM
+from roe.ledger.remembered import Remembered, as_remembered
 from roe.ledger.store import Store
 
 COUNTED = timedelta(days=14)  # days older than that count for no cap

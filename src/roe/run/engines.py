@@ -19,8 +19,8 @@ from roe.dynamic import Value
 from roe.evaluator.bound import Bound
 from roe.evaluator.engine import Evaluator, Run
 from roe.evaluator.reps import misnamed
-from roe.evaluator.state import Remembered
 from roe.evaluator.world import World
+from roe.ledger.remembered import Remembered
 from roe.policy.circles import circles
 from roe.progress import counted
 from roe.run.files import PARTS, Files, Watch

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from roe.crm.ids import fold
-from roe.evaluator.state import Remembered
 from roe.grammar import values as v
+from roe.ledger.remembered import Remembered
 from roe.run import lists
 from roe.run.result import Portion
 

@@ -20,8 +20,8 @@ from roe.columns.turn_reading import read_turns
 from roe.data.lookup import CannotLookUp
 from roe.dynamic import Json
 from roe.evaluator.engine import Evaluator
-from roe.evaluator.state import Remembered
 from roe.files import cache_folder, is_private, own_digest
+from roe.ledger.remembered import Remembered
 from roe.progress import phase
 from roe.run.folder import digest
 from roe.run.inputs import digest_of, policy_files

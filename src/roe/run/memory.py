@@ -16,7 +16,6 @@ from typing import NoReturn
 
 from roe.diagnostics import PolicyError, user_error
 from roe.dynamic import Json
-from roe.evaluator.state import Remembered
 from roe.grammar import values as v
 from roe.grammar.values import Duration
 from roe.ledger.audit import anchor
@@ -25,6 +24,7 @@ from roe.ledger.entries import Owned, Run
 from roe.ledger.entry import Entry
 from roe.ledger.holders import OwnerState
 from roe.ledger.moment import At
+from roe.ledger.remembered import Remembered
 from roe.ledger.state import past, remembered
 from roe.ledger.store import Store, open_store
 from roe.ledger.writing import Writing

@@ -28,10 +28,10 @@ from roe.evaluator.assigned import held_back
 from roe.evaluator.bound import Bound
 from roe.evaluator.compiled import Compiled
 from roe.evaluator.engine import Evaluator
-from roe.evaluator.state import Remembered
 from roe.evaluator.world import World
 from roe.grammar import syntax as s
 from roe.grammar.clock import Clock, zone_of
+from roe.ledger.remembered import Remembered
 from roe.policy.model import DataSource, Field, Policy
 from roe.run.source import Source
 

@@ -14,8 +14,8 @@ from roe import __version__
 from roe.data.report import FILE, Report, beside, read_report, write_report
 from roe.diagnostics import Diagnostic, PolicyError, errors
 from roe.dynamic import Json, Value
-from roe.evaluator.state import Remembered
 from roe.files import uncollected
+from roe.ledger.remembered import Remembered
 from roe.run.engines import Engine, Job, choose
 from roe.run.entries import Since, entries_of, since
 from roe.run.files import KNOWN, PARTS, Files, Tables, write_rows

@@ -24,9 +24,9 @@ from roe.evaluator.bound import Bound
 from roe.evaluator.engine import Evaluator
 from roe.evaluator.recorded import POOLS_START
 from roe.evaluator.reps import misnamed
-from roe.evaluator.state import Remembered
 from roe.ledger.decided import Decided
 from roe.ledger.moment import At
+from roe.ledger.remembered import Remembered
 from roe.run.columns import batch_of, decided_anew
 from roe.run.engines import Job
 from roe.run.entries import DECIDED, decision_of

@@ -16,8 +16,8 @@ from roe.evaluator.decision import Decision
 from roe.evaluator.engine import Evaluator
 from roe.evaluator.live import Live
 from roe.evaluator.row import Row
-from roe.evaluator.state import Remembered
 from roe.ledger.holders import OwnerState
+from roe.ledger.remembered import Remembered
 from roe.serve.known import Owner
 from roe.serve.problems import Refused
 from roe.serve.state import State

@@ -13,9 +13,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from roe.dynamic import Json, Saved
-from roe.evaluator.state import Remembered, as_remembered
 from roe.ledger.changed import Changed
 from roe.ledger.reconcile import key_parts
+from roe.ledger.remembered import Remembered, as_remembered
 from roe.ledger.role_tables import Owners, RoleTable, as_arrow, of_arrow
 
 MEMORY = "$memory"  # in place of an entity: rows that the ledger has of a record

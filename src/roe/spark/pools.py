@@ -34,8 +34,8 @@ from roe.evaluator.bound import Bound
 from roe.evaluator.data_owner import MODIFIED, MODIFIED_BY
 from roe.evaluator.engine import Evaluator
 from roe.evaluator.recorded import pools_json
-from roe.evaluator.state import Remembered
 from roe.ledger.reconcile import key_parts
+from roe.ledger.remembered import Remembered
 from roe.plan.outcome import Outcome, RoleSteps
 from roe.policy.model import Policy
 from roe.spark.memory import Change, changes_between

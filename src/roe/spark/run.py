@@ -28,8 +28,8 @@ from roe.data.scan import TableOrigin
 from roe.data.shape import misshapen
 from roe.diagnostics import PolicyError, errors
 from roe.evaluator.engine import Evaluator
-from roe.evaluator.state import Remembered
 from roe.grammar.clock import zone_of
+from roe.ledger.remembered import Remembered
 from roe.policy.model import DataSource, Policy
 from roe.spark.memory import MEMORY, RECORD, others_owned, rest_of, rows_of, sent_state
 from roe.spark.plan import Share, share
