@@ -141,6 +141,20 @@ def compare(one: str, three: str) -> None:
         assert known_too[key] == value, key
 
 
+def seen(server: Local) -> dict[str, Any]:
+    """What the rules of a server read of owners, once it has caught up, and what its pools remember."""
+    server.writer.group([])
+    assert server.writer.desk is not None
+    live = server.writer.desk.records.live
+    rows = [row for entity in ("account", "lead") for row in live.world.all(entity)]
+    owners = {
+        f"{row.entity} {row['id']}": (row["owner"].as_json(), row["owner_since"], former and former["id"])
+        for row in rows
+        for former in [row["former_owner"]]
+    }
+    return {"owners": owners, "assigned": live.assigned}
+
+
 @pytest.mark.parametrize(("store", "seed"), list(zip(STORES, (1, 2), strict=True)))
 def test_a_day_through_three_servers_is_the_day_in_one_process(store: str, seed: int, tmp_path: Path) -> None:
     ready = [load(policy(tmp_path / f"p{n}", text)) for n, text in enumerate(policies())]
@@ -156,6 +170,9 @@ def test_a_day_through_three_servers_is_the_day_in_one_process(store: str, seed:
             together = []
         if h is not None:
             together.append(replace(h))
+    known = [seen(server) for server in (*three.servers, three._server(), *one.servers)]
+    for other in known[1:]:  # the fourth has just started
+        assert other == known[0]
     one.close()
     three.close()
     assert three.failed > EVENTS / 100

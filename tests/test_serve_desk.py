@@ -120,6 +120,67 @@ def test_another_process_reads_what_this_one_has_committed(state: str, tmp_path:
         two.close()
 
 
+def test_a_restart_reads_every_record_by_its_own_columns_and_texts(state: str, tmp_path: Path) -> None:
+    """Whoever sends a record writes its fields in one of several ways; what others sent must not change what it means."""
+    sent: list[dict[str, Any]] = [
+        {"id": "A1", "owner_ae": "ann", "created": "13/04/2026", "employees": "1.234.567,5"},
+        {"id": "A2", "owner": "ben", "created": "04/13/2026", "employees": "1,234,567.5"},
+        {"id": "A3", "Account Owner": "cid", "created": "2026-04-13", "employees": 7},
+    ]
+
+    def read(live: Service) -> list[tuple[Any, ...]]:
+        def ask(desk: Desk, at: datetime) -> Reply:
+            rows = [*map(desk.records.live.world.all, ("account", "lead"))]
+            values = [(r["id"], r["owner"]["ae"] and r["owner"]["ae"]["id"], r["created"], r["employees"]) for x in rows for r in x]
+            return 200, lambda: {"rows": values}
+
+        rows: list[tuple[Any, ...]] = live.do(ask)["rows"]
+        return rows
+
+    with service(state, tmp_path) as desk:
+        for fields in sent:
+            desk.put("account", **fields)
+        desk.do(lambda d, at: (200, lambda: {"id": d.route("lead", {"email": "a@x.com"}, "", at)[0]}))  # without an id the e-mail is one
+        before = read(desk)
+    assert [(row[0], row[1]) for row in before] == [("A1", "ann"), ("A2", "ben"), ("A3", "cid"), ("a@x.com", None)]
+    other = Service(state, desk.ready)
+    try:
+        assert read(other) == before
+    finally:
+        other.close()
+
+
+def test_a_restart_shows_rules_and_pools_the_owners_of_before(state: str, tmp_path: Path) -> None:
+    """Since when and after whom a lead has its owner, and what its pool remembers, whatever the CRM still shows."""
+
+    def read(live: Service) -> dict[str, Any]:
+        def ask(desk: Desk, at: datetime) -> Reply:
+            row, bound = desk.records.row("lead", "L1"), desk.records.live
+            assert row is not None
+            former = row["former_owner"]
+            now = [row["owner"].as_json(), row["owner_since"], former and former["id"]]
+            return 200, lambda: {"now": now, "assigned": bound.assigned["lead|L1|sdr"]}
+
+        return live.do(ask)
+
+    with service(state, tmp_path, at=MONDAY.replace(hour=23, minute=30)) as desk:  # half past midnight in Berlin
+        first = desk.route("L1", email="a@x.com", owner_sdr="cid")["owner"]
+        assert first == "ann" and read(desk)["now"][1] == MONDAY.date() + timedelta(days=1)
+        desk.patch("lead", "L1", owner_sdr="ben")
+        assert desk.owner("L1") == "ben"  # by hand; the deadline runs on
+        states = [read(desk)]
+        desk.after(hours=24)
+        states.append(read(desk))
+        assert states[1]["now"][0] == {"sdr": desk.owner("L1")} != {"sdr": "ben"}
+        desk.event("returned", id="L1", rep=desk.owner("L1"))
+        states.append(read(desk))
+        other = Service(state, desk.ready, desk.time.at)
+        try:
+            assert read(other) == states[-1]
+        finally:
+            other.close()
+
+
 def test_a_customer_of_the_mirror_is_seen_by_the_next_lead(state: str, tmp_path: Path) -> None:
     with service(state, tmp_path) as desk:
         desk.put("account", id="A1", name="Acme", domain="acme.com", owner_ae="boss")
@@ -304,6 +365,10 @@ def test_a_referral_becomes_overdue_once_and_keeps_its_day(state: str, tmp_path:
         assert desk.shown("L1")["overdue"] is True and desk.shown("L1")["until"] == asked["until"]
         desk.after(days=3)
         assert [x.lapsed for x in desk.entries("answered")] == [True]
+        assert (
+            desk.event("answered", id="L1", rep="cid", answer="hers", by="boss", until="2026-03-01")["code"] == "R903"
+        )  # that day is over
+        assert desk.owner("L1") is None  # as before
         assert desk.event("answered", id="L1", rep="cid", answer="hers", by="boss")["owner"] == "cid"
         assert desk.event("answered", id="L1", rep="ann")["code"] == "R903"
 

@@ -11,9 +11,10 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import tzinfo
+from functools import partial
 
 from roe.crm.ids import fold
-from roe.data.cells import Cells, cells_of, corrected, shown
+from roe.data.cells import Cells, LoneCells, cells_of, corrected, shown
 from roe.data.habits import Habits, is_open
 from roe.data.headers import field_of, known_columns
 from roe.data.local import ZEROS, is_local, read_locally
@@ -69,19 +70,21 @@ def coerce_table(
     source: DataSource,
     decided: bool = False,
     earlier: Typed | None = None,
-    known: dict[str, Cells] | None = None,
+    known: dict[str, Cells | LoneCells] | None = None,
+    alone: bool = False,
 ) -> Typed:
     """Typed records: references still as text, under the field's name; `$line` and unknown columns are kept.
 
     A record that the policy decides goes back to where it came from, so its id is never made up. `earlier` are records of the same table:
     what its columns settled holds for these too. `known` keeps how cells are read, field by field, for whoever reads one record after another.
+    With `alone`, no column settles anything: each text is read by what it says itself.
     """
     origin = raw.origin if isinstance(raw, RawRecords) else TableOrigin("")
     raw = list(raw)
-    keys = dict.fromkeys((*origin.header, *(k for row in raw for k in row if k != "$line")))
+    keys = _keys_of(origin.header, raw)
     table = Typed(started(entity, fields, keys, roles, origin, len(raw), decided))
     table.rejects += [Reject(entity, "", line, "", text, reason) for line, text, reason in origin.rejects]
-    reader = _RecordReader(entity, fields, zone, source, decided, table, raw, earlier, {} if known is None else known)
+    reader = _RecordReader(entity, fields, zone, source, decided, table, raw, earlier, {} if known is None else known, alone)
     records = [reader.read(row, number) for number, row in enumerate(raw, 1)]
     for name in listed(table.columns, fields):
         table.reading.list_values(name, {x for record in records if (x := record.typed.get(name)) is not None})
@@ -91,6 +94,18 @@ def coerce_table(
     _only_one_each(entity, table)
     finished(table.reading, table.rejects)
     return table
+
+
+def _keys_of(header: Iterable[str], raw: Iterable[Record]) -> list[str]:
+    """The columns of a table: those of its header, and those that only rows have. Most rows have the same as the one before."""
+    keys = dict.fromkeys(header)
+    last: tuple[str, ...] = ()
+    for row in raw:
+        shape = tuple(row)
+        if shape != last:
+            keys |= dict.fromkeys(k for k in shape if k != "$line")
+            last = shape
+    return list(keys)
 
 
 @dataclass(slots=True)
@@ -116,19 +131,22 @@ class _RecordReader:
         table: Typed,
         raw: Sequence[Record],
         earlier: Typed | None,
-        known: dict[str, Cells],
+        known: dict[str, Cells | LoneCells],
+        alone: bool,
     ) -> None:
         self.entity, self.decided, self.table = entity, decided, table
         columns = table.columns
-        self.cells: list[tuple[str, str, Cells]] = []  # field, column, how it is read
+        self.cells: list[tuple[str, str, Cells | LoneCells]] = []  # field, column, how it is read
         for name, column in columns.items():
             cells = known.get(name)
             if cells is None:
                 f = field_of(fields, name)
-                if is_open(f):
+                is_alone = alone and is_open(f)
+                if is_open(f) and not alone:
                     table.habits[column] = _habits(f, raw, column, table.reading, earlier)
-                cells = cells_of(f, zone, source, table.habits.get(column), entity)
-                if not is_open(f):
+                made = partial(cells_of, f, zone, source, entity=entity)
+                cells = LoneCells(f, made) if is_alone else made(table.habits.get(column))
+                if is_alone or not is_open(f):
                     known[name] = cells
             self.cells.append((name, column, cells))
         self.defaults = {name: maker(f, zone, source)(f.default) for name, f in fields.items() if f.default is not None}

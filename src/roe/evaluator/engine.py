@@ -55,11 +55,14 @@ class Evaluator:
         """The evaluator over records: its `decide` sees other tables, today's pools and claims."""
         return Bound(self, World(self.compiled, tables, self.clock(as_of)), state or {})
 
-    def live(self, tables: Tables, *, as_of: date | datetime | str, state: State | None = None) -> Live:
-        """The evaluator over records that come and go, for one decision after another, each at its own moment."""
+    def live(self, tables: Tables, *, as_of: date | datetime | str, state: State | None = None, alone: bool = False) -> Live:
+        """The evaluator over records that come and go, for one decision after another, each at its own moment.
+
+        With `alone`, each record is read by its own columns and texts, as if it had come by itself.
+        """
         from roe.evaluator.live import Live
 
-        return Live(self, tables, as_of, state)
+        return Live(self, tables, as_of, state, alone)
 
     def run(self, tables: Tables, *, as_of: date | datetime | str, state: State | None = None) -> Run:
         """Decide every record of every entity that the policy has rules for."""

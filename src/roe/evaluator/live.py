@@ -45,8 +45,10 @@ class Live(Bound):
     world: LiveWorld
     state: Json
 
-    def __init__(self, evaluator: Evaluator, tables: Tables, as_of: date | datetime | str, state: State | None = None) -> None:
-        world = LiveWorld(evaluator.compiled, tables, evaluator.clock(as_of))
+    def __init__(
+        self, evaluator: Evaluator, tables: Tables, as_of: date | datetime | str, state: State | None = None, alone: bool = False
+    ) -> None:
+        world = LiveWorld(evaluator.compiled, tables, evaluator.clock(as_of), alone)
         before = empty_state(str(as_of)) if state is None else state
         super().__init__(evaluator, world, {**before, "owners": dict(before.get("owners", {}))})
         self._in_files = _by_name(self.plan.exceptions)
@@ -73,6 +75,11 @@ class Live(Bound):
 
     def _give_back(self) -> None:
         """Turns are given back by runs, which note it: a binding that is made again and again would give each of them back again."""
+
+    def _heed_changes(self) -> None:
+        """Whoever takes records one by one has compared their owners with what was decided: the state has what came of it."""
+        if not self.world.alone:
+            super()._heed_changes()
 
     # --- changes ----------------------------------------------------------------------------------------------------
 
@@ -112,6 +119,16 @@ class Live(Bound):
         self.world.own_now(row, role, facts, companies if last is row else {})
         self.state["owners"][key] = facts.saved()
         self._heed(row.entity, True)
+
+    def know(self, row: Row, role: str, saved: Saved) -> None:
+        """Show the owner of a record as the state has it from now on, with since when and after whom."""
+        key = f"{row.entity}|{row['id']}|{role}"
+        self.state["owners"][key] = saved
+        facts = self.memory.take(key, saved)
+        now = {f"owner.{role}": facts.holder, **self.world.known_of(row, role, facts)}
+        if any(dict.get(row, name) != value for name, value in now.items()):
+            self.world.own_now(row, role, facts, {})
+            self._heed(row.entity, True)
 
     def _heed(self, entity: str, owned: bool) -> None:
         """A record has changed: who is able rests on reps and what is about them, and on how many records each has where a cap counts them."""

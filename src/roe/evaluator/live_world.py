@@ -8,8 +8,8 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 from roe.crm.ids import fold
-from roe.data.cells import Cells
-from roe.data.coerce import NAMELESS, coerce_table
+from roe.data.cells import Cells, LoneCells
+from roe.data.coerce import NAMELESS, Typed, coerce_table
 from roe.data.reading import Reading, Reject
 from roe.dynamic import Record, Value, Values
 from roe.evaluator.compiled import Compiled
@@ -45,12 +45,13 @@ class LiveWorld(World):
     earlier: Callable[[str, str], bool]  # whether an entity is decided before another
     followed: Callable[[Row, bool, Collection[str]], None]  # what a record that has changed in some fields, or is gone, means to the pools
 
-    def __init__(self, compiled: Compiled, tables: Tables, clock: Clock) -> None:
+    def __init__(self, compiled: Compiled, tables: Tables, clock: Clock, alone: bool = False) -> None:
+        self.alone = alone  # whether each record is read by its own columns and texts
         self.deciding = ""  # the entity of the record that is being decided; '' for the data as it is
         self._kept_up: KeptUp | None = None
         self.last_read: Reading | None = None  # of the records that were typed last
         self._decided: dict[int, OwnersOfRow] = {}
-        self._cells: dict[str, dict[str, Cells]] = {}  # entity -> field -> how its cells are read
+        self._cells: dict[str, dict[str, Cells | LoneCells]] = {}  # entity -> field -> how its cells are read
         super().__init__(compiled, tables, clock)
 
     # --- records ----------------------------------------------------------------------------------------------------
@@ -62,18 +63,38 @@ class LiveWorld(World):
             if isinstance(step, Relate):
                 self.matcher(step).prepare()
 
+    def add(self, entity: str, raw: Iterable[Record]) -> list[Row]:
+        """Records that came one by one are no table: each is read by its own columns, so that it means the same whichever others there are."""
+        if not self.alone:
+            return super().add(entity, raw)
+        by_columns: dict[tuple[str, ...], list[Record]] = {}
+        for record in raw:
+            by_columns.setdefault(tuple(record), []).append(record)
+        rows: list[Values] = []
+        for records in by_columns.values():
+            typed, (some, rejects) = self._typed(entity, records)
+            rows += some
+            self.rejects += rejects
+            if self.typed.setdefault(entity, typed) is not typed:
+                self.typed[entity].reading.merge(typed.reading)
+        return self.restore(entity, rows)
+
     def typed_records(self, entity: str, raw: Iterable[Record]) -> tuple[list[Values], list[Reject]]:
-        """Raw records of an entity, typed as the table was that the binding began with; and those that are rejected."""
+        """Raw records of an entity, typed as the table was that the binding began with, or alone; and those that are rejected."""
+        typed, read = self._typed(entity, raw)
+        self.last_read = typed.reading
+        return read
+
+    def _typed(self, entity: str, raw: Iterable[Record]) -> tuple[Typed, tuple[list[Values], list[Reject]]]:
         model = self.policy.model
         decided = any(entity == e for e, _ in self.policy.plan.engagement)
-        source = self.policy.data.get(entity, DataSource())
+        source, earlier = self.policy.data.get(entity, DataSource()), None if self.alone else self.typed.get(entity)
         typed = coerce_table(
-            entity, model.entities[entity], raw, model.roles(), zone_of(self.policy.timezone), source, decided, self.typed.get(entity),
-            self._cells.setdefault(entity, {}),
+            entity, model.entities[entity], raw, model.roles(), zone_of(self.policy.timezone), source, decided, earlier,
+            self._cells.setdefault(entity, {}), self.alone,
         )  # fmt: skip
-        self.last_read = typed.reading
         nameless = [x for x in typed.rows if "id" not in typed.columns and x["id"] == f"{entity}-{x['$line']}"]
-        return typed.rows, [*typed.rejects, *(Reject(entity, "", x["$line"], "id", "", NAMELESS) for x in nameless)]
+        return typed, (typed.rows, [*typed.rejects, *(Reject(entity, "", x["$line"], "id", "", NAMELESS) for x in nameless)])
 
     def put(self, entity: str, values: Values, finish: Callable[[Row], None]) -> Row:
         """Add a typed record, or replace the one that has its id; `finish` adds what is known of it from elsewhere."""

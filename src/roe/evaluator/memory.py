@@ -229,6 +229,11 @@ class OwnerMemory:
         """The records that the ledger knows an owner of in a role, with the facts."""
         return self._by_role.get((entity, role), {}).items()
 
+    def take(self, key: str, saved: Saved) -> Facts:
+        """The facts of a record whose owner was decided elsewhere, whatever its data shows."""
+        facts = self.known[key] = self._facts(key, saved, None)
+        return facts
+
     def refresh(self, row: Row, role: str, saved: Saved) -> Facts:
         """The facts of a record whose data came anew."""
         key = f"{row.entity}|{row['id']}|{role}"

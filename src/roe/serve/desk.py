@@ -309,7 +309,7 @@ class Desk:
             "decision": 0, "owner": rep, "owner_name": self.records.rep_name(rep) if rep else None,
             "former": before["former"] if before is not None and stays else None if rep == was_held.holder else was_held.holder, "by": by,
             "action": action, "rule": None, "sentence": sentence, "until": v.plain(until), "pool": None if before is None else before["pool"],
-            "since": before["since"] if before is not None and stays else at.isoformat(), "at": at.isoformat(), "policy": self.policy.digest,
+            "since": before["since"] if before is not None and stays else at.astimezone(self.tz).isoformat(), "at": at.isoformat(), "policy": self.policy.digest,
             "base": was_held.base,
         }  # fmt: skip
         owner = {**owner, **(more or {})}

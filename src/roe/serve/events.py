@@ -173,13 +173,13 @@ def answered(desk: Desk, event: Saved, at: datetime) -> Json:
         raise Refused(409, "R903", f"no decision is asked for on the {entity} `{id}`", "answer a record whose action is `refer`")
     answer, by = str(event.get("answer") or ""), str(event.get("by") or "")
     rep = _rep(desk, event) if event.get("rep") else owner["owner"]
+    until = people.until_of(event, desk, at)
     desk.entries.append(Answered(at=desk.moment(when), entity=entity, record=id, role=role, rep=rep, answer=answer, by=by))
     who = desk.records.rep_name(rep) if rep else "nobody"
     decided = f"{by or 'the person asked'} decided: {answer or who}"
     desk.own(key, rep, at, action="answer", sentence=decided)
     desk.schedule(key, None)
     if rep is not None:  # else the rules would only ask again, here or in the next run
-        until = people.until_of(event, desk, at)
         stands = Excepted(
             at=desk.moment(when), entity=entity, record=id, role=role, rep=rep, until=At.of(until, desk.zone), by=by, reason=decided
         )

@@ -5,6 +5,7 @@ A request that breaks in a way nobody foresaw is handled alone, so that it fails
 
 from __future__ import annotations
 
+import gc
 import logging
 import threading
 import time as clock
@@ -22,6 +23,10 @@ from roe.serve.writer import Job, Swap, Writer
 log = logging.getLogger("roe.serve")
 MOST_TOGETHER = 256  # requests in one group
 RETRY = 1.0  # seconds between attempts to reach the database
+# Nearly all objects of a service stay, so a collection of all of them takes long and frees nothing: new ones alone are collected while it
+# works, and everything once in a while when nothing waits
+COLLECTED = (5_000, 10, 1_000_000)
+TIDY = 3600.0  # seconds between collections of everything
 
 
 @dataclass(slots=True)
@@ -41,6 +46,7 @@ class Queue:
         self._questions: deque[Question] = deque()
         self._wake = threading.Condition()
         self._stopping = False
+        self._tidied_at = clock.monotonic()
         self._thread = threading.Thread(target=self._loop, name="roe-writer", daemon=True)
 
     # --- for other threads ----------------------------------------------------------------------------------------------
@@ -95,10 +101,15 @@ class Queue:
 
     def _loop(self) -> None:
         writer = self.writer
+        gc.set_threshold(*COLLECTED)
         while True:
             jobs = self._next()
             if jobs is None:
                 break
+            if not jobs and clock.monotonic() - self._tidied_at > TIDY:
+                gc.collect()
+                gc.freeze()
+                self._tidied_at = clock.monotonic()
             if jobs or writer.problem or writer.swap is not None or writer.is_due() or writer.has_news():
                 self._handle(jobs)
             self._answer()

@@ -49,7 +49,7 @@ class Records:
         self.last_read: Reading | None = None  # what was read of the last record that was typed
         self._taken = 0  # turns since pools were made
         self._moved: dict[str, None] = {}  # pools that took turns which the state does not show yet
-        self.live: Live = evaluator.live(tables, as_of=START, state=kept)
+        self.live: Live = evaluator.live(tables, as_of=START, state=kept, alone=True)
         for key in state.all("owner"):  # of records that the CRM shows with another owner than the one known here
             entity, id, role = key.split("|", 2)
             row = self.row(entity, id) if entity in tables else None
@@ -165,10 +165,7 @@ class Records:
             owners.pop(key, None)
             self.learn(record())
         elif row is not None:
-            shown = row["owner"].get(role)
-            if shown is None or shown["id"] != owner["owner"]:
-                self.live.own(row, role, owner["owner"])
-            owners[key] = kept_owner(owner)
+            self.live.know(row, role, kept_owner(owner))
 
     def remember(self, key: str) -> None:
         """Take over an owner that another server has decided; its record is to be learnt again."""
