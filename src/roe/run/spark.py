@@ -17,6 +17,7 @@ from roe.columns.raw import Raw
 from roe.columns.run import ColumnRun
 from roe.columns.turn_files import lines_of
 from roe.columns.world import ColumnWorld
+from roe.data.arrow_files import ROW_GROUP
 from roe.data.headers import columns_of
 from roe.diagnostics import PolicyError
 from roe.dynamic import Json, Value
@@ -99,7 +100,7 @@ def _written(table: pa.Table, folder: Path) -> str:
 
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / f"part-{uuid.uuid4().hex}.parquet"
-    parquet.write_table(table, path, compression="snappy")
+    parquet.write_table(table, path, row_group_size=ROW_GROUP, compression="snappy")
     return path.name
 
 
@@ -202,7 +203,7 @@ def keep_others(others: dict[str, Raw], folder: Path, evaluator: Evaluator, as_o
     world = _world_of(others, evaluator, as_of, state)
     for entity in others:
         if world.tables[entity].listed:
-            parquet.write_table(stored(world, entity), own / f"{entity}.parquet", compression="snappy")
+            parquet.write_table(stored(world, entity), own / f"{entity}.parquet", row_group_size=ROW_GROUP, compression="snappy")
 
 
 def _collect(shared: SharedOut, files: Files, tally: Tally, left: Left) -> None:
