@@ -166,3 +166,8 @@ def test_years_and_quarters_begin_with_their_month(starts: int, named_by_end: bo
         for i, (of, month) in enumerate(months):
             for day in (date(of, month, 1), date(of, month, 28)):
                 assert (fiscal.year_of(day), fiscal.quarter_of(day)) == (name, i // 3 + 1)
+
+
+def test_a_fiscal_year_is_the_calendar_year_unless_it_is_said() -> None:
+    for fiscal in (Fiscal(), Clock.at("2026-01-01").fiscal):
+        assert [(fiscal.year_of(day), fiscal.quarter_of(day)) for day in (date(2026, 1, 1), date(2026, 3, 31), date(2026, 4, 1), date(2026, 12, 31))] == [(2026, 1), (2026, 1), (2026, 2), (2026, 4)]  # fmt: skip

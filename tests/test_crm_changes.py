@@ -160,3 +160,13 @@ def test_a_lead_that_was_cleared_while_it_was_closed_is_given_anew(kind: str, tm
         found = engines.night(f"2026-03-0{day}", leads=[f"L,2026-03-01,{cells}"], reps=["ann,Ann", "ben,Ben"])
         assert [x["owner"] for x in found["allocations"]] == [owner], day
     assert [(e.at.date.day, e.rep) for e in engines.entries() if isinstance(e, TurnBack)] == [(4, "ann")]
+
+
+@pytest.mark.parametrize("kind", STORES)
+def test_a_row_from_before_a_record_was_first_seen_without_an_owner_changes_nothing(kind: str, tmp_path: Path) -> None:
+    """The CRM showed nobody on 3 March; that Ben had the lead two days before is not a change by hand, and the pool's Ann keeps it."""
+    engines = Engines(kind, tmp_path, CLOSED, {"leads": "id,created,owner_sdr,modified_at", "reps": "id,name"})
+    for day, cells in enumerate((",2026-03-03T08:00Z", "ben,2026-03-01T08:00Z", ",2026-03-03T08:00Z"), 3):
+        found = engines.night(f"2026-03-0{day}", leads=[f"L,2026-03-01,{cells}"], reps=["ann,Ann", "ben,Ben"])
+        assert [x["owner"] for x in found["allocations"]] == ["ann"], day
+    assert [e.by for e in engines.entries() if isinstance(e, Owned)] == ["pool"]

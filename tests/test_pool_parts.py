@@ -17,7 +17,7 @@ from roe.evaluator.together import Companies, Existing, Together, queue_place
 from roe.grammar.clock import Clock
 from roe.grammar.parser import parse
 from roe.grammar.printer import show
-from roe.grammar.values import Months
+from roe.grammar.values import Months, WorkingDays, WorkingHours
 from roe.plan.operators import Expr, Sla
 from roe.source import Inline, Text
 
@@ -27,7 +27,7 @@ name: parts
 roles: [sdr, ae]
 fields:
   rep: {level: number, cap: number}
-  lead: {points: number}
+  lead: {points: number, is_open: boolean}
 lists: {named: [S, N], dated: {file: dated.csv}}
 define: {rep.senior: rep.level > 3}
 pools:
@@ -46,7 +46,7 @@ REPS: list[dict[str, Any]] = [
 
 
 def bound(leads: list[dict[str, Any]] | None = None, state: Any = None, as_of: str = NOW, **more: Any) -> Bound:
-    tables = {"lead": leads or [{"id": "L"}], "rep": REPS, **more}
+    tables: dict[str, Any] = {"lead": leads or [{"id": "L"}], "rep": REPS, **more}
     return compiled(POLICY, DATED).bind(tables, as_of=as_of, state=state)
 
 
@@ -179,6 +179,43 @@ def test_a_record_that_somebody_has_takes_no_place_of_hers(role: str, skipped: s
     assert next(seat.skipped for seat in standing.seats if seat.rep == "ann") == skipped
 
 
+def counted(world: Bound) -> dict[str, int]:
+    return {rep["id"]: world.pools.open_leads(rep["id"]) for rep in world.world.rows["rep"]}
+
+
+@pytest.mark.parametrize(
+    ("lead", "role", "rep", "after"),
+    [
+        ({"id": "L"}, "sdr", "ann", {"ann": 4, "ben": 0}),
+        ({"id": "L", "owner.sdr": "ben"}, "sdr", "ann", {"ann": 4, "ben": 0}),
+        ({"id": "L", "owner.sdr": "ann"}, "sdr", "ben", {"ann": 3, "ben": 1}),
+        ({"id": "L", "owner.sdr": "ann"}, "sdr", "ann", {"ann": 4, "ben": 0}),
+        ({"id": "L", "owner.sdr": "ann"}, "ae", "ann", {"ann": 4, "ben": 0}),  # a rep counts once for a record
+        ({"id": "L", "owner.sdr": "ann"}, "ae", "ben", {"ann": 4, "ben": 1}),
+        ({"id": "L", "is_open": False}, "sdr", "ann", {"ann": 3, "ben": 0}),  # a closed one counts for nobody
+    ],
+)
+def test_what_is_taken_counts_for_one_rep_and_no_more_for_another(lead: dict[str, Any], role: str, rep: str, after: dict[str, int]) -> None:
+    leads = [lead, *({"id": f"M{i}", "owner.sdr": "ann"} for i in range(3))]
+    world = bound(leads)
+    row, pool = row_of(world, "L"), world.pools.pools["p"]
+    before = counted(world)
+    pool.standing(row_of(world, "M0"), "ae")
+    turn = pool.turn_now(row, role)
+    turn.rep = row_of(world, rep, "rep")
+    world.pools.took(turn, row, role)
+    assert {who: n for who, n in counted(world).items() if who in after} == after and world.pools.n == 1
+    assert world.pools.owners(row)[role] == rep and world.pools.used("per_day", rep) == int(lead.get(f"owner.{role}") != rep)
+    skipped = {seat.rep: seat.skipped for seat in pool.standing(row_of(world, "M0"), "ae").seats}
+    assert {who: bool(skipped[who]) for who in ("ann", "ben")} == {"ann": after["ann"] > 3, "ben": False}, "her own M0 is not counted"
+    world.pools.uncount()
+    assert counted(world) == before, "it stands in the data now"
+    world.pools.uncount()
+    assert counted(world) == before
+    world.pools.count("lead", "ben", 2)
+    assert counted(world)["ben"] == before["ben"] + 2 and world.pools.used("per_day", "ben") >= 2
+
+
 @pytest.mark.parametrize(
     ("owned", "days", "room"),
     [(0, 0, {3, 2, 4}), (1, 0, {2, 4}), (2, 1, {1, 3}), (3, 2, {2}), (4, 4, set())],
@@ -249,6 +286,70 @@ def test_when_a_record_is_due_and_when_it_is_taken_away() -> None:
     assert world.pools.over(world.pools.pools["p"], due) == due, "without a time of grace at once"
     assert world.pools.over(with_level(world, within=timedelta(hours=4), grace=timedelta(hours=1)), due) == since + timedelta(hours=5)
     assert world.pools.over(world.pools.pools["p"], None) is None and world.pools.over(world.pools.pools["plain"], due) == due
+
+
+AWAY = [{"id": "ann", "timezone": "America/New_York", "hours": "08:00-16:00"}, {"id": "ben"}]
+
+
+@pytest.mark.parametrize(
+    ("within", "rep", "due"),
+    [
+        (WorkingHours(4), None, "2026-02-03T14:00:00+00:00"),
+        (WorkingHours(4), "ben", "2026-02-03T14:00:00+00:00"),
+        (WorkingHours(4), "ann", "2026-02-03T17:00:00+00:00"),  # from 8 o'clock in New York
+        (WorkingHours(9), "ben", "2026-02-04T11:00:00+00:00"),
+        (WorkingDays(1), "ann", "2026-02-04T10:00:00+00:00"),
+        (WorkingDays(4), "ben", "2026-02-09T10:00:00+00:00"),
+        (timedelta(hours=4), "ann", "2026-02-03T14:00:00+00:00"),
+    ],
+)
+def test_working_time_is_that_of_the_rep(within: Any, rep: str | None, due: str) -> None:
+    world = bound(rep=AWAY)
+    pool = with_level(world, within=within)
+    when = world.pools.due(pool, datetime(2026, 2, 3, 10, tzinfo=UTC), row_of(world, rep, "rep") if rep else None)
+    assert when is not None and when.isoformat() == due
+    assert world.pools.due_alike(pool) is not isinstance(within, WorkingHours)
+    assert bound().pools.due_alike(with_level(bound(), within=within)) and bound().pools.due_alike(world.pools.pools["plain"])
+
+
+@pytest.mark.parametrize(
+    ("rep", "hours", "reason"),
+    [
+        ({}, True, ""),
+        ({"timezone": "America/New_York"}, False, ""),
+        ({"timezone": "America/New_York"}, True, "outside working hours (Wed 07:00 there)"),
+        ({"timezone": "America/New_York", "hours": "06:00-14:00"}, True, ""),
+        ({"hours": "13:00-17:00"}, True, "outside working hours (Wed 12:00 there)"),
+        ({"id": "ben"}, True, "on leave until 5 February 2026"),
+        ({"id": "ben"}, False, "on leave until 5 February 2026"),
+    ],
+)
+def test_who_is_away(rep: dict[str, Any], hours: bool, reason: str) -> None:
+    world = bound(rep=[{"id": "ann", **rep}], leave=[{"id": "x", "rep": "ben", "starts": "2026-02-03", "until": "2026-02-05"}])
+    row = world.world.rows["rep"][0]
+    assert [world.pools.away(row, hours) for _ in range(2)] == [reason] * 2
+
+
+@pytest.mark.parametrize(("by", "pool"), [("best", "best"), ("gone", "p")])
+def test_a_record_keeps_the_rep_of_an_earlier_run(by: str, pool: str) -> None:
+    world = bound()
+    ann, earlier = row_of(world, "ann", "rep"), {"by": by, "on": "2026-02-01", "position": 7}
+    turn = world.pools.kept("p", ann, earlier, date(2026, 3, 1))
+    assert (turn.pool, turn.rep, turn.n, turn.index, turn.position, turn.until) == (pool, ann, 0, 0, 7, date(2026, 3, 1))
+    assert (turn.why, turn.repeated, turn.strategy) == (
+        "assigned on 1 February 2026 already",
+        "2026-02-01",
+        world.pools.pools[pool].step.strategy,
+    )
+    again = world.pools.kept("p", ann, {**earlier, "back": "no-show"}, None)
+    assert again.why == "assigned on 1 February 2026 already, and the turn was given back: no-show" and again.n == 1 and world.pools.n == 2
+
+
+def test_days_are_kept_for_two_weeks() -> None:
+    days = {"2026-02-04": 1, "2026-01-22": 2, "2026-01-21": 3, "2026-01-20": 4, "2026-01-19": 5}
+    kept = bound(state={"days": {"ann": days, "ben": {"2025-12-01": 1}}}).pools.saved()["days"]
+    assert kept["ann"] == {"2026-02-04": 1, "2026-01-22": 2, "2026-01-21": 3} and "ben" not in kept
+    assert list(kept["ann"]) == sorted(kept["ann"])
 
 
 # --- records of one company --------------------------------------------------------------------------------------------
@@ -331,3 +432,10 @@ def test_whom_a_lead_of_a_company_goes_to(leads: list[tuple[str, str, str | None
     assert together.companion(pool, row_of(world, "L"), "sdr", set(able.split())) == expected
     assert together.companion(pool, row_of(world, "M"), "sdr", set(able.split())) is None, "it has no company"
     assert together.companion(world.pools.pools["plain"], row_of(world, "L"), "sdr", set(able.split())) is None
+
+
+def test_a_lead_says_which_one_it_follows() -> None:
+    world = bound([{"id": "A", "company": "acme", "owner.sdr": "cid"}, {"id": "L", "company": "acme"}, {"id": "M", "company": "other"}])
+    turn, other = (world.pools.route("p", row_of(world, record), "sdr") for record in ("L", "M"))
+    assert turn.rep is not None and (turn.rep["id"], turn.why) == ("cid", "lead A of the same company went there")
+    assert other.rep is not None and (other.rep["id"], other.why) == ("ann", "")

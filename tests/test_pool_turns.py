@@ -24,6 +24,7 @@ pools:
   least: {members: [ann, ben, cid], strategy: least_loaded}
   capped: {members: [ann, ben], caps: {per_day: 1}, fallback: even}
   alone: {members: [ann], caps: {per_day: 1}, fallback: ops}
+  today: {members: 'rep.role = "SDR" and today > @"2026-01-01"'}
   sticky: {members: [ann, ben], sticky: lead.last}
   kinds: {members: 'rep.role = "SDR" and rep.share >= lead.points', strategy: weighted, weight: rep.share}
 engagement: {lead: {sdr: [{name: all, then: {route: even}}]}}
@@ -56,6 +57,7 @@ def given(world: Bound, pool: str, count: int = 6) -> list[str | None]:
         ("least", "ann ben cid ann ben cid"),
         ("capped", "ann ben ann ben ann ben"),  # two of its own, then those of the pool that it falls back on
         ("alone", "ann ops ops ops ops ops"),
+        ("today", "ann ben cid ann ben cid"),  # which is found out for each lead
     ],
 )
 def test_whose_turn_it_is(pool: str, expected: str) -> None:
@@ -73,6 +75,27 @@ def test_turns_that_are_counted_add_up_and_go_on_in_the_next_run(pool: str) -> N
     if pool != "least":  # which goes by the leads that reps have
         assert given(again, pool, 4) == given(bound(9), pool, 9)[5:]
     assert again.pools.pools[pool].history.turns.position == 5
+
+
+@pytest.mark.parametrize(
+    ("share", "weight"),
+    [
+        (2, 2),
+        (0.5, Fraction(1, 2)),
+        (0.3333333333, Fraction(1, 3)),
+        (0.000001, Fraction(1, 10**6)),
+        (6.666666667e-7, Fraction(1, 10**6)),
+        (0, 0),
+        (-0.5, 0),
+        (-1, 0),
+        (None, 0),
+    ],
+)
+def test_what_a_weight_in_figures_is(share: float | None, weight: Fraction) -> None:
+    tables: dict[str, Any] = {"lead": [{"id": "L"}], "rep": [{"id": "ann", "role": "SDR", "share": share}]}
+    world = compiled(POLICY).bind(tables, as_of="2026-02-04T12:00")
+    (seat,) = world.pools.pools["weighted"].standing(world.world.rows["lead"][0], "sdr").seats
+    assert (seat.weight, seat.skipped) == (weight, "" if weight else "weight 0")
 
 
 def test_a_turn_that_is_only_looked_at_is_not_booked() -> None:

@@ -17,6 +17,7 @@ from ledgers import STORES, place
 from roe.data.read import read_tables
 from roe.evaluator.engine import Run
 from roe.ledger.entries import Loaded
+from roe.ledger.remembered import Remembered
 from roe.ledger.store import open_store
 from roe.serve import asked
 from roe.serve.desk import Desk
@@ -63,7 +64,7 @@ def test_a_stream_through_the_desk_is_the_stream_decided_one_by_one(state: str, 
     for entity in ("rep", "account"):
         for row in plain[entity]:
             desk.put(entity, **row)
-    memory: dict[str, Any] = {}
+    memory: Remembered = {}
     leads: list[dict[str, Any]] = []
     for lead in plain["lead"]:
         leads.append(lead)

@@ -69,7 +69,7 @@ class Kept:
                 log.write(json.dumps([fault.digest, test]) + "\n")
 
     def _measurement(self, test: str, files: Iterable[str]) -> Path:
-        return self._path("measured", test, _digest_of_test(test), *(_digest([ROOT / file]) for file in sorted(files)))
+        return self._path("measured", test, _digest_of_test(test), *map(_digest_of_file, sorted(files)))
 
     def _path(self, what: str, file: str, *rests_on: str) -> Path:
         digest = hashlib.sha256("\0".join(rests_on).encode()).hexdigest()[:16]
@@ -92,6 +92,11 @@ def _digest_of_test(file: str) -> str:
     cases = path.with_name(path.stem.removeprefix("test_")).rglob("*")
     shared = (p for p in (ROOT / "tests").glob("*.py") if not p.name.startswith("test_"))
     return _digest([path, *shared, *(p for p in cases if p.is_file() and "__pycache__" not in p.parts)])
+
+
+@cache
+def _digest_of_file(file: str) -> str:
+    return _digest([ROOT / file])
 
 
 def _digest(paths: list[Path]) -> str:

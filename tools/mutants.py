@@ -6,8 +6,8 @@ tests that reach the statement, those first that notice most for their time, unt
 exchanged so, such as the default of a field, run in an interpreter of their own.
 
 `--sample 100 --seed 2026` takes some of them, `--only clock` files by their names, `--tests tests/test_clock.py` other tests than those
-that `mutants.toml` names, `--survivors` those alone that no test noticed when they were planted last. The report is written to `--out`.
-What tests take and reach, and which of them noticed a fault last, is kept in `.mutants/`.
+that `mutants.toml` names, `--unnoticed` those alone that no test has noticed yet. The report is written to `--out`. What tests take and reach,
+and which of them noticed a fault last, is kept in `.mutants/`; `--report` tells it and plants nothing.
 """
 
 from __future__ import annotations
@@ -80,6 +80,18 @@ class Planter:
         self.failed: list[str] = []
         self.stopped: set[int] = set()
         self.progress = os.fdopen(os.dup(2), "w")  # pytest keeps what goes to standard error itself
+
+    def plant_all(self) -> int:
+        """Run pytest; 2 if its tests fail without a fault, or cannot be run."""
+        names = dict.fromkeys(
+            x.partition("[")[0] for guards in self.guards.values() for x in guards
+        )  # `test_tables[claims` names some of them
+        pytest.main(["-q", "-p", "no:cacheprovider", "-n", "0", *names], plugins=[self])
+        in_time = time.monotonic() < self.until
+        if self.failed or (self.planned and not self.results and in_time):
+            print("\n".join(self.failed) or "the tests could not be run", file=sys.stderr)
+            return 2
+        return 0
 
     def pytest_sessionstart(self) -> None:
         """A property that does not hold is a fault noticed: Hypothesis need not look for the smallest example of it."""
@@ -367,6 +379,7 @@ def report(results: list[tuple[Fault, str]], config: dict[str, Any], what: str, 
     command += f" --sample {given.sample}" if given.sample else ""
     command += f" --only '{given.only}'" if given.only else ""
     command += f" --tests {' '.join(given.tests)}" if given.tests else ""
+    command += " --report" if given.report else ""
     lines = [
         "# Faults planted in roe's own code",
         "",
@@ -409,7 +422,8 @@ def main() -> int:
     options.add_argument(
         "--minutes", type=float, default=24 * 60, help="plant no more after so many, and report on those that were planted"
     )
-    options.add_argument("--survivors", action="store_true", help="only faults that no test noticed when they were planted last")
+    options.add_argument("--unnoticed", action="store_true", help="only faults that no test has noticed yet")
+    options.add_argument("--report", action="store_true", help="plant nothing: report what became of each fault when it was planted last")
     options.add_argument("--kept", type=Path, default=ROOT / ".mutants", help="a folder where measurements are kept for the next run")
     options.add_argument("--min", type=float, default=90, help="fail below so many percent")
     options.add_argument("--out", type=Path, help="where the report is written; without it, it is printed")
@@ -423,21 +437,22 @@ def main() -> int:
     named = config.get("functions", {})
     kept = Kept(given.kept, config)
     planned = [f for file in guards for f in kept.faults(file) if given.line in (0, f.line) and f.function in named.get(file, [f.function])]
-    planned = [f for f in planned if not given.survivors or kept.noticing(f) == ""]
+    planned = [f for f in planned if not (given.unnoticed and kept.noticing(f))]
     total = len(planned)
     # In an order that chance decides, so that what has been planted when time is up is a fair sample.
     planned.sort(key=lambda f: f.digest)
     random.Random(given.seed).shuffle(planned)
     planned = planned[: given.sample or total]
     planter = Planter(planned, given.jobs, start + 60 * given.minutes, kept)
-    tests = list(dict.fromkeys(x.partition("[")[0] for names in guards.values() for x in names))  # `test_tables[claims` names some of them
-    pytest.main(["-q", "-p", "no:cacheprovider", "-n", "0", *tests], plugins=[planter])
-    in_time = time.monotonic() < planter.until
-    if planter.failed or (planned and not planter.results and in_time):
-        print("\n".join(planter.failed) or "the tests could not be run", file=sys.stderr)
-        return 2
+    if given.report:
+        known = [(f, kept.noticing(f)) for f in planned]
+        planter.results = [(f, NOTICED if test else SURVIVED) for f, test in known if test is not None]
+    elif planted := planter.plant_all():
+        return planted
     count = len(planter.results)
     chosen = f"{count} of {total} faults, by the seed {given.seed}" if count < total else f"{total} faults"
+    if given.report:
+        chosen = f"{count} of {total} faults have been planted, each as it was found when it was planted last"
     took = time.monotonic() - start
     text, percent = report(planter.results, config, f"{chosen}.", given)
     if given.out is None:

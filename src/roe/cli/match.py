@@ -162,7 +162,7 @@ def _read(path: Path) -> list[dict[str, Cell]]:
 def _maps(mapped: Iterable[str], policy: Policy, rows: Mapping[str, list[dict[str, object]]]) -> dict[str, dict[str, str]]:
     """field -> column of each file, as it was asked for."""
     asked_for: dict[str, dict[str, str]] = {"lead": {}, "account": {}}
-    headers = {entity: list(dict.fromkeys(k for row in some for k in row if k != "$line")) for entity, some in rows.items()}
+    headers = {entity: _headers(some) for entity, some in rows.items()}
     problems = []
     for text in mapped:
         field, equals, column = text.partition("=")
@@ -183,6 +183,14 @@ def _maps(mapped: Iterable[str], policy: Policy, rows: Mapping[str, list[dict[st
     return asked_for
 
 
+def _headers(rows: list[dict[str, Cell]]) -> list[str]:
+    from roe.data.coerce import RawRecords
+
+    if isinstance(rows, RawRecords):
+        return list(rows.origin.header)
+    return list(dict.fromkeys(k for row in rows for k in row if k != "$line"))
+
+
 def _meant(entity: str, name: str) -> str:
     """A lead's company is an account's name."""
     return {("account", "company"): "name", ("account", "email"): "domain"}.get((entity, name), name)
@@ -190,7 +198,7 @@ def _meant(entity: str, name: str) -> str:
 
 def _columns(policy: Policy, entity: str, rows: list[dict[str, object]], asked: Mapping[str, str]) -> dict[str, str]:
     """field -> column: what was asked for, what the policy knows, and what the column's name says."""
-    headers = list(dict.fromkeys(k for row in rows for k in row if k != "$line"))
+    headers = _headers(rows)
     columns = columns_of(entity, policy.model.entities[entity], headers, policy.roles)
     by_name = {normal(h): h for h in reversed(headers)}
     for name, others in SYNONYMS[entity].items():

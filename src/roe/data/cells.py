@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from dataclasses import field as slot
 from datetime import date, time, timedelta, tzinfo
 
+from roe.crm.ids import LONG
 from roe.data.habits import Habits
 from roe.data.makers import clean, maker
 from roe.dynamic import Cell
@@ -33,11 +34,14 @@ class Cells:
     exact: frozenset[str]
     named: frozenset[str]  # what the policy has a meaning for is never missing
     make: Callable[[Cell], Cell]
+    plain: bool = False  # texts are taken as they are, but for spaces around them, forms of Unicode and long ids
     repeated: dict[str, Outcome] = slot(default_factory=dict)
 
     def read(self, value: object) -> Outcome:
         """The outcome of a raw value; of texts that repeat, it is kept."""
         if type(value) is str:
+            if self.plain and len(value) != LONG and value.isascii() and value not in self.exact and value == value.strip():
+                return value, "", None, ""
             outcome = self.repeated.get(value)
             if outcome is None:
                 outcome = self._of_text(value)
@@ -104,7 +108,13 @@ def cells_of(f: Field, zone: tzinfo, source: DataSource, habits: Habits | None, 
     if f.missing is not None:
         words, exact = {w.lower() for w in f.missing}, frozenset({""})
     named = frozenset((*f.type.values, *f.aliases))
-    return Cells(f, frozenset(words), exact, named, maker(f, zone, source, habits, entity))
+    plain = (
+        f.type.name == "string"
+        and not (f.type.values or f.normalize or f.words or f.aliases or words)
+        and f.keys is None
+        and f.missing is None
+    )
+    return Cells(f, frozenset(words), exact, named, plain=plain, make=maker(f, zone, source, habits, entity))
 
 
 def shown(value: object) -> str:

@@ -81,7 +81,7 @@ def coerce_table(
     """
     origin = raw.origin if isinstance(raw, RawRecords) else TableOrigin("")
     raw = list(raw)
-    keys = dict.fromkeys((*origin.header, *(k for row in raw for k in row if k != "$line")))
+    keys = _keys_of(origin.header, raw)
     table = Typed(started(entity, fields, keys, roles, origin, len(raw), decided))
     table.rejects += [Reject(entity, "", line, "", text, reason) for line, text, reason in origin.rejects]
     reader = _RecordReader(entity, fields, zone, source, decided, table, raw, earlier, {} if known is None else known, alone)
@@ -94,6 +94,18 @@ def coerce_table(
     _only_one_each(entity, table)
     finished(table.reading, table.rejects)
     return table
+
+
+def _keys_of(header: Iterable[str], raw: Iterable[Record]) -> list[str]:
+    """The columns of a table: those of its header, and those that only rows have. Most rows have the same as the one before."""
+    keys = dict.fromkeys(header)
+    last: tuple[str, ...] = ()
+    for row in raw:
+        shape = tuple(row)
+        if shape != last:
+            keys |= dict.fromkeys(k for k in shape if k != "$line")
+            last = shape
+    return list(keys)
 
 
 @dataclass(slots=True)

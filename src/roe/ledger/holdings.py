@@ -64,9 +64,14 @@ def _holding(row: Row, db: Database, words: Words) -> Holding:
         None if stop is None else At(stop, grain[0] == "d", zone), number, decision, began.get("by", "rule"), rep_of(former_id, former),
         began.get("since_unknown", False), newest.get("rule", ""), newest.get("action", ""), newest.get("pool", ""),
         None if until is None else At(until, last_grain[1] == "d", zone),
-        None if base_queue is None else (rep_of(base_id, base), text(base_queue), None if base_at is None else At(base_at, False, zone)),
+        _base(rep_of(base_id, base), text(base_queue) if base_queue is not None else None, None if base_at is None else At(base_at, False, zone)),
         _decided(decided, db, words) if decided else (),
     )  # fmt: skip
+
+
+def _base(rep: str | None, queue: str | None, read_at: At | None) -> tuple[str | None, str, At | None] | None:
+    """What the CRM showed last; nobody, where nothing but the time is known, and None where not even that."""
+    return None if queue is None and read_at is None else (rep, queue or "", read_at)
 
 
 def _decided(written: str, db: Database, words: Words) -> tuple[tuple[str | None, str], ...]:

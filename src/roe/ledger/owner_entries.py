@@ -108,8 +108,15 @@ def _changes(
         rest: HowFields | NoFields = {} if is_moved else how
         yield Owned(**about, **holder_fields(base), **since, former=rep_of(former), by=shown, system=crm_by, read_at=read_at, **rest)
     if is_moved:
+        seen_at = read_at if old is None and not shown else None  # when the CRM showed nobody: an older row is not news
         yield Owned(
-            **about, **holder_fields(new["rep"]), **_since(new, at), former=rep_of(new.get("former")), by=new.get("by", "rule"), **how
+            **about,
+            **holder_fields(new["rep"]),
+            **_since(new, at),
+            former=rep_of(new.get("former")),
+            by=new.get("by", "rule"),
+            read_at=seen_at,
+            **how,
         )
 
 

@@ -262,7 +262,7 @@ def _base_after(last: Hold | None, n: Noted, e: Owned) -> tuple[Base, tuple[Hold
     if e.by in CONFIRMED_BY_CRM:
         return (n.target, n.queue, None if e.read_at is None else e.read_at.instant), ()
     if last is None or last.stop is not None:  # a record that was gone and is back is seen for the first time again
-        return NO_BASE, ()
+        return (None, None, None if e.read_at is None else e.read_at.instant), ()
     if last.holder == (n.target, n.queue) or _is_base(last, n.nobody):
         return last.base, last.decided
     return last.base, tuple(dict.fromkeys((*last.decided, last.holder)))
