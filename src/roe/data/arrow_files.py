@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     import pyarrow.parquet as pq
 
 
+ROW_GROUP = 1 << 16  # rows that are read for one of them: whoever looks for a record skips the other groups
 _SPECIAL = '[",\r\n]'
 
 
@@ -45,7 +46,7 @@ class ParquetFile(File):
 
         if self.writer is None:
             self.writer = parquet.ParquetWriter(self.draft, table.schema, compression="snappy")
-        self.writer.write_table(table.cast(self.writer.schema))
+        self.writer.write_table(table.cast(self.writer.schema), row_group_size=ROW_GROUP)
 
     def close(self) -> None:
         self.writer.close()
