@@ -16,6 +16,7 @@ import roe
 from helpers import policy_text
 from roe.evaluator.allocation import PoolHistory
 from roe.evaluator.engine import Evaluator
+from roe.ledger.remembered import Remembered
 from roe.stages.build import build
 
 POLICY = """
@@ -118,7 +119,7 @@ def test_credit_is_the_deviation_from_the_exact_share(tmp_path: Path, data: st.D
     """Whoever is away, credit is what was earned less what was taken; debts stay within the limit, and sum to nothing."""
     given_weights = data.draw(st.lists(st.integers(1, 9), min_size=2, max_size=6))
     one, people = evaluator(tmp_path), reps(given_weights)
-    state: dict[str, Any] = {}
+    state: Remembered = {}
     earned = dict.fromkeys((r["id"] for r in people), Fraction(0))
     for day in range(1, 6):
         away = data.draw(st.sets(st.sampled_from([r["id"] for r in people]), max_size=len(people) - 1))
@@ -145,7 +146,7 @@ def test_who_joins_or_leaves_distorts_nobody_elses_share(tmp_path: Path, data: s
     given_weights = data.draw(st.lists(st.integers(1, 5), min_size=3, max_size=6))
     people, one = reps(given_weights), evaluator(tmp_path)
     staying = [r["id"] for r in people[:2]]
-    state: dict[str, Any] = {}
+    state: Remembered = {}
     taken = dict.fromkeys(staying, 0)
     for day in range(1, 8):
         others = data.draw(st.sets(st.sampled_from(range(2, len(people)))))

@@ -28,6 +28,7 @@ from roe.evaluator.book_plan import applied, check_plan
 from roe.evaluator.books import plan_books
 from roe.evaluator.bound import Bound
 from roe.evaluator.questions import sentences
+from roe.ledger.remembered import Remembered
 
 POLICY = """
 roe: 1
@@ -129,7 +130,7 @@ def test_what_a_cycle_keeps_to(mode: str, tmp_path: Path) -> None:
     moves, seeds = 0, 40 if HEAVY else 5
     for seed in range(seeds):
         data = tables(random.Random(seed))
-        state: dict[str, Any] = {}
+        state: Remembered = {}
         for week in range(3):
             as_of = str(TODAY + timedelta(days=7 * week))
             bound = evaluator.bind(data, as_of=as_of, state=state)
@@ -184,7 +185,7 @@ def test_a_resting_account_comes_back_and_the_reason_is_told(tmp_path: Path) -> 
         "account": [{"id": "A", "points": 9, "country": "US", "owner": "ann", "owner_since": "2025-12-01", "tier": "B"}],
         "activity": [{"id": "t", "account": "A", "rep": "ann", "type": "call", "date": "2025-12-02"}],
     }
-    state: dict[str, Any] = {}
+    state: Remembered = {}
     seen = []
     for as_of in ("2026-02-01", "2026-02-08", "2026-02-20", "2026-02-21"):
         plan = plan_books(evaluator.bind(data, as_of=as_of, state=state))
@@ -257,7 +258,7 @@ def test_no_account_is_in_two_books_of_one_role(tmp_path: Path) -> None:
     both, seeds = 0, 25 if HEAVY else 8
     for seed in range(seeds):
         data = tables(random.Random(seed))
-        state: dict[str, Any] = {}
+        state: Remembered = {}
         for week in range(3):
             as_of = str(TODAY + timedelta(days=7 * week))
             plan = plan_books(evaluator.bind(data, as_of=as_of, state=state))
@@ -373,7 +374,7 @@ engagement:
         ]
         reps: list[dict[str, Any]] = [{"id": f"R{k}", "name": f"Rep {k}", "room": 8} for k in range(2)]
         size = {a["id"]: 2 if a["customer"] and a["tier"] == "A" else 1 for a in accounts}
-        state: dict[str, Any] = {}
+        state: Remembered = {}
         for week in range(3):
             as_of = str(TODAY + timedelta(days=7 * week))
             plan = plan_books(evaluator.bind({"account": accounts, "rep": reps}, as_of=as_of, state=state))

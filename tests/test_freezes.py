@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any
 
 import roe
 from helpers import policy_text
 from roe.columns.run import ColumnRun
+from roe.ledger.remembered import Remembered
 
 POLICY = """
 roe: 1
@@ -27,7 +27,7 @@ engagement:
 def test_growth_waits_for_the_next_period(tmp_path: Path) -> None:
     policy_text(tmp_path, POLICY)
     evaluator = roe.compile(roe.load(tmp_path))
-    state: dict[str, Any] = {}
+    state: Remembered = {}
     history = [  # the day, employees of A and B, their owners
         ("2026-02-01", 50, None, "al", None),
         ("2026-03-01", 500, None, "al", None),  # A has grown, and waits

@@ -5,11 +5,11 @@ from __future__ import annotations
 import csv
 import json
 from pathlib import Path
-from typing import Any
 
 import roe
 from helpers import policy_text
 from roe.columns.run import ColumnRun
+from roe.ledger.remembered import Remembered
 from roe.run.files import write_run
 from roe.run.files import write_run as write_columns
 
@@ -35,7 +35,7 @@ def test_credit_goes_down_by_stages_and_ends(tmp_path: Path) -> None:
     policy_text(tmp_path, POLICY)
     evaluator = roe.compile(roe.load(tmp_path))
     data = {"account": [{"id": "A"}], "rep": [{"id": "old"}, {"id": "new"}]}
-    state: dict[str, Any] = evaluator.run({**data, "account": [{"id": "A", "owner": "old"}]}, as_of="2026-02-01").state()
+    state: Remembered = evaluator.run({**data, "account": [{"id": "A", "owner": "old"}]}, as_of="2026-02-01").state()
     for day, share, until in STAGES:
         run = evaluator.run(data, as_of=day, state=state)
         columns = ColumnRun.of(evaluator, data, as_of=day, state=state)

@@ -32,7 +32,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("roe.policy",),
     ("roe.stages",),
     ("roe.data",),
-    ("roe.ledger.reconcile", "roe.ledger.holders"),
+    ("roe.ledger.reconcile", "roe.ledger.holders", "roe.ledger.remembered"),
     ("roe.evaluator",),
     ("roe.ledger",),
     ("roe.columns",),

@@ -19,13 +19,14 @@ from roe.ledger.between import entries_between
 from roe.ledger.decided import Decided, how_decided
 from roe.ledger.entries import Run
 from roe.ledger.moment import At
+from roe.ledger.remembered import Remembered
 from roe.ledger.state import remembered
 from roe.ledger.store import open_store
 
 EXAMPLES = sorted(p.parent for p in (ROOT / "policies" / "examples").glob("*/policy.yaml") if (p.parent / "data").is_dir())
 
 
-def night(evaluator: Evaluator, tables: Any, as_of: str, before: dict[str, Any]) -> tuple[dict[str, Any], list[Decided]]:
+def night(evaluator: Evaluator, tables: Any, as_of: str, before: Remembered) -> tuple[Remembered, list[Decided]]:
     run = evaluator.run(tables, as_of=as_of, state=before)
     decided = [Decided(d.entity, d.id, d.role, d.owner, d.previous, d.action, d.rule, d.pool, d.until, d.reason) for d in run.decisions]
     return run.state(), decided
@@ -70,7 +71,8 @@ def test_an_old_state_is_taken_over_once(tmp_path: Path) -> None:
         policy, _ = load_policy(folder)
         assert policy is not None
         evaluator = Evaluator(policy)
-        left, _ = night(evaluator, read_tables(policy, folder / "data", complete=True)[0], "2026-06-01", {})
+        after, _ = night(evaluator, read_tables(policy, folder / "data", complete=True)[0], "2026-06-01", {})
+        left: dict[str, Any] = {**after}
         for part in ("returned", "referred", "crm_since"):
             left.pop(part, None)
         owners = {key: x for key, x in left["owners"].items() if x["rep"] is not None}

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import random
-from collections.abc import Mapping
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -17,6 +16,7 @@ from roe.evaluator.decision import Decision
 from roe.evaluator.engine import Evaluator
 from roe.evaluator.live import Live
 from roe.grammar import values as v
+from roe.ledger.remembered import Remembered
 
 SEEDS = range(3)
 Raw = dict[str, dict[str, dict[str, Any]]]  # entity -> id -> raw record
@@ -30,7 +30,7 @@ def shown(decision: Decision) -> dict[str, Any]:
     }
 
 
-def fresh(evaluator: Evaluator, raw: Raw, as_of: str, state: Mapping[str, Any] | None, entity: str, key: str, role: str) -> dict[str, Any]:
+def fresh(evaluator: Evaluator, raw: Raw, as_of: str, state: Remembered | None, entity: str, key: str, role: str) -> dict[str, Any]:
     bound = evaluator.bind({e: list(rows.values()) for e, rows in raw.items()}, as_of=as_of, state=state)
     row = bound.world.find(entity, key)
     assert row is not None

@@ -14,6 +14,7 @@ from helpers import policy_text
 
 pytest.importorskip("pyarrow")
 from roe.columns.run import ColumnRun
+from roe.ledger.remembered import Remembered
 from roe.plan.outcome import ACTIONS
 
 HEAD = "roe: 1\nname: t\n"
@@ -25,7 +26,7 @@ class Nights:
 
     def __init__(self, folder: Path, text: str) -> None:
         self.evaluator = roe.compile(roe.load(policy_text(folder, HEAD + text)))
-        self.state: dict[str, Any] = {}
+        self.state: Remembered = {}
 
     def __call__(self, as_of: str, **tables: Any) -> dict[str, Any]:
         tables = {"rep": REPS, **tables}

@@ -14,6 +14,7 @@ import roe
 from helpers import policy_text
 from roe.columns.run import ColumnRun
 from roe.evaluator.engine import Evaluator
+from roe.ledger.remembered import Remembered
 from roe.run.files import write_run
 from roe.run.files import write_run as write_columns
 
@@ -67,7 +68,7 @@ def test_a_higher_score_never_worsens_a_rank(ranked: Evaluator, points: list[int
 
 
 def test_an_event_is_raised_once_and_armed_again(ranked: Evaluator, tmp_path: Path) -> None:
-    state: dict[str, Any] = {}
+    state: Remembered = {}
     seen = []
     for day, points in enumerate([50, 60, 55, 70, 39, 61], 1):
         data: dict[str, list[dict[str, Any]]] = {"account": [{"id": "A", "points": points}], "rep": [{"id": "ann"}]}

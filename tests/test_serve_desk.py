@@ -17,10 +17,12 @@ from ledgers import STORES, place
 from roe.data.read import read_tables
 from roe.evaluator.engine import Run
 from roe.ledger.entries import Loaded
+from roe.ledger.remembered import Remembered
 from roe.ledger.store import open_store
 from roe.serve import asked
 from roe.serve.desk import Desk
 from roe.serve.policies import load
+from roe.serve.versions import parse_version
 from roe.serve.writer import Act, Reply
 from services import MONDAY, POLICY, Service, policy, service
 
@@ -62,7 +64,7 @@ def test_a_stream_through_the_desk_is_the_stream_decided_one_by_one(state: str, 
     for entity in ("rep", "account"):
         for row in plain[entity]:
             desk.put(entity, **row)
-    memory: dict[str, Any] = {}
+    memory: Remembered = {}
     leads: list[dict[str, Any]] = []
     for lead in plain["lead"]:
         leads.append(lead)
@@ -448,6 +450,15 @@ def test_a_lead_that_is_returned_goes_to_somebody_else(state: str, tmp_path: Pat
         assert [(x.rep, x.reason) for x in desk.entries("returned")] == [("ann", "not mine")]
 
 
+def test_a_lead_that_was_deleted_cannot_be_returned(tmp_path: Path) -> None:
+    with service(str(tmp_path / "s"), tmp_path) as desk:
+        desk.route("L1", email="a@x.com")
+        desk.delete("lead", "L1")
+        before = len(desk.entries())
+        assert desk.event("returned", id="L1", rep="ann")["code"] == "R904"
+        assert (desk.owner("L1"), len(desk.entries())) == ("ann", before)
+
+
 def test_a_lead_that_nobody_has_can_be_claimed_once(state: str, tmp_path: Path) -> None:
     with service(state, tmp_path) as desk:
         desk.route("L1", email="a@x.com", form="wait")
@@ -463,6 +474,7 @@ def test_a_lead_that_nobody_has_can_be_claimed_once(state: str, tmp_path: Path) 
         ({"event": "worked", "id": "L2", "rep": "ann"}, "R904"),
         ({"event": "worked", "id": "L1", "rep": "ann", "role": "csm"}, "R502"),
         ({"event": "worked", "id": "L1", "rep": "ann", "at": "yesterday"}, "R903"),
+        ({"event": "worked", "id": "L1", "rep": "ann", "at": "0001-01-01T00:00:00+14:00"}, "R903"),
         ({"event": "danced", "id": "L1"}, "R903"),
         ({"event": "answered", "id": "L1", "rep": "ann"}, "R903"),
         ({"event": "worked", "id": "L1", "rep": "ann", "entity": "lamp"}, "R904"),
@@ -475,6 +487,11 @@ def test_an_event_that_makes_no_sense_is_refused_and_changes_nothing(tmp_path: P
         answer = desk.event(**{"event": event["event"], **{k: x for k, x in event.items() if k != "event"}})
         assert answer["code"] == code and answer["help"], answer
         assert len(desk.entries()) == before
+
+
+def test_a_version_that_is_a_moment_before_the_first_is_refused() -> None:
+    with pytest.raises(ValueError, match="no such moment"):
+        parse_version("0001-01-01T00:00:00+14:00")
 
 
 # --- pause ------------------------------------------------------------------------------------------------------------

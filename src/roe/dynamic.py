@@ -17,5 +17,4 @@ Array = Any  # of NumPy; the text beside it says of what, such as int[reps]
 Json = dict[str, Any]  # a JSON object that was just read, or is being made and read again
 JsonObject = dict[str, object]  # a JSON object that is only made
 Saved = Mapping[str, Any]  # a JSON object that was written earlier, to be read and not changed
-State = Saved  # what earlier runs kept: `owners`, `pools`, `assigned`, `days`, `frozen` and so on
 Written = Any  # what stands in a YAML file: `Map`, `Seq` and `Text` of `roe.policy.loader`, numbers, booleans and null

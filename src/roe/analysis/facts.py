@@ -242,7 +242,7 @@ class Proposals:
         step = self.plan.steps.get((row.entity, name))
         if isinstance(step, Derive):
             if step.among is not None:
-                yield from self._ranked(row, name, accept)
+                yield from self._ranked(row, name)
             elif step.expr is not None:
                 yield from self.give(step.expr.tree, self.world.scope(row), accept, hints)
             return
@@ -325,7 +325,7 @@ class Proposals:
     def is_met(self, rule: Rule, scope: Scope) -> bool:
         return all(self.value(expr.tree, scope) is True for expr in rule.conditions)
 
-    def _ranked(self, row: Row, name: str, accept: Accept) -> Iterator[Way]:
+    def _ranked(self, row: Row, name: str) -> Iterator[Way]:
         """A place among all records: the measure of those that have another place."""
         measure = f"{name}_of"
         aims = sorted({x for x in self.world.values(row.entity, measure) if v.is_number(x)})

@@ -41,7 +41,7 @@ def gaps(table: RuleTable, within: Callable[[Axis], bool], inner: bool) -> Itera
     for space in table.spaces:
         known: list[Box] = []  # of which all is said: what is left out there, or that nothing is
         covered = [_covered(space, i) for i in range(len(space.axes))]
-        for rule, box, i, cells in _beside(table, space, within, inner):
+        for rule, box, i, cells in _beside(space, within, inner):
             whole = [*box[:i], cells & ~covered[i], *box[i + 1 :]]
             if not whole[i]:
                 continue
@@ -77,7 +77,7 @@ def _covered(space: Space, i: int) -> int:
     return space.axes[i].held_by(alone)
 
 
-def _beside(table: RuleTable, space: Space, within: Callable[[Axis], bool], inner: bool) -> Iterator[tuple[int, Box, int, int]]:
+def _beside(space: Space, within: Callable[[Axis], bool], inner: bool) -> Iterator[tuple[int, Box, int, int]]:
     """(a rule, where it holds, an axis, the cells there that are to be looked at)."""
     asked = [i for i, axis in enumerate(space.axes) if within(axis)]
     for bit, rule in enumerate(space.rule_of) if asked else ():

@@ -18,11 +18,12 @@ from roe.analysis.cases import OTHERS
 from roe.analysis.witness import TODAY, Witness
 from roe.data.makers import NORMALIZERS
 from roe.diagnostics import PolicyError
-from roe.dynamic import JsonObject, Value, Values
+from roe.dynamic import Value, Values
 from roe.evaluator.engine import Evaluator, Run
 from roe.evaluator.leavers import named_reps
 from roe.grammar import syntax as s
 from roe.grammar import values as v
+from roe.ledger.remembered import Remembered
 from roe.plan.operators import DatedValue, Expr
 from roe.plan.parts import ExceptionRow
 from roe.policy.model import Field, Policy
@@ -59,7 +60,7 @@ Nights = Sequence[Night]
 
 def runs(evaluators: Sequence[Evaluator], nights: Nights) -> Iterator[list[Run]]:
     """For every night the run of each policy, each with the state that its own runs have left."""
-    states: list[JsonObject] = [{} for _ in evaluators]
+    states: list[Remembered] = [{} for _ in evaluators]
     for night in nights:
         decided = [e.run(night.tables, as_of=night.at, state=state) for e, state in zip(evaluators, states, strict=True)]
         yield decided

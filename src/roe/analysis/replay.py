@@ -199,7 +199,7 @@ def new_record(world: World, change: NewRecord, number: int) -> Values:
     entity, fields = change.entity, world.policy.model.entities[change.entity]
     columns = world.typed[entity].columns if entity in world.typed else {}
     raw = {column_for(world.policy, entity, name, columns): v.string(value) for name, value in change.values}
-    raw[column_for(world.policy, entity, "id", columns)] = new_id(world, entity, number)
+    raw[column_for(world.policy, entity, "id", columns)] = new_id(entity, number)
     source = world.policy.data.get(entity, DataSource())
     typed = coerce_table(entity, fields, [raw], world.policy.roles, zone_of(world.policy.timezone), source)
     if typed.rejects or not typed.rows or any(typed.rows[0].get(name) != value for name, value in change.values):
@@ -213,7 +213,7 @@ def column_for(policy: Policy, entity: str, name: str, columns: Mapping[str, str
     return columns.get(name) or (field.columns[0] if field is not None and field.columns else name)
 
 
-def new_id(world: World, entity: str, number: int) -> str:
+def new_id(entity: str, number: int) -> str:
     """An id that no record has, after all of theirs, so that nothing that is ordered by id comes later for it."""
     return f"zz-new-{entity}-{number + 1}"
 

@@ -17,6 +17,7 @@ from roe.evaluator.book_plan import applied
 from roe.evaluator.books import plan_books
 from roe.evaluator.bound import Bound
 from roe.evaluator.engine import Evaluator
+from roe.ledger.remembered import Remembered
 
 MEMORY = timedelta(days=400)  # activities that are older are forgotten
 OPEN_FOR = timedelta(days=60)  # how long a generated opportunity is open
@@ -85,7 +86,7 @@ def simulate(
     """Play cycles, a week apart, over records; `history` leaves activities as the data has them."""
     clock = evaluator.clock(as_of)
     played = _Played({e: [dict(row) for row in rows] for e, rows in tables.items()}, seed, pace or Pace())
-    state: Values = {}
+    state: Remembered = {}
     for week in range(weeks):
         day = clock.today + timedelta(days=7 * week)
         bound = evaluator.bind(played.tables(day), as_of=str(day), state=state)

@@ -6,22 +6,23 @@ import re
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn, TextIO
 from unicodedata import combining, east_asian_width
 
 import click
 
-from roe.cli.settings import Command, as_of_setting, data_setting
+from roe.cli.settings import Command, as_of_setting, data_setting, policy_folder
 from roe.cli.terminal import document
 from roe.diagnostics import Diagnostic, as_text, errors, suggest, user_error
-from roe.dynamic import Json
 from roe.untrusted import one_line
 
 if TYPE_CHECKING:
     from roe.evaluator.bound import Bound
     from roe.evaluator.engine import Evaluator, Tables
     from roe.evaluator.world import World
+    from roe.ledger.remembered import Remembered
     from roe.policy.model import Policy
 
 
@@ -132,16 +133,20 @@ def named(policy: Policy, known: Mapping[str, object], only: Iterable[str], what
 
 def find_policy(given: Path | None) -> Path:
     """The folder that is given, or the nearest one at or above the current folder with a policy.yaml."""
-    if given is not None:
-        root = given.parent if given.name == "policy.yaml" else given
-        if (root / "policy.yaml").is_file():
-            return root
-        raise user_error("R307", f"there is no policy.yaml in `{given}`", given, "name the folder of a policy, or make one: roe init DIR")
-    here = Path.cwd()
-    for folder in (here, *here.parents):
-        if (folder / "policy.yaml").is_file():
-            return folder
-    raise user_error("R307", "no policy.yaml here or in a folder above", here, "name the folder of a policy, or make one: roe init DIR")
+    root, help = policy_folder(given), "name the folder of a policy, or make one: roe init DIR"
+    if root is None:
+        raise user_error("R307", "no policy.yaml here or in a folder above", Path.cwd(), help)
+    if not (root / "policy.yaml").is_file():
+        raise user_error("R307", f"there is no policy.yaml in `{given}`", given, help)
+    return root
+
+
+def day_given(text: str, option: str) -> date:
+    """The day that an option gives."""
+    try:
+        return date.fromisoformat(text[:10])
+    except ValueError:
+        raise user_error("R801", f"`{text}` is not a date", option, "write 2026-03-17", text) from None
 
 
 def load(given: Path | None) -> Evaluator:
@@ -203,7 +208,7 @@ def clock(evaluator: Evaluator, as_of: str) -> str:
     return as_of
 
 
-def remembered(policy: Policy, state: str | None, held: bool) -> Json:
+def remembered(policy: Policy, state: str | None, held: bool) -> Remembered:
     """What the last run left; with `held` also what stays where it was since a run was undone. Raises PolicyError."""
     if state is None:  # then nothing of the ledger is imported
         return {}

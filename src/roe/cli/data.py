@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING
 import click
 
 from roe.analysis.records import overview
-from roe.cli.common import PATH, fail, find_policy, format_option, heed, large, load, put, table
+from roe.cli.common import PATH, fail, format_option, heed, large, load, put, table
+from roe.cli.settings import policy_folder
 from roe.crm import PROFILES
 from roe.data.headers import columns_of
 from roe.data.read import files_of, read_file, read_tables
@@ -55,9 +56,8 @@ def command(folder: Path, policy: Path | None, last: Path | None, shape: str, ou
 
 
 def _evaluator(folder: Path, policy: Path | None) -> Evaluator:
-    here = Path.cwd()
-    if policy is not None or any((f / "policy.yaml").is_file() for f in (here, *here.parents)):
-        return load(find_policy(policy))
+    if policy is not None or policy_folder(None) is not None:
+        return load(policy)
 
     most, best = -1, None
     headers: dict[Path, tuple[str, ...]] = {}

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from roe.cli.common import WithMinus, format_option, table
+from roe.cli.common import WithMinus, day_given, format_option, table
 from roe.cli.ledger import open_ledger, state_argument
 from roe.diagnostics import user_error
 from roe.dynamic import Json, Value
@@ -40,7 +40,7 @@ def command(
     from roe.crm.ids import fold
     from roe.ledger import history
 
-    on = _day(day, "--on")
+    on = None if day is None else day_given(day, "--on")
     with open_ledger(state) as store:
         if record is None:
             if not rep:
@@ -53,7 +53,9 @@ def command(
             _on_day(history.on_day(store, kind, key, on, role), kind, key, on, shape, names)
             return
         about = history.rep_called(store, fold(rep)) if rep else ""
-        lines = history.story(store, kind, key, role=role, rep=about, since=_day(since, "--since"), names=names)
+        lines = history.story(
+            store, kind, key, role=role, rep=about, since=None if since is None else day_given(since, "--since"), names=names
+        )
     if shape == "json":
         click.echo(json.dumps([line.as_json() for line in lines], indent=2, ensure_ascii=False))
         return
@@ -85,15 +87,6 @@ def _record(store: Store, text: str, entity: str | None) -> tuple[str, str]:
         many = f"{len(candidates)} records match `{text}`: {', '.join(f'{x} {record}' for x, record in candidates[:20])}"
         raise user_error("R605", many, at, "name the one you mean by its id, and add --entity")
     return candidates[0]
-
-
-def _day(text: str | None, option: str) -> date | None:
-    if text is None:
-        return None
-    try:
-        return date.fromisoformat(text[:10])
-    except ValueError:
-        raise user_error("R801", f"`{text}` is not a date", option, "write 2026-03-17", text) from None
 
 
 def _on_day(answers: list[Value], entity: str, record: str, day: date, shape: str, names: Mapping[str, str]) -> None:
@@ -132,8 +125,7 @@ def explain_on(record: str, state: str, day: str, role: str, shape: str) -> str:
     from roe.ledger import history
     from roe.run.evidence import shown
 
-    on = _day(day, "--on")
-    assert on is not None
+    on = day_given(day, "--on")
     with open_ledger(state) as store:
         kind, key = _record(store, record, None)
         decided = history.decided_on(store, kind, key, on, role)

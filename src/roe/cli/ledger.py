@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from roe.cli.common import PATH, fail, format_option, table, writing
+from roe.cli.common import PATH, day_given, fail, format_option, table, writing
 from roe.diagnostics import Diagnostic, user_error
 from roe.dynamic import Json
 from roe.source import Span
@@ -184,18 +184,11 @@ def prune(state: str, evidence: str, as_of: str | None, by: str) -> None:
 
     with open_ledger(state) as store:
         last = store.last_run()
-        today = _date(as_of) if as_of is not None else last.entry.at.date if last is not None else date.today()
+        today = day_given(as_of, "--as-of") if as_of is not None else last.entry.at.date if last is not None else date.today()
         zone = last.entry.at.zone if last is not None else "UTC"
         before = _ago(today, evidence)
         gone = prune_evidence(store, At.of(before, zone), by)
     click.echo(f"{gone} pieces of evidence from before {before} are erased; the chain still verifies")
-
-
-def _date(text: str) -> date:
-    try:
-        return date.fromisoformat(text[:10])
-    except ValueError:
-        raise user_error("R801", f"`{text}` is not a date", "--as-of", "write 2026-03-17", text) from None
 
 
 def _ago(today: date, age: str) -> date:

@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from roe.cli.common import PATH, find_policy, needs_service, policy_argument, service_state
+from roe.cli.settings import policy_folder
 from roe.diagnostics import user_error
 
 
@@ -66,10 +67,7 @@ def _is_free(host: str, port: int) -> None:
 
 def _own_policy(given: Path | None) -> Path | None:
     """The policy that is named or near; None if there is none, and none was named."""
-    here = Path.cwd()
-    if given is None and not any((folder / "policy.yaml").is_file() for folder in (here, *here.parents)):
-        return None
-    return find_policy(given)
+    return None if given is None and policy_folder(None) is None else find_policy(given)
 
 
 def _fill(root: Path, state: str) -> None:

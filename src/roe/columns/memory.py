@@ -19,13 +19,14 @@ import pyarrow.compute as pc
 from roe.columns.column import Column, Refs
 from roe.columns.known import show_known
 from roe.columns.row import place_of
-from roe.dynamic import Array, Json, Saved, State, Value
+from roe.dynamic import Array, Json, Saved, Value
 from roe.evaluator.data_owner import MODIFIED, MODIFIED_BY, InData, stamp_of
 from roe.evaluator.memory import Facts, OwnerMemory
 from roe.grammar import values as v
 from roe.ledger.changed import Changed
 from roe.ledger.holders import NOBODY
 from roe.ledger.reconcile import Kind, key_parts
+from roe.ledger.remembered import Remembered
 from roe.ledger.role_tables import RoleTable, of_mapping, places_of, without_records
 
 if TYPE_CHECKING:
@@ -61,9 +62,9 @@ class ColumnMemory(OwnerMemory):
 
     world: ColumnWorld
 
-    def __init__(self, world: ColumnWorld, state: State) -> None:
+    def __init__(self, world: ColumnWorld, state: Remembered) -> None:
         self.world, self.today = world, world.clock.today
-        self.returned, self.referred, self.ends = (state.get(name, {}) for name in ("returned", "referred", "ends"))
+        self.returned, self.referred, self.ends = state.get("returned", {}), state.get("referred", {}), state.get("ends", {})
         self.changed, self.older = [], set()
         self._rep_ids: list[str] = []
         self.before: Saved = state.get("owners", {})

@@ -17,10 +17,11 @@ from roe.columns.column import Refs
 from roe.columns.role_run import Allocations, RoleRun
 from roe.columns.table import RecordTable
 from roe.columns.world import ColumnWorld
-from roe.dynamic import Json, State, Value
+from roe.dynamic import Value
 from roe.evaluator.bound import EXCLUSIVE, Bound
 from roe.evaluator.engine import Evaluator
 from roe.evaluator.memory import Facts, given_by
+from roe.ledger.remembered import Remembered
 from roe.plan.operators import Choose
 from roe.plan.outcome import ACTIONS
 
@@ -42,11 +43,13 @@ class ColumnRun:
             self._entity(entity)
 
     @classmethod
-    def of(cls, evaluator: Evaluator, tables: Mapping[str, object], *, as_of: date | datetime | str, state: State | None = None) -> Self:
+    def of(
+        cls, evaluator: Evaluator, tables: Mapping[str, object], *, as_of: date | datetime | str, state: Remembered | None = None
+    ) -> Self:
         """Decide every record. `tables` are Arrow tables, or raw records, by entity. Raises `Circle` (see there)."""
         return cls(Bound(evaluator, ColumnWorld(evaluator.compiled, tables, evaluator.clock(as_of)), state or {}))
 
-    def state(self) -> Json:
+    def state(self) -> Remembered:
         """What the next run needs; the row evaluator's, from columns."""
         for _, turns, handed, _ in self.handed:
             self.bound.assigned.update(turns.assignments(handed))

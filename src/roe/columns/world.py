@@ -26,13 +26,14 @@ from roe.columns.typed import TypedColumns
 from roe.crm.ids import fold
 from roe.data.coerce import WRITTEN
 from roe.data.reading import Reading
-from roe.dynamic import Array, Record, Saved, State, Value, Values
+from roe.dynamic import Array, Record, Saved, Value, Values
 from roe.evaluator.choose import Chooser
 from roe.evaluator.compiled import Compiled
 from roe.evaluator.row import OwnersOfRow, Row
 from roe.evaluator.world import World
 from roe.grammar.clock import Clock
 from roe.grammar.values import parse_date
+from roe.ledger.remembered import Remembered
 from roe.plan.operators import Expr
 
 if TYPE_CHECKING:
@@ -261,7 +262,7 @@ class ColumnWorld(World):
         table.stored[name] = from_values(values)
         self.references.pop(("account", name), None)
 
-    def remember(self, state: State) -> OwnerMemory:
+    def remember(self, state: Remembered) -> OwnerMemory:
         from roe.columns.memory import ColumnMemory
 
         self.columns_memory = ColumnMemory(self, state)

@@ -90,7 +90,10 @@ def _write(path: Path, digest: str, index: NameIndex) -> None:
             for part in (head, *parts):
                 file.write(part)
                 file.write(bytes(-len(part) % ALIGNED))
-        os.replace(draft, path)
+        try:
+            os.replace(draft, path)
+        except OSError:  # Windows replaces no file that another process has mapped
+            draft.unlink(missing_ok=True)
 
 
 def _read(path: Path, digest: str, names: Sequence[str]) -> NameIndex | None:

@@ -12,7 +12,7 @@ from roe.companies.tables import CLUBS, COMPOSED_WITH, common_words, same_words
 
 COMMON = 15  # names of listed companies that a word stands in, for it to be one that people shorten
 MOST_WRONG = 3  # letters of a misspelt word
-# `Муромский` is `of Murom`, `Новосибирский` of `Novosibirsk`, `Тульский` of `Tula`, and `Волжский` of the `Volga`
+# `Муромский` is `of Murom`, `Новосибирский` of `Novosibirsk`, `Тульский` of `Tula`, `Волжский` of the `Volga`, `Пензенский` of `Penza`, and `Ярославский` of `Yaroslavl`
 _RUSSIAN_ADJECTIVE = re.compile(r"(\w{3,})sk(?:iy|ij|y|oy|oj|aya|aja|oe|oye)")
 
 
@@ -51,7 +51,8 @@ def _is_from(adjective: str, place: str) -> bool:
     if of is None or len(place) < 3:
         return False
     stem = of[1]
-    return (len(place) >= 4 and adjective.startswith(place)) or place in (stem, stem + "sk", stem + "a", re.sub("zh$", "ga", stem))
+    towns = (stem, stem + "sk", stem + "a", re.sub("zh$", "ga", stem), re.sub("en$", "a", stem), re.sub("v$", "vl", stem))
+    return (len(place) >= 4 and adjective.startswith(place)) or place in towns
 
 
 def _shortened(short: str, long: str) -> float:

@@ -112,7 +112,7 @@ _TRANSLATED = {
     "oil": "ol petrole petroleo petrolio olje olie petroleum",
     "paper": "papier papel carta papir papper seishi",
     "pharmacy": "apotheke apotheken pharmacie farmacia farmacias apotek apteka apotheek",
-    "plant": "zavod werk werke works fabrika kombinat",
+    "plant": "zavod werk werke works mill fabrika kombinat",
     "post": "poste correos posten poczta",
     "power": "strom kraft kraftwerk kraftwerke elkraft denryoku",
     "printing": "druck druckerei imprimerie imprenta stampa tryk tryckeri drukkerij drukarnia insatsu",
@@ -215,7 +215,9 @@ _RUSSIAN = {
     "энергетическ": "energy", "электротехническ": "electrical",
 }  # fmt: skip
 READ_ALOUD |= {city + "市": READ_ALOUD[city] for city in ("北京", "上海", "深圳", "广州", "天津", "重庆", "南京", "武汉", "杭州")}
-READ_ALOUD |= {stem + ending: meant for stem, meant in _RUSSIAN.items() for ending in ("ый", "ий", "ой", "ая", "ое")}
+READ_ALOUD |= {
+    stem + ending: meant for stem, meant in _RUSSIAN.items() for ending in ("ый", "ий", "ой", "ая", "ое", "о")
+}  # and `целлюлозно-`
 _MORE_PLACES = (
     "chad cuba fiji iran iraq laos mali oman peru togo uk usa us american europe european asia asian africa african nordic chinese indian deutschland german french italian espana brasil japanese "
     "schweiz suisse swiss osterreich austrian belgique nederland holland polska russian canadian australian mexicana hong kong korea korean "

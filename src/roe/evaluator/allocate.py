@@ -11,13 +11,14 @@ from datetime import date, datetime, timedelta
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from roe.dynamic import Json, Saved, State
+from roe.dynamic import Saved
 from roe.evaluator.able import reason_not_here, reason_on_leave
 from roe.evaluator.allocation import PoolHistory, PoolTurn
 from roe.evaluator.pool import OPEN, OPEN_CAPS, Pool
 from roe.evaluator.together import Together
 from roe.grammar import values as v
 from roe.grammar.scopes import IMPLICIT
+from roe.ledger.remembered import Remembered
 from roe.plan.operators import Allocate
 
 if TYPE_CHECKING:
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
 class Pools:
     """All pools of one run, and what caps count: open records per rep, and assignments per day."""
 
-    def __init__(self, plan: Mapping[str, Allocate], world: World, state: State) -> None:
+    def __init__(self, plan: Mapping[str, Allocate], world: World, state: Remembered) -> None:
         self.world, self.state = world, state
         self.days: dict[str, dict[str, int]] = {r: dict(d) for r, d in state.get("days", {}).items()}
         self.n = 0  # how many allocations there were in the run
@@ -224,7 +225,7 @@ class Pools:
 
     # --- state --------------------------------------------------------------------------------------------------------
 
-    def saved(self) -> Json:
+    def saved(self) -> Remembered:
         """The pointers and day counts as they are to be kept; days older than two weeks count nowhere any more."""
         oldest = str(v.subtract(self.world.clock.today, timedelta(days=14)))
         days = {r: {d: n for d, n in by.items() if d >= oldest} for r, by in self.days.items()}

@@ -5,16 +5,17 @@ from __future__ import annotations
 from collections.abc import Iterator
 from datetime import datetime
 
-from roe.dynamic import Json, State
+from roe.dynamic import Json
 from roe.grammar import values as v
 from roe.ledger.reconcile import key_parts
+from roe.ledger.remembered import Remembered
 from roe.plan.parts import ExceptionRow
 from roe.source import Inline, Text
 
 STATE = 2  # the version of what a run leaves to the next
 
 
-def granted(state: State) -> Iterator[ExceptionRow]:
+def granted(state: Remembered) -> Iterator[ExceptionRow]:
     """The exceptions that stand in the ledger, beside those of the policy's own files and before them."""
     for key, x in state.get("granted", {}).items():
         yield exception_of(key, x["rep"], x["by"], x["reason"], x["until"], x["start"])
@@ -29,13 +30,13 @@ def exception_of(key: str, rep: str | None, by: str, reason: str, until: str, st
     )
 
 
-def held_back(state: State) -> Iterator[ExceptionRow]:
+def held_back(state: Remembered) -> Iterator[ExceptionRow]:
     """The records that stay where they were before a run that was undone, as approved exceptions."""
     for key, x in state.get("held", {}).items():
         yield exception_of(key, x["rep"], x["by"], f"the run {x['run']} was undone", x["until"])
 
 
-def empty_state(as_of: str) -> Json:
+def empty_state(as_of: str) -> Remembered:
     """The state before the first run."""
     return {"version": STATE, "as_of": as_of, "owners": {}, "assigned": {}, "pools": {}, "days": {}}
 

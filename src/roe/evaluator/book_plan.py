@@ -7,7 +7,8 @@ import json
 from dataclasses import dataclass
 from datetime import date
 
-from roe.dynamic import Json, Saved, State, Value
+from roe.dynamic import Json, Saved, Value
+from roe.ledger.remembered import Remembered
 
 FREE = "in-no-book"  # values of the step `_return` that give no reason to keep an account where it is
 STAYS = "stays"
@@ -72,7 +73,7 @@ def digest(books: Saved) -> str:
     return hashlib.sha256(json.dumps(books, sort_keys=True, ensure_ascii=False).encode()).hexdigest()[:16]
 
 
-def applied(state: State, plan: Saved) -> Json:
+def applied(state: Remembered, plan: Saved) -> Remembered:
     """The state with a plan's books in it."""
     books = dict(state.get("books", {}))
     for name, book in plan["books"].items():

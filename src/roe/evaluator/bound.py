@@ -11,7 +11,7 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from roe.dynamic import Json, Record, Saved, State, Values
+from roe.dynamic import Json, Record, Saved, Values
 from roe.evaluator.able import reason_left, receiver
 from roe.evaluator.assigned import STATE, assignment, granted, held_back
 from roe.evaluator.decision import Decision, label
@@ -24,6 +24,7 @@ from roe.grammar import values as v
 from roe.grammar.clock import Clock
 from roe.grammar.scopes import Scope
 from roe.ledger.reconcile import key_parts
+from roe.ledger.remembered import Remembered, as_remembered
 from roe.plan.operators import Allocate, Choose, Expr
 from roe.plan.outcome import Outcome, RoleSteps
 from roe.plan.parts import ExceptionRow
@@ -43,7 +44,7 @@ ORDER = ("account", "lead", "contact", "opportunity")
 class Bound:
     """An evaluator, records, and the state that changes as decisions are made."""
 
-    def __init__(self, evaluator: Evaluator, world: World, state: State) -> None:
+    def __init__(self, evaluator: Evaluator, world: World, state: Remembered) -> None:
         self.evaluator, self.world, self.state = evaluator, world, state
         self.policy = evaluator.policy
         self.plan = self.policy.plan
@@ -323,9 +324,9 @@ class Bound:
         self._assigned(d, pool, turn, tried)
         return turn
 
-    def saved(self, decisions: Iterable[DecisionValues]) -> Json:
+    def saved(self, decisions: Iterable[DecisionValues]) -> Remembered:
         """The state after a run of these decisions; see `OwnerMemory.after`."""
-        return {
+        sections: Json = {
             "version": STATE,
             "as_of": v.literal(self.world.clock.now),
             **self.memory.after(decisions),
@@ -337,6 +338,7 @@ class Bound:
             **({"books": self.state["books"]} if self.state.get("books") else {}),
             **({"events": {key: since for key, since, _ in self.raised()}} if self.plan.events else {}),
         }
+        return as_remembered(sections)
 
     def raised(self) -> list[tuple[str, str, bool]]:
         """(`entity|record|event`, since when, whether it was raised by this run) of every event that is up."""

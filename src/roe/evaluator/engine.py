@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import date, datetime
 from typing import TYPE_CHECKING
 
-from roe.dynamic import Json, Record, State
+from roe.dynamic import Record
 from roe.evaluator.bound import Bound
 from roe.evaluator.compiled import Compiled
 from roe.evaluator.data_owner import stamp_of
@@ -15,6 +15,7 @@ from roe.evaluator.decision import Decision
 from roe.evaluator.memory import given_by
 from roe.evaluator.world import World
 from roe.grammar.clock import Clock
+from roe.ledger.remembered import Remembered
 from roe.policy.model import Policy
 
 if TYPE_CHECKING:
@@ -51,11 +52,11 @@ class Evaluator:
 
         return RuleSet(self, entity, role, self.clock(as_of))
 
-    def bind(self, tables: Tables, *, as_of: date | datetime | str, state: State | None = None) -> Bound:
+    def bind(self, tables: Tables, *, as_of: date | datetime | str, state: Remembered | None = None) -> Bound:
         """The evaluator over records: its `decide` sees other tables, today's pools and claims."""
         return Bound(self, World(self.compiled, tables, self.clock(as_of)), state or {})
 
-    def live(self, tables: Tables, *, as_of: date | datetime | str, state: State | None = None, alone: bool = False) -> Live:
+    def live(self, tables: Tables, *, as_of: date | datetime | str, state: Remembered | None = None, alone: bool = False) -> Live:
         """The evaluator over records that come and go, for one decision after another, each at its own moment.
 
         With `alone`, each record is read by its own columns and texts, as if it had come by itself.
@@ -64,7 +65,7 @@ class Evaluator:
 
         return Live(self, tables, as_of, state, alone)
 
-    def run(self, tables: Tables, *, as_of: date | datetime | str, state: State | None = None) -> Run:
+    def run(self, tables: Tables, *, as_of: date | datetime | str, state: Remembered | None = None) -> Run:
         """Decide every record of every entity that the policy has rules for."""
         bound = self.bind(tables, as_of=as_of, state=state)
         return Run(bound, list(bound.decide_all()))
@@ -81,7 +82,7 @@ class Run:
     def world(self) -> World:
         return self.bound.world
 
-    def state(self) -> Json:
+    def state(self) -> Remembered:
         """What the next run needs: owners with the day they began, pool pointers, what pools have assigned."""
         return self.bound.saved(
             (d.entity, d.id, d.role, d.owner, d.previous, d.since, d.action, given_by(d.action), stamp_of(d.row)) for d in self.decisions

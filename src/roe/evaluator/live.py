@@ -21,7 +21,7 @@ from datetime import date, datetime
 from typing import TYPE_CHECKING
 
 from roe.crm.ids import fold
-from roe.dynamic import Json, Record, Saved, State, Value, Values
+from roe.dynamic import Record, Saved, Value, Values
 from roe.evaluator.allocation import FALLBACK
 from roe.evaluator.assigned import empty_state, granted
 from roe.evaluator.bound import Bound
@@ -30,6 +30,8 @@ from roe.evaluator.engine import Tables
 from roe.evaluator.live_world import OWNERSHIP, LiveWorld
 from roe.evaluator.row import OwnersOfRow, Row
 from roe.evaluator.together import given_before
+from roe.ledger.holders import OwnerState
+from roe.ledger.remembered import Remembered
 from roe.plan.parts import ExceptionRow
 
 if TYPE_CHECKING:
@@ -43,14 +45,14 @@ class Live(Bound):
     """A policy over records that change. `decide` takes the turns of pools; `current_state` is what must be kept of them."""
 
     world: LiveWorld
-    state: Json
 
     def __init__(
-        self, evaluator: Evaluator, tables: Tables, as_of: date | datetime | str, state: State | None = None, alone: bool = False
+        self, evaluator: Evaluator, tables: Tables, as_of: date | datetime | str, state: Remembered | None = None, alone: bool = False
     ) -> None:
         world = LiveWorld(evaluator.compiled, tables, evaluator.clock(as_of), alone)
         before = empty_state(str(as_of)) if state is None else state
-        super().__init__(evaluator, world, {**before, "owners": dict(before.get("owners", {}))})
+        self.owners: dict[str, OwnerState] = dict(before.get("owners", {}))
+        super().__init__(evaluator, world, {**before, "owners": self.owners})
         self._in_files = _by_name(self.plan.exceptions)
         self._granted = {key: next(granted({"granted": {key: x}})) for key, x in self.state.get("granted", {}).items()}
         order = {entity: n for n, entity in enumerate(self.entities())}
@@ -117,13 +119,13 @@ class Live(Bound):
         facts = self.memory.known[key] = facts.moved_to(rep, self.world.clock.today, "pool")
         last, companies = self._last
         self.world.own_now(row, role, facts, companies if last is row else {})
-        self.state["owners"][key] = facts.saved()
+        self.owners[key] = facts.saved()
         self._heed(row.entity, True)
 
-    def know(self, row: Row, role: str, saved: Saved) -> None:
+    def know(self, row: Row, role: str, saved: OwnerState) -> None:
         """Show the owner of a record as the state has it from now on, with since when and after whom."""
         key = f"{row.entity}|{row['id']}|{role}"
-        self.state["owners"][key] = saved
+        self.owners[key] = saved
         facts = self.memory.take(key, saved)
         now = {f"owner.{role}": facts.holder, **self.world.known_of(row, role, facts)}
         if any(dict.get(row, name) != value for name, value in now.items()):
@@ -142,7 +144,7 @@ class Live(Bound):
 
     def _finish(self, row: Row) -> None:
         """What the state knows of a record that its data does not say."""
-        owners = self.state.get("owners", {})
+        owners = self.owners
         for role in self.policy.roles:
             key = f"{row.entity}|{row['id']}|{role}"
             if key in owners:
@@ -310,7 +312,7 @@ class Live(Bound):
         earlier = self.assigned.get(self.key(d))
         return self.world.rep(earlier["rep"] if earlier else d.previous)
 
-    def current_state(self) -> Json:
+    def current_state(self) -> Remembered:
         """The state as decisions have left it: owners, turns, credits and days of the pools, and what they have assigned."""
         return {**self.state, **self.pools.saved(), "assigned": dict(sorted(self.assigned.items()))}
 

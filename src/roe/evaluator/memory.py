@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from roe.crm.ids import fold
 from roe.data.coerce import GONE
-from roe.dynamic import Json, Saved, State
+from roe.dynamic import Json, Saved
 from roe.evaluator.data_owner import InData, stamp_of
 from roe.grammar import values as v
 from roe.ledger.holders import OwnerState, owner_state
@@ -33,6 +33,7 @@ from roe.ledger.reconcile import (
     key_parts,
     reconcile,
 )
+from roe.ledger.remembered import Remembered
 from roe.node import node
 
 if TYPE_CHECKING:
@@ -108,7 +109,7 @@ class Gone(NamedTuple):
 class OwnerMemory:
     """The memory of one run: facts by `entity|record|role`, for the records that the ledger knows."""
 
-    def __init__(self, world: World, state: State) -> None:
+    def __init__(self, world: World, state: Remembered) -> None:
         self.world, self.today = world, world.clock.today
         self.known: dict[str, Facts] = {}
         self._by_role: dict[tuple[str, str], dict[str, Facts]] = {}
@@ -140,7 +141,7 @@ class OwnerMemory:
         for (entity, role), saved in by_role.items():
             self._role(entity, role, saved)
 
-    def _begin_gone(self, state: State) -> None:
+    def _begin_gone(self, state: Remembered) -> None:
         """What is known of records that the CRM has no longer: from earlier runs (`was_gone`), and from the data."""
         self.crm_by: dict[str, str] = {}  # of what is new in the CRM: the integration that changed it, or `CASCADE`
         self.was_gone: Saved = state.get("gone", {})

@@ -10,8 +10,9 @@ from __future__ import annotations
 from datetime import date
 from typing import TYPE_CHECKING
 
-from roe.dynamic import Json, Saved, State, Value
+from roe.dynamic import Json, Saved, Value
 from roe.grammar import values as v
+from roe.ledger.remembered import Remembered
 
 if TYPE_CHECKING:
     from roe.evaluator.row import Row
@@ -23,7 +24,7 @@ Holding = Json  # who, role, from, until, by, rule
 class RecordPast:
     """The past of the records of a world."""
 
-    def __init__(self, world: World, state: State) -> None:
+    def __init__(self, world: World, state: Remembered) -> None:
         self.world, self.today = world, world.clock.today
         self.tracked = world.policy.plan.past.tracked
         past = state.get("past", {})

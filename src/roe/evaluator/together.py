@@ -7,10 +7,11 @@ from collections.abc import Collection, Container
 from datetime import UTC, date, datetime
 from typing import TYPE_CHECKING, NamedTuple
 
-from roe.dynamic import Saved, State, Value
+from roe.dynamic import Saved, Value
 from roe.grammar import values as v
 from roe.grammar.values import Duration
 from roe.ledger.reconcile import key_parts
+from roe.ledger.remembered import Remembered
 from roe.policy.reads import rests_on
 
 if TYPE_CHECKING:
@@ -85,7 +86,7 @@ class Together:
     Pools that ask alike, by the same expression, share what is known: a key names `Pool.company_name`, the entity and the role.
     """
 
-    def __init__(self, world: World, state: State) -> None:
+    def __init__(self, world: World, state: Remembered) -> None:
         self.world = world
         self.given: dict[tuple[str, Value], Given] = {}  # by (pool, company)
         for key, assigned in state.get("assigned", {}).items():

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from roe.crm.ids import fold
 from roe.data.coerce import WRITTEN, Typed, coerce_table
 from roe.data.reading import Reading, Reject
-from roe.dynamic import Record, Saved, State, Value, Values
+from roe.dynamic import Record, Saved, Value, Values
 from roe.evaluator.compiled import Compiled
 from roe.evaluator.data_owner import MODIFIED_BY, InData, stamp_of
 from roe.evaluator.fields import Make, key_of, makers_of, ranks_of
@@ -25,6 +25,7 @@ from roe.evaluator.row import DATA_SINCE, NOT_STORED, UNKNOWN_REP, OwnersOfRow, 
 from roe.grammar import values as v
 from roe.grammar.clock import Clock, zone_of
 from roe.grammar.scopes import CLOCK, IMPLICIT, Code, Scope
+from roe.ledger.remembered import Remembered
 from roe.plan.operators import Derive, Expr, Relate
 from roe.plan.outcome import Sentence
 from roe.policy.model import DataSource
@@ -87,7 +88,7 @@ class World(RecordsInTime):
         for row in touched:
             row.forget()
 
-    def remember(self, state: State) -> OwnerMemory:
+    def remember(self, state: Remembered) -> OwnerMemory:
         """The memory of a run on these records: what the ledger and they say together of owners."""
         from roe.evaluator.memory import OwnerMemory
 

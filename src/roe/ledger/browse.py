@@ -36,19 +36,19 @@ class Wanted:
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
+class EntryPage:
     """Entries of a page, the newest first. `before` is the number that the next page begins below, None on the last one."""
 
     entries: list[Stored]
     before: int | None
 
 
-def newest(store: Store, wanted: Wanted, before: int | None, most: int) -> Found:
+def newest(store: Store, wanted: Wanted, before: int | None, most: int) -> EntryPage:
     """The newest entries below a number that answer to the filters."""
     end = store.head().number + 1 if before is None else before
     chosen = _chosen(store, wanted, end)
     if chosen is None:
-        return Found([], None)
+        return EntryPage([], None)
     first = chosen.first if wanted.record else max(chosen.first, chosen.end - LOOKED_AT)
     number = "+number" if wanted.record else "number"  # a record has an index of its own, which this leaves to the database
     rows = store.entries_where(
@@ -56,8 +56,8 @@ def newest(store: Store, wanted: Wanted, before: int | None, most: int) -> Found
     )
     rows.reverse()
     if len(rows) > most:
-        return Found(rows[:most], rows[most - 1].number)
-    return Found(rows, first if first > chosen.first else None)
+        return EntryPage(rows[:most], rows[most - 1].number)
+    return EntryPage(rows, first if first > chosen.first else None)
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,13 +19,14 @@ from roe.ledger.holdings import Holding
 from roe.ledger.moment import At
 from roe.ledger.people import Away, Excepted
 from roe.ledger.reconcile import CHANGED_IN_CRM
+from roe.ledger.remembered import Remembered, as_remembered
 from roe.ledger.store import Store
 
 COUNTED = timedelta(days=14)  # days older than that count for no cap
 VERSION = 2  # of the shape that engines read
 
 
-def remembered(store: Store, owners: Callable[[Store], Mapping[str, OwnerState]] | None = None) -> Json:
+def remembered(store: Store, owners: Callable[[Store], Mapping[str, OwnerState]] | None = None) -> Remembered:
     """The memory as of the ledger's head; empty for a ledger in which no run was written.
 
     `owners` reads who holds what; `roe.ledger.columns.owners_of` does so for evaluators that take it as columns.
@@ -45,7 +46,7 @@ def remembered(store: Store, owners: Callable[[Store], Mapping[str, OwnerState]]
         "events": _events(store), "ends": _ends(store), "granted": granted(store), "records": _entered(store), "seen": _seen(store),
         "gone": _gone(store),
     }  # fmt: skip
-    return state | {name: values for name, values in sections.items() if values}
+    return as_remembered(state | {name: values for name, values in sections.items() if values})
 
 
 @cache
@@ -186,7 +187,7 @@ def _gone(store: Store) -> Json:
     )
 
 
-def past(store: Store) -> Json:
+def past(store: Store) -> Remembered:
     """`past`: who had each record in a role, and which values tracked fields have had, for policies whose rules ask; see `roe.evaluator.past`."""
     owners: Json = {}
     for h in store.every_holding():

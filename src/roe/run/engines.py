@@ -15,11 +15,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, Literal
 
 from roe.diagnostics import Diagnostic, PolicyError, user_error
-from roe.dynamic import Json, Saved, Value
+from roe.dynamic import Value
 from roe.evaluator.bound import Bound
 from roe.evaluator.engine import Evaluator, Run
 from roe.evaluator.reps import misnamed
 from roe.evaluator.world import World
+from roe.ledger.remembered import Remembered
 from roe.policy.circles import circles
 from roe.progress import counted
 from roe.run.files import PARTS, Files, Watch
@@ -45,7 +46,7 @@ class Job:
     evaluator: Evaluator
     source: Source
     as_of: str
-    state: Saved = field(default_factory=dict)
+    state: Remembered = field(default_factory=Remembered)
     remembers: bool = False
     form: str = "csv"
     traces: bool = False
@@ -113,7 +114,7 @@ class Engine:
         """The invariants that do not hold, where the engine has asked for them itself instead of showing its batches."""
         return []
 
-    def state(self) -> Json | None:
+    def state(self) -> Remembered | None:
         """What the next run needs, once everything is decided; None where the engine keeps no memory."""
         return None
 
@@ -166,7 +167,7 @@ class Rows(Engine):
         self.run = Run(bound, list(counted(bound.decide_all(), total, "deciding")))
         return batch_of(self.run)
 
-    def state(self) -> Json | None:
+    def state(self) -> Remembered | None:
         return self.run.state()
 
     def late(self) -> Iterable[tuple[str, date]]:
@@ -207,7 +208,7 @@ class Columns(Engine):
         self.run = ColumnRun(job.bound(world))
         return batch_of(self.run)
 
-    def state(self) -> Json | None:
+    def state(self) -> Remembered | None:
         return self.run.state()
 
     def late(self) -> Iterable[tuple[str, date]]:
@@ -270,7 +271,7 @@ class Portions(Columns):
         for run in stream.portions(self.job.evaluator, self._table, self.job.as_of):
             files.add(batch_of(run), watch)
 
-    def state(self) -> Json | None:
+    def state(self) -> Remembered | None:
         return None
 
     def late(self) -> Iterable[tuple[str, date]]:
@@ -327,7 +328,7 @@ class Spark(Engine):
     def broken(self) -> list[Broken]:
         return self._left.broken
 
-    def state(self) -> Json | None:
+    def state(self) -> Remembered | None:
         from roe.spark.memory import changed_state
 
         return changed_state(self.job.state, self._left.changes)

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from roe.crm.ids import fold
-from roe.dynamic import State
 from roe.grammar import values as v
+from roe.ledger.remembered import Remembered
 from roe.run import lists
 from roe.run.result import Portion
 
@@ -32,7 +32,7 @@ class Since:
 
 
 def entries_of(
-    before: State, after: State, portions: Iterable[Portion], at: At, columns: ColumnMemory | None = None, decided: Iterable[Decided] | None = None
+    before: Remembered, after: Remembered, portions: Iterable[Portion], at: At, columns: ColumnMemory | None = None, decided: Iterable[Decided] | None = None
 ) -> list[Entry]:  # fmt: skip
     """What a run has to say of its decisions: the entries that lead from the memory that it read to the one that it left.
 
@@ -56,7 +56,7 @@ def _details_of_columns(portions: Iterable[Portion], columns: ColumnMemory, at: 
         yield from decisions(portion, decided_anew(portion, columns, at))
 
 
-def _details(before: State, after: State, portions: Iterable[Portion], last: Mapping[str, How], at: At) -> Iterator[Decided]:
+def _details(before: Remembered, after: Remembered, portions: Iterable[Portion], last: Mapping[str, How], at: At) -> Iterator[Decided]:
     """The decisions on the records that a run leaves otherwise than it found them: another owner, rule, action or end."""
     from roe.ledger.reconcile import key_parts
     from roe.run.memory import changed

@@ -18,9 +18,10 @@ from pathlib import Path
 from roe.columns.turn_files import write_turns
 from roe.columns.turn_reading import read_turns
 from roe.data.lookup import CannotLookUp
-from roe.dynamic import Json, State
+from roe.dynamic import Json
 from roe.evaluator.engine import Evaluator
 from roe.files import cache_folder, is_private, own_digest
+from roe.ledger.remembered import Remembered
 from roe.progress import phase
 from roe.run.folder import digest
 from roe.run.inputs import digest_of, policy_files
@@ -57,12 +58,12 @@ class TurnsOfRun(Mapping[str, Json]):
         raise TypeError("turns are looked up one by one")
 
 
-def turns_of(evaluator: Evaluator, source: Source, as_of: str, state: State, say: Say) -> TurnsOfRun:
+def turns_of(evaluator: Evaluator, source: Source, as_of: str, state: Remembered, say: Say) -> TurnsOfRun:
     """The turns of the run that these would give; it is made, with a word, when the first one is asked for and none is kept."""
     return TurnsOfRun(lambda: _folder(evaluator, source, as_of, state, say))
 
 
-def _folder(evaluator: Evaluator, source: Source, as_of: str, state: State, say: Say) -> Path:
+def _folder(evaluator: Evaluator, source: Source, as_of: str, state: Remembered, say: Say) -> Path:
     phase("looking for the turns of pools")
     cache = cache_folder()
     if cache is None or not is_private(cache):
@@ -94,7 +95,7 @@ def _forget(folder: Path) -> None:
         shutil.rmtree(old, ignore_errors=True)
 
 
-def _digest(evaluator: Evaluator, source: Source, as_of: str, state: State) -> str:
+def _digest(evaluator: Evaluator, source: Source, as_of: str, state: Remembered) -> str:
     files = {str(path): digest(path) for path in dict.fromkeys(source.files().values())}
     rests_on = [
         own_digest(), digest_of(policy_files(evaluator.policy)), files, evaluator.clock(as_of).now.isoformat(),
@@ -103,7 +104,7 @@ def _digest(evaluator: Evaluator, source: Source, as_of: str, state: State) -> s
     return hashlib.sha256(json.dumps(rests_on).encode()).hexdigest()[:32]
 
 
-def _made(evaluator: Evaluator, source: Source, as_of: str, state: State, folder: Path) -> Path:
+def _made(evaluator: Evaluator, source: Source, as_of: str, state: Remembered, folder: Path) -> Path:
     """Decide every record, in columns where that can be done, and write what pools did."""
     from roe.run.engines import Columns, Job, Rows
 

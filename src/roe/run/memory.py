@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import NoReturn
 
 from roe.diagnostics import PolicyError, user_error
-from roe.dynamic import Json, State
+from roe.dynamic import Json
 from roe.grammar import values as v
 from roe.grammar.values import Duration
 from roe.ledger.audit import anchor
@@ -24,6 +24,7 @@ from roe.ledger.entries import Owned, Run
 from roe.ledger.entry import Entry
 from roe.ledger.holders import OwnerState
 from roe.ledger.moment import At
+from roe.ledger.remembered import Remembered
 from roe.ledger.state import past, remembered
 from roe.ledger.store import Store, open_store
 from roe.ledger.writing import Writing
@@ -42,7 +43,9 @@ class Memory:
     number: int = 0
     last: Run | None = None
 
-    def read(self, digest: str = "", owners: Callable[[Store], Mapping[str, OwnerState]] | None = None, looks_back: bool = False) -> Json:
+    def read(
+        self, digest: str = "", owners: Callable[[Store], Mapping[str, OwnerState]] | None = None, looks_back: bool = False
+    ) -> Remembered:
         """The memory as of now, all of one moment. `digest` is the policy's: what was undone under another one is no longer held.
         `owners` reads who holds what (see `remembered`). `looks_back` says whether the rules ask for former owners and values.
         """
@@ -158,7 +161,7 @@ def _copy(store: Store, to: Store, until: At) -> None:
         to.append(entries[1:], entries[0])
 
 
-def read_memory(place: Path | str | None, zone: str = "", wait: float = 60, digest: str = "", looks_back: bool = False) -> Json:
+def read_memory(place: Path | str | None, zone: str = "", wait: float = 60, digest: str = "", looks_back: bool = False) -> Remembered:
     """What the last run left, for whoever only reads it; empty where there was none. Raises PolicyError if it cannot be read.
 
     With the `digest` of a policy also what is held since a run was undone, and with `looks_back` the past, as `Memory.read` has them.
@@ -177,7 +180,7 @@ def has_memory(place: Path | str) -> bool:
     return exists(place) or (Path(place) / FILE).is_file()
 
 
-def held(store: Store, digest: str) -> Json:
+def held(store: Store, digest: str) -> Remembered:
     """`held`: `entity|record|role` -> where a record stays since a run was undone, until when, and who said so."""
     holdings: Json = {}
     for x in store.runs():
@@ -202,7 +205,7 @@ def in_force(store: Store) -> Run | None:
     return next((x.entry for x in reversed(store.runs()) if isinstance(x.entry, Run) and x.entry.digest), None)
 
 
-def changed(before: State, after: State) -> set[str]:
+def changed(before: Remembered, after: Remembered) -> set[str]:
     """The keys of `owners`, `entity|record|role`, that a run leaves otherwise than it found them."""
     return differing(before.get("owners", {}), after.get("owners", {}))
 

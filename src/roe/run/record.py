@@ -22,7 +22,7 @@ from roe.data.read import files_of, kind_of, lacking, none_found, read_file, tab
 from roe.data.scan import TableOrigin
 from roe.data.shape import misshapen
 from roe.diagnostics import Diagnostic, PolicyError, errors
-from roe.dynamic import State, Values
+from roe.dynamic import Values
 from roe.evaluator.around import Around, fields_in
 from roe.evaluator.assigned import held_back
 from roe.evaluator.bound import Bound
@@ -31,6 +31,7 @@ from roe.evaluator.engine import Evaluator
 from roe.evaluator.world import World
 from roe.grammar import syntax as s
 from roe.grammar.clock import Clock, zone_of
+from roe.ledger.remembered import Remembered
 from roe.policy.model import DataSource, Field, Policy
 from roe.run.source import Source
 
@@ -301,7 +302,7 @@ class _Table:
 class TakenOut:
     """Records of large data, to be decided one at a time. Raises PolicyError for data that cannot be read, CannotLookUp."""
 
-    def __init__(self, evaluator: Evaluator, source: Source, as_of: str, state: State) -> None:
+    def __init__(self, evaluator: Evaluator, source: Source, as_of: str, state: Remembered) -> None:
         self.evaluator, self.state = evaluator, state
         self.clock = evaluator.clock(as_of)
         self.place = FromFiles(evaluator.compiled, lookups(evaluator.policy, source), self.clock)

@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING, Literal
 from roe import __version__
 from roe.data.report import FILE, Report, beside, read_report, write_report
 from roe.diagnostics import Diagnostic, PolicyError, errors
-from roe.dynamic import Json, State, Value
+from roe.dynamic import Json, Value
 from roe.files import uncollected
+from roe.ledger.remembered import Remembered
 from roe.run.engines import Engine, Job, choose
 from roe.run.entries import Since, entries_of, since
 from roe.run.files import KNOWN, PARTS, Files, Tables, write_rows
@@ -154,7 +155,7 @@ def _decided(job: Job, folder: OutFolder, given: RunOptions, memory: Memory | No
 class _Draft:
     """A run that is decided and written under a temporary name, and not committed yet."""
 
-    def __init__(self, job: Job, folder: OutFolder, given: RunOptions, state: State, memory: Memory | None = None) -> None:
+    def __init__(self, job: Job, folder: OutFolder, given: RunOptions, state: Remembered, memory: Memory | None = None) -> None:
         self.job, self.folder, self.given, self.before, self.memory = job, folder, given, state, memory
         job.state = state
         self.base = memory.base if memory is not None else {}

@@ -20,13 +20,14 @@ from roe.columns.world import ColumnWorld
 from roe.data.arrow_files import ROW_GROUP
 from roe.data.headers import columns_of
 from roe.diagnostics import PolicyError
-from roe.dynamic import Json, State, Value
+from roe.dynamic import Json, Value
 from roe.evaluator.bound import Bound
 from roe.evaluator.engine import Evaluator
 from roe.evaluator.recorded import POOLS_START
 from roe.evaluator.reps import misnamed
 from roe.ledger.decided import Decided
 from roe.ledger.moment import At
+from roe.ledger.remembered import Remembered
 from roe.run.columns import batch_of, decided_anew
 from roe.run.engines import Job
 from roe.run.entries import DECIDED, decision_of
@@ -58,7 +59,7 @@ class Wanted:
     remembers: bool = False
 
 
-def decide(evaluator: Evaluator, as_of: str, tables: dict[str, Raw], state: State, *, wanted: Wanted, whole: bool = False) -> pa.Table:
+def decide(evaluator: Evaluator, as_of: str, tables: dict[str, Raw], state: Remembered, *, wanted: Wanted, whole: bool = False) -> pa.Table:
     """What one task decides, as rows of `RESULT`: lines of the tables, turns, rows of other files, and counts for the summary.
 
     `whole`: it has all records. Of the files that it writes itself it sends back the names. A task that runs twice writes twice, under
@@ -79,7 +80,7 @@ def decide(evaluator: Evaluator, as_of: str, tables: dict[str, Raw], state: Stat
     return pa.concat_tables([*sent, _rows(PARTS, pa.array(names, pa.string())), *_rest(batch, state, whole)])
 
 
-def _remembered(run: ColumnRun, batch: Batch, state: State, at: At, without: Iterable[str]) -> list[pa.Table]:
+def _remembered(run: ColumnRun, batch: Batch, state: Remembered, at: At, without: Iterable[str]) -> list[pa.Table]:
     """What a task leaves in the memory, the decisions that say something new, and what is to be said of loads."""
     changes = list(changes_between(state, run.state(), without))
     memory = run.world.columns_memory
@@ -103,7 +104,7 @@ def _written(table: pa.Table, folder: Path) -> str:
     return path.name
 
 
-def _rest(batch: Batch, state: State, whole: bool) -> list[pa.Table]:
+def _rest(batch: Batch, state: Remembered, whole: bool) -> list[pa.Table]:
     """What a task sends back besides tables: turns, rows of other files, counts for the summary, and what invariants have met."""
     lines = [*lines_of(batch.turns), batch.pools]  # the last one says what the pools were
     return [
@@ -114,7 +115,7 @@ def _rest(batch: Batch, state: State, whole: bool) -> list[pa.Table]:
     ]
 
 
-def _tally(batch: Batch, state: State, whole: bool) -> Json:
+def _tally(batch: Batch, state: Remembered, whole: bool) -> Json:
     """What invariants have met in a task. One that has all records knows what is asked of reps and of the run as well."""
     tally = Tally(batch.bound.policy, state.get("owners", {}))
     if tally.policy.plan.invariants:
@@ -162,7 +163,7 @@ class Left:
     older: set[str] = field(default_factory=set)
 
 
-def collect(shared: SharedOut, files: Files, evaluator: Evaluator, as_of: str, state: State) -> Left:
+def collect(shared: SharedOut, files: Files, evaluator: Evaluator, as_of: str, state: Remembered) -> Left:
     """Fill the files of a run with what all tasks have sent back."""
     tally, left = Tally(evaluator.policy), Left()
     try:
@@ -178,7 +179,7 @@ def collect(shared: SharedOut, files: Files, evaluator: Evaluator, as_of: str, s
     return left
 
 
-def _broken(shared: SharedOut, tally: Tally, evaluator: Evaluator, as_of: str, state: State) -> list[Broken]:
+def _broken(shared: SharedOut, tally: Tally, evaluator: Evaluator, as_of: str, state: Remembered) -> list[Broken]:
     """The invariants that do not hold, of what tasks have found and of all of it together."""
     if shared.together or not evaluator.policy.plan.invariants:
         return tally.broken
@@ -187,14 +188,14 @@ def _broken(shared: SharedOut, tally: Tally, evaluator: Evaluator, as_of: str, s
     return tally.close(_world_of(shared.others, evaluator, as_of, state))
 
 
-def _world_of(others: dict[str, Raw], evaluator: Evaluator, as_of: str, state: State) -> ColumnWorld:
+def _world_of(others: dict[str, Raw], evaluator: Evaluator, as_of: str, state: Remembered) -> ColumnWorld:
     """The tables that all tasks have."""
     world = ColumnWorld(evaluator.compiled, others, evaluator.clock(as_of))
     Bound(evaluator, world, {"records": state["records"]} if "records" in state else {})
     return world
 
 
-def keep_others(others: dict[str, Raw], folder: Path, evaluator: Evaluator, as_of: str, state: State) -> None:
+def keep_others(others: dict[str, Raw], folder: Path, evaluator: Evaluator, as_of: str, state: Remembered) -> None:
     """What all tasks saw alike, beside what each of them keeps of its own records."""
     from pyarrow import parquet
 

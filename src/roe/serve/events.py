@@ -21,6 +21,7 @@ from roe.serve.desk import Desk
 from roe.serve.problems import Refused, unknown
 from roe.serve.times import first_moment
 
+YEARS = 1900, 9999  # of moments that exist in every time zone
 MOST_AHEAD = timedelta(hours=36)  # beyond which a moment in the future is a mistake, and not another clock
 Act = Callable[[Desk, Saved, datetime], Json]  # an event, and when it comes in: what became of it
 EVENTS: dict[str, Act] = {}
@@ -145,6 +146,8 @@ def returned(desk: Desk, event: Saved, at: datetime) -> Json:
         )
     if owner["owner"] != rep:
         raise Refused(409, "R903", f"`{rep}` does not own the {entity} `{id}`", "only its owner can give a record back")
+    if desk.records.row(entity, id) is None:
+        raise unknown(f"there is no {entity} `{id}` any more", "send it again with PUT, or leave it")
     desk.entries.append(Returned(at=desk.moment(when), entity=entity, record=id, role=role, rep=rep, by=rep, reason=reason))
     if entity == "account":
         number = desk.state.count("handback")
@@ -276,6 +279,6 @@ def _moment(text: str, name: str) -> datetime:
         moment = datetime.fromisoformat(text)
     except ValueError:
         moment = None
-    if moment is None or moment.tzinfo is None:
+    if moment is None or moment.tzinfo is None or not YEARS[0] <= moment.year < YEARS[1]:
         raise Refused(422, "R903", f"`{name}` must be a moment with a time zone", "write 2026-03-02T09:30:00Z")
     return moment

@@ -17,6 +17,7 @@ from roe.evaluator.engine import Evaluator
 from roe.evaluator.live import Live
 from roe.evaluator.row import Row
 from roe.ledger.holders import OwnerState
+from roe.ledger.remembered import Remembered
 from roe.serve.known import Owner
 from roe.serve.problems import Refused
 from roe.serve.state import State
@@ -39,7 +40,7 @@ class Records:
             if record.entity in tables and not record.deleted:
                 tables[record.entity].append(record.fields)
         remembered = {key: kept_owner(owner) for key, owner in state.all("owner").items() if owner["owner"]}
-        kept = {
+        kept: Remembered = {
             "owners": remembered,
             "assigned": dict(state.all("assigned")),
             "pools": dict(state.all("pool")),
@@ -160,7 +161,7 @@ class Records:
     def own(self, key: str, record: Callable[[], Mirrored]) -> None:
         """Show the owner that the state has of a record in a role. `record` gives the record as the mirror has it."""
         entity, id, role = key.split("|", 2)
-        owner, row, owners = self.state.get("owner", key), self.row(entity, id), self.live.state["owners"]
+        owner, row, owners = self.state.get("owner", key), self.row(entity, id), self.live.owners
         if owner is None or not owner["owner"]:
             owners.pop(key, None)
             self.learn(record())
@@ -171,9 +172,9 @@ class Records:
         """Take over an owner that another server has decided; its record is to be learnt again."""
         owner = self.state.get("owner", key)
         if owner is not None and owner["owner"]:
-            self.live.state["owners"][key] = kept_owner(owner)
+            self.live.owners[key] = kept_owner(owner)
         else:
-            self.live.state["owners"].pop(key, None)
+            self.live.owners.pop(key, None)
 
     def grant(self, key: str) -> None:
         """Heed the exception for a record in a role as the state has it now."""

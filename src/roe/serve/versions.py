@@ -38,7 +38,10 @@ def parse_version(text: str) -> str:
     at = datetime.fromisoformat(text)
     if at.tzinfo is None:
         raise ValueError("a moment needs a time zone")
-    return version_of(at)
+    try:
+        return version_of(at)
+    except OverflowError:
+        raise ValueError("there is no such moment in UTC") from None
 
 
 def version_of(at: datetime) -> str:

@@ -12,9 +12,10 @@ from collections.abc import Callable, Iterable, Iterator
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from roe.dynamic import Json, State
+from roe.dynamic import Json, Saved
 from roe.ledger.changed import Changed
 from roe.ledger.reconcile import key_parts
+from roe.ledger.remembered import Remembered, as_remembered
 from roe.ledger.role_tables import Owners, RoleTable, as_arrow, of_arrow
 
 MEMORY = "$memory"  # in place of an entity: rows that the ledger has of a record
@@ -40,7 +41,7 @@ Change = tuple[str, str, str | None]  # part, key, value as JSON, or None where 
 # --- what goes to tasks -------------------------------------------------------------------------------------------------
 
 
-def rows_of(state: State, entity: str) -> pa.Table:
+def rows_of(state: Remembered, entity: str) -> pa.Table:
     """What the memory knows of an entity's records, as rows that can be shared out by record."""
     tables = []
     owners = _owners(state)
@@ -61,11 +62,11 @@ def _named(table: pa.Table, part: str, name: str) -> pa.Table:
     return pa.table({**columns, PART: pa.repeat(pa.scalar(part), len(table)), NAME: pa.repeat(pa.scalar(name), len(table))})
 
 
-def state_of(entity: str, rows: pa.Table | None, rest: State) -> State:
+def state_of(entity: str, rows: pa.Table | None, rest: Remembered) -> Remembered:
     """The memory of a task: its rows, and what every task has."""
     state: Json = {part: dict(values) if isinstance(values, dict) else values for part, values in rest.items()}
     if rows is None or not rows.num_rows:
-        return state
+        return as_remembered(state)
     roles = {}
     for part in pc.unique(rows[PART]).to_pylist():
         some = rows.filter(pc.equal(rows[PART], part))
@@ -81,12 +82,12 @@ def state_of(entity: str, rows: pa.Table | None, rest: State) -> State:
         into[name] = dict(sorted({**into.get(name, {}), **values}.items()))
     if roles:
         state[OWNERS] = Owners(roles)
-    return state
+    return as_remembered(state)
 
 
-def rest_of(state: State, entity: str) -> State:
+def rest_of(state: Remembered, entity: str) -> Remembered:
     """The memory without what it knows of an entity's records."""
-    rest = {part: others for part, others in state.items() if part != OWNERS}
+    rest: Json = {part: others for part, others in state.items() if part != OWNERS}
     for part in PARTS:
         others = {key: value for key, value in _part(state, part).items() if not key.startswith(f"{entity}|")}
         if "." in part:
@@ -94,16 +95,16 @@ def rest_of(state: State, entity: str) -> State:
                 rest["past"] = {**rest["past"], part.partition(".")[2]: others}
         elif part in rest:
             rest[part] = others
-    return rest
+    return as_remembered(rest)
 
 
-def others_owned(state: State, entity: str) -> str:
+def others_owned(state: Remembered, entity: str) -> str:
     """Another entity of whose records the ledger knows owners; empty if there is none."""
     owners = _owners(state)
     return next((of for of, _ in owners.roles if of != entity), "") if owners is not None else ""
 
 
-def sent_state(state: State) -> bytes:
+def sent_state(state: Remembered) -> bytes:
     """A memory as bytes that any process can read."""
     owners = _owners(state)
     held = []
@@ -116,32 +117,35 @@ def sent_state(state: State) -> bytes:
     return json.dumps([{part: value for part, value in state.items() if part != OWNERS}, held]).encode()
 
 
-def received_state(text: bytes) -> State:
+def received_state(text: bytes) -> Remembered:
     rest, held = json.loads(text)
     state: Json = rest
     roles = {(entity, role): of_arrow(entity, role, pa.ipc.open_stream(bytes.fromhex(rows)).read_all()) for entity, role, rows in held}
     if roles:
         state[OWNERS] = Owners(roles)
-    return state
+    return as_remembered(state)
 
 
-def _owners(state: State) -> Owners | None:
+def _owners(state: Remembered) -> Owners | None:
     owners = state.get(OWNERS)
     return owners if isinstance(owners, Owners) and owners.roles else None
 
 
-def _part(state: State, part: str) -> Json:
+def _part(state: Remembered, part: str) -> Json:
     first, _, second = part.partition(".")
-    value = state.get(first, {})
-    return value.get(second, {}) if second else value  # type: ignore[no-any-return]
+    sections: Saved = state
+    value: Json = sections.get(first, {})
+    return value.get(second, {}) if second else value
 
 
 # --- what comes back ----------------------------------------------------------------------------------------------------
 
 
-def changes_between(before: State, after: State, without: Iterable[str] = ()) -> Iterator[Change]:
+def changes_between(before: Remembered, after: Remembered, without: Iterable[str] = ()) -> Iterator[Change]:
     """What a task leaves otherwise than it found it."""
-    for part, entries in {**{part: {} for part in EMPTIED}, **after}.items():
+    older: Saved = before
+    newer: Saved = {**{part: {} for part in EMPTIED}, **after}
+    for part, entries in newer.items():
         if part in without or not hasattr(entries, "items"):
             continue
         if isinstance(entries, Changed):
@@ -149,12 +153,12 @@ def changes_between(before: State, after: State, without: Iterable[str] = ()) ->
                 if value != entries.before.get(key):
                     yield part, key, None if value is None else json.dumps(value)
             continue
-        old = before.get(part, {})
+        old = older.get(part, {})
         yield from ((part, key, json.dumps(value)) for key, value in entries.items() if key not in old or old[key] != value)
         yield from ((part, key, None) for key in old if key not in entries)
 
 
-def changed_state(before: State, changes: Iterable[Change]) -> Json:
+def changed_state(before: Remembered, changes: Iterable[Change]) -> Remembered:
     """The memory with what tasks have changed."""
     new: dict[str, Json] = {OWNERS: {}}
     gone: dict[str, set[str]] = {}
@@ -162,18 +166,14 @@ def changed_state(before: State, changes: Iterable[Change]) -> Json:
         new.setdefault(part, {})[key] = None if text is None else json.loads(text)
         if text is None:
             gone.setdefault(part, set()).add(key)
-    after = dict(before)
+    after: Json = {**before}
     for part, entries in new.items():
-        left = gone.get(part, set())
-        after[part] = (
-            Changed(before.get(part, {}), entries)
-            if part == OWNERS
-            else {key: value for key, value in {**before.get(part, {}), **entries}.items() if key not in left}
-        )
-    return after
+        left, old = gone.get(part, set()), after.get(part, {})
+        after[part] = Changed(old, entries) if part == OWNERS else {key: x for key, x in {**old, **entries}.items() if key not in left}
+    return as_remembered(after)
 
 
-def lost_columns(state: State, has: Callable[[str, str], bool]) -> list[tuple[str, str]]:
+def lost_columns(state: Remembered, has: Callable[[str, str], bool]) -> list[tuple[str, str]]:
     """(entity, role) of owners whom the CRM has shown, and for which the data `has` no column."""
     owners = _owners(state)
     tables: Iterable[tuple[tuple[str, str], RoleTable]] = owners.roles.items() if owners is not None else ()

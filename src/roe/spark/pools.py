@@ -29,12 +29,13 @@ from roe.columns.turns import Turns
 from roe.columns.world import ColumnWorld
 from roe.data.coerce import telling
 from roe.data.headers import columns_of
-from roe.dynamic import Array, State
+from roe.dynamic import Array
 from roe.evaluator.bound import Bound
 from roe.evaluator.data_owner import MODIFIED, MODIFIED_BY
 from roe.evaluator.engine import Evaluator
 from roe.evaluator.recorded import pools_json
 from roe.ledger.reconcile import key_parts
+from roe.ledger.remembered import Remembered
 from roe.plan.outcome import Outcome, RoleSteps
 from roe.policy.model import Policy
 from roe.spark.memory import Change, changes_between
@@ -93,7 +94,7 @@ class _RulesAlone(ColumnRun):
         self.parts = [RoleRun(self.bound, self.world.tables[entity], role) for role in self.bound.roles(entity)]
 
 
-def waiting(evaluator: Evaluator, as_of: str, tables: dict[str, Raw], state: State, *, entity: str, columns: list[str]) -> pa.Table:
+def waiting(evaluator: Evaluator, as_of: str, tables: dict[str, Raw], state: Remembered, *, entity: str, columns: list[str]) -> pa.Table:
     """The records of a task that wait, or that somebody has, or that a pool assigned, as they are in the data: some columns, and what each
     waits for in each role.
     """
@@ -125,7 +126,14 @@ def waiting(evaluator: Evaluator, as_of: str, tables: dict[str, Raw], state: Sta
 
 
 def hand_out(
-    evaluator: Evaluator, as_of: str, tables: dict[str, Raw], state: State, *, entity: str, files: TurnFiles | None, remembers: bool = False
+    evaluator: Evaluator,
+    as_of: str,
+    tables: dict[str, Raw],
+    state: Remembered,
+    *,
+    entity: str,
+    files: TurnFiles | None,
+    remembers: bool = False,
 ) -> pa.Table:
     """The turns of all waiting records, as rows of `HANDED`. Those with `SAID` are for the driver: why it cannot be done like this, or
     what pools were and, unless they are written here, every turn; and what the next run is to know of them, if anything `remembers`.
@@ -232,7 +240,7 @@ def _codes(texts: pa.Array, number: Callable[[str], int]) -> Array:
     return numbers[pc.fill_null(coded.indices, -1).to_numpy(zero_copy_only=False)]
 
 
-def run_of(evaluator: Evaluator, as_of: str, tables: dict[str, Raw], state: State) -> ColumnRun:
+def run_of(evaluator: Evaluator, as_of: str, tables: dict[str, Raw], state: Remembered) -> ColumnRun:
     """The run over the records of a task. The turns of pools are given with them, if other tasks' records wait as well."""
     for entity, raw in tables.items():
         given = {name: column for name, column in raw.columns.items() if name.startswith(GIVEN)}

@@ -27,9 +27,9 @@ from roe.data.read import files_of, kind_of, unreadable_parquet
 from roe.data.scan import TableOrigin
 from roe.data.shape import misshapen
 from roe.diagnostics import PolicyError, errors
-from roe.dynamic import State
 from roe.evaluator.engine import Evaluator
 from roe.grammar.clock import zone_of
+from roe.ledger.remembered import Remembered
 from roe.policy.model import DataSource, Policy
 from roe.spark.memory import MEMORY, RECORD, others_owned, rest_of, rows_of, sent_state
 from roe.spark.plan import Share, share
@@ -78,7 +78,7 @@ class _Cut:
 
 def share_out(
     evaluator: Evaluator, data: Path, as_of: str, decide: Decide, result: pa.Schema, session: SparkSession | None = None, buckets: int | None = None,
-    turn_files: TurnFiles | None = None, state: State | None = None, check: Check = lambda tables: None,
+    turn_files: TurnFiles | None = None, state: Remembered | None = None, check: Check = lambda tables: None,
 ) -> SharedOut:  # fmt: skip
     """Let tasks decide every record; what they send back are rows of `result`. `session` is a SparkSession; `local[2]` if none is given. `turn_files` is for the turns of pools, if
     they are not to return to the driver. `state` is what the last run left; None where nothing is remembered. `check` sees the tables
@@ -101,7 +101,7 @@ class _Work:
     as_of: str
     result: pa.Schema
     policy: bytes
-    state: State | None
+    state: Remembered | None
     check: Check
 
     @property
@@ -169,7 +169,7 @@ def _in_buckets(work: _Work, how: Share, decide: Decide, buckets: int | None, tu
     return SharedOut(results, {how.entity, *how.children}, cut.origins, others=cut.broadcast)
 
 
-def kept_together(evaluator: Evaluator, state: State, how: Share) -> str:
+def kept_together(evaluator: Evaluator, state: Remembered, how: Share) -> str:
     """Why what the ledger knows keeps the records together; empty if it does not."""
     other = others_owned(state, how.entity)
     if other:

@@ -62,7 +62,7 @@ def _single(statement: Statement, step: Choose, held: list[Sql], query: Query, c
     at = f"{step.name}__row"
     statement.layer(step.entity, {at: number if held else exp.null()}, query, comment)
     values = [rule.value for rule in step.rules]
-    outputs = _outputs(statement, step, values)
+    outputs = _outputs(step, values)
     query, _ = statement.start(step.entity)
     columns = {}
     for name, given in outputs.items():
@@ -83,7 +83,7 @@ def _single(statement: Statement, step: Choose, held: list[Sql], query: Query, c
     return lambda t, row: SqlScalar(column(step.name, row.alias), kind)
 
 
-def _outputs(statement: Statement, step: Choose, values: list[object]) -> dict[str, list[object]]:
+def _outputs(step: Choose, values: list[object]) -> dict[str, list[object]]:
     keys = dict.fromkeys(k for x in [*values, step.default] if isinstance(x, dict) for k in x)
     return {k: [x.get(k) if isinstance(x, dict) else None for x in values] for k in keys} if keys else {step.name: values}
 

@@ -17,7 +17,7 @@ from roe.plan.operators import Expr, Rule
 from roe.plan.outcome import Outcome, RoleSteps, Sentence, conditions
 from roe.source import Text
 from roe.sql.forms import NoSql, Sql, column, comment, literal
-from roe.sql.query import Found, OwnersByRole, RecordOwners, RecordRow, Ref, SqlScalar
+from roe.sql.query import OwnersByRole, RecordOwners, RecordRow, Ref, SqlScalar, Translated
 from roe.sql.translate import Translator
 
 if TYPE_CHECKING:
@@ -229,7 +229,7 @@ def worded(t: Translator, sentence: Sentence) -> Sql:
     return exp.Literal.string("") if made is None else made
 
 
-def said(t: Translator, value: Found, tree: s.Node) -> Sql:
+def said(t: Translator, value: Translated, tree: s.Node) -> Sql:
     """A value as a sentence has it."""
     if isinstance(value, (Ref, RecordRow)):
         name = t.field(value, "name", tree)

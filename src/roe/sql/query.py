@@ -79,7 +79,7 @@ class Many:
         return column(self.key, self.owner.alias) if self.key else self.owner.key.copy()
 
 
-Found = SqlScalar | RecordRow | Ref | RecordOwners | RowOutputs | OwnersByRole | Many
+Translated = SqlScalar | RecordRow | Ref | RecordOwners | RowOutputs | OwnersByRole | Many
 
 
 @dataclass

@@ -17,7 +17,7 @@ from roe.grammar.printer import show
 from roe.sql.compare import comparable
 from roe.sql.forms import NoSql, Sql, column, double, finite, named
 from roe.sql.functions import EXACT
-from roe.sql.query import Found, Many, Query, RecordRow, SqlScalar
+from roe.sql.query import Many, Query, RecordRow, SqlScalar, Translated
 
 if TYPE_CHECKING:
     from roe.sql.translate import Translator
@@ -54,7 +54,7 @@ def latest(t: Translator, node: s.Call) -> SqlScalar:
     if not isinstance(source, Many) or len(node.args) != 2:
         raise NoSql("`append` can be written in SQL only inside `max`, for a relation's field and one value", node)
     inner, item = t.inside(source)
-    moment = _item(t, inner, item, source)
+    moment = _item(inner, item, source)
     of = {"most": exp.func("MAX", moment.sql), "known": exp.func("COUNT", moment.sql.copy()), "items": exp.Count(this=exp.Star())}
     alias = _grouped(t, source, inner, of, "latest")
     most = column("most", alias)
@@ -63,8 +63,8 @@ def latest(t: Translator, node: s.Call) -> SqlScalar:
     return SqlScalar(later, start.kind)
 
 
-def _item(t: Translator, inner: Translator, item: RecordRow, many: Many) -> SqlScalar:
-    value: Found = item
+def _item(inner: Translator, item: RecordRow, many: Many) -> SqlScalar:
+    value: Translated = item
     for name in many.of:
         value = inner.field(value, name, s.Name(name))
     if not isinstance(value, SqlScalar):
@@ -85,7 +85,7 @@ def aggregate(t: Translator, name: str, many: Many) -> SqlScalar:
     if name == "count":
         alias = _grouped(t, many, inner, {"items": exp.Count(this=exp.Star())}, "count")
         return SqlScalar(exp.func("COALESCE", column("items", alias), exp.Literal.number(0)), "number", EXACT)
-    value = _item(t, inner, item, many)
+    value = _item(inner, item, many)
     comparable(t, value.kind)
     if value.kind not in ("number", "date", "date and time") or (name in ("sum", "mean") and value.kind != "number"):
         raise NoSql(f"`{name}` of a {value.kind} cannot be written the same way in every warehouse")
@@ -97,7 +97,7 @@ def aggregate(t: Translator, name: str, many: Many) -> SqlScalar:
     return SqlScalar(column("total", alias), value.kind)
 
 
-def filtered(t: Translator, node: s.Filter) -> Found:
+def filtered(t: Translator, node: s.Filter) -> Translated:
     base = t.value(node.base)
     if not isinstance(base, Many) or base.of:
         raise NoSql(f"`{show(node.base)}` is not a relation", node)

@@ -28,7 +28,7 @@ from roe.sql.choose import chosen
 from roe.sql.dialects import DIALECTS
 from roe.sql.forms import NoSql, Sql, column, comment, grouped, named, plain
 from roe.sql.outcome import UNDECIDED, RoleSql
-from roe.sql.query import Found, Many, OwnersByRole, Query, RecordRow, Ref, SqlScalar
+from roe.sql.query import Many, OwnersByRole, Query, RecordRow, Ref, SqlScalar, Translated
 from roe.sql.translate import Translator
 
 if TYPE_CHECKING:
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from roe.plan.standard import BuiltIn
 
 
-Reader = Callable[[Translator, RecordRow], Found]
+Reader = Callable[[Translator, RecordRow], Translated]
 
 
 @dataclass

@@ -24,7 +24,7 @@ from roe.sql.compare import comparable, compared, ordered, side, tested
 from roe.sql.dialects.dialect import MONTHS
 from roe.sql.forms import NoSql, Sql, column, plus
 from roe.sql.functions import ARITHMETIC, CONDITIONS, EXACT, FUNCTIONS, arithmetic, bounded, constant
-from roe.sql.query import Found, Many, OwnersByRole, Query, RecordOwners, RecordRow, Ref, RowOutputs, SqlScalar
+from roe.sql.query import Many, OwnersByRole, Query, RecordOwners, RecordRow, Ref, RowOutputs, SqlScalar, Translated
 from roe.sql.related import aggregate, filtered, latest, pick, quantified
 
 if TYPE_CHECKING:
@@ -36,7 +36,7 @@ class Translator:
         self.query, self.names, self.items = query, names, items
         self.statement = query.statement
         self.model = query.statement.policy.model
-        self.steps: dict[str, Found] = {}  # those of a role that are computed by now, by name
+        self.steps: dict[str, Translated] = {}  # those of a role that are computed by now, by name
 
     # --- conditions -------------------------------------------------------------------------------------------------
 
@@ -102,7 +102,7 @@ class Translator:
             return column(f"{value.prefix}__held", value.row.alias)
         raise NoSql(f"`{show(node)}` is never null", node)
 
-    def value(self, node: s.Node) -> Found:
+    def value(self, node: s.Node) -> Translated:
         constant = self._constant(node)
         if constant is not None:
             return constant
@@ -151,7 +151,7 @@ class Translator:
         value = compile_expression(node)({"today": clock.today, "now": clock.now, CLOCK: clock})
         return constant(value, node)
 
-    def _name(self, node: s.Name) -> Found:
+    def _name(self, node: s.Name) -> Translated:
         if node.id in self.steps:
             return self.steps[node.id]
         for item in reversed(self.items):
@@ -167,7 +167,7 @@ class Translator:
     def _has(self, row: RecordRow, name: str) -> bool:
         return name in self.model.entities[row.entity] or (row.entity, name) in self.statement.compiled.steps
 
-    def field(self, of: Found, name: str, node: s.Node) -> Found:
+    def field(self, of: Translated, name: str, node: s.Node) -> Translated:
         if isinstance(of, Ref):
             if name == "id":
                 return SqlScalar(of.key, "string")
@@ -212,7 +212,7 @@ class Translator:
         )  # fmt: skip
         return SqlScalar(exp.Case().when(begun, after).when(exp.Not(this=begun.copy()), before), "number", EXACT)
 
-    def _row_field(self, row: RecordRow, name: str, node: s.Node) -> Found:
+    def _row_field(self, row: RecordRow, name: str, node: s.Node) -> Translated:
         try:
             step = self.statement.step(row.entity, name)
         except NoSql as e:
@@ -244,7 +244,7 @@ class Translator:
             comparable(self, kind.name if kind is not None else "any")
         return self.statement.table(other)
 
-    def _if(self, node: s.If) -> Found:
+    def _if(self, node: s.If) -> Translated:
         then, otherwise = side(self, node.then), side(self, node.otherwise)
         kind = then.kind if otherwise.kind == "null" else otherwise.kind
         if then.kind not in (kind, "null"):

@@ -19,7 +19,7 @@ SOON = timedelta(days=14)
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
+class ResultLine:
     """A line of the results: where it leads, what it is, and who owns it in each role."""
 
     kind: str
@@ -31,11 +31,11 @@ class Found:
 
 def home(ask: Ask) -> Response:
     text = ask.text("q")
-    results, near = found(ask.snapshot, text, ask)
+    results, near = results_for(ask.snapshot, text)
     return ask.render("find.html", q=text, results=results, near=near, overview=overview(ask.snapshot) if not text else None)
 
 
-def found(snapshot: Snapshot, text: str, ask: Ask) -> tuple[list[Found], list[Found]]:
+def results_for(snapshot: Snapshot, text: str) -> tuple[list[ResultLine], list[ResultLine]]:
     """(what answers to a text, what is most like it if nothing does)."""
     if not text:
         return [], []
@@ -44,9 +44,9 @@ def found(snapshot: Snapshot, text: str, ask: Ask) -> tuple[list[Found], list[Fo
     return [line(snapshot, hit) for hit in hits], [line(snapshot, hit) for hit in near]
 
 
-def line(snapshot: Snapshot, hit: Hit) -> Found:
+def line(snapshot: Snapshot, hit: Hit) -> ResultLine:
     owners = tuple((o.role, o.owner_name or "nobody") for o in snapshot.outcomes.of(hit.kind, hit.id))
-    return Found(hit.kind, hit.label, hit.id, address(hit), owners)
+    return ResultLine(hit.kind, hit.label, hit.id, address(hit), owners)
 
 
 def address(hit: Hit) -> str:
