@@ -14,6 +14,7 @@ from click.testing import CliRunner
 import roe
 from helpers import AS_OF, EXAMPLES, compiled, example, policy_text, tables
 from roe.analysis.diff import Impact, Moved, changes, impact
+from roe.analysis.equivalence import compare
 from roe.cli import main
 from roe.policy.format import format_policy
 
@@ -187,6 +188,18 @@ def test_verdicts_of_single_changes(change: tuple[str, str], verdict: str, said:
     found = json.loads(run(*map(str, folders), "--format", "json").output)
     assert found["verdict"] == verdict, found
     assert said in json.dumps([found["not_compared"], found["cases"]]).replace('\\"', '"') or said in run(*map(str, folders)).output
+
+
+def test_a_record_that_is_there_may_have_fields_that_differ_too(tmp_path: Path) -> None:
+    """That an account has an ultimate parent at all, and what this parent's type is, are asked of one record."""
+    shutil.copytree(EXAMPLES / "territories", tmp_path / "other")
+    path = tmp_path / "other" / "policy.yaml"
+    text = path.read_text("utf-8")
+    old = 'account.ultimate_parent.type = "Holding"'
+    assert text.count(old) == 1
+    path.write_text(text.replace(old, 'account.ultimate_parent.type != "Holding"'), "utf-8")
+    compared = compare(roe.compile(roe.load(EXAMPLES / "territories")), roe.compile(roe.load(tmp_path / "other")))
+    assert compared.verdict != "equivalent"
 
 
 POOL = "engagement: {account: {ae: [{name: all, then: {route: p}}]}}\npools: {p: {members: [ann, ben], caps: {open_accounts: CAP}, fallback: FALLBACK}}\n"

@@ -27,7 +27,7 @@ CODES: dict[str, tuple[str, str]] = {
     "R205": ("the types do not match", "error"),
     "R206": ("a value that the field does not declare", "error"),
     "R207": ("a test that can never be true", "error"),
-    "R208": ("a definition depends on itself", "error"),
+    "R208": ("a field depends on itself", "error"),
     "R209": ("null counts as a match", "hint"),
     "R210": ("not a regular expression that runs in linear time", "error"),
     "R211": ("earlier values of this field are not kept", "error"),

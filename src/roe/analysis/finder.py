@@ -283,10 +283,11 @@ class Finder:
         for path, value in witness.given.items():
             at: Value = row
             for name in path[:-1]:
-                if dict.get(at, name) is None:
+                if dict.get(at, name) in (None, THERE):
                     at[name] = {}
                 at = at[name]
-            at[path[-1]] = value
+            if value is not THERE or dict.get(at, path[-1]) is None:  # some record, of which its fields may say more
+                at[path[-1]] = value
         return row
 
     def asked(self, witness: Witness, chooser: Chooser) -> tuple[tuple[int, ...], Value] | None:

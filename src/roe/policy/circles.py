@@ -1,12 +1,12 @@
-"""Fields that rest on themselves through the data, such as a score of an account that reads its parent's score.
+"""Fields that rest on themselves: on one record, which is a mistake, or through the data, such as a score that reads the parent's score.
 
-Record by record such a field can be followed, since a chain of parents ends; as one column it cannot be computed. So an engine
+Record by record the second kind can be followed, since a chain of parents ends; as one column it cannot be computed. So an engine
 that computes columns asks here, of the policy alone, before it begins.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from roe.grammar import syntax as s
 from roe.plan.operators import Choose, Derive, Expr, Relate
@@ -16,6 +16,52 @@ from roe.policy.reads import reads_of
 from roe.policy.worked_out import once
 
 Field = tuple[str, str]  # (entity, field)
+
+
+BINDERS = (s.Filter, s.Pick, s.Quantified, s.For)  # inside of which names mean the fields of an item
+
+
+def own_circles(steps: Mapping[Field, Step]) -> Iterator[tuple[Field, ...]]:
+    """Fields that need their own value on the same record, each circle once and in the order in which its fields need each other."""
+    settled: set[Field] = set()
+    for start in steps:
+        path: dict[Field, Iterator[Field]] = {} if start in settled else {start: _own_reads(steps, start)}
+        while path:
+            last = next(reversed(path))
+            other = next(path[last], None)
+            if other is None:
+                settled.add(last)
+                del path[last]
+            elif other in path:
+                way = list(path)
+                yield tuple(way[way.index(other) :])
+            elif other not in settled:
+                path[other] = _own_reads(steps, other)
+
+
+def _own_reads(steps: Mapping[Field, Step], field: Field) -> Iterator[Field]:
+    """The computed fields of the same record that a field reads. A frozen field reads those of another day."""
+    step = steps[field]
+    if isinstance(step, Derive) and step.frozen is not None:
+        return
+    seen = {field for expr in expressions_of(step) if expr is not None for field in _own_fields(expr.tree, step.entity)}
+    if isinstance(step, Derive):
+        seen |= {(step.entity, other) for other in (step.group or {}).values()}
+    yield from (field for field in sorted(seen) if field in steps)
+
+
+def _own_fields(tree: s.Node, entity: str) -> Iterator[Field]:
+    waiting = [tree]
+    while waiting:
+        node = waiting.pop()
+        if isinstance(node, s.Path) and isinstance(node.base, s.Name) and node.base.id == entity:
+            yield entity, node.field
+        elif isinstance(node, s.Name):
+            yield entity, node.id
+        elif isinstance(node, (s.Filter, s.Pick)):
+            waiting.append(next(s.children(node)))
+        elif not isinstance(node, BINDERS):
+            waiting += s.children(node)
 
 
 def circles(policy: Policy) -> list[Field]:
@@ -57,7 +103,7 @@ def _reads(policy: Policy, field: Field) -> Iterator[Field]:
     entity, name = field
     step = policy.plan.steps.get(field)
     if step is not None:
-        read = reads_of(policy, entity, _expressions(step))
+        read = reads_of(policy, entity, expressions_of(step))
         if isinstance(step, Relate) and not _names(step):  # there the name of the target means a candidate
             read -= {(entity, step.target)}
         yield from read
@@ -82,11 +128,12 @@ def _reads(policy: Policy, field: Field) -> Iterator[Field]:
 
 def _names(step: Relate) -> bool:
     """Whether a step that looks for a record reads the reference that the data may have, such as `lead.account`."""
-    parts = (node for expr in _expressions(step) if expr is not None for node in s.walk(expr.tree))
+    parts = (node for expr in expressions_of(step) if expr is not None for node in s.walk(expr.tree))
     return any(isinstance(p, s.Path) and p.field == step.target and isinstance(p.base, s.Name) and p.base.id == step.entity for p in parts)
 
 
-def _expressions(step: Step) -> Iterator[Expr | None]:
+def expressions_of(step: Step) -> Iterator[Expr | None]:
+    """The expressions that a step's value is made of."""
     if isinstance(step, Derive):
         yield step.expr
     elif isinstance(step, Choose):

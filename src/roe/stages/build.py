@@ -10,6 +10,7 @@ from roe.files import schema
 from roe.grammar.names import Names
 from roe.plan.operators import Expr
 from roe.plan.plan import Plan
+from roe.policy.circles import expressions_of, own_circles
 from roe.policy.context import Context
 from roe.policy.loader import Map, Seq, load_policy_files, parse_yaml, validate_files
 from roe.policy.model import Model, Policy
@@ -88,6 +89,7 @@ def _merge(files: list[tuple[str, Map]]) -> tuple[Map, list[Diagnostic]]:
 def _build(root: Path, merged: Map, settings: SettingsSection, cx: Context) -> Policy:
     zone, hours = time_zone(settings, cx), working_hours(settings, cx)
     parts = lowered(merged, cx)
+    _say_circles(cx)
     sources, pools, rules = parts.pop("data"), parts.pop("pools"), parts.pop("engagement")
     return Policy(
         root,
@@ -102,3 +104,18 @@ def _build(root: Path, merged: Map, settings: SettingsSection, cx: Context) -> P
         tuple(dict.fromkeys(cx.files)),
         fiscal_year(settings, cx),
     )
+
+
+def _say_circles(cx: Context) -> None:
+    """Fields of different sections that need each other; circles of definitions alone are known since their types were found."""
+    for circle in own_circles(cx.steps):
+        steps = [cx.steps[field] for field in circle]
+        text = next((expr.text for step in steps for expr in expressions_of(step) if expr is not None), None)
+        if text is not None and any(step.stage != "definition" for step in steps):
+            names = [".".join(field) for field in (*circle, circle[0])]
+            cx.say(
+                "R208",
+                text,
+                f"`{names[0]}` depends on itself: {' -> '.join(names)}",
+                "break the circle: let one of them read stored fields only",
+            )
