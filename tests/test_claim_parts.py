@@ -52,6 +52,20 @@ def test_what_was_given_back_rests(rep: str, at: str, limits: dict[str, str], re
     assert settled([claim], {"account|A|ae": {"rep": "ann", "on": ""}}, **limits).outcomes["K"].held, "nobody knows when"
 
 
+def test_a_claim_that_was_refused_hides_none_that_was_granted() -> None:
+    asked = [("K0", "zed", "2025-12-31"), ("K1", "ann", "2026-01-01"), ("K2", "ben", "2026-02-01"), ("K3", "ben", "2026-02-02")]
+    outcomes = settled([{"id": key, "account": "A", "rep": rep, "at": at} for key, rep, at in asked], rep=[{"id": "ann"}, {"id": "ben"}, {"id": "zed", "active": False}]).outcomes  # fmt: skip
+    assert [outcomes[key].status for key, *_ in asked] == ["refused", "ended", "refused", "ended"]
+    assert (outcomes["K0"].reason, outcomes["K2"].reason) == ("zed is not active", "it rests until 2 February 2026")
+
+
+@pytest.mark.parametrize(("account", "rep"), [("A", None), (None, "ann"), (None, None)])
+def test_a_claim_that_was_granted_needs_its_record_and_its_rep(account: str | None, rep: str | None) -> None:
+    world = settled([{"id": "K", "account": account, "rep": rep, "at": "2026-05-20"}]).world
+    outcome = Settled(world.policy.plan.claims, world, {"K": ""}).outcomes["K"]  # type: ignore[arg-type]
+    assert (outcome.status, outcome.reason) == ("refused", "its account or rep is not in the data")
+
+
 CLAIMS = [
     {"id": "K1", "account": "A", "rep": "ann", "at": "2026-01-01"},
     {"id": "K2", "account": "B", "rep": "ann", "at": "2026-02-01"},

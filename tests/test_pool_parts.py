@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from helpers import compiled
-from roe.evaluator.alike import NO_KEY, hashed, is_about_rep, record_parts
+from roe.evaluator.alike import NO_KEY, hashed, is_about_rep, is_of_the_day, record_parts
 from roe.evaluator.bound import Bound
 from roe.evaluator.pool import Pool
 from roe.evaluator.together import Companies, Existing, Together, queue_place
@@ -86,6 +86,9 @@ def row_of(world: Bound, record: str, entity: str = "lead") -> Any:
         ("some a in lead.account.activities satisfies a.done", None),
         ("count(for a in lead.account.activities return a.type) > 1", None),
         ("lower case(rep.team) = lower case(lead.country)", ["lead.country"]),
+        ("within(lead.created, 30 days)", None),  # which depends on the day
+        ("fiscal_year(lead.created) > rep.level", None),
+        ("count(for a in lead.account.activities return 1) > 1", None),
         ("other.team = rep.team", None),
         ('not(rep.team = "S") or (if lead.points > 1 then rep.level > 2 else true)', ["lead.points"]),
     ],
@@ -110,6 +113,17 @@ def test_weights_scores_and_caps_tell_records_apart_too(part: str) -> None:
 )  # fmt: skip
 def test_whether_members_are_the_same_for_all_records(text: str, expected: bool) -> None:
     assert is_about_rep(expr(text)) is expected
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [('rep.team = "S"', False), ("rep.leave = null", True), ("not(rep.able)", True), ('rep.local_day > @"2026-01-01"', True), ("rep.team = lead.country", False)],
+)  # fmt: skip
+def test_whether_a_pool_asks_what_another_day_changes(text: str, expected: bool) -> None:
+    computed = {("rep", "able"), ("rep", "leave")}
+    step = compiled(POLICY, DATED).policy.plan.pools["plain"]
+    assert is_of_the_day(replace(step, members=expr(text)), computed) is expected
+    assert is_of_the_day(replace(step, caps={"per_day": expr(text)}), computed) is expected
 
 
 def test_values_as_parts_of_a_key() -> None:

@@ -65,6 +65,7 @@ def test_a_policy_is_read_back_as_it_was(name: str, tmp_path: Path) -> None:
     policy = roe.load(folder_of(name, tmp_path))
     kept = PolicyReader(json.loads(json.dumps(write_policy(policy))), policy.root).policy()
     alike(policy.plan, kept.plan)
+    assert write_policy(kept) == write_policy(policy), "what was read back is written as before, as tasks of Spark get it"
     assert policy.model.tracked == kept.model.tracked
     for part in ("name", "timezone", "calendar", "hours", "fiscal", "profile", "files", "roles", "data"):
         alike(getattr(policy, part), getattr(kept, part), part)

@@ -116,6 +116,8 @@ class PolicyWriter:
     def origin(self, x: Value) -> Stored:
         if isinstance(x, Scalar):
             return ["S", x.file, x.start, x.end, x.style]
+        if isinstance(x, KeptScalar):  # a policy that was kept can be written again
+            return ["S", *x.at]
         if isinstance(x, Cell):
             return ["C", x.file, x.line, x.index, self.excerpts.setdefault(x.excerpt, len(self.excerpts)), x.delimiter, x.name]
         if isinstance(x, Inline):
@@ -263,11 +265,11 @@ class PolicyReader:
 class KeptScalar:
     """The origin of a YAML scalar whose file is read when its place is asked for."""
 
-    __slots__ = ("_at", "_reader")
+    __slots__ = ("_reader", "at")
 
     def __init__(self, reader: PolicyReader, file: str, start: int, end: int, style: str) -> None:
-        self._reader, self._at = reader, (file, start, end, style)
+        self._reader, self.at = reader, (file, start, end, style)
 
     def locate(self, text: str, start: int, end: int) -> Span:
-        file, first, last, style = self._at
+        file, first, last, style = self.at
         return Scalar(file, self._reader.source(file), first, last, style).locate(text, start, end)
