@@ -450,6 +450,22 @@ def test_a_lead_that_is_returned_goes_to_somebody_else(state: str, tmp_path: Pat
         assert [(x.rep, x.reason) for x in desk.entries("returned")] == [("ann", "not mine")]
 
 
+def test_an_explanation_takes_no_turn_also_where_a_decision_would(tmp_path: Path) -> None:
+    with service(str(tmp_path / "s"), tmp_path) as desk:
+        desk.route("L1", email="a@x.com")
+        desk.do(pausing({"by": "test"}))
+        desk.time.at += timedelta(days=1)  # it was not worked in time, and nothing is reassigned while the service is paused
+
+        def ask(d: Desk, at: datetime) -> Reply:
+            before = dict(d.records.live.assigned)
+            asked.explained(d, "lead", "L1", "")
+            return 200, lambda: {"before": before, "after": dict(d.records.live.assigned)}
+
+        answer = desk.do(ask)
+        assert answer["before"] == answer["after"] and answer["after"]["lead|L1|sdr"]["rep"] == "ann"
+        assert desk.route("L2", email="a@y.com")["owner"] == "ben"
+
+
 def test_a_lead_that_was_deleted_cannot_be_returned(tmp_path: Path) -> None:
     with service(str(tmp_path / "s"), tmp_path) as desk:
         desk.route("L1", email="a@x.com")

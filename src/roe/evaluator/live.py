@@ -30,6 +30,7 @@ from roe.evaluator.engine import Tables
 from roe.evaluator.live_world import OWNERSHIP, LiveWorld
 from roe.evaluator.row import OwnersOfRow, Row
 from roe.evaluator.together import given_before
+from roe.grammar import values as v
 from roe.ledger.holders import OwnerState
 from roe.ledger.remembered import Remembered
 from roe.plan.parts import ExceptionRow
@@ -61,6 +62,7 @@ class Live(Bound):
         world.followed = self._follow
         world.keep_up()
         self._quiet = False  # whether a decision is asked for its owners alone: then no pool takes a turn
+        self._asked = False  # whether a decision is only asked for: then no pool takes a turn either, and what one gave is shown
         self._renew = False  # whether who is able is to be found out again
         self._reps_changed = False
         lists = (f.type.item for f in self.policy.model.entities["rep"].values() if f.via)
@@ -240,13 +242,13 @@ class Live(Bound):
                 self.pools.together.given[company] = given_before(keys[0], self.assigned[keys[0]])
 
     def ask(self, row: Row, role: str) -> Decision:
-        """What is decided of a record as things are; a record that no pool has given to anybody takes no turn."""
-        before, self._quiet = self._quiet, f"{row.entity}|{row['id']}|{role}" not in self.assigned
+        """What is decided of a record as things are. No pool takes a turn, also where a decision would: of a rep who has left, for one."""
+        self._asked = True
         try:
             with self.world.as_before(row.entity):
                 return self._decide(row, role)
         finally:
-            self._quiet = before
+            self._asked = False
 
     def recall(self, assigned: Saved, pools: Saved, days: Saved) -> None:
         """Take over what was decided elsewhere: assignments by key (None where one is gone), and pools and days as they are then."""
@@ -307,9 +309,15 @@ class Live(Bound):
         return OwnersOfRow(owners)
 
     def _allocate(self, d: Decision, pool: str) -> Row | None:
-        if not self._quiet:
+        if not self._quiet and not self._asked:
             return super()._allocate(d, pool)
         earlier = self.assigned.get(self.key(d))
+        if not self._quiet and earlier is not None and earlier["pool"] == pool:
+            rep = self.world.rep(earlier["rep"])
+            due = self.pools.due(self.pools.pools[pool], v.parse_temporal(earlier["at"]), rep)
+            d.turn = self.pools.kept(pool, rep, earlier, due)
+            d.pool = d.turn.pool
+            return d.turn.rep
         return self.world.rep(earlier["rep"] if earlier else d.previous)
 
     def current_state(self) -> Remembered:

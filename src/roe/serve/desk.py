@@ -235,7 +235,7 @@ class Desk:
 
     def held_by(self, rep: str) -> list[str]:
         """The keys of all that a rep has, which is in the mirror."""
-        keys = [key for key, owner in self.state.all("owner").items() if owner["owner"] == rep]
+        keys = sorted(key for key, owner in self.state.all("owner").items() if owner["owner"] == rep)  # on every server in one order
         return [key for key in keys if self.records.row(*key.split("|", 2)[:2]) is not None]
 
     def owner_keys(self, entity: str, id: str) -> Iterable[str]:
