@@ -9,7 +9,6 @@ from contextlib import contextmanager
 from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn, TextIO
-from unicodedata import combining, east_asian_width
 
 import click
 
@@ -302,21 +301,7 @@ def bind_large(evaluator: Evaluator, data: Path, as_of: str, state: str | None, 
 
 
 def table(rows: Iterable[Iterable[object]], headers: list[str]) -> str:
-    """Rows under their headers, every column as wide as its widest cell. (tabulate takes longer to import than a small run to decide.)"""
-    cells = [[_cell(x) for x in row] for row in rows]
-    widths = [max([_width(name) + 2, *(_width(row[i]) for row in cells if i < len(row))]) for i, name in enumerate(headers)]
-    lines = [headers, ["-" * width for width in widths], *cells]
-    return "\n".join("  ".join(x + " " * (width - _width(x)) for x, width in zip(line, widths, strict=False)).rstrip() for line in lines)
+    from tabulate import tabulate
 
-
-def _cell(x: object) -> str:
-    if isinstance(x, float):
-        return f"{x:g}"
-    return "" if x is None else one_line(str(x)).strip()
-
-
-def _width(text: str) -> int:
-    """The places that a text takes on a terminal: letters of East Asia take two, marks over a letter none."""
-    if text.isascii():
-        return len(text)
-    return sum(0 if combining(x) else 2 if east_asian_width(x) in "WF" else 1 for x in text)
+    cells = [[one_line(c) if isinstance(c, str) else c for c in row] for row in rows]
+    return str(tabulate(cells, headers=headers, disable_numparse=True))
