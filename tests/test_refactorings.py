@@ -227,7 +227,7 @@ OTHERWISE: dict[str, tuple[str, str, str, set[str], set[str]]] = {
     "a window is added": (ae(ONE), ae(ONE, "windows: {w: {role: ae, lasts: 30 days}}\n"), "undecided", set(), {"window w"}),
     "a window lasts longer": (ae(ONE, "windows: {w: {role: ae, lasts: 30 days}}\n"), ae(ONE, "windows: {w: {role: ae, lasts: 31 days}}\n"), "different", {"account.w_state"}, set()),
     "rules for other records": (ae(ONE), ae(ONE).replace("engagement: {", "engagement: {lead: {sdr: [{name: l, then: {assign: '\"ann\"'}}]}, "), "different", {"engagement of lead as sdr"}, {"order of roles of lead"}),
-    "rules for records that one policy does not know": (ae(ONE), ae(ONE).replace("keep", "open").replace("boolean}}", "boolean}, site: {size: number}}").replace("engagement: {", "engagement: {site: {ae: [{name: s, then: keep}]}, "), "different", {"engagement of account as ae"}, {"engagement of site as ae"}),
+    "rules for records that one policy does not know": (ae(ONE), ae(ONE).replace("keep", "open").replace("boolean}}", "boolean}, site: {size: number, owner: owners}}").replace("engagement: {", "engagement: {site: {ae: [{name: s, then: keep}]}, "), "different", {"engagement of account as ae"}, {"engagement of site as ae"}),
     "a territory has another name": (territories(US), territories(US.replace("us", "usa")), "different", {"account.territory"}, set()),
     "a territory is somewhere else": (territories(US), territories(US.replace("US", "CA")), "different", {"account.territory"}, set()),
     "there are territories": (ae(ONE), territories(US), "different", {"account.territory"}, set()),

@@ -44,13 +44,14 @@ def _own_reads(steps: Mapping[Field, Step], field: Field) -> Iterator[Field]:
     step = steps[field]
     if isinstance(step, Derive) and step.frozen is not None:
         return
-    seen = {field for expr in expressions_of(step) if expr is not None for field in _own_fields(expr.tree, step.entity)}
+    seen = {field for expr in expressions_of(step) if expr is not None for field in own_fields(expr.tree, step.entity)}
     if isinstance(step, Derive):
         seen |= {(step.entity, other) for other in (step.group or {}).values()}
     yield from (field for field in sorted(seen) if field in steps)
 
 
-def _own_fields(tree: s.Node, entity: str) -> Iterator[Field]:
+def own_fields(tree: s.Node, entity: str) -> Iterator[Field]:
+    """What an expression reads of the record that it is about; not inside of filters and loops."""
     waiting = [tree]
     while waiting:
         node = waiting.pop()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -10,12 +11,12 @@ from roe.files import schema
 from roe.grammar.names import Names
 from roe.plan.operators import Expr
 from roe.plan.plan import Plan
-from roe.policy.circles import expressions_of, own_circles
+from roe.policy.circles import expressions_of, own_circles, own_fields
 from roe.policy.context import Context
 from roe.policy.loader import Map, Seq, load_policy_files, parse_yaml, validate_files
 from roe.policy.model import Model, Policy
 from roe.policy.section import read
-from roe.source import span_of
+from roe.source import Span, span_of
 from roe.stages import lowered
 from roe.stages.settings import SettingsSection, fiscal_year, time_zone, working_hours
 
@@ -109,13 +110,18 @@ def _build(root: Path, merged: Map, settings: SettingsSection, cx: Context) -> P
 def _say_circles(cx: Context) -> None:
     """Fields of different sections that need each other; circles of definitions alone are known since their types were found."""
     for circle in own_circles(cx.steps):
-        steps = [cx.steps[field] for field in circle]
-        text = next((expr.text for step in steps for expr in expressions_of(step) if expr is not None), None)
-        if text is not None and any(step.stage != "definition" for step in steps):
-            names = [".".join(field) for field in (*circle, circle[0])]
-            cx.say(
-                "R208",
-                text,
-                f"`{names[0]}` depends on itself: {' -> '.join(names)}",
-                "break the circle: let one of them read stored fields only",
-            )
+        around = (*circle, circle[0])
+        if all(cx.steps[field].stage == "definition" for field in circle):
+            continue
+        names = " -> ".join(map(".".join, around))
+        for field, needed in itertools.pairwise(around):
+            text = next((x.text for x in expressions_of(cx.steps[field]) if x is not None and needed in own_fields(x.tree, field[0])), None)
+            if text is not None and not _has_finding(cx, span_of(text)):
+                help = "break the circle: let one of them read stored fields only"
+                cx.say("R208", text, f"`{'.'.join(circle[0])}` depends on itself: {names}", help)
+                break
+
+
+def _has_finding(cx: Context, span: Span) -> bool:
+    """Whether something is wrong there already: what is meant to stand there may not need itself."""
+    return any((d.span.file, d.span.line) == (span.file, span.line) for d in cx.found)
