@@ -348,21 +348,24 @@ class _Compiler:
             return lambda scope: None
         args = [None if i is None else self.code(node.args[i]) for i in order]
         if row.name == "append":
-
-            def append(scope: Scope) -> Value:
-                if not args:
-                    return None
-                first, *rest = [a(scope) if a else None for a in args]
-                items = first if type(first) is list else None if first is None else [first]
-                return None if items is None or not rest else row.run(items, *rest)
-
-            return append
+            return _appending(row, args)
         if row.clock:
             return lambda scope: row.clocked(scope[CLOCK], [... if a is None else a(scope) for a in args])
         invoke = row.invoke
         if len(args) == 1 and args[0] is not None and row.takes_a_text:
             return _of_text(row, args[0])
         return lambda scope: invoke([... if a is None else a(scope) for a in args])
+
+
+def _appending(row: Function, args: list[Code | None]) -> Code:
+    def append(scope: Scope) -> Value:
+        if not args:
+            return None
+        first, *rest = [a(scope) if a else None for a in args]
+        items = first if type(first) is list else None if first is None else [first]
+        return None if items is None or not rest else row.run(items, *rest)
+
+    return append
 
 
 def _of_text(row: Function, argument: Code) -> Code:

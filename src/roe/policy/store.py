@@ -164,6 +164,12 @@ def _pieces(rule: o.Rule) -> list[str]:
 # --- reading --------------------------------------------------------------------------------------------------------
 
 
+_BY_LETTER: Mapping[str, Callable[[list[Value]], Value]] = {
+    "t": tuple, "l": list, "m": lambda x: v.Months(*x), "c": lambda x: v.CalendarDays(days=x[0]), "w": lambda x: v.WorkingDays(*x),
+    "h": lambda x: v.WorkingHours(*x), "v": lambda x: v.parse_temporal(x[0].removeprefix('@"').removesuffix('"')),
+}  # fmt: skip
+
+
 class PolicyReader:
     """A policy from what was kept. Raises KeyError, TypeError, ValueError or IndexError for what nobody wrote."""
 
@@ -221,25 +227,13 @@ class PolicyReader:
             return self._choose(x)
         if made is o.Rule:
             return self._rule(x)
-        rest = [self.value(y) if type(y) is list else y for y in x[1:]] if head != "d" else []
-        if made is not None:
-            return made(*rest)
-        if head == "t":
-            return tuple(rest)
-        if head == "l":
-            return rest
         if head == "d":
             return {self.value(k): self.value(y) for k, y in x[1:]}
-        if head == "m":
-            return v.Months(x[1])
-        if head == "c":
-            return v.CalendarDays(days=x[1])
-        if head == "w":
-            return v.WorkingDays(x[1])
-        if head == "h":
-            return v.WorkingHours(x[1])
-        if head == "v":
-            return v.parse_temporal(x[1].removeprefix('@"').removesuffix('"'))
+        rest = [self.value(y) if type(y) is list else y for y in x[1:]]
+        if made is not None:
+            return made(*rest)
+        if head in _BY_LETTER:
+            return _BY_LETTER[head](rest)
         raise ValueError(f"`{head}` is kept by nobody")
 
     def _choose(self, x: list[Stored]) -> o.Choose:
