@@ -34,12 +34,12 @@ import tomllib
 from collections import Counter, defaultdict
 from importlib.machinery import SourceFileLoader
 from pathlib import Path
-from types import CodeType
+from types import CodeType, FrameType
 from typing import IO, Any
 
+import coverage
 import pytest
 from _pytest.runner import runtestprotocol
-from coverage import Coverage
 from hypothesis import Phase, settings
 
 sys.path.insert(0, str(Path(__file__).parent))
@@ -47,6 +47,7 @@ from kept_faults import Kept, Measured
 
 from faults import ROOT, Fault, code_of, function_lines
 
+COVERAGE = Path(coverage.__file__).parent
 SLOW = 1  # seconds of the processor: a test that takes longer, while it is measured, is not asked
 ENOUGH = 0.6  # seconds of the processor: no further tests are asked of a fault
 SHORTEST = 1  # seconds of the processor for one test of a fault, and at least: a fault that makes a loop endless is noticed
@@ -59,6 +60,14 @@ NOTICED, SURVIVED, LATE = "noticed", "survived", "too slow"
 
 class TooSlow(BaseException):
     """A test is not worth its time. Nothing that tests catch."""
+
+
+def _is_in_coverage(frame: FrameType | None) -> bool:
+    while frame is not None:
+        if Path(frame.f_code.co_filename).is_relative_to(COVERAGE):
+            return True
+        frame = frame.f_back
+    return False
 
 
 class Planter:
@@ -149,19 +158,22 @@ class Planter:
                     self.reached[file][line].add(item)
 
     def _measured(self, items: list[Any]) -> dict[str, Measured]:
-        def stop(signum: int, frame: Any) -> None:
-            raise TooSlow
+        def stop(signum: int, frame: FrameType | None) -> None:
+            if _is_in_coverage(frame):  # it may hold a lock, which nobody would give back
+                signal.setitimer(signal.ITIMER_PROF, 0.01)
+            else:
+                raise TooSlow
 
         signal.signal(signal.SIGPROF, stop)
         caches = _caches(TESTS)
-        coverage = Coverage(data_file=None, config_file=False, include=[str(ROOT / file) for file in self.guards], messages=False)
+        reached = coverage.Coverage(data_file=None, config_file=False, include=[str(ROOT / file) for file in self.guards], messages=False)
         results: dict[str, Measured] = {}
-        coverage.start()
+        reached.start()
         for item in items:
             if any(file.startswith(BUILDING) for file in self.guarded[item.nodeid.partition("::")[0]]):
                 for cache in caches:  # a policy that another test has made would hide that this one reaches what makes it
                     cache.cache_clear()
-            coverage.switch_context(item.nodeid)
+            reached.switch_context(item.nodeid)
             start = time.process_time()
             signal.setitimer(signal.ITIMER_PROF, SLOW)
             try:
@@ -170,8 +182,8 @@ class Planter:
                 item.session._setupstate.teardown_exact(None)
             signal.setitimer(signal.ITIMER_PROF, 0)
             results[item.nodeid] = time.process_time() - start, {}
-        coverage.stop()
-        data = coverage.get_data()
+        reached.stop()
+        data = reached.get_data()
         for file in self.guards:
             for line, tests in data.contexts_by_lineno(str(ROOT / file)).items():
                 for test in tests:

@@ -159,7 +159,7 @@ def back_again(desk: Desk, rep: str, at: datetime) -> None:
 
 
 def left(desk: Desk, rep: str, at: datetime) -> None:
-    """A rep has changed. What one who may hold nothing any more has is decided anew, a group of requests at a time."""
+    """A rep has changed. What one who may hold nothing any more has is decided anew before the next request; if it is much, in portions."""
     row = desk.records.row("rep", rep)
     if row is not None and not reason_left(row):
         return

@@ -168,7 +168,10 @@ class Writer:
                 desk.activate(swap.by if swap is not None else "the start of a server", at)
             earlier = tables.answers([job.key for job in jobs if job.key])
             fired = desk.fire_due(at, MOST_TIMERS)
-            made = [self._reply(desk, job, at, earlier, tables) for job in jobs]
+            made = []
+            for job in jobs:
+                made.append(self._reply(desk, job, at, earlier, tables))
+                fired += desk.fire_due(at, MOST_TIMERS - fired)  # what a leaver has, for example, is decided before the next request
             standings(desk, at)
             desk.number(list(tx.append(desk.entries, self._server_run(tx, at))) if desk.entries else [])
             desk.state.put(*KNOWN, tx.head.number)
