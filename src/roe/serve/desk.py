@@ -153,10 +153,12 @@ class Desk:
             for key in self._timers.due(self.state.all("timer"), int(at.timestamp() * 1000), most):
                 timers.fire(self, key, at)
                 fired += 1
+        if fired:
+            self.settled(at)  # here and now: the next request may go to another server
         return fired
 
     def settled(self, at: datetime) -> None:
-        """A request is done. If somebody may be able now, records that wait are tried before the next request."""
+        """A request is done, or timers are. If somebody may be able now, records that wait are tried before the next request."""
         if self.able_changed and not self.is_paused:
             held.retry(self, at)
 
