@@ -36,7 +36,6 @@ from roe.policy.model import Policy
 MOST_CELLS = 2_000  # of an axis that is put together
 MOST_RELATED = 16  # subjects of one list, or of one value, that are looked at
 IN_TEXT = {"contains": str.__contains__, "starts_with": str.startswith, "ends_with": str.endswith}
-BINDERS = (s.Filter, s.Pick, s.Quantified, s.For)
 Clash = Callable[[int, int], bool]  # whether a cell of one axis and one of another never occur together
 Implies = Callable[[str, tuple[s.Node, ...], tuple[s.Node, ...]], bool]  # of an entity's records: whoever meets the first meets the second
 
@@ -204,7 +203,7 @@ def _of_item(policy: Policy, entity: str, node: s.Node, bound: str) -> s.Node | 
 
     Names of the record around it that could be taken for the item's are marked. None where loops inside could take a name for another.
     """
-    if any(isinstance(n, BINDERS) for n in s.walk(node)):
+    if any(isinstance(n, s.BINDERS) for n in s.walk(node)):
         return None
     lists = {*policy.plan.lists, *policy.plan.dated_lists}
     own = {*policy.model.entities.get(entity, ()), *(name for of, name in policy.plan.steps if of == entity)}
@@ -273,7 +272,7 @@ def _rests_on(node: s.Node) -> str | None:
     todo = [node]
     while todo:
         n = todo.pop()
-        if isinstance(n, (*BINDERS, s.Name)) or (isinstance(n, s.Call) and (n.function not in BY_NAME or BY_NAME[n.function].clock)):
+        if isinstance(n, (*s.BINDERS, s.Name)) or (isinstance(n, s.Call) and (n.function not in BY_NAME or BY_NAME[n.function].clock)):
             return None
         if isinstance(n, s.Path) and _is_record_path(n):
             paths.add(show(n))

@@ -27,7 +27,6 @@ MAX_WRITTEN_OUT = 12  # rules of a step that is written out
 MAX_DEPTH = 6
 MAX_SUMMED = 4  # criteria of a score that is written out
 MAX_SUMS = 2_000  # of a score's points
-BINDERS = (s.Filter, s.Pick, s.Quantified, s.For)  # inside of which names mean something else
 ROW = "(a row)"  # a table's row, of which conditions only ask whether it is there
 Key = tuple[str, str]  # (entity, field)
 Case = tuple[s.Node, Value]  # (when, value)
@@ -52,7 +51,7 @@ class WritingOut:
             own = node.id in known or (self.entity, node.id) in self.policy.plan.steps
             free = node.id not in ("today", "now", "?", "item", self.entity) and node.id not in self.lists
             return s.Path(s.Name(self.entity, node.at), node.id, node.at) if own and free else node
-        return simplified(s.mapped(node, self.full), self._kind_of) if not isinstance(node, BINDERS) else node
+        return simplified(s.mapped(node, self.full), self._kind_of) if not isinstance(node, s.BINDERS) else node
 
     def _kind_of_path(self, node: s.Node) -> str:
         kind = type_of(self.policy, self.entity, node)
@@ -122,7 +121,7 @@ class WritingOut:
             return None
         own = s.Name(kind.entity)
         tree = WritingOut(self.policy, kind.entity).definition(s.Path(own, node.field))
-        if tree is None or any(isinstance(n, BINDERS) for n in s.walk(tree)):
+        if tree is None or any(isinstance(n, s.BINDERS) for n in s.walk(tree)):
             return None
         return s.And((s.Compare("!=", node.base, s.Literal(None, "null")), _renamed(tree, own, node.base)))
 
@@ -224,7 +223,7 @@ def without_question(node: s.Node) -> s.Node | None:
         return None
     inner = list(s.walk(only))
     tests = (t for n in inner if isinstance(n, s.In) for test in n.tests for t in s.walk(test))
-    if s.Name("?") in tests or any(isinstance(n, BINDERS) for n in inner):  # where `?` or the value may mean something else
+    if s.Name("?") in tests or any(isinstance(n, s.BINDERS) for n in inner):  # where `?` or the value may mean something else
         return None
     tree = _renamed(only, s.Name("?"), node.value)
     return s.Not((tree,)) if node.negated else tree
@@ -233,7 +232,7 @@ def without_question(node: s.Node) -> s.Node | None:
 def _constant(node: s.Compare | s.In | s.Between) -> bool:
     """Whether everything but the subject is a constant."""
     parts = [x for x in s.children(node) if x is not (node.left if isinstance(node, s.Compare) else node.value)]
-    return all(not isinstance(n, (s.Name, s.Path, s.Call, *BINDERS)) for p in parts for n in s.walk(p))
+    return all(not isinstance(n, (s.Name, s.Path, s.Call, *s.BINDERS)) for p in parts for n in s.walk(p))
 
 
 def _chosen(node: s.Compare | s.In | s.Between, cases: list[Case], strict: bool) -> s.Node | None:

@@ -217,6 +217,9 @@ NODES: dict[str, type] = {
 FIELDS: dict[type, tuple[str, ...]] = {c: tuple(f.name for f in fields(c)) for c in NODES.values()}
 
 
+BINDERS = (Filter, Pick, Quantified, For)  # inside of which a bare name may be a field of an item
+
+
 def children(node: Node) -> Iterator[Node]:
     """The direct parts of a node, in the order of the text."""
     for name in FIELDS[type(node)]:

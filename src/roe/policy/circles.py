@@ -18,9 +18,6 @@ from roe.policy.worked_out import once
 Field = tuple[str, str]  # (entity, field)
 
 
-BINDERS = (s.Filter, s.Pick, s.Quantified, s.For)  # inside of which names mean the fields of an item
-
-
 def own_circles(steps: Mapping[Field, Step]) -> Iterator[tuple[Field, ...]]:
     """Fields that need their own value on the same record, each circle once and in the order in which its fields need each other."""
     settled: set[Field] = set()
@@ -61,7 +58,7 @@ def own_fields(tree: s.Node, entity: str) -> Iterator[Field]:
             yield entity, node.id
         elif isinstance(node, (s.Filter, s.Pick)):
             waiting.append(next(s.children(node)))
-        elif not isinstance(node, BINDERS):
+        elif not isinstance(node, s.BINDERS):
             waiting += s.children(node)
 
 
