@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from dataclasses import field as slot
@@ -14,8 +15,17 @@ from roe.dynamic import Cell
 from roe.grammar import values as v
 from roe.policy.model import DataSource, Field
 
-MISSING = frozenset({"", "null", "none", "n/a", "n.a.", "na", "nan", "nil", "#n/a", "-", "--", "–", "—", "(none)", "(blank)"})
-NO_TEXT = frozenset({"", "NULL"})  # in a field of texts, `None`, `NA` and `-` may be names
+# A cell that holds an error, as Excel and Google Sheets write it into a CSV file, in English and in the languages of the CRM profiles.
+# "Not available" is what a look-up gives that finds nothing; the others are mistakes of the sheet, and so is a date in too narrow a column.
+NOT_AVAILABLE = frozenset({"#N/A", "#NV", "#N/D", "#N/B"})
+ERROR = re.compile(
+    "#(?:REF!|DIV/0!|VALUE!|NAME[?]|NUM!|NULL!|SPILL!|CALC!|FIELD!|ERROR!|BEZUG!|WERT!|ZAHL!|VALEUR!|NOM[?]|NOMBRE!|NUL!"
+    "|¡REF!|¡DIV/0!|¡VALOR!|¿NOMBRE[?]|¡NUM!|¡NULO!|RIF!|VALORE!|NOME[?]|NULLO!|VALOR!|NÚM!|NULO!|VERW!|DEEL/0!|WAARDE!|NAAM[?]|GETAL!|LEEG!|##+)"
+)
+MISSING = frozenset(
+    {"", "null", "none", "n/a", "n.a.", "na", "nan", "nil", "-", "--", "–", "—", "(none)", "(blank)", *(x.lower() for x in NOT_AVAILABLE)}
+)
+NO_TEXT = frozenset({"", "NULL", *NOT_AVAILABLE})  # in a field of texts, `None`, `NA` and `-` may be names
 SCALARS = (str, bool, int, float, date, time, timedelta, v.Months)
 INFINITE = (float("inf"), float("-inf"))
 MOST_REPEATED = 2_000  # texts of a column whose meaning is kept: more are names or ids, which do not repeat
@@ -41,7 +51,8 @@ class Cells:
         """The outcome of a raw value; of texts that repeat, it is kept."""
         if type(value) is str:
             if self.plain and len(value) != LONG and value.isascii() and value not in self.exact and value == value.strip():
-                return value, "", None, ""
+                if value[0] != "#":  # an error of a spreadsheet begins so
+                    return value, "", None, ""
             outcome = self.repeated.get(value)
             if outcome is None:
                 outcome = self._of_text(value)
@@ -60,6 +71,8 @@ class Cells:
         text = clean(value)
         if (text in self.exact or (self.words and text.lower() in self.words)) and text not in self.named:
             return None, "", None, text
+        if text[:1] == "#" and ERROR.fullmatch(text) and text not in self.named:
+            return None, f"`{text}` is an error of a spreadsheet, not a value", None, ""
         if not self.field.aliases and self.field.keys is None:
             return self._made(text, None)
         meant = corrected(self.field, text)
