@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from dataclasses import field as slot
@@ -12,16 +11,10 @@ from roe.crm.ids import LONG
 from roe.data.habits import Habits
 from roe.data.makers import clean, maker
 from roe.dynamic import Cell
+from roe.files import NOT_AVAILABLE, SHEET_ERROR
 from roe.grammar import values as v
 from roe.policy.model import DataSource, Field
 
-# A cell that holds an error, as Excel and Google Sheets write it into a CSV file, in English and in the languages of the CRM profiles.
-# "Not available" is what a look-up gives that finds nothing; the others are mistakes of the sheet, and so is a date in too narrow a column.
-NOT_AVAILABLE = frozenset({"#N/A", "#NV", "#N/D", "#N/B"})
-ERROR = re.compile(
-    "#(?:REF!|DIV/0!|VALUE!|NAME[?]|NUM!|NULL!|SPILL!|CALC!|FIELD!|ERROR!|BEZUG!|WERT!|ZAHL!|VALEUR!|NOM[?]|NOMBRE!|NUL!"
-    "|¡REF!|¡DIV/0!|¡VALOR!|¿NOMBRE[?]|¡NUM!|¡NULO!|RIF!|VALORE!|NOME[?]|NULLO!|VALOR!|NÚM!|NULO!|VERW!|DEEL/0!|WAARDE!|NAAM[?]|GETAL!|LEEG!|##+)"
-)
 MISSING = frozenset(
     {"", "null", "none", "n/a", "n.a.", "na", "nan", "nil", "-", "--", "–", "—", "(none)", "(blank)", *(x.lower() for x in NOT_AVAILABLE)}
 )
@@ -71,7 +64,7 @@ class Cells:
         text = clean(value)
         if (text in self.exact or (self.words and text.lower() in self.words)) and text not in self.named:
             return None, "", None, text
-        if text[:1] == "#" and ERROR.fullmatch(text) and text not in self.named:
+        if text[:1] == "#" and SHEET_ERROR.fullmatch(text) and text not in self.named:
             return None, f"`{text}` is an error of a spreadsheet, not a value", None, ""
         if not self.field.aliases and self.field.keys is None:
             return self._made(text, None)
