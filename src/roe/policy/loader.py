@@ -193,7 +193,7 @@ class _Reader:
 # --- the schema -----------------------------------------------------------------------------------------------------
 
 
-def validate(value: object, of: JsonObject, shown: str) -> list[Diagnostic]:
+def validate(value: object, of: Json, shown: str) -> list[Diagnostic]:
     """What the JSON Schema has against a value, each with its place and, for a key, the nearest one that exists."""
     from jsonschema import Draft202012Validator
 
@@ -223,7 +223,7 @@ def _likeliest(e: SchemaError, root: Json) -> SchemaError:
     return max(e.context, key=likeness)
 
 
-def _schema_diagnostics(e: SchemaError, value: object, shown: str, of: JsonObject) -> list[Diagnostic]:
+def _schema_diagnostics(e: SchemaError, value: object, shown: str, of: Json) -> list[Diagnostic]:
     """What one error of the JSON Schema means to whoever wrote the file."""
     place = _place(value, list(e.absolute_path), shown)
     if "propertyNames" in e.absolute_schema_path:
@@ -233,7 +233,7 @@ def _schema_diagnostics(e: SchemaError, value: object, shown: str, of: JsonObjec
     return _SAYS.get(e.validator, _otherwise)(e, place)
 
 
-def _unknown_keys(e: SchemaError, of: JsonObject) -> list[Diagnostic]:
+def _unknown_keys(e: SchemaError, of: Json) -> list[Diagnostic]:
     known, path = list(e.schema.get("properties", {})), list(e.absolute_path)
     extra = [k for k in e.instance if k not in known]
     return [Diagnostic("R305", f"unknown key `{k}`", span_of(k), next_step(k, known, of, path)) for k in extra]

@@ -6,7 +6,7 @@ from collections import deque
 from collections.abc import Iterator, Sequence
 
 from roe.diagnostics import suggest
-from roe.dynamic import Json, JsonObject
+from roe.dynamic import Json
 
 DEEPEST = 6  # keys from the top of a policy
 NEAR = 0.75  # how alike two words are that are surely meant for each other: above this, a slip of the finger
@@ -36,7 +36,7 @@ OTHER_WORDS: dict[str, tuple[str, ...]] = {
 }
 
 
-def next_step(key: str, known: Sequence[str], root: JsonObject, path: Sequence[str | int]) -> str:
+def next_step(key: str, known: Sequence[str], root: Json, path: Sequence[str | int]) -> str:
     """What to write instead of an unknown key. `known` may stand there, `path` leads to the place, and `root` is the policy's JSON Schema."""
     if any(sign in key for sign in ")]\"'<>="):  # the second half of `when: x in (a, b)`
         return "inside `{…}` a comma ends the value: put quotes around the whole expression, `when: '…'`"
@@ -74,9 +74,9 @@ def _shared(place: Sequence[str], here: Sequence[str]) -> int:
     return shared
 
 
-def _places(key: str, root: JsonObject) -> Iterator[tuple[str, ...]]:
+def _places(key: str, root: Json) -> Iterator[tuple[str, ...]]:
     """The paths of the schema that lead to a key. On each path a shape is gone into once: a group of conditions may hold another."""
-    todo: deque[tuple[Json, tuple[str, ...], frozenset[str]]] = deque([(root, (), frozenset())])
+    todo: deque[tuple[object, tuple[str, ...], frozenset[str]]] = deque([(root, (), frozenset())])
     while todo:
         shape, path, within = todo.popleft()
         if not isinstance(shape, dict) or len(path) > DEEPEST:
