@@ -21,7 +21,7 @@ from roe.analysis.verdicts import POSSIBLE, PROVEN
 from roe.analysis.witness import Witness, path_of
 from roe.analysis.writing_out import Key, WritingOut
 from roe.dynamic import Json, Value
-from roe.evaluator.choose import Chooser
+from roe.evaluator.choose import Chooser, rank
 from roe.evaluator.engine import Evaluator
 from roe.grammar import syntax as s
 from roe.grammar.printer import show
@@ -30,7 +30,7 @@ from roe.plan.operators import Action, Choose, Derive, Expr, Rule
 from roe.source import Inline, Text
 
 MOST = 20  # witnesses of one list
-MOST_APART = 12  # reps that one rule assigns, which are told apart
+MOST_APART = 12  # how deep the reps that one rule assigns are told apart
 MOST_STEPS = 200_000  # of all questions where two lists differ
 MOST_WORK = 6_000_000  # parts of expressions that are worked out in search of records: some seconds
 MOST_TRIED = 40  # cases of one list for which no record is found
@@ -103,7 +103,7 @@ def compare_lists(
     return list(Pair(where, Side(finder, one), Side(other_finder, other), known).differences())
 
 
-def as_list(evaluator: Evaluator, step: Derive, constants: bool = True) -> Choose | None:
+def as_list(evaluator: Evaluator, step: Derive, constants: bool) -> Choose | None:
     """A definition that is a condition or a chain of `if` as a list of rules; None for any other.
 
     Unless only `constants` will do, the branches may be any expressions: then each rule gives an `Expr`.
@@ -193,13 +193,14 @@ class Pair:
         return old.possible(axis) if is_same else old.possible(axis) | new.possible(axis)
 
     def _text(self, place: int) -> str:
-        """What a rule says, definitions written out and lists by what is in them."""
+        """What a rule says, definitions written out and lists by what is in them; where `priority` chooses, the place in its order too."""
         cases = self.cases[place >= self.n]
         trees = [cases.written(c.tree) for c in self.rules[place].conditions]
         lists = cases.policy.plan.lists
         named = {n.id for tree in trees for n in s.walk(tree) if isinstance(n, s.Name) and n.id in lists}
         inside = "".join(f" {name} {hash(tuple(lists[name]))}" for name in sorted(named))
-        return " and ".join(map(show, trees)) + inside + " -> " + " by ".join(self.given[place])
+        place_in_order = rank(self.rules[place].value, cases.step.priority)
+        return " and ".join(map(show, trees)) + inside + " -> " + " by ".join(self.given[place]) + f" {place_in_order}"
 
     def _reading(self, side: int) -> str:
         step = self.sides[side].step
@@ -295,17 +296,20 @@ class Pair:
     def _name(self, place: int | None) -> str:
         return str(self.rules[place].name) if place is not None else ""
 
+    def _records(self, box: Box, *most: int) -> Iterator[Witness]:
+        return self.sides[1].finder.records(self.cases[0], self.space, box, *most)
+
     def _rename(self, old: int | None, new: int | None, box: Box) -> None:
         """Note that another rule decides, to the same effect, with a record where there is one."""
         if len(self.renamed) < MOST:
-            witness = next((w for w in self.sides[1].finder.records(self.cases[0], self.space, box, 1) if not w.given), None)
+            witness = next((w for w in self._records(box, 1) if not w.given), None)
             certainty = PROVEN if witness is not None else POSSIBLE
             self.renamed.append(Difference(self.where, self._name(old), self._name(new), "", "", certainty, witness))
 
     def _shown(self, box: Box, old: int | None, new: int | None) -> Difference | None:
         """The difference with a record that both evaluators have decided; best one that gets another owner, action, end or sentence."""
         best: Difference | None = None
-        for witness in self.sides[1].finder.records(self.cases[0], self.space, box):
+        for witness in self._records(box):
             one, other = self.sides
             was, now = one.finder.asked(witness, one.chooser), other.finder.asked(witness, other.chooser)
             if was is None or now is None or one.identity(*was) == other.identity(*now):
