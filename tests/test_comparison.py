@@ -88,6 +88,9 @@ ROWS: dict[str, tuple[str, str, str, Told]] = {
     "another first output": (two("account.desk.a = \"x\"", table(FIRST_OUTPUT[0], more=PRIORITY)), two("account.desk.a = \"x\"", table(FIRST_OUTPUT[1], more=PRIORITY)), "different", {"differences": [(AE, "a", "b")]}),
     # lists of values
     "a list says something else where rules ask for it": (two("account.t in named", lists(named="a, b")), two("account.t in named", lists(named="a, c")), "different", {"differences": [(AE, "a", "b"), (AE, "b", "a")]}),
+    "a list has another name where rules ask for it": (two("account.t in named", lists(named="a, b")), two("account.t in top", lists(top="a, b")), "equivalent", {}),
+    "a list has another name, and conditions another order": (two("account.t in named and account.n > 1", lists(named="a, b")), two("account.n > 1 and account.t in top", lists(top="a, b")), "equivalent", {}),
+    "a list has another name, and a number is another": (two("account.t in named and account.n > 1", lists(named="a, b")), two("account.t in top and account.n > 2", lists(top="a, b")), "different", {"differences": [(AE, "a", "b")]}),
     "a list says something else where a pool asks for it": (ae(ROUTED, lists(named="a, b") + POOL.replace("LIST", "named")), ae(ROUTED, lists(named="a, c") + POOL.replace("LIST", "named")), "undecided", {"unproven": ("list named",)}),
     "a list has another name where a pool asks for it": (ae(ROUTED, lists(named="a, b") + POOL.replace("LIST", "named")), ae(ROUTED, lists(top="a, b") + POOL.replace("LIST", "top")), "equivalent", {}),
     "one of two lists is gone": (ae(ROUTED, lists(named="a, b", top="a, b") + POOL.replace("LIST", "named")), ae(ROUTED, lists(top="a, b") + POOL.replace("LIST", "top")), "undecided", {"unproven": ("pool p",)}),

@@ -260,7 +260,8 @@ class _Comparing:
         def given(rule: Rule) -> Given:
             return gives(rule, lambda x: value(x), lambda text: meaning.sentence(text, entity, read))
 
-        return Side(self.finders[side], chooser, lambda tree: meaning.condition(tree, entity), given, value)
+        lists = {meaning.lists.get(name, name): x for name, x in self.plans[side].lists.items()}
+        return Side(self.finders[side], chooser, lambda tree: meaning.condition(tree, entity), given, value, lists=lists)
 
     def _outcome(self, where: str, sides: list[Side], read: set[str], decides: Callable[[Witness], bool] | None = None) -> None:
         """Two lists that decide something that people see."""

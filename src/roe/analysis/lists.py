@@ -8,7 +8,7 @@ as given; whoever compares has to ask whether they mean the same in both.
 from __future__ import annotations
 
 import difflib
-from collections.abc import Callable, Container, Iterator
+from collections.abc import Callable, Container, Iterator, Mapping
 from dataclasses import dataclass, replace
 
 from roe.analysis.axis import Axis
@@ -71,6 +71,7 @@ class Side:
     value: Callable[[Value], str] = said
     keep: Container[Key] = ()  # computed fields that are not written out
     same: Container[Key] = ()  # those of them that mean the same in the other policy, under the same name
+    lists: Mapping[str, list[object]] | None = None  # of the policy, by the names that conditions have for them when they are spelt
 
     @property
     def step(self) -> Choose:
@@ -168,12 +169,12 @@ class Pair:
         self, where: str, old: Side, new: Side, known: Known | None = None, decides: Callable[[Witness], bool] = lambda witness: False
     ) -> None:
         self.where, self.sides, self._decides = where, (old, new), decides
-        cases = [Cases(side.finder.policy, side.step, known, side.spell, side.keep) for side in self.sides]
+        cases = [Cases(side.finder.policy, side.step, known, side.spell, side.keep, side.lists) for side in self.sides]
         self.cases = cases
         self.n, self.rules = len(old.step.rules), [*old.step.rules, *new.step.rules]
         self._same = old.same
         rows = [*cases[0].alternatives(old.step.rules), *cases[1].alternatives(new.step.rules, self.n)]
-        joining = Together(cases[0].policy, old.step.entity, lambda *asked: all(own.implies(*asked) for own in cases))
+        joining = Together(cases[1].policy, old.step.entity, lambda *asked: all(own.implies(*asked) for own in cases))
         self.space = Space(rows, self._possible, joining=joining)
         self.given = [side.gives(rule) for side in self.sides for rule in side.step.rules]
         texts = [self._text(place) for place in range(len(self.given))]
@@ -196,7 +197,7 @@ class Pair:
         """What a rule says, definitions written out and lists by what is in them; where `priority` chooses, the place in its order too."""
         cases = self.cases[place >= self.n]
         trees = [cases.written(c.tree) for c in self.rules[place].conditions]
-        lists = cases.policy.plan.lists
+        lists = cases.lists
         named = {n.id for tree in trees for n in s.walk(tree) if isinstance(n, s.Name) and n.id in lists}
         inside = "".join(f" {name} {hash(tuple(lists[name]))}" for name in sorted(named))
         place_in_order = rank(self.rules[place].value, cases.step.priority)
@@ -297,7 +298,8 @@ class Pair:
         return str(self.rules[place].name) if place is not None else ""
 
     def _records(self, box: Box, *most: int) -> Iterator[Witness]:
-        return self.sides[1].finder.records(self.cases[0], self.space, box, *most)
+        """Records in a box: conditions are spelt in the names of the new policy."""
+        return self.sides[1].finder.records(self.cases[1], self.space, box, *most)
 
     def _rename(self, old: int | None, new: int | None, box: Box) -> None:
         """Note that another rule decides, to the same effect, with a record where there is one."""
