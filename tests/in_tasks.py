@@ -17,8 +17,8 @@ from roe.run.files import COLUMNS, TABLES, Files, Watch
 from roe.run.invariants import Tally
 from roe.run.spark import ORDER, Left, Wanted, _broken, _fill, check, decide, keep_others
 from roe.spark.memory import MEMORY, RECORD, received_state, rest_of, rows_of, sent_state
-from roe.spark.plan import Share, share
 from roe.spark.parcels import BUCKET, OF, Key, opened, packed, table_of
+from roe.spark.plan import Share, share
 from roe.spark.pools import Said, columns_for_pools, hand_out, waiting
 from roe.spark.run import MARK, SharedOut, kept_together
 from roe.spark.tasks import HANDED, SAID, WAITING, Shared, of_bucket, of_records, received, sent, sent_policy
