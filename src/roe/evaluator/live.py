@@ -37,6 +37,7 @@ from roe.plan.parts import ExceptionRow
 
 if TYPE_CHECKING:
     from roe.evaluator.engine import Evaluator
+    from roe.evaluator.memory import Facts
     from roe.evaluator.pool import Pool
 
 NO_RECORD = "there is no record of this id"
@@ -119,10 +120,8 @@ class Live(Bound):
         shown = None if before is None else str(before["id"])
         facts = self.memory.of(row.entity, str(row["id"]), role, shown, row[f"owner_since.{role}"])
         facts = self.memory.known[key] = facts.moved_to(rep, self.world.clock.today, "pool")
-        last, companies = self._last
-        self.world.own_now(row, role, facts, companies if last is row else {})
         self.owners[key] = facts.saved()
-        self._heed(row.entity, True)
+        self._own_now(row, role, facts)
 
     def know(self, row: Row, role: str, saved: OwnerState) -> None:
         """Show the owner of a record as the state has it from now on, with since when and after whom."""
@@ -131,8 +130,15 @@ class Live(Bound):
         facts = self.memory.take(key, saved)
         now = {f"owner.{role}": facts.holder, **self.world.known_of(row, role, facts)}
         if any(dict.get(row, name) != value for name, value in now.items()):
-            self.world.own_now(row, role, facts, {})
-            self._heed(row.entity, True)
+            self._own_now(row, role, facts)
+
+    def _own_now(self, row: Row, role: str, facts: Facts) -> None:
+        """Show today's owner in a record's data. Of the one that was decided last, the companies that do not rest on it are known still."""
+        last = self._last
+        self.world.own_now(row, role, facts, last[1] if last[0] is row else {})
+        self._heed(row.entity, True)
+        if last[0] is row:
+            self._last = last
 
     def _heed(self, entity: str, owned: bool) -> None:
         """A record has changed: who is able rests on reps and what is about them, and on how many records each has where a cap counts them."""
