@@ -45,6 +45,15 @@ class Pools:
     def route(self, pool: str, row: Row, role: str, tried: Mapping[str, str] | None = None) -> PoolTurn:
         return self.pools[pool].route(row, role, None, tried)
 
+    def kind(self, name: str | None, row: Row) -> Value:
+        """What tells records apart for a pool and those that it falls back on; None where one of them looks at each for itself."""
+        kind: list[Value] = []
+        while name in self.pools:
+            pool = self.pools[name]
+            kind.append((name, pool.kind(row)))
+            name = pool.step.fallback
+        return None if any(of_pool is None for _, of_pool in kind) else tuple(kind)
+
     def took(self, turn: PoolTurn, row: Row, role: str) -> None:
         rep = turn.rep
         assert rep is not None

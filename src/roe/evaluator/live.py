@@ -256,6 +256,15 @@ class Live(Bound):
         finally:
             self._asked = False
 
+    def kind_to_pools(self, row: Row, pool: str) -> Value:
+        """What a pool, and those that it falls back on, read of a record that nobody has. If it finds nobody for one record, it finds nobody
+        for another of the same kind at that moment. None where each must be asked for itself.
+        """
+        if any(rep is not None for rep in row["owner"].values()):
+            return None
+        with self.world.as_before(row.entity):
+            return self.pools.kind(pool, row)
+
     def recall(self, assigned: Saved, pools: Saved, days: Saved) -> None:
         """Take over what was decided elsewhere: assignments by key (None where one is gone), and pools and days as they are then."""
         self.state |= {"pools": dict(pools), "days": dict(days)}
