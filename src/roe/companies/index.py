@@ -172,9 +172,7 @@ class NameIndex:
 
     # --- searching --------------------------------------------------------------------------------------------------
 
-    def search(
-        self, name: str, least: float, group: bool = False, only: Callable[[int], bool] | None = None
-    ) -> list[tuple[float, int]]:
+    def search(self, name: str, least: float, group: bool = False, only: Callable[[int], bool] | None = None) -> list[tuple[float, int]]:
         """(probability, place) of the names that are the same company at least so likely, the best first; of equals the first.
 
         With `group`, the probability that both are of one corporate group. `only` says which places may be found at all.

@@ -177,12 +177,18 @@ class Live(Bound):
         self._as_of = as_of
 
     def decide(
-        self, record: Row | Record | str, role: str | None = None, *, entity: str = "lead", as_of: date | datetime | str | None = None
+        self,
+        record: Row | Record | str,
+        role: str | None = None,
+        *,
+        entity: str = "lead",
+        as_of: date | datetime | str | None = None,
+        shows: bool = True,
     ) -> Decision:
         """The decision on a record, given as it is, by its id, or as a raw record that is put first.
 
         `as_of` is the moment, else that of the last decision. Read `trace` before the next change. Raises KeyError for an id that is
-        not there, ValueError for a raw record that is rejected.
+        not there, ValueError for a raw record that is rejected. Unless it `shows` whom a pool gives the record, the caller does (`know`).
         """
         if as_of is not None:
             self.at(as_of)
@@ -199,7 +205,8 @@ class Live(Bound):
         if turn is not None and turn.rep is not None and not turn.repeated:
             if turn.history is not None and turn.why != FALLBACK:  # who it was escalated to has taken nothing that counts
                 self.pools.uncount()
-            self.own(row, role, turn.rep["id"])
+            if shows:
+                self.own(row, role, turn.rep["id"])
             self._accompany(self.key(decision))
         return decision
 
