@@ -171,6 +171,14 @@ class Context:
             return None
         return value
 
+    def days(self, text: Text | None) -> Duration | None:
+        """A duration that is counted from a day to a day; None after a diagnostic."""
+        value = self.duration(text)
+        if isinstance(value, v.WorkingHours) or (isinstance(value, timedelta) and value % timedelta(days=1)):
+            self.say("R311", text, f"`{text}` is not a period of whole days", "write `2 days`, `2 working days` or `6 months`")
+            return None
+        return value
+
     def lasting(self, text: Text | None) -> Duration | None:
         """A duration that is counted from a moment: whole days and weeks are calendar days, hours are exact; None after a diagnostic."""
         value = self.duration(text)
