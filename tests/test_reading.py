@@ -497,6 +497,43 @@ def test_words_are_missing_where_no_text_can_be(tmp_path: Path) -> None:
     assert typed.reading.as_json()["fields"]["employees"]["unread_texts"] == {"#N/A": 1, "n/a": 1}
 
 
+@pytest.mark.parametrize("others", [0, 1500])  # by columns, many distinct texts are read at once
+@pytest.mark.parametrize("engine", ["rows", "columns"])
+def test_an_error_of_a_spreadsheet_is_no_text(tmp_path: Path, engine: str, others: int) -> None:
+    """A look-up that finds nothing is a missing value; any other error, in Excel's words of several languages, is nothing to rely on."""
+    pytest.importorskip("pyarrow")
+    (tmp_path / "p").mkdir()
+    (tmp_path / "d").mkdir()
+    (tmp_path / "p" / "policy.yaml").write_text(
+        "roe: 1\nname: t\nroles: [ae]\nfields: {account: {place: string, code: {type: string, missing: ['#WERT!']}, tag: {type: string, aliases: {'#REF!': ref}}}}\n"
+        "engagement:\n  account:\n    ae:\n      - {name: has, when: account.place != null and account.code = null, then: {assign: '\"ann\"'}}\n"
+        "      - {name: lacks, then: hold}\n",
+        "utf-8",
+    )
+    rejected = ["#REF!", "#DIV/0!", "#VALUE!", "#NAME?", "#NUM!", "#NULL!", "#SPILL!", "#BEZUG!", "#¡VALOR!", "#NOM?", "######", " #REF! "]
+    rows = [f"x{n},{text},,\n" for n, text in enumerate(rejected)]
+    rows += ["a,#N/A,,\n", "b,#NV,,\n", "c,#N/D,,\n", "d,#1 Main Street,,\n", "e,#REF,,\n", "f,Place,#WERT!,#REF!\n", "g,##,,\n"]
+    rows += [f"o{n},Place {n},," + "\n" for n in range(others)]
+    (tmp_path / "d" / "accounts.csv").write_text("id,place,code,tag\n" + "".join(rows), "utf-8")
+    (tmp_path / "d" / "reps.csv").write_text("id,name\nann,Ann\n", "utf-8")
+    out = tmp_path / "out"
+    done = CliRunner().invoke(
+        main, ["run", str(tmp_path / "p"), "--data", str(tmp_path / "d"), "--as-of", "2026-01-01", "--out", str(out), "--engine", engine]
+    )
+    assert done.exit_code == 0, done.output
+    rejects = list(csv.DictReader((out / "rejects.csv").read_text("utf-8").splitlines()))
+    assert [r["value"] for r in rejects] == [x.strip() for x in rejected]
+    assert rejects[0]["reason"] == "`#REF!` is an error of a spreadsheet, not a value"
+    rules = {r["record"]: r["rule"] for r in csv.DictReader((out / "allocations.csv").read_text("utf-8").splitlines())}
+    assert {k: rules[k] for k in "abcdefg"} == dict(zip("abcdefg", ["lacks"] * 3 + ["has"] * 4))
+    assert len(rules) == 7 + others
+    assert json.loads((out / "reading.json").read_text("utf-8"))["entities"]["account"]["fields"]["place"]["unread_texts"] == {
+        "#N/A": 1,
+        "#N/D": 1,
+        "#NV": 1,
+    }
+
+
 def test_a_field_declares_what_is_missing(tmp_path: Path) -> None:
     more = "data: {account: {missing: [unknown]}}\nfields: {account: {region: {type: string, missing: [TBD]}, tier: {type: string, values: [NULL, unknown]}}}\n"
     typed, _ = read(tmp_path, "id,name,region,tier\n1,Unknown,TBD,NULL\n2,a,NULL,unknown\n", more)

@@ -42,6 +42,22 @@ def test_a_first_line_that_names_the_separator_is_not_the_header() -> None:
     assert table.rows[0] == ["1,5", "x"] and (table.rows[0][1].span().line, table.rows[0][1].span().column) == (3, 5)
 
 
+def test_an_error_of_the_spreadsheet_is_found_and_a_comment_is_not() -> None:
+    """As in a sheet: a row must not stand, or be passed over as a comment, by a cell that a formula left behind."""
+    table, found = parse_csv("a,b\n#REF!,x\n# a remark,y\n1,#N/A\n2,#\n3,#2\n4,#WERT!\n", "t.csv")
+    assert [(d.code, d.message, d.span.line, d.span.column) for d in found] == [
+        ("R430", "the cell holds the error #REF!", 2, 1),
+        ("R430", "the cell holds the error #N/A", 4, 3),
+        ("R430", "the cell holds the error #WERT!", 7, 3),
+    ]
+    assert table is not None and [str(r[0]) for r in table.rows] == ["#REF!", "1", "2", "3", "4"]
+
+
+def test_many_errors_are_counted_and_not_listed() -> None:
+    _, found = parse_csv("a,b\n" + "x,#REF!\n" * 1000, "t.csv")
+    assert len(found) == 20 and "980 more cells" in found[-1].help
+
+
 @pytest.mark.parametrize("kind", ["csv", "xlsx"])
 def test_a_damaged_table_is_rows_or_diagnostics(kind: str, tmp_path: Path) -> None:
     outcomes, _ = damage.run(kind, MANY, 11, tmp_path)

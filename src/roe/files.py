@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import stat
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -19,6 +20,13 @@ MAX_POLICY_BYTES = 4 << 20
 MAX_TABLE_BYTES = 64 << 20
 SHEETS = (".xlsx", ".xlsm", ".xltx", ".xltm")  # spreadsheets that `roe.sheets` reads
 OTHER_SHEETS = (".xls", ".xlsb", ".ods", ".numbers")  # and those that nothing here does
+# A cell that holds an error, as Excel and Google Sheets write it into a CSV file, in English and in the languages of the CRM profiles.
+# "Not available" is what a look-up gives that finds nothing; the others are mistakes of the sheet, and so is a date in too narrow a column.
+NOT_AVAILABLE = frozenset({"#N/A", "#NV", "#N/D", "#N/B"})
+SHEET_ERROR = re.compile(
+    "#(?:REF!|DIV/0!|VALUE!|NAME[?]|NUM!|NULL!|SPILL!|CALC!|FIELD!|ERROR!|BEZUG!|WERT!|ZAHL!|VALEUR!|NOM[?]|NOMBRE!|NUL!"
+    "|¡REF!|¡DIV/0!|¡VALOR!|¿NOMBRE[?]|¡NUM!|¡NULO!|RIF!|VALORE!|NOME[?]|NULLO!|VALOR!|NÚM!|NULO!|VERW!|DEEL/0!|WAARDE!|NAAM[?]|GETAL!|LEEG!|##+)"
+)
 
 
 _DRAFTS: ContextVar[Mapping[Path, str]] = ContextVar("drafts", default={})  # noqa: B039 (nobody changes it)

@@ -22,6 +22,7 @@ from roe.evaluator.decision import Decision
 from roe.evaluator.engine import Evaluator
 from roe.evaluator.row import Row
 from roe.evaluator.world import World
+from roe.files import SHEET_ERROR
 from roe.grammar import syntax as s
 from roe.grammar import values as v
 from roe.grammar.clock import zone_of
@@ -186,7 +187,7 @@ def read_back(policy: Policy, entity: str, name: str, value: object) -> object:
     field = field_of(policy.model.entities[entity], name)
     text = v.string(value)
     missing = MISSING | {m.lower() for m in source.missing}
-    if text is None or text.strip().lower() in missing or text in field.aliases or text != text.strip():
+    if text is None or text.strip().lower() in missing or text in field.aliases or text != text.strip() or SHEET_ERROR.fullmatch(text):
         raise Impossible
     try:
         return maker(field, zone_of(policy.timezone), source)(text)

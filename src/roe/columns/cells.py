@@ -24,7 +24,7 @@ FEW = 20_000  # distinct texts of a column of figures that vote one by one
 PLAIN_FROM = 1_000  # distinct texts from which those that mean themselves are told apart at once; fewer are simply asked about
 
 
-_PLAIN = r"^[!-~]([ -~]*[!-~])?$"
+_PLAIN = r"""^[!"$-~]([ -~]*[!-~])?$"""
 
 
 class Problems:
@@ -169,14 +169,16 @@ def _plain(cells: Cells, meant: pa.Array) -> tuple[pa.Array, Array] | None:
 
 
 def _mean_themselves(texts: pa.Array, cells: Cells) -> Array:
-    """Whether each text is printable ASCII without a space at its ends, and not a word for a missing value; a null counts as such a text."""
+    """Whether each text is printable ASCII without a space at its ends, not a word for a missing value, and not `#…`, which may be the error
+    of a spreadsheet; a null counts as such a text.
+    """
     starts, letters = _bytes_of(texts)
     used = letters[starts[0] : starts[-1]]
     if not len(used) or used.min() < ord(" ") or used.max() > ord("~"):
         mask = pc.fill_null(pc.match_substring_regex(texts, _PLAIN), True).to_numpy(zero_copy_only=False).copy()
     else:
         first, last = np.minimum(starts[:-1], starts[-1] - 1), np.maximum(starts[1:] - 1, starts[0])
-        mask = (np.diff(starts) > 0) & (letters[first] != ord(" ")) & (letters[last] != ord(" "))
+        mask = (np.diff(starts) > 0) & (letters[first] != ord(" ")) & (letters[last] != ord(" ")) & (letters[first] != ord("#"))
     words, exact = (pa.array(sorted(x), pa.string()) for x in (cells.words, cells.exact))
     short = np.flatnonzero(np.diff(starts) <= max((len(x) for x in (*cells.words, *cells.exact)), default=0))
     if len(short):  # the others are longer than all words

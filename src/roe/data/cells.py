@@ -11,11 +11,14 @@ from roe.crm.ids import LONG
 from roe.data.habits import Habits
 from roe.data.makers import clean, maker
 from roe.dynamic import Cell
+from roe.files import NOT_AVAILABLE, SHEET_ERROR
 from roe.grammar import values as v
 from roe.policy.model import DataSource, Field
 
-MISSING = frozenset({"", "null", "none", "n/a", "n.a.", "na", "nan", "nil", "#n/a", "-", "--", "–", "—", "(none)", "(blank)"})
-NO_TEXT = frozenset({"", "NULL"})  # in a field of texts, `None`, `NA` and `-` may be names
+MISSING = frozenset(
+    {"", "null", "none", "n/a", "n.a.", "na", "nan", "nil", "-", "--", "–", "—", "(none)", "(blank)", *(x.lower() for x in NOT_AVAILABLE)}
+)
+NO_TEXT = frozenset({"", "NULL", *NOT_AVAILABLE})  # in a field of texts, `None`, `NA` and `-` may be names
 SCALARS = (str, bool, int, float, date, time, timedelta, v.Months)
 INFINITE = (float("inf"), float("-inf"))
 MOST_REPEATED = 2_000  # texts of a column whose meaning is kept: more are names or ids, which do not repeat
@@ -41,7 +44,8 @@ class Cells:
         """The outcome of a raw value; of texts that repeat, it is kept."""
         if type(value) is str:
             if self.plain and len(value) != LONG and value.isascii() and value not in self.exact and value == value.strip():
-                return value, "", None, ""
+                if value[0] != "#":  # an error of a spreadsheet begins so
+                    return value, "", None, ""
             outcome = self.repeated.get(value)
             if outcome is None:
                 outcome = self._of_text(value)
@@ -60,6 +64,8 @@ class Cells:
         text = clean(value)
         if (text in self.exact or (self.words and text.lower() in self.words)) and text not in self.named:
             return None, "", None, text
+        if text[:1] == "#" and SHEET_ERROR.fullmatch(text) and text not in self.named:
+            return None, f"`{text}` is an error of a spreadsheet, not a value", None, ""
         if not self.field.aliases and self.field.keys is None:
             return self._made(text, None)
         meant = corrected(self.field, text)

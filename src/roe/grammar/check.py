@@ -75,7 +75,9 @@ class Checker:
         if len(names.implicit) and not names.variables:
             return self.say("R204", node, f"unknown field `{node.id}`", suggest(node.id, fields, "see the fields of the policy"))
         known = [*names.variables, *names.shorthands, *fields]
-        return self.say("R201", node, f"unknown name `{node.id}`", suggest(node.id, known, f"known names: {_some(known)}"))
+        help = f'for a text, write `"{node.id}"`; known names: {_some(known)}'
+        help = names.undeclared.get(node.id) or suggest(node.id, known, help)
+        return self.say("R201", node, f"unknown name `{node.id}`", help)
 
     def Path(self, node: s.Path, names: Names) -> Type:
         base = self.type_of(node.base, names)

@@ -29,6 +29,7 @@ class Names:
     implicit: tuple[Type, ...] = ()  # innermost last
     tested: Type = t.ANY  # the type of `?` in a cell
     shorthands: Mapping[str, str] = field(default_factory=dict)  # fields that go without their entity: name -> entity
+    undeclared: Mapping[str, str] = field(default_factory=dict)  # names that the policy could have: name -> what to declare for it
 
     def binding(self, **names: Type) -> Names:
         return replace(self, variables={**self.variables, **names})

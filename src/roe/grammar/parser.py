@@ -128,6 +128,8 @@ _HABITS: tuple[tuple[str, str, str], ...] = (
     (r"[“”„]", "a typographic quotation mark", 'write `"…"`'),
     (r"date and time(?!\s*\()", "`date and time` needs its argument", 'write `date and time("2026-01-31T09:00:00")`'),
     (r"%", "`%` is not an operator", "write `modulo(a, b)`, or 0.05 for 5 %"),
+    (r"\d{1,3}(,\d{3})+\b", "numbers have no commas between thousands", "leave the commas out"),
+    (r"\d+(\.\d+)?\s?[kKM]\b", "amounts are written out", "write 100000 for 100k"),
     (r"\$\s*\d", "amounts have no currency sign", "write the bare number"),
     (r"\d+%", "percentages are written as fractions", "write 0.05 for 5 %"),
     (r"=>", "`=>` is not an operator", "write `>=`"),
@@ -163,11 +165,35 @@ def _syntax_error(text: str, error: UnexpectedInput) -> Diagnostic:
     before = re.search(r"[^\W\d]\w*$", text[:at].rstrip())
     here = re.match(r"[^\W\d]\w*", text[at:])
     if before and here and before[0] not in ("and", "or", "not"):
+        called = _function_between(text, at)
+        if called is not None:
+            name, help = called
+            return Diagnostic("R101", f"`{name.replace('_', ' ')}` is a function, not an operator", span_of(text, at, at + len(name)), help)
         name = f"{before[0]}_{here[0]}"
         help = f"names have no spaces: write `{name}`, or is an operator missing?"
         return Diagnostic("R101", f"`{here[0]}` does not belong here", span_of(text, at, at + len(here[0])), help)
     shown = text[at : at + width] or text[at]
     return Diagnostic("R101", f"`{shown}` does not belong here", span_of(text, at, at + width), "see docs/language.md for the syntax")
+
+
+_OPERANDS = re.compile(r'\s*("(?:[^"\\]|\\.)*"|[\w.]+)')
+
+
+def _function_between(text: str, at: int) -> tuple[str, str] | None:
+    """(the function, what to write) where a text names one between two values: `lead.email contains "acme"`, `account.name starts with "A"`."""
+    from roe.grammar.functions import BY_NAME
+
+    words = re.match(r"[^\W\d]\w*(?:\s+[^\W\d]\w*)?", text[at:])
+    left = re.search(r"[\w.]+$", text[:at].rstrip())
+    if words is None or left is None:
+        return None
+    for spelt in (words[0], words[0].split()[0]):
+        name = "_".join(spelt.split())
+        if name in BY_NAME and len(BY_NAME[name].parameters) > 1:
+            right = _OPERANDS.match(text, at + len(spelt))
+            written = f"{name}({left[0]}, {right[1]})" if right and right[1].startswith('"') else BY_NAME[name].example
+            return name, f"write `{written}`"
+    return None
 
 
 def _near(regex: str, text: str, at: int) -> tuple[int, int] | None:

@@ -100,7 +100,8 @@ class Context:
         if entity in ("lead", "contact", "opportunity", "activity"):
             variables["account"] = t.record("account")
         shorthands = {name: entity for name in SHORTHANDS if (entity, name) in self.model.steps}
-        return Names(self.model, variables, (t.record(entity),) if implicit else (), shorthands=shorthands)
+        undeclared = {name: help for name, help in SHORTHANDS.items() if name not in shorthands}
+        return Names(self.model, variables, (t.record(entity),) if implicit else (), shorthands=shorthands, undeclared=undeclared)
 
     # --- expressions ------------------------------------------------------------------------------------------------
 
@@ -359,7 +360,13 @@ class Context:
         return Expr(s.In(subject.tree, tree.tests, tree.negated, tree.at), cell)
 
 
-SHORTHANDS = ("territory", "territory_owner", "source", "window")
+# Fields that stand without their entity, and what a policy declares to have them
+SHORTHANDS = {
+    "territory": "declare `territories:`",
+    "territory_owner": "say who works each territory: `territories: {staffing: …}`",
+    "source": "declare `sources:`",
+    "window": "declare `windows:`",
+}
 
 
 _NUMBER = re.compile(r"-?(?:0|[1-9]\d*|(?=\.\d))(?:\.\d*)?(?:e[+-]?\d{1,2})?", re.ASCII)  # `1E5` is a code

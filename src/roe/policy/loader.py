@@ -17,6 +17,7 @@ from roe.diagnostics import Diagnostic, suggest
 from roe.dynamic import Json, JsonObject, Value, Written
 from roe.files import MAX_POLICY_BYTES, read_text, resolve, schema
 from roe.policy.shapes import items, member, shapes
+from roe.policy.unknown_keys import next_step
 from roe.source import Scalar, Span, Text, span_of
 
 SchemaError = Any  # a ValidationError of jsonschema, most of whose attributes have no type
@@ -192,7 +193,7 @@ class _Reader:
 # --- the schema -----------------------------------------------------------------------------------------------------
 
 
-def validate(value: object, of: JsonObject, shown: str) -> list[Diagnostic]:
+def validate(value: object, of: Json, shown: str) -> list[Diagnostic]:
     """What the JSON Schema has against a value, each with its place and, for a key, the nearest one that exists."""
     from jsonschema import Draft202012Validator
 
@@ -204,7 +205,7 @@ def validate(value: object, of: JsonObject, shown: str) -> list[Diagnostic]:
             if e.validator == "anyOf" and e.context:
                 todo.append(_likeliest(e, of))
                 continue
-            problems += _schema_diagnostics(e, value, shown)
+            problems += _schema_diagnostics(e, value, shown, of)
     unique = {(d.code, d.message, d.span): d for d in problems}
     return list(unique.values())
 
@@ -222,28 +223,25 @@ def _likeliest(e: SchemaError, root: Json) -> SchemaError:
     return max(e.context, key=likeness)
 
 
-def _schema_diagnostics(e: SchemaError, value: object, shown: str) -> list[Diagnostic]:
+def _schema_diagnostics(e: SchemaError, value: object, shown: str, of: Json) -> list[Diagnostic]:
     """What one error of the JSON Schema means to whoever wrote the file."""
     place = _place(value, list(e.absolute_path), shown)
-    if e.parent is not None and e.parent.validator == "propertyNames":
-        return _name(e, place)
+    if "propertyNames" in e.absolute_schema_path:
+        place = span_of(e.instance)
+    if e.validator == "additionalProperties":
+        return _unknown_keys(e, of)
     return _SAYS.get(e.validator, _otherwise)(e, place)
 
 
-def _unknown_keys(e: SchemaError, place: Span) -> list[Diagnostic]:
-    known = list(e.schema.get("properties", {}))
-    listed = ", ".join(f"`{k}`" for k in known)
+def _unknown_keys(e: SchemaError, of: Json) -> list[Diagnostic]:
+    known, path = list(e.schema.get("properties", {})), list(e.absolute_path)
     extra = [k for k in e.instance if k not in known]
-    return [Diagnostic("R305", f"unknown key `{k}`", span_of(k), suggest(k, known, f"known keys here: {listed}")) for k in extra]
+    return [Diagnostic("R305", f"unknown key `{k}`", span_of(k), next_step(k, known, of, path)) for k in extra]
 
 
 def _missing_keys(e: SchemaError, place: Span) -> list[Diagnostic]:
     missing = [k for k in e.validator_value if k not in e.instance]
     return [Diagnostic("R304", f"`{k}` is missing", place, f"add `{k}: …`") for k in missing]
-
-
-def _name(e: SchemaError, place: Span) -> list[Diagnostic]:
-    return [Diagnostic("R304", f"`{e.instance}` cannot be used as a name here", span_of(e.instance), "use letters, digits, - and _")]
 
 
 def _not_among(e: SchemaError, place: Span) -> list[Diagnostic]:
@@ -270,18 +268,29 @@ def _other_form(e: SchemaError, place: Span) -> list[Diagnostic]:
     return [Diagnostic("R304", f"`{e.instance}` does not have the right form", place, help)]
 
 
+def _one_of(e: SchemaError, place: Span) -> list[Diagnostic]:
+    ways = [_listed(way["required"], "and") for way in e.validator_value]
+    nots = [_listed([each["required"][0] for each in way["not"]["anyOf"]], "or") for way in e.validator_value]
+    help = ", or ".join(f"write {way} without {without}" for way, without in zip(ways, nots, strict=True))
+    return [Diagnostic("R304", "these keys do not go together, or one is missing", place, help)]
+
+
+def _listed(keys: list[str], joined: str) -> str:
+    *most, last = (f"`{key}`" for key in keys)
+    return f"{', '.join(most)} {joined} {last}" if most else last
+
+
 def _otherwise(e: SchemaError, place: Span) -> list[Diagnostic]:
     return [Diagnostic("R304", str(e.message)[:200].replace("\n", " "), place, "see docs/policy.md")]
 
 
 _SAYS = {
-    "additionalProperties": _unknown_keys,
     "required": _missing_keys,
-    "propertyNames": _name,
     "enum": _not_among,
     "const": _not_among,
     "type": _other_type,
     "pattern": _other_form,
+    "oneOf": _one_of,
 }
 
 

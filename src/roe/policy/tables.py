@@ -6,16 +6,17 @@ import csv
 import io
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated, Literal
 
 from roe.diagnostics import Diagnostic, errors
-from roe.files import MAX_TABLE_BYTES, OTHER_SHEETS, SHEETS, read_text, resolve
+from roe.files import MAX_TABLE_BYTES, NOT_AVAILABLE, OTHER_SHEETS, SHEET_ERROR, SHEETS, read_text, resolve
 from roe.policy.section import Entity, Expression, FilePath, Form, Section, key, section
 from roe.source import Cell, Span, Text, span_of
 
 MAX_ROWS = 1_000_000
+MAX_SHOWN = 20  # cells with an error, of one file
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,18 +93,21 @@ def parse_csv(text: str, shown: str) -> tuple[Table | None, list[Diagnostic]]:
     first = lines[1 if declared and len(lines) > 1 else 0]
     delimiter = declared[1] if declared else max(",;\t", key=lambda d: (first.count(d), d == ","))
     rows: list[list[Text]] = []
+    unreadable: list[Text] = []
     reader = csv.reader(io.StringIO(text), delimiter=delimiter, strict=True)
     skipped = 1 if declared else 0
     last = skipped  # of the lines that are read
     try:
         for raw in reader:
             line, last = last + 1, reader.line_num + skipped
-            if not any(cell.strip() for cell in raw) or raw[0].lstrip().startswith("#"):
+            if not any(cell.strip() for cell in raw) or _is_comment(raw[0].strip()):
                 continue
             excerpt = lines[line - 1] if line <= len(lines) else ""
             if last > line and rows and _swallows(raw, len(rows[0]), delimiter):
                 return None, [_unclosed(shown, line, excerpt)]
-            rows.append([Text(cell.strip(), Cell(shown, line, i, excerpt, delimiter)) for i, cell in enumerate(raw)])
+            row = [Text(cell.strip(), Cell(shown, line, i, excerpt, delimiter)) for i, cell in enumerate(raw)]
+            unreadable += [cell for cell in row if _is_error(cell)]
+            rows.append(row)
             if len(rows) > MAX_ROWS:
                 return None, [Diagnostic("R309", f"`{shown}` has over {MAX_ROWS} rows", Span(shown, line, 1, 2), "split it")]
     except csv.Error as e:
@@ -112,7 +116,25 @@ def parse_csv(text: str, shown: str) -> tuple[Table | None, list[Diagnostic]]:
             return None, [_unclosed(shown, last + 1, excerpt)]
         help = "save it again as CSV UTF-8"
         return None, [Diagnostic("R307", f"`{shown}` is not CSV: {e}", Span(shown, last + 1, 1, 2, excerpt), help)]
-    return _table(shown, rows, Span(shown, 1, 1, 2, lines[0]))
+    table, problems = _table(shown, rows, Span(shown, 1, 1, 2, lines[0]))
+    return table, [*problems, *_of_errors(unreadable)]
+
+
+def _is_comment(first: str) -> bool:
+    """Whether a row whose first cell has a text is a comment: it begins with `#`, and is not an error of the sheet that the file comes from."""
+    return first.startswith("#") and not _is_error(first)
+
+
+def _is_error(cell: str) -> bool:
+    return cell[:1] == "#" and (cell in NOT_AVAILABLE or SHEET_ERROR.fullmatch(cell) is not None)
+
+
+def _of_errors(cells: list[Text]) -> list[Diagnostic]:
+    help = "correct it in the spreadsheet, and export it again"
+    problems = [Diagnostic("R430", f"the cell holds the error {cell}", cell.span(), help) for cell in cells[:MAX_SHOWN]]
+    if len(cells) > MAX_SHOWN:
+        problems[-1] = replace(problems[-1], help=f"{help}; {len(cells) - MAX_SHOWN} more cells of this file hold errors")
+    return problems
 
 
 _SEPARATOR = re.compile(r"sep=([,;\t|])", re.IGNORECASE)
