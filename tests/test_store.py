@@ -16,6 +16,7 @@ from helpers import EXAMPLES, policy_text
 from roe.evaluator.engine import Evaluator
 from roe.evaluator.trace import trace
 from roe.grammar import values as v
+from roe.grammar.parser import parse
 from roe.plan.operators import Action
 from roe.plan.parts import Crm
 from roe.plan.plan import Plan
@@ -88,11 +89,13 @@ def test_a_policy_that_was_kept_is_explained_as_it_was(tmp_path: Path) -> None:
 
 
 def test_the_expressions_of_sentences_and_referrals_are_kept_as_trees(tmp_path: Path) -> None:
-    rules = "{name: a, then: {refer: '{account.owner.csm}'}, because: '{account.name} has {account.employees + 1}'}"
+    rules = "{name: a, then: {refer: '{account.owner.csm} or {account.owner.ae}'}, because: '{account.name} has {account.employees + 1}'}"
     text = f"roe: 1\nname: t\nroles: [ae, csm]\ntrack: [opportunity.stage]\nengagement: {{account: {{ae: [{rules}]}}}}\n"
     policy = roe.load(policy_text(tmp_path, text))
     kept = json.loads(json.dumps(write_policy(policy)))
-    assert {"account.owner.csm", "account.name", "account.employees + 1"} <= {piece for piece, _ in kept["trees"]}
+    trees = {piece: PolicyReader(kept, policy.root).value(tree) for piece, tree in kept["trees"]}
+    assert {"account.owner.csm", "account.owner.ae", "account.name", "account.employees + 1"} <= trees.keys()
+    assert all(tree == parse(piece)[0] for piece, tree in trees.items())
     assert PolicyReader(kept, policy.root).policy().model.tracked == policy.model.tracked == {("opportunity", "stage")}
 
 
