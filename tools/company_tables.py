@@ -42,6 +42,35 @@ OWN = {
     "plc": ("plc", "public limited company", "public company limited", "pcl"),
     "": ("publ", "co", "company", "oy", "sas", "tbk", "pt", "sdn", "na", "psc", "qsc", "public", "ges", "gesellschaft", "prat", "societa cooperativa", "ans", "tmi"),
 }  # fmt: skip
+# Further forms of ISO 20275 (GLEIF's list of entity legal forms), written out
+ELF = {
+    "stock": (
+        "prjsc", "private joint stock company", "sociedad anonima bursatil", "sociedad anonima cerrada", "sac", "publikt aktiebolag", "privat aktiebolag",
+        "opinbert hlutafelag", "prosta spolka akcyjna", "shoqeri aksionare", "anonymi etaireia", "anonymi etairia", "kabushiki gaisha", "jusik hoesa",
+        "gufen youxian gongsi",
+    ),
+    "limited": (
+        "spolocnost s rucenim obmedzenym", "societa a responsabilita limitata semplificata", "srls", "single member llc", "slu", "sociedad limitada unipersonal",
+        "sociedad comercial de responsabilidad limitada", "unipessoal lda", "drushtvo so ogranichena odgovornost",
+        "drushtvo s ogranichenom odgovornoshcu", "etaireia periorismenis eythynis", "idiotiki kefalaioychiki etaireia", "yugen gaisha", "yuhan hoesa",
+        "youxian gongsi", "youxian zeren gongsi", "osauhing",
+    ),
+    "partners": (
+        "verejna obchodni spolecnost", "komanditna spolocnost", "verejna obchodna spolocnost", "societa in accomandita semplice", "societa in nome collettivo",
+        "societe en commandite par actions", "vennootschap onder firma", "vof", "interessentskab", "ansvarlig selskap", "spolka komandytowa", "spolka jawna",
+        "spolka komandytowo akcyjna", "spolka partnerska", "spolka cywilna", "societate in nume colectiv", "societate in comandita simpla",
+        "druzba z neomejeno odgovornostjo", "javno trgovacko drustvo", "ortacko drustvo", "omorrythmi etaireia", "eterorrythmi etaireia", "kollektif sirket", "goshi kaisha", "gomei kaisha", "lllp", "vos",
+    ),
+    "trader": (
+        "ek", "eingetragener kaufmann", "enskild firma", "enkeltmandsvirksomhed", "enkeltpersonforetak", "toiminimi", "intreprindere individuala",
+        "persoana fizica autorizata", "samostojni podjetnik", "preduzetnik",
+    ),
+    "": (
+        "societa semplice", "societe par actions simplifiee unipersonnelle", "societe civile immobiliere", "groupement d interet economique", "societe cooperative",
+        "cooperatie", "sociedade unipessoal", "sgps", "yksityinen osakeyhtio", "mazoji bendrija", "regie autonoma", "regia autonoma", "perusahaan terbuka",
+        "company limited by guarantee", "designated activity company", "dac", "professional corporation", "close corporation",
+    ),
+}  # fmt: skip
 NOT_FORMS = {
     "cooperation",
     "cooperative",
@@ -58,12 +87,24 @@ NOT_FORMS = {
     "compania",
     "partnership",
     "jp",
+    "ii",
 }
+
+
+def russian() -> dict[str, str]:
+    """The long forms in the ways that people write them in Latin letters."""
+    societies = ("obshchestvo", "obschestvo", "obshestvo", "obshhestvo")
+    stock = [f"{a} {b}" for a in ("aktsionernoe", "aktsionernoye", "akcionernoe") for b in societies]
+    open_to = [word + end for word in ("otkryto", "zakryto", "publichno", "nepublichno") for end in ("e", "ye")]
+    limited = [
+        f"{a} s {b} {c}" for a in societies for b in ("ogranichennoy", "ogranichennoi") for c in ("otvetstvennostyu", "otvetstvennostiu")
+    ]
+    return {**dict.fromkeys([*stock, *(f"{a} {b}" for a in open_to for b in stock)], "stock"), **dict.fromkeys(limited, "limited")}
 
 
 def forms(path: Path) -> dict[str, str]:
     """Legal form -> kind, as words in plain letters."""
-    found = {form: kind for kind, some in OWN.items() for form in some}
+    found = russian() | {form: kind for table in (ELF, OWN) for kind, some in table.items() for form in some}
     for entry in yaml.safe_load(path.read_text("utf-8"))["types"]:
         for text in (entry.get("display"), entry.get("compare"), *(entry.get("aliases") or ())):
             form = " ".join(_joined(words_of(str(text)))) if text else ""

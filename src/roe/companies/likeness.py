@@ -18,7 +18,7 @@ from rapidfuzz import fuzz
 
 from roe.companies.name import KEPT, CompanyName
 from roe.companies.pairing import SAYS_LITTLE, Pairing, pair
-from roe.companies.tables import ARMS, common_words, places, same_words, spelt_nearly_alike, translations
+from roe.companies.tables import ARMS, common_words, places, same_words, translations
 
 MUCH_SHARED = 3.0  # rarity of shared words beside the rarest, beyond which more says nothing
 RARE, SURELY = 0.75, 0.9  # of the word that a group's companies share: its rarity, and how alike it is
@@ -172,7 +172,7 @@ def _place_is_said(a: CompanyName, b: CompanyName, pairing: Pairing, mine: Alone
         return True
     translated = translations()
     words = ((b.words[j], a.words[i]) if mine.has_place else (a.words[i], b.words[j]) for i, j, like in pairing.pairs if like < 1)
-    return any(there in translated and here not in translated and not spelt_nearly_alike(here, there) for there, here in words)
+    return any(there in translated and here not in translated for there, here in words)
 
 
 def _inserted(a: CompanyName, b: CompanyName, pairing: Pairing, rarity: Callable[[str], float]) -> float:

@@ -34,17 +34,18 @@ NAMES_KEPT = 20_000  # distinct names that are
 DIGITS = frozenset("0123456789")
 LONGEST_SHORT = 12  # letters of a name's short form
 SHORT_FORM = 4  # letters of a legal form from which on it may begin any name
+FULL = 31  # characters of the field in which lists of listed companies cut names off, in capitals
 LONG_FORM = 6  # letters from which on a legal form is recognised in the middle of a name
 _WORD = re.compile(r"[^\W_]+")
-_ELIDED = re.compile(r"\b[dl]['’´`](?=\w)", re.IGNORECASE)
+_ELIDED = re.compile(r"\b([dl])['’´`](?=\w)", re.IGNORECASE)
 _SILENT = re.compile(r"['’`´]")
 _ASIDE = re.compile(r"\((?:publ|the)\)", re.IGNORECASE)
 _ALSO = re.compile(
-    r"\b(?:d[/.]?b[/.]?a|t/a|trading as|doing business as|a[/.]?k[/.]?a|f[/.]?k[/.]?a|(?:formerly|previously|now|also)(?: known as| called)|formerly|vorm\.|vormals|anciennement|ehemals|(?<=\()(?:now|ex|previously))(?!\w)\.?",
+    r"\b(?:d[/.]?b[/.]?a|t/a|trading as|doing business as|a[/.]?k[/.]?a|f[/.]?k[/.]?a|(?:formerly|previously|now|also)(?: known as| called)|formerly|vorm\.|vormals|anciennement|ehemals|(?<=\()(?:now|ex|previously))(?!\w)\.?|\.{4,}",
     re.IGNORECASE,
 )
 # one of these is in whatever `_ALSO` finds
-_SIGNS = "dba d.b / trading doing aka a.k fka f.k former now also previous vorm ancienn ehemals (ex (prev"
+_SIGNS = "dba d.b / trading doing aka a.k fka f.k former now also previous vorm ancienn ehemals (ex (prev ...."
 _ALSO_HAS = _SIGNS.split()
 # A name that is a web address, `www.hanse-kontor.de`, is what the address begins with
 _ADDRESS = re.compile(r"(?:https?://)?(?:www\.)?([^\W_][\w-]+)(?:\.(?:co|com|org|net))?\.[a-z]{2,}/?", re.IGNORECASE)
@@ -82,7 +83,7 @@ def names_in(text: str) -> tuple[CompanyName, ...]:
     """The name that a text is, first; and the names in it, where it has several."""
     whole = parse(text)
     if _ELIDED.match(text) and len(whole.words) == 1:  # `L'Oréal` is written `Loreal` too
-        return (whole, parse(_ELIDED.sub(text[0], text, count=1)))
+        return (whole, parse(_ELIDED.sub(r"\1", text, count=1)))
     if _may_have_two(text.lower()) and _ALSO.search(text):
         parts = [part for part in _ALSO.split(text) if part.strip(" ,.()")]
     else:
@@ -165,6 +166,8 @@ def _bracketed(text: str) -> list[str]:
 
 def parse(text: str) -> CompanyName:
     kinds = set()
+    if len(text) == FULL and text[-2] == " " and text.isupper():  # one letter does not tell which word it was
+        text = text[:-2]
     if not text.isascii():
         for form, kind in WRITTEN_TOGETHER.items():
             if form in text:
@@ -179,9 +182,13 @@ def parse(text: str) -> CompanyName:
     if "." in text and " " not in text and (address := _ADDRESS.fullmatch(text)):
         text = address[1]
     text = without_notes(text)
-    spoken, more = _without_forms(_joined(words_of(text)))
-    telling = [w for w in spoken if w not in SMALL] or spoken
+    written = _without_repeats(_joined(words_of(text)))
+    spoken, more = _without_forms(written)
+    last = len(spoken) - 1
+    telling = [w for i, w in enumerate(spoken) if w not in SMALL or (more and len(w) == 1 and i == last > 0)] or spoken  # `Vitamin D Ltd`
     words = tuple(_with_digits(telling))
+    if spoken and spoken[0] in SMALL and written[0] != spoken[0]:  # the form is heard in `GfK`, `Gesellschaft für Konsumforschung`
+        spoken = [written[0], *spoken]
     said = words if words == tuple(spoken) else tuple(spoken)
     return CompanyName(
         words, said, shared_kinds(frozenset(kinds | more)), " ".join(words), "".join(words), _seat(spoken), _dotted(text, words)
@@ -210,9 +217,9 @@ def words_of(text: str) -> list[str]:
     """The words of a text in plain Latin letters, lower case; apostrophes inside of words are dropped."""
     if text.isascii():
         if "'" in text or "`" in text:
-            text = _SILENT.sub("", _ELIDED.sub(" ", text))
+            text = _SILENT.sub("", _ELIDED.sub(r"\1 ", text))
         return _WORD.findall(text.lower())
-    text = unicodedata.normalize("NFKC", _ELIDED.sub(" ", text).translate(_LATIN)).casefold()
+    text = unicodedata.normalize("NFKC", _ELIDED.sub(r"\1 ", text).translate(_LATIN)).casefold()
     if not text.isascii():
         text = _in_latin(text)
     return _WORD.findall(_SILENT.sub("", text))
@@ -255,6 +262,19 @@ def _joined(words: list[str]) -> list[str]:
         joined += [w for w in (run, "o" if word == "0" and len(words) > 1 else word) if w]  # a scanner's O
         run = ""
     return joined
+
+
+def _without_repeats(words: list[str]) -> list[str]:
+    """The words without what exchanges write behind a legal form: the name again, or its beginning, or the class of the shares."""
+    if len(words) < 3 or not (len(words[-1]) == 1 or words[0] in words[2:] or words[0].startswith(words[-1])):
+        return words
+    for end in [end for start, end, _, _ in _forms_at(words) if start and end < len(words)]:
+        behind = words[end:]
+        is_class = len(behind) == 1 and len(behind[0]) == 1
+        is_beginning = len(behind) == 1 and len(behind[0]) > 2 and words[0].startswith(behind[0])
+        if is_class or is_beginning or (len(words[0]) > 2 and behind[0] == words[0]):
+            return words[:end]
+    return words
 
 
 def _without_forms(words: list[str]) -> tuple[list[str], set[str]]:

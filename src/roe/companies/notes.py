@@ -22,7 +22,7 @@ _NOTES = (
     ),
     # the kind of its shares, and the state that a regulator adds
     re.compile(
-        r"\s+(?:(?:american|global) deposit[ao]ry|(?:spons?ored|sponosred) (?:adr|gdr)|adrs?\b|gdrs?\b|class [a-d]\b|common (?:stock|shares)|ord(?:inary)? sh).*$|"
+        r"[\s.](?:sp?\.\s?)?(?:adr|gdr)s?\s?\d+(?:/\d+)?$|\s+(?:(?:american|global) deposit[ao]ry|(?:spons?ored|sponosred) (?:adr|gdr)|adrs?\b|gdrs?\b|class [a-d]\b|common (?:stock|shares)|ord(?:inary)? sh).*$|"
         r"\s*/\s?[a-z]{2,3}\s?/?$|\s*-,\d+$|\s+cl\.\s?[a-d1-9]\b.*$",
         re.IGNORECASE,
     ),

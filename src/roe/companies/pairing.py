@@ -8,12 +8,13 @@ from dataclasses import dataclass
 from rapidfuzz.distance import OSA
 
 from roe.companies.name import CompanyName, first_letters
-from roe.companies.spelling import word_likeness
-from roe.companies.tables import common_words, places
+from roe.companies.spelling import consonants, letters_of, word_likeness
+from roe.companies.tables import SMALL, common_words, places
 
 SAYS_LITTLE = 0.35  # rarity up to which a word may stand beside initials
 MOST_INITIALS = 6
 MUCH = 15  # letters of the other words, for a wrong one in a short word to be a mistake
+VOWELS = frozenset("aeiou")
 CUT = 10  # letters of a name from which on its last word may have been cut off
 
 
@@ -63,11 +64,14 @@ def _alike(a: CompanyName, b: CompanyName, left: set[int], right: set[int]) -> l
     """(likeness, how far apart, and the two places, all three negative) of words that may belong together."""
     alike: list[tuple[float, int, int, int]] = []
     dotted = a.dotted or b.dotted
+    bare = next((name for name in (a, b) if VOWELS.isdisjoint(name.glued) and sum(len(word) > 2 for word in name.words) > 1), None)
     for i in left:
         x = a.words[i]
         for j in right:
             y = b.words[j]
             likeness = word_likeness(x, y) or (_dotted(a, b, x, y) if dotted else 0.0)
+            if bare is not None and not likeness:
+                likeness = _without_vowels(*((x, y) if bare is a else (y, x)))
             if likeness:
                 alike.append((likeness, -abs(i - j), -i, -j))
     return alike
@@ -94,11 +98,19 @@ def _pair_the_rest(a: CompanyName, b: CompanyName, pairing: Pairing, rarity: Cal
 
 def _dotted(a: CompanyName, b: CompanyName, x: str, y: str) -> float:
     """How likely a word with a full stop is short for another, 0 to 1: `Benck.`, `R.`."""
-    if x in a.dotted and y not in b.dotted and y.startswith(x):
+    if x in a.dotted and y not in b.dotted and x[0] == y[0] and letters_of(x, y):
         return 0.85 if len(x) > 2 else 0.5
-    if y in b.dotted and x not in a.dotted and x.startswith(y):
+    if y in b.dotted and x not in a.dotted and x[0] == y[0] and letters_of(y, x):
         return 0.85 if len(y) > 2 else 0.5
     return 0.0
+
+
+def _without_vowels(short: str, long: str) -> float:
+    """How likely a word of a name that has no vowels at all is short for another, 0 to 1: `KLD WBR WRK`."""
+    is_short = (
+        len(short) > 2 and short.isalpha() and short[0] == long[0] and VOWELS.isdisjoint(short) and letters_of(short, consonants(long))
+    )
+    return 0.9 if is_short and len(consonants(long)) - len(short) <= 1 else 0.0
 
 
 def _misread(a: CompanyName, b: CompanyName, pairing: Pairing) -> None:
@@ -121,10 +133,11 @@ def _cut_off(mine: CompanyName, other: CompanyName, left: set[int], right: set[i
     if last not in left or last not in right or len(mine.glued) < CUT or len(pairs) < last:
         return
     cut, whole = mine.words[last], other.words[last]
-    if len(cut) >= 3 and whole.startswith(cut) and cut not in common_words():
+    is_beginning = whole.startswith(cut) and cut != whole
+    if is_beginning and (cut not in common_words() if len(cut) >= 3 else last > 1 and not mine.kinds and whole in common_words()):
         left.clear()
         right.difference_update({i for i in right if i >= last})
-        pairs.append((last, last, 0.8))
+        pairs.append((last, last, 0.8 if len(cut) >= 3 else 0.6))
 
 
 def _glue(
@@ -153,14 +166,28 @@ def _initials(mine: CompanyName, other: CompanyName, left: set[int], right: set[
     short = mine.words[telling[0]]
     if short[0] not in (other.words[min(right)][0], other.spoken[0][0]):
         return False
-    words = "".join(other.words[i][0] for i in sorted(right))
-    spoken = "".join(word[0] for word in other.spoken)
-    parts = "".join(first_letters(other.words[i]) for i in sorted(right))
-    if short not in (words, spoken, parts) or (len(short) == 2 and not _two_letters_do(mine, other, len(left) < len(mine.words))):
+    words = [other.words[i] for i in sorted(right)]
+    spoken = [word for word in other.spoken if word in SMALL or word in words or word not in other.words]
+    if not (_spells(short, words) or _spells(short, spoken)):
+        return False
+    if len(short) == 2 and not _two_letters_do(mine, other, len(left) < len(mine.words)):
         return False
     left.discard(telling[0])
     right.clear()
     return True
+
+
+def _spells(short: str, words: Sequence[str]) -> bool:
+    """Whether letters are the first ones of words, of which small ones may be left out, and composed ones may have two."""
+    if not short or not words:
+        return not short and SMALL.issuperset(words)
+    word, more = words[0], words[1:]
+    if word[0] == short[0] and _spells(short[1:], more):
+        return True
+    letters = first_letters(word)
+    return (len(letters) > 1 and short.startswith(letters) and _spells(short[len(letters) :], more)) or (
+        word in SMALL and _spells(short, more)
+    )
 
 
 def _two_letters_do(mine: CompanyName, other: CompanyName, more_shared: bool) -> bool:

@@ -31,7 +31,7 @@ def word_likeness(a: str, b: str) -> float:
     if meant == other:
         return 0.97
     short, long = (a, b) if len(a) <= len(b) else (b, a)
-    if len(short) >= 4 and _FIRST_SOUND.get(a[0], a[0]) == _FIRST_SOUND.get(b[0], b[0]) and _spelt(a) == _spelt(b):
+    if len(short) >= 4 and _first_sound(a) == _first_sound(b) and _spelt(a) == _spelt(b):
         return 0.95
     if "sk" in long and _is_from(long, short):
         return 0.9
@@ -51,7 +51,7 @@ def _is_from(adjective: str, place: str) -> bool:
     if of is None or len(place) < 3:
         return False
     stem = of[1]
-    towns = (stem, stem + "sk", stem + "a", re.sub("zh$", "ga", stem), re.sub("en$", "a", stem), re.sub("v$", "vl", stem))
+    towns = (stem, stem + "sk", stem + "a", stem + "o", re.sub("zh$", "ga", stem), re.sub("en$", "a", stem), re.sub("v$", "vl", stem))
     return (len(place) >= 4 and adjective.startswith(place)) or place in towns
 
 
@@ -71,8 +71,21 @@ def _shortened(short: str, long: str) -> float:
         return 0.85
     if _without_vowels(short, long, known >= COMMON):
         return 0.9
+    if len(short) >= 7 and short[:3] == long[:3] and _shortened_behind(short, long):
+        return 0.85
     is_common_alone = known >= COMMON and short not in common
-    return 0.8 if is_common_alone and len(short) >= 4 and short[-1] == long[-1] and _letters_of(short, long) else 0.0
+    return 0.8 if is_common_alone and len(short) >= 4 and short[-1] == long[-1] and letters_of(short, long) else 0.0
+
+
+def _shortened_behind(short: str, long: str) -> bool:
+    """Whether a word is composed with a common word and the other with a shorter one for it: `Petrochem`, `Petrochemical`."""
+    common = common_words()
+    for n in range(3, len(long) - 4):
+        if short[n - 1] != long[n - 1] or len(short) - n < 4:
+            return False
+        if common.get(long[n:], 0) >= COMMON and word_likeness(short[n:], long[n:]) >= 0.85:
+            return True
+    return False
 
 
 def _begins(short: str, long: str) -> bool:
@@ -109,32 +122,47 @@ def _without_vowels(short: str, long: str, common: bool) -> bool:
     if any(c in "aeiou" for c in short[1:]):
         return False
     for vowels in ("aeiouy", "aeiou"):
-        bare = _once(long[0] + "".join(c for c in long[1:] if c not in vowels))
-        if (bare == _once(short) and (common or len(short) >= 4)) or (bare.startswith(short) and len(short) >= 4):
+        bare = _once(consonants(long, vowels))
+        if len(short) >= 4 and (bare == _once(short) or bare.startswith(short)):
+            return True
+        if common and bare[-1] == short[-1] and letters_of(short, bare):
             return True
     return False
 
 
-def _letters_of(short: str, long: str) -> bool:
+@lru_cache(maxsize=KEPT)
+def consonants(word: str, vowels: str = "aeiou") -> str:
+    """A word without its vowels, but for one that it begins with."""
+    return word[0] + "".join([c for c in word[1:] if c not in vowels])
+
+
+def letters_of(short: str, long: str) -> bool:
     """Whether a word is letters of another in their order: `Westn`, `Western`."""
     rest = iter(long)
     return all(c in rest for c in short)
 
 
 # What one sound is spelt like, in names that came from other scripts and languages
-_SPELLINGS = "ph-f tch-ch ch-k y-i ck-k c-k w-v kh-h ae-a oe-o ue-u z-s j-i x-ks ou-u eo-u"
+_SPELLINGS = "lyu-lu gh-g ph-f tch-ch ch-k y-i ck-k c-k w-v kh-h ae-a oe-o ue-u z-s j-i x-ks ou-u eo-u"
 _SOUNDS = [sound.split("-") for sound in _SPELLINGS.split()]
 # Words that sound alike begin with letters of one of these groups, or with the same letter
 _FIRST_SOUND = {letter: group[0] for group in ("pf", "tckxh", "yijg", "wv", "zs", "aeou") for letter in group}
 
 
+def _first_sound(word: str) -> str:
+    first = word[1] if word.startswith("ye") else word[0]
+    return _FIRST_SOUND.get(first, first)
+
+
 @lru_cache(maxsize=KEPT)
 def _spelt(word: str) -> str:
-    if word.startswith("gia"):  # Greek `Giannis`, `Yannis`
+    if word.startswith(("gia", "ye")):  # Greek `Giannis`, `Yannis`; Russian `Yevgeny`, `Evgeny`
         word = word[1:]
+    if word.endswith("des"):  # Greek `Petrides`, `Petridis`
+        word = word[:-2] + "is"
     for written, meant in _SOUNDS:
         word = word.replace(written, meant)
-    return _once(word)
+    return _once("kr" + word[2:] if word.startswith("hr") else word)  # Greek `Khristos`, `Christos`
 
 
 _TWICE = re.compile(r"(.)\1+")
