@@ -22,7 +22,7 @@ from roe.grammar.scopes import CLOCK
 from roe.plan.cells import ELSE, MOST_POINTS, cost_of
 from roe.plan.index import MOST_ALONE, Index, as_tests
 from roe.plan.operators import Expr
-from roe.plan.subjects import Test, alternatives, key_of
+from roe.plan.subjects import Test, alternatives, key_of, places_of
 from roe.source import Inline, Text
 
 LISTS: dict[str, list[Any]] = {"named": ["a", "c"], "short": ["x"], "mixed": ["a", 1]}
@@ -471,7 +471,14 @@ def test_the_first_that_holds_and_those_before_it_that_are_unknown(n: Any, m: An
 
 @pytest.mark.parametrize(
     ("text", "alternatives", "whole"),
-    [("n > 1 and m > 1", 1, True), ("n > 1", 1, True), ("n > 1 and n < 5", 1, False), ("n > 1 or m > 1", 2, False), ("true", 1, False)],
+    [
+        ("n > 1 and m > 1", 1, True),
+        ("n > 1", 1, True),
+        ("n > 1 and n < 5", 1, False),
+        ("n > 1 or m > 1", 2, False),
+        ("true", 1, False),
+        ("n > 1 and false", 0, False),
+    ],
 )
 def test_whether_a_conjunction_is_one_subject_for_each_condition(text: str, alternatives: int, whole: bool) -> None:
     for tests, one in (as_tests([tree_of(text)], {}), as_tests([tree_of(text)], {}, known={})):
@@ -483,3 +490,26 @@ def test_what_values_are_found_by() -> None:
     assert [key_of(x) for x in (None, 1, "1")] == [None, 1, "1"] and len({key_of(x) for x in (True, 1, False, 0)}) == 4
     moments = [datetime.fromisoformat(x) for x in ("2026-01-01T12:00+00:00", "2026-01-01T13:00+01:00", "2026-01-01T13:00+00:00")]
     assert len({key_of(x) for x in moments}) == 2
+
+
+@pytest.mark.parametrize(
+    ("cuts", "between"),
+    [
+        ((1, 3), True),
+        ((0, 1e-9), True),
+        (("a", "b"), True),
+        (("a", "a\0"), False),
+        ((date(2026, 1, 1), date(2026, 1, 3)), True),
+        ((date(2026, 1, 1), date(2026, 1, 2)), False),
+        ((datetime(2026, 1, 1), datetime(2026, 1, 1, 1)), True),
+        ((timedelta(0), timedelta(microseconds=1)), False),
+        ((timedelta(0), timedelta(hours=1)), True),
+        ((v.Months(1), v.Months(3)), True),
+        ((v.Months(1), v.Months(2)), False),
+    ],
+)
+def test_places_below_between_and_above_constants(cuts: tuple[Any, ...], between: bool) -> None:
+    below, middle, above = places_of(cuts)
+    assert v.less(below, cuts[0]) and v.less(cuts[1], above) and (middle is not None) is between
+    assert middle is None or (v.less(cuts[0], middle) and v.less(middle, cuts[1]))
+    assert places_of(("", "a"))[0] is None, "no text comes before the empty one"
