@@ -483,6 +483,7 @@ def test_the_first_that_holds_and_those_before_it_that_are_unknown(n: Any, m: An
 def test_whether_a_conjunction_is_one_subject_for_each_condition(text: str, alternatives: int, whole: bool) -> None:
     for tests, one in (as_tests([tree_of(text)], {}), as_tests([tree_of(text)], {}, known={})):
         assert (len(tests), one) == (alternatives, whole)
+    assert as_tests([], {}) == as_tests([], {}, known={}) == ([{}], True)
 
 
 def test_what_values_are_found_by() -> None:
@@ -513,3 +514,17 @@ def test_places_below_between_and_above_constants(cuts: tuple[Any, ...], between
     assert v.less(below, cuts[0]) and v.less(cuts[1], above) and (middle is not None) is between
     assert middle is None or (v.less(cuts[0], middle) and v.less(middle, cuts[1]))
     assert places_of(("", "a"))[0] is None, "no text comes before the empty one"
+
+
+def test_a_name_inside_a_loop_is_another_also_where_fields_are_computed_once() -> None:
+    odd = ["some r in rs satisfies r.n > r.m", "count(rs[r.n > 1]) > r.n", "count(for r in rs return r.n) = r.n - 1"]
+    index = index_of(*(f"r.n > r.m + {i}" for i in range(1, MOST_ALONE + 2)), *odd)
+    for n, m, rs, held in [
+        (2, 2, [{"n": 5, "m": 1}], (17, 19)),
+        (0, 5, [], ()),
+        (1, 5, [], (19,)),
+        (4, 2, [{"n": 1, "m": 2}], (0,)),
+        (0, 5, [{"n": 1, "m": 2}], ()),
+    ]:
+        at = {CLOCK: Clock.at("2026-01-01"), "r": {"n": n, "m": m}, "rs": rs}
+        assert index.all(at).true == held, (n, m, rs)

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from helpers import compiled
-from roe.evaluator.allocation import FALLBACK, PoolHistory, nobody
+from roe.evaluator.allocation import FALLBACK, PoolHistory, nobody, recorded
 from roe.evaluator.bound import Bound
 from roe.evaluator.pool import Pool
 from roe.evaluator.turns import Seat
@@ -273,6 +273,23 @@ def test_members_that_rest_on_the_lead_are_found_for_each_kind() -> None:
     ]
     assert able == [["ann", "ben"], ["ann", "ben"], ["ann"]] * 2
     assert len(world.pools.pools["kinds"]._classes) == 3
+
+
+def test_a_turn_of_a_run_is_read_back() -> None:
+    """With the pools that were tried before it; a record that only kept its rep has no turn."""
+    world = bound()
+    turns = [world.pools.route("capped", row, "sdr") for row in world.world.rows["lead"][:4]]
+    histories = {}
+    for name, history in world.pools.histories().items():
+        read = histories[name] = PoolHistory.of(history.as_json())
+        read.turns.log.extend((read.made[history.number(standing)], rep) for standing, rep in history.turns.log)
+    for turn in turns:
+        back = recorded({**turn.record("k"), "histories": histories}, world.world)
+        assert (back.as_json(), back.n, [t.pool for t in back.chain()]) == (turn.as_json(), turn.n, [t.pool for t in turn.chain()])
+    assert len(turns[-1].chain()) == 1
+    kept = world.pools.kept("capped", turns[0].rep, {"by": "capped", "on": "2026-02-01", "position": 7}, None)
+    back = recorded({**kept.record("k"), "histories": histories}, world.world)
+    assert back.standing is back.history is None and (back.position, back.repeated, back.members) == (7, "2026-02-01", [])
 
 
 def test_a_pool_of_a_run_is_read_back() -> None:

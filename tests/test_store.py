@@ -21,7 +21,7 @@ from roe.plan.operators import Action
 from roe.plan.parts import Crm
 from roe.plan.plan import Plan
 from roe.policy.store import Lazy, PolicyReader, PolicyWriter, write_policy
-from roe.source import Text
+from roe.source import Added, Text
 
 TABLES = Path(__file__).parent / "boundaries"
 NAMES = ["static", "scoring", "disputes", "dynamic-books", "crm"]
@@ -31,6 +31,7 @@ def alike(a: Any, b: Any, at: str = "policy") -> None:
     """Fail at the first part that differs, in value, in kind, or in the place where a text stands."""
     if isinstance(a, Text):
         assert isinstance(b, Text) and str(a) == str(b) and a.span() == b.span(), at
+        assert isinstance(a.origin, Added) is isinstance(b.origin, Added), at
     elif isinstance(a, (tuple, Lazy)):
         assert isinstance(b, (tuple, Lazy)) and len(a) == len(b), at
         for i, (x, y) in enumerate(zip(a, b, strict=True)):
@@ -95,6 +96,7 @@ def test_the_expressions_of_sentences_and_referrals_are_kept_as_trees(tmp_path: 
     kept = json.loads(json.dumps(write_policy(policy)))
     trees = {piece: PolicyReader(kept, policy.root).value(tree) for piece, tree in kept["trees"]}
     assert {"account.owner.csm", "account.owner.ae", "account.name", "account.employees + 1"} <= trees.keys()
+    assert " has " not in trees and " or " not in trees, "what stands between expressions is none"
     assert all(tree == parse(piece)[0] for piece, tree in trees.items())
     assert PolicyReader(kept, policy.root).policy().model.tracked == policy.model.tracked == {("opportunity", "stage")}
 
