@@ -11,7 +11,7 @@ from datetime import date, datetime, timedelta
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from roe.dynamic import Saved
+from roe.dynamic import Saved, Value
 from roe.evaluator.able import reason_not_here, reason_on_leave
 from roe.evaluator.allocation import PoolHistory, PoolTurn
 from roe.evaluator.pool import OPEN, OPEN_CAPS, Pool
@@ -44,6 +44,15 @@ class Pools:
 
     def route(self, pool: str, row: Row, role: str, tried: Mapping[str, str] | None = None) -> PoolTurn:
         return self.pools[pool].route(row, role, None, tried)
+
+    def kind(self, name: str | None, row: Row) -> Value:
+        """What tells records apart for a pool and those that it falls back on; None where one of them looks at each for itself."""
+        kind: list[Value] = []
+        while name in self.pools:
+            pool = self.pools[name]
+            kind.append((name, pool.kind(row)))
+            name = pool.step.fallback
+        return None if any(of_pool is None for _, of_pool in kind) else tuple(kind)
 
     def took(self, turn: PoolTurn, row: Row, role: str) -> None:
         rep = turn.rep

@@ -207,7 +207,7 @@ class Pool:
 
     def alike_with(self, row: Row) -> Class | None:
         """The records that are like this one to the pool; None where it looks at each of them for itself."""
-        key = self._key(row) if self.classed else None
+        key = self.kind(row)
         if key is None:
             return None
         alike = self._classes.get(key)
@@ -221,8 +221,10 @@ class Pool:
             alike.is_seated = True
         return alike
 
-    def _key(self, row: Row) -> Value:
-        """What the pool reads of a record, as a key; None for values that cannot be one."""
+    def kind(self, row: Row) -> Value:
+        """What the pool reads of a record, as a key; None for values that cannot be one, or if the pool reads more."""
+        if not self.classed:
+            return None
         if not self._part_codes:
             return ()
         scope = self._scope(row)
