@@ -289,7 +289,7 @@ def test_a_turn_of_a_run_is_read_back() -> None:
     assert len(turns[-1].chain()) == 1
     kept = world.pools.kept("capped", turns[0].rep, {"by": "capped", "on": "2026-02-01", "position": 7}, None)
     back = recorded({**kept.record("k"), "histories": histories}, world.world)
-    assert back.standing is back.history is None and (back.position, back.repeated, back.members) == (7, "2026-02-01", [])
+    assert back.standing is None and back.history is None and (back.position, back.repeated, back.members) == (7, "2026-02-01", [])
 
 
 def test_a_pool_of_a_run_is_read_back() -> None:
