@@ -208,9 +208,8 @@ def test_a_pool_that_an_action_falls_back_on_takes_turns_too() -> None:
 
 
 def test_what_a_plan_says_where_its_policy_says_nothing() -> None:
-    plan = evaluator_of("pools").policy.plan
-    assert plan.crm.load_within == 3, "docs/ledger.md: after three days the run warns"
-    assert (
-        not plan.past.looks_back
-        and evaluator_of("pools", 'lead.cell = "owned" => owner_at(lead, "sdr", today) = null').policy.plan.past.looks_back
-    )
+    plan, empty = evaluator_of("pools").policy.plan, Plan({}, {}, {})
+    assert plan.crm.load_within == empty.crm.load_within == 3, "docs/ledger.md: after three days the run warns"
+    assert evaluator_of("crm").policy.plan.crm.load_within == 14
+    asks = evaluator_of("pools", 'lead.cell = "owned" => owner_at(lead, "sdr", today) = null').policy.plan
+    assert (asks.past.looks_back, plan.past.looks_back, empty.past.looks_back) == (True, False, False)
