@@ -87,6 +87,8 @@ def test_who_gains_from_whom_is_counted_also_of_records_that_nobody_has() -> Non
 
     found = Impact(9, [moved("ann", "ben"), moved("ann", "ben"), moved(None, "ben"), moved("ann", None)], {})
     assert found.matrix() == {("ann", "ben"): 2, ("(nobody)", "ben"): 1, ("ann", "(nobody)"): 1}
+    found.names["ann"] = "Ann"
+    assert [found.name(rep) for rep in ("ann", "ben", None)] == ["Ann", "ben", "(nobody)"]
 
 
 @pytest.mark.parametrize("shape", ["text", "md", "json"])
@@ -394,6 +396,23 @@ def test_the_facts_of_an_impact_are_counted() -> None:
     assert found.shifts() == [("ann", 4, 0, None), ("ben", 2, 5, 4), ("cat", 1, 2, 2)]
     same = impact(runs[0], runs[0])
     assert same.shifts() == [] and same.facts["moved_share"] == 0 == same.facts["most_lost"] == same.facts["most_gained"]
+
+
+def test_a_record_that_one_policy_alone_decides_is_nobodys_in_the_other() -> None:
+    evaluators = [
+        compiled(IMPACT.replace("THEN", "keep").replace("GONE", "keep").replace("{account: {ae", f"{{{x}: {{ae"))
+        for x in ("account", "lead")
+    ]
+    one, other = (
+        e.run({"account": [{"id": "A", "owner": "ann"}], "lead": [], "rep": [{"id": "ann"}]}, as_of="2026-02-01") for e in evaluators
+    )
+    for runs, (before, after) in (((one, other), ("ann", None)), ((other, one), (None, "ann"))):
+        found = impact(*runs)
+        (m,) = found.moved
+        assert (m.before, m.after, m.rule_before, m.rule_after) == (before, after, "rest" if before else "", "rest" if after else "")
+        reasons = [m.reason_before, m.reason_after]
+        assert (reasons[0] == "not decided", reasons[1] == "not decided") == (before is None, after is None)
+        assert found.facts["moved_share"] == 1
 
 
 def test_an_impact_without_records_is_nothing() -> None:

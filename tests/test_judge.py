@@ -46,6 +46,12 @@ POOL = rules("name: a, when: account.owner.ae != null, then: {route: p}", more="
         (rules("name: a, then: keep, because: said"), rules("name: a, then: keep, because: so"), record(), True),
         (rules(KEEP), rules("name: a, then: keep, because: said"), record(), True),
         (rules("name: a, then: keep, because: said"), rules(KEEP), record(), True),
+        # a sentence of the policy that names its rule is not one of roe's own
+        (rules("name: a, then: keep, because: rule `a`"), rules("name: b, then: keep, because: rule `b`"), record(), True),
+        (rules("name: a, then: keep, because: rule `a`"), rules("name: b, then: keep"), record(), True),
+        # rules for another role, and for none
+        (rules(KEEP), rules(KEEP).replace("{ae:", "{sdr:").replace("[ae]", "[sdr]"), record(), True),
+        (rules(KEEP), rules(KEEP).replace("{account: {ae:", "{lead: {ae:"), record(), True),
         # until when, and where no rule holds
         (rules("name: a, then: {assign: '\"ann\"', until: today + 3 days}"), rules("name: a, then: {assign: '\"ann\"', until: today + 4 days}"), record(), True),
         (rules("name: a, when: account.flag, then: open"), rules("name: a, when: account.flag, then: open"), record(flag=False), False),
@@ -54,6 +60,8 @@ POOL = rules("name: a, when: account.owner.ae != null, then: {route: p}", more="
         (rules(HELD.format("keep"), REST), rules(HELD.format("return"), REST), record(), True),
         (rules(SINCE.format(5), REST), rules(SINCE.format(15), REST), record(), True),
         (rules(SINCE.format(5), REST), rules(SINCE.format(9), REST), record(), False),
+        (rules(SINCE.format(9), REST), rules(SINCE.format(10), REST), record(), True),
+        (rules(SINCE.format(10), REST), rules(SINCE.format(11), REST), record(), False),
         (rules(SINCE.format(11), REST), rules(SINCE.format(15), REST), record(), False),
         # whoever and whenever the record names is left as it is
         (rules(SINCE.format(5), REST), rules(SINCE.format(15), REST), record(owner_since=date(2026, 1, 1)), False),
@@ -109,7 +117,7 @@ def test_the_decisions_of_a_record_are_by_role() -> None:
     accounts = [{"id": "other", "owner": "ann"}, {"id": "case"}]
     found = decisions(evaluator, {"account": accounts, "rep": [{"id": "ann"}]}, "account", TODAY)
     assert found is not None and [(role, d.id, d.action) for role, d in found.items()] == [("ae", "case", "open")]
-    found = decisions(evaluator, {"account": accounts[:1], "rep": [{"id": "ann"}]}, "account", TODAY)
+    found = decisions(evaluator, {"account": [accounts[0], {"id": "second"}], "rep": [{"id": "ann"}]}, "account", TODAY)
     assert found is not None and found["ae"].id == "other", "without a witness the first record"
     assert decisions(evaluator, {"account": accounts, "planet": []}, "account", TODAY) is None, "the policy knows no planets"
     assert decisions(evaluator, {"account": []}, "account", TODAY) is None

@@ -18,7 +18,7 @@ import yaml
 from helpers import compiled
 from roe.analysis.equivalence import Comparison, compare
 from roe.analysis.finder import Finder
-from roe.analysis.lists import MOST, MOST_TRIED, Difference, Pair, Side, apart, as_list
+from roe.analysis.lists import MOST, MOST_TRIED, Difference, Pair, Side, apart, as_list, compare_lists
 from roe.analysis.space import Undecided
 from roe.analysis.verdicts import POSSIBLE, PROVEN
 from roe.analysis.witness import Witness
@@ -180,7 +180,7 @@ def test_definitions_as_lists_of_rules(text: str, rules: list[tuple[str, str]] |
 
     for more in ({"frozen": (date(2026, 1, 1), 12)}, {"among": ()}, {"expr": None}):  # a value of another day or place is not a list
         others: dict[str, Any] = more
-        assert as_list(made, replace(step, **others)) is None
+        assert as_list(made, replace(step, **others), constants=False) is None
     for constants in (True, False):
         found = as_list(made, step, constants)
         if rules is None or (constants and not constant):
@@ -369,14 +369,16 @@ def test_a_rule_that_assigns_by_a_table_is_a_rule_for_each_row() -> None:
         assert reps == (['"ann"', '"ben"', '"cy"'] if n == 0 else ['"ann"', "null"])
 
 
-@pytest.mark.parametrize("limit", ["MOST_STEPS", "MOST_WORK"])
-def test_a_search_that_is_cut_short_proves_nothing(limit: str, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(("limit", "at_once"), [("MOST_STEPS", "different"), ("MOST_WORK", "undecided")])
+def test_a_search_that_is_cut_short_proves_nothing(limit: str, at_once: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Where two rules give something else, and there is no work left to find a record, nothing is said to be equal."""
     rules = [{"name": "a", "when": 'account.n + account.n > 6 and account.t = "a"', "then": "keep"}, {"name": "b", "then": "hold"}]
     sides = [evaluator([{**rules[0], "then": then}, rules[1]]) for then in ("keep", "open")]
     assert compare(*sides).verdict == "different"
+    monkeypatch.setattr(f"roe.analysis.lists.{limit}", 0)
+    assert compare(*sides).verdict == at_once, "one box is always looked at, and a record takes some work"
     monkeypatch.setattr(f"roe.analysis.lists.{limit}", -1)
-    assert compare(*sides).verdict != "equivalent"
+    assert compare(*sides).verdict == "undecided"
 
 
 @pytest.mark.parametrize(
@@ -392,6 +394,84 @@ def test_a_field_has_the_values_of_both_policies_unless_it_means_the_same(known:
     (axis,) = found.space.axes
     cell = axis.cell_of("c")
     assert cell is not None and bool(found._possible(axis) >> cell & 1) is wanted
+
+
+ROWS = [{"n": "> 1", "desk": "x"}, {"n": "< 0", "desk": "y"}, {"t": "a", "desk": "z"}]
+
+
+@pytest.mark.parametrize(("rows", "more", "changed"), [
+    (ROWS, {}, set()),
+    (ROWS[1:], {}, {0}),  # the first is gone
+    ([*ROWS, {"t": "b", "desk": "x"}], {}, {6}),
+    ([{"t": "b", "desk": "x"}, *ROWS], {}, {3}),
+    ([ROWS[0], {"n": "< 1", "desk": "y"}, ROWS[2]], {}, {1, 4}),
+    ([ROWS[0], {"n": "< 0", "desk": "w"}, ROWS[2]], {}, {1, 4}),
+    ([ROWS[2], *ROWS[:2]], {}, {2, 3}),  # the last is the first
+    (ROWS, {"default": "w"}, {0, 1, 2, 3, 4, 5}),
+    (ROWS, {"hit": "unique"}, {0, 1, 2, 3, 4, 5}),
+    (ROWS, {"hit": "priority", "priority": ["x", "y"]}, {0, 1, 2, 3, 4, 5}),
+    (ROWS, {"define": {"account.big": "account.n > 4"}}, set()),
+])  # fmt: skip
+def test_only_rules_that_the_other_version_has_not_are_looked_at(
+    rows: list[dict[str, str]], more: dict[str, Any], changed: set[int]
+) -> None:
+    define = {"define": more["define"]} if "define" in more else {}
+    sides = [
+        evaluator(UNREAD, tables={"desk": {"rows": ROWS}}),
+        evaluator(UNREAD, tables={"desk": {"rows": rows, **({} if define else more)}}, **define),
+    ]
+    one, other = (Side(Finder(e), e.compiled.choosers["account", "desk"]) for e in sides)
+    assert Pair("here", one, other).changed == changed
+
+
+def test_a_rule_says_what_its_own_policy_means() -> None:
+    """`account.big` is another condition in each of them; and where many rules are alike, each stands beside its like."""
+    rules = [{"name": "a", "when": "account.big", "then": "keep"}, {"name": "b", "when": "account.t in named", "then": "hold"}]
+    old, *others = (evaluator(rules, **more) for more in ({}, {"define": {"account.big": "account.n > 4"}}, {"lists": {"named": ["a"]}}))
+    made = [Side(Finder(e), e.compiled.engagement["account", "ae"]) for e in (old, *others)]
+    assert [Pair("here", made[0], side).changed for side in made] == [set(), {0, 2}, {1, 3}]
+    many = evaluator([{"name": f"r{i}", "when": "account.n > 3", "then": "keep"} for i in range(250)])
+    side = Side(Finder(many), many.compiled.engagement["account", "ae"], gives=lambda rule: ("", ""))
+    assert Pair("here", side, side).changed == set()
+
+
+def test_a_column_of_a_table_has_the_values_of_both_policies_unless_the_table_means_the_same() -> None:
+    rules = [{"name": "p", "when": 'not(account.place.region in ("N", "S"))', "then": "keep"}, {"name": "rest", "then": "open"}]
+    sides = []
+    for last in ("S", "W"):
+        rows = [{"n": "> 1", "region": "N", "zone": "z"}, {"flag": "true", "region": last, "zone": "y"}]
+        made = evaluator(rules, tables={"place": {"rows": rows, "default": "S"}})
+        sides.append(Side(Finder(made), made.compiled.engagement["account", "ae"], keep={("account", "place")}))
+    for same, wanted in (((), True), ({("account", "place")}, False)):
+        found = Pair("here", replace(sides[0], same=same), sides[1])
+        (axis,) = [axis for axis in found.space.axes if "region" in axis.key]
+        cell = axis.cell_of("W")
+        assert cell is not None and bool(found._possible(axis) >> cell & 1) is wanted
+
+
+@pytest.mark.parametrize(("fired", "hit", "expected"), [
+    ((0,), "first", ("keep because said", "")), ((1,), "unique", ("open because said", "")), ((0, 1), "collect", ("both", "")),
+    ((0,), "collect", ("both", "")), ((), "first", ("both", "")),
+])  # fmt: skip
+def test_one_rule_is_known_by_what_it_gives_and_says_and_several_by_their_value(
+    fired: tuple[int, ...], hit: str, expected: tuple[str, str]
+) -> None:
+    assert pair(hit=hit).sides[0].identity(fired, "both") == expected
+
+
+def test_lists_alone_decide_nothing() -> None:
+    """Two lists are compared without their policies: whether somebody would notice the difference, nobody asks."""
+    sides = [x for e in two_lists() for x in (Finder(e), e.compiled.engagement["account", "ae"])]
+    found: list[Difference] = compare_lists("here", *sides)  # type: ignore[arg-type]
+    assert found and not any(d.decides for d in found)
+
+
+@pytest.mark.parametrize(("most", "reps"), [(0, 2), (1, 3), (2, 4), (12, 4)])
+def test_reps_of_one_rule_are_told_apart_so_deep(most: int, reps: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("roe.analysis.lists.MOST_APART", most)
+    made = evaluator([{"name": "a", "then": {"assign": "".join(f'if account.n = {i} then "r{i}" else ' for i in range(3)) + '"last"'}}])
+    step = made.policy.plan.engagement["account", "ae"]
+    assert len(apart(step, WritingOut(made.policy, "account")).rules) == reps
 
 
 def test_a_difference_is_said_in_json() -> None:

@@ -113,6 +113,11 @@ starts_with(account.name, "A") == starts with(account.name, "A") == starts_with(
 starts_with("A", account.name)
 if account.flag then 1 else 2
 if account.flag then 2 else 1
+if account.cost > 1 and account.flag then 1 else 2 == if account.flag and 1 < account.cost then 1 else 2
+if account.flag or account.flag then account.cost else 0 == if account.flag then account.cost else 0
+if not(account.cost > 1 or account.flag) then 1 else 2 == if not(account.flag or 1 < account.cost) then 1 else 2
+if account.country in ("US", "DE") then 1 else 2 == if account.country = "DE" or account.country = "US" then 1 else 2
+for a in account.activities return a.type in ("call", "mail") == for a in account.activities return a.type in kinds
 every a in account.activities satisfies a.type = "call"
 for a in account.activities return a.type
 for a in account.activities return a.length
@@ -197,6 +202,9 @@ some a in account.activities satisfies a.length > 5 and type = "call"
 count(account.activities[length > 5 and type = "call"]) > 0
 some a in account.activities[type = "call"] satisfies a.length > 5 == some b in account.activities["call" = type] satisfies 5 < b.length
 some a in account.activities satisfies count(account.parent.activities[type = a.type]) > 1
+some a in account.activities satisfies (every b in account.activities satisfies b.length <= a.length)
+some a in account.activities satisfies (some b in account.activities satisfies b.length > a.length)
+some a in account.activities satisfies sum(for b in account.activities return b.length) > a.length
 some a in account.activities satisfies count(account.parent.activities[type = item.type]) > 1
 account.flag and account.cost > 1 == flag and 1 < cost
 account.cost > 1 and account.flag
@@ -438,7 +446,7 @@ def test_what_has_no_order_may_stand_in_any() -> None:
     assert meaning.text(owners[0]) != meaning.text(
         Derive("account", "owner", "", None, group={"ae": "b", "sdr": "a"}, vacant=owners[0].vacant)
     )
-    caps = [Allocate("p", "round_robin", (), None, dict(x), None, Text("", Inline())) for x in ([("per_day", 1), ("per_week", 2)], [("per_week", 2), ("per_day", 1)])]  # type: ignore[arg-type]  # fmt: skip
+    caps = [Allocate("p", "round_robin", (), None, dict(x), None, Text("", Inline()), None, None, None, 3, False, None, None, ()) for x in ([("per_day", 1), ("per_week", 2)], [("per_week", 2), ("per_day", 1)])]  # type: ignore[arg-type]  # fmt: skip
     assert meaning.text(caps[0]) != meaning.text(caps[1]), "the first cap that is reached is the one that is named"
 
 

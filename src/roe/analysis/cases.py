@@ -9,7 +9,7 @@ others': enough to prove that something never happens, not that it does. That ta
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Container, Iterable, Iterator
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping
 from functools import cached_property, lru_cache
 from typing import Generic, TypeVar
 
@@ -49,8 +49,8 @@ Domain = tuple[tuple[Value, ...] | None, bool]  # the values of a subject, None 
 
 class Cases:
     """One `Choose` of a policy as alternatives over axes. `known` keeps what is made of each rule, for lists that share most of them.
-    `spell` gives written conditions the spelling in which they are compared with another policy's; `keep` are computed fields that
-    are not written out.
+    `spell` gives written conditions the spelling in which they are compared with another policy's, where lists may have the names that
+    `lists` has for them; `keep` are computed fields that are not written out.
     """
 
     def __init__(
@@ -60,11 +60,13 @@ class Cases:
         known: Known | None = None,
         spell: Callable[[s.Node], s.Node] | None = None,
         keep: Container[Key] = (),
+        lists: Mapping[str, list[object]] | None = None,
     ) -> None:
         self.policy, self.step, self.entity = policy, step, step.entity
         self._known: Known = {} if known is None else known
         self.writer = WritingOut(policy, step.entity, keep)
         self._spell = spell
+        self.lists = policy.plan.lists if lists is None else lists
         self._domains: dict[str, Domain] = {}
         self._made: KnownTests = {}
         self._naturals: dict[int, tuple[Axis, int]] = {}
@@ -106,7 +108,7 @@ class Cases:
     def _tests(self, conditions: list[s.Node]) -> list[dict[str, Test]]:
         """The alternatives of a conjunction. Most conditions are one test, which is made once however many rules have it."""
         trees = [self.written(tree) for tree in conditions]
-        return [self._dates(alternative) for alternative in as_tests(trees, self.policy.plan.lists, MAX_WRITTEN, self._made)[0]]
+        return [self._dates(alternative) for alternative in as_tests(trees, self.lists, MAX_WRITTEN, self._made)[0]]
 
     def test_of(self, condition: s.Node) -> Test | None:
         """The one test that a condition of the rows is; None if it is several, or stands among others."""

@@ -10,6 +10,7 @@ said apart.
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from functools import lru_cache, partial
@@ -72,6 +73,7 @@ class _Settled:
 
     same: bool
     why: set[str] = field(default_factory=set)
+    is_assumed: bool = False  # others rest on it that was still looked at
 
 
 class _Comparing:
@@ -90,7 +92,6 @@ class _Comparing:
         self._settled: dict[Key, _Settled] = {}
         self._texts: dict[tuple[int, Key], tuple[str, set[str]]] = {}
         self.raising = {(event.entity, event.name) for plan in self.plans for event in plan.events}  # such a field is an outcome itself
-        self.shown: set[str] = set()  # computed fields, as differences call them
         self.found: list[Difference] = []
         self.renamed: list[Difference] = []
         self.unproven: list[str] = []
@@ -102,16 +103,16 @@ class _Comparing:
                 self.keys_of.setdefault(key[1], []).append(key)
 
     def compared(self) -> Comparison:
-        for keys in self.keys_of.values():
-            for key in keys:
-                if key in self.plans[1].steps and self._before(key) is not None:
-                    self.settled(key)
+        keys = list(itertools.chain.from_iterable(self.keys_of.values()))
+        for key in keys:
+            self.settled(key)
         self._engagement()
         self._territories()
         self._credits()
         self._rest()
+        fields = {_shown(key) for key in keys}
         cases = tuple(d for d in self.found if d.decides)
-        on_the_way = tuple(d for d in self.found if not d.decides and d.certainty == PROVEN and d.where in self.shown)
+        on_the_way = tuple(d for d in self.found if not d.decides and d.certainty == PROVEN and d.where in fields)
         unsure = tuple(d for d in self.found if not d.decides and d not in on_the_way)
         return Comparison(cases, tuple(dict.fromkeys(self.unproven)), on_the_way, tuple(self.renamed), unsure, tuple(self._beside()))
 
@@ -155,37 +156,45 @@ class _Comparing:
         """Whether a computed field means the same in both policies."""
         known = self._settled.get(key)
         if known is not None:
+            known.is_assumed = True
             return known
-        shown = f"{key[0]}.{key[1]}"
-        self.shown.add(shown)
+        shown = _shown(key)
         before = self._before(key)
         if before is None or key not in self.plans[1].steps:
             result = self._settled[key] = _Settled(False, {shown})
             return result
         (one, names), (other, more) = self.text(0, before), self.text(1, key)
-        self._settled[key] = _Settled(one == other, set() if one == other else {shown})  # while it is looked at: one that rests on itself
+        assumed = self._settled[key] = _Settled(True)  # while it is looked at: names may lead back to it
         why = self.unsettled(names | more)
         if one == other and not why:
             result = _Settled(True)
         else:
             steps = self.plans[0].steps[before], self.plans[1].steps[key]
             result = self._field(shown, steps, why if one == other else why | {shown})
+        if assumed.is_assumed and not result.same:
+            self._look_again(key)
         self._settled[key] = result
         return result
 
-    def unsettled(self, names: set[str], begin: bool = False) -> set[str]:
-        """The names of all that makes a difference to a part that reads these. With `begin` a name may be how a field's name begins."""
-        why: set[str] = set()
-        wanted = names & {*self.keys_of, *self.changed_lists}
-        if begin:
-            known = {*self.keys_of, *self.changed_lists}
-            wanted |= {n for n in known if any(n.startswith(f"{x}_") for x in names if x)}
-        for name in sorted(wanted):
-            if name in self.changed_lists:
-                why.add(f"list {name}")
-            for key in self.keys_of.get(name, ()):
+    def _look_again(self, key: Key) -> None:
+        """Forget what was found to mean the same on the assumption that this field does, since it does not."""
+        later = itertools.dropwhile(lambda x: x != key, list(self._settled))
+        for other in later:
+            if self._settled[other].same:
+                del self._settled[other]
+
+    def unsettled(self, names: set[str]) -> set[str]:
+        """The names of all that makes a difference to a part that reads these."""
+        why = {f"list {name}" for name in names & self.changed_lists}
+        for name in sorted(names & self.keys_of.keys()):
+            for key in self.keys_of[name]:
                 why |= self.settled(key).why
         return why
+
+    def begun(self, names: set[str]) -> set[str]:
+        """The names, and those of computed fields that begin as one of them: a book has fields that begin with its name."""
+        begins = tuple(f"{name}_" for name in names if name)
+        return names | {known for known in self.keys_of if known.startswith(begins)}
 
     def _field(self, where: str, steps: tuple[Step, Step], why: set[str]) -> _Settled:
         """A field that says something else, by cells if both are lists of rules."""
@@ -206,7 +215,7 @@ class _Comparing:
         old, new = sides
         if old.step == new.step:
             names: set[str] = set()
-            texts = {meaning.text(new.step, new.step.entity, names) for meaning in self.meanings}  # with definitions written out
+            texts = {meaning.text(side.step, side.step.entity, names) for meaning, side in zip(self.meanings, sides, strict=True)}
             given, now_given = ([side.gives(rule) for rule in side.step.rules] for side in sides)  # of a credit its shares
             if len(texts) == 1 and given == now_given and not self.unsettled(names | read):
                 return _Settled(True)
@@ -214,7 +223,7 @@ class _Comparing:
         stays = {key for key in same if self.origin.get(key, key) == key}
         kept = replace(old, keep={self.origin.get(key, key) for key in same}, same=stays), replace(new, keep=same, same=stays)
         pair, differences = self._pair(where, *kept, decides)
-        if differences is None or any(d.certainty != PROVEN or not d.decides for d in differences):
+        if differences is None or not all(d.decides for d in differences):
             pair, differences = self._pair(where, old, new, decides)
         if pair is None or differences is None:
             return _Settled(False, {where})
@@ -244,15 +253,15 @@ class _Comparing:
 
     def _side(self, side: int, chooser: Chooser, read: set[str], gives: Gives) -> Side:
         entity, meaning = chooser.step.entity, self.meanings[side]
-        ordered = chooser.step.hit == "priority"  # by its outputs in their order
 
         def value(x: object) -> str:
-            return meaning.text(dict(sorted(x.items())) if isinstance(x, Mapping) and not ordered else x, entity, read)
+            return meaning.text(dict(sorted(x.items())) if isinstance(x, Mapping) else x, entity, read)
 
         def given(rule: Rule) -> Given:
             return gives(rule, lambda x: value(x), lambda text: meaning.sentence(text, entity, read))
 
-        return Side(self.finders[side], chooser, lambda tree: meaning.condition(tree, entity), given, value)
+        lists = {meaning.lists.get(name, name): x for name, x in self.plans[side].lists.items()}
+        return Side(self.finders[side], chooser, lambda tree: meaning.condition(tree, entity), given, value, lists=lists)
 
     def _outcome(self, where: str, sides: list[Side], read: set[str], decides: Callable[[Witness], bool] | None = None) -> None:
         """Two lists that decide something that people see."""
@@ -319,11 +328,11 @@ class _Comparing:
                 self.unproven.append(title)
                 continue
             if old[title] is new[title] and isinstance(known := new[title], Field) and known.standard:
-                self.unproven += sorted(self.unsettled(_words_in(known, self.meanings[0]), begin=True))
+                self.unproven += sorted(self.unsettled(self.begun(_words_in(known, self.meanings[0]))))
                 continue
             names: set[str] = set()
             texts = [self._said(i, title, x[title], names) for i, x in enumerate((old, new))]
-            self.unproven += [title] if texts[0] != texts[1] else sorted(self.unsettled(names, begin=True))
+            self.unproven += [title] if texts[0] != texts[1] else sorted(self.unsettled(self.begun(names)))
 
     def _said(self, side: int, title: str, part: object, names: set[str]) -> str:
         """A part as text. Of a policy that is compared with many, in its own names, that is worked out once."""
@@ -344,7 +353,7 @@ class _Comparing:
         for title in dict.fromkeys([*new, *old]):
             names: set[str] = set()
             texts = [self._said(i, title, x[title], names) if title in x else None for i, x in enumerate((old, new))]
-            if texts[0] != texts[1] or self.unsettled(names, begin=True):
+            if texts[0] != texts[1] or self.unsettled(names):
                 yield title
 
 
@@ -360,16 +369,25 @@ def _said_of(policy: Same[tuple[Policy]]) -> dict[str, tuple[str, set[str]]]:
     return {}
 
 
-_WORDS: dict[int, tuple[Field, set[str]]] = {}  # by the identity of a field that every policy has
+@lru_cache(maxsize=1)
+def _words() -> dict[int, tuple[Field, set[str]]]:
+    """By the identity of a field that every policy has the names in it."""
+    return {}
 
 
 def _words_in(known: Field, meaning: Meaning) -> set[str]:
     """Every text of a standard field, of which there are many, the same in all policies."""
-    if id(known) not in _WORDS:
+    words = _words()
+    if id(known) not in words:
         names: set[str] = set()
         meaning.text(known, "", names, whole=True)
-        _WORDS[id(known)] = known, names
-    return _WORDS[id(known)][1]
+        words[id(known)] = known, names
+    return words[id(known)][1]
+
+
+def _shown(key: Key) -> str:
+    """A computed field, as differences call it."""
+    return f"{key[0]}.{key[1]}"
 
 
 def _same_lists(old: Plan, new: Plan) -> tuple[dict[str, str], set[str]]:

@@ -56,7 +56,7 @@ class Judge:
         worlds = list(self._worlds(witness))
         if named:
             reps = {str(rep): None for e in self.evaluators for rep, _ in named_reps(e.policy.plan, today)}
-            worlds += [{**w, "rep": [*w.get("rep", ()), *({"id": x, "name": x} for x in reps)]} for w in worlds[-1:]]
+            worlds += [{**w, "rep": [*w.get("rep", ()), *({"id": x, "name": x} for x in reps)]} for w in worlds]
         return any(self._differ(tables, witness.entity, today) for tables in worlds)
 
     def credited(self, name: str, witness: Witness) -> bool:

@@ -8,7 +8,7 @@ as given; whoever compares has to ask whether they mean the same in both.
 from __future__ import annotations
 
 import difflib
-from collections.abc import Callable, Container, Iterator
+from collections.abc import Callable, Container, Iterator, Mapping
 from dataclasses import dataclass, replace
 
 from roe.analysis.axis import Axis
@@ -21,7 +21,7 @@ from roe.analysis.verdicts import POSSIBLE, PROVEN
 from roe.analysis.witness import Witness, path_of
 from roe.analysis.writing_out import Key, WritingOut
 from roe.dynamic import Json, Value
-from roe.evaluator.choose import Chooser
+from roe.evaluator.choose import Chooser, rank
 from roe.evaluator.engine import Evaluator
 from roe.grammar import syntax as s
 from roe.grammar.printer import show
@@ -30,7 +30,7 @@ from roe.plan.operators import Action, Choose, Derive, Expr, Rule
 from roe.source import Inline, Text
 
 MOST = 20  # witnesses of one list
-MOST_APART = 12  # reps that one rule assigns, which are told apart
+MOST_APART = 12  # how deep the reps that one rule assigns are told apart
 MOST_STEPS = 200_000  # of all questions where two lists differ
 MOST_WORK = 6_000_000  # parts of expressions that are worked out in search of records: some seconds
 MOST_TRIED = 40  # cases of one list for which no record is found
@@ -71,6 +71,7 @@ class Side:
     value: Callable[[Value], str] = said
     keep: Container[Key] = ()  # computed fields that are not written out
     same: Container[Key] = ()  # those of them that mean the same in the other policy, under the same name
+    lists: Mapping[str, list[object]] | None = None  # of the policy, by the names that conditions have for them when they are spelt
 
     @property
     def step(self) -> Choose:
@@ -103,7 +104,7 @@ def compare_lists(
     return list(Pair(where, Side(finder, one), Side(other_finder, other), known).differences())
 
 
-def as_list(evaluator: Evaluator, step: Derive, constants: bool = True) -> Choose | None:
+def as_list(evaluator: Evaluator, step: Derive, constants: bool) -> Choose | None:
     """A definition that is a condition or a chain of `if` as a list of rules; None for any other.
 
     Unless only `constants` will do, the branches may be any expressions: then each rule gives an `Expr`.
@@ -168,12 +169,12 @@ class Pair:
         self, where: str, old: Side, new: Side, known: Known | None = None, decides: Callable[[Witness], bool] = lambda witness: False
     ) -> None:
         self.where, self.sides, self._decides = where, (old, new), decides
-        cases = [Cases(side.finder.policy, side.step, known, side.spell, side.keep) for side in self.sides]
+        cases = [Cases(side.finder.policy, side.step, known, side.spell, side.keep, side.lists) for side in self.sides]
         self.cases = cases
         self.n, self.rules = len(old.step.rules), [*old.step.rules, *new.step.rules]
         self._same = old.same
         rows = [*cases[0].alternatives(old.step.rules), *cases[1].alternatives(new.step.rules, self.n)]
-        joining = Together(cases[0].policy, old.step.entity, lambda *asked: all(own.implies(*asked) for own in cases))
+        joining = Together(cases[1].policy, old.step.entity, lambda *asked: all(own.implies(*asked) for own in cases))
         self.space = Space(rows, self._possible, joining=joining)
         self.given = [side.gives(rule) for side in self.sides for rule in side.step.rules]
         texts = [self._text(place) for place in range(len(self.given))]
@@ -193,13 +194,14 @@ class Pair:
         return old.possible(axis) if is_same else old.possible(axis) | new.possible(axis)
 
     def _text(self, place: int) -> str:
-        """What a rule says, definitions written out and lists by what is in them."""
+        """What a rule says, definitions written out and lists by what is in them; where `priority` chooses, the place in its order too."""
         cases = self.cases[place >= self.n]
         trees = [cases.written(c.tree) for c in self.rules[place].conditions]
-        lists = cases.policy.plan.lists
+        lists = cases.lists
         named = {n.id for tree in trees for n in s.walk(tree) if isinstance(n, s.Name) and n.id in lists}
         inside = "".join(f" {name} {hash(tuple(lists[name]))}" for name in sorted(named))
-        return " and ".join(map(show, trees)) + inside + " -> " + " by ".join(self.given[place])
+        place_in_order = rank(self.rules[place].value, cases.step.priority)
+        return " and ".join(map(show, trees)) + inside + " -> " + " by ".join(self.given[place]) + f" {place_in_order}"
 
     def _reading(self, side: int) -> str:
         step = self.sides[side].step
@@ -295,17 +297,21 @@ class Pair:
     def _name(self, place: int | None) -> str:
         return str(self.rules[place].name) if place is not None else ""
 
+    def _records(self, box: Box, *most: int) -> Iterator[Witness]:
+        """Records in a box: conditions are spelt in the names of the new policy."""
+        return self.sides[1].finder.records(self.cases[1], self.space, box, *most)
+
     def _rename(self, old: int | None, new: int | None, box: Box) -> None:
         """Note that another rule decides, to the same effect, with a record where there is one."""
         if len(self.renamed) < MOST:
-            witness = next((w for w in self.sides[1].finder.records(self.cases[0], self.space, box, 1) if not w.given), None)
+            witness = next((w for w in self._records(box, 1) if not w.given), None)
             certainty = PROVEN if witness is not None else POSSIBLE
             self.renamed.append(Difference(self.where, self._name(old), self._name(new), "", "", certainty, witness))
 
     def _shown(self, box: Box, old: int | None, new: int | None) -> Difference | None:
         """The difference with a record that both evaluators have decided; best one that gets another owner, action, end or sentence."""
         best: Difference | None = None
-        for witness in self.sides[1].finder.records(self.cases[0], self.space, box):
+        for witness in self._records(box):
             one, other = self.sides
             was, now = one.finder.asked(witness, one.chooser), other.finder.asked(witness, other.chooser)
             if was is None or now is None or one.identity(*was) == other.identity(*now):

@@ -114,7 +114,7 @@ class Meaning:
         return spelt(made, False) if frames else plainly(made)
 
     def _call(self, node: s.Call, entity: str, frames: Frames) -> s.Node:
-        order = argument_order(node) if node.function in BY_NAME and any(node.names) else None
+        order = argument_order(node) if node.function in BY_NAME else None
         args = tuple(self._tree(x, entity, frames) for x in node.args)
         if order is not None and None not in order:
             return folded(s.Call(node.function, tuple(args[i] for i in order if i is not None), ("",) * len(order)))
@@ -228,11 +228,8 @@ class Meaning:
             return "", None
         if field.name == "owners":
             return "owners", None
-        if field.name == "record" and field.entity:
-            return kind, field.entity
-        if field.name == "list" and field.item is not None and field.item.entity:
-            return "list", field.item.entity
-        return "", None
+        of, kind = (field.item, "list") if field.name == "list" else (field, kind)
+        return (kind, of.entity) if of is not None and of.entity else ("", None)
 
     # --- parts of the plan ------------------------------------------------------------------------------------------
 
@@ -318,9 +315,9 @@ def _shares(tree: s.Node) -> s.Node:
     node = tree
     while isinstance(node, (s.If, s.Literal)):
         leaf = node.then if isinstance(node, s.If) else node
-        if not isinstance(leaf, s.Literal) or not v.is_number(leaf.value) or leaf.value < 0:
+        if not isinstance(leaf, s.Literal) or not v.is_number(leaf.value):
             return tree
-        leaves.append(Fraction(str(leaf.value)))
+        leaves.append(_weight(leaf.value))
         if isinstance(node, s.Literal):
             break
         node = node.otherwise
@@ -335,9 +332,14 @@ def _shares(tree: s.Node) -> s.Node:
         if isinstance(node, s.If):
             return replace(node, then=divided(node.then), otherwise=divided(node.otherwise))
         assert isinstance(node, s.Literal)
-        return s.Literal(int(Fraction(str(node.value)) * scale) // common, "")
+        return s.Literal(int(_weight(node.value) * scale) // common, "")
 
     return divided(tree)
+
+
+def _weight(value: Value) -> Fraction:
+    """A weight as turns count it: one below nothing is nothing."""
+    return max(Fraction(str(value)), Fraction())
 
 
 def _beginnings(first: date, months: int) -> tuple[int, int, int]:

@@ -121,7 +121,9 @@ def lower(scores: Scores, tables: Tables, cx: Context) -> None:
 
 def _single(label: str, outputs: Values) -> Value:
     values = list(outputs.values())
-    return values[0] if len(values) == 1 else {"name": None if label is None else str(label), **outputs}
+    if len(values) == 1:
+        return values[0]
+    return {**outputs, "name": None if label is None else str(label)}  # `priority` ranks by what stands first
 
 
 def _criteria(criteria: Sequence[CriterionSection], cx: Context, entity: str, name: str) -> Choose:

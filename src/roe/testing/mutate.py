@@ -214,7 +214,7 @@ def _list(evaluator: Evaluator, key: Key) -> Chooser | None:
     step = evaluator.policy.plan.steps.get((entity, name)) if kind == "steps" else None
     if not isinstance(step, Derive):
         return chooser_of(evaluator, key)
-    made = as_list(evaluator, step)
+    made = as_list(evaluator, step, constants=True)
     return Chooser(made, evaluator.policy.plan.lists) if made is not None else None
 
 
