@@ -87,6 +87,8 @@ def test_who_gains_from_whom_is_counted_also_of_records_that_nobody_has() -> Non
 
     found = Impact(9, [moved("ann", "ben"), moved("ann", "ben"), moved(None, "ben"), moved("ann", None)], {})
     assert found.matrix() == {("ann", "ben"): 2, ("(nobody)", "ben"): 1, ("ann", "(nobody)"): 1}
+    found.load |= {"ann": (1, 2, None), "ben": (5, 1, 3), "cat": (1, 3, None), "dee": (4, 4, 4)}
+    assert found.shifts() == [("ben", 5, 1, 3), ("cat", 1, 3, None), ("ann", 1, 2, None)], "who gains or loses most comes first"
     found.names["ann"] = "Ann"
     assert [found.name(rep) for rep in ("ann", "ben", None)] == ["Ann", "ben", "(nobody)"]
 
