@@ -462,7 +462,7 @@ def pool(weight: str, *members: str, caps: tuple[str, ...] = ()) -> Allocate:
 
 
 def claims(name: str, because: str | None) -> Claims:
-    rule = Rule(Text(name, Inline()), (expression("cost > 1"),), None, because and Text(because, Inline()))
+    rule = Rule(Text(name, Inline()), (expression("cost > 1"),), None, Text(because, Inline()) if because is not None else None)
     return Claims("account", "ae", Text("", Inline()), None, None, None, None, None, {}, (rule,))
 
 
