@@ -93,6 +93,9 @@ def test_an_owner_is_imagined_for_each_role_of_the_new_policy() -> None:
     assert alone["account"] == [{"id": "case"}]
     assert owned["account"] == [{"id": "case", "owner.ae": "case-ae", "owner.sdr": "case-sdr", "owner_since": "2026-01-22"}]
     assert owned["rep"] == [{"id": "case-ae"}, {"id": "case-sdr"}]
+    alone, owned = judge(rules(KEEP), rules(KEEP))._worlds(record(parent__employees=5))
+    assert len(alone["account"]) == len(owned["account"]) == 2 and owned["account"][1] == alone["account"][1]
+    assert owned["account"][0] == {**alone["account"][0], "owner.ae": "case-ae", "owner_since": "2026-01-22"}
 
 
 CREDIT = "credits: {src: {for: account, rules: [RULE]}, all: {for: account, rules: [{name: own, shares: {account.owner.ae: 100}}]}}\n"
@@ -107,6 +110,7 @@ HALF = OWN.replace("{account.owner.ae: 100}", "{account.owner.ae: 50, account.pa
         (OWN, OWN.replace("account.flag", "not(account.flag)"), True, True),
         (OWN, OWN.replace("account.flag", "not(account.flag)"), None, False),
         (OWN, HALF, True, True),
+        (OWN, OWN.replace("account.owner", "account.parent.owner"), True, True),
         (OWN, OWN.replace("name: own", "name: mine"), True, False),  # the name of a rule is noticed by nobody
         (OWN.replace("100}", "100}, because: a"), OWN.replace("100}", "100}, because: b"), True, True),
         (OWN.replace("100}", "100}, because: a"), OWN.replace("100}", "100}, because: b").replace("own,", "mine,"), True, True),
