@@ -431,7 +431,7 @@ def test_a_rule_says_what_its_own_policy_means() -> None:
     made = [Side(Finder(e), e.compiled.engagement["account", "ae"]) for e in (old, *others)]
     assert [Pair("here", made[0], side).changed for side in made] == [set(), {0, 2}, {1, 3}]
     step = made[0].step
-    many = replace(made[0], chooser=Chooser(replace(step, rules=step.rules[1:2] * 210), {}))
+    many = replace(made[0], chooser=Chooser(replace(step, rules=(step.rules[1],) * 210), {}))
     assert Pair("here", many, many).changed == set()
 
 
