@@ -22,6 +22,7 @@ import pyarrow.compute as pc
 from pyarrow import csv, parquet
 
 import made
+from measure import BYTECODE
 
 SHARE = 0.01
 
@@ -99,6 +100,8 @@ def same(one: Path, other: Path, form: str) -> bool:
 
 
 def main() -> None:
+    os.environ["PYTHONPYCACHEPREFIX"] = BYTECODE
+    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)  # an installed roe has its bytecode
     parser: Any = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("accounts", type=int, nargs="?", default=100_000)
     parser.add_argument("--rules", type=int, default=1000)

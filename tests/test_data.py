@@ -15,8 +15,9 @@ from click.testing import CliRunner
 from hypothesis import given
 from hypothesis import strategies as st
 
-from helpers import AS_OF, EXAMPLES, ROOT, example, policy_text
+from helpers import AS_OF, EXAMPLES, ROOT, compiled, example, policy_text
 from roe.cli import main
+from roe.data.headers import columns_of
 from roe.evaluator.engine import Evaluator
 from roe.stages.build import build
 
@@ -227,3 +228,21 @@ def test_rows_that_overlap_under_unique_are_named(tmp_path: Path) -> None:
     result = CliRunner().invoke(main, args)
     assert "big, middle all hold for 1 record: 1 [R609]" in result.output
     assert json.loads((tmp_path / "o" / "summary.json").read_text())["conflicts"][0]["records"] == ["1"]
+
+
+@pytest.mark.parametrize(
+    ("header", "expected"),
+    [
+        ("id,ae,CSM", {"owner.ae": "ae", "owner.csm": "CSM"}),
+        ("id,ae,owner_ae", {"owner.ae": "owner_ae"}),  # the fuller name wins
+        ("id,owner,ae", {"owner.ae": "owner"}),
+        ("id,csm", {"owner.csm": "csm"}),
+        ("id,tier", {}),  # the policy has a field of that name: a role called `tier` has no column
+        ("id,website", {"website": "website", "domain": "website"}),
+        ("id,website,domain", {"website": "website", "domain": "domain"}),
+    ],
+)
+def test_columns_that_are_called_like_a_role_or_say_the_domain(header: str, expected: dict[str, str]) -> None:
+    policy = compiled("roe: 1\nname: t\nroles: [ae, csm, tier]\nfields: {account: {tier: string}}\n").policy
+    columns = columns_of("account", policy.model.entities["account"], header.split(","), policy.model.roles())
+    assert {k: v for k, v in columns.items() if k not in ("id", "tier")} == expected

@@ -49,11 +49,11 @@ def test_the_first_sentence_names_owner_role_end_reason_and_who_decides(tmp_path
     expected = {
         "A1": "Ann owns One (account A1) as ae, to be decided by 3 February 2026: One is large; Mia must decide.",
         "A2": "Ben owns Two (account A2) as ae, to be decided by 3 February 2026: Two is large; (unknown) must decide.",
-        "A3": "nobody owns Three (account A3) as ae, to be decided: sales.ops must decide, by rule `named`.",
+        "A3": "Nobody owns Three (account A3) as ae, to be decided: sales.ops must decide, by rule `named`.",
         "A4": "Ann owns Four (account A4) as ae, to be decided: Ann must decide, by rule `nobody`.",
         "A5": "Ann owns Five (account A5) as ae, on hold: on hold, by rule `rest`.",
-        "A6": "nobody owns Six (account A6) as ae any more: it goes back to the pool: returned to the pool, by rule `free`.",
-        "A7": "nobody owns Seven (account A7) as ae, and it is open: open, by rule `open`.",
+        "A6": "Nobody owns Six (account A6) as ae any more: it goes back to the pool: returned to the pool, by rule `free`.",
+        "A7": "Nobody owns Seven (account A7) as ae, and it is open: open, by rule `open`.",
     }
     for record, sentence in expected.items():
         assert json.loads(roe("explain", record, *at, "--format", "json").output)["sentence"] == sentence

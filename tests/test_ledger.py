@@ -376,6 +376,27 @@ def test_projections_of_an_earlier_roe_are_made_again(state: str) -> None:
         assert dump(again.db) == before and again.rebuild()
 
 
+@pytest.mark.parametrize("kind", STORES)
+def test_a_ledger_from_before_books_had_their_index_is_brought_up(kind: str, tmp_path: Path) -> None:
+    state = place(kind, tmp_path)
+    with open_store(state) as store:
+        store.append(
+            [owned("A-1", "r1", "2026-03-02", rule="a"), owned("A-1", "r1", "2026-03-05", rule="b"), owned("A-2", "r1", "2026-03-03")]
+        )
+        store.append([owned("A-2", "r2", "2026-03-07")])
+        before, book = dump(store.db), store.book("r1", day("2026-03-04"))
+        assert [(h.record, h.rule, str(h.start), h.stop and str(h.stop)) for h in book] == [
+            ("A-1", "b", "2026-03-02", None), ("A-2", "", "2026-03-03", "2026-03-07"),
+        ]  # fmt: skip
+        store.db.run("DROP INDEX holding_rep")
+        for column in ("word", "grain", "last_word"):
+            store.db.run(f"ALTER TABLE holding DROP COLUMN {column}")
+        store.db.run("CREATE INDEX holding_rep ON holding (rep, start, stop) WHERE rep IS NOT NULL")
+        store.db.run("DELETE FROM migration WHERE version > 5")
+    with open_store(state) as again:
+        assert dump(again.db) == before and again.book("r1", day("2026-03-04")) == book
+
+
 def test_migrations_are_numbered_without_gaps_and_speak_each_dialect() -> None:
     others = {"sqlite": ("BIGINT", "BYTEA", "md5("), "postgres": ("BLOB", "WITHOUT ROWID")}
     for dialect in STORES:

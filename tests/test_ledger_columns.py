@@ -16,11 +16,11 @@ import roe
 from helpers import policy_text
 from ledgers import STORES, Ticks, place
 from roe.ledger import snapshot
-from roe.ledger.columns import owners_of
 from roe.ledger.decided import how_decided
 from roe.ledger.entries import Owned, Run
 from roe.ledger.moment import At
 from roe.ledger.projections import dump
+from roe.ledger.snapshot import owners_of
 from roe.ledger.state import remembered
 from roe.ledger.store import Store, open_store
 from roe.run.engines import Job
@@ -152,7 +152,7 @@ def test_a_copy_with_what_was_written_since_is_the_projection(kind: str, tmp_pat
             store.append([e if e.queue == "" else replace(e, rep=None) for e in entries], Run(at=at, id=f"n{night}"))
             assert_columns_are_the_projection(store)
             if night in (1, 6):
-                assert snapshot.keep_rows(store, 1) and not snapshot.keep_rows(store, 1)
+                assert snapshot.keep_copy(store, 1) and not snapshot.keep_copy(store, 1)
                 assert_columns_are_the_projection(store)
         before = dump(store.db)
         assert store.rebuild() and dump(store.db) == before
@@ -163,7 +163,7 @@ def test_a_damaged_copy_is_not_read(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     with open_store(tmp_path / "state") as store:
         at = At.of("2026-03-02")
         store.append([Owned(at=at, entity="account", record=f"R{i}", role="ae", rep="r1") for i in range(9)], Run(at=at, id="n"))
-        assert snapshot.keep_rows(store, 1)
+        assert snapshot.keep_copy(store, 1)
         body = bytes(store.db.rows("SELECT body FROM snapshot")[0][0])
         store.db.run("UPDATE snapshot SET body = ?", (body[:-9] + bytes(9),))
         assert_columns_are_the_projection(store)
@@ -177,7 +177,7 @@ def test_nobody_is_forgotten_while_a_copy_names_the_record(tmp_path: Path, monke
         at = At.of("2026-03-02")
         names = [f"Record-{i:04}-of-somebody" for i in range(50)]
         store.append([Owned(at=at, entity="account", record=x, role="ae", rep="rep-of-nobody") for x in names], Run(at=at, id="n"))
-        assert snapshot.keep_rows(store, 1)
+        assert snapshot.keep_copy(store, 1)
         forget(store, names[7])
         assert_columns_are_the_projection(store)
         assert store.db.rows("SELECT count(*) FROM snapshot")[0][0] == 0

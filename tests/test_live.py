@@ -17,6 +17,7 @@ from roe.evaluator.engine import Evaluator
 from roe.evaluator.live import Live
 from roe.grammar import values as v
 from roe.ledger.remembered import Remembered
+from roe.plan.operators import Relate
 
 SEEDS = range(3)
 Raw = dict[str, dict[str, dict[str, Any]]]  # entity -> id -> raw record
@@ -151,7 +152,12 @@ def test_matches_as_a_new_binding_would_while_accounts_come_and_go(tmp_path: Pat
         raw["lead"][lead["id"]] = lead
         state = live.current_state()
         expected = fresh(evaluator, raw, "2026-02-01", state, "lead", lead["id"], "sdr")
-        assert shown(live.decide(lead, as_of="2026-02-01")) == expected
+        decision = live.decide(lead, as_of="2026-02-01")
+        assert shown(decision) == expected
+        matchers = [live.world.matcher(step) for step in evaluator.policy.plan.steps.values() if isinstance(step, Relate)]
+        for matcher in matchers:
+            found = matcher.best(decision.row)  # what a decision computes finds what a trace shows
+            assert matcher.match(decision.row).row is found
 
 
 def test_a_record_that_cannot_be_read_changes_nothing() -> None:

@@ -15,6 +15,7 @@ import pytest
 from helpers import EXAMPLES, policy_text
 from ledgers import STORES, place
 from roe.data.read import read_tables
+from roe.evaluator.decision import Decision
 from roe.evaluator.engine import Run
 from roe.ledger.entries import Loaded
 from roe.ledger.remembered import Remembered
@@ -388,6 +389,32 @@ def test_held_leads_are_visible_and_go_first(state: str, tmp_path: Path) -> None
         assert desk.route("H3", email="a@x3.com", form="wait")["owner"] == "gus"
         turns = [(x.record, x.number) for x in desk.entries("turn") if x.pool == "nobody"]
         assert turns == [("H1", 1), ("H2", 2), ("H3", 3)]
+
+
+def test_one_record_that_waits_speaks_for_those_that_are_alike_to_the_pool(
+    state: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    decided: list[str] = []
+    decide = Desk.decide
+
+    def noted(desk: Desk, entity: str, id: str, *args: Any, **more: Any) -> list[Decision]:
+        decided.append(id)
+        return decide(desk, entity, id, *args, **more)
+
+    monkeypatch.setattr(Desk, "decide", noted)
+    with service(state, tmp_path) as desk:
+        for n in range(4):
+            desk.route(f"H{n}", email=f"a@x{n}.com", form="wait")
+        decided.clear()
+        desk.after(minutes=1)
+        assert decided == ["H0"]
+        desk.patch("lead", "H2", form="demo")  # its rules name another pool now
+        decided.clear()
+        desk.after(minutes=1)
+        assert decided == ["H0", "H2"]
+        assert desk.owner("H2") is not None
+        desk.put("rep", id="gus", name="Gus", role="ghost", active="yes")
+        assert [desk.owner(f"H{n}") for n in (0, 1, 3)] == ["gus", "gus", "gus"]
 
 
 def test_reps_who_are_away_take_nothing_and_come_back_by_themselves(state: str, tmp_path: Path) -> None:

@@ -35,6 +35,7 @@ LOOKED_AT = 5_000  # names with a name's rarest keys, beyond which further keys 
 CLOSEST, AS_CLOSE, MOST = 6, 0.99, 60  # names that are compared in full; more, where they share as much as the last one
 SHARES_LITTLE = 0.4  # of what the closest name shares: names that share less are not compared
 MEASURED = 2_000  # names whose letters are remembered
+DIGITS = 4  # of a probability
 MANY = 5_000  # names from which on numpy adds up what they share, where it is installed
 
 
@@ -56,6 +57,8 @@ class NameIndex:
         self._measured: dict[str, tuple[frozenset[str], float]] = {}
         self._rarity: Callable[[str], float] | None = None
         self._sums: Array = None
+        self._asked: tuple[str, list[int]] = "", []  # the last name that was looked up, and its candidates
+        self._scores: dict[tuple[int, bool], float] = {}  # of these candidates, those that are likely enough for whoever asked
         with uncollected():
             for place, name in enumerate(names):
                 number = self._numbers.get(name)
@@ -90,6 +93,7 @@ class NameIndex:
     # --- what is in it ----------------------------------------------------------------------------------------------
 
     def add(self, name: str, place: int) -> None:
+        self._asked = "", []
         number = self._numbers.get(name)
         if number is None:
             number = self._numbers[name] = len(self._texts)
@@ -116,6 +120,7 @@ class NameIndex:
                 numbers.append(number)  # type: ignore[union-attr]
 
     def remove(self, name: str, place: int) -> None:
+        self._asked = "", []
         number = self._numbers[name]
         self._at[number].remove(place)
         if not self._at[number]:
@@ -167,28 +172,42 @@ class NameIndex:
 
     # --- searching --------------------------------------------------------------------------------------------------
 
-    def search(self, name: str, least: float, group: bool = False) -> list[tuple[float, int]]:
+    def search(self, name: str, least: float, group: bool = False, only: Callable[[int], bool] | None = None) -> list[tuple[float, int]]:
         """(probability, place) of the names that are the same company at least so likely, the best first; of equals the first.
 
-        With `group`, the probability that both are of one corporate group.
+        With `group`, the probability that both are of one corporate group. `only` says which places may be found at all.
         """
         asked = names_in(name)
         if not asked[0].words:
             return []
-        likely = self._of_one_group if group else self._likely
-        scores = [(likely(asked, i), i) for i in self.candidates(name)]
-        scored = [(score, place) for score, i in scores if score >= least for place in self._at[i]]
+        scored = []
+        for i in self.candidates(name):
+            places = self._at[i] if only is None else list(filter(only, self._at[i]))
+            if places and (score := self._score(asked, i, least, group)) >= least:
+                scored += [(score, place) for place in places]
         return sorted(scored, key=lambda x: (-x[0], x[1]))
 
+    def _score(self, asked: Sequence[CompanyName], i: int, least: float, group: bool) -> float:
+        """The probability that a name is the i-th one, or of its group; below `least`, any number below it."""
+        score = self._scores.get((i, group))
+        if score is not None:
+            return score
+        score = self._of_one_group(asked, i) if group else self._likely(asked, i, least)
+        if score >= least:
+            self._scores[i, group] = score
+        return score
+
     def candidates(self, name: str) -> list[int]:
-        """The distinct names that share the most with a name, by its rarest keys."""
-        shared = self._shared(self._looked_up(name))
-        texts = self._texts
-        closest = sorted(((-weight, texts[i], i) for weight, i in shared))[:MOST]
-        if len(closest) > CLOSEST:
-            as_close = AS_CLOSE * closest[CLOSEST - 1][0]
-            closest = [x for n, x in enumerate(closest) if n < CLOSEST or x[0] <= as_close]
-        return [i for _, _, i in closest]
+        """The distinct names that share the most with a name, by its rarest keys. Methods ask for one name after the other."""
+        if self._asked[0] != name:
+            shared = self._shared(self._looked_up(name))
+            texts = self._texts
+            closest = sorted(((-weight, texts[i], i) for weight, i in shared))[:MOST]
+            if len(closest) > CLOSEST:
+                as_close = AS_CLOSE * closest[CLOSEST - 1][0]
+                closest = [x for n, x in enumerate(closest) if n < CLOSEST or x[0] <= as_close]
+            self._asked, self._scores = (name, [i for _, _, i in closest]), {}
+        return self._asked[1]
 
     def _looked_up(self, name: str) -> list[tuple[float, str, int, int]]:
         """The rarest keys of a name, the rarest first: (weight, key, where its names in the columns begin, where they end)."""
@@ -250,13 +269,22 @@ class NameIndex:
         if more is not None:
             yield np.frombuffer(array("I", (more,)) if isinstance(more, int) else more, np.uintc)
 
-    def _likely(self, asked: Sequence[CompanyName], i: int) -> float:
-        """The probability that a name is the i-th one; of names that carry several, of those that are most alike."""
-        return round(max([probability(self.signs(mine, other)) for mine, other in pairs_of(asked, self.meant(i))]), 4)
+    def _likely(self, asked: Sequence[CompanyName], i: int, least: float) -> float:
+        """The probability that a name is the i-th one; of names that carry several, of those that are most alike. Below `least`, 0."""
+        return max([self._probability(mine, other, least) for mine, other in pairs_of(asked, self.meant(i))])
+
+    def _probability(self, mine: CompanyName, other: CompanyName, least: float) -> float:
+        """The probability that two names are one company. Letters are compared only where they may still lift it to `least`; else it is 0."""
+        found = signs(mine, other, 1.0, self.rarity)
+        likely = round(probability(found), DIGITS)
+        if likely < least or mine.glued == other.glued:
+            return likely if likely >= least else 0.0
+        found["letters"] = self._cosine(mine, other)
+        return round(probability(found), DIGITS)
 
     def _of_one_group(self, asked: Sequence[CompanyName], i: int) -> float:
         likely = (of_one_group(mine, other, self._cosine(mine, other), self.rarity) for mine, other in pairs_of(asked, self.meant(i)))
-        return round(max(likely), 4)
+        return round(max(likely), DIGITS)
 
     @property
     def rarity(self) -> Callable[[str], float]:

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping
 from roe.crm.profile import label
 from roe.policy.model import Field, headers_of
 
+SAID_BY = {"domain": "website"}  # a standard field -> the field that says it, where the data has no column for it
 ENTITY_NAMES = {"rep": ("rep", "user"), "opportunity": ("opportunity", "deal", "potential")}
 
 
@@ -37,9 +38,12 @@ def columns_of(entity: str, fields: Mapping[str, Field], keys: Iterable[str], ro
     columns: dict[str, str] = {}
     for name, f in own.items():
         if f.type.name == "owners":
-            columns |= _owner_columns(f, named[name], keys, by_normal, roles)
+            columns |= _owner_columns(f, named[name], keys, by_normal, roles, fields)
         elif column := named[name] or _undeclared(name, f, by_normal, taken):
             columns[name] = column
+    for name, other in SAID_BY.items():
+        if name in own and own[name].standard and other in columns:
+            columns.setdefault(name, columns[other])
     owner = columns.get(f"owner.{roles[0]}")
     queues = [name for name, f in fields.items() if f.normalize == "queue" and f.keys is not None]
     return columns | (dict.fromkeys(queues, owner) if owner else {})
@@ -58,8 +62,13 @@ def _by_normal(entity: str, keys: list[str]) -> dict[str, str]:
     return by_normal
 
 
-def _owner_columns(f: Field, declared: str | None, keys: list[str], by_normal: Mapping[str, str], roles: list[str]) -> dict[str, str]:
-    """`owner.ROLE` -> column: those that the policy lists for its roles, in their order, else those with the role in their name."""
+def _owner_columns(
+    f: Field, declared: str | None, keys: list[str], by_normal: Mapping[str, str], roles: list[str], fields: Mapping[str, Field]
+) -> dict[str, str]:
+    """`owner.ROLE` -> column: those that the policy lists for its roles, in their order, else those with the role in their name.
+
+    A column that is called like the role is its owner, unless the policy has a field of that name.
+    """
     columns: dict[str, str] = {}
     first = declared or (by_normal.get("owner") if not f.columns else None) or by_normal.get("owner_id")
     if first:
@@ -67,7 +76,12 @@ def _owner_columns(f: Field, declared: str | None, keys: list[str], by_normal: M
     for i, role in enumerate(roles):
         if 0 < i < len(f.columns) and f.columns[i] in keys:
             columns[f"owner.{role}"] = f.columns[i]
-        elif column := by_normal.get(f"owner_{normal(role)}") or by_normal.get(f"{normal(role)}_owner"):
+            continue
+        called = normal(role)
+        column = by_normal.get(f"owner_{called}") or by_normal.get(f"{called}_owner")
+        if column is None and role not in fields and f"owner.{role}" not in columns:
+            column = by_normal.get(called)
+        if column:
             columns[f"owner.{role}"] = column
     return columns
 

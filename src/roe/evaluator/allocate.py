@@ -11,7 +11,7 @@ from datetime import date, datetime, timedelta
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from roe.dynamic import Saved
+from roe.dynamic import Saved, Value
 from roe.evaluator.able import reason_not_here, reason_on_leave
 from roe.evaluator.allocation import PoolHistory, PoolTurn
 from roe.evaluator.pool import OPEN, OPEN_CAPS, Pool
@@ -45,6 +45,15 @@ class Pools:
     def route(self, pool: str, row: Row, role: str, tried: Mapping[str, str] | None = None) -> PoolTurn:
         return self.pools[pool].route(row, role, None, tried)
 
+    def kind(self, name: str | None, row: Row) -> Value:
+        """What tells records apart for a pool and those that it falls back on; None where one of them looks at each for itself."""
+        kind: list[Value] = []
+        while name in self.pools:
+            pool = self.pools[name]
+            kind.append((name, pool.kind(row)))
+            name = pool.step.fallback
+        return None if any(of_pool is None for _, of_pool in kind) else tuple(kind)
+
     def took(self, turn: PoolTurn, row: Row, role: str) -> None:
         rep = turn.rep
         assert rep is not None
@@ -59,18 +68,15 @@ class Pools:
             self._last = [(row.entity, one, 1 if one == rep["id"] else -1) for one in changed]
             for entity, one, n in self._last:
                 self._count_open(entity, one, n)
-                other = self.world.rep(one)
-                if other is not None and other is not rep:
-                    self._seated_anew(other, row)
         self._given.setdefault((row.entity, row["id"]), {})[role] = rep["id"]
         self.together.gave(self.pools[turn.pool], row, role, rep)
-        self._seated_anew(rep, row)
+        for one in {rep["id"], *(one for _, one, _ in self._last)}:
+            self._seated_anew(self.world.rep_of(one), row)
 
     def _seated_anew(self, rep: Row, row: Row) -> None:
         """What counts against a rep's caps has changed."""
         for pool in self.pools.values():
-            if pool.has_seats:
-                pool.changed(rep, row)
+            pool.changed(rep, row)
 
     def again(self) -> None:
         """The next decision at this moment: what the last one gave stands in the data now."""
@@ -82,7 +88,7 @@ class Pools:
         """Whether who is able rests on how many open records each rep has."""
         return any(cap in OPEN_CAPS for pool in self.pools.values() for cap in pool.step.caps)
 
-    def renew(self, reps: bool = True) -> None:
+    def renew(self, reps: bool) -> None:
         """Another moment, or other records: what was found out of reps is forgotten, turns and days stay. `reps`: whether one has changed."""
         self.again()
         self._open = None

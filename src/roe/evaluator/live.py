@@ -37,6 +37,7 @@ from roe.plan.parts import ExceptionRow
 
 if TYPE_CHECKING:
     from roe.evaluator.engine import Evaluator
+    from roe.evaluator.memory import Facts
     from roe.evaluator.pool import Pool
 
 NO_RECORD = "there is no record of this id"
@@ -119,10 +120,8 @@ class Live(Bound):
         shown = None if before is None else str(before["id"])
         facts = self.memory.of(row.entity, str(row["id"]), role, shown, row[f"owner_since.{role}"])
         facts = self.memory.known[key] = facts.moved_to(rep, self.world.clock.today, "pool")
-        last, companies = self._last
-        self.world.own_now(row, role, facts, companies if last is row else {})
         self.owners[key] = facts.saved()
-        self._heed(row.entity, True)
+        self._own_now(row, role, facts)
 
     def know(self, row: Row, role: str, saved: OwnerState) -> None:
         """Show the owner of a record as the state has it from now on, with since when and after whom."""
@@ -131,8 +130,15 @@ class Live(Bound):
         facts = self.memory.take(key, saved)
         now = {f"owner.{role}": facts.holder, **self.world.known_of(row, role, facts)}
         if any(dict.get(row, name) != value for name, value in now.items()):
-            self.world.own_now(row, role, facts, {})
-            self._heed(row.entity, True)
+            self._own_now(row, role, facts)
+
+    def _own_now(self, row: Row, role: str, facts: Facts) -> None:
+        """Show today's owner in a record's data. Of the one that was decided last, the companies that do not rest on it are known still."""
+        last = self._last
+        self.world.own_now(row, role, facts, last[1] if last[0] is row else {})
+        self._heed(row.entity, True)
+        if last[0] is row:
+            self._last = last
 
     def _heed(self, entity: str, owned: bool) -> None:
         """A record has changed: who is able rests on reps and what is about them, and on how many records each has where a cap counts them."""
@@ -171,12 +177,18 @@ class Live(Bound):
         self._as_of = as_of
 
     def decide(
-        self, record: Row | Record | str, role: str | None = None, *, entity: str = "lead", as_of: date | datetime | str | None = None
+        self,
+        record: Row | Record | str,
+        role: str | None = None,
+        *,
+        entity: str = "lead",
+        as_of: date | datetime | str | None = None,
+        shows: bool = True,
     ) -> Decision:
         """The decision on a record, given as it is, by its id, or as a raw record that is put first.
 
         `as_of` is the moment, else that of the last decision. Read `trace` before the next change. Raises KeyError for an id that is
-        not there, ValueError for a raw record that is rejected.
+        not there, ValueError for a raw record that is rejected. Unless it `shows` whom a pool gives the record, the caller does (`know`).
         """
         if as_of is not None:
             self.at(as_of)
@@ -193,7 +205,8 @@ class Live(Bound):
         if turn is not None and turn.rep is not None and not turn.repeated:
             if turn.history is not None and turn.why != FALLBACK:  # who it was escalated to has taken nothing that counts
                 self.pools.uncount()
-            self.own(row, role, turn.rep["id"])
+            if shows:
+                self.own(row, role, turn.rep["id"])
             self._accompany(self.key(decision))
         return decision
 
@@ -249,6 +262,15 @@ class Live(Bound):
                 return self._decide(row, role)
         finally:
             self._asked = False
+
+    def kind_to_pools(self, row: Row, pool: str) -> Value:
+        """What a pool, and those that it falls back on, read of a record that nobody has. If it finds nobody for one record, it finds nobody
+        for another of the same kind at that moment. None where each must be asked for itself.
+        """
+        if any(rep is not None for rep in row["owner"].values()):
+            return None
+        with self.world.as_before(row.entity):
+            return self.pools.kind(pool, row)
 
     def recall(self, assigned: Saved, pools: Saved, days: Saved) -> None:
         """Take over what was decided elsewhere: assignments by key (None where one is gone), and pools and days as they are then."""

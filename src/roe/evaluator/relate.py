@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 
 CLOSE = 0.01  # scores that differ by no more say nothing about which is right: tiebreakers do
 MOST_REPEATED = 2_000  # distinct texts whose keys are kept, until there are more: those are names or domains, which do not repeat
+LOST = "lost"  # of a candidate that only the choice is made from: nobody asks why
 NEAR, BELOW = 5, 0.2  # candidates below the least score that a trace still shows, and how far below
 
 
@@ -67,7 +68,15 @@ class Matcher:
         self._found: dict[int, Match] = {}
 
     def best(self, row: Row) -> Row | None:
-        return self.match(row).row
+        """The related row alone: what only a trace shows is not computed."""
+        match = self._found.get(id(row))
+        if match is not None:
+            return match.row
+        for method in self.methods:
+            held = method.held(row)
+            if held:
+                return held[0].row if len(held) == 1 else self._choose(row, held, told=False)
+        return None
 
     def names(self, theirs: s.Node) -> NameLookUp:
         """The names that an expression gives, in one index however many methods compare them."""
@@ -126,34 +135,45 @@ class Matcher:
             held, excluded = method.candidates(row, only)
             considered += excluded
             if held:
-                return Match(self._choose(row, held), method.name, [*held, *considered])
+                return Match(self._choose(row, held, told=True), method.name, [*held, *considered])
         return Match(None, "", considered)
 
-    def _choose(self, row: Row, held: list[Candidate]) -> Row:
-        """Of those with the best scores the first by the tiebreakers in order, then by score and id; a missing value loses."""
+    def _choose(self, row: Row, held: list[Candidate], told: bool) -> Row:
+        """Of those with the best scores the first by the tiebreakers in order, then by score and id; a missing value loses.
+
+        With `told`, each candidate has the values of all tiebreakers and why it lost, and the winner stands first.
+        """
         scope = self.world.scope(row)
-        for candidate in held:
-            scope[self.step.target] = candidate.row
-            candidate.ties = [code(scope) for _, code, _ in self.ties]
+        for c in held if told else ():
+            c.ties = [self._tie(n, c, scope) for n in range(len(self.ties))]
         best = max(c.score for c in held)
         for c in held:
             if c.score < best - CLOSE:
-                c.lost = f"score {c.score:g} against {best:g}"
+                c.lost = f"score {c.score:g} against {best:g}" if told else LOST
         standing = [c for c in held if not c.lost]
-        for i, (kind, _, text) in enumerate(self.ties):
-            known = [c for c in standing if c.ties[i] is not None]
-            best = _extreme([c.ties[i] for c in known], kind == "most")
-            for c in standing:
-                if known and (c.ties[i] is None or v.equal(c.ties[i], best) is not True):
-                    c.lost = f"{kind} {text}: {v.literal(c.ties[i])} against {v.literal(best)}"
+        for n, (kind, _, text) in enumerate(self.ties):
+            if len(standing) == 1:
+                break
+            values = [c.ties[n] if told else self._tie(n, c, scope) for c in standing]
+            known = [value for value in values if value is not None]
+            best = _extreme(known, kind == "most")
+            for c, value in zip(standing, values, strict=True):
+                if known and (value is None or v.equal(value, best) is not True):
+                    c.lost = f"{kind} {text}: {v.literal(value)} against {v.literal(best)}" if told else LOST
             standing = [c for c in standing if not c.lost]
         winner = min(standing, key=lambda c: (-c.score, str(c.row["id"])))
-        for c in standing:
-            if c is not winner:
-                lower = c.score < winner.score
-                c.lost = f"score {c.score:g} against {winner.score:g}" if lower else "the tie goes to the lower id"
-        held.sort(key=lambda c: (c is not winner, -c.score, str(c.row["id"])))
+        if told:
+            for c in standing:
+                if c is not winner:
+                    lower = c.score < winner.score
+                    c.lost = f"score {c.score:g} against {winner.score:g}" if lower else "the tie goes to the lower id"
+            held.sort(key=lambda c: (c is not winner, -c.score, str(c.row["id"])))
         return winner.row
+
+    def _tie(self, n: int, candidate: Candidate, scope: Scope) -> Value:
+        """The value that the n-th tiebreaker compares."""
+        scope[self.step.target] = candidate.row
+        return self.ties[n][1](scope)
 
 
 def _extreme(values: list[Value], most: bool) -> Value:
@@ -215,15 +235,17 @@ class _Method:
 
     # --- candidates -------------------------------------------------------------------------------------------------
 
+    def held(self, row: Row) -> list[Candidate]:
+        """Rows for which the method's condition is true, and `unless` is not."""
+        scope = self.world.scope(row)
+        return [Candidate(t, self.name, score) for score, t in self._scored(scope, self.least, None) if not self._is_excluded(t, scope)]
+
     def candidates(self, row: Row, only: Callable[[Row], bool] | None = None) -> tuple[list[Candidate], list[Candidate]]:
-        """Rows for which the method's condition is true, and those that `unless` then excludes."""
+        """Rows for which the method's condition is true, and those that `unless` then excludes, or whose scores are a little too low."""
         scope = self.world.scope(row)
         held, excluded = [], []
-        for score, target in self._scored(scope):
-            scope[self.step.target] = target
-            if (only is not None and not only(target)) or self.match(scope) is not True:
-                continue
-            if self.unless and self.unless(scope) is True:
+        for score, target in self._scored(scope, max(self.least - BELOW, 0.0), only):
+            if self._is_excluded(target, scope):
                 excluded.append(Candidate(target, self.name, score, lost=f"unless {self.unless_text}"))
             elif score < self.least:
                 excluded.append(Candidate(target, self.name, score, lost=f"score {score:g}, and {self.least:g} is asked"))
@@ -231,12 +253,24 @@ class _Method:
                 held.append(Candidate(target, self.name, score))
         return held, excluded[:NEAR] if self.kind == "similar" else excluded
 
-    def _scored(self, scope: Scope) -> Iterable[tuple[float, Row]]:
+    def _is_excluded(self, target: Row, scope: Scope) -> bool:
+        if self.unless is None:
+            return False
+        scope[self.step.target] = target
+        return self.unless(scope) is True
+
+    def _scored(self, scope: Scope, least: float, only: Callable[[Row], bool] | None) -> Iterable[tuple[float, Row]]:
+        """The rows for which the condition is true, and `only`, each with its score; of names the best first, down to `least`."""
+
+        def fits(target: Row) -> bool:
+            scope[self.step.target] = target
+            return (only is None or only(target)) and self.match(scope) is True
+
         if self.kind != "similar":
-            return ((1.0, row) for row in self._possible(scope))
+            return [(1.0, row) for row in self._possible(scope) if fits(row)]
         assert self._mine is not None and self.theirs is not None
         value = self._mine(scope)
-        return self.matcher.names(self.theirs).search(value, max(self.least - BELOW, 0.0), self.group) if isinstance(value, str) else ()
+        return self.matcher.names(self.theirs).search(value, least, self.group, fits) if isinstance(value, str) else ()
 
     def _possible(self, scope: Scope) -> Iterable[Row]:
         if self._mine is None or self.theirs is None:
@@ -318,7 +352,6 @@ class NameLookUp:
         self._rows: list[Row | None] = [row for row, _ in named]
         self._place = {id(row): place for place, (row, _) in enumerate(named)}
         self._index = index_of([name for _, name in named])
-        self._last: tuple[str, bool, list[tuple[float, Row]]] = ("", False, [])
 
     def _name(self, row: Row) -> str:
         value = self._code({**self._world.base, self._target: row})
@@ -330,7 +363,6 @@ class NameLookUp:
             self._place[id(row)] = len(self._rows)
             self._index.add(name, len(self._rows))
             self._rows.append(row)
-            self._last = "", False, []
 
     def remove(self, row: Row) -> None:
         name = self._name(row)
@@ -338,15 +370,14 @@ class NameLookUp:
             place = self._place.pop(id(row))
             self._index.remove(name, place)
             self._rows[place] = None
-            self._last = "", False, []
 
-    def search(self, name: str, least: float, group: bool = False) -> list[tuple[float, Row]]:
-        """(score, row) of the rows whose names are the same company at least so likely, the best first; of equals by their ids."""
-        if self._last[:2] != (name, group):  # methods ask for one name after the other
-            rows = self._rows
-            hits = [(score, row) for score, place in self._index.search(name, 0.0, group) if (row := rows[place]) is not None]
-            self._last = name, group, sorted(hits, key=lambda x: (-x[0], by_id(x[1])))
-        return [x for x in self._last[2] if x[0] >= least]
+    def search(self, name: str, least: float, group: bool, only: Callable[[Row], bool]) -> list[tuple[float, Row]]:
+        """(score, row) of the rows whose names are the same company at least so likely, the best first; of equals by their ids. `only` says
+        which rows may be found at all.
+        """
+        rows = self._rows
+        found = self._index.search(name, least, group, lambda place: (row := rows[place]) is not None and only(row))
+        return sorted([(score, row) for score, place in found if (row := rows[place]) is not None], key=lambda x: (-x[0], by_id(x[1])))
 
 
 def by_id(row: Row) -> str:

@@ -160,7 +160,7 @@ def steps_of(decision: Decision, asked: Iterable[tuple[Row, str]]) -> list[StepT
 def sentence(d: Decision) -> str:
     """The answer in one sentence that a rep can read: owner, role, until when, and why; who must decide where somebody must."""
     what = f"{d.name} ({d.entity} {d.row.written})" if d.name != d.id else f"{d.entity} {d.row.written}"
-    verb = f"{d.owner_name or 'nobody'} owns {what} as {d.role}"
+    verb = f"{d.owner_name or 'Nobody'} owns {what} as {d.role}"
     until = "" if d.until is None else v.readable(d.until, d.row.world.clock.now.tzinfo)
     state = {
         "open": f", and it is open{' for claims' if claimable(d.row.world.policy.plan, d.entity, d.role) else ''}",

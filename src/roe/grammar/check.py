@@ -6,7 +6,7 @@ wrong has the type `any` afterwards, so that one mistake gives one message.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import replace
 
 from roe.diagnostics import Diagnostic, suggest
@@ -14,6 +14,7 @@ from roe.grammar import syntax as s
 from roe.grammar import types as t
 from roe.grammar import values as v
 from roe.grammar.calls import check_call
+from roe.grammar.check_words import declared_where, some_of, what_to_compare, with_article
 from roe.grammar.days import not_a_day
 from roe.grammar.functions import BY_NAME
 from roe.grammar.functions.strings import regex
@@ -37,6 +38,7 @@ def condition(tree: s.Node, text: str, names: Names) -> list[Diagnostic]:
     return checker.found
 
 
+NEAR = 0.75  # how alike two names are of which one is a slip: a field's name is longer than most words, and its parts are often the same
 UNORDERED = frozenset({"boolean", "list", "range", "record", "owners"})
 
 
@@ -75,7 +77,7 @@ class Checker:
         if len(names.implicit) and not names.variables:
             return self.say("R204", node, f"unknown field `{node.id}`", suggest(node.id, fields, "see the fields of the policy"))
         known = [*names.variables, *names.shorthands, *fields]
-        help = f'for a text, write `"{node.id}"`; known names: {_some(known)}'
+        help = f'for a text, write `"{node.id}"`; known names: {some_of(known)}'
         help = names.undeclared.get(node.id) or suggest(node.id, known, help)
         return self.say("R201", node, f"unknown name `{node.id}`", help)
 
@@ -92,7 +94,8 @@ class Checker:
             if not known:
                 help = "only records, dates, times, durations and ranges have parts"
             else:
-                help = suggest(node.field, known, f"known fields: {_some(known)}")
+                declared = f"declare it (`fields: {{{inner.entity}: {{{node.field}: string}}}}`); " if inner.entity else ""
+                help = suggest(node.field, known, f"{declared}known fields: {some_of(known)}", NEAR)
             what = f"unknown field `{node.field}`" if known else f"a {inner} has no field `{node.field}`"
             self.found.append(Diagnostic("R204", what, span_of(self.text, start, node.at[1]), help))
             return t.ANY
@@ -160,6 +163,9 @@ class Checker:
 
     def Compare(self, node: s.Compare, names: Names) -> Type:
         a, b = self.type_of(node.left, names), self.type_of(node.right, names)
+        if {a.name, b.name} == {"owners", "null"}:
+            self._owners_as_a_whole(node.left if a.name == "owners" else node.right, names)
+            return t.BOOLEAN
         self._comparable(node, node.op, a, b, node.left, node.right)
         if (
             node.op == "!="
@@ -170,13 +176,20 @@ class Checker:
             self._null_matches(node, show(node.left))
         return t.BOOLEAN
 
+    def _owners_as_a_whole(self, node: s.Node, names: Names) -> None:
+        what = show(node)
+        message = f"`{what}` has an owner for each role, and is never missing itself"
+        self.say("R207", node, message, f"name a role, such as `{what}.{names.model.roles()[0]}`")
+
     def _null_matches(self, node: s.Node, what: str) -> None:
         """By FEEL a missing value is not equal to anything, so it passes `!=` and `not(…)`; users are surprised."""
         self.say("R209", node, f"this is also true where `{what}` is missing", f"add `and {what} != null` if it should not be")
 
     def _comparable(self, node: s.Node, op: str, a: Type, b: Type, left: s.Node, right: s.Node) -> None:
         if not t.fits(a, b):
-            self.say("R205", node, f"{_a(a)} and {_a(b)} cannot be compared", _mixed(a, b), _declared(a, b))
+            self.say(
+                "R205", node, f"{with_article(a)} and {with_article(b)} cannot be compared", what_to_compare(a, b), declared_where(a, b)
+            )
             return
         if op not in ("=", "!=") and {a.name, b.name} & UNORDERED:
             self.say("R205", node, f"a {a} has no order", "use `=` or `!=`")
@@ -191,7 +204,7 @@ class Checker:
         for node in constant.items if isinstance(constant, s.ListOf) else (constant,):
             if typed.values and isinstance(node, s.Literal) and isinstance(node.value, str) and node.value not in typed.values:
                 related = (("the field's values are declared here", typed.declared),) if typed.declared else ()
-                help = suggest(node.value, typed.values, f"the values are {_some(typed.values)}")
+                help = suggest(node.value, typed.values, f"the values are {some_of(typed.values)}")
                 self.say("R206", node, f"`{node.value}` is not a value of this field", help, related)
             elif typed.code and isinstance(node, s.Literal) and isinstance(node.value, str):
                 self._code(typed.code, node)
@@ -263,6 +276,9 @@ class Checker:
                 self._test(operand_test, value, names)
             return
         kind = self.type_of(test, replace(names, tested=value))
+        if value.name == "owners" and kind.name == "null":
+            self.say("R207", test, "owners are never missing as a whole", "test the owner in one role, such as `.owner.ae`")
+            return
         if kind.name == "boolean" and not isinstance(test, s.Literal):
             return  # a condition on `?` or on other fields
         inner = kind.item if kind.name in ("list", "range") and kind.item and value.name != kind.name else kind
@@ -271,10 +287,12 @@ class Checker:
         if inner.name == "range" and inner.item:
             inner = inner.item
         if not t.fits(inner, value):
-            help = _mixed(value, inner)
+            help = what_to_compare(value, inner)
             if {value.name, inner.name} == {"number", "string"} and kind.name == "list" and isinstance(test, s.Name):
                 help = "lists of a policy hold texts: test `string(…)`, or write the numbers out, such as `in (1000, 2000)`"
-            self.say("R207", test, f"a {value} never passes this test for a {inner}", help, _declared(value, inner))
+            self.say(
+                "R207", test, f"{with_article(value)} never passes this test for {with_article(inner)}", help, declared_where(value, inner)
+            )
         self._declared_value(value, test)
 
     # --- lists, ranges, loops, calls --------------------------------------------------------------------------------
@@ -349,12 +367,12 @@ class Checker:
         if node.function == "owner_at":
             if what.value not in names.model.roles():
                 roles = names.model.roles()
-                self.say("R502", what, f"there is no role `{what.value}`", suggest(what.value, roles, f"the roles are {_some(roles)}"))
+                self.say("R502", what, f"there is no role `{what.value}`", suggest(what.value, roles, f"the roles are {some_of(roles)}"))
             return t.record("rep")
         kind = self._field(of, what.value, names)
         if kind is None:
             known = self._fields(of, names)
-            return self.say("R204", what, f"unknown field `{what.value}`", suggest(what.value, known, f"known fields: {_some(known)}"))
+            return self.say("R204", what, f"unknown field `{what.value}`", suggest(what.value, known, f"known fields: {some_of(known)}"))
         if (of.entity, what.value) not in names.model.tracked:
             name = f"{of.entity}.{what.value}"
             return self.say(
@@ -368,33 +386,3 @@ def _of_items(name: str, args: list[Type]) -> Type:
     first = args[0] if args else t.ANY
     item = first.item or t.ANY if first.name == "list" else first
     return item if name in ("min", "max", "sum", "mean", "median") else t.list_of(item)
-
-
-def _a(kind: Type) -> str:
-    return "the owners of a record" if kind.name == "owners" else f"a {kind}"
-
-
-def _mixed(a: Type, b: Type) -> str:
-    names = {a.name, b.name}
-    if names == {"date", "date and time"}:
-        return "take the day of the date-time: `date(…)`"
-    if names == {"number", "string"}:
-        return "numbers stand without quotes; `number(…)` makes one of a text"
-    if "record" in names and "string" in names:
-        return "compare one of the record's fields, such as its `.name` or `.id`"
-    if "owners" in names:
-        return "name a role, such as `.owner.ae`, and compare one of the rep's fields, such as its `.id`"
-    if "number" in names and any("duration" in name or "date" in name for name in names):
-        return 'a number of days is written `90 days`, and a day `@"2026-01-31"`'
-    if "boolean" in names:
-        return "a yes/no field is itself a condition: write it alone, or `= true`"
-    return "compare values of one type"
-
-
-def _declared(*types: Type) -> tuple[tuple[str, Span], ...]:
-    return tuple((f"declared as {x} here", x.declared) for x in types if x.declared)
-
-
-def _some(words: Iterable[str]) -> str:
-    words = list(words)
-    return ", ".join(f"`{w}`" for w in words[:8]) + (", …" if len(words) > 8 else "")

@@ -35,7 +35,7 @@ def holding_from(entries: Sequence[Stored], role: str, on: At | None) -> Holding
             e, newest = by_number[h.entry], by_number[h.decision]
             stop = None if h.stop is None else At(h.stop, e.at.day, e.at.zone)
             return Holding(
-                e.entity, e.record, role, e.rep, e.queue, At(h.start, e.at.day, e.at.zone), stop, h.entry, h.decision, e.by, e.former,
-                e.since_unknown, newest.rule, newest.action, newest.pool, newest.until,
+                e.entity, e.record, role, At(h.start, e.at.day, e.at.zone), stop, e.by, e.since_unknown, newest.rule, newest.pool,
+                e.rep, e.queue, h.entry, h.decision, e.former, newest.action, newest.until,
             )  # fmt: skip
     return None

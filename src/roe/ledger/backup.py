@@ -8,6 +8,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from roe.ledger.database import MISSING, Database, Row, refuse
+from roe.ledger.projections import HOLDING
 from roe.ledger.store import Store, open_store
 from roe.ledger.stored import PAGE
 
@@ -19,7 +20,7 @@ TABLES = {
     "evidence": ("number", "number, salt, value"),
     "policy": ("digest", "digest, files"),
     "run": ("number", "number, id, last"),
-    "holding": ("subject, role, start", "subject, role, start, stop, rep, queue, entry, decision, base_rep, base_queue, base_at, decided"),
+    "holding": ("subject, role, start", HOLDING),
     "latest": ("kind, subject, name", "kind, subject, name, entry, open, due"),
     "day": ("rep, day", "rep, day, n"),
     "setting": ("name", "name, value"),

@@ -1,4 +1,4 @@
-"""Who holds what now, read from a ledger as columns."""
+"""Who holds what now: the rows of a ledger, which are numbers, as tables of what these mean."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from roe.ledger.encode import words_of
 from roe.ledger.entry import FORGOTTEN
 from roe.ledger.holders import QUEUE, holder_of
 from roe.ledger.moment import At
+from roe.ledger.open_rows import Rows
 from roe.ledger.reconcile import Holder
-from roe.ledger.role_tables import Codes, Decisions, Owners, RoleTable, T
-from roe.ledger.snapshot import Rows, read_rows
+from roe.ledger.role_tables import Codes, Decisions, RoleKey, RoleTable, T
 from roe.ledger.state import day_text, moment_text
 from roe.ledger.store import Store
 
@@ -23,13 +23,12 @@ One = TypeVar("One", bound=Hashable)
 Other = TypeVar("Other", bound=Hashable)
 
 
-def owners_of(store: Store) -> Owners:
-    """Everybody who holds anything now."""
-    rows = read_rows(store)
-    return Owners(dict(_tables(rows, _Texts(store, rows))), rows.number)
+def tables_of(store: Store, rows: Rows) -> dict[RoleKey, RoleTable]:
+    """Rows as the tables of their roles."""
+    return dict(_tables(rows, _Texts(store, rows)))
 
 
-def _tables(rows: Rows, texts: _Texts) -> Iterator[tuple[tuple[str, str], RoleTable]]:
+def _tables(rows: Rows, texts: _Texts) -> Iterator[tuple[RoleKey, RoleTable]]:
     entities, roles = rows["entity"], rows["role"]
     ends = np.flatnonzero((np.diff(entities) != 0) | (np.diff(roles) != 0)) + 1
     for start, stop in zip([0, *ends.tolist()], [*ends.tolist(), len(rows)], strict=True):
@@ -54,7 +53,7 @@ def _table(entity: str, role: str, rows: Rows, texts: _Texts) -> RoleTable:
         base_at=combined(rows.codes["base_at"], grains, lambda at, grain: moment_text(At(at, False, texts.zone(grain)))),
         decided=texts.decided(rows.codes["decided"]),
         how=texts.by_word(rows["last_word"], lambda word: (str(word.get("rule", "")), str(word.get("action", "")))),
-        until=end,
+        until=end, subjects=rows["subject"],
     )  # fmt: skip
 
 

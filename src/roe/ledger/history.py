@@ -11,7 +11,7 @@ from roe.dynamic import Json, Value, Values
 from roe.ledger import entries as e
 from roe.ledger.entries import Evidence, Owned, Run
 from roe.ledger.entry import Entry, Stored
-from roe.ledger.holdings import Holding
+from roe.ledger.holdings import Holding, InBook
 from roe.ledger.moment import At
 from roe.ledger.store import Store
 
@@ -321,13 +321,13 @@ def in_words(x: OnDay, names: Mapping[str, str] = NO_NAMES) -> list[str]:
     return said
 
 
-def because(h: Holding) -> str:
+def because(h: InBook) -> str:
     """By what somebody has a record, in a few words."""
     by = {"hand": "by hand in the CRM", "system": "by a system in the CRM", "import": "as the CRM said"}.get(h.by, "")
     return by or (f"by rule `{h.rule}`" if h.rule else f"by {h.by}" if h.by != "rule" else "")
 
 
-def book_lines(holdings: Iterable[Holding]) -> list[list[str]]:
+def book_lines(holdings: Iterable[InBook]) -> list[list[str]]:
     """A rep's book as rows: entity, record, role, since, until, why."""
     return [
         [h.entity, h.record, h.role, "not known" if h.since_unknown else str(h.start.date), str(h.stop.date) if h.stop else "", because(h)]

@@ -44,6 +44,8 @@ class Noted:
     former: int | None
     queue: int  # the word of its queue; `nobody` is the word of the empty text
     nobody: int
+    word: int = 0
+    grain: int = 0
 
 
 _ENCODER = json.JSONEncoder(separators=(",", ":"))
@@ -58,6 +60,9 @@ class Hold:
     stop: int | None
     rep: int | None
     queue: int
+    word: int  # of the entry that began it, as is the grain: what a rep's book says of it, with no entry read
+    grain: int
+    last_word: int  # of the newest that confirmed it
     entry: int  # that began it
     decision: int  # the newest that confirmed it
     base: Base = NO_BASE
@@ -72,10 +77,13 @@ Key = tuple[int, int]  # subject, role
 LatestKey = tuple[int, int, int]  # kind, subject, name
 Latest = tuple[int, int, int | None]  # entry, open, due
 HoldRow = tuple[
-    int, int | None, int | None, int, int, int, int | None, int | None, int | None, str | None
+    int, int | None, int | None, int, int, int, int, int, int, int | None, int | None, int | None, str | None
 ]  # the columns of HOLDING from `start`
-HOLDING = "subject, role, start, stop, rep, queue, entry, decision, base_rep, base_queue, base_at, decided"
-INDEXED = 4  # of the columns from `start` on those that an index has, or that say who holds: where they stay, no index is written
+HOLDING = "subject, role, start, stop, rep, queue, word, grain, last_word, entry, decision, base_rep, base_queue, base_at, decided"
+INDEXED = 7  # of the columns from `start` on those that an index has, or that say who holds: where they stay, no index is written
+_INDEXED = "stop = ?, rep = ?, queue = ?, word = ?, grain = ?, last_word = ?"
+_OTHERS = "entry = ?, decision = ?, base_rep = ?, base_queue = ?, base_at = ?, decided = ?"
+_THIS = "WHERE subject = ? AND role = ? AND start = ?"
 
 
 class Holds(dict[Key, list[Hold]]):
@@ -132,25 +140,23 @@ class Projector:
         return {(k, s, n): (e, o, d) for k, s, n, e, o, d in rows}
 
     def _write_holdings(self, held: Holds) -> None:
-        gone, confirmed, new = [], [], []
+        gone, closed, confirmed, reopened, new = (list[tuple[int | str | None, ...]]() for _ in range(5))
         for key, holds in held.items():
             old = {row[0]: row for row in held.rows.get(key, ())}
             for row in map(_row, holds):
                 before = old.pop(row[0], None)
-                if before is not None and before[:INDEXED] == row[:INDEXED]:
-                    if before != row:
-                        confirmed.append((*row[INDEXED:], *key, row[0]))
-                    continue
-                if before is not None:
-                    gone.append((*key, row[0]))
-                new.append((*key, *row))
+                if before is None:
+                    new.append((*key, *row))
+                elif before[:INDEXED] != row[:INDEXED]:
+                    (reopened if row[1] is None else closed).append((*row[1:], *key, row[0]))
+                elif before != row:
+                    confirmed.append((*row[INDEXED:], *key, row[0]))
             gone += [(*key, start) for start in old]
-        self.db.many("DELETE FROM holding WHERE subject = ? AND role = ? AND start = ?", gone)
-        self.db.many(
-            "UPDATE holding SET entry = ?, decision = ?, base_rep = ?, base_queue = ?, base_at = ?, decided = ? "
-            "WHERE subject = ? AND role = ? AND start = ?", confirmed,
-        )  # fmt: skip
-        self.db.many(f"INSERT INTO holding ({HOLDING}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", new)
+        self.db.many(f"DELETE FROM holding {_THIS}", gone)
+        self.db.many(f"UPDATE holding SET {_INDEXED}, {_OTHERS} {_THIS}", closed)  # before others open: of a record and role one may be
+        self.db.many(f"UPDATE holding SET {_OTHERS} {_THIS}", confirmed)
+        self.db.many(f"UPDATE holding SET {_INDEXED}, {_OTHERS} {_THIS}", reopened)
+        self.db.many(f"INSERT INTO holding ({HOLDING}) VALUES ({', '.join('?' * 15)})", new)
 
     def _write_latest(self, before: Mapping[LatestKey, Latest], latest: Mapping[LatestKey, Latest]) -> None:
         changed = [key for key, value in before.items() if latest.get(key) != value]
@@ -227,12 +233,13 @@ class _Chunk:
 
 
 def _hold(row: HoldRow) -> Hold:
-    start, stop, rep, queue, entry, decision, base_rep, base_queue, base_at, decided = row
-    return Hold(start, stop, rep, queue, entry, decision, (base_rep, base_queue, base_at), _holders(decided))
+    start, stop, rep, queue, word, grain, last_word, entry, decision, base_rep, base_queue, base_at, decided = row
+    return Hold(start, stop, rep, queue, word, grain, last_word, entry, decision, (base_rep, base_queue, base_at), _holders(decided))
 
 
 def _row(h: Hold) -> HoldRow:
-    return (h.start, h.stop, h.rep, h.queue, h.entry, h.decision, *h.base, _ENCODER.encode(h.decided) if h.decided else None)
+    decided = _ENCODER.encode(h.decided) if h.decided else None
+    return (h.start, h.stop, h.rep, h.queue, h.word, h.grain, h.last_word, h.entry, h.decision, *h.base, decided)
 
 
 def _holders(text: str | None) -> tuple[Holder, ...]:
@@ -247,14 +254,14 @@ def hold(holds: list[Hold], n: Noted, e: Owned) -> None:
         return
     base, decided = _base_after(last, n, e)
     if last is not None and last.stop is None and last.start <= at and last.holder == holder:
-        last.decision, last.base, last.decided = n.number, base, decided
+        last.decision, last.last_word, last.base, last.decided = n.number, n.word, base, decided
         return
     holds[:] = [h for h in holds if h.start < at]
     for h in holds[-1:]:
         h.base, h.decided = NO_BASE, ()
     if holds and (holds[-1].stop is None or holds[-1].stop > at):
         holds[-1].stop = at
-    holds.append(Hold(at, None, n.target, n.queue, n.number, n.number, base, decided))
+    holds.append(Hold(at, None, n.target, n.queue, n.word, n.grain, n.word, n.number, n.number, base, decided))
 
 
 def _base_after(last: Hold | None, n: Noted, e: Owned) -> tuple[Base, tuple[Holder, ...]]:
@@ -276,9 +283,9 @@ def _fill(holds: list[Hold], n: Noted, at: int, holder: Holder) -> None:
         if h.start < at and (h.stop is None or h.stop > at):
             h.stop = at
     if following is holds[-1] and following.holder == holder:
-        following.start, following.entry = at, n.number
+        following.start, following.entry, following.word, following.grain = at, n.number, n.word, n.grain
         return
-    holds.append(Hold(at, following.start, *holder, n.number, n.number))
+    holds.append(Hold(at, following.start, *holder, n.word, n.grain, n.word, n.number, n.number))
     holds.sort(key=lambda h: h.start)
 
 

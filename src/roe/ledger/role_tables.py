@@ -22,6 +22,9 @@ from roe.ledger.reconcile import CHANGED_IN_CRM, Holder, key_parts
 
 T = TypeVar("T", bound=Hashable)
 Decisions = tuple[Holder, ...]
+RoleKey = tuple[str, str]  # (entity, role)
+HOLDERS = ("holder", "base", "former")  # the columns of a table that number its holders
+CODED = ("since", "seen", "by", "base_at", "decided", "how", "until")  # those that have codes of their own
 
 
 @dataclass(slots=True)
@@ -54,6 +57,9 @@ class RoleTable:
     decided: Codes[Decisions]
     how: Codes[tuple[str, str]]  # (rule, action) of the newest decision
     until: Codes[str]  # of the newest decision, as text
+    subjects: Array = field(
+        default_factory=lambda: np.zeros(0, np.int32)
+    )  # the ledger's numbers of the records, where it was read from one
     saved: list[OwnerState] | None = None  # the values that the table was made from, where it was made from a mapping
     is_owned: Array = field(init=False)  # where anything is known of an owner. Of other records the ledger has only why nobody has them
     _rows: dict[str, int] = field(default_factory=dict, init=False, repr=False)  # of records that somebody has asked for

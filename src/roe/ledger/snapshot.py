@@ -1,6 +1,6 @@
-"""The open holdings of a ledger as columns of numbers, and the copy of them that the ledger keeps so that they are read at once.
+"""A copy of who holds what, as the columns that engines read, which the ledger keeps so that they are read at once.
 
-A million rows take seconds to read one by one, and a twentieth of that as one Arrow message. The copy says up to which entry it goes; the rows of
+A million rows take seconds to read one by one, and a fiftieth of that as one Arrow message of codes. The copy says up to which entry it goes; the rows of
 records about which anything was written since are read from the projection itself. So it is never wrong, and can be thrown away at any time.
 Evaluators by rows read the projection; nothing but this module reads the copy.
 """
@@ -8,181 +8,146 @@ Evaluators by rows read the projection; nothing but this module reads the copy.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+import json
+from collections.abc import Mapping
+from dataclasses import replace
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from roe.dynamic import Array, Value
-from roe.ledger.database import Row
-from roe.ledger.entry import FORGOTTEN
-from roe.ledger.role_tables import Codes
+from roe.dynamic import Array, Saved, Values
+from roe.ledger.columns import tables_of
+from roe.ledger.open_rows import every_row, rows_since
+from roe.ledger.role_tables import CODED, HOLDERS, Codes, Owners, RoleKey, RoleTable, T, without_records
 from roe.ledger.store import Store
 
-PLAIN = (  # -1 for none
-    "subject", "entity", "role", "rep", "queue", "base_rep", "base_queue", "word", "grain", "former", "last_word", "last_grain",
-)  # fmt: skip
-CODED = {"start": pa.int64(), "base_at": pa.int64(), "until": pa.int64(), "decided": pa.string()}
-_FIELDS = (
-    "h.subject, s.entity, h.role, h.rep, h.queue, h.base_rep, h.base_queue, a.word, a.grain, a.former, d.word, d.grain, "
-    "h.start, h.base_at, d.until, h.decided, s.record"
-)
-_FROM = "FROM holding h JOIN subject s ON s.id = h.subject JOIN entry a ON a.number = h.entry JOIN entry d ON d.number = h.decision"
 STALE = 0.05  # as much of the rows as may differ before the copy is made anew
 LEAST = 2_000  # rows below which no copy is worth it
-SUBJECTS = 100_000  # whose rows are read together
+PAIRED = ("decided", "how")  # of the columns with codes those whose values are tuples
 CHUNK = 1 << 20  # bytes of a piece of the copy
+DIGEST = 32  # bytes of SHA-256 before a copy: one that is damaged is not read
+Tables = Mapping[RoleKey, RoleTable]
 
 
-@dataclass(frozen=True, slots=True)
-class Rows:
-    """Open holdings by entity, role and record. `numbers` are the columns of `PLAIN` as int[rows], `codes` those of `CODED`.
-
-    `number` is that of the last entry that they know, `changed` how many rows were not in the copy (-1: there was none).
-    """
-
-    records: pa.Array
-    numbers: Mapping[str, Array]
-    codes: Mapping[str, Codes[Value]]
-    number: int = 0
-    changed: int = 0
-
-    def __len__(self) -> int:
-        return len(self.records)
-
-    def __getitem__(self, name: str) -> Array:
-        return self.numbers[name]
-
-    def between(self, start: int, stop: int) -> Rows:
-        numbers = {name: values[start:stop] for name, values in self.numbers.items()}
-        codes = {name: Codes(x.at[start:stop], x.meaning) for name, x in self.codes.items()}
-        return Rows(self.records.slice(start, stop - start), numbers, codes, self.number)
-
-    def take(self, order: Array) -> Rows:
-        numbers = {name: values[order] for name, values in self.numbers.items()}
-        codes = {name: Codes(x.at[order], x.meaning) for name, x in self.codes.items()}
-        return Rows(self.records.take(pa.array(order)), numbers, codes)
+def owners_of(store: Store) -> Owners:
+    """Everybody who holds anything now: from the copy, and what was written since."""
+    return _read(store)[0]
 
 
-def read_rows(store: Store) -> Rows:
-    """The open holdings as of the ledger's head: from the copy, and what was written since."""
+def _read(store: Store) -> tuple[Owners, int]:
+    """The same, and how many rows were not in the copy; -1 where there is none."""
     head = store.head()
     copy = _read_copy(store, head.epoch)
     if copy is None:
-        return replace(_rows(_sorted(_read_all(store))), number=head.number, changed=-1)
-    table, number = copy
+        return Owners(tables_of(store, every_row(store)), head.number), -1
+    tables, number = copy
     if number == head.number:
-        return replace(_rows(table), number=number)
-    subjects = store.db.rows("SELECT DISTINCT subject FROM entry WHERE number > ? AND subject IS NOT NULL", (number,))
-    touched = np.array([subject for (subject,) in subjects], np.int32)
-    newer = store.db.rows(
-        f"SELECT {_FIELDS} {_FROM} WHERE h.stop IS NULL AND h.subject IN (SELECT subject FROM entry WHERE number > ?)", (number,)
-    )
-    return replace(_merged(_rows(table), touched, _rows(_table(newer))), number=head.number, changed=len(newer))
+        return Owners(tables, number), 0
+    touched, newer = rows_since(store, number)
+    return Owners(_merged(tables, touched, tables_of(store, newer)), head.number), len(newer)
 
 
-def keep_rows(store: Store, wait: float, least: int = 0) -> bool:
+def keep_copy(store: Store, wait: float, least: int = 0) -> bool:
     """Make the copy anew if much has changed since it was made; whether it was. `least` is how many rows there are at least, as far as known. Whoever has the lock for longer than `wait` seconds lets it be."""
     made = store.db.rows("SELECT max(number) FROM snapshot")
     if made[0][0] is not None and store.head().number - made[0][0] <= STALE * least:
         return False
-    rows = read_rows(store)
-    if len(rows) < LEAST or 0 <= rows.changed <= STALE * len(rows):
+    owners, changed = _read(store)
+    if owners.size < LEAST or 0 <= changed <= STALE * owners.size:
         return False
-    body = _packed(rows)
+    body = _packed(owners.roles)
     with store.writing(wait) as tx:
-        if tx.head.number != rows.number:  # somebody has appended: what was read may be older than what it says
+        if tx.head.number != owners.number:  # somebody has appended: what was read may be older than what it says
             return False
         store.db.run("DELETE FROM snapshot")
-        pieces = [(i, rows.number, tx.head.epoch, body[at : at + CHUNK]) for i, at in enumerate(range(0, len(body), CHUNK))]
+        pieces = [(i, owners.number, tx.head.epoch, body[at : at + CHUNK]) for i, at in enumerate(range(0, len(body), CHUNK))]
         store.db.many("INSERT INTO snapshot (piece, number, epoch, body) VALUES (?, ?, ?, ?)", pieces)
     return True
 
 
-def _packed(rows: Rows) -> bytes:
-    columns: dict[str, pa.Array] = {name: pa.array(rows[name]) for name in PLAIN}
-    for name, kind in CODED.items():
-        codes = rows.codes[name]
-        columns[name] = pa.DictionaryArray.from_arrays(pa.array(codes.at, mask=codes.at < 0), pa.array(codes.meaning, kind))
-    table = pa.table({**columns, "record": rows.records})
+# --- as bytes ---------------------------------------------------------------------------------------------------------
+
+
+def _packed(tables: Tables) -> bytes:
+    """Tables one below the other as columns of codes; the head says which lines are whose, and what the codes of each mean."""
+    heads = [
+        {"key": key, "rows": len(t), "holders": t.holders} | {name: getattr(t, name).meaning for name in CODED} for key, t in tables.items()
+    ]
+    schema = pa.schema([("record", pa.string()), *((name, pa.int32()) for name in ("subjects", *HOLDERS, *CODED))])
     sink = pa.BufferOutputStream()
-    with pa.ipc.new_stream(sink, table.schema, options=pa.ipc.IpcWriteOptions(compression="lz4")) as writer:
-        writer.write_table(table)
+    with pa.ipc.new_stream(
+        sink, schema.with_metadata({"tables": json.dumps(heads)}), options=pa.ipc.IpcWriteOptions(compression="lz4")
+    ) as writer:
+        for t in tables.values():
+            codes = [t.subjects, *(getattr(t, name) for name in HOLDERS), *(getattr(t, name).at for name in CODED)]
+            writer.write_table(pa.table([t.records, *(pa.array(x.astype(np.int32)) for x in codes)], schema=schema))
     body = bytes(sink.getvalue())
     return hashlib.sha256(body).digest() + body
 
 
-def _read_copy(store: Store, epoch: str) -> tuple[pa.Table, int] | None:
+def _read_copy(store: Store, epoch: str) -> tuple[Tables, int] | None:
     pieces = store.db.rows("SELECT number, body FROM snapshot WHERE epoch = ? ORDER BY piece", (epoch,))
-    if not pieces:
-        return None
     body = b"".join(bytes(x) for _, x in pieces)
-    if hashlib.sha256(body[32:]).digest() != body[:32]:
+    if not body or hashlib.sha256(memoryview(body)[DIGEST:]).digest() != body[:DIGEST]:
         return None
-    return pa.ipc.open_stream(body[32:]).read_all().combine_chunks(), int(pieces[0][0])
+    rows = pa.ipc.open_stream(pa.py_buffer(body)[DIGEST:]).read_all()
+    tables, start = {}, 0
+    for head in json.loads(rows.schema.metadata[b"tables"]):
+        entity, role = head["key"]
+        tables[entity, role] = _unpacked(entity, role, head, rows.slice(start, head["rows"]).combine_chunks())
+        start += head["rows"]
+    return tables, int(pieces[0][0])
 
 
-def _read_all(store: Store) -> pa.Table:
-    last = store.db.rows("SELECT max(id) FROM subject")[0][0] or 0
-    sql = f"SELECT {_FIELDS} {_FROM} WHERE h.stop IS NULL AND h.subject > ? AND h.subject <= ?"
-    parts = [_table(store.db.rows(sql, (at, at + SUBJECTS))) for at in range(0, last, SUBJECTS)] or [_table([])]
-    return pa.concat_tables(parts).unify_dictionaries().combine_chunks()
+def _unpacked(entity: str, role: str, head: Saved, rows: pa.Table) -> RoleTable:
+    columns: Values = {name: rows[name].to_numpy() for name in ("subjects", *HOLDERS)}
+    for name in CODED:
+        meaning = head[name] if name not in PAIRED else [tuple(x) for x in head[name]]  # JSON has no tuples
+        columns[name] = Codes(rows[name].to_numpy(), meaning)
+    return RoleTable(entity, role, rows["record"].combine_chunks(), head["holders"], **columns)
 
 
-def _table(rows: Sequence[Row]) -> pa.Table:
-    columns = list(zip(*rows, strict=True)) if rows else [()] * (len(PLAIN) + len(CODED) + 1)
-    arrays: dict[str, pa.Array] = {}
-    for name, values in zip(PLAIN, columns, strict=False):
-        arrays[name] = pc.fill_null(pa.array(values, pa.int32()), -1)
-    for (name, kind), values in zip(CODED.items(), columns[len(PLAIN) :], strict=False):
-        arrays[name] = pa.array(values, kind).dictionary_encode()
-    arrays["record"] = pa.array([FORGOTTEN if x is None else x for x in columns[-1]], pa.string())
-    return pa.table(arrays)
+# --- with what was written since --------------------------------------------------------------------------------------
 
 
-def _sorted(table: pa.Table) -> pa.Table:
-    order = pc.sort_indices(table, sort_keys=[("entity", "ascending"), ("role", "ascending"), ("record", "ascending")])
-    return table.take(order).combine_chunks()
-
-
-def _rows(table: pa.Table) -> Rows:
-    numbers = {name: table[name].combine_chunks().to_numpy(zero_copy_only=False) for name in PLAIN}
-    coded = {name: table[name].combine_chunks() for name in CODED}
-    codes = {name: Codes(pc.fill_null(x.indices, -1).to_numpy(zero_copy_only=False), x.dictionary.to_pylist()) for name, x in coded.items()}
-    return Rows(table["record"].combine_chunks(), numbers, codes)
-
-
-def _merged(old: Rows, touched: Array, new: Rows) -> Rows:
-    """The rows of a copy with those of some subjects as they are now, in their places."""
-    is_touched = np.zeros(max(int(old["subject"].max(initial=0)), int(touched.max(initial=0))) + 1, bool)
+def _merged(old: Tables, touched: list[int], new: Tables) -> Tables:
+    """Tables with the rows of the subjects that were `touched` as they are in `new`."""
+    last = max([*touched, *(int(t.subjects.max(initial=0)) for t in old.values())], default=0)
+    is_touched = np.zeros(last + 1, bool)
     is_touched[touched] = True
-    rows = np.flatnonzero(is_touched[old["subject"]])
-    keys = zip(old["subject"][rows].tolist(), old["role"][rows].tolist(), strict=True)
-    places = dict(zip(keys, rows.tolist(), strict=True))
-    at = np.array([places.pop(key, -1) for key in zip(new["subject"].tolist(), new["role"].tolist(), strict=True)], np.int64)
+    every = {
+        key: _with_newer(old.get(key) or without_records(*key), is_touched, new.get(key) or without_records(*key)) for key in {**old, **new}
+    }
+    return {key: table for key, table in sorted(every.items()) if len(table)}
+
+
+def _with_newer(old: RoleTable, is_touched: Array, new: RoleTable) -> RoleTable:
+    """A table with the rows of `new` in their places, and without those of other subjects that were touched."""
+    rows = np.flatnonzero(is_touched[old.subjects])
+    if not len(rows) and not len(new):
+        return old
+    places = dict(zip(old.subjects[rows].tolist(), rows.tolist(), strict=True))
+    at = np.array([places.pop(subject, -1) for subject in new.subjects.tolist()], np.int64)
     there, added = np.flatnonzero(at >= 0), np.flatnonzero(at < 0)
-    gone = np.fromiter(places.values(), np.int64, len(places))
-    every = _with(old, at[there], new, there, added)
-    if not len(gone) and not len(added):
-        return every
-    left = np.concatenate([np.delete(np.arange(len(old)), gone), len(old) + np.arange(len(added))])
-    by = pa.table({"entity": every["entity"][left], "role": every["role"][left], "record": every.records.take(pa.array(left))})
-    return every.take(left[pc.sort_indices(by, sort_keys=[(name, "ascending") for name in by.column_names]).to_numpy()])
+    records, order = old.records, None
+    if len(added) or places:  # otherwise the rows are where they were
+        records = pa.concat_arrays([records, new.records.take(pa.array(added))])
+        left = np.delete(np.arange(len(records)), list(places.values()))
+        order = left[pc.sort_indices(records.take(pa.array(left))).to_numpy()]
+        records = records.take(pa.array(order))
 
+    def joined(one: Array, other: Array) -> Array:
+        every = np.concatenate([one, other[added]])
+        every[at[there]] = other[there]
+        return every if order is None else every[order]
 
-def _with(old: Rows, places: Array, new: Rows, there: Array, added: Array) -> Rows:
-    """Rows in which those at `places` are the rows `there` of `new`, and which have the rows `added` of `new` at their end."""
-    numbers, codes = {}, {}
-    for name, column in old.numbers.items():
-        numbers[name] = np.concatenate([column, new[name][added]])
-        numbers[name][places] = new[name][there]
-    for name, coded in old.codes.items():
-        newer = new.codes[name]
-        shifted = np.where(newer.at < 0, -1, newer.at + len(coded.meaning))
-        at = np.concatenate([coded.at, shifted[added]])
-        at[places] = shifted[there]
-        codes[name] = Codes(at, [*coded.meaning, *newer.meaning])
-    records = pa.concat_arrays([old.records, new.records.take(pa.array(added))]) if len(added) else old.records
-    return Rows(records, numbers, codes)
+    def coded(one: Codes[T], other: Codes[T]) -> Codes[T]:
+        numbers = {x: i for i, x in enumerate(one.meaning)}
+        again = np.array([*(numbers.setdefault(x, len(numbers)) for x in other.meaning), -1], np.int32)
+        return Codes(joined(one.at, again[other.at]), list(numbers))
+
+    holders = {name: coded(Codes(getattr(old, name), old.holders), Codes(getattr(new, name), new.holders)) for name in HOLDERS}
+    columns: Values = {name: x.at for name, x in holders.items()} | {name: coded(getattr(old, name), getattr(new, name)) for name in CODED}
+    columns["subjects"] = joined(old.subjects, new.subjects)
+    return replace(old, records=records, holders=list(holders["holder"].meaning), **columns)

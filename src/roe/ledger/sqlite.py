@@ -18,6 +18,7 @@ from roe.ledger.database import BUSY, MISSING, Row, SqlValue, refuse
 
 FILE = "ledger.sqlite"
 NETWORK = ("nfs", "cifs", "smb", "sshfs", "afs", "ceph", "glusterfs", "davfs", "9p", "drvfs")
+CACHE = 65_536  # KiB of pages in memory: what a night changes is scattered, and each page is written once
 SYNCHRONISED = ("dropbox", "onedrive", "google drive", "googledrive", "mobile documents", "icloud drive", "box sync", "nextcloud")
 
 
@@ -42,6 +43,7 @@ class SqliteDatabase:
             self.con = sqlite3.connect(place, timeout=60, isolation_level=None, check_same_thread=False, cached_statements=256)
             self.con.execute("PRAGMA journal_mode = WAL").fetchall()
             self.con.execute("PRAGMA synchronous = FULL")
+            self.con.execute(f"PRAGMA cache_size = -{CACHE}")
             self.con.execute("PRAGMA secure_delete = ON").fetchall()
             if sys.platform == "darwin":
                 self.con.execute("PRAGMA fullfsync = ON")

@@ -29,7 +29,7 @@ VERSION = 2  # of the shape that engines read
 def remembered(store: Store, owners: Callable[[Store], Mapping[str, OwnerState]] | None = None) -> Remembered:
     """The memory as of the ledger's head; empty for a ledger in which no run was written.
 
-    `owners` reads who holds what; `roe.ledger.columns.owners_of` does so for evaluators that take it as columns.
+    `owners` reads who holds what; `roe.ledger.snapshot.owners_of` does so for evaluators that take it as columns.
     """
     last = store.last_run()
     if last is None:

@@ -22,7 +22,7 @@ from roe.ledger.database import Database, SqlValue, migrate, refuse
 from roe.ledger.encode import Clock, mark_of, unpacked
 from roe.ledger.entries import Run
 from roe.ledger.entry import Entry, Stored
-from roe.ledger.holdings import Holding, holdings_where
+from roe.ledger.holdings import Holding, InBook, book_of, holdings_where
 from roe.ledger.moment import At, ticks
 from roe.ledger.projections import PROJECTIONS, clear, dump
 from roe.ledger.stored import COLUMNS, JOINS, Head, entries_after, entries_where, read_head, some_kinds, stored_of, utc
@@ -201,14 +201,9 @@ class Store:
         subject = self.words.subject(entity, record)
         return [] if subject is None else self.holdings_where("h.subject = ?", [subject])
 
-    def book(self, rep: str, on: At | None = None) -> list[Holding]:
+    def book(self, rep: str, on: At | None = None) -> list[InBook]:
         """All that a rep holds now, or held at a moment."""
-        subject = self.words.subject("rep", rep)
-        if subject is None:
-            return []
-        if on is None:
-            return self.holdings_where("h.rep = ? AND h.stop IS NULL", [subject])
-        return self.holdings_where("h.rep = ? AND h.start <= ? AND (h.stop IS NULL OR h.stop > ?)", [subject, on.instant, on.instant])
+        return book_of(self.db, self.words, rep, on)
 
     def holdings_where(self, where: str, values: Sequence[SqlValue] = ()) -> list[Holding]:
         """The holdings for which a condition holds, by record, role and time. In it `h` is the holding and `s` its subject."""

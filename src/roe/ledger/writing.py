@@ -105,7 +105,9 @@ class Writing:
             rows.append(
                 (number, run, words[d.kind], s, words[d.name], d.at, words[d.grain], d.until, recorded, t, f, words[d.word], d.fact, digest, previous)
             )  # fmt: skip
-            noted.append(Noted(number, e, s or 0, words[d.name], t, f, words[getattr(e, "queue", "")], words[""]))
+            noted.append(
+                Noted(number, e, s or 0, words[d.name], t, f, words[getattr(e, "queue", "")], words[""], words[d.word], words[d.grain])
+            )
         self.db.many(
             "INSERT INTO entry (number, run, kind, subject, name, at, grain, until, recorded, target, former, word, fact, digest, hash) "
             "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", rows,
@@ -127,7 +129,20 @@ class Writing:
             for row in entry_rows(self.db, "number > ? AND number <= ?", (after, after + PAGE)):
                 stored, d = stored_of(row, self.words)
                 queue = word(getattr(stored.entry, "queue", ""))
-                noted.append(Noted(stored.number, stored.entry, row[SUBJECT] or 0, word(d.name), row[TARGET], row[FORMER], queue, word("")))
+                noted.append(
+                    Noted(
+                        stored.number,
+                        stored.entry,
+                        row[SUBJECT] or 0,
+                        word(d.name),
+                        row[TARGET],
+                        row[FORMER],
+                        queue,
+                        word(""),
+                        word(d.word),
+                        word(d.grain),
+                    )
+                )
             self.projector.apply(noted)
             after += PAGE
         last = self.db.rows("SELECT max(number), run FROM entry WHERE run > 0 GROUP BY run")

@@ -23,6 +23,7 @@ from roe.source import Scalar, Span, Text, span_of
 SchemaError = Any  # a ValidationError of jsonschema, most of whose attributes have no type
 MAX_NODES = 200_000
 MAX_NESTING = 40
+MOST_KEYS = 8  # of a mapping, in a message
 
 _Loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
@@ -253,7 +254,8 @@ def _not_among(e: SchemaError, place: Span) -> list[Diagnostic]:
 def _other_type(e: SchemaError, place: Span) -> list[Diagnostic]:
     want = e.validator_value if isinstance(e.validator_value, str) else " or ".join(e.validator_value)
     words = {"object": "a mapping (`key: value`)", "array": "a list (`- …`)", "string": "text", "null": "nothing"}
-    help = "see docs/policy.md, or let your editor show the schema"
+    keys = list(e.schema.get("properties", ()))[:MOST_KEYS]
+    help = f"its keys are {', '.join(f'`{k}`' for k in keys)}" if keys else "see docs/policy.md, or let your editor show the schema"
     return [Diagnostic("R304", f"{words.get(want, f'a {want}')} is expected here", place, help)]
 
 

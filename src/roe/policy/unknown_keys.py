@@ -9,6 +9,7 @@ from roe.diagnostics import suggest
 from roe.dynamic import Json
 
 DEEPEST = 6  # keys from the top of a policy
+FEW = 10  # keys that are listed beside another next step
 NEAR = 0.75  # how alike two words are that are surely meant for each other: above this, a slip of the finger
 
 # What people call a key in other tools, and what it is called here; the first that can stand in the place is offered.
@@ -49,19 +50,24 @@ def next_step(key: str, known: Sequence[str], root: Json, path: Sequence[str | i
     places = sorted(_places(key, root), key=lambda place: (-_shared(place, here), len(place)))
     if not places:
         return suggest(key, known, listed)
-    nearest = places[0]
-    if len(nearest) == len(here) + 1 and _shared(nearest, here) == len(here):
-        return f"it does not go with the other keys here; {listed}"
-    return _belongs(nearest, here, known)
+    nearest, shared = places[0], _shared(places[0], here)
+    if shared == len(here):
+        if len(nearest) == len(here) + 1:
+            return f"it does not go with the other keys here; {listed}"
+        if nearest[len(here)] in known:
+            return f"write `{_written(nearest[len(here) :])}`"
+    if len({place[0] for place in places}) > 1:  # a word of many sections, which says little about the one that is meant
+        return suggest(key, known, listed)
+    elsewhere = f"`{key}` belongs to `{_written(nearest)}`"
+    return elsewhere if len(known) > FEW else f"{listed}; {elsewhere}"
 
 
-def _belongs(place: Sequence[str], here: Sequence[str], known: Sequence[str]) -> str:
-    """Where a key belongs, seen from where it stands: inside one of the keys that are known there, or elsewhere in the policy."""
-    inside = place[len(here) :] if _shared(place, here) == len(here) and place[len(here)] in known else ()
+def _written(keys: Sequence[str]) -> str:
+    """A path as YAML: `then: {assign: …}`."""
     shown = "…"
-    for step in reversed(inside or place):
-        shown = f"{{{step}: {shown}}}"
-    return f"write `{shown[1:-1]}`" if inside else f"it belongs elsewhere: `{shown[1:-1]}`"
+    for key in reversed(keys):
+        shown = f"{{{key}: {shown}}}"
+    return shown[1:-1]
 
 
 def _shared(place: Sequence[str], here: Sequence[str]) -> int:

@@ -219,7 +219,7 @@ class Columns(Engine):
 
     @property
     def owners(self) -> Callable[[Store], Mapping[str, OwnerState]]:
-        from roe.ledger.columns import owners_of
+        from roe.ledger.snapshot import owners_of
 
         return owners_of
 
@@ -345,7 +345,7 @@ class Spark(Engine):
 
     @property
     def owners(self) -> Callable[[Store], Mapping[str, OwnerState]]:
-        from roe.ledger.columns import owners_of
+        from roe.ledger.snapshot import owners_of
 
         return owners_of
 

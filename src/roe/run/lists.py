@@ -91,4 +91,6 @@ def some(values: Value, numbers: list[int]) -> list[Value]:
     """The values at some places."""
     if isinstance(values, list):
         return [values[i] for i in numbers]
-    return list(values.take(numbers).to_pylist())
+    from roe.run import arrow
+
+    return arrow.some(values, numbers)

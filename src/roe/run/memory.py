@@ -59,10 +59,10 @@ class Memory:
 
     def keep_copy(self, rows: int) -> None:
         """Let the next run in columns read who holds what at once (see `roe.ledger.snapshot`). `rows` of that were there before this run."""
-        from roe.ledger.snapshot import keep_rows
+        from roe.ledger.snapshot import keep_copy
 
         with suppress(PolicyError):  # it is committed: that somebody else has the lock by now changes nothing
-            keep_rows(self.store, 1, rows)
+            keep_copy(self.store, 1, rows)
 
     def thin_out(self, at: At, retain: Duration | None) -> list[str]:
         """Erase evidence that was kept long enough: in the first run of each month, since it rewrites the database. What is to be said of it."""

@@ -228,6 +228,8 @@ class Desk:
         if new.entity == "rep":
             timers.left(self, new.id, at)
         if not new.deleted:
+            for key in self.owner_keys(new.entity, new.id):
+                held.changed(self, key)
             in_crm.compare(self, new, at)
             return True
         for key in list(self.owner_keys(new.entity, new.id)):

@@ -5,7 +5,9 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
+from roe.dynamic import Value
 from roe.evaluator.decision import Decision
+from roe.serve.known import Waiting
 
 if TYPE_CHECKING:
     from roe.serve.desk import Desk
@@ -18,28 +20,50 @@ def keep(desk: Desk, key: str, d: Decision, at: datetime) -> None:
     """Have a record wait if a pool was asked and gave it to nobody, and no longer if not."""
     if d.owner is not None or d.turn is None:
         desk.state.put("held", key, None)
-    elif desk.state.get("held", key) is None:
-        desk.state.put("held", key, {"pool": d.pool, "since": at.isoformat(), "number": desk.state.count("held")})
+        return
+    asked, before = d.turn, desk.state.get("held", key)
+    while asked.before is not None:
+        asked = asked.before
+    waiting: Waiting = {
+        "pool": d.pool, "asked": asked.pool, "policy": desk.policy.digest,
+        "since": at.isoformat() if before is None else before["since"],
+        "number": desk.state.count("held") if before is None else before["number"],
+    }  # fmt: skip
+    desk.state.put("held", key, waiting)
+    if before is None:
         _try_later(desk, at)
+
+
+def changed(desk: Desk, key: str) -> None:
+    """A record has changed: if it waits, its rules may name another pool now."""
+    waiting = desk.state.get("held", key)
+    if waiting is not None:
+        desk.state.put("held", key, {name: x for name, x in waiting.items() if name not in ("asked", "policy")})
 
 
 def retry(desk: Desk, at: datetime) -> int:
     """Try the records that wait, in the order in which they came; returns how many found an owner.
 
-    Where the members of a pool are the same for every record, one that finds nobody speaks for those behind it.
+    One that finds nobody speaks for those behind it which are alike to the pools that are asked.
     """
     desk.able_changed = False
     placed = 0
-    full: set[str] = set()
+    full: set[Value] = set()
+    live = desk.records.at(at)
     for key, waiting in sorted(desk.state.all("held").items(), key=lambda item: item[1]["number"]):
         entity, id, role = key.split("|", 2)
-        if desk.records.row(entity, id) is None or role not in desk.roles(entity):
+        row = desk.records.row(entity, id)
+        if row is None or role not in desk.roles(entity):
             desk.state.put("held", key, None)
-        elif waiting["pool"] not in full:
-            d = desk.decide(entity, id, at, only=(role,))[0]
-            placed += d.owner is not None
-            if d.owner is None and d.turn is not None and d.turn.standing is not None and not d.turn.standing.seats:
-                full.add(waiting["pool"])
+            continue
+        if waiting.get("policy") == desk.policy.digest and live.kind_to_pools(row, waiting["asked"]) in full:
+            continue
+        d = desk.decide(entity, id, at, only=(role,))[0]
+        placed += d.owner is not None
+        still = desk.state.get("held", key)
+        kind = None if still is None else live.kind_to_pools(row, still["asked"])
+        if kind is not None:
+            full.add(kind)
     if desk.state.all("held"):
         _try_later(desk, at)
     return placed

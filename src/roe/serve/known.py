@@ -81,11 +81,15 @@ class Timer(TypedDict, total=False):
 
 
 class Waiting(TypedDict):
-    """A record that a pool could give to nobody, in the order of `number`."""
+    """A record that a pool could give to nobody, in the order of `number`. `asked` is the pool that the rules of `policy` named, and `pool` it or
+    the last one that it fell back on; without `asked` the record has changed since it was tried.
+    """
 
     pool: str
     since: str
     number: int
+    asked: NotRequired[str]
+    policy: NotRequired[str]
 
 
 class PoolState(TypedDict):

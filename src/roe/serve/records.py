@@ -148,11 +148,14 @@ class Records:
         return self.live
 
     def decide(self, row: Row, role: str, at: datetime, tried: Mapping[str, str] | None = None) -> Decision:
-        """The decision on a record; a pool's turn is booked and stands in the state. `tried` are reps who must not have it."""
+        """The decision on a record; a pool's turn is booked and stands in the state. `tried` are reps who must not have it.
+
+        The caller shows the owner (`own`), where it is another one than before.
+        """
         live = self.live
         key = f"{row.entity}|{row['id']}|{role}"
         live.tried = {key: tried} if tried else {}
-        d = live.decide(row, role, as_of=at)
+        d = live.decide(row, role, as_of=at, shows=False)
         self.state.put("assigned", key, live.assigned.get(key))
         if d.turn is not None and d.turn.rep is not None and d.turn.history is not None:
             self._count_turn(d)

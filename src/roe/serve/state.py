@@ -15,6 +15,7 @@ from roe.dynamic import Value
 from roe.serve.known import Assignment, Owner, PoolState, Timer, Waiting
 
 KINDS = ("moved", "owner", "assigned", "pool", "days", "timer", "held", "granted", "policy", "pause", "counter", "source")
+compact = json.JSONEncoder(separators=(",", ":"), ensure_ascii=False).encode  # JSON as it is stored
 Change = tuple[str, str, str | None]  # kind, key, JSON or None where it is gone
 
 
@@ -84,9 +85,7 @@ class State:
     def changes(self) -> list[Change]:
         """What has changed and is not written yet."""
         now = ((kind, key, self._values[kind].get(key)) for kind, key in self._before)
-        return [
-            (kind, key, None if value is None else json.dumps(value, separators=(",", ":"), ensure_ascii=False)) for kind, key, value in now
-        ]
+        return [(kind, key, None if value is None else compact(value)) for kind, key, value in now]
 
     def written(self) -> None:
         self._before.clear()

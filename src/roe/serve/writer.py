@@ -34,7 +34,7 @@ from roe.serve.metrics import Metrics
 from roe.serve.policies import Ready
 from roe.serve.problems import Refused
 from roe.serve.shared import KNOWN, standings, take_over
-from roe.serve.state import State
+from roe.serve.state import State, compact
 from roe.serve.store import Answer, ServiceStore
 from roe.serve.swap import Shadow, kept
 from roe.serve.times import Time, millis
@@ -177,7 +177,7 @@ class Writer:
             desk.state.put(*KNOWN, tx.head.number)
             answers = [(status, make(), replayed) for status, make, replayed in made]
             desk.writes.answers += [
-                Answer(job.key, job.digest, status, _json(body))
+                Answer(job.key, job.digest, status, compact(body))
                 for job, (status, body, _) in zip(jobs, answers, strict=True)
                 if job.key and job.key not in earlier and status < 429
             ]
@@ -334,10 +334,6 @@ class Writer:
             return cache[entity, id]
 
         return fetch
-
-
-def _json(value: object) -> str:
-    return json.dumps(value, separators=(",", ":"), ensure_ascii=False)
 
 
 def timeline_of(db: Database) -> int:
