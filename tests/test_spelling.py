@@ -458,7 +458,23 @@ def expression(text: str) -> Expr:
 
 def pool(weight: str, *members: str, caps: tuple[str, ...] = ()) -> Allocate:
     known = tuple(DatedValue(Text(name, Inline())) for name in members)
-    return Allocate("p", "weighted", known, expression(weight), {cap: expression("1") for cap in caps}, None, Text("", Inline()))
+    return Allocate(
+        "p",
+        "weighted",
+        known,
+        expression(weight),
+        {cap: expression("1") for cap in caps},
+        None,
+        Text("", Inline()),
+        None,
+        None,
+        None,
+        3,
+        False,
+        None,
+        None,
+        (),
+    )
 
 
 def claims(name: str, because: str | None) -> Claims:
