@@ -1,6 +1,7 @@
 """One run on Spark as a process of its own, the session's start left out: `python benchmarks/on_spark.py POLICY DATA OUT`.
 
-The last line that it prints is JSON: seconds by the clock and of processors, and the peak memory of the driver's two processes in MiB.
+The last line that it prints is JSON: seconds by the clock and of processors, and the peak memory of the driver's
+two processes and of the largest task's Python in MiB.
 """
 
 from __future__ import annotations
@@ -41,8 +42,10 @@ def main() -> None:
     said: list[str] = []
     said += run(job, args.out, RunOptions(engine="spark", say=said.append)).notes
     figures = {"seconds": time.perf_counter() - start, "processor": processor_seconds(os.getpid()) - used, "notes": said}
-    jvm = [folder for folder in descendants(os.getpid()) if (folder / "comm").read_text().strip() == "java"]
-    figures |= {"jvm_mib": peak_mib(jvm[0]), "python_mib": peak_mib(Path("/proc/self"))}
+    started = [folder for folder in descendants(os.getpid()) if folder.name != str(os.getpid())]
+    jvm = [folder for folder in started if (folder / "comm").read_text().strip() == "java"]
+    tasks = [peak_mib(folder) for folder in started if folder not in jvm]
+    figures |= {"jvm_mib": peak_mib(jvm[0]), "python_mib": peak_mib(Path("/proc/self")), "task_mib": max(tasks)}
     session.stop()
     shutil.rmtree(Path(pyspark.__file__).parent / "work", ignore_errors=True)  # what executors of this machine have written down
     print(json.dumps(figures))

@@ -222,10 +222,12 @@ def pools(root: Path, rows: int) -> None:
     wanted = digests(out)
     shutil.rmtree(out)
     for buckets in (1, 7, 16):
-        cost = cost_of(run_on_spark(policy(root, "pool"), data, out, "--buckets", str(buckets)))
+        figures = run_on_spark(policy(root, "pool"), data, out, "--buckets", str(buckets))
+        cost = cost_of(figures)
         different = sum(x != y for x, y in zip(digests(out), wanted, strict=True))
         say(f"    {buckets} tasks: of 4 files, those with another owner, companion, turn or credit", different, "", 0)
         compare(f"    {buckets} tasks", cost, alone, "columns")
+        say("    its largest task's peak", figures["task_mib"], "MiB")
         shutil.rmtree(out)
 
 
@@ -293,9 +295,11 @@ def _beside_columns(root: Path, rows: int, kind: str, data: Path, what: str, goa
     out = root / "out"
     alone = run_in_columns(policy(root, kind), data, out)
     shutil.rmtree(out)
-    cost = cost_of(run_on_spark(policy(root, kind), data, out))
+    figures = run_on_spark(policy(root, kind), data, out)
     shutil.rmtree(out)
+    cost = cost_of(figures)
     compare(f"{what}: processor seconds", cost, alone, "columns", goal)
+    say("    the largest task's peak; columns'", figures["task_mib"], f"MiB; {alone.mib:,.0f}")
     say("    seconds", cost.seconds / alone.seconds, "x columns", goal)
     say("    a billion rows at this rate: processor hours", cost.processor / rows * 1e9 / 3600, "h")
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable
 from functools import partial
 from typing import Any, ClassVar
 
@@ -17,10 +17,11 @@ from roe.run.files import COLUMNS, TABLES, Files, Watch
 from roe.run.invariants import Tally
 from roe.run.spark import ORDER, Left, Wanted, _broken, _fill, check, decide, keep_others
 from roe.spark.memory import MEMORY, RECORD, received_state, rest_of, rows_of, sent_state
+from roe.spark.parcels import BUCKET, OF, Key, opened, packed, table_of
 from roe.spark.plan import Share, share
-from roe.spark.pools import GIVEN, ROLE, SAID, Said, columns_for_pools, hand_out, waiting
+from roe.spark.pools import Said, columns_for_pools, hand_out, waiting
 from roe.spark.run import MARK, SharedOut, kept_together
-from roe.spark.tasks import LINE, of_bucket, of_records, received, sent, sent_policy
+from roe.spark.tasks import HANDED, SAID, WAITING, Shared, of_bucket, of_records, received, sent, sent_policy
 
 
 class InTasks(Spark):
@@ -61,49 +62,39 @@ class InTasks(Spark):
         job, state, policy = self.job, self.job.state, self.job.evaluator.policy
         split = {entity: raws[entity] for entity in (how.entity, *how.children) if entity in raws}
         others = {entity: raw for entity, raw in raws.items() if entity not in split}
-        whole = {entity: (self._habits(entity, raw), raw.origin.shown) for entity, raw in split.items()}
+        tables = {entity: table_of(raw) for entity, raw in split.items()}
+        shared = {
+            entity: Shared(raw.origin.shown, tables[entity].schema, Key(), self._habits(entity, raw)) for entity, raw in split.items()
+        }
         sent_to_all = sent_policy(policy)
-        bucket = (sent_to_all, job.as_of, sent(others), sent_state(rest_of(state, how.entity)), how.entity, whole)
+        bucket = (sent_to_all, job.as_of, sent(others), sent_state(rest_of(state, how.entity)), how.entity, shared)
+        memory = rows_of(state, how.entity)
+        parcels = [packed(MEMORY, memory, _bucket(memory[RECORD], self.number))]
+        for entity, raw in split.items():
+            key = self._column(entity, raw, "id" if entity == how.entity else how.children[entity])
+            parcels.append(packed(entity, tables[entity], _bucket(key, self.number)))
 
-        def tasks(made: Any, given: Mapping[str, Any]) -> list[pa.Table]:
-            """What all tasks send back, from the rows that Spark would give to each."""
-            rows = self._side_by_side(split, how, given)
-            each = [rows.filter(pa.compute.equal(rows["$bucket"], i)).drop_columns(["$bucket"]) for i in range(self.number)]
-            found = [list(of_bucket(made, *bucket)(iter(table.to_batches()))) for table in each if table.num_rows]
+        def tasks(made: Any, given: Iterable[Any], sends: str = "") -> list[pa.Table]:
+            """What all tasks send back, each from its parcels."""
+            rows = pa.concat_tables([*parcels, *given])
+            each = [rows.filter(pa.compute.equal(rows[BUCKET], i)) for i in range(self.number)]
+            found = [list(of_bucket(made, *bucket, sends=sends)(iter(table.to_batches()))) for table in each if table.num_rows]
             return [pa.Table.from_batches(batches) for batches in found if batches]
 
-        given: dict[str, Any] = {}
-        said, raw = None, split[how.entity]
+        said, handed = None, []
         if how.handed_out_by is not None:
-            columns = columns_for_pools(policy, how, raw.columns)
-            waits = pa.concat_tables(tasks(partial(waiting, entity=how.entity, columns=columns), {}))
+            columns = columns_for_pools(policy, how, split[how.entity].columns)
+            waits = tasks(partial(waiting, entity=how.entity, columns=columns), [], WAITING)
             give = partial(hand_out, entity=how.entity, files=None, remembers=job.remembers)
-            task = of_records(give, sent_to_all, job.as_of, sent(others), sent_state(state), whole[how.entity], how.entity)
-            handed = pa.Table.from_batches(list(task(iter(waits.to_batches())))).to_pylist()
-            said = Said.of(row[SAID] for row in handed if row[SAID] is not None)
+            task = of_records(give, sent_to_all, job.as_of, sent(others), sent_state(state), shared[how.entity], how.entity)
+            gave = pa.Table.from_batches(list(task(batch for table in waits for batch in table.to_batches())))
+            ((_, texts),) = opened(gave.filter(pa.compute.equal(gave[OF], SAID)).to_batches())
+            said = Said.of(texts[SAID])
             if said.reason:
                 return said.reason
-            for role in [role for entity, role in policy.plan.engagement if entity == how.entity]:
-                for name in GIVEN:
-                    of = {row[LINE]: row[name] for row in handed if row[ROLE] == role}
-                    given[name + role] = pa.array([of.get(line) for line in raw.lines.tolist()], pa.string())
+            handed = [gave.filter(pa.compute.equal(gave[OF], HANDED))]
         origins = {entity: raw.origin for entity, raw in split.items()}
-        return SharedOut(None, set(split), origins, turns=said, others=others), tasks(partial(decide, wanted=self.wanted), given)
-
-    def _side_by_side(self, split: dict[str, Raw], how: Share, given: Mapping[str, Any]) -> pa.Table:
-        """The rows of all shared tables, and what the memory knows of their records, each with its task."""
-        tables = []
-        for number, (entity, raw) in enumerate(split.items()):
-            key = "id" if entity == how.entity else how.children[entity]
-            columns = {**raw.columns, **(given if entity == how.entity else {}), LINE: raw.lines}
-            own = {f"{number}|{name}": pa.array(column) for name, column in columns.items()}
-            tables.append(pa.table({"$bucket": _bucket(self._column(entity, raw, key), self.number), "$entity": [entity] * raw.n, **own}))
-        memory = rows_of(self.job.state, how.entity)
-        known = {f"{len(split)}|{name}": memory[name] for name in memory.column_names}
-        tables.append(
-            pa.table({"$bucket": _bucket(memory[RECORD], self.number), "$entity": pa.array([MEMORY] * len(memory), pa.string()), **known})
-        )
-        return pa.concat_tables(tables, promote_options="default")
+        return SharedOut(None, set(split), origins, turns=said, others=others), tasks(partial(decide, wanted=self.wanted), handed)
 
     def _column(self, entity: str, raw: Raw, field: str) -> Any:
         policy = self.job.evaluator.policy

@@ -341,7 +341,7 @@ def test_every_change_of_a_policy_is_shown_where_it_stands(old: str, new: str, e
         ("per_day: 2", "per_day: 3", "pools", "p", ("per_day = 2", "per_day = 3")),
         ("within: account.country", "within: account.state", "account.best_within", "best_within", ("account.country", "account.state")),
         ("from: 2026-02-01", "from: 2026-03-01", "account.size", "size", ("2026-02-01", "2026-03-01")),
-        ("cost: {type: number}", "cost: {type: number, default: 3}", "fields", "account.cost", ("number", "default 3")),
+        ("cost: {type: number}", "cost: {type: number, default: 3}", "fields", "account.cost", ("default nothing", "default 3")),
         ("name: t\n", "name: t\nworking_hours: 08:00-16:00\n", "policy", "working hours", ("09:00", "08:00")),
         ("name: t\n", "name: t\ntimezone: Europe/Berlin\n", "policy", "timezone", ("UTC", "Europe/Berlin")),
         ("name: t\n", "name: t\nwindows: {w: {role: ae, lasts: 30 days}}\n", "policy", "windows", ("", "name w")),

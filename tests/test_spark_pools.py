@@ -60,9 +60,10 @@ def two_roles(folder: Path, rng: random.Random) -> Any:
 def in_tasks(evaluator: Any, tables: Any, as_of: str, number: int, decide: Any = None) -> Any:
     """What the tasks of a Spark run do, one after the other; the reason if turns must be taken one by one."""
     from roe.columns.raw import Raw
+    from roe.spark.parcels import LINE, raw_of
     from roe.spark.plan import Share, share
-    from roe.spark.pools import GIVEN, ROLE, SAID, Said, columns_for_pools, hand_out, waiting
-    from roe.spark.tasks import LINE
+    from roe.spark.pools import Said, columns_for_pools, hand_out, waiting
+    from roe.spark.tasks import HANDED, SAID
 
     how = share(evaluator.policy)
     assert isinstance(how, Share), how
@@ -76,30 +77,25 @@ def in_tasks(evaluator: Any, tables: Any, as_of: str, number: int, decide: Any =
     columns = columns_for_pools(evaluator.policy, how, leads.columns)
     bucket = np.array([hash((x, "bucket")) % number for x in pa.array(leads.columns[held["id"]]).to_pylist()])
 
-    def task(i: int, given: Any = None) -> Any:
+    def task(i: int, handed: Any = None) -> Any:
         rows = np.flatnonzero(bucket == i)
-        own = {name: pa.array(c).take(pa.array(rows)) for name, c in {**leads.columns, **(given or {})}.items()}
-        return {**others, ENTITY: Raw(own, len(rows), leads.lines[rows], leads.origin, habits)}
+        own = {name: pa.array(c).take(pa.array(rows)) for name, c in leads.columns.items()}
+        gave = {HANDED: Raw.of_table(handed.filter(np.isin(handed[LINE], leads.lines[rows])))} if handed is not None and len(rows) else {}
+        return {**others, ENTITY: Raw(own, len(rows), leads.lines[rows], leads.origin, habits), **gave}
 
     waits = pa.concat_tables([waiting(evaluator, as_of, task(i), {}, entity=ENTITY, columns=columns) for i in range(number)]).sort_by(LINE)
-    raw = Raw.of_table(waits.drop_columns([LINE]), waits[LINE].to_numpy(), leads.origin, habits)
-    handed = hand_out(evaluator, as_of, {**others, ENTITY: raw}, {}, entity=ENTITY, files=None).to_pylist()
-    said = Said.of(row[SAID] for row in handed if row[SAID] is not None)
+    gave = hand_out(evaluator, as_of, {**others, ENTITY: raw_of(waits, leads.origin, habits)}, {}, entity=ENTITY, files=None)
+    said = Said.of(gave[SAID])
     if said.reason:
         return said.reason
-    given = {}
-    for role in {row[ROLE] for row in handed if row[SAID] is None}:
-        for name in GIVEN:
-            of = {row[LINE]: row[name] for row in handed if row[ROLE] == role}
-            given[name + role] = pa.array([of.get(line) for line in leads.lines.tolist()], pa.string())
-    return said, [(decide or _batch)(evaluator, as_of, task(i, given)) for i in range(number)], len(waits)
+    return said, [(decide or _batch)(evaluator, as_of, task(i, gave[HANDED])) for i in range(number)], len(waits)
 
 
 def _batch(evaluator: Any, as_of: str, tables: Any) -> Any:
     from roe.run.columns import batch_of
     from roe.spark.pools import run_of
 
-    return batch_of(run_of(evaluator, as_of, tables, {}))
+    return batch_of(run_of(evaluator, as_of, tables, {}, ENTITY))
 
 
 def compare(evaluator: Any, tables: Any, as_of: str, number: int) -> str:

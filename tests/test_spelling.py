@@ -446,7 +446,7 @@ def test_what_has_no_order_may_stand_in_any() -> None:
     assert meaning.text(owners[0]) != meaning.text(
         Derive("account", "owner", "", None, group={"ae": "b", "sdr": "a"}, vacant=owners[0].vacant)
     )
-    caps = [Allocate("p", "round_robin", (), None, dict(x), None, Text("", Inline())) for x in ([("per_day", 1), ("per_week", 2)], [("per_week", 2), ("per_day", 1)])]  # type: ignore[arg-type]  # fmt: skip
+    caps = [Allocate("p", "round_robin", (), None, dict(x), None, Text("", Inline()), None, None, None, 3, False, None, None, ()) for x in ([("per_day", 1), ("per_week", 2)], [("per_week", 2), ("per_day", 1)])]  # type: ignore[arg-type]  # fmt: skip
     assert meaning.text(caps[0]) != meaning.text(caps[1]), "the first cap that is reached is the one that is named"
 
 

@@ -174,8 +174,11 @@ def _mean_themselves(texts: pa.Array, cells: Cells) -> Array:
     """
     starts, letters = _bytes_of(texts)
     used = letters[starts[0] : starts[-1]]
-    if not len(used) or used.min() < ord(" ") or used.max() > ord("~"):
+    low = used.min() if len(used) else 0
+    if low < ord(" ") or used.max() > ord("~"):
         mask = pc.fill_null(pc.match_substring_regex(texts, _PLAIN), True).to_numpy(zero_copy_only=False).copy()
+    elif low > ord("#"):
+        mask = np.diff(starts) > 0
     else:
         first, last = np.minimum(starts[:-1], starts[-1] - 1), np.maximum(starts[1:] - 1, starts[0])
         mask = (np.diff(starts) > 0) & (letters[first] != ord(" ")) & (letters[last] != ord(" ")) & (letters[first] != ord("#"))

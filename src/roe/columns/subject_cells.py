@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -20,6 +20,21 @@ MANY = 1 << 20  # cells times words above which a subject is keyed
 KEYS = 128  # keys from which it is, where each names a few rules only
 WORD = np.uint64
 ONE = WORD(1)
+
+
+BLOCK = 1 << 15  # rows at a time where intermediate arrays are to stay in the processor's cache
+
+
+def _blocks(n: int) -> Iterator[slice]:
+    return (slice(start, start + BLOCK) for start in range(0, n, BLOCK))
+
+
+def _looked_up(table: Array, at: Array) -> Array:
+    """`table[at]`, where -1 is the last."""
+    found = np.empty(len(at), table.dtype)
+    for part in _blocks(len(at)):
+        table.take(at[part], out=found[part], mode="wrap")
+    return found
 
 
 def tail(bits: int, w: int) -> Array:
@@ -124,15 +139,20 @@ class SubjectCells:
 
     def _by_table(self, data: Array, null: Array, values: Array, order: Array) -> Array | None:
         """Cells of whole numbers in a small range, looked up in a table of the range's own cells; None for other numbers."""
-        low, high = (np.nanmin(data), np.nanmax(data)) if not null.all() else (0.0, 0.0)
+        low, high = (int(np.nanmin(data)), int(np.nanmax(data))) if not null.all() else (0, 0)
         if high - low >= 2_000_000:
             return None
-        whole = np.where(null, low, data) if null.any() else data
-        floor = whole.astype(np.int64)
-        if not (floor == whole).all():
-            return None
-        table = self._place(np.arange(int(low), int(high) + 1).astype(np.float64), values, order)
-        return table[floor - int(low)]
+        table = self._place(np.arange(low, high + 1).astype(np.float64), values, order)
+        has_null = null.any()
+        cells = np.empty(len(data), np.int64)
+        for part in _blocks(len(data)):
+            numbers = np.where(null[part], low, data[part]) if has_null else data[part]
+            whole = numbers.astype(np.int64)
+            if not (whole == numbers).all():
+                return None
+            whole -= low
+            table.take(whole, out=cells[part], mode="clip")
+        return cells
 
     def _place(self, data: Array, values: Array, order: Array) -> Array:
         if not len(values):
@@ -151,8 +171,7 @@ class SubjectCells:
         else:
             get = self._found.get
             at = np.array([get(x, 1) for x in column.meaning.list], np.int64)
-        cells = np.append(at, 0)
-        return cells[column.codes]  # -1 is the last: null
+        return _looked_up(np.append(at, 0), column.codes)  # -1 is the last: null
 
     def cell(self, value: Value) -> int:
         if value is None:

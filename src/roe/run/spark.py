@@ -65,7 +65,9 @@ def decide(evaluator: Evaluator, as_of: str, tables: dict[str, Raw], state: Reme
     `whole`: it has all records. Of the files that it writes itself it sends back the names. A task that runs twice writes twice, under
     names of their own: a run has only the files that are sent back.
     """
-    run, how = run_of(evaluator, as_of, tables, state), share(evaluator.policy)
+    how = share(evaluator.policy)
+    takes_turns = not whole and isinstance(how, Share) and how.handed_out_by is not None  # which another task has given out
+    run = run_of(evaluator, as_of, tables, state, how.entity if takes_turns and isinstance(how, Share) else "")
     batch = batch_of(run)
     lines = tables_of(batch.portions, evaluator.policy)
     files = {f"{name}.parquet": table for name, table in lines.items()} if wanted.parts else {}
@@ -75,8 +77,7 @@ def decide(evaluator: Evaluator, as_of: str, tables: dict[str, Raw], state: Reme
     names = [_written(table, Path(wanted.folder, name)) for name, table in files.items()]
     sent = [] if wanted.parts else [_rows(name, *table.columns) for name, table in lines.items()]
     if wanted.remembers:
-        is_central = not whole and isinstance(how, Share) and how.handed_out_by is not None
-        sent += _remembered(run, batch, state, moment_of(evaluator, as_of), CENTRAL if is_central else ())
+        sent += _remembered(run, batch, state, moment_of(evaluator, as_of), CENTRAL if takes_turns else ())
     return pa.concat_tables([*sent, _rows(PARTS, pa.array(names, pa.string())), *_rest(batch, state, whole)])
 
 

@@ -27,11 +27,11 @@ from roe.columns.table import RecordTable
 from roe.columns.turn_files import lines_of, write_turns
 from roe.columns.turns import Turns
 from roe.columns.world import ColumnWorld
-from roe.data.coerce import telling
+from roe.data.coerce import MODIFIED, telling
 from roe.data.headers import columns_of
 from roe.dynamic import Array
 from roe.evaluator.bound import Bound
-from roe.evaluator.data_owner import MODIFIED, MODIFIED_BY
+from roe.evaluator.data_owner import MODIFIED_BY
 from roe.evaluator.engine import Evaluator
 from roe.evaluator.recorded import pools_json
 from roe.ledger.reconcile import key_parts
@@ -39,13 +39,14 @@ from roe.ledger.remembered import Remembered
 from roe.plan.outcome import Outcome, RoleSteps
 from roe.policy.model import Policy
 from roe.spark.memory import Change, changes_between
+from roe.spark.parcels import LINE, flat, table_of
 from roe.spark.plan import Share
-from roe.spark.tasks import LINE
+from roe.spark.tasks import HANDED, SAID
 
 WAITS = "$waits "  # before a role: which of its outcomes a record waits for
 GIVEN = ("$rep ", "$pool ", "$why ")  # before a role: what a record got
-ROLE, SAID = "$role", "$said"
-HANDED = pa.schema([(LINE, pa.int64()), (ROLE, pa.string()), *((name, pa.string()) for name in GIVEN), (SAID, pa.string())])
+ROLE = "$role"
+GIVES = pa.schema([(LINE, pa.int64()), (ROLE, pa.string()), *((name, pa.string()) for name in GIVEN)])
 
 
 @dataclass(frozen=True)
@@ -117,9 +118,10 @@ def waiting(evaluator: Evaluator, as_of: str, tables: dict[str, Raw], state: Rem
     if len(assigned):
         counts |= pc.is_in(table.ids.cast(pa.string()), value_set=assigned).to_numpy(zero_copy_only=False)[: table.listed]
     lines = table.typed.lines[: table.listed][counts]
-    at = pa.array(np.searchsorted(raw.lines, lines))
-    given = {name: pa.array(raw.columns[name]).take(at) for name in columns}
-    return pa.table({**given, LINE: lines, **{name: code[counts] for name, code in waits.items()}})
+    at = np.searchsorted(raw.lines, lines)
+    held = {name: raw.columns[name] for name in columns}
+    given = {name: [c[i] for i in at.tolist()] if isinstance(c, list) else c.take(pa.array(at)) for name, c in held.items()}
+    return table_of(Raw({**given, **{name: pa.array(code[counts]) for name, code in waits.items()}}, len(lines), lines))
 
 
 # --- all turns ----------------------------------------------------------------------------------------------------------
@@ -134,8 +136,8 @@ def hand_out(
     entity: str,
     files: TurnFiles | None,
     remembers: bool = False,
-) -> pa.Table:
-    """The turns of all waiting records, as rows of `HANDED`. Those with `SAID` are for the driver: why it cannot be done like this, or
+) -> dict[str, pa.Table]:
+    """The turns of all waiting records (`HANDED`, rows of `GIVES`), and texts for the driver (`SAID`): why it cannot be done like this, or
     what pools were and, unless they are written here, every turn; and what the next run is to know of them, if anything `remembers`.
     """
     raw = tables[entity]
@@ -146,12 +148,12 @@ def hand_out(
     table = world.tables[entity]
     at = np.searchsorted(raw.lines, table.typed.lines)
     parts = [_of_codes(RoleRows(bound, table, role), waits[role][at] if role in waits else None) for role in bound.roles(entity)]
-    rows, turns = HANDED.empty_table(), None
+    rows, turns = GIVES.empty_table(), None
     if any(part.waiting for part in parts):
         asked = Turns(table, bound.pools, parts)
         reason = reason_one_by_one(asked)
         if reason:
-            return _said([json.dumps({"reason": reason})])
+            return {SAID: _said([json.dumps({"reason": reason})])}
         handed = asked.run()
         until = [bound.pools.due(bound.pools.pools[name], world.clock.now, None) for name in asked.names]
         turns = asked.as_table(handed, 0, until)
@@ -163,7 +165,7 @@ def hand_out(
         write_turns(Path(files.folder), [] if turns is None else turns, pools_json(bound.pools.histories()), files.form)
     elif turns is not None:
         said += lines_of(turns)
-    return pa.concat_tables([rows, _said(said)])
+    return {HANDED: rows, SAID: _said(said)}
 
 
 def _of_codes(part: RoleRows, code: Array | None) -> RoleRows:
@@ -180,14 +182,13 @@ def _rows(turns: Turns, handed: Handed) -> pa.Table:
     roles = pa.array([part.role for part in turns.parts], pa.string())
     columns = [
         turns.table.typed.lines[turns.row], roles.take(pa.array(turns.role)), reps.take(pa.array(handed.rep, mask=handed.rep < 0)),
-        names.take(pa.array(handed.pool)), turns.why_given(handed), pa.nulls(len(turns.row), pa.string()),
+        names.take(pa.array(handed.pool)), turns.why_given(handed),
     ]  # fmt: skip
-    return pa.table(columns, schema=HANDED)
+    return pa.table(columns, schema=GIVES)
 
 
 def _said(texts: list[str]) -> pa.Table:
-    nothing = [pa.nulls(len(texts), kind) for kind in HANDED.types[:-1]]
-    return pa.table([*nothing, pa.array(texts, pa.string())], schema=HANDED)
+    return pa.table({SAID: pa.array(texts, pa.string())})
 
 
 @dataclass(frozen=True)
@@ -200,8 +201,8 @@ class Said:
     turns: list[str]
 
     @classmethod
-    def of(cls, texts: Iterable[str]) -> Said:
-        head, *rest = texts
+    def of(cls, table: pa.Table) -> Said:
+        head, *rest = table[SAID].to_pylist()
         parts = json.loads(head)
         n = parts.get("changes", 0)
         changes = [(part, key, value) for part, key, value in map(json.loads, rest[:n])]
@@ -240,13 +241,22 @@ def _codes(texts: pa.Array, number: Callable[[str], int]) -> Array:
     return numbers[pc.fill_null(coded.indices, -1).to_numpy(zero_copy_only=False)]
 
 
-def run_of(evaluator: Evaluator, as_of: str, tables: dict[str, Raw], state: Remembered) -> ColumnRun:
-    """The run over the records of a task. The turns of pools are given with them, if other tasks' records wait as well."""
-    for entity, raw in tables.items():
-        given = {name: column for name, column in raw.columns.items() if name.startswith(GIVEN)}
-        if given:
-            own = {name: column for name, column in raw.columns.items() if name not in given}
-            whole = {**tables, entity: Raw(own, raw.n, raw.lines, raw.origin, raw.habits)}
-            bound = Bound(evaluator, ColumnWorld(evaluator.compiled, whole, evaluator.clock(as_of)), state)
-            return _WithTurns(bound, raw.lines, {name: pa.array(column) for name, column in given.items()})
-    return ColumnRun.of(evaluator, tables, as_of=as_of, state=state)
+def run_of(evaluator: Evaluator, as_of: str, tables: dict[str, Raw], state: Remembered, entity: str = "") -> ColumnRun:
+    """The run over the records of a task. The turns of pools come with them (`HANDED`), if other tasks' records of the `entity` wait as well."""
+    own = {of: raw for of, raw in tables.items() if of != HANDED}
+    if not entity:
+        return ColumnRun.of(evaluator, own, as_of=as_of, state=state)
+    bound = Bound(evaluator, ColumnWorld(evaluator.compiled, own, evaluator.clock(as_of)), state)
+    return _WithTurns(bound, own[entity].lines, _by_line(bound.roles(entity), own[entity].lines, tables.get(HANDED)))
+
+
+def _by_line(roles: Iterable[str], lines: Array, handed: Raw | None) -> dict[str, pa.Array]:
+    """What the records on some lines got in each role."""
+    given: dict[str, pa.Array] = {}
+    table = pa.table(handed.columns) if handed is not None else GIVES.empty_table()
+    for role in roles:
+        own = table.filter(pc.equal(table[ROLE], role))
+        at = np.full(len(lines), -1)
+        at[np.searchsorted(lines, own[LINE].to_numpy())] = np.arange(len(own))
+        given |= {name + role: flat(own[name]).take(pa.array(at, mask=at < 0)) for name in GIVEN}
+    return given

@@ -10,7 +10,7 @@ import os
 import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from functools import partial
+from functools import partial, reduce
 from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING
@@ -19,27 +19,44 @@ import pyarrow as pa
 
 from roe.columns.raw import Raw
 from roe.columns.read import habits_of_file, read_columns
-from roe.columns.stream import PLAIN_ID
-from roe.crm.ids import LONG, SHORT
-from roe.data.cells import cells_of
+from roe.data.habits import Habits
 from roe.data.headers import columns_of, field_of
 from roe.data.read import files_of, kind_of, unreadable_parquet
 from roe.data.scan import TableOrigin
 from roe.data.shape import misshapen
 from roe.diagnostics import PolicyError, errors
 from roe.evaluator.engine import Evaluator
-from roe.grammar.clock import zone_of
 from roe.ledger.remembered import Remembered
 from roe.policy.model import DataSource, Policy
 from roe.spark.memory import MEMORY, RECORD, others_owned, rest_of, rows_of, sent_state
+from roe.spark.parcels import BUCKET, LINE, OF, PARCEL_SQL, ROWS, Key, key_of, of_bytes, table_of
 from roe.spark.plan import Share, share
-from roe.spark.pools import GIVEN, HANDED, ROLE, SAID, WAITS, Said, TurnFiles, columns_for_pools, hand_out, waiting
-from roe.spark.tasks import LINE, ROWS_A_TASK, Chunk, Decide, of_all, of_bucket, of_records, of_row_groups, sent, sent_policy
+from roe.spark.pools import Said, TurnFiles, columns_for_pools, hand_out, waiting
+from roe.spark.tasks import (
+    HANDED,
+    KEYS_SAY,
+    ROWS_A_TASK,
+    SAID,
+    WAITING,
+    Decide,
+    Piece,
+    Shared,
+    of_all,
+    of_bucket,
+    of_keys,
+    of_pieces,
+    of_records,
+    parcels_of,
+    sent,
+    sent_policy,
+    to_buckets,
+)  # fmt: skip
 
 if TYPE_CHECKING:
-    from pyspark.sql import Column, DataFrame, SparkSession
-    from pyspark.sql.types import StructType
+    from pyspark.sql import DataFrame, SparkSession
 
+KEYS_A_TASK = 1_000_000
+NO_IDS = "some references are not ids, and are looked for in all records"
 MANY = 1000  # records of a task, of which there is at least one
 MARK = "$portion"  # what a row is: a line of a table, or anything else that a task has to say
 Check = Callable[[Mapping[str, Raw]], None]
@@ -62,18 +79,16 @@ class SharedOut:
 
 @dataclass
 class _Cut:
-    """The tables of a run on Spark: frames of those that are shared out, and of each of these a table without rows that says what its whole
-    columns settle and what its reading said; all others whole; and the number of rows that are shared out.
+    """The tables of a run on Spark: those that are shared out, with the pieces of the Parquet files, and the rows of other files; all others
+    whole; and the number of rows that are shared out.
     """
 
-    frames: dict[str, DataFrame] = field(default_factory=dict)
-    portions: dict[str, Raw] = field(default_factory=dict)
+    shared: dict[str, Shared] = field(default_factory=dict)
+    pieces: list[Piece] = field(default_factory=list)
+    held: dict[str, pa.Table] = field(default_factory=dict)
+    origins: dict[str, TableOrigin] = field(default_factory=dict)  # of what is shared out: what its reading said
     broadcast: dict[str, Raw] = field(default_factory=dict)
     rows: int = 0
-
-    @property
-    def origins(self) -> dict[str, TableOrigin]:
-        return {entity: raw.origin for entity, raw in self.portions.items()}
 
 
 def share_out(
@@ -121,52 +136,41 @@ def _in_one_task(work: _Work, decide: Decide, reason: str) -> SharedOut:
 
 def _in_buckets(work: _Work, how: Share, decide: Decide, buckets: int | None, turn_files: TurnFiles | None) -> SharedOut | str:
     """Tasks for some of the records each; or why these must stay together."""
-    state = work.state or {}
+    state, entity = work.state or {}, how.entity
     why = kept_together(work.evaluator, state, how)
     if why:
         return why
-    cut = _tables(work.spark, work.evaluator, work.data, how)
-    work.check({**cut.broadcast, **cut.portions})
-    memory = rows_of(state, how.entity)
-    keyed = _side_by_side(work.evaluator, cut, how)
-    if keyed is None:
-        return "some references are not ids, and are looked for in all records"
-    if memory.num_rows and not _are_plain(keyed, how.entity):
-        return "some ids are written in more than one way, and the ledger knows them by one"
-    keyed = _with_memory(work.spark, keyed, memory, len(cut.frames))
-    number, others = buckets or max(1, cut.rows // ROWS_A_TASK), sent(cut.broadcast)
-    if work.evaluator.policy.data.get(how.entity, DataSource()).complete:  # a task without a record would not know what is gone
+    cut = _tables(work.evaluator, work.data, how)
+    if isinstance(cut, str):
+        return cut
+    work.check({**cut.broadcast, **{of: Raw({}, 0, None, origin) for of, origin in cut.origins.items()}})
+    memory = rows_of(state, entity)
+    is_own, why = _looked_at(work, cut, entity, memory.num_rows > 0)
+    if why:
+        return why
+    others, rest = sent(cut.broadcast), sent_state(rest_of(state, entity))
+    if is_own and set(cut.shared) == {entity} and cut.pieces and how.handed_out_by is None and not memory.num_rows:
+        read = of_pieces(decide, work.policy, work.as_of, others, rest, cut.shared[entity], cut.pieces)
+        return SharedOut(_numbered(work, cut.pieces).mapInArrow(read, work.schema), {entity}, cut.origins, others=cut.broadcast)
+    number = buckets or max(1, cut.rows // ROWS_A_TASK)
+    if work.evaluator.policy.data.get(entity, DataSource()).complete:  # a task without a record would not know what is gone
         number = min(number, max(1, cut.rows // MANY))
-    rest = sent_state(rest_of(state, how.entity))
-    bucket = (work.policy, work.as_of, others, rest, how.entity)
-    whole = {entity: (raw.habits, raw.origin.shown) for entity, raw in cut.portions.items()}
+    parcels = _parcels(work, cut, number, memory)
+    bucket = (work.policy, work.as_of, others, rest, entity, cut.shared)
+    said = handed = None
     if how.handed_out_by is not None:
-        frame = cut.frames[how.entity]
-        columns = columns_for_pools(work.evaluator.policy, how, [c for c in frame.columns if c != LINE])
-        ask = of_bucket(partial(waiting, entity=how.entity, columns=columns), *bucket, whole)
-        waits = keyed.repartition(number, "$key").mapInArrow(ask, _waiting_schema(work.evaluator, frame, how.entity, columns))
-        give = partial(hand_out, entity=how.entity, files=turn_files, remembers=work.state is not None)
-        task = of_records(give, work.policy, work.as_of, others, sent_state(state), whole[how.entity], how.entity)
-        handed = waits.repartition(1).mapInArrow(task, _handed_schema()).persist()
-        said = Said.of(row[SAID] for row in handed.where(f"`{SAID}` is not null").select(f"`{SAID}`").collect())
+        columns = columns_for_pools(work.evaluator.policy, how, [c for c in cut.shared[entity].schema.names if c != LINE])
+        ask = of_bucket(partial(waiting, entity=entity, columns=columns), *bucket, sends=WAITING)
+        give = partial(hand_out, entity=entity, files=turn_files, remembers=work.state is not None)
+        task = of_records(give, work.policy, work.as_of, others, sent_state(state), cut.shared[entity], entity)
+        handed = _by_task(parcels, number).mapInArrow(ask, PARCEL_SQL).repartition(1).mapInArrow(task, PARCEL_SQL).persist()
+        said = Said.of(of_bytes(bytes(handed.where(f"`{OF}` = '{SAID}'").first()[ROWS])))
         if said.reason:
             handed.unpersist()
             return said.reason
-        cut.frames[how.entity] = _with_turns(work.evaluator, frame, how.entity, handed)
-        again = _side_by_side(work.evaluator, cut, how)
-        assert again is not None  # it was the first time
-        keyed = _with_memory(work.spark, again, memory, len(cut.frames))
-        results = keyed.repartition(number, "$key").mapInArrow(of_bucket(decide, *bucket, whole), work.schema)
-        return SharedOut(results, {how.entity, *how.children}, cut.origins, turns=said, held=handed, others=cut.broadcast)
-    alone = _alone(work.evaluator, work.data, how, keyed, cut.portions) if not memory.num_rows else None
-    if alone is not None:
-        chunks = _chunks(alone)
-        read = of_row_groups(decide, work.policy, work.as_of, others, rest, whole[how.entity], (how.entity, str(alone.resolve()), chunks))
-        results = work.spark.range(0, len(chunks), numPartitions=len(chunks)).mapInArrow(read, work.schema)
-        return SharedOut(results, {how.entity}, cut.origins, others=cut.broadcast)
-    task = of_bucket(decide, *bucket, whole)
-    results = keyed.repartition(number, "$key").mapInArrow(task, work.schema)  # all rows of a record in one task
-    return SharedOut(results, {how.entity, *how.children}, cut.origins, others=cut.broadcast)
+        parcels = parcels.union(handed.where(f"`{OF}` = '{HANDED}'"))
+    results = _by_task(parcels, number).mapInArrow(of_bucket(decide, *bucket), work.schema)
+    return SharedOut(results, {entity, *how.children}, cut.origins, turns=said, held=handed, others=cut.broadcast)
 
 
 def kept_together(evaluator: Evaluator, state: Remembered, how: Share) -> str:
@@ -212,10 +216,8 @@ def _let_executors_start() -> None:
 # --- sharing out ----------------------------------------------------------------------------------------------------
 
 
-def _tables(spark: SparkSession, evaluator: Evaluator, data: Path, how: Share) -> _Cut:
-    """The tables, cut up."""
-    from pyspark.sql import functions as f
-
+def _tables(evaluator: Evaluator, data: Path, how: Share) -> _Cut | str:
+    """The tables, cut up; or why their records must stay together."""
     policy, cut = evaluator.policy, _Cut()
     paths, problems = files_of(policy, data, complete=True)
     if errors(problems):
@@ -225,115 +227,87 @@ def _tables(spark: SparkSession, evaluator: Evaluator, data: Path, how: Share) -
             cut.broadcast[entity] = _one(evaluator, data, entity)
             continue
         if kind_of(path) == ".parquet":
-            plain = spark.read.parquet(str(path.resolve()))
-            cut.frames[entity] = plain.withColumn(LINE, f.col("_metadata.row_index") + 1)
-            cut.portions[entity] = _whole_columns(policy, entity, path)
+            schema, habits = _of_parquet(policy, entity, path, cut)
         else:
-            raw = _one(evaluator, data, entity)
-            fields = policy.model.entities[entity]
-            held = columns_of(entity, fields, raw.columns, policy.model.roles())
-            habits = {c: h for name, c in held.items() if (h := raw.habits_of(c, field_of(fields, name))) is not None}
-            cut.portions[entity] = Raw({}, 0, None, raw.origin, habits)
-            table = pa.table({**{k: pa.array(x) if isinstance(x, list) else x for k, x in raw.columns.items()}, LINE: raw.lines})
-            cut.frames[entity] = spark.createDataFrame(table)
-        cut.rows += cut.frames[entity].count()
-    return cut
+            schema, habits = _held_here(evaluator, entity, data, cut)
+        key = key_of(policy, entity, "id" if entity == how.entity else how.children[entity], schema)
+        if key is None:
+            return NO_IDS
+        cut.shared[entity] = Shared(str(path), schema, key, habits)
+    if not cut.rows:
+        return "there are none"
+    return cut if how.entity in cut.shared and cut.shared[how.entity].key.column is not None else NO_IDS
 
 
-def _side_by_side(evaluator: Evaluator, cut: _Cut, how: Share) -> DataFrame | None:
-    """One frame of the shared tables' rows with their records' ids; None if a reference is not an id."""
-    from pyspark.sql import functions as f
-
-    if how.entity not in cut.frames:
-        return None
-    keyed: dict[str, DataFrame] = {}
-    for entity, frame in cut.frames.items():
-        with_keys = _keyed(evaluator, entity, frame, how)
-        if with_keys is None:
-            return None
-        keyed[entity] = with_keys
-    ids = keyed[how.entity].select(f.col("$key").alias("$known")).distinct()
-    for entity, frame in keyed.items():
-        if entity != how.entity:
-            strays = frame.where(f.col("$key").isNotNull()).join(ids, f.col("$key") == f.col("$known"), "left_anti")
-            if strays.limit(1).count():
-                return None
-    whole: DataFrame | None = None
-    for number, (entity, frame) in enumerate(keyed.items()):
-        names = [c for c in frame.columns if c != "$key"]
-        shaped = frame.select(f.col("$key"), f.lit(entity).alias("$entity"), *(f.col(f"`{c}`").alias(f"{number}|{c}") for c in names))
-        whole = shaped if whole is None else whole.unionByName(shaped, allowMissingColumns=True)
-    return whole
-
-
-def _are_plain(keyed: DataFrame, entity: str) -> bool:
-    """Whether every id means itself, so that the ledger has it as the data has it."""
-    from pyspark.sql import functions as f
-
-    own = keyed.where((f.col("$entity") == entity) & f.col("$key").isNotNull())
-    return bool(own.where(~f.col("$key").rlike(PLAIN_ID)).limit(1).count() == 0)
-
-
-def _with_memory(spark: SparkSession, keyed: DataFrame, memory: pa.Table, number: int) -> DataFrame:
-    """The rows of the shared tables, and beside them what the ledger knows of their records."""
-    from pyspark.sql import functions as f
-
-    if not memory.num_rows:
-        return keyed
-    frame = spark.createDataFrame(memory)
-    shaped = frame.select(
-        _short(f.col(f"`{RECORD}`")).alias("$key"),
-        f.lit(MEMORY).alias("$entity"),
-        *(f.col(f"`{c}`").alias(f"{number}|{c}") for c in frame.columns),
-    )
-    return keyed.unionByName(shaped, allowMissingColumns=True)
-
-
-def _short(text: Column) -> Column:
-    """Ids by which records go to tasks: both forms of one go to the same."""
-    from pyspark.sql import functions as f
-
-    return f.when(f.length(text) == LONG, f.substring(text, 1, SHORT)).otherwise(text)
-
-
-def _waiting_schema(evaluator: Evaluator, frame: DataFrame, entity: str, columns: list[str]) -> StructType:
-    """What tasks send of the records that wait."""
-    from pyspark.sql.types import LongType, StructField, StructType
-
-    roles = [role for of, role in evaluator.policy.plan.engagement if of == entity]
-    numbers = [StructField(name, LongType()) for name in (LINE, *(WAITS + role for role in roles))]
-    return StructType([*(StructField(c, frame.schema[c].dataType) for c in columns), *numbers])
-
-
-def _handed_schema() -> str:
-    return ", ".join(f"`{name}` {'bigint' if name == LINE else 'string'}" for name in HANDED.names)
-
-
-def _with_turns(evaluator: Evaluator, frame: DataFrame, entity: str, handed: DataFrame) -> DataFrame:
-    """The rows of an entity with what pools gave them, role by role."""
-    from pyspark.sql import functions as f
-
-    for role in [role for of, role in evaluator.policy.plan.engagement if of == entity]:
-        own = handed.where(f.col(f"`{ROLE}`") == role).select(LINE, *(f.col(f"`{name}`").alias(name + role) for name in GIVEN))
-        frame = frame.join(own, LINE, "left")
-    return frame
-
-
-def _whole_columns(policy: Policy, entity: str, path: Path) -> Raw:
-    """What the columns of a Parquet file settle for all its rows."""
+def _of_parquet(policy: Policy, entity: str, path: Path, cut: _Cut) -> tuple[pa.Schema, Mapping[str, Habits]]:
+    """A Parquet file in pieces of some 200,000 rows, where row groups are no larger."""
     from pyarrow import parquet
 
     try:
         file = parquet.ParquetFile(path)
-        header = tuple(file.schema_arrow.names)
         habits = habits_of_file(policy, entity, file)
     except (pa.ArrowException, OSError) as e:
         raise PolicyError([unreadable_parquet(path, e)]) from e
-    origin = TableOrigin(str(path), header)
+    origin = cut.origins[entity] = TableOrigin(str(path), tuple(file.schema_arrow.names))
     problems = misshapen(policy, entity, origin, file.metadata.num_rows)
     if errors(problems):
         raise PolicyError(problems)
-    return Raw({}, 0, None, origin, habits)
+    first, before, rows = 0, 0, 0
+    for group in range(file.metadata.num_row_groups):
+        rows += file.metadata.row_group(group).num_rows
+        if rows >= ROWS_A_TASK or group == file.metadata.num_row_groups - 1:
+            cut.pieces.append(Piece(entity, str(path.resolve()), first, group + 1, before))
+            first, before, rows = group + 1, before + rows, 0
+    cut.rows += file.metadata.num_rows
+    return file.schema_arrow.append(pa.field(LINE, pa.int64())), habits
+
+
+def _held_here(evaluator: Evaluator, entity: str, data: Path, cut: _Cut) -> tuple[pa.Schema, Mapping[str, Habits]]:
+    """Any other file, read whole."""
+    raw, policy = _one(evaluator, data, entity), evaluator.policy
+    fields = policy.model.entities[entity]
+    columns = columns_of(entity, fields, raw.columns, policy.model.roles())
+    cut.origins[entity], cut.held[entity] = raw.origin, table_of(raw)
+    cut.rows += raw.n
+    return cut.held[entity].schema, {c: h for name, c in columns.items() if (h := raw.habits_of(c, field_of(fields, name))) is not None}
+
+
+def _looked_at(work: _Work, cut: _Cut, entity: str, are_known: bool) -> tuple[bool, str]:
+    """Whether each row of an entity has its own record; and why the records must stay together, if they must."""
+    number = max(1, cut.rows // KEYS_A_TASK)
+    keys = _parcels(work, cut, number, None)
+    found = _by_task(keys, number).mapInArrow(of_keys(entity, are_known), ", ".join(f"`{x}` boolean" for x in KEYS_SAY)).collect()
+    is_own, is_closed, is_plain = (all(row[name] for row in found) for name in KEYS_SAY)
+    if not is_closed:
+        return is_own, NO_IDS
+    return is_own, "" if is_plain else "some ids are written in more than one way, and the ledger knows them by one"
+
+
+def _numbered(work: _Work, pieces: list[Piece]) -> DataFrame:
+    """A row, and a task, for each piece."""
+    return work.spark.range(0, len(pieces), numPartitions=len(pieces))
+
+
+def _parcels(work: _Work, cut: _Cut, number: int, memory: pa.Table | None) -> DataFrame:
+    """All rows that are shared out as parcels for so many tasks, and what the ledger knows of their records. Without a memory only the keys
+    of the rows.
+    """
+    keys_alone = memory is None
+    here = [parcels_of(entity, cut.shared[entity].key, rows, number, keys_alone) for entity, rows in cut.held.items()]
+    if memory is not None and memory.num_rows:
+        here.append(parcels_of(MEMORY, Key(RECORD), memory, number))
+    frames = [work.spark.createDataFrame(pa.concat_tables(here), PARCEL_SQL)] if here else []
+    if cut.pieces:
+        frames.append(_numbered(work, cut.pieces).mapInArrow(to_buckets(cut.pieces, cut.shared, number, keys_alone), PARCEL_SQL))
+    return reduce(lambda a, b: a.union(b), frames)
+
+
+def _by_task(parcels: DataFrame, number: int) -> DataFrame:
+    """Parcels at the tasks that they are for."""
+    from pyspark.sql import functions as f
+
+    by_id = getattr(parcels, "repartitionById", None)  # since Spark 4.1; before, a task may get several numbers, and another one none
+    return by_id(number, f.col(BUCKET)) if by_id is not None else parcels.repartition(number, BUCKET)
 
 
 def _one(evaluator: Evaluator, data: Path, entity: str) -> Raw:
@@ -342,50 +316,3 @@ def _one(evaluator: Evaluator, data: Path, entity: str) -> Raw:
     if errors(problems):
         raise PolicyError(problems)
     return tables[entity]
-
-
-def _keyed(evaluator: Evaluator, entity: str, frame: DataFrame, how: Share) -> DataFrame | None:
-    """The rows with the id of the record that they belong to; None if that is not a column of texts."""
-    from pyspark.sql import functions as f
-
-    policy = evaluator.policy
-    names = columns_of(
-        entity, policy.model.entities[entity], [c for c in frame.columns if c != LINE and not c.startswith(GIVEN)], policy.model.roles()
-    )
-    key = names.get("id" if entity == how.entity else how.children[entity])
-    if key is None:
-        return frame.withColumn("$key", f.lit(None).cast("string")) if entity != how.entity else None
-    if dict(frame.dtypes)[key] != "string":
-        return None
-    text = _short(f.trim(f.col(f"`{key}`")))
-    of = policy.model.entities[entity]["id" if entity == how.entity else how.children[entity]]
-    cells = cells_of(of, zone_of(policy.timezone), policy.data.get(entity, DataSource()), None, entity)
-    missing = f.lower(text).isin(*cells.words, "") | text.isin(*cells.exact, "")
-    return frame.withColumn("$key", f.when(missing, None).otherwise(text))
-
-
-def _alone(evaluator: Evaluator, data: Path, how: Share, frame: DataFrame, portions: dict[str, Raw]) -> Path | None:
-    """The Parquet file whose records tasks can read themselves, row group by row group: nothing refers to them, and each has its own id."""
-    from pyspark.sql import functions as f
-
-    path = files_of(evaluator.policy, data)[0].get(how.entity)
-    if path is None or kind_of(path) != ".parquet" or set(portions) != {how.entity}:
-        return None
-    ids = frame.select(f.col("$key"))
-    counts = ids.agg(f.count("*").alias("n"), f.count("$key").alias("known"), f.countDistinct("$key").alias("distinct")).first()
-    return path if counts["n"] == counts["known"] == counts["distinct"] else None
-
-
-def _chunks(path: Path) -> list[Chunk]:
-    """The row groups of a file for one task each, of some 200,000 rows where groups are no larger."""
-    from pyarrow import parquet
-
-    data = parquet.ParquetFile(path).metadata
-    chunks: list[Chunk] = []
-    first, before, rows = 0, 0, 0
-    for group in range(data.num_row_groups):
-        rows += data.row_group(group).num_rows
-        if rows >= ROWS_A_TASK or group == data.num_row_groups - 1:
-            chunks.append((first, group + 1, before))
-            first, before, rows = group + 1, before + rows, 0
-    return chunks
