@@ -19,10 +19,10 @@ engagement: {account: {ae: [{name: claimed, when: account.claim != null, then: {
 BACK = {"account|A|ae": {"rep": "ann", "on": "2026-01-10T00:00:00+00:00"}}
 
 
-def settled(claims: list[dict[str, Any]], returned: Any = None, now: str = "2026-06-01", wait: str = "60 days", rest: str = "2 days", **more: Any) -> Settled:  # fmt: skip
+def settled(claims: list[dict[str, Any]], returned: Any = None, now: str = "2026-06-01", wait: str = "60 days", rest: str = "2 days", before: Any = None, **more: Any) -> Settled:  # fmt: skip
     text = POLICY.replace("WAIT", f"wait: {wait}" if wait else "").replace("REST", f"rest: {rest}" if rest else "").replace(", ,", ",").replace(", }", "}")  # fmt: skip
     tables = {"account": [{"id": "A"}, {"id": "B"}], "rep": [{"id": "ann"}, {"id": "ben"}], "claim": claims, **more}
-    world = compiled(text).bind(tables, as_of=now, state={"returned": returned or {}}).world
+    world = compiled(text).bind(tables, as_of=now, state={"returned": returned or {}, "claims": before or {}}).world
     return world.settled
 
 
@@ -112,3 +112,20 @@ def test_what_a_run_says_of_claims_and_keeps() -> None:
     kept = claims.saved()
     assert list(kept) == sorted(kept) and [key for key, reason in kept.items() if not reason] == ["K1", "K2", "K4"]
     assert kept["K3"] == "ann holds it since 1 February 2026, until 3 March 2026" and kept["K0"] == "there is no account of this name"
+
+
+@pytest.mark.parametrize(
+    ("claim", "before", "status", "reason"),
+    [
+        ({"account": "gone"}, {"K": ""}, "refused", "its account or rep is not in the data"),  # which an earlier run granted
+        ({"rep": None}, {"K": ""}, "refused", "its account or rep is not in the data"),
+        ({"account": "gone"}, {}, "refused", "there is no account of this name"),
+        ({"rep": None}, {}, "refused", "there is no rep of this name"),
+        ({}, {"K": "somebody has it"}, "refused", "somebody has it"),
+        ({}, {"K": ""}, "granted", "claimed"),
+    ],
+)
+def test_a_claim_whose_account_or_rep_has_left_the_data(claim: dict[str, Any], before: dict[str, str], status: str, reason: str) -> None:
+    given = {"id": "K", "account": "A", "rep": "ann", "at": "2026-05-20", **claim}
+    outcome = settled([given], before=before).outcomes["K"]
+    assert (outcome.status, outcome.reason) == (status, reason)

@@ -171,3 +171,17 @@ def test_years_and_quarters_begin_with_their_month(starts: int, named_by_end: bo
 def test_a_fiscal_year_is_the_calendar_year_unless_it_is_said() -> None:
     for fiscal in (Fiscal(), Clock.at("2026-01-01").fiscal):
         assert [(fiscal.year_of(day), fiscal.quarter_of(day)) for day in (date(2026, 1, 1), date(2026, 3, 31), date(2026, 4, 1), date(2026, 12, 31))] == [(2026, 1), (2026, 1), (2026, 2), (2026, 4)]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("moment", "days", "expected"),
+    [
+        ("2026-03-27T10:00+01:00", 2, "2026-03-29T10:00:00+02:00"),  # the clocks change in between
+        ("2026-03-28T02:30+01:00", 1, "2026-03-29T03:30:00+02:00"),  # a time that this day does not have
+        ("2026-10-24T10:00+02:00", 1, "2026-10-25T10:00:00+01:00"),
+        ("2026-03-27T09:00+00:00", 30, "2026-04-26T10:00:00+02:00"),  # by the clocks of the policy's zone
+    ],
+)
+def test_days_of_a_section_end_at_the_time_at_which_they_began(moment: str, days: int, expected: str) -> None:
+    ends = Clock.at("2026-01-01", "Europe/Berlin").add(datetime.fromisoformat(moment), v.CalendarDays(days))
+    assert ends.isoformat() == expected

@@ -22,7 +22,7 @@ from roe.grammar.scopes import CLOCK
 from roe.plan.cells import ELSE, MOST_POINTS, cost_of
 from roe.plan.index import MOST_ALONE, Index, as_tests
 from roe.plan.operators import Expr
-from roe.plan.subjects import Test, alternatives
+from roe.plan.subjects import Test, alternatives, key_of, places_of
 from roe.source import Inline, Text
 
 LISTS: dict[str, list[Any]] = {"named": ["a", "c"], "short": ["x"], "mixed": ["a", 1]}
@@ -451,3 +451,80 @@ def test_rules_with_alternatives_are_named_once() -> None:
     assert (hits.true, hits.unknown) == ((0,), ())
     hits = index.first({CLOCK: Clock.at("2026-01-01"), "n": None, "m": 0})
     assert (hits.true, hits.unknown) == ((), (0, 1))
+
+
+def test_a_condition_that_two_rules_have_is_asked_for_both_also_where_many_have_one_alone() -> None:
+    index = index_of(*(f"n > m + {i}" for i in range(1, MOST_ALONE + 2)), "n = m and m > 5", "n = m", "m > 0")
+    for n, m, held in [(6, 6, (17, 18, 19)), (5, 5, (18, 19)), (0, 0, (18,)), (0, 2, (19,)), (3, 1, (0, 19))]:
+        at = {CLOCK: Clock.at("2026-01-01"), "n": n, "m": m}
+        assert (index.all(at).true, index.first(at).true) == (held, held[:1]), (n, m)
+
+
+@pytest.mark.parametrize(
+    ("n", "m", "first", "before"),
+    [(None, 1, (2,), (0, 1)), (None, 0, (3,), (0, 1)), (None, None, (), (0, 1, 2, 3)), (2, 1, (0,), ()), (0, 1, (2,), ()), (0, -1, (), ())],
+)
+def test_the_first_that_holds_and_those_before_it_that_are_unknown(n: Any, m: Any, first: tuple[int, ...], before: tuple[int, ...]) -> None:
+    hits = index_of("n > 1", "n > 2", "m > 0", "m >= 0", "m > 0 and n > 5").first({CLOCK: Clock.at("2026-01-01"), "n": n, "m": m})
+    assert (hits.true, tuple(i for i in hits.unknown if i < 4)) == (first, before)
+
+
+@pytest.mark.parametrize(
+    ("text", "alternatives", "whole"),
+    [
+        ("n > 1 and m > 1", 1, True),
+        ("n > 1", 1, True),
+        ("n > 1 and n < 5", 1, False),
+        ("n > 1 or m > 1", 2, False),
+        ("true", 1, False),
+        ("n > 1 and false", 0, False),
+    ],
+)
+def test_whether_a_conjunction_is_one_subject_for_each_condition(text: str, alternatives: int, whole: bool) -> None:
+    for tests, one in (as_tests([tree_of(text)], {}), as_tests([tree_of(text)], {}, known={})):
+        assert (len(tests), one) == (alternatives, whole)
+    assert as_tests([], {}) == as_tests([], {}, known={}) == ([{}], True)
+
+
+def test_what_values_are_found_by() -> None:
+    """Python has `True` and `1` for one key, and two date-times of one moment for two."""
+    assert [key_of(x) for x in (None, 1, "1")] == [None, 1, "1"] and len({key_of(x) for x in (True, 1, False, 0)}) == 4
+    moments = [datetime.fromisoformat(x) for x in ("2026-01-01T12:00+00:00", "2026-01-01T13:00+01:00", "2026-01-01T13:00+00:00")]
+    assert len({key_of(x) for x in moments}) == 2
+
+
+@pytest.mark.parametrize(
+    ("cuts", "between"),
+    [
+        ((1, 3), True),
+        ((0, 1e-9), True),
+        (("a", "b"), True),
+        (("a", "a\0"), False),
+        ((date(2026, 1, 1), date(2026, 1, 3)), True),
+        ((date(2026, 1, 1), date(2026, 1, 2)), False),
+        ((datetime(2026, 1, 1), datetime(2026, 1, 1, 1)), True),
+        ((timedelta(0), timedelta(microseconds=1)), False),
+        ((timedelta(0), timedelta(hours=1)), True),
+        ((v.Months(1), v.Months(3)), True),
+        ((v.Months(1), v.Months(2)), False),
+    ],
+)
+def test_places_below_between_and_above_constants(cuts: tuple[Any, ...], between: bool) -> None:
+    below, middle, above = places_of(cuts)
+    assert v.less(below, cuts[0]) and v.less(cuts[1], above) and (middle is not None) is between
+    assert middle is None or (v.less(cuts[0], middle) and v.less(middle, cuts[1]))
+    assert places_of(("", "a"))[0] is None, "no text comes before the empty one"
+
+
+def test_a_name_inside_a_loop_is_another_also_where_fields_are_computed_once() -> None:
+    odd = ["some r in rs satisfies r.n > r.m", "count(rs[r.n > 1]) > r.n", "count(for r in rs return r.n) = r.n - 1"]
+    index = index_of(*(f"r.n > r.m + {i}" for i in range(1, MOST_ALONE + 2)), *odd)
+    for n, m, rs, held in [
+        (2, 2, [{"n": 5, "m": 1}], (17, 19)),
+        (0, 5, [], ()),
+        (1, 5, [], (19,)),
+        (4, 2, [{"n": 1, "m": 2}], (0,)),
+        (0, 5, [{"n": 1, "m": 2}], ()),
+    ]:
+        at = {CLOCK: Clock.at("2026-01-01"), "r": {"n": n, "m": m}, "rs": rs}
+        assert index.all(at).true == held, (n, m, rs)

@@ -63,6 +63,37 @@ def test_a_record_that_is_gone_frees_its_place_and_ends_what_is_open(kind: str, 
     ]
 
 
+STAMPED = HEADS | {"accounts": "id,name,owner,deleted,merged_into,modified_at"}
+STAMPS = [  # A's row night by night, and who then has A
+    ("A,a,ben,,,2026-03-01T10:00:00Z", "ann"),
+    (
+        "A,a,ben,yes,,2026-02-20T10:00:00Z",
+        "ann",
+    ),  # an export from before the CRM had what the ledger knows: A was deleted then, and is back
+    ("A,a,ben,,B,2026-02-21T10:00:00Z", "ann"),
+    ("A,a,ann,,,2026-03-02T09:00:00Z", "ann"),
+    ("A,a,ann,yes,,2026-03-04T09:00:00Z", None),
+]
+
+
+@pytest.mark.parametrize("complete", [False, True])
+@pytest.mark.parametrize("kind", STORES)
+def test_an_older_export_deletes_nothing(kind: str, complete: bool, tmp_path: Path) -> None:
+    policy = POLICY.replace("{lead: {complete: true}}", f"{{account: {{complete: {str(complete).lower()}}}}}")
+    engines = Engines(kind, tmp_path, policy, STAMPED)
+    other = "Z,z,ann,,,2026-03-01T10:00:00Z"  # of a table without any record nothing is complete
+    for n, (line, wanted) in enumerate(STAMPS, 1):
+        found = engines.night(f"2026-03-0{n}", reps=["ann,Ann", "ben,Ben", "cal,Cal"], accounts=[line, other], leads=[])
+        assert [x["reason"] for x in found["rejects"]] == {
+            2: ["it was deleted in the CRM"], 3: ["it was merged into `B`"], 5: ["it was deleted in the CRM"],
+        }.get(n, [])  # fmt: skip
+        for state in engines.states.values():
+            with open_store(state) as store:
+                now = store.holding("account", "A", "ae")
+                assert (None if now is None else now.rep) == wanted, n
+    assert [(type(e), e.at.date.day) for e in engines.entries() if isinstance(e, (Deleted, Merged, Restored))] == [(Deleted, 5)]
+
+
 RETURNED = """roe: 1
 name: returned
 engagement:

@@ -6,12 +6,20 @@ import csv
 import json
 from pathlib import Path
 
+import pytest
+
 import roe
 from helpers import policy_text
 from roe.columns.run import ColumnRun
+from roe.grammar.parser import parse
 from roe.ledger.remembered import Remembered
+from roe.plan.operators import Choose, Derive
+from roe.policy.context import Context
+from roe.policy.model import Model
 from roe.run.files import write_run
 from roe.run.files import write_run as write_columns
+from roe.source import Inline, Text
+from roe.stages.holdovers import HoldoverSection, lower
 
 POLICY = """
 roe: 1
@@ -56,3 +64,25 @@ def test_the_data_may_say_who_owned_it(tmp_path: Path) -> None:
     a, b = bound.world.rows["account"]
     assert (a["handover_credit"], str(a["handover_until"])) == (75, "2026-06-01")
     assert (b["handover_credit"], b["handover_until"]) == (0, None)
+
+
+@pytest.mark.parametrize(
+    ("each", "ends"),
+    [
+        ("1 month", ["1 month", '@"P2M"', '@"P3M"']),
+        ("10 days", ["10 days", '@"P20D"', '@"P30D"']),
+        ("5 working days", ["5 working days", "10 working days", "15 working days"]),
+    ],
+)
+def test_stages_are_named_and_what_they_ask_can_be_read(each: str, ends: list[str]) -> None:
+    cx = Context(Path(), Model(["ae"]))
+    made = lower({Text("handover", Inline()): HoldoverSection(credit=(100.0, 75.0, 50.0), each=Text(each, Inline()))}, cx)
+    assert not cx.found and [(x.name, x.role, x.shares) for x in made] == [("handover", "ae", (100.0, 75.0, 50.0))]
+    credit, steps = cx.steps["account", "handover_credit"], cx.steps
+    assert isinstance(credit, Choose)
+    assert [(str(rule.name), str(rule.conditions[0].text)) for rule in credit.rules[1:]] == [
+        (f"stage {i}", f"today < account.owner_since + {end}") for i, end in enumerate(ends, 1)
+    ]
+    written = [rule.conditions[0] for rule in credit.rules]
+    written += [x.expr for x in steps.values() if isinstance(x, Derive) and x.expr is not None]
+    assert all(parse(expr.text)[0] == expr.tree for expr in written)

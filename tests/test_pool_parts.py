@@ -34,6 +34,7 @@ pools:
   p: {members: 'rep.role = "SDR"', caps: {open_leads: 3, per_day: 2, per_week: 4}, together: lead.company, fallback: ops}
   best: {members: 'rep.role = "SDR"', strategy: top_score, score: rep.level}
   plain: {members: [ann, ben]}
+  near: {members: rep.level = account.employees}
 engagement:
   lead:
     sdr: [{name: all, then: {route: p}}]
@@ -259,7 +260,7 @@ def test_of_the_able_those_with_the_best_score_take_turns() -> None:
 
 def with_level(world: Bound, **sla: Any) -> Pool:
     pool = world.pools.pools["p"]
-    pool.step = replace(pool.step, sla=Sla(**sla))
+    pool.step = replace(pool.step, sla=Sla(**{"worked_by": None, "times": 1, "escalate": None, "grace": None, **sla}))
     return pool
 
 
@@ -453,3 +454,140 @@ def test_a_lead_says_which_one_it_follows() -> None:
     turn, other = (world.pools.route("p", row_of(world, record), "sdr") for record in ("L", "M"))
     assert turn.rep is not None and (turn.rep["id"], turn.why) == ("cid", "lead A of the same company went there")
     assert other.rep is not None and (other.rep["id"], other.why) == ("ann", "")
+
+
+RECENT = timedelta(days=10)
+OLD, NEW = "2026-01-20T10:00:00+00:00", "2026-02-01T10:00:00+00:00"
+
+
+@pytest.mark.parametrize(
+    ("record", "within", "at", "follows"),
+    [
+        ("lead|L|sdr", None, OLD, True),  # without a time they are followed for ever
+        ("lead|X|sdr", None, OLD, True),
+        ("lead|X|sdr", RECENT, NEW, True),  # a lead that has left the data is known by its turn
+        ("lead|X|sdr", RECENT, OLD, False),
+        ("lead|L|sdr", RECENT, NEW, False),  # one that is in the data by its own date
+        ("lead|L|sdr", RECENT, OLD, False),
+        ("case|L|sdr", RECENT, NEW, True),  # of an entity that the data does not have
+        ("case|L|sdr", RECENT, OLD, False),
+    ],
+)
+def test_whom_the_turns_of_earlier_runs_are_followed_to(record: str, within: Any, at: str, follows: bool) -> None:
+    world = bound()
+    with_level(world, within=RECENT)
+    steps = {"p": replace(world.world.policy.plan.pools["p"], together_within=within)}
+    policy: Any = SimpleNamespace(plan=SimpleNamespace(pools=steps))
+    data: Any = SimpleNamespace(policy=policy, rows=world.world.rows, find=world.world.find, clock=world.world.clock)
+    assigned = {"rep": "cid", "by": "p", "company": "acme", "at": at}
+    given = Together(data, {"assigned": {record: assigned}}).given
+    assert [x.rep for x in given.values()] == (["cid"] if follows else [])
+    unknown = Together(data, {"assigned": {record: {**assigned, "by": "gone"}}}).given
+    assert list(unknown) == [("gone", "acme")], "of a pool that the policy no longer has nothing is known"
+    assert not Together(data, {"assigned": {record: {**assigned, "company": None}}}).given
+
+
+def known(world: Bound, entity: str = "lead", role: str = "sdr") -> dict[Any, list[tuple[str, str]]]:
+    of = world.pools.together.existing(world.pools.pools["p"], entity, role).of
+    return {company: [(x.id, x.rep) for x in records] for company, records in of.items() if records}
+
+
+def test_which_records_of_a_company_somebody_has() -> None:
+    leads = [
+        {"id": "A", "company": "acme", "owner.sdr": "ann", "created": "2026-01-05"},
+        {"id": "B", "company": "acme"},  # nobody has it
+        {"id": "C", "owner.sdr": "ben"},  # of no company
+        {"id": "D", "company": "acme", "owner.sdr": "ben", "created": "2026-01-04"},
+        {"id": "E", "company": "other", "owner.ae": "cid"},
+    ]
+    assert known(bound(leads)) == {"acme": [("D", "ben"), ("A", "ann")]} and known(bound(leads), role="ae") == {"other": [("E", "cid")]}
+    assert known(bound()) == {}
+    world = bound(leads)
+    of_both, pool = [known(world, role=role) for role in ("sdr", "ae")], world.pools.pools["p"]
+    world.pools.together.gave(pool, row_of(world, "A"), "sdr", row_of(world, "dee", "rep"))
+    assert known(world) == {"acme": [("D", "ben"), ("A", "dee")]} != of_both[0], "others follow who has it now"
+    world.pools.together.gave(pool, row_of(world, "E"), "sdr", row_of(world, "dee", "rep"))
+    assert known(world, role="ae") == of_both[1], "what a pool gives in one role changes nothing in another"
+
+
+@pytest.mark.parametrize(
+    ("record", "changes", "gone", "expected", "since"),
+    [
+        ("A", {"company": "other"}, False, {"acme": ["D"], "other": ["A"]}, "2026-01-05"),
+        ("A", {"company": None}, False, {"acme": ["D"]}, None),
+        ("A", {}, True, {"acme": ["D"]}, None),
+        ("A", {"owner.sdr": None}, False, {"acme": ["D"]}, None),
+        ("A", {"created": date(2026, 1, 1)}, False, {"acme": ["A", "D"]}, "2026-01-01"),
+        ("A", {"created": None}, False, {"acme": ["A", "D"]}, "2026-01-09"),  # then since when somebody has it
+        ("B", {"owner.sdr": "cid"}, False, {"acme": ["B", "D", "A"]}, "None"),
+        ("B", {}, False, {"acme": ["D", "A"]}, None),
+    ],
+)
+def test_what_is_known_of_a_company_follows_a_change(record: str, changes: dict[str, Any], gone: bool, expected: Any, since: Any) -> None:
+    leads = [
+        {"id": "A", "company": "acme", "owner.sdr": "ann", "created": "2026-01-05", "owner_since": "2026-01-09"},
+        {"id": "B", "company": "acme"},
+        {"id": "D", "company": "acme", "owner.sdr": "ben", "created": "2026-01-04"},
+    ]
+    world = bound(leads, account=[{"id": "K", "owner.ae": "ann"}])
+    together, row = world.pools.together, row_of(world, record)
+    known(world, "account", "ae")  # which is another entity's, and stays
+    known(world)
+    row.forget()
+    dict.update(row, changes)
+    together.follow(row, gone, changes)
+    assert {company: [x for x, _ in records] for company, records in known(world).items()} == expected
+    records = together.existing(world.pools.pools["p"], "lead", "sdr").of
+    assert [str(x.since)[:10] for some in records.values() for x in some if x.id == record] == ([since] if since else [])
+
+
+@pytest.mark.parametrize(
+    ("together", "entity", "changed", "again"),
+    [
+        ("lead.company", "account", {"domain"}, False),
+        ("domain(lead.account.website)", "account", {"website"}, True),
+        ("domain(lead.account.website)", "account", {"segment"}, False),
+        ("lead.account.owner.ae.team", "rep", {"team"}, True),
+        ("'lead.account.opportunities[1].name'", "rep", {"team"}, False),
+        ("lead.kind", "account", {"name"}, True),  # a table, of which it is not told what it rests on
+    ],
+)
+def test_what_companies_rest_on(together: str, entity: str, changed: set[str], again: bool) -> None:
+    table = "tables: {kind: {for: lead, rows: [{company: acme, kind: big}]}}\n"
+    text = POLICY.replace("together: lead.company", f"together: {together}").replace("pools:\n", table + "pools:\n")
+    leads = [{"id": "A", "company": "acme", "account": "K", "owner.sdr": "ann"}]
+    world = compiled(text, DATED).bind({"lead": leads, "rep": REPS, "account": [{"id": "K", "website": "acme.com"}]}, as_of=NOW)
+    before = world.pools.together.existing(world.pools.pools["p"], "lead", "sdr")
+    world.pools.together.follow(row_of(world, "K", "account") if entity == "account" else row_of(world, "ann", "rep"), False, changed)
+    assert (world.pools.together.existing(world.pools.pools["p"], "lead", "sdr") is not before) is again
+
+
+def skipped_of(pool: Pool, row: Any) -> set[str]:
+    return {seat.rep for seat in pool.standing(row, "sdr").seats if seat.skipped}
+
+
+def test_who_loses_a_record_may_take_another() -> None:
+    world = bound([{"id": "N"}, *({"id": f"M{i}", "owner.sdr": "ann"} for i in range(3))])
+    pool = world.pools.pools["p"]
+    assert skipped_of(pool, row_of(world, "N")) == {"ann"}, "she has three, which is the cap"
+    turn = pool.turn_now(row_of(world, "M0"), "sdr")
+    turn.rep = row_of(world, "ben", "rep")
+    world.pools.took(turn, row_of(world, "M0"), "sdr")
+    assert skipped_of(pool, row_of(world, "N")) == set()
+
+
+@pytest.mark.parametrize(("caps", "expected"), [(["open_leads"], True), (["open_accounts", "per_day"], True), (["per_day", "per_week"], False), ([], False)])  # fmt: skip
+def test_whether_who_is_able_rests_on_how_many_records_reps_have(caps: list[str], expected: bool) -> None:
+    world = bound()
+    for pool in world.pools.pools.values():
+        pool.step = replace(pool.step, caps=dict.fromkeys(caps, expr("1")))
+    assert world.pools.counts_are_asked is expected
+
+
+def test_members_may_rest_on_the_account_of_a_lead_or_on_the_account_itself() -> None:
+    world = bound([{"id": "L", "account": "M"}], account=[{"id": "K", "employees": 3}, {"id": "M", "employees": 5}])
+    pool = world.pools.pools["near"]
+    rows = (row_of(world, "K", "account"), row_of(world, "M", "account"), row_of(world, "L"))
+    seats = [[(seat.rep, float(seat.weight)) for seat in pool.standing(row, "sdr").seats] for row in rows]
+    fives = [("ben", 1), ("cid", 1)]
+    assert seats == [[("ann", 1)], fives, fives], "without weights all have the same, which is 1"

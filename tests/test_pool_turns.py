@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from fractions import Fraction
 from typing import Any
 
 import pytest
 
 from helpers import compiled
-from roe.evaluator.allocation import FALLBACK, PoolHistory, nobody
+from roe.evaluator.allocation import FALLBACK, PoolHistory, nobody, recorded
 from roe.evaluator.bound import Bound
 from roe.evaluator.pool import Pool
 from roe.evaluator.turns import Seat
+from roe.grammar.clock import Clock
+from roe.source import Inline, Text
 
 POLICY = """
 roe: 1
@@ -20,6 +23,8 @@ roles: [sdr, ae]
 fields: {rep: {share: number}, lead: {last: string, points: number}}
 pools:
   even: {members: [ann, ben]}
+  spring: {members: [ann, {rep: ben, from: 2026-02-05}]}
+  unlisted: {members: [ann, zoe]}
   weighted: {members: 'rep.role = "SDR"', strategy: weighted, weight: rep.share}
   least: {members: [ann, ben, cid], strategy: least_loaded}
   capped: {members: [ann, ben], caps: {per_day: 1}, fallback: even}
@@ -58,10 +63,43 @@ def given(world: Bound, pool: str, count: int = 6) -> list[str | None]:
         ("capped", "ann ben ann ben ann ben"),  # two of its own, then those of the pool that it falls back on
         ("alone", "ann ops ops ops ops ops"),
         ("today", "ann ben cid ann ben cid"),  # which is found out for each lead
+        ("unlisted", "ann ann ann ann ann ann"),  # the data knows no zoe
     ],
 )
 def test_whose_turn_it_is(pool: str, expected: str) -> None:
     assert given(bound(), pool) == expected.split()
+
+
+@pytest.mark.parametrize(("pool", "fixed"), [("even", True), ("capped", True), ("kinds", False), ("least", False), ("today", False)])
+def test_whether_turns_are_a_pattern_that_repeats(pool: str, fixed: bool) -> None:
+    """Not where they rest on the record, on the day or on what reps have."""
+    assert bound().pools.pools[pool].fixed is fixed
+
+
+def seats(world: Bound, pool: str) -> dict[str, str]:
+    """Who takes part in the turn of the first lead, and why each is skipped."""
+    return {seat.rep: seat.skipped for seat in world.pools.pools[pool].standing(world.world.rows["lead"][0], "sdr").seats}
+
+
+def test_who_is_in_a_pool_is_found_out_again_where_it_may_have_changed() -> None:
+    world = bound()
+    assert (list(seats(world, "weighted")), list(seats(world, "spring"))) == (["ann", "ben", "cid", "dee"], ["ann"])
+    world.world.rows["rep"][1]["role"] = "AE"
+    world.pools.renew(reps=True)
+    assert list(seats(world, "weighted")) == ["ann", "cid", "dee"]
+    world.world.at(Clock.at("2026-02-05T12:00"))
+    world.pools.renew(reps=False)
+    assert list(seats(world, "spring")) == ["ann", "ben"], "he is a member from that day on"
+
+
+def test_what_was_assigned_elsewhere_counts_although_a_pool_has_taken_no_turn() -> None:
+    pools: dict[str, Any] = {"capped": {"turns": 0}}
+    world = bound(state={"pools": pools})
+    assert given(world, "capped", 1) == ["ann"]
+    world.pools.recall(pools, {})
+    assert seats(world, "capped") == {"ann": "", "ben": ""}
+    world.pools.recall(pools, {"ben": {"2026-02-04": 1}})
+    assert seats(world, "capped") == {"ann": "", "ben": "at the cap of 1 per day"}
 
 
 @pytest.mark.parametrize("pool", ["even", "weighted", "least"])
@@ -222,7 +260,7 @@ def test_after_a_new_moment_a_pool_goes_on_where_it_was() -> None:
     world = bound()
     given(world, "even", 3)
     pool = world.pools.pools["even"]
-    world.pools.renew()
+    world.pools.renew(reps=False)
     assert pool.history.turns.position == 3 and pool.history.turns.taken == 0 and world.pools.n == 0
     assert given(world, "even", 3) == ["ben", "ann", "ben"]
     world.pools.recall({"even": {"turns": 1, "counts": {"ann": 1}, "credits": {"ann": "-1/2", "ben": "1/2"}}}, {})
@@ -237,6 +275,36 @@ def test_members_that_rest_on_the_lead_are_found_for_each_kind() -> None:
     ]
     assert able == [["ann", "ben"], ["ann", "ben"], ["ann"]] * 2
     assert len(world.pools.pools["kinds"]._classes) == 3
+
+
+def test_records_are_of_one_kind_where_a_pool_and_those_behind_it_cannot_tell_them_apart() -> None:
+    world = bound()
+    rows, pools = world.world.rows["lead"], world.pools
+    assert len({pools.kind("capped", row) for row in rows}) == len({pools.kind("alone", row) for row in rows}) == 1
+    assert pools.kind("kinds", rows[0]) == pools.kind("kinds", rows[3]) != pools.kind("kinds", rows[1])
+    assert pools.kind("today", rows[0]) is None, "it looks at each for itself"
+    for behind, alike in (("kinds", False), ("today", None), ("ops", True)):
+        step = pools.pools["capped"].step
+        pools.pools["capped"].step = replace(step, fallback=Text(behind, Inline()))
+        kinds = [pools.kind("capped", row) for row in rows[:2]]
+        assert (None if None in kinds else kinds[0] == kinds[1]) is alike, behind
+
+
+def test_a_turn_of_a_run_is_read_back() -> None:
+    """With the pools that were tried before it; a record that only kept its rep has no turn."""
+    world = bound()
+    turns = [world.pools.route("capped", row, "sdr") for row in world.world.rows["lead"][:4]]
+    histories = {}
+    for name, history in world.pools.histories().items():
+        read = histories[name] = PoolHistory.of(history.as_json())
+        read.turns.log.extend((read.made[history.number(standing)], rep) for standing, rep in history.turns.log)
+    for turn in turns:
+        back = recorded({**turn.record("k"), "histories": histories}, world.world)
+        assert (back.as_json(), back.n, [t.pool for t in back.chain()]) == (turn.as_json(), turn.n, [t.pool for t in turn.chain()])
+    assert len(turns[-1].chain()) == 1
+    kept = world.pools.kept("capped", turns[0].rep, {"by": "capped", "on": "2026-02-01", "position": 7}, None)
+    back = recorded({**kept.record("k"), "histories": histories}, world.world)
+    assert back.standing is None and back.history is None and (back.position, back.repeated, back.members) == (7, "2026-02-01", [])
 
 
 def test_a_pool_of_a_run_is_read_back() -> None:

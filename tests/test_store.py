@@ -16,11 +16,12 @@ from helpers import EXAMPLES, policy_text
 from roe.evaluator.engine import Evaluator
 from roe.evaluator.trace import trace
 from roe.grammar import values as v
+from roe.grammar.parser import parse
 from roe.plan.operators import Action
 from roe.plan.parts import Crm
 from roe.plan.plan import Plan
 from roe.policy.store import Lazy, PolicyReader, PolicyWriter, write_policy
-from roe.source import Text
+from roe.source import Added, Text
 
 TABLES = Path(__file__).parent / "boundaries"
 NAMES = ["static", "scoring", "disputes", "dynamic-books", "crm"]
@@ -30,6 +31,7 @@ def alike(a: Any, b: Any, at: str = "policy") -> None:
     """Fail at the first part that differs, in value, in kind, or in the place where a text stands."""
     if isinstance(a, Text):
         assert isinstance(b, Text) and str(a) == str(b) and a.span() == b.span(), at
+        assert isinstance(a.origin, Added) is isinstance(b.origin, Added), at
     elif isinstance(a, (tuple, Lazy)):
         assert isinstance(b, (tuple, Lazy)) and len(a) == len(b), at
         for i, (x, y) in enumerate(zip(a, b, strict=True)):
@@ -88,11 +90,14 @@ def test_a_policy_that_was_kept_is_explained_as_it_was(tmp_path: Path) -> None:
 
 
 def test_the_expressions_of_sentences_and_referrals_are_kept_as_trees(tmp_path: Path) -> None:
-    rules = "{name: a, then: {refer: '{account.owner.csm}'}, because: '{account.name} has {account.employees + 1}'}"
+    rules = "{name: a, then: {refer: '{account.owner.csm} team {account.owner.ae}'}, because: '{account.name} has {account.employees + 1}'}"
     text = f"roe: 1\nname: t\nroles: [ae, csm]\ntrack: [opportunity.stage]\nengagement: {{account: {{ae: [{rules}]}}}}\n"
     policy = roe.load(policy_text(tmp_path, text))
     kept = json.loads(json.dumps(write_policy(policy)))
-    assert {"account.owner.csm", "account.name", "account.employees + 1"} <= {piece for piece, _ in kept["trees"]}
+    trees = {piece: PolicyReader(kept, policy.root).value(tree) for piece, tree in kept["trees"]}
+    assert {"account.owner.csm", "account.owner.ae", "account.name", "account.employees + 1"} <= trees.keys()
+    assert " has " not in trees and " team " not in trees, "what stands between expressions is none"
+    assert all(tree == parse(piece)[0] for piece, tree in trees.items())
     assert PolicyReader(kept, policy.root).policy().model.tracked == policy.model.tracked == {("opportunity", "stage")}
 
 

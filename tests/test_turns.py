@@ -106,6 +106,15 @@ def test_weights_above_the_largest_denominator_are_exact() -> None:
     assert ledger.credits() == {"a": Fraction(1, 2 * LARGEST + 1), "b": Fraction(-1, 2 * LARGEST + 1)}
 
 
+@pytest.mark.parametrize(
+    ("units", "expected"), [({}, "abc"), ({"b": Fraction(1, 9), "c": Fraction(1, 9)}, "bca"), ({"a": Fraction(-1, 9)}, "bca")]
+)
+def test_whoever_comes_first_by_id_goes_first_where_all_are_alike(units: Credits, expected: str) -> None:
+    standing = Standing(Seat(rep, Fraction(1)) for rep in "abc")
+    turns, at_once = Slots(standing, Ledger(3, units)), Slots(standing, Ledger(3, units))
+    assert "".join("abc"[turns.next()] for _ in range(3)) == expected == "".join("abc"[i] for i in at_once.several(3))
+
+
 def test_a_scale_of_just_the_largest_is_exact() -> None:
     ledger = Ledger(3, {"a": Fraction(1, 5**15), "b": Fraction(-1, 5**15)})
     ledger.settle(Standing([Seat("a", Fraction(1)), Seat("b", Fraction(2**15 - 1))]), 1, {"b": 1})

@@ -325,7 +325,7 @@ def plant_constant(fault: Fault) -> bool:
         targets = item.targets if isinstance(item, ast.Assign) else [item.target] if isinstance(item, ast.AnnAssign) else []
         if targets and isinstance(targets[0], ast.Name) and item.lineno <= fault.line <= (item.end_lineno or 0):
             name = targets[0].id
-            if _is_a_default(name):
+            if _is_a_default(name) or _makes_another(name, fault.file):
                 return False
             before, space = getattr(module, name), dict(vars(module))
             exec(compile(ast.Module([item], []), fault.file, "exec", dont_inherit=True), space)  # noqa: S102
@@ -341,6 +341,13 @@ def _is_a_default(name: str) -> bool:
     """Whether a constant is the default of an argument or a field somewhere, which has its value already."""
     default = re.compile(rf": [^=#]+ = {name}\b")
     return any(default.search(path.read_text("utf-8")) for path in (ROOT / "src" / "roe").rglob("*.py"))
+
+
+@functools.cache
+def _makes_another(name: str, file: str) -> bool:
+    """Whether a constant is read by what else stands in its module outside of functions, which has been made already."""
+    outside = [x for x in ast.parse((ROOT / file).read_text("utf-8")).body if isinstance(x, (ast.Assign, ast.AnnAssign)) and x.value]
+    return any(isinstance(n, ast.Name) and n.id == name for x in outside if x.value for n in ast.walk(x.value))
 
 
 def _codes(code: CodeType | None) -> list[CodeType]:

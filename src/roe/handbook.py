@@ -119,10 +119,9 @@ class _Book:
             first = "The first rule that holds decides." + (
                 " An approved exception comes before all of them." if self.plan.exceptions else ""
             )
-            rules = tuple(self._rule(rule, said, entity) for rule, said in zip(step.rules, said_of(step), strict=True))
-            yield Chapter(
-                title, (Block("p", first), Block("ol", items=rules)), (Listing(title, tuple(said_of(step)), ladder=True),), entity, role
-            )
+            rows = said_of(step, self.name)
+            rules = tuple(self._rule(rule, said, entity) for rule, said in zip(step.rules, rows, strict=True))
+            yield Chapter(title, (Block("p", first), Block("ol", items=rules)), (Listing(title, tuple(rows), ladder=True),), entity, role)
 
     def _rule(self, rule: Rule, said: Said, entity: str) -> str:
         name, when, does = said
@@ -138,7 +137,7 @@ class _Book:
             own = name.removeprefix("own_")
             title = "Territories" if own == "territory" and entity == "account" else f"{own.replace('_', ' ').capitalize()} of {entity}s"
             roles = [r for r in self.policy.roles if (staff := self._staffing(entity, own, r)) is not None and len(staff.rules)]
-            outputs = [k for k in (step.rules[0].value if isinstance(step.rules[0].value, dict) else {}) if k != "name"]
+            outputs = _outputs(step)
             rows: list[tuple[str, ...]] = [("territory", "what belongs to it", *outputs, *roles)]
             listed: list[Said] = []
             for rule in step.rules[:MOST_ROWS]:
@@ -207,13 +206,14 @@ class _Book:
         if not section:
             return
         title = "Windows: how long an owner is protected"
-        rows = [("window", "of", "lasts", "begins, or is renewed", "grace", "rest afterwards")]
+        rows = [("window", "protects", "lasts", "begins, or is renewed", "grace", "rest afterwards")]
         listed: list[Said] = []
         for name, raw in section.items():
             entity = str(raw.get("for") or "account")
             whose = f"{entity}s, {raw.get('role') or self.policy.roles[0]}"
             lasts = str(raw.get("lasts") or f"{raw.get('from')} to {raw.get('until')}")
-            begins = "; ".join(_condition(str(x)) for x in (raw.get("starts"), raw.get("renewed_by")) if x) or "when the owner got it"
+            starts, renewed = (str(raw.get(key) or "") for key in ("starts", "renewed_by"))
+            begins = "; ".join(filter(None, (_moment(starts, entity), _condition(renewed)))) or "when the owner got it"
             grace, rest = str(raw.get("grace") or ""), str(raw.get("cool_off") or "")
             rows.append((name, whose, lasts, begins, grace, rest))
             after = "".join(f"; {what} {x}" for what, x in (("grace", grace), ("rest afterwards", rest)) if x)
@@ -330,8 +330,22 @@ def _short(name: object) -> str:
     return text if len(text) <= LONGEST else f"{text[: LONGEST - 1]}…"
 
 
+def _outputs(step: Choose) -> list[str]:
+    """The columns of a territory table that say more than the territory's name."""
+    values = [rule.value if isinstance(rule.value, dict) else {} for rule in step.rules]
+    return [k for k in values[0] if k != "name" and any(x.get(k) != x.get("name") for x in values)]
+
+
+def _moment(text: str, entity: str) -> str:
+    """A moment of the policy's text in words, or as it is written."""
+    tree, _ = parse(text) if text else (None, ())
+    return words.value(tree, entity) if tree is not None else text
+
+
 def _condition(text: str) -> str:
     """A condition of the policy's text in words, or as it is written."""
+    if not text:
+        return ""
     tree, _ = parse(text)
     said = f"`{text}`" if tree is None else words.condition(tree, "")
     return f"`{text}`" if "`" in said else said

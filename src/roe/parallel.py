@@ -23,8 +23,17 @@ Result = TypeVar("Result")
 _work: tuple[Callable[[int], object], int, int] | None = None  # what is done, of how many items, and of how many together
 
 
-def each(work: Callable[[int], Result], count: int, name: str, few: int = FEW, portion: int = PORTION) -> Iterator[Result]:
+def each(
+    work: Callable[[int], Result],
+    count: int,
+    name: str,
+    few: int = FEW,
+    portion: int = PORTION,
+    meanwhile: Callable[[], object] | None = None,
+) -> Iterator[Result]:
     """`work(0)`, `work(1)`, … in order, counted as they are done. What it gives must be plain data.
+
+    `meanwhile` is done here while other processes work, or before the work, where there are none.
 
     Where other threads run (a service), a copy could wait for ever for what one of them holds, so nothing is copied.
     """
@@ -33,6 +42,8 @@ def each(work: Callable[[int], Result], count: int, name: str, few: int = FEW, p
     alone = sys.platform == "linux" and threading.active_count() == 1 and not multiprocessing.current_process().daemon
     workers = processors() if count >= few and alone else 1
     if workers == 1:
+        if meanwhile is not None:
+            meanwhile()
         for number in range(count):
             yield work(number)
             advance(1)
@@ -41,7 +52,10 @@ def each(work: Callable[[int], Result], count: int, name: str, few: int = FEW, p
     gc.freeze()  # a collection in a copy would touch, and so duplicate, everything
     try:
         with multiprocessing.get_context("fork").Pool(workers) as pool:
-            for results in pool.imap(_portion, range(0, count, portion), chunksize=1):
+            portions = pool.imap(_portion, range(0, count, portion), chunksize=1)
+            if meanwhile is not None:
+                meanwhile()
+            for results in portions:
                 yield from cast(Sequence[Result], results)
                 advance(len(results))
     finally:

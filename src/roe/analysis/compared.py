@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from roe.words import counted
+
 if TYPE_CHECKING:
     from roe.analysis.diff import PolicyChange
     from roe.analysis.equivalence import Comparison, Difference
@@ -16,15 +18,16 @@ def said(compared: Comparison, changes: list[PolicyChange]) -> str:
 
 
 def _verdict(compared: Comparison, changes: list[PolicyChange]) -> str:
-    rest = f"; could not be compared: {', '.join(compared.unproven)}" if compared.unproven else ""
+    shown = {d.where for d in compared.differences}
+    others = [name for name in compared.unproven if name not in shown]
+    rest = f"; could not be compared: {', '.join(others)}" if others else ""
     if compared.verdict == "equivalent":
         how = "they say the same" if not changes else "they say it differently"
         return f"equivalent (proven): whatever a record is, both decide the same; {how}"
     if compared.verdict == "same outcome":
         return "same outcome (proven): every record gets the same owner, action and end; some sentences name another rule"
     if compared.verdict == "different":
-        shown = len(compared.differences)
-        return f"different: {shown} case{'s' if shown != 1 else ''} that they decide differently{rest}"
+        return f"different: {counted(len(compared.differences), 'case')} that they decide differently{rest}"
     return f"undecided: no record is known that they decide differently{rest}"
 
 

@@ -92,29 +92,29 @@ def changes(old: Policy, new: Policy) -> list[PolicyChange]:
     return changed
 
 
-def _parts(old: Policy, new: Policy) -> list[tuple[str, dict[str, str], dict[str, str]]]:
-    sections = []
+def _parts(old: Policy, new: Policy) -> list[tuple[str, Mapping[str, object], Mapping[str, object]]]:
+    """(a section, what is in it by name) of both policies: parts of the plan, or the text for one."""
+    sections: list[tuple[str, Mapping[str, object], Mapping[str, object]]] = []
     a, b = old.plan, new.plan
     for key in dict.fromkeys([*b.engagement, *a.engagement]):
         sections.append((f"engagement of {key[0]} as {key[1]}", _rules(a.engagement.get(key)), _rules(b.engagement.get(key))))
     for key in dict.fromkeys([*b.steps, *a.steps]):
         sections.append((f"{key[0]}.{key[1]}", _step(a.steps.get(key)), _step(b.steps.get(key))))
-    sections.append(("pools", {n: said(p) for n, p in a.pools.items()}, {n: said(p) for n, p in b.pools.items()}))
+    sections.append(("pools", a.pools, b.pools))
     lists = [
         {n: ", ".join(v.literal(str(y)) for y in x) for n, x in p.lists.items()} | {n: str(x) for n, x in p.dated_lists.items()}
         for p in (a, b)
     ]
     sections.append(("lists", lists[0], lists[1]))
     stored = [
-        {f"{entity}.{name}": said(f) for entity, known in policy.model.entities.items() for name, f in known.items()}
-        for policy in (old, new)
+        {f"{entity}.{name}": f for entity, known in policy.model.entities.items() for name, f in known.items()} for policy in (old, new)
     ]
     sections.append(("fields", stored[0], stored[1]))
     rest = [
         {
-            **{f.name: said(getattr(policy, f.name)) for f in fields(Policy) if f.compare and f.name not in ("root", "name", "files", "model", "plan", "hours")},
-            "working hours": said(policy.hours), "roles": ", ".join(policy.roles), "order of roles": ", ".join(f"{e} {r}" for e, r in p.engagement),
-            **{name: said(section) for name, section in p.parts.items()},
+            **{f.name: getattr(policy, f.name) for f in fields(Policy) if f.compare and f.name not in ("root", "name", "files", "model", "plan", "hours")},
+            "working hours": policy.hours, "roles": ", ".join(policy.roles), "order of roles": ", ".join(f"{e} {r}" for e, r in p.engagement),
+            **p.parts,
         }
         for policy, p in ((old, a), (new, b))
     ]  # fmt: skip
@@ -122,17 +122,41 @@ def _parts(old: Policy, new: Policy) -> list[tuple[str, dict[str, str], dict[str
     return sections
 
 
-def _differ(where: str, before: dict[str, str], after: dict[str, str]) -> list[PolicyChange]:
-    differences = [PolicyChange(where, "removed", name, before=text) for name, text in before.items() if name not in after]
-    for name, text in after.items():
+def _differ(where: str, before: Mapping[str, object], after: Mapping[str, object]) -> list[PolicyChange]:
+    differences = [PolicyChange(where, "removed", name, before=said(x)) for name, x in before.items() if name not in after]
+    for name, x in after.items():
         if name not in before:
-            differences.append(PolicyChange(where, "added", name, after=text))
-        elif before[name] != text:
-            differences.append(PolicyChange(where, "changed", name, before[name], text))
+            differences.append(PolicyChange(where, "added", name, after=said(x)))
+        elif said(before[name]) != said(x):
+            differences.append(PolicyChange(where, "changed", name, *_contrasted(before[name], x)))
     common = [n for n in before if n in after], [n for n in after if n in before]
     if where.startswith("engagement") and common[0] != common[1]:
         differences.append(PolicyChange(where, "moved", "the order of the rules", " > ".join(common[0]), " > ".join(common[1])))
     return differences
+
+
+def _contrasted(before: object, after: object) -> tuple[str, str]:
+    """Two versions of a part as text; of one with several settings, or of several things by name, only those that differ."""
+    if type(before) is type(after) and _has_settings(before):
+        names = [name for name in _settings(before) if said(getattr(before, name)) != said(getattr(after, name))]
+        texts = ["; ".join(f"{name.replace('_', ' ')} {said(getattr(x, name)) or 'nothing'}" for name in names) for x in (before, after)]
+        return texts[0], texts[1]
+    if isinstance(before, Mapping) and isinstance(after, Mapping):
+        pairs = [
+            [f"{k} = {said(x)}" for k, x in one.items() if said(x) != said(other.get(k))]
+            for one, other in ((before, after), (after, before))
+        ]
+        return ", ".join(pairs[0]), ", ".join(pairs[1])
+    return said(before), said(after)
+
+
+def _has_settings(value: object) -> bool:
+    return hasattr(value, "__dataclass_fields__") and not isinstance(value, (str, Expr, Action))
+
+
+def _settings(value: object) -> list[str]:
+    """The names of what a part of a plan holds, without the places where it stands."""
+    return [name for name in value.__dataclass_fields__ if name not in ("text", "span", "declared")]  # type: ignore[attr-defined]
 
 
 def _rules(step: Choose | None) -> dict[str, str]:
@@ -174,12 +198,8 @@ def said(value: object) -> str:
         ]
         text = " ".join(x for x in shown if x)
         return f"{text}, else {said(value.otherwise)}" if value.otherwise is not None else text
-    if hasattr(value, "__dataclass_fields__") and not isinstance(value, str):
-        return "; ".join(
-            f"{name} {said(x)}"
-            for name in value.__dataclass_fields__
-            if (x := getattr(value, name)) not in (None, (), {}, "") and name not in ("text", "span", "declared")
-        )
+    if _has_settings(value):
+        return "; ".join(f"{name} {said(x)}" for name in _settings(value) if (x := getattr(value, name)) not in (None, (), {}, ""))
     if isinstance(value, Mapping):
         return ", ".join(f"{k} = {said(x)}" for k, x in value.items())
     if isinstance(value, (list, tuple)):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from html import escape
 from typing import TYPE_CHECKING
@@ -47,9 +47,9 @@ class Chart:
 Said = tuple[str, str, str]  # of a rule: its name, what it asks, what it does
 
 
-def said_of(step: Choose) -> list[Said]:
-    """Every rule of a list in words, which are the same for all records."""
-    return [(str(r.name), words.when(r, step.entity), words.action(r.value, step.entity)) for r in step.rules]
+def said_of(step: Choose, called: Callable[[str], str] = str) -> list[Said]:
+    """Every rule of a list in words, which are the same for all records. `called` gives a rep's name for the id."""
+    return [(str(r.name), words.when(r, step.entity), words.action(r.value, step.entity, called)) for r in step.rules]
 
 
 def chart(step: Choose, role: str, decision: Decision | None, said: Sequence[Said] | None = None) -> Chart:

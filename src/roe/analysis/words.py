@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
-from datetime import timedelta
+from collections.abc import Callable
 
+from roe.dynamic import Value
 from roe.grammar import syntax as s
 from roe.grammar import values as v
 from roe.grammar.parser import parse
@@ -65,9 +66,9 @@ def subject(node: s.Node, entity: str) -> str:
         names.insert(0, at.id)
     if not names:
         return f"the {entity}"
-    if "owner" in names[:-1]:
-        i = names.index("owner")
-        names[i : i + 2] = [f"owner ({names[i + 1]})"]
+    owners = [i for i, name in enumerate(names[:-1]) if name == "owner" or name.endswith("_owner")]
+    for i in reversed(owners):
+        names[i : i + 2] = [f"{names[i]} ({names[i + 1]})"]
     if names[-2:] == ["leave", "until"]:
         return f"the end of {_possessive(names[:-1])}"
     return _possessive(names)
@@ -111,9 +112,18 @@ def _compare(tree: s.Compare, entity: str) -> str:
     if tree.op in DAYS and (distance := _from_today(tree.right)) is not None:
         length, past = distance
         return f"{what} is {(AGO if past else FROM_NOW)[tree.op]} {length} {'ago' if past else 'from now'}"
+    if isinstance(tree.right, s.Path) and _root(tree.right) == entity != _root(tree.left):  # `lead.country = rep.country`, said of a rep
+        return f"{what} {COMPARED[tree.op]} the {entity}'s {subject(tree.right, entity)}"
     last = what.rpartition(" ")[2].strip("`").rpartition(".")[2]
     days = tree.op in DAYS and (last in DATES or "today" in show(tree.right))
     return f"{what} {(DAYS if days else COMPARED)[tree.op]} {value(tree.right, entity)}"
+
+
+def _root(node: s.Node) -> str:
+    """The name that a path begins with."""
+    while isinstance(node, s.Path):
+        node = node.base
+    return node.id if isinstance(node, s.Name) else ""
 
 
 def _in(tree: s.In, entity: str) -> str:
@@ -154,23 +164,23 @@ def when(rule: Rule, entity: str) -> str:
     return " and ".join(_grouped(tree, entity) for tree in trees) or "always"
 
 
-def _receiver(tree: s.Node, entity: str) -> str:
+def _receiver(tree: s.Node, entity: str, called: Callable[[str], str]) -> str:
     if isinstance(tree, s.Literal):
-        return value(tree)
+        return called(value(tree))
     named = subject(tree, entity)
     return f"the rep in `{named}`" if named.endswith(" by") else f"the {named}"  # `created by` is not what one is called
 
 
-def action(given: object, entity: str) -> str:
-    """What a rule does with a record, in words."""
+def action(given: object, entity: str, called: Callable[[str], str] = str) -> str:
+    """What a rule does with a record, in words. `called` gives the name of a rep whom the rule names by the id."""
     if isinstance(given, dict):
         return ", ".join(f"{k.replace('_', ' ')} {x}" for k, x in given.items() if k != "name" and x is not None)
     if not isinstance(given, Action):
         return given if isinstance(given, str) else str(v.literal(given))
-    other = f"; if that finds nobody, {action(given.otherwise, entity)}" if given.otherwise is not None else ""
+    other = f"; if that finds nobody, {action(given.otherwise, entity, called)}" if given.otherwise is not None else ""
     if given.kind == "assign" and given.assign is not None:
         until = f" until {subject(given.until.tree, entity)}" if given.until is not None else ""
-        return f"it goes to {_receiver(given.assign.tree, entity)}{until}{other}"
+        return f"it goes to {_receiver(given.assign.tree, entity, called)}{until}{other}"
     within = f" within {span(given.within)}" if given.within is not None else ""
     return {
         "keep": "its owner keeps it" + (f" for {span(given.within)}" if given.within is not None else ""),
@@ -182,19 +192,13 @@ def action(given: object, entity: str) -> str:
     }[given.kind] + other
 
 
-def span(value: object) -> str:
-    """A length of time."""
+def span(value: Value) -> str:
+    """A length of time: `45 days`, `2 working days`, `1 hour 30 minutes`."""
     if isinstance(value, v.WorkingDays):
         return _count(value.days, "working day")
     if isinstance(value, v.WorkingHours):
         return _count(value.hours, "working hour")
-    if isinstance(value, v.Months):
-        return _count(value.months, "month")
-    if isinstance(value, timedelta) and value % timedelta(days=1) == timedelta():
-        return _count(value.days, "day")
-    if isinstance(value, timedelta) and value % timedelta(hours=1) == timedelta():
-        return _count(value // timedelta(hours=1), "hour")
-    return str(v.literal(value))
+    return v.readable(value)
 
 
 def _count(number: float, what: str) -> str:

@@ -177,7 +177,7 @@ def _mean_themselves(texts: pa.Array, cells: Cells) -> Array:
     low = used.min() if len(used) else 0
     if low < ord(" ") or used.max() > ord("~"):
         mask = pc.fill_null(pc.match_substring_regex(texts, _PLAIN), True).to_numpy(zero_copy_only=False).copy()
-    elif low > ord(" "):
+    elif low > ord("#"):
         mask = np.diff(starts) > 0
     else:
         first, last = np.minimum(starts[:-1], starts[-1] - 1), np.maximum(starts[1:] - 1, starts[0])

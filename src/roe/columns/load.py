@@ -21,12 +21,14 @@ from roe.crm.ids import SHORT
 from roe.data.cells import cells_of, shown
 from roe.data.coerce import (
     GONE,
+    MODIFIED,
     NAMELESS,
     REPEATED,
     UNKNOWN_RECORD,
     WRITTEN,
     finished,
     listed,
+    modified_text,
     reason_gone,
     settle,
     started,
@@ -200,10 +202,12 @@ def coded(texts: pa.Array) -> Coded:
 def _reject(entity: str, table: TypedColumns, problems: Problems, raw: Raw) -> None:
     """Drop rejected rows, put the rest in the order of their ids, and settle ids that occur twice."""
     keep = np.ones(table.n, bool)
-    for i in sorted(problems.found):
+    rejected = sorted(problems.found)
+    stamps = table.columns[MODIFIED].take(np.array(rejected)).values() if rejected and MODIFIED in table.columns else [None] * len(rejected)
+    for i, at in zip(rejected, stamps, strict=True):
         name, value, reason = problems.found[i]
         keep[i] = False
-        table.rejects.append(Reject(entity, table.ids[i].as_py(), int(table.lines[i]), name, shown(value), reason))
+        table.rejects.append(Reject(entity, table.ids[i].as_py(), int(table.lines[i]), name, shown(value), reason, modified_text(at)))
     table.rejects.sort(key=lambda r: r.line)
     ordered = _in_order(table.ids)  # which says as well that none is there twice
     if ordered and keep.all():

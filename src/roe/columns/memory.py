@@ -19,8 +19,9 @@ import pyarrow.compute as pc
 from roe.columns.column import Column, Refs
 from roe.columns.known import show_known
 from roe.columns.row import place_of
+from roe.data.coerce import MODIFIED
 from roe.dynamic import Array, Json, Saved, Value
-from roe.evaluator.data_owner import MODIFIED, MODIFIED_BY, InData, stamp_of
+from roe.evaluator.data_owner import MODIFIED_BY, InData, stamp_of
 from roe.evaluator.memory import Facts, OwnerMemory
 from roe.grammar import values as v
 from roe.ledger.changed import Changed

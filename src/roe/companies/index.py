@@ -17,7 +17,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import cache
 from importlib import import_module
 from types import ModuleType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from roe.companies.likeness import of_one_group, probability, rarity_in, signs
 from roe.companies.name import CompanyName, names_in, trigrams
@@ -34,9 +34,21 @@ FEW, TOO_MANY = 4, 20_000  # the rarest few are looked up unless more names than
 LOOKED_AT = 5_000  # names with a name's rarest keys, beyond which further keys are left
 CLOSEST, AS_CLOSE, MOST = 6, 0.99, 60  # names that are compared in full; more, where they share as much as the last one
 SHARES_LITTLE = 0.4  # of what the closest name shares: names that share less are not compared
-MEASURED = 2_000  # names whose letters are remembered
+WHOLE = 1 << 20  # what a weight of 1 is
+MEASURED = 2_000  # names whose letters, or candidates, are remembered
 DIGITS = 4  # of a probability
 MANY = 5_000  # names from which on numpy adds up what they share, where it is installed
+
+
+# by the candidate and whether a group is asked for: the probability, and the least one that was asked for; below that it is not exact
+Scores = dict[tuple[int, bool], tuple[float, float]]
+
+
+class Looked(NamedTuple):
+    """A name that was looked up: its candidates, the closest first, and how likely they are."""
+
+    closest: list[int]
+    scores: Scores
 
 
 class NameIndex:
@@ -54,11 +66,11 @@ class NameIndex:
         self._columns: KeyColumns | None = None  # the same of names that were taken apart together
         self._gone: Counter[str] = Counter()  # key -> how many of those are gone
         self._weights = _SquaredWeights(self)
-        self._measured: dict[str, tuple[frozenset[str], float]] = {}
+        self._measured: dict[str, tuple[frozenset[str], int]] = {}
+        self._lengths: Sequence[int] | None = None  # of each name's vector of letters, squared, until a name comes or goes
         self._rarity: Callable[[str], float] | None = None
         self._sums: Array = None
-        self._asked: tuple[str, list[int]] = "", []  # the last name that was looked up, and its candidates
-        self._scores: dict[tuple[int, bool], float] = {}  # of these candidates, those that are likely enough for whoever asked
+        self._looked: dict[str, Looked] = {}  # names that were looked up since a name came or went
         with uncollected():
             for place, name in enumerate(names):
                 number = self._numbers.get(name)
@@ -83,7 +95,17 @@ class NameIndex:
                 index._at.append([])
             index._at[number].append(place)
         index._count, index._words, index._columns, index._written = len(index._texts), words, columns, written
+        index._measure_columns(columns)
         return index
+
+    def _measure_columns(self, columns: KeyColumns) -> None:
+        """Weigh every group of letters, and so the names, before processes share them."""
+        lengths = array("q", bytes(8 * self._count))
+        as_array = import_module("numpy").frombuffer(lengths, "q")
+        for group, numbers in columns.groups():
+            weight = self._weights[group] = self._weights.of_size(len(numbers))
+            as_array[numbers] += weight
+        self._lengths = lengths
 
     def parts(self) -> tuple[KeyColumns, Counter[str], WrittenNames]:
         """What `of` makes an index from, of one that it made and that has not changed."""
@@ -93,7 +115,7 @@ class NameIndex:
     # --- what is in it ----------------------------------------------------------------------------------------------
 
     def add(self, name: str, place: int) -> None:
-        self._asked = "", []
+        self._looked.clear()
         number = self._numbers.get(name)
         if number is None:
             number = self._numbers[name] = len(self._texts)
@@ -120,7 +142,7 @@ class NameIndex:
                 numbers.append(number)  # type: ignore[union-attr]
 
     def remove(self, name: str, place: int) -> None:
-        self._asked = "", []
+        self._looked.clear()
         number = self._numbers[name]
         self._at[number].remove(place)
         if not self._at[number]:
@@ -135,6 +157,7 @@ class NameIndex:
         self._rarity = None
         self._weights.clear()
         self._measured.clear()
+        self._lengths = None
 
     def meant(self, i: int) -> tuple[CompanyName, ...]:
         """The i-th distinct name, taken apart."""
@@ -180,34 +203,39 @@ class NameIndex:
         asked = names_in(name)
         if not asked[0].words:
             return []
-        scored = []
-        for i in self.candidates(name):
+        scored, looked = [], self._look_up(name)
+        for i in looked.closest:
             places = self._at[i] if only is None else list(filter(only, self._at[i]))
-            if places and (score := self._score(asked, i, least, group)) >= least:
+            if places and (score := self._score(asked, i, least, group, looked.scores)) >= least:
                 scored += [(score, place) for place in places]
         return sorted(scored, key=lambda x: (-x[0], x[1]))
 
-    def _score(self, asked: Sequence[CompanyName], i: int, least: float, group: bool) -> float:
+    def _score(self, asked: Sequence[CompanyName], i: int, least: float, group: bool, scores: Scores) -> float:
         """The probability that a name is the i-th one, or of its group; below `least`, any number below it."""
-        score = self._scores.get((i, group))
-        if score is not None:
-            return score
-        score = self._of_one_group(asked, i) if group else self._likely(asked, i, least)
-        if score >= least:
-            self._scores[i, group] = score
+        score, enough = scores.get((i, group), (0.0, 2.0))
+        if score < enough and least < enough:
+            score = self._of_one_group(asked, i) if group else self._likely(asked, i, least)
+            scores[i, group] = score, least
         return score
 
     def candidates(self, name: str) -> list[int]:
-        """The distinct names that share the most with a name, by its rarest keys. Methods ask for one name after the other."""
-        if self._asked[0] != name:
+        """The distinct names that share the most with a name, by its rarest keys."""
+        return self._look_up(name).closest
+
+    def _look_up(self, name: str) -> Looked:
+        """A name's candidates. Methods ask for one name after the other, and many leads have the same."""
+        looked = self._looked.get(name)
+        if looked is None:
+            if len(self._looked) >= MEASURED:
+                self._looked.clear()
             shared = self._shared(self._looked_up(name))
             texts = self._texts
             closest = sorted(((-weight, texts[i], i) for weight, i in shared))[:MOST]
             if len(closest) > CLOSEST:
                 as_close = AS_CLOSE * closest[CLOSEST - 1][0]
                 closest = [x for n, x in enumerate(closest) if n < CLOSEST or x[0] <= as_close]
-            self._asked, self._scores = (name, [i for _, _, i in closest]), {}
-        return self._asked[1]
+            looked = self._looked[name] = Looked([i for _, _, i in closest], {})
+        return looked
 
     def _looked_up(self, name: str) -> list[tuple[float, str, int, int]]:
         """The rarest keys of a name, the rarest first: (weight, key, where its names in the columns begin, where they end)."""
@@ -256,8 +284,8 @@ class NameIndex:
         near = np.flatnonzero(weights >= SHARES_LITTLE * weights.max())
         touched, firsts = np.unique(touched[near], return_index=True)
         weights = weights[near][firsts]
-        if len(weights) > MOST:  # those that share less than the last that is compared need no look at their texts
-            near = np.flatnonzero(weights >= np.partition(weights, -MOST)[-MOST])
+        if len(weights) > CLOSEST:  # those that share less than is compared need no look at their texts
+            near = np.flatnonzero(weights >= AS_CLOSE * np.partition(weights, -CLOSEST)[-CLOSEST])
             touched, weights = touched[near], weights[near]
         return list(zip(weights.tolist(), touched.tolist(), strict=True))
 
@@ -271,15 +299,17 @@ class NameIndex:
 
     def _likely(self, asked: Sequence[CompanyName], i: int, least: float) -> float:
         """The probability that a name is the i-th one; of names that carry several, of those that are most alike. Below `least`, 0."""
-        return max([self._probability(mine, other, least) for mine, other in pairs_of(asked, self.meant(i))])
+        meant = self.meant(i)
+        squared = self._lengths[i] if self._lengths is not None and len(meant) == 1 else None
+        return max([self._probability(mine, other, squared, least) for mine, other in pairs_of(asked, meant)])
 
-    def _probability(self, mine: CompanyName, other: CompanyName, least: float) -> float:
+    def _probability(self, mine: CompanyName, other: CompanyName, squared: int | None, least: float) -> float:
         """The probability that two names are one company. Letters are compared only where they may still lift it to `least`; else it is 0."""
         found = signs(mine, other, 1.0, self.rarity)
         likely = round(probability(found), DIGITS)
         if likely < least or mine.glued == other.glued:
             return likely if likely >= least else 0.0
-        found["letters"] = self._cosine(mine, other)
+        found["letters"] = self._cosine(mine, other, squared)
         return round(probability(found), DIGITS)
 
     def _of_one_group(self, asked: Sequence[CompanyName], i: int) -> float:
@@ -297,34 +327,39 @@ class NameIndex:
         """What speaks for and against two names being one company."""
         return signs(mine, other, self._cosine(mine, other), self.rarity)
 
-    def _cosine(self, mine: CompanyName, other: CompanyName) -> float:
-        """How alike the groups of letters of two names are, each weighted by its rarity, 0 to 1."""
-        (groups, norm), (its_groups, its_norm) = self._letters(mine), self._letters(other)
-        norms = norm * its_norm
-        return math.fsum(map(self._weights.__getitem__, groups & its_groups)) / norms if norms else 0.0
+    def _cosine(self, mine: CompanyName, other: CompanyName, squared: int | None = None) -> float:
+        """How alike the groups of letters of two names are, each weighted by its rarity, 0 to 1. `squared` is the length of the other's vector, where it is known."""
+        groups, length = self._letters(mine)
+        if squared is None:
+            squared = self._letters(other)[1]
+        text, weights = f"  {other.text} ", self._weights
+        return sum([weights[group] for group in groups if group in text]) / math.sqrt(length * squared) if length and squared else 0.0
 
-    def _letters(self, name: CompanyName) -> tuple[frozenset[str], float]:
-        """The groups of letters of a name, and the length of the vector of their weights."""
+    def _letters(self, name: CompanyName) -> tuple[frozenset[str], int]:
+        """The groups of letters of a name, and the length of the vector of their weights, squared."""
         letters = self._measured.get(name.text)
         if letters is None:
             if len(self._measured) >= MEASURED:
                 self._measured.clear()
             groups = trigrams(name.text)
-            letters = self._measured[name.text] = groups, math.sqrt(math.fsum(map(self._weights.__getitem__, groups)))
+            letters = self._measured[name.text] = groups, sum(map(self._weights.__getitem__, groups))
         return letters
 
 
-class _SquaredWeights(dict[str, float]):
-    """The square of the weight of each group of letters, made when asked for."""
+class _SquaredWeights(dict[str, int]):
+    """The square of the weight of each group of letters, made when asked for: whole numbers, so that a sum is the same in any order."""
 
     def __init__(self, index: NameIndex) -> None:
         super().__init__()
         self._index = index
 
-    def __missing__(self, group: str) -> float:
-        size = self._index.having(group)
-        weight = self[group] = math.log(1 + self._index._count / (size or 1)) ** 2
+    def __missing__(self, group: str) -> int:
+        weight = self[group] = self.of_size(self._index.having(group))
         return weight
+
+    def of_size(self, size: int) -> int:
+        """The weight of a group that so many names have."""
+        return round(math.log(1 + self._index._count / (size or 1)) ** 2 * WHOLE)
 
 
 def pairs_of(asked: Sequence[CompanyName], meant: Sequence[CompanyName]) -> list[tuple[CompanyName, CompanyName]]:

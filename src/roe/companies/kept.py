@@ -15,7 +15,7 @@ import mmap
 import os
 from array import array
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -32,22 +32,22 @@ PORTION = 5_000  # names that a process takes apart together
 ALIGNED = 64  # each part of the file begins at a multiple of so many bytes
 
 
-def index_of(names: Sequence[str]) -> NameIndex:
-    """The index of these names, as it was kept or made now."""
+def index_of(names: Sequence[str], meanwhile: Callable[[], object] | None = None) -> NameIndex:
+    """The index of these names, as it was kept or made now; `meanwhile` may be done while other processes make it."""
     if len(names) < LARGE or find_spec("numpy") is None:
         return NameIndex(names)
     folder = cache_folder()
     if folder is None or not is_private(folder):
-        return built(names)
+        return built(names, meanwhile)
     digest = hashlib.sha256("\0".join((own_digest(), *names)).encode("utf-8", "surrogatepass")).hexdigest()
     index = _read(folder / FILE, digest, names)
     if index is None:
-        index = built(names)
+        index = built(names, meanwhile)
         _write(folder / FILE, digest, index)
     return index
 
 
-def built(names: Sequence[str]) -> NameIndex:
+def built(names: Sequence[str], meanwhile: Callable[[], object] | None = None) -> NameIndex:
     """The index of names, portions of which are taken apart in processes of their own."""
     from roe.companies.keys import KeyColumns
 
@@ -58,7 +58,12 @@ def built(names: Sequence[str]) -> NameIndex:
     with uncollected():
         starts = range(0, len(distinct), PORTION)
         work = each(
-            lambda n: _portion(distinct[starts[n] : starts[n] + PORTION], starts[n]), len(starts), "indexing names", few=2, portion=1
+            lambda n: _portion(distinct[starts[n] : starts[n] + PORTION], starts[n]),
+            len(starts),
+            "indexing names",
+            few=2,
+            portion=1,
+            meanwhile=meanwhile,
         )
         for keys, numbers, counts, lines in work:
             pairs.append((keys, numbers))

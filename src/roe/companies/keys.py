@@ -6,7 +6,7 @@ as a whole, `==name`, can be long: it is a digest behind a byte that no other ke
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from hashlib import blake2b
 from typing import NamedTuple
 
@@ -19,6 +19,7 @@ from roe.dynamic import Array
 BEGINNING, WHOLE = 5, 8  # letters of a word, and of a name without spaces, that are keys
 _DIGEST = 0xFF << 56  # the first byte of a digest
 _SPACE = ord(" ")
+MARKS = b".^=\x00"  # of keys that are not groups of letters; a shorter key begins with an empty byte
 
 
 def code_of(key: str) -> int:
@@ -57,6 +58,15 @@ class KeyColumns(NamedTuple):
         there = (self.codes[at] == asked).tolist()
         spans = zip(keys, there, self.starts[at].tolist(), self.starts[at + 1].tolist(), strict=True)
         return [(key, start, end) for key, is_there, start, end in spans if is_there]
+
+    def groups(self) -> Iterator[tuple[str, Array]]:
+        """Each group of letters, and the numbers of the names that have it."""
+        count = int(np.searchsorted(self.codes, 1 << 24))  # a group has three bytes
+        starts = self.starts[: count + 1].tolist()
+        for code, start, end in zip(self.codes[:count].tolist(), starts, starts[1:], strict=False):
+            key = code.to_bytes(3, "big")
+            if key[0] not in MARKS:
+                yield key.decode(), self.numbers[start:end]
 
 
 def keys_of_many(meant: Iterable[tuple[int, Sequence[CompanyName]]]) -> tuple[Array, Array]:

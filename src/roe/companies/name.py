@@ -95,7 +95,7 @@ def names_in(text: str) -> tuple[CompanyName, ...]:
 
 def _may_have_two(text: str) -> bool:
     """Whether `_ALSO` may stand in a text, at a tenth of its cost."""
-    return any(sign in text for sign in _ALSO_HAS)
+    return any(map(text.__contains__, _ALSO_HAS))
 
 
 def _tells(name: CompanyName, behind: bool) -> bool:

@@ -53,8 +53,7 @@ _NOTES_HAVE = (
 def without_notes(text: str) -> str:
     """A name without what registers and exchanges write behind it; a text that is nothing but a note stays as it is."""
     if not _MAY_HAVE_NOTES.search(text):
-        lower = text.lower()
-        if not any(sign in lower for sign in _NOTES_HAVE):
+        if not any(map(text.lower().__contains__, _NOTES_HAVE)):
             return text
     for note in _NOTES:
         left = note.sub(" ", text)

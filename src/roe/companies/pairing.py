@@ -160,11 +160,14 @@ def _glue(
 
 def _initials(mine: CompanyName, other: CompanyName, left: set[int], right: set[int], rarity: Callable[[str], float]) -> bool:
     """Whether what one name has alone is the initials of what the other has alone; then nothing of it is left over."""
+    firsts = other.words[min(right)][0], other.spoken[0][0]
+    if not any(2 <= len(mine.words[i]) <= MOST_INITIALS and mine.words[i][0] in firsts for i in left):
+        return False
     telling = [i for i in left if rarity(mine.words[i]) > SAYS_LITTLE]
     if len(telling) != 1 or not 2 <= len(mine.words[telling[0]]) <= MOST_INITIALS:
         return False
     short = mine.words[telling[0]]
-    if short[0] not in (other.words[min(right)][0], other.spoken[0][0]):
+    if short[0] not in firsts:
         return False
     words = [other.words[i] for i in sorted(right)]
     spoken = [word for word in other.spoken if word in SMALL or word in words or word not in other.words]

@@ -25,22 +25,23 @@ def word_likeness(a: str, b: str) -> float:
     """
     if a == b:
         return 1.0
-    (meant, letters), (other, letters_too) = _read(a), _read(b)
+    (meant, letters, sound), (other, letters_too, sound_too) = _read(a), _read(b)
     if not letters or not letters_too:
         return 0.0
     if meant == other:
         return 0.97
-    short, long = (a, b) if len(a) <= len(b) else (b, a)
-    if len(short) >= 4 and _first_sound(a) == _first_sound(b) and _spelt(a) == _spelt(b):
-        return 0.95
-    if "sk" in long and _is_from(long, short):
-        return 0.9
-    shortened = _shortened(short, long) if short[0] == long[0] else 0.0
-    if shortened:
-        return shortened
-    if a in common_words() and b in common_words():  # two words, not one misspelt
-        return 0.0
+    if sound == sound_too or a[0] == b[0]:
+        short, long = (a, b) if len(a) <= len(b) else (b, a)
+        if len(short) >= 4 and sound == sound_too and _spelt(a) == _spelt(b):
+            return 0.95
+        if "sk" in long and _is_from(long, short):
+            return 0.9
+        shortened = _shortened(short, long) if short[0] == long[0] else 0.0
+        if shortened:
+            return shortened
     if (letters ^ letters_too).bit_count() > 2 * MOST_WRONG:  # one wrong letter makes two letters differ at most
+        return 0.0
+    if a in common_words() and b in common_words():  # two words, not one misspelt
         return 0.0
     return _misspelt(a, b)
 
@@ -94,13 +95,14 @@ def _begins(short: str, long: str) -> bool:
 
 
 @lru_cache(maxsize=KEPT)
-def _read(word: str) -> tuple[str, int]:
-    """(the word that stands for all its spellings, its letters as bits; none of a number)."""
+def _read(word: str) -> tuple[str, int, str]:
+    """(the word that stands for all its spellings, its letters as bits, none of a number, and what it begins to sound like)."""
     letters = 0
     if not word.isdigit():
         for c in word:
             letters |= 1 << (ord(c) & 63)
-    return same_words().get(word, word), letters
+    first = word[1] if word.startswith("ye") and len(word) > 2 else word[0]
+    return same_words().get(word, word), letters, _FIRST_SOUND.get(first, first)
 
 
 def _misspelt(a: str, b: str) -> float:
@@ -147,11 +149,6 @@ _SPELLINGS = "lyu-lu gh-g ph-f tch-ch ch-k y-i ck-k c-k w-v kh-h ae-a oe-o ue-u 
 _SOUNDS = [sound.split("-") for sound in _SPELLINGS.split()]
 # Words that sound alike begin with letters of one of these groups, or with the same letter
 _FIRST_SOUND = {letter: group[0] for group in ("pf", "tckxh", "yijg", "wv", "zs", "aeou") for letter in group}
-
-
-def _first_sound(word: str) -> str:
-    first = word[1] if word.startswith("ye") else word[0]
-    return _FIRST_SOUND.get(first, first)
 
 
 @lru_cache(maxsize=KEPT)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from array import array
 from collections.abc import Iterable, Sequence
+from functools import lru_cache
 
 from roe.companies.name import NONE, CompanyName, shared_kinds
 
@@ -57,6 +58,11 @@ def _read(line: str) -> CompanyName:
     text, spoken, kinds, seat, dotted = line.split(LISTS)
     words = tuple(text.split())
     return CompanyName(
-        words, tuple(spoken.split()) or words, shared_kinds(frozenset(kinds.split())), text, "".join(words),
+        words, tuple(spoken.split()) if spoken else words, _kinds(kinds), text, "".join(words),
         frozenset(seat.split()) if seat else NONE, frozenset(dotted.split()) if dotted else NONE,
     )  # fmt: skip
+
+
+@lru_cache
+def _kinds(written: str) -> frozenset[str]:
+    return shared_kinds(frozenset(written.split()))

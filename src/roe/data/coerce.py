@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import tzinfo
+from datetime import datetime, tzinfo
 from functools import partial
 
 from roe.crm.ids import fold
@@ -21,7 +21,7 @@ from roe.data.local import ZEROS, is_local, read_locally
 from roe.data.makers import maker
 from roe.data.reading import Problem, Reading, Reject
 from roe.data.scan import TableOrigin
-from roe.dynamic import Record, Values
+from roe.dynamic import Record, Value, Values
 from roe.policy.model import DataSource, Field
 
 NAMELESS = "the record has no id"
@@ -56,6 +56,7 @@ class Typed:
         return self.reading.corrected
 
 
+MODIFIED = "modified_at"  # the field that says when the CRM last changed a row
 GONE = ("merged_into", "deleted")  # the fields that say of a row that the CRM has the record no longer
 WRITTEN = "$id"  # the id as the data has it, where that is the longer form of the one it is folded to
 REPEATED = "id"  # the field that a record is rejected for when another has its id
@@ -207,7 +208,7 @@ class _RecordReader:
             problem = problem or ("id", "", NAMELESS if id_column is not None else UNKNOWN_RECORD)
         if problem:
             name, value, reason = problem
-            table.rejects.append(Reject(self.entity, identity, record.line, name, shown(value), reason))
+            table.rejects.append(Reject(self.entity, identity, record.line, name, shown(value), reason, modified_text(typed.get(MODIFIED))))
             return
         written = str(row.get(id_column)).strip() if typed.get("id") and id_column is not None else ""
         if written and written != identity and fold(written) == identity:
@@ -219,6 +220,17 @@ class _RecordReader:
         if typed.get("name") is None:
             typed["name"] = _name(typed)
         table.rows.append(typed)
+
+
+def stamp(value: Value) -> datetime | None:
+    """When the CRM last changed a row, where `modified_at` says so to the moment."""
+    return value if isinstance(value, datetime) and value.tzinfo is not None else None
+
+
+def modified_text(value: Value) -> str:
+    """The same as a reject has it."""
+    at = stamp(value)
+    return "" if at is None else at.isoformat()
 
 
 def reason_gone(name: str, value: object) -> str:

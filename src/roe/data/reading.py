@@ -20,7 +20,7 @@ Problem = tuple[str, Cell, str]  # what is wrong with a record: field, raw value
 
 @dataclass(frozen=True, slots=True)
 class Reject:
-    """A record that could not be used, and why."""
+    """A record that could not be used, and why. `modified_at` is when the CRM last changed the row, as text."""
 
     entity: str
     record: str
@@ -28,6 +28,7 @@ class Reject:
     field: str
     value: str
     reason: str
+    modified_at: str = ""
 
 
 @dataclass(slots=True)

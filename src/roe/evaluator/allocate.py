@@ -68,18 +68,15 @@ class Pools:
             self._last = [(row.entity, one, 1 if one == rep["id"] else -1) for one in changed]
             for entity, one, n in self._last:
                 self._count_open(entity, one, n)
-                other = self.world.rep(one)
-                if other is not None and other is not rep:
-                    self._seated_anew(other, row)
         self._given.setdefault((row.entity, row["id"]), {})[role] = rep["id"]
         self.together.gave(self.pools[turn.pool], row, role, rep)
-        self._seated_anew(rep, row)
+        for one in {rep["id"], *(one for _, one, _ in self._last)}:
+            self._seated_anew(self.world.rep_of(one), row)
 
     def _seated_anew(self, rep: Row, row: Row) -> None:
         """What counts against a rep's caps has changed."""
         for pool in self.pools.values():
-            if pool.has_seats:
-                pool.changed(rep, row)
+            pool.changed(rep, row)
 
     def again(self) -> None:
         """The next decision at this moment: what the last one gave stands in the data now."""
@@ -91,7 +88,7 @@ class Pools:
         """Whether who is able rests on how many open records each rep has."""
         return any(cap in OPEN_CAPS for pool in self.pools.values() for cap in pool.step.caps)
 
-    def renew(self, reps: bool = True) -> None:
+    def renew(self, reps: bool) -> None:
         """Another moment, or other records: what was found out of reps is forgotten, turns and days stay. `reps`: whether one has changed."""
         self.again()
         self._open = None

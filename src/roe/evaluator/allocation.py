@@ -91,7 +91,10 @@ class PoolTurn:
         }  # fmt: skip
 
     def _number(self) -> int:
-        return -1 if self.history is None or self.standing is None else self.history.number(self.standing)
+        if self.history is None:
+            return -1
+        assert self.standing is not None  # a turn has both, or neither
+        return self.history.number(self.standing)
 
 
 @dataclass(slots=True)

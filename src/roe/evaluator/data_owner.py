@@ -5,10 +5,10 @@ from __future__ import annotations
 from datetime import date, datetime
 from typing import NamedTuple
 
+from roe.data.coerce import MODIFIED, stamp
 from roe.dynamic import Values
 
-MODIFIED = "modified_at"  # the field that says when the CRM last changed a row
-MODIFIED_BY = "modified_by"  # and which of its users did
+MODIFIED_BY = "modified_by"  # the field that says which user of the CRM last changed a row
 
 
 class InData(NamedTuple):
@@ -27,5 +27,4 @@ class InData(NamedTuple):
 
 def stamp_of(row: Values) -> datetime | None:
     """When the CRM last changed a row, where the data says so to the moment."""
-    at = dict.get(row, MODIFIED)
-    return at if isinstance(at, datetime) and at.tzinfo is not None else None
+    return stamp(dict.get(row, MODIFIED))

@@ -51,8 +51,10 @@ def extra_rows(bound: Bound, owners: Owners) -> Rows:
 
 
 def held(h: Holdover, world: World, owners: list[tuple[str | None, str | None]]) -> Iterator[list[Value]]:
-    """Two lines for each account whose former owner has a share: the former owner's, and the rest."""
+    """Two lines for each account whose former owner has a share: the former owner's, and the rest. Where no rule decides the role, its
+    owners are those of the data."""
     clock = world.clock
+    owners = owners or [(owner, owner) for owner in world.owner_ids("account", h.role)]
     shares = world.values("account", f"{h.name}_credit")
     for record, share, (owner, previous) in zip(world.values("account", "id"), shares, owners, strict=True):
         handed_over = owner != previous and owner and previous  # by this very run
@@ -62,7 +64,7 @@ def held(h: Holdover, world: World, owners: list[tuple[str | None, str | None]])
             former, share, until = previous, h.shares[0], clock.add(clock.today, h.each)
         else:
             row = world.find("account", record)
-            was = row["former_owner"] if row is not None else None
+            was = row[f"former_owner.{h.role}"] if row is not None else None
             former, until = was and was["id"], row and row[f"{h.name}_stage_until"]
         if share and former and former != owner:
             reason = f"{h.name}: handed over from {former} to {owner}"

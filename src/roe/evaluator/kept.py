@@ -14,6 +14,7 @@ from roe.dynamic import Value, Values
 from roe.evaluator.fields import key_of
 from roe.evaluator.relate import by_id
 from roe.evaluator.row import Row
+from roe.evaluator.world import NAMED_BY
 from roe.grammar import syntax as s
 from roe.grammar.functions import BY_NAME
 from roe.plan.operators import Derive
@@ -22,7 +23,6 @@ if TYPE_CHECKING:
     from roe.evaluator.live_world import LiveWorld
     from roe.evaluator.relate import LookUp, Matcher
 
-NAMED_BY = ("name", "email", "domain")
 AS_WRITTEN = "$text."  # of a reference, beside the record that it means
 
 
@@ -37,7 +37,8 @@ class KeptUp:
         self._all_certain: set[str] = set()  # the matchers whose look-ups all rest on nothing but stored fields
         self._open: dict[tuple[str, str], int] | None = None
         self._plain_open = self._is_own("lead", "is_open") or not self._exists("lead", "is_open")
-        for rows in world.rows.values():
+        for entity, rows in world.rows.items():
+            world.named(entity)  # a request does not wait for it
             for row in rows:
                 self._register(row)
 
@@ -48,7 +49,7 @@ class KeptUp:
         self.take_out_of_look_ups(row)
         for key in NAMED_BY:
             if dict.get(row, key):
-                named = self.world._names[row.entity][str(dict.get(row, key)).lower()]
+                named = self.world.named(row.entity)[str(dict.get(row, key)).lower()]
                 named[:] = [other for other in named if other is not row]
         self._unregister(row)
 
@@ -79,7 +80,7 @@ class KeptUp:
             self._reps_changed(row, len(world.rows["rep"]) == 1)
         for key in NAMED_BY:
             if dict.get(row, key):
-                world._names[entity].setdefault(str(dict.get(row, key)).lower(), []).append(row)
+                world.named(entity).setdefault(str(dict.get(row, key)).lower(), []).append(row)
         self.put_in_look_ups(row)
         self._register(row)
         self._refer_again(row)

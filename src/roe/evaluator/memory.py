@@ -147,10 +147,20 @@ class OwnerMemory:
         self.was_gone: Saved = state.get("gone", {})
         self.gone: Json = {}  # by `entity|record`, of the records that the ledger still knows an owner of: as `state["gone"]`
         flagged = {(r.entity, fold(r.record)): r for r in self.world.rejects if r.field in GONE}
+        self._older_flags = {key for key, r in flagged.items() if r.modified_at and self._is_older(*key, r.modified_at, state)}
+        self.older |= {record for _, record in self._older_flags}
         self._flagged = {key: Gone("merged", fold(r.value)) if r.field == "merged_into" else Gone("deleted") for key, r in flagged.items()}
 
+    def _is_older(self, entity: str, record: str, modified_at: str, state: Remembered) -> bool:
+        """Whether the CRM last changed a row before it showed what the ledger knows of an owner of the record."""
+        held = (state.get("owners", {}).get(f"{entity}|{record}|{role}") for role in self.world.policy.roles)
+        read_at = v.parse_temporal(modified_at)
+        return any(owner is not None and owner.get("base_at") and read_at < v.parse_temporal(owner["base_at"]) for owner in held)
+
     def _note_gone(self, entity: str, record: str) -> None:
-        """Note a record that is not among the data's, if that means that it is gone."""
+        """Note a record that is not among the data's, if that means that it is gone: a row from before says nothing of today."""
+        if (entity, record) in self._older_flags:
+            return
         gone = self._flagged.get((entity, record))
         if gone is None and self._is_complete(entity):
             gone = Gone("deleted")

@@ -59,8 +59,7 @@ class Pool:
         history = TurnHistory(self.step.debt, credits, dict(self.counts), int(saved.get("turns", 0)))
         self.history = PoolHistory(self.step.strategy, history, self.world.rep_of)
         self._ledger = Ledger(self.step.debt, credits)
-        self._standing: Standing | None = None  # of the turns that are not booked yet
-        self._slots: Slots | None = None
+        self._unbooked: tuple[Standing, Slots] | None = None  # the turns of the last standing, which are not booked yet
 
     def recall(self, saved: Mapping[str, object]) -> None:
         """Go on from where turns that were taken elsewhere have led. Members and weights rest on none of them."""
@@ -116,10 +115,10 @@ class Pool:
             rep = min((r for r, _ in standing.able), key=self.load)
             self._ledger.settle(standing, 1, {rep: 1})  # credit decides nothing here, and is shown all the same
         else:
-            if self._standing is not standing or self._slots is None:
+            if self._unbooked is None or self._unbooked[0] is not standing:
                 self.book()
-                self._standing, self._slots = standing, Slots(standing, self._ledger)
-            rep = standing.able[self._slots.next()][0]
+                self._unbooked = standing, Slots(standing, self._ledger)
+            rep = standing.able[self._unbooked[1].next()][0]
         self.history.turns.log.append((standing, rep))
         self.counts[rep] += 1
         return rep
@@ -130,10 +129,11 @@ class Pool:
 
     def book(self) -> None:
         """Settle the turns of the last standing."""
-        if self._standing is not None and self._slots is not None:
-            taken = {rep: n for (rep, _), n in zip(self._standing.able, self._slots.taken, strict=True) if n}
-            self._ledger.settle(self._standing, self._slots.turn, taken)
-        self._standing = self._slots = None
+        if self._unbooked is not None:
+            standing, slots = self._unbooked
+            taken = {rep: n for (rep, _), n in zip(standing.able, slots.taken, strict=True) if n}
+            self._ledger.settle(standing, slots.turn, taken)
+        self._unbooked = None
 
     def settle(self, standing: Standing, taken: Mapping[str, int]) -> None:
         """Settle turns that are counted already."""
@@ -187,10 +187,8 @@ class Pool:
                 return self.history.intern(self._ranked(seats, row))
         return self.interned(row, alike)
 
-    def interned(self, row: Row, alike: Class | None = None) -> Standing:
+    def interned(self, row: Row, alike: Class) -> Standing:
         """Who takes part now in the turn of a record that none of them has; the same object as long as nothing changes."""
-        alike = alike or self.alike_with(row)
-        assert alike is not None
         if alike.interned is None:
             standing = self._standing_of(alike, row)
             alike.interned = self.history.intern(standing.seats, standing)
@@ -233,14 +231,9 @@ class Pool:
         key = tuple(hashed(code(scope)) for code in self._part_codes)
         return None if NO_KEY in key else key
 
-    @property
-    def has_seats(self) -> bool:
-        """Whether it is known who takes part, which caps may change."""
-        return bool(self._classes) and bool(self._caps)
-
     def changed(self, rep: Row, row: Row) -> None:
-        """A rep has taken a record: whether the rep is able may be another."""
-        for alike in self._classes.values():
+        """A rep has taken a record: whether the rep is able may be another, where there are caps."""
+        for alike in self._classes.values() if self._caps else ():
             if alike.is_seated and (i := alike.place.get(rep["id"])) is not None:
                 again = self._seat(rep, alike.row, alike=alike)
                 if again != alike.seats[i]:
@@ -267,7 +260,7 @@ class Pool:
         for alike in self._classes.values():
             alike.is_seated, alike.standing, alike.interned = False, None, None
 
-    def renew(self, reps: bool = True) -> None:
+    def renew(self, reps: bool) -> None:
         """Begin again where the turns taken so far have led, for a new moment or changed records; earlier turns keep their history.
 
         Unless `reps` have changed, or the pool asks who is on leave, the members and weights for records that are alike are what they

@@ -78,11 +78,11 @@ class Matcher:
                 return held[0].row if len(held) == 1 else self._choose(row, held, told=False)
         return None
 
-    def names(self, theirs: s.Node) -> NameLookUp:
+    def names(self, theirs: s.Node, meanwhile: Callable[[], object] | None = None) -> NameLookUp:
         """The names that an expression gives, in one index however many methods compare them."""
         names = self._names.get(id(theirs))
         if names is None:
-            names = self._names[id(theirs)] = NameLookUp(theirs, self)
+            names = self._names[id(theirs)] = NameLookUp(theirs, self, meanwhile)
         return names
 
     def keys(self, kind: str, theirs: s.Node) -> KeyLookUp:
@@ -93,13 +93,16 @@ class Matcher:
         return keys
 
     def prepare(self) -> None:
-        """Make every look-up now, not when the first row asks."""
+        """Make every look-up now, not when the first row asks; those of keys while other processes take names apart."""
         for method in self.methods:
-            if method.theirs is not None:
-                if method.kind == "similar":
-                    self.names(method.theirs)
-                else:
-                    self.keys(method.kind, method.theirs)
+            if method.theirs is not None and method.kind == "similar":
+                self.names(method.theirs, self._prepare_keys)
+        self._prepare_keys()
+
+    def _prepare_keys(self) -> None:
+        for method in self.methods:
+            if method.theirs is not None and method.kind != "similar":
+                self.keys(method.kind, method.theirs)
 
     @cached_property
     def most_look_ups(self) -> int:
@@ -343,7 +346,7 @@ class KeyLookUp:
 class NameLookUp:
     """The names of rows, as one expression has them, searched by all methods that compare them."""
 
-    def __init__(self, theirs: s.Node, matcher: Matcher) -> None:
+    def __init__(self, theirs: s.Node, matcher: Matcher, meanwhile: Callable[[], object] | None = None) -> None:
         from roe.companies.kept import index_of
 
         self._code, self._world, self._target = compile_expression(theirs), matcher.world, matcher.step.target
@@ -351,7 +354,7 @@ class NameLookUp:
         named = [(row, name) for row in self._world.all(self._target) if (name := self._name(row))]
         self._rows: list[Row | None] = [row for row, _ in named]
         self._place = {id(row): place for place, (row, _) in enumerate(named)}
-        self._index = index_of([name for _, name in named])
+        self._index = index_of([name for _, name in named], meanwhile)
 
     def _name(self, row: Row) -> str:
         value = self._code({**self._world.base, self._target: row})

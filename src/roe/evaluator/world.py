@@ -34,6 +34,8 @@ if TYPE_CHECKING:
     from roe.evaluator.claims import Settled
     from roe.evaluator.memory import Facts, OwnerMemory
 
+NAMED_BY = ("name", "email", "domain")  # what people call a record by, besides its id
+
 
 class World(RecordsInTime):
     """The records of a run at one moment. `tables` are raw records by entity; rejects and corrections are kept."""
@@ -55,7 +57,7 @@ class World(RecordsInTime):
             for entity, fields in self.policy.model.entities.items()
         }
         self._keys: dict[str, dict[str, Row]] = {entity: {} for entity in self.rows}
-        self._names: dict[str, dict[str, list[Row]]] = {entity: {} for entity in self.rows}
+        self._names: dict[str, dict[str, list[Row]]] = {}  # of the entities whose records have been looked for by name
         self._back: dict[tuple[str, str], dict[int, list[Row]]] = {}
         self._keyed: dict[tuple[str, str], dict[object, list[Row]]] = {}
         self._strangers: dict[str, Row] = {}
@@ -123,9 +125,8 @@ class World(RecordsInTime):
             row = Row(entity, self, values)
             added.append(row)
             self._keys[entity][values["id"]] = row
-            for key in ("name", "email", "domain"):
-                if values.get(key):
-                    self._names[entity].setdefault(str(values[key]).lower(), []).append(row)
+        if entity in self._names:
+            self._name(entity, added)
         self.rows[entity] = sorted([*self.rows[entity], *added], key=lambda row: str(row["id"]))
         self._back.clear()
         self._keyed.clear()
@@ -196,7 +197,7 @@ class World(RecordsInTime):
         """A record by id, in the short or the long form, or by a name that only it has."""
         row = self._keys[entity].get(fold(key))
         if row is None:
-            named = self._names[entity].get(key.lower(), ())
+            named = self.named(entity).get(key.lower(), ())
             row = named[0] if len(named) == 1 else None
         return row
 
@@ -207,8 +208,22 @@ class World(RecordsInTime):
             return [exact]
         wanted = text.lower()
         if not partly:
-            return list(dict.fromkeys(self._names[entity].get(wanted, ())))
-        return list(dict.fromkeys(r for name, rows in self._names[entity].items() if wanted in name for r in rows))
+            return list(dict.fromkeys(self.named(entity).get(wanted, ())))
+        return list(dict.fromkeys(r for name, rows in self.named(entity).items() if wanted in name for r in rows))
+
+    def named(self, entity: str) -> dict[str, list[Row]]:
+        """The records of an entity by what people call them, in small letters; made when the first is looked for."""
+        if entity not in self._names:
+            self._names[entity] = {}
+            self._name(entity, self._keys[entity].values())
+        return self._names[entity]
+
+    def _name(self, entity: str, rows: Iterable[Row]) -> None:
+        names = self._names[entity]
+        for row in rows:
+            for key in NAMED_BY:
+                if (called := dict.get(row, key)) and key not in row.derived:
+                    names.setdefault(str(called).lower(), []).append(row)
 
     def rep(self, key: object) -> Row | None:
         """The rep that a text means. A rep whom the data does not list is a stranger: known by name alone, not active."""

@@ -96,9 +96,9 @@ class Method:
     name: Text
     match: Expr
     unless: Expr | None
-    similar: tuple[Expr, Expr] | None = None
-    least: float = 0.0
-    group: bool = False
+    similar: tuple[Expr, Expr] | None
+    least: float
+    group: bool
 
 
 @node
@@ -164,10 +164,10 @@ class Sla:
     """How soon a rep must work what a pool assigned, and what happens otherwise: the next rep, `times` times, then `escalate`."""
 
     within: Duration
-    worked_by: Expr | None = None
-    times: int = 1
-    escalate: Text | None = None
-    grace: Duration | None = None  # how long after it the record stays, since proof of work may come late
+    worked_by: Expr | None
+    times: int
+    escalate: Text | None
+    grace: Duration | None  # how long after it the record stays, since proof of work may come late
 
 
 @node
@@ -185,14 +185,14 @@ class Allocate:
     caps: Mapping[str, Expr]
     fallback: Text | None
     text: Text
-    score: Expr | None = None
-    sticky: Expr | None = None
-    together: Expr | None = None
-    debt: int = 3
-    hours: bool = False
-    sla: Sla | None = None
-    together_within: Duration | None = None  # how long after a record came the others of its company follow it
-    credit_back: tuple[Rule, ...] = ()  # conditions on a record and the `rep` who took its turn, for which the turn is given back
+    score: Expr | None
+    sticky: Expr | None
+    together: Expr | None
+    debt: int
+    hours: bool
+    sla: Sla | None
+    together_within: Duration | None  # how long after a record came the others of its company follow it
+    credit_back: tuple[Rule, ...]  # conditions on a record and the `rep` who took its turn, for which the turn is given back
 
 
 @node

@@ -108,6 +108,9 @@ class Credit:
     within: Duration | None
 
 
+LOAD_WITHIN = 3  # days, unless the policy says it
+
+
 @node
 class Crm:
     """What the CRM calls nobody (`queues`, by entity and role), a rep (`owner`, a field) and the territories (their ids by name)."""
@@ -115,7 +118,7 @@ class Crm:
     queues: Mapping[tuple[str, str], str] = field(default_factory=dict)
     territories: Mapping[str, str] = field(default_factory=dict)
     owner: str = "id"
-    load_within: int = 3  # days after which a decision that is not loaded is reported
+    load_within: int = LOAD_WITHIN  # days after which a decision that is not loaded is reported
     systems: Mapping[str, str] = field(default_factory=dict)  # a user of the CRM -> the integration that acts as this user
     cascades: Mapping[str, str] = field(default_factory=dict)  # an entity -> the field of the record whose owner the CRM passes on to it
 

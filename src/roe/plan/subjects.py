@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 
-from roe.dynamic import Value, Values
+from roe.dynamic import Value
 from roe.grammar import syntax as s
 from roe.grammar import values as v
 from roe.grammar.clock import Clock
@@ -343,9 +343,6 @@ def places_of(cuts: tuple[object, ...]) -> list[Value]:
     return [_near(cuts[0], -1), *(_middle(a, b) for a, b in itertools.pairwise(cuts)), _near(cuts[-1], 1)]
 
 
-_STEPS: Values = {"date": timedelta(days=1), "date and time": timedelta(microseconds=1), "days and time duration": timedelta(microseconds=1)}  # fmt: skip
-
-
 def _near(value: Value, side: int) -> object:
     kind = v.kind(value)
     if kind == "number":
@@ -354,7 +351,7 @@ def _near(value: Value, side: int) -> object:
         return value + "\0" if side > 0 else ("" if value else None)
     if kind == "years and months duration":
         return v.Months(value.months + side)
-    step = _STEPS.get(kind, timedelta(microseconds=1))
+    step = timedelta(days=1) if kind == "date" else timedelta(microseconds=1)
     return v.add(value, step * side)
 
 

@@ -172,6 +172,22 @@ class Context:
             return None
         return value
 
+    def days(self, text: Text | None) -> Duration | None:
+        """A duration that is counted from a day to a day; None after a diagnostic."""
+        value = self.duration(text)
+        if isinstance(value, v.WorkingHours) or (isinstance(value, timedelta) and value % timedelta(days=1)):
+            self.say("R311", text, f"`{text}` is not a period of whole days", "write `2 days`, `2 working days` or `6 months`")
+            return None
+        return value
+
+    def day_count(self, text: Text | None) -> int | None:
+        """How many days a duration is, where nothing else will do; None after a diagnostic."""
+        value = self.duration(text)
+        if value is not None and (not isinstance(value, timedelta) or value % timedelta(days=1)):
+            self.say("R311", text, f"`{text}` is not a number of days", "write it in days, such as 3 days")
+            return None
+        return None if value is None else value.days
+
     def lasting(self, text: Text | None) -> Duration | None:
         """A duration that is counted from a moment: whole days and weeks are calendar days, hours are exact; None after a diagnostic."""
         value = self.duration(text)

@@ -229,37 +229,48 @@ def _schema_diagnostics(e: SchemaError, value: object, shown: str, of: Json) -> 
     place = _place(value, list(e.absolute_path), shown)
     if "propertyNames" in e.absolute_schema_path:
         place = span_of(e.instance)
-    if e.validator == "additionalProperties":
-        return _unknown_keys(e, of)
-    return _SAYS.get(e.validator, _otherwise)(e, place)
+    return _SAYS.get(e.validator, _otherwise)(e, place, of)
 
 
-def _unknown_keys(e: SchemaError, of: Json) -> list[Diagnostic]:
+def _unknown_keys(e: SchemaError, place: Span, of: Json) -> list[Diagnostic]:
     known, path = list(e.schema.get("properties", {})), list(e.absolute_path)
     extra = [k for k in e.instance if k not in known]
     return [Diagnostic("R305", f"unknown key `{k}`", span_of(k), next_step(k, known, of, path)) for k in extra]
 
 
-def _missing_keys(e: SchemaError, place: Span) -> list[Diagnostic]:
+def _missing_keys(e: SchemaError, place: Span, of: Json) -> list[Diagnostic]:
     missing = [k for k in e.validator_value if k not in e.instance]
     return [Diagnostic("R304", f"`{k}` is missing", place, f"add `{k}: …`") for k in missing]
 
 
-def _not_among(e: SchemaError, place: Span) -> list[Diagnostic]:
+def _not_among(e: SchemaError, place: Span, of: Json) -> list[Diagnostic]:
     allowed = [str(v) for v in (e.validator_value if e.validator == "enum" else [e.validator_value])]
     listed = "write one of " + ", ".join(f"`{a}`" for a in allowed)
     return [Diagnostic("R304", f"`{e.instance}` is not allowed here", place, suggest(str(e.instance), allowed, listed))]
 
 
-def _other_type(e: SchemaError, place: Span) -> list[Diagnostic]:
+def _other_type(e: SchemaError, place: Span, of: Json) -> list[Diagnostic]:
     want = e.validator_value if isinstance(e.validator_value, str) else " or ".join(e.validator_value)
     words = {"object": "a mapping (`key: value`)", "array": "a list (`- …`)", "string": "text", "null": "nothing"}
-    keys = list(e.schema.get("properties", ()))[:MOST_KEYS]
-    help = f"its keys are {', '.join(f'`{k}`' for k in keys)}" if keys else "see docs/policy.md, or let your editor show the schema"
+    help = _form(e.schema, of) or "see docs/policy.md, or let your editor show the schema"
     return [Diagnostic("R304", f"{words.get(want, f'a {want}')} is expected here", place, help)]
 
 
-def _other_form(e: SchemaError, place: Span) -> list[Diagnostic]:
+def _form(shape: Json, of: Json) -> str:
+    """The keys of a mapping, or of the mappings in a list; nothing where the schema has other things there."""
+    items = shape.get("items")
+    if items and "$ref" in items:
+        items = of["$defs"][items["$ref"].rpartition("/")[2]]
+    needed = (items or shape).get("required", ())
+    keys = sorted((items or shape).get("properties", ()), key=lambda key: key not in needed)[:MOST_KEYS]
+    if items and not keys:
+        return "write each entry on a line of its own that begins with `- `"
+    if items:
+        return f"write `- {{{', '.join(f'{key}: …' for key in keys)}}}`, with the keys that you need"
+    return f"its keys are {', '.join(f'`{key}`' for key in keys)}" if keys else ""
+
+
+def _other_form(e: SchemaError, place: Span, of: Json) -> list[Diagnostic]:
     wants = {
         "day": "a date such as 2026-02-01",
         "duration": "a duration such as `90 days`",
@@ -270,7 +281,7 @@ def _other_form(e: SchemaError, place: Span) -> list[Diagnostic]:
     return [Diagnostic("R304", f"`{e.instance}` does not have the right form", place, help)]
 
 
-def _one_of(e: SchemaError, place: Span) -> list[Diagnostic]:
+def _one_of(e: SchemaError, place: Span, of: Json) -> list[Diagnostic]:
     ways = [_listed(way["required"], "and") for way in e.validator_value]
     nots = [_listed([each["required"][0] for each in way["not"]["anyOf"]], "or") for way in e.validator_value]
     help = ", or ".join(f"write {way} without {without}" for way, without in zip(ways, nots, strict=True))
@@ -282,11 +293,12 @@ def _listed(keys: list[str], joined: str) -> str:
     return f"{', '.join(most)} {joined} {last}" if most else last
 
 
-def _otherwise(e: SchemaError, place: Span) -> list[Diagnostic]:
+def _otherwise(e: SchemaError, place: Span, of: Json) -> list[Diagnostic]:
     return [Diagnostic("R304", str(e.message)[:200].replace("\n", " "), place, "see docs/policy.md")]
 
 
 _SAYS = {
+    "additionalProperties": _unknown_keys,
     "required": _missing_keys,
     "enum": _not_among,
     "const": _not_among,

@@ -165,8 +165,8 @@ def _pieces(rule: o.Rule) -> list[str]:
 
 
 _BY_LETTER: Mapping[str, Callable[[list[Value]], Value]] = {
-    "t": tuple, "l": list, "m": lambda x: v.Months(*x), "c": lambda x: v.CalendarDays(days=x[0]), "w": lambda x: v.WorkingDays(*x),
-    "h": lambda x: v.WorkingHours(*x), "v": lambda x: v.parse_temporal(x[0].removeprefix('@"').removesuffix('"')),
+    "t": tuple, "l": list, "m": lambda x: v.Months(*x), "c": lambda x: v.CalendarDays(*x), "w": lambda x: v.WorkingDays(*x),
+    "h": lambda x: v.WorkingHours(*x), "v": lambda x: v.parse_temporal("".join(x).removeprefix('@"').removesuffix('"')),
 }  # fmt: skip
 
 

@@ -27,11 +27,11 @@ from roe.columns.table import RecordTable
 from roe.columns.turn_files import lines_of, write_turns
 from roe.columns.turns import Turns
 from roe.columns.world import ColumnWorld
-from roe.data.coerce import telling
+from roe.data.coerce import MODIFIED, telling
 from roe.data.headers import columns_of
 from roe.dynamic import Array
 from roe.evaluator.bound import Bound
-from roe.evaluator.data_owner import MODIFIED, MODIFIED_BY
+from roe.evaluator.data_owner import MODIFIED_BY
 from roe.evaluator.engine import Evaluator
 from roe.evaluator.recorded import pools_json
 from roe.ledger.reconcile import key_parts

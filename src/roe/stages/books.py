@@ -178,7 +178,7 @@ class _Book:
         none = self.expr("false")
         return Solve(
             str(self.name), self.role, reps or none, self._number(book.capacity, about_rep) or none, eligible, tuple(affinities), mix,
-            book.continuity, book.fairness, fixed, cx.duration(book.rest), cx.duration(book.cadence), returns,
+            book.continuity, book.fairness, fixed, cx.days(book.rest), cx.days(book.cadence), returns,
             cx.value(book.worth, about_pair, "number") if book.worth else None,
             self._number(book.places, about_pair) if book.places is not None else None,
             self._number(book.total, about_rep) if book.total is not None else None,
@@ -190,7 +190,7 @@ class _Book:
     def _work(self) -> None:
         """How often, and with how many people, the account was worked since it came into the book."""
         work = self.book.work
-        limited = work is not None and work.within and self.cx.duration(work.within) is not None
+        limited = work is not None and work.within and self.cx.days(work.within) is not None
         within = f" and date > today - {work.within}" if work and limited else ""
         counts = self.said(work.counts if work else None, self.cx.names("activity", implicit=True))
         touches = f"account.activities[{counts} and {self.since}{within}]"
@@ -211,7 +211,7 @@ class _Book:
         if book.hold:
             add("on-hold", self.said(book.hold, self.names))
         settles = book.settles or Text("14 days", self.name.origin)
-        if cx.duration(settles) is not None:
+        if cx.days(settles) is not None:
             add("recently-assigned", f"today < account.BOOK_begun + {settles}")
         for window in cx.windows:
             if window.entity == "account" and window.role == self.role:
@@ -226,7 +226,7 @@ class _Book:
             back = f"h.rep = account.BOOK_now and {since} and h.date <= today and h.reason in {valid}"
             add("given-back", f"some h in account.handbacks satisfies {back}")
         self._completed(add)
-        if book.neglected and cx.duration(book.neglected) is not None:
+        if book.neglected and cx.days(book.neglected) is not None:
             last = "max(append(account.activities[date <= today].date, account.BOOK_begun))"
             add("neglected", f"account.BOOK_begun != null and {last} + {book.neglected} <= today")
         step = f"{self.name}_return"

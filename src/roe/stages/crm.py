@@ -11,13 +11,12 @@ from roe.crm.ids import fold
 from roe.diagnostics import suggest
 from roe.grammar import types as t
 from roe.plan.operators import Choose, Derive
-from roe.plan.parts import Crm
+from roe.plan.parts import LOAD_WITHIN, Crm
 from roe.policy.context import Context
 from roe.policy.model import Keys
 from roe.policy.section import Form, Heading, PositiveDuration, Section, key, section
 from roe.source import Inline, Text
 
-LOAD_WITHIN = 3  # days
 OPEN = "is_open"  # the field that says whether a record is still worked
 
 Queues = Text | Annotated[tuple[Text, ...], Form(minItems=1)]
@@ -104,8 +103,7 @@ def lower(crm: CrmSection | None, cx: Context) -> Crm:
     _read_queues(queues, cx)
     written = {key: names[0] for key, names in queues.items()}
     ids = {str(name): str(key) for name, key in territories.items()}
-    within = cx.lasting(crm.load_within) if crm and crm.load_within else None
-    days = getattr(within, "days", 0) or LOAD_WITHIN
+    days = (cx.day_count(crm.load_within) if crm else None) or LOAD_WITHIN
     return Crm(written, ids, str((crm.owner if crm else None) or PROFILES[cx.profile].owner), days, _systems(crm), _cascades(crm, cx))
 
 

@@ -335,7 +335,7 @@ def _deciders(steps: tuple[EscalationSection, ...], entity: str, role: str, cx: 
         who = _who(step.to, who, entity, role, cx)
         after = None if step is steps[0] else step.after  # somebody is asked from the first day on
         if after is not None:
-            cx.duration(after)
+            cx.days(after)
         since = "today" if after is None else f"(if {asked} = null then today else {asked}) + {after} <= today"
         decider = _before(decider, who if after is None else f"if {since} then {who}")
     return Text(f"{{{decider}}}", Same(steps[0].to))

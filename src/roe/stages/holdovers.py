@@ -46,7 +46,7 @@ def lower(holdovers: Mapping[Text, HoldoverSection], cx: Context) -> tuple[Holdo
     lowered = []
     for name, holdover in holdovers.items():
         role, text = cx.role(holdover.role), holdover.each
-        each = cx.duration(text)
+        each = cx.days(text)
         shares = [float(x) for x in holdover.credit]
         if each is None:
             continue
@@ -75,14 +75,12 @@ def lower(holdovers: Mapping[Text, HoldoverSection], cx: Context) -> tuple[Holdo
 
 
 def _times(each: Duration, n: int) -> Duration:
-    """A duration of whatever kind so many times."""
-    if isinstance(each, v.WorkingDays):
-        return v.WorkingDays(each.days * n)
-    return v.WorkingHours(each.hours * n) if isinstance(each, v.WorkingHours) else v.multiply(each, n)
+    """A duration in days so many times."""
+    return v.WorkingDays(each.days * n) if isinstance(each, v.WorkingDays) else v.multiply(each, n)
 
 
 def _literal(value: object, text: Text, n: int) -> s.Literal:
-    shown = str(value) if isinstance(value, (v.WorkingDays, v.WorkingHours)) else f'@"{v.string(value)}"'
+    shown = str(value) if isinstance(value, v.WorkingDays) else f'@"{v.string(value)}"'
     return s.Literal(value, str(text) if n == 1 else shown)
 
 

@@ -7,7 +7,7 @@ are half-open: the day they end belongs to the next state. A window with `from` 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from typing import ClassVar
 
@@ -59,71 +59,65 @@ def declare(windows: Mapping[Text, WindowSection], cx: Context) -> None:
             continue
         for suffix, kind in (("since", t.DATE), ("until", t.DATE), ("state", t.Type("string", values=STATES))):
             cx.model.steps[entity, f"{name}_{suffix}"] = kind
-        if window.grace and window.lasts:
+        if window.grace:
             cx.model.steps[entity, f"{name}_grace_until"] = t.DATE
 
 
 def lower(windows: Mapping[Text, WindowSection], cx: Context) -> tuple[Window, ...]:
     """Every window of the policy, those of other stages first."""
     for name, window in windows.items():
-        entity = str(window.for_ or "account")
-        if (entity, f"{name}_state") not in cx.model.steps:
+        entity, state = str(window.for_ or "account"), f"{name}_state"
+        if (entity, state) not in cx.model.steps:
             continue
-        role, text = cx.role(window.role), window.lasts
-        lasts, grace, cool = map(cx.duration, (text, window.grace, window.cool_off))
-        record = s.Name(entity)
-        if window.from_ or window.until:
-            cx.windows += _freeze(window, cx, entity, str(name), role)
-            continue
-        if lasts is None or text is None:
-            continue
-        start: s.Node = s.Path(record, cx.of_role("owner_since", role))
-        if window.starts:
-            given = cx.value(window.starts, cx.names(entity), "date")
-            start = given.tree if given else start
-        since: s.Node = start
-        if window.renewed_by:
-            names = replace(cx.names(entity, implicit=True), implicit=(t.record(entity), t.record("activity")))
-            renewing = cx.condition(window.renewed_by, names)
-            if renewing:
-                since = _latest(start, entity, renewing.tree)
-        until = s.Binary("+", s.Path(record, f"{name}_since"), _literal(lasts, text))
-        cx.steps[entity, f"{name}_since"] = Derive(entity, f"{name}_since", "window", written(since, text))
-        cx.steps[entity, f"{name}_until"] = Derive(entity, f"{name}_until", "window", written(until, text))
-        ends: list[tuple[str, s.Node]] = [("protected", s.Path(record, f"{name}_until"))]
-        grace_until = f"{name}_grace_until" if grace is not None else ""
-        if window.grace and grace_until:
-            tree = s.Binary("+", s.Path(record, f"{name}_until"), _literal(grace, window.grace))
-            cx.steps[entity, grace_until] = Derive(entity, grace_until, "window", written(tree, window.grace))
-            ends.append(("grace", s.Path(record, grace_until)))
-        if window.cool_off and cool is not None:
-            ends.append(("cool_off", s.Binary("+", ends[-1][1], _literal(cool, window.cool_off))))
-        cx.steps[entity, f"{name}_state"] = _states(entity, str(name), text, ends)
-        cx.windows.append(Window(str(name), entity, role, f"{name}_state", f"{name}_until", grace_until))
+        made = Window(str(name), entity, cx.role(window.role), state, f"{name}_until", f"{name}_grace_until" if window.grace else "")
+        text = window.until or window.lasts
+        assert text is not None  # a section has one of the two
+        rules = _freeze(made, window, text, cx) if window.until else _counted(made, window, text, cx)
+        cx.steps[entity, state] = Choose(entity, state, "window", "first", tuple(rules))
+        cx.windows.append(made)
     return tuple(cx.windows)
 
 
-def _freeze(window: WindowSection, cx: Context, entity: str, name: str, role: str) -> list[Window]:
+def _counted(made: Window, window: WindowSection, text: Text, cx: Context) -> Iterator[Rule]:
+    """A window that is counted from a date: the states end one after the other."""
+    entity, record, since = made.entity, s.Name(made.entity), f"{made.name}_since"
+    start: s.Node = s.Path(record, cx.of_role("owner_since", made.role))
+    if window.starts:
+        given = cx.value(window.starts, cx.names(entity), "date")
+        start = given.tree if given else start
+    counts = start
+    if window.renewed_by:
+        names = replace(cx.names(entity), implicit=(t.record(entity), t.record("activity")))
+        renewing = cx.condition(window.renewed_by, names)
+        counts = _latest(start, entity, renewing.tree) if renewing else start
+    until = s.Path(record, made.until)
+    days = {since: (counts, text), made.until: (_after(s.Path(record, since), text, cx), text)}
+    ends: list[tuple[str, s.Node]] = [("protected", until)]
+    if window.grace:
+        days[made.grace_until] = _after(until, window.grace, cx), window.grace
+        ends.append(("grace", s.Path(record, made.grace_until)))
+    if window.cool_off:
+        ends.append(("cool_off", _after(ends[-1][1], window.cool_off, cx)))
+    for name, (tree, place) in days.items():
+        cx.steps[entity, name] = Derive(entity, name, "window", written(tree, place))
+    yield _rule("none", s.Compare("=", until, s.Literal(None, "null")), text)
+    for state, end in ends:
+        yield _rule(state, s.Compare("<", s.Name("today"), end), text)
+    yield _rule("expired", s.Literal(True, "true"), text)
+
+
+def _freeze(made: Window, window: WindowSection, text: Text, cx: Context) -> Iterator[Rule]:
     """A freeze: from one day up to another, whoever owns a record keeps it; `when` says which records."""
-    cx.period(window.from_, window.until)
-    days = [cx.day(text) for text in (window.from_, window.until)]
-    text = window.until
-    if text is None or days[0] is None or days[1] is None or days[1] <= days[0]:
-        return []
-    names = cx.names(entity)
-    when = cx.condition(window.when, names) if window.when else None
-    first, last = (s.Literal(day, f'@"{day}"') for day in days)
-    for suffix, day in (("since", first), ("until", last)):
+    cx.period(window.from_, text)  # says what is wrong with the days
+    first, last = (s.Literal(cx.day(day), f'@"{day}"') for day in (window.from_, text))
+    when = cx.condition(window.when, cx.names(made.entity)) if window.when else None
+    for name, day in ((f"{made.name}_since", first), (made.until, last)):
         tree: s.Node = day if when is None else s.If(when.tree, day, s.Literal(None, "null"))
-        cx.steps[entity, f"{name}_{suffix}"] = Derive(entity, f"{name}_{suffix}", "window", written(tree, text))
-    today, until = s.Name("today"), s.Path(s.Name(entity), f"{name}_until")
-    rules = (
-        _rule("none", s.Or((s.Compare("=", until, s.Literal(None, "null")), s.Compare("<", today, first))), text),
-        _rule("protected", s.Compare("<", today, last), text),
-        _rule("expired", s.Literal(True, "true"), text),
-    )
-    cx.steps[entity, f"{name}_state"] = Choose(entity, f"{name}_state", "window", "first", rules)
-    return [Window(name, entity, role, f"{name}_state", f"{name}_until")]
+        cx.steps[made.entity, name] = Derive(made.entity, name, "window", written(tree, text))
+    today, until = s.Name("today"), s.Path(s.Name(made.entity), made.until)
+    yield _rule("none", s.Or((s.Compare("=", until, s.Literal(None, "null")), s.Compare("<", today, first))), text)
+    yield _rule("protected", s.Compare("<", today, last), text)
+    yield _rule("expired", s.Literal(True, "true"), text)
 
 
 def _latest(start: s.Node, entity: str, renewing: s.Node) -> s.Node:
@@ -134,17 +128,10 @@ def _latest(start: s.Node, entity: str, renewing: s.Node) -> s.Node:
     return s.Call("max", (s.Call("append", (dates, start), ("", "")),), ("",))
 
 
-def _states(entity: str, name: str, text: Text, ends: list[tuple[str, s.Node]]) -> Choose:
-    """The state of a window by the moments at which each state ends; the first is the end of protection."""
-    rules = [_rule("none", s.Compare("=", ends[0][1], s.Literal(None, "null")), text)]
-    rules += [_rule(state, s.Compare("<", s.Name("today"), end), text) for state, end in ends]
-    rules.append(_rule("expired", s.Literal(True, "true"), text))
-    return Choose(entity, f"{name}_state", "window", "first", tuple(rules))
-
-
 def _rule(state: str, tree: s.Node, text: Text) -> Rule:
     return Rule(Text(state, text.origin), (written(tree, text),), state)
 
 
-def _literal(value: object, text: Text) -> s.Literal:
-    return s.Literal(value, str(text))
+def _after(moment: s.Node, text: Text, cx: Context) -> s.Node:
+    """The moment so long after another one."""
+    return s.Binary("+", moment, s.Literal(cx.days(text), str(text)))
