@@ -6,6 +6,7 @@ import csv
 import itertools
 import json
 import random
+import shutil
 import subprocess
 import sys
 from datetime import date, timedelta
@@ -212,6 +213,33 @@ def test_the_commands_plan_apply_and_explain(tmp_path: Path) -> None:
     assert (tmp_path / "out" / "allocations.csv").read_text().count("\n") == 1 + (tmp_path / "plan" / "moves.csv").read_text().count(
         "\n"
     ) - 1
+
+
+@pytest.mark.parametrize("engine", ["rows", "columns"])
+def test_a_run_says_which_accounts_a_leaver_still_has_in_a_book(engine: str, tmp_path: Path) -> None:
+    shutil.copytree(EXAMPLES / "dynamic-books", tmp_path / "example")
+    rules, data, state = str(tmp_path / "example"), tmp_path / "example" / "data", str(tmp_path / "state")
+    about = [rules, "--data", str(data), "--as-of", "2026-03-02", "--state", state]
+    for command in (["plan", *about, "--out", str(tmp_path / "plan")], ["apply", str(tmp_path / "plan"), "--state", state]):
+        assert CliRunner().invoke(main, ["books", *command]).exit_code == 0
+
+    def night() -> tuple[str, Any, list[dict[str, str]]]:
+        out = tmp_path / "out"
+        done = CliRunner().invoke(main, ["run", *about, "--out", str(out), "--engine", engine])
+        with (out / "allocations.csv").open(encoding="utf-8", newline="") as file:
+            return done.output, json.loads((out / "summary.json").read_text("utf-8")), list(csv.DictReader(file))
+
+    _, summary, rows = night()
+    in_book = sum(row["owner"] == "ann" and row["rule"] == "book" for row in rows)
+    assert in_book > 1 and "ann" not in {x["rep"] for x in summary.get("leavers", ())}
+    reps = (data / "reps.csv").read_text("utf-8")
+    (data / "reps.csv").write_text(
+        "".join(x.replace(",true", ",false") if x.startswith("ann,") else x for x in reps.splitlines(True)), "utf-8"
+    )
+    said, summary, rows = night()
+    assert "ann" not in {row["owner"] for row in rows}
+    assert f"{in_book} accounts stay in the book `core` until the next `roe books plan` is applied" in said
+    assert next(x["books"] for x in summary["leavers"] if x["rep"] == "ann") == {"core": in_book}
 
 
 @pytest.mark.parametrize(

@@ -34,6 +34,7 @@ pools:
   p: {members: 'rep.role = "SDR"', caps: {open_leads: 3, per_day: 2, per_week: 4}, together: lead.company, fallback: ops}
   best: {members: 'rep.role = "SDR"', strategy: top_score, score: rep.level}
   plain: {members: [ann, ben]}
+  near: {members: rep.level = account.employees}
 engagement:
   lead:
     sdr: [{name: all, then: {route: p}}]
@@ -584,11 +585,9 @@ def test_whether_who_is_able_rests_on_how_many_records_reps_have(caps: list[str]
 
 
 def test_members_may_rest_on_the_account_of_a_lead_or_on_the_account_itself() -> None:
-    text = POLICY.replace("plain: {members: [ann, ben]}", "plain: {members: rep.team = account.country}")
-    reps = [{"id": "ann", "team": "DE"}, {"id": "ben", "team": "US"}]
-    accounts = [{"id": "K", "country": "DE"}, {"id": "M", "country": "US"}]
-    world = compiled(text, DATED).bind({"lead": [{"id": "L", "account": "M"}], "rep": reps, "account": accounts}, as_of=NOW)
-    pool = world.pools.pools["plain"]
+    world = bound([{"id": "L", "account": "M"}], account=[{"id": "K", "employees": 3}, {"id": "M", "employees": 5}])
+    pool = world.pools.pools["near"]
     rows = (row_of(world, "K", "account"), row_of(world, "M", "account"), row_of(world, "L"))
     seats = [[(seat.rep, float(seat.weight)) for seat in pool.standing(row, "sdr").seats] for row in rows]
-    assert seats == [[("ann", 1)], [("ben", 1)], [("ben", 1)]], "without weights all have the same, which is 1"
+    fives = [("ben", 1), ("cid", 1)]
+    assert seats == [[("ann", 1)], fives, fives], "without weights all have the same, which is 1"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from fractions import Fraction
 from typing import Any
 
@@ -13,6 +14,7 @@ from roe.evaluator.bound import Bound
 from roe.evaluator.pool import Pool
 from roe.evaluator.turns import Seat
 from roe.grammar.clock import Clock
+from roe.source import Inline, Text
 
 POLICY = """
 roe: 1
@@ -273,6 +275,19 @@ def test_members_that_rest_on_the_lead_are_found_for_each_kind() -> None:
     ]
     assert able == [["ann", "ben"], ["ann", "ben"], ["ann"]] * 2
     assert len(world.pools.pools["kinds"]._classes) == 3
+
+
+def test_records_are_of_one_kind_where_a_pool_and_those_behind_it_cannot_tell_them_apart() -> None:
+    world = bound()
+    rows, pools = world.world.rows["lead"], world.pools
+    assert len({pools.kind("capped", row) for row in rows}) == len({pools.kind("alone", row) for row in rows}) == 1
+    assert pools.kind("kinds", rows[0]) == pools.kind("kinds", rows[3]) != pools.kind("kinds", rows[1])
+    assert pools.kind("today", rows[0]) is None, "it looks at each for itself"
+    for behind, alike in (("kinds", False), ("today", None), ("ops", True)):
+        step = pools.pools["capped"].step
+        pools.pools["capped"].step = replace(step, fallback=Text(behind, Inline()))
+        kinds = [pools.kind("capped", row) for row in rows[:2]]
+        assert (None if None in kinds else kinds[0] == kinds[1]) is alike, behind
 
 
 def test_a_turn_of_a_run_is_read_back() -> None:

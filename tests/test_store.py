@@ -90,13 +90,13 @@ def test_a_policy_that_was_kept_is_explained_as_it_was(tmp_path: Path) -> None:
 
 
 def test_the_expressions_of_sentences_and_referrals_are_kept_as_trees(tmp_path: Path) -> None:
-    rules = "{name: a, then: {refer: '{account.owner.csm} or {account.owner.ae}'}, because: '{account.name} has {account.employees + 1}'}"
+    rules = "{name: a, then: {refer: '{account.owner.csm} team {account.owner.ae}'}, because: '{account.name} has {account.employees + 1}'}"
     text = f"roe: 1\nname: t\nroles: [ae, csm]\ntrack: [opportunity.stage]\nengagement: {{account: {{ae: [{rules}]}}}}\n"
     policy = roe.load(policy_text(tmp_path, text))
     kept = json.loads(json.dumps(write_policy(policy)))
     trees = {piece: PolicyReader(kept, policy.root).value(tree) for piece, tree in kept["trees"]}
     assert {"account.owner.csm", "account.owner.ae", "account.name", "account.employees + 1"} <= trees.keys()
-    assert " has " not in trees and " or " not in trees, "what stands between expressions is none"
+    assert " has " not in trees and " team " not in trees, "what stands between expressions is none"
     assert all(tree == parse(piece)[0] for piece, tree in trees.items())
     assert PolicyReader(kept, policy.root).policy().model.tracked == policy.model.tracked == {("opportunity", "stage")}
 

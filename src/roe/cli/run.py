@@ -208,7 +208,12 @@ def _of_leaver(leaver: Json) -> str:
     ]
     places = list(dict.fromkeys(named["place"] for named in leaver["named"]))
     shown = ", ".join(places[:MOST_PLACES]) + (f" and {len(places) - MOST_PLACES} more" if len(places) > MOST_PLACES else "")
-    parts = [", ".join(x for x in said if x), f"still named in {shown} [R417]" if places else ""]
+    books = [f"{counted(n, 'account')} {verb(n, 'stays', 'stay')} in the book `{book}`" for book, n in leaver.get("books", {}).items()]
+    parts = [
+        ", ".join(x for x in said if x),
+        ", ".join(books) + " until the next `roe books plan` is applied" if books else "",
+        f"still named in {shown} [R417]" if places else "",
+    ]
     return f"{leaver['name']} {leaver['why']}: " + "; ".join(x for x in parts if x)
 
 

@@ -17,7 +17,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import cache
 from importlib import import_module
 from types import ModuleType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from roe.companies.likeness import of_one_group, probability, rarity_in, signs
 from roe.companies.name import CompanyName, names_in, trigrams
@@ -35,9 +35,20 @@ LOOKED_AT = 5_000  # names with a name's rarest keys, beyond which further keys 
 CLOSEST, AS_CLOSE, MOST = 6, 0.99, 60  # names that are compared in full; more, where they share as much as the last one
 SHARES_LITTLE = 0.4  # of what the closest name shares: names that share less are not compared
 WHOLE = 1 << 20  # what a weight of 1 is
-MEASURED = 2_000  # names whose letters are remembered
+MEASURED = 2_000  # names whose letters, or candidates, are remembered
 DIGITS = 4  # of a probability
 MANY = 5_000  # names from which on numpy adds up what they share, where it is installed
+
+
+# by the candidate and whether a group is asked for: the probability, and the least one that was asked for; below that it is not exact
+Scores = dict[tuple[int, bool], tuple[float, float]]
+
+
+class Looked(NamedTuple):
+    """A name that was looked up: its candidates, the closest first, and how likely they are."""
+
+    closest: list[int]
+    scores: Scores
 
 
 class NameIndex:
@@ -59,8 +70,7 @@ class NameIndex:
         self._lengths: Sequence[int] | None = None  # of each name's vector of letters, squared, until a name comes or goes
         self._rarity: Callable[[str], float] | None = None
         self._sums: Array = None
-        self._asked: tuple[str, list[int]] = "", []  # the last name that was looked up, and its candidates
-        self._scores: dict[tuple[int, bool], float] = {}  # of these candidates, those that are likely enough for whoever asked
+        self._looked: dict[str, Looked] = {}  # names that were looked up since a name came or went
         with uncollected():
             for place, name in enumerate(names):
                 number = self._numbers.get(name)
@@ -105,7 +115,7 @@ class NameIndex:
     # --- what is in it ----------------------------------------------------------------------------------------------
 
     def add(self, name: str, place: int) -> None:
-        self._asked = "", []
+        self._looked.clear()
         number = self._numbers.get(name)
         if number is None:
             number = self._numbers[name] = len(self._texts)
@@ -132,7 +142,7 @@ class NameIndex:
                 numbers.append(number)  # type: ignore[union-attr]
 
     def remove(self, name: str, place: int) -> None:
-        self._asked = "", []
+        self._looked.clear()
         number = self._numbers[name]
         self._at[number].remove(place)
         if not self._at[number]:
@@ -193,34 +203,39 @@ class NameIndex:
         asked = names_in(name)
         if not asked[0].words:
             return []
-        scored = []
-        for i in self.candidates(name):
+        scored, looked = [], self._look_up(name)
+        for i in looked.closest:
             places = self._at[i] if only is None else list(filter(only, self._at[i]))
-            if places and (score := self._score(asked, i, least, group)) >= least:
+            if places and (score := self._score(asked, i, least, group, looked.scores)) >= least:
                 scored += [(score, place) for place in places]
         return sorted(scored, key=lambda x: (-x[0], x[1]))
 
-    def _score(self, asked: Sequence[CompanyName], i: int, least: float, group: bool) -> float:
+    def _score(self, asked: Sequence[CompanyName], i: int, least: float, group: bool, scores: Scores) -> float:
         """The probability that a name is the i-th one, or of its group; below `least`, any number below it."""
-        score = self._scores.get((i, group))
-        if score is not None:
-            return score
-        score = self._of_one_group(asked, i) if group else self._likely(asked, i, least)
-        if score >= least:
-            self._scores[i, group] = score
+        score, enough = scores.get((i, group), (0.0, 2.0))
+        if score < enough and least < enough:
+            score = self._of_one_group(asked, i) if group else self._likely(asked, i, least)
+            scores[i, group] = score, least
         return score
 
     def candidates(self, name: str) -> list[int]:
-        """The distinct names that share the most with a name, by its rarest keys. Methods ask for one name after the other."""
-        if self._asked[0] != name:
+        """The distinct names that share the most with a name, by its rarest keys."""
+        return self._look_up(name).closest
+
+    def _look_up(self, name: str) -> Looked:
+        """A name's candidates. Methods ask for one name after the other, and many leads have the same."""
+        looked = self._looked.get(name)
+        if looked is None:
+            if len(self._looked) >= MEASURED:
+                self._looked.clear()
             shared = self._shared(self._looked_up(name))
             texts = self._texts
             closest = sorted(((-weight, texts[i], i) for weight, i in shared))[:MOST]
             if len(closest) > CLOSEST:
                 as_close = AS_CLOSE * closest[CLOSEST - 1][0]
                 closest = [x for n, x in enumerate(closest) if n < CLOSEST or x[0] <= as_close]
-            self._asked, self._scores = (name, [i for _, _, i in closest]), {}
-        return self._asked[1]
+            looked = self._looked[name] = Looked([i for _, _, i in closest], {})
+        return looked
 
     def _looked_up(self, name: str) -> list[tuple[float, str, int, int]]:
         """The rarest keys of a name, the rarest first: (weight, key, where its names in the columns begin, where they end)."""

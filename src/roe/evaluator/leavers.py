@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from datetime import date
 from pathlib import PurePath
 
-from roe.dynamic import JsonObject, Value
+from roe.dynamic import JsonObject, Saved, Value
 from roe.evaluator.able import reason_left
 from roe.evaluator.row import Row
 from roe.evaluator.world import World
@@ -184,8 +184,20 @@ def _file(world: World, entity: str) -> str:
     return PurePath(world.readings[entity].file).name
 
 
-def about_leavers(world: World, rows: Iterable[tuple[Value, ...]]) -> JsonObject:
-    """What a summary says of leavers, as plain JSON: rep -> name, why, where the policy names them, and what became of their records.
+def _still_in_books(world: World, books: Saved) -> dict[str, Counter[str]]:
+    """rep -> book -> how many accounts of the data it has there; the next plan distributes those of a leaver."""
+    gone = {str(rep["id"]): key for key, rep in leavers(world).items()}
+    counts: dict[str, Counter[str]] = {}
+    for name, book in sorted(books.items()):
+        for account, place in book["accounts"].items():
+            if place["rep"] in gone and world.find("account", account) is not None:
+                counts.setdefault(gone[place["rep"]], Counter())[name] += 1
+    return counts
+
+
+def about_leavers(world: World, rows: Iterable[tuple[Value, ...]], books: Saved) -> JsonObject:
+    """What a summary says of leavers, as plain JSON: rep -> name, why, where the policy names them, what became of their records, and how
+    many accounts they still have in `books`, which applied plans have left.
 
     `rows` are (rep, entity, role, owner, its name, action, rule, how many records).
     """
@@ -197,8 +209,12 @@ def about_leavers(world: World, rows: Iterable[tuple[Value, ...]]) -> JsonObject
         named.setdefault(mention.rep.written, []).append([mention.what, mention.place])
     for key, what, place in _named_in_data(world):
         named.setdefault(key, []).append([what, place])
+    in_books = _still_in_books(world, books)
     return {
-        key: {"name": rep.label, "why": in_words(reason_left(rep)), "named": named.get(key, []), "records": by_rep.get(key, [])}
+        key: {
+            "name": rep.label, "why": in_words(reason_left(rep)), "named": named.get(key, []), "records": by_rep.get(key, []),
+            "books": dict(in_books.get(key, {})),
+        }
         for key, rep in leavers(world).items()
-        if key in by_rep or key in named
-    }
+        if key in by_rep or key in named or key in in_books
+    }  # fmt: skip

@@ -88,7 +88,7 @@ def _leavers(batch: Batch) -> Json:
     held: Counter[tuple[Value, ...]] = Counter()
     for p in batch.portions if gone else ():
         held.update(lists.counted_where(p.lines, "previous_owner", gone, HELD))
-    return about_leavers(world, [(*key, n) for key, n in held.items()]) if gone else {}
+    return about_leavers(world, [(*key, n) for key, n in held.items()], batch.bound.state.get("books", {})) if gone else {}
 
 
 class Summary:
@@ -203,12 +203,15 @@ class Summary:
         return [{"entity": e, "step": name, "rules": which, "records": sorted(ids)} for (e, name, which), ids in sorted(conflicts.items())]
 
     def _leavers(self) -> list[Json]:
-        """A row for each rep who has left, and held records or is still named."""
+        """A row for each rep who has left, and held records, is still named, or has accounts in a book."""
         total: dict[str, Counter[tuple[Value, ...]]] = {}
         about: dict[str, Json] = {}
-        for counts in self.parts:
+        books: dict[str, Counter[str]] = {}
+        for i, counts in enumerate(self.parts):
             for rep, leaver in counts["leavers"].items():
                 about[rep] = leaver
+                if i == 0 or self.split is None or "account" in self.split:  # otherwise every part has all accounts
+                    books.setdefault(rep, Counter()).update(leaver["books"])
                 total.setdefault(rep, Counter()).update({tuple(key): n for *key, n in leaver["records"]})
         keys = HELD[1:]
         return [
@@ -221,6 +224,7 @@ class Summary:
                     for key, n in sorted(held.items(), key=lambda item: [str(x or "") for x in item[0]])
                 ],
                 "named": [{"by": what, "place": place} for what, place in about[rep]["named"]],
+                **({"books": dict(books[rep])} if books.get(rep) else {}),
             }
             for rep, held in sorted(total.items())
         ]

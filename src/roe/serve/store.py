@@ -69,12 +69,11 @@ class ServiceStore:
         return int(self.db.rows("SELECT seq FROM service")[0][0])
 
     def records_since(self, seq: int) -> list[Mirrored]:
-        """Records that changed after a commit; all records after -1."""
-        rows = self.db.rows(f"SELECT {_RECORD} FROM mirror WHERE seq > ? ORDER BY entity, id", (seq,))
-        fields, versions = _all_json([row[2] for row in rows]), _all_json([row[3] for row in rows])
+        """Records that changed after a commit, to be learnt; all records after -1. Their versions are not read: only who changes one asks."""
+        rows = self.db.rows("SELECT entity, id, fields, deleted FROM mirror WHERE seq > ? ORDER BY entity, id", (seq,))
+        fields = _all_json([row[2] for row in rows])
         return [
-            Mirrored(str(entity), str(id), of_record, of_fields, bool(deleted))
-            for (entity, id, _, _, deleted), of_record, of_fields in zip(rows, fields, versions, strict=True)
+            Mirrored(entity, id, of_record, deleted=deleted == 1) for (entity, id, _, deleted), of_record in zip(rows, fields, strict=True)
         ]
 
     def known_since(self, seq: int) -> list[Change]:
