@@ -87,6 +87,8 @@ def test_who_gains_from_whom_is_counted_also_of_records_that_nobody_has() -> Non
 
     found = Impact(9, [moved("ann", "ben"), moved("ann", "ben"), moved(None, "ben"), moved("ann", None)], {})
     assert found.matrix() == {("ann", "ben"): 2, ("(nobody)", "ben"): 1, ("ann", "(nobody)"): 1}
+    found.load |= {"ann": (1, 2, None), "ben": (5, 1, 3), "cat": (1, 3, None), "dee": (4, 4, 4)}
+    assert found.shifts() == [("ben", 5, 1, 3), ("cat", 1, 3, None), ("ann", 1, 2, None)], "who gains or loses most comes first"
     found.names["ann"] = "Ann"
     assert [found.name(rep) for rep in ("ann", "ben", None)] == ["Ann", "ben", "(nobody)"]
 
@@ -382,7 +384,7 @@ def test_the_facts_of_an_impact_are_counted() -> None:
             {"id": "B2", "owner": "ben", "owner_since": "2025-01-01"},
             {"id": "C1", "owner": "cat", "owner_since": "2025-01-01"},
         ]
-        reps: list[dict[str, Any]] = [{"id": "ann"}, {"id": "ben", "capacity": "4"}, {"id": "cat", "capacity": "2"}]
+        reps: list[dict[str, Any]] = [{"id": "ann", "capacity": "10"}, {"id": "ben", "capacity": "4"}, {"id": "cat", "capacity": "2"}]
         runs.append(evaluator.run({"account": accounts, "rep": reps}, as_of="2026-02-01"))
     found = impact(*runs)
     assert [(m.record, m.before, m.after, m.customer, m.cut) for m in found.moved] == [
@@ -392,8 +394,8 @@ def test_the_facts_of_an_impact_are_counted() -> None:
     assert found.facts == {
         "decided": 8, "moved": 5, "moved_share": 5 / 8, "unowned": 1, "customers_moved": 1, "windows_cut": 1, "over_capacity": 1, "most_lost": 4, "most_gained": 3
     }  # fmt: skip
-    assert found.load == {"ann": (4, 0, None), "ben": (2, 5, 4), "cat": (1, 2, 2)}
-    assert found.shifts() == [("ann", 4, 0, None), ("ben", 2, 5, 4), ("cat", 1, 2, 2)]
+    assert found.load == {"ann": (4, 0, 10), "ben": (2, 5, 4), "cat": (1, 2, 2)}
+    assert found.shifts() == [("ann", 4, 0, 10), ("ben", 2, 5, 4), ("cat", 1, 2, 2)]
     same = impact(runs[0], runs[0])
     assert same.shifts() == [] and same.facts["moved_share"] == 0 == same.facts["most_lost"] == same.facts["most_gained"]
 

@@ -9,13 +9,17 @@ from pathlib import Path
 import pytest
 
 import roe
-from helpers import compiled, policy_text
+from helpers import policy_text
 from roe.columns.run import ColumnRun
 from roe.grammar.parser import parse
 from roe.ledger.remembered import Remembered
 from roe.plan.operators import Choose, Derive
+from roe.policy.context import Context
+from roe.policy.model import Model
 from roe.run.files import write_run
 from roe.run.files import write_run as write_columns
+from roe.source import Inline, Text
+from roe.stages.holdovers import HoldoverSection, lower
 
 POLICY = """
 roe: 1
@@ -71,8 +75,10 @@ def test_the_data_may_say_who_owned_it(tmp_path: Path) -> None:
     ],
 )
 def test_stages_are_named_and_what_they_ask_can_be_read(each: str, ends: list[str]) -> None:
-    steps = compiled(POLICY.replace("1 month", each)).policy.plan.steps
-    credit = steps["account", "handover_credit"]
+    cx = Context(Path(), Model(["ae"]))
+    made = lower({Text("handover", Inline()): HoldoverSection(credit=(100.0, 75.0, 50.0), each=Text(each, Inline()))}, cx)
+    assert not cx.found and [(x.name, x.role, x.shares) for x in made] == [("handover", "ae", (100.0, 75.0, 50.0))]
+    credit, steps = cx.steps["account", "handover_credit"], cx.steps
     assert isinstance(credit, Choose)
     assert [(str(rule.name), str(rule.conditions[0].text)) for rule in credit.rules[1:]] == [
         (f"stage {i}", f"today < account.owner_since + {end}") for i, end in enumerate(ends, 1)

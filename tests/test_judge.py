@@ -48,7 +48,8 @@ POOL = rules("name: a, when: account.owner.ae != null, then: {route: p}", more="
         (rules("name: a, then: keep, because: said"), rules(KEEP), record(), True),
         # a sentence of the policy that names its rule is not one of roe's own
         (rules("name: a, then: keep, because: rule `a`"), rules("name: b, then: keep, because: rule `b`"), record(), True),
-        (rules("name: a, then: keep, because: rule `a`"), rules("name: b, then: keep"), record(), True),
+        (rules("name: a, then: open, because: 'open, by rule `a`'"), rules("name: b, then: open"), record(), True),
+        (rules("name: a, then: open, because: 'open, by rule `a`'"), rules(OPEN), record(), False),
         # rules for another role, and for none
         (rules(KEEP), rules(KEEP).replace("{ae:", "{sdr:").replace("[ae]", "[sdr]"), record(), True),
         (rules(KEEP), rules(KEEP).replace("{account: {ae:", "{lead: {ae:"), record(), True),
@@ -85,6 +86,18 @@ def test_reps_whom_the_policies_name_may_be_there_too() -> None:
     assert not pools.differ(record()) and pools.differ(record(), named=True)
 
 
+def test_an_owner_is_imagined_for_each_role_of_the_new_policy() -> None:
+    """Who owns a record, has owned it for ten days."""
+    asked = judge(rules(KEEP), rules(KEEP).replace("[ae]", "[ae, sdr]"))
+    alone, owned = asked._worlds(record())
+    assert alone["account"] == [{"id": "case"}]
+    assert owned["account"] == [{"id": "case", "owner.ae": "case-ae", "owner.sdr": "case-sdr", "owner_since": "2026-01-22"}]
+    assert owned["rep"] == [{"id": "case-ae"}, {"id": "case-sdr"}]
+    alone, owned = judge(rules(KEEP), rules(KEEP))._worlds(record(parent__employees=5))
+    assert len(alone["account"]) == len(owned["account"]) == 2 and owned["account"][1] == alone["account"][1]
+    assert owned["account"][0] == {**alone["account"][0], "owner.ae": "case-ae", "owner_since": "2026-01-22"}
+
+
 CREDIT = "credits: {src: {for: account, rules: [RULE]}, all: {for: account, rules: [{name: own, shares: {account.owner.ae: 100}}]}}\n"
 OWN = "{name: own, when: account.flag, shares: {account.owner.ae: 100}}"
 HALF = OWN.replace("{account.owner.ae: 100}", "{account.owner.ae: 50, account.parent.owner.ae: 50}")
@@ -97,6 +110,7 @@ HALF = OWN.replace("{account.owner.ae: 100}", "{account.owner.ae: 50, account.pa
         (OWN, OWN.replace("account.flag", "not(account.flag)"), True, True),
         (OWN, OWN.replace("account.flag", "not(account.flag)"), None, False),
         (OWN, HALF, True, True),
+        (OWN, OWN.replace("account.owner", "account.parent.owner"), True, True),
         (OWN, OWN.replace("name: own", "name: mine"), True, False),  # the name of a rule is noticed by nobody
         (OWN.replace("100}", "100}, because: a"), OWN.replace("100}", "100}, because: b"), True, True),
         (OWN.replace("100}", "100}, because: a"), OWN.replace("100}", "100}, because: b").replace("own,", "mine,"), True, True),

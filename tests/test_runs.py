@@ -27,7 +27,7 @@ from roe.ledger.audit import verify
 from roe.ledger.entries import Run, Turn
 from roe.ledger.store import Store, open_store
 from roe.run.engines import Job
-from roe.run.folder import LOCK, MARK, STAGED, OutFolder, damaged, read_mark
+from roe.run.folder import LOCK, MARK, OLD, STAGED, OutFolder, damaged, read_mark
 from roe.run.memory import read_memory
 from roe.run.run import RunOptions, run
 from roe.run.source import Source
@@ -253,6 +253,20 @@ def test_readers_see_a_run_apart_whole_however_it_is_killed(tmp_path: Path) -> N
         assert _is_one_run(place, still=True)
         looks += 1
     assert looks > 2
+
+
+@pytest.mark.parametrize("torn", ["", '["run'])
+def test_a_run_that_was_killed_as_it_began_leaves_the_one_before(torn: str, tmp_path: Path) -> None:
+    folder = OutFolder(tmp_path / "out")
+    for text in ("first", torn):
+        staged = folder.begin(())
+        (staged / "a.csv").write_text(text, "utf-8")
+        if text == "first":
+            folder.seal({"run": "1"})
+            folder.put_in_place()
+    (folder.staged / OLD).write_text(torn, "utf-8")
+    assert folder.recover(lambda mark: True) == "a run was interrupted before it was complete; what it left is removed"
+    assert not folder.staged.exists() and damaged(folder.place) == [] and (folder.place / "a.csv").read_text("utf-8") == "first"
 
 
 def _is_one_run(place: Path, still: bool) -> bool:

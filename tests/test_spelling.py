@@ -26,7 +26,7 @@ from roe.grammar.closures import compile_expression
 from roe.grammar.parser import parse
 from roe.grammar.printer import show
 from roe.grammar.scopes import CLOCK
-from roe.plan.operators import Allocate, Derive, Expr
+from roe.plan.operators import Allocate, Claims, DatedValue, Derive, Expr, Rule
 from roe.source import Inline, Text
 
 LONG = ", ".join(f"k{i}" for i in range(MOST_LISTED + 1))
@@ -102,6 +102,8 @@ count(account.activities[type = "mail"])
 count(account.activities[type != "call"])
 count(account.activities) > 3
 account.activities[1].length
+account.activities[1].done == not(not(account.activities[1].done))
+account.activities.done
 account.activities[2].length
 account.parent.cost > 1
 account.parent.employees > 100
@@ -448,6 +450,98 @@ def test_what_has_no_order_may_stand_in_any() -> None:
     )
     caps = [Allocate("p", "round_robin", (), None, dict(x), None, Text("", Inline()), None, None, None, 3, False, None, None, ()) for x in ([("per_day", 1), ("per_week", 2)], [("per_week", 2), ("per_day", 1)])]  # type: ignore[arg-type]  # fmt: skip
     assert meaning.text(caps[0]) != meaning.text(caps[1]), "the first cap that is reached is the one that is named"
+
+
+def expression(text: str) -> Expr:
+    return Expr(tree_of(text), Text(text, Inline()))
+
+
+def pool(weight: str, *members: str, caps: tuple[str, ...] = ()) -> Allocate:
+    known = tuple(DatedValue(Text(name, Inline())) for name in members)
+    return Allocate(
+        "p",
+        "weighted",
+        known,
+        expression(weight),
+        {cap: expression("1") for cap in caps},
+        None,
+        Text("", Inline()),
+        None,
+        None,
+        None,
+        3,
+        False,
+        None,
+        None,
+        (),
+    )
+
+
+def claims(name: str, because: str | None) -> Claims:
+    rule = Rule(Text(name, Inline()), (expression("cost > 1"),), None, Text(because, Inline()) if because is not None else None)
+    return Claims("account", "ae", Text("", Inline()), None, None, None, None, None, {}, (rule,))
+
+
+def derived(text: str | None = None, name: str = "x", **more: Any) -> Derive:
+    return Derive("account", name, "define", expression(text) if text else None, **more)
+
+
+ALIKE: list[list[Any]] = [  # parts with one meaning stand in one line
+    [pool("if rep.senior then 4 else 2"), pool("if rep.senior then 1 else 0.5"), pool("if rep.senior then 2.0 else 1")],
+    [pool("if rep.senior then 4.5 else 1.5"), pool("if rep.senior then 3 else 1")],
+    [pool("if rep.senior then -1 else 2"), pool("if rep.senior then 0 else 1")],
+    [pool("if rep.senior then 0 else -1"), pool("if rep.senior then 0 else 0")],
+    [pool("if rep.senior then 0.000001 else 1"), pool("if rep.senior then 1 else 1000000")],
+    [pool("if rep.senior then 0.75 else 1000000"), pool("if rep.senior then 0.375 else 500000")],
+    [pool("if rep.senior then 0.0000005 else 1")],
+    [pool("if rep.senior then 1 else 2000000")],
+    [pool("if rep.senior then 1 else rep.level")],
+    [pool("if rep.senior then 2 else rep.level")],
+    [pool('if rep.senior then "1" else 2')],
+    [pool('if rep.senior then "1" else 4')],
+    [pool("if rep.senior then 1 else if rep.level = 2 then 2 else 3"), pool("if rep.senior then 2 else if 2 = rep.level then 4 else 6")],
+    [pool("1"), pool("7")],
+    [pool("rep.level")],
+    [pool("1", "ann", "ben"), pool("2", "ben", "ann")],
+    [pool("1", "ann")],
+    [pool("1", caps=("per_day", "per_week"))],
+    [pool("1", caps=("per_week", "per_day"))],
+    [claims("p", "no"), claims("q", "no")],
+    [claims("p", None), claims("q", "`p` holds")],
+    [claims("q", None)],
+    [Rule(Text("p", Inline()), (expression("cost > 1"),), None), Rule(Text("q", Inline()), (expression("1 < account.cost"),), None)],
+    [derived("cost > 1"), derived("1 < account.cost", name="y")],
+    [derived("4"), derived("4", name="y")],
+    [derived("2")],
+    [derived("2 + account.cost * 2")],
+    [derived("if flag then 2 else 4")],
+    [derived("if flag then 1 else 2")],
+    [derived("cost", frozen=(date(2026, 1, 1), 12)), derived("cost", frozen=(date(2025, 1, 1), 12))],
+    [derived("cost", frozen=(date(2026, 2, 1), 12))],
+    [derived("cost", among=())],
+    [derived(group={"ae": "a", "sdr": "b"}), derived(group={"sdr": "b", "ae": "a"})],
+    [derived(group={"ae": "b", "sdr": "a"})],
+]  # fmt: skip
+
+
+def test_parts_with_one_meaning_have_one_text() -> None:
+    meaning = Meaning(policy().policy, {}, {})
+    texts = [{meaning.text(part, "account") for part in line} for line in ALIKE]
+    assert [len(x) for x in texts] == [1] * len(ALIKE)
+    assert len(set().union(*texts)) == len(ALIKE)
+
+
+def test_what_a_computed_field_mentions() -> None:
+    meaning = Meaning(policy().policy, {}, {})
+    for step, expected in (
+        (derived("cost > 1"), {"account", "cost"}),
+        (derived(group={"ae": "a", "sdr": "b"}, name="of"), {"a", "b"}),
+        (derived("cost", among=(), name="place"), {"account", "cost", "place_within"}),
+    ):
+        for _ in range(2):  # also where it is known already
+            names: set[str] = set()
+            meaning.step(step, names)
+            assert names == expected
 
 
 FROZEN = {

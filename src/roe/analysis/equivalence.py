@@ -69,11 +69,14 @@ def compare(old: Evaluator, new: Evaluator) -> Comparison:
 
 @dataclass(slots=True)
 class _Settled:
-    """Whether a field means the same in both, and if not, the names at the bottom of it."""
+    """Why a field does not mean the same in both: the names at the bottom of it; nothing where it does."""
 
-    same: bool
     why: set[str] = field(default_factory=set)
-    is_assumed: bool = False  # others rest on it that was still looked at
+    is_assumed: bool = False  # something rests on it that was looked at meanwhile
+
+    @property
+    def same(self) -> bool:
+        return not self.why
 
 
 class _Comparing:
@@ -161,16 +164,15 @@ class _Comparing:
         shown = _shown(key)
         before = self._before(key)
         if before is None or key not in self.plans[1].steps:
-            result = self._settled[key] = _Settled(False, {shown})
+            result = self._settled[key] = _Settled({shown})
             return result
         (one, names), (other, more) = self.text(0, before), self.text(1, key)
-        assumed = self._settled[key] = _Settled(True)  # while it is looked at: names may lead back to it
+        assumed = self._settled[key] = _Settled()  # while it is looked at: names may lead back to it
         why = self.unsettled(names | more)
-        if one == other and not why:
-            result = _Settled(True)
-        else:
-            steps = self.plans[0].steps[before], self.plans[1].steps[key]
-            result = self._field(shown, steps, why if one == other else why | {shown})
+        if one != other:
+            why.add(shown)
+        steps = self.plans[0].steps[before], self.plans[1].steps[key]
+        result = self._field(shown, steps, why) if why else _Settled()
         if assumed.is_assumed and not result.same:
             self._look_again(key)
         self._settled[key] = result
@@ -200,7 +202,7 @@ class _Comparing:
         """A field that says something else, by cells if both are lists of rules."""
         one, other = (self._chooser(side, step) for side, step in enumerate(steps))
         if one is None or other is None:
-            return _Settled(False, why)
+            return _Settled(why)
         read: set[str] = set()
         sides = [self._side(side, chooser, read, what) for side, chooser in enumerate((one, other))]
         key = other.step.entity, other.step.name
@@ -218,30 +220,29 @@ class _Comparing:
             texts = {meaning.text(side.step, side.step.entity, names) for meaning, side in zip(self.meanings, sides, strict=True)}
             given, now_given = ([side.gives(rule) for rule in side.step.rules] for side in sides)  # of a credit its shares
             if len(texts) == 1 and given == now_given and not self.unsettled(names | read):
-                return _Settled(True)
+                return _Settled()
         same = {key for key, known in self._settled.items() if known.same}
         stays = {key for key in same if self.origin.get(key, key) == key}
         kept = replace(old, keep={self.origin.get(key, key) for key in same}, same=stays), replace(new, keep=same, same=stays)
-        pair, differences = self._pair(where, *kept, decides)
-        if differences is None or not all(d.decides for d in differences):
-            pair, differences = self._pair(where, old, new, decides)
-        if pair is None or differences is None:
-            return _Settled(False, {where})
+        made = self._pair(where, *kept, decides)
+        if made is None or not all(d.decides for d in made[1]):
+            made = self._pair(where, old, new, decides)
+        if made is None:
+            return _Settled({where})
+        pair, differences = made
         self.found += differences
         self.renamed += pair.renamed
         if differences:
-            return _Settled(False, {where})
-        why = self.unsettled(read | pair.names())
-        return _Settled(not why, why)
+            return _Settled({where})
+        return _Settled(self.unsettled(read | pair.names()))
 
-    def _pair(
-        self, where: str, old: Side, new: Side, decides: Callable[[Witness], bool] | None
-    ) -> tuple[Pair | None, list[Difference] | None]:
+    def _pair(self, where: str, old: Side, new: Side, decides: Callable[[Witness], bool] | None) -> tuple[Pair, list[Difference]] | None:
+        """The two lists beside each other, and where they differ; None where there is no telling."""
         try:
             pair = Pair(where, old, new, decides=decides or self.judge.differ)
             return pair, list(pair.differences())
         except Undecided:
-            return None, None
+            return None
 
     def _chooser(self, side: int, step: Step | None) -> Chooser | None:
         """A table, or a definition that can be read as a list of rules."""
@@ -360,7 +361,8 @@ class _Comparing:
 @lru_cache(maxsize=4)
 def _meaning(of: Same[tuple[Policy]]) -> Meaning:
     """The meaning of a policy in its own names, which many others may be compared with."""
-    return Meaning(of.value[0], {}, {})
+    (policy,) = of.value
+    return Meaning(policy, {}, {})
 
 
 @lru_cache(maxsize=4)

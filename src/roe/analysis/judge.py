@@ -103,7 +103,7 @@ def _lines(bound: Bound, name: str) -> list[tuple[object, ...]]:
         step = bound.plan.steps[credit.entity, credit.name]
         written = isinstance(step, Choose) and any(rule.because for rule in step.rules)
         if credit.name == name:
-            lines += [(*line[:8], line[8] if written else "") for line in credit_lines(credit, bound.world)]
+            lines += [(*line[:-1], line[-1] if written else "") for line in credit_lines(credit, bound.world)]
     return lines
 
 

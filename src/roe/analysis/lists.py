@@ -297,14 +297,14 @@ class Pair:
     def _name(self, place: int | None) -> str:
         return str(self.rules[place].name) if place is not None else ""
 
-    def _records(self, box: Box, *most: int) -> Iterator[Witness]:
+    def _records(self, box: Box) -> Iterator[Witness]:
         """Records in a box: conditions are spelt in the names of the new policy."""
-        return self.sides[1].finder.records(self.cases[1], self.space, box, *most)
+        return self.sides[1].finder.records(self.cases[1], self.space, box)
 
     def _rename(self, old: int | None, new: int | None, box: Box) -> None:
         """Note that another rule decides, to the same effect, with a record where there is one."""
         if len(self.renamed) < MOST:
-            witness = next((w for w in self._records(box, 1) if not w.given), None)
+            witness = next((w for w in self._records(box) if not w.given), None)
             certainty = PROVEN if witness is not None else POSSIBLE
             self.renamed.append(Difference(self.where, self._name(old), self._name(new), "", "", certainty, witness))
 

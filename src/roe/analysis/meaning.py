@@ -208,9 +208,9 @@ class Meaning:
 
     def _type(self, node: s.Path, entity: str, frames: Frames) -> Type | None:
         """The type of a field of a record, or of the records of a list, under the name that it has here."""
-        kind, of = self._kind(node.base, entity, frames)
+        _, of = self._kind(node.base, entity, frames)
         name = next((n for (e, n), label in self.labels.items() if e == of and label == node.field), node.field)
-        return self.policy.model.field_type(of, name) if kind and of is not None else None
+        return self.policy.model.field_type(of, name) if of is not None else None
 
     def _type_name(self, node: s.Node, entity: str, frames: Frames) -> str:
         """The type of one record's field; '' for anything else."""

@@ -104,9 +104,11 @@ class OutFolder:
 
     def _remove_old(self, mark: Saved) -> bool:
         """Remove the files of the run before that this one does not have; whether there were any."""
-        if not (self.staged / OLD).is_file():
+        try:
+            listed = json.loads((self.staged / OLD).read_text("utf-8"))
+        except (OSError, ValueError):  # there is none, or its run was killed while it was written, before anything else
             return False
-        old = [name for name in json.loads((self.staged / OLD).read_text("utf-8")) if _inside(self.place, name)]
+        old = [name for name in listed if _inside(self.place, name)]
         left = [self.place / name for name in sorted({*old} - {*mark["files"]}) if (self.place / name).exists()]
         for path in left:
             path.unlink(missing_ok=True)
