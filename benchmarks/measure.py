@@ -83,8 +83,20 @@ def processor_seconds(of: int) -> float:
 
 
 def peak_mib(folder: Path) -> float:
-    """The most memory that a process had, by its folder in /proc."""
-    for line in (folder / "status").read_text("utf-8", "replace").splitlines():
+    """The most memory that a process had, by its folder in /proc; 0 if it has ended."""
+    try:
+        lines = (folder / "status").read_text("utf-8", "replace").splitlines()
+    except OSError:
+        return 0.0
+    for line in lines:
         if line.startswith("VmHWM:"):
             return int(line.split()[1]) / 1024
     return 0.0
+
+
+def is_called(folder: Path, name: str) -> bool:
+    """Whether a process, by its folder in /proc, has a name and has not ended."""
+    try:
+        return (folder / "comm").read_text("utf-8", "replace").strip() == name
+    except OSError:
+        return False

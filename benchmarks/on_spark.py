@@ -16,7 +16,7 @@ from pathlib import Path
 import pyspark
 
 import roe
-from measure import descendants, peak_mib, processor_seconds
+from measure import descendants, is_called, peak_mib, processor_seconds
 from roe.run.engines import Job
 from roe.run.run import RunOptions, run
 from roe.run.source import Source
@@ -38,14 +38,14 @@ def main() -> None:
     session = local_session(args.master, {"spark.driver.memory": args.memory, "spark.driver.maxResultSize": "64m"})
     session.range(4, numPartitions=4).mapInArrow(lambda batches: batches, "id long").count()  # now there are workers
     used, start = processor_seconds(os.getpid()), time.perf_counter()
-    job = Job(evaluator, Source(evaluator.policy, args.data), AS_OF, form="parts", session=session, buckets=args.buckets)
+    job = Job(evaluator, Source(evaluator.policy, args.data), AS_OF, form="parts", session=session, buckets=args.buckets, turns="parquet")
     said: list[str] = []
     said += run(job, args.out, RunOptions(engine="spark", say=said.append)).notes
     figures = {"seconds": time.perf_counter() - start, "processor": processor_seconds(os.getpid()) - used, "notes": said}
     started = [folder for folder in descendants(os.getpid()) if folder.name != str(os.getpid())]
-    jvm = [folder for folder in started if (folder / "comm").read_text().strip() == "java"]
+    jvm = [folder for folder in started if is_called(folder, "java")]
     tasks = [peak_mib(folder) for folder in started if folder not in jvm]
-    figures |= {"jvm_mib": peak_mib(jvm[0]), "python_mib": peak_mib(Path("/proc/self")), "task_mib": max(tasks)}
+    figures |= {"jvm_mib": peak_mib(jvm[0]), "python_mib": peak_mib(Path("/proc/self")), "task_mib": max(tasks, default=0.0)}
     session.stop()
     shutil.rmtree(Path(pyspark.__file__).parent / "work", ignore_errors=True)  # what executors of this machine have written down
     print(json.dumps(figures))

@@ -29,6 +29,7 @@ LINE, KEY = "$line", "$key"
 BUCKET, OF, ROWS = "bucket", "of", "rows"  # the task; what the rows are; the rows as bytes
 PARCEL = pa.schema([(BUCKET, pa.int32()), (OF, pa.string()), (ROWS, pa.binary())])
 PARCEL_SQL = f"`{BUCKET}` int, `{OF}` string, `{ROWS}` binary"
+MOST = 20_000  # rows of a parcel, which the JVM holds as one value
 MIXED = "mixed"  # in a table's metadata: the columns that are JSON, since no Arrow type holds their values
 
 
@@ -119,13 +120,18 @@ def of_bytes(text: bytes) -> pa.Table:
 # --- parcels ------------------------------------------------------------------------------------------------------------
 
 
-def packed(of: str, table: pa.Table, bucket: Array) -> pa.Table:
-    """The rows of a table as parcels, in their order; `bucket` has the task of each."""
+def packed(of: str, table: pa.Table, bucket: Array, most: int | None = None) -> pa.Table:
+    """The rows of a table as parcels of `most` rows, in their order; `bucket` has the task of each."""
     order = np.argsort(bucket, kind="stable")
     numbers, starts, counts = np.unique(bucket[order], return_index=True, return_counts=True)
     rows = table.take(pa.array(order)) if len(numbers) > 1 else table
-    parts = [as_bytes(rows.slice(start, n)) for start, n in zip(starts, counts, strict=True)]
-    return pa.table([pa.array(numbers, pa.int32()), pa.array([of] * len(parts), pa.string()), pa.array(parts, pa.binary())], schema=PARCEL)
+    cuts = [
+        (number, first, min(most or n, start + n - first))
+        for number, start, n in zip(numbers.tolist(), starts.tolist(), counts.tolist(), strict=True)
+        for first in range(start, start + n, most or n)
+    ]
+    parts = [as_bytes(rows.slice(first, n)) for _, first, n in cuts]
+    return pa.table([[number for number, _, _ in cuts], [of] * len(cuts), parts], schema=PARCEL)
 
 
 def opened(batches: Iterable[pa.RecordBatch]) -> Iterator[tuple[int, dict[str, pa.Table]]]:

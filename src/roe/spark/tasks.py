@@ -20,7 +20,7 @@ from roe.policy.model import Policy
 from roe.policy.store import PolicyReader, write_policy
 from roe.policy.worked_out import WorkedOut, remember
 from roe.spark.memory import MEMORY, received_state, state_of
-from roe.spark.parcels import KEY, LINE, Key, as_bytes, buckets_of, keys_in, of_bytes, opened, packed, raw_of, table_of
+from roe.spark.parcels import KEY, LINE, MOST, Key, as_bytes, buckets_of, keys_in, of_bytes, opened, packed, raw_of, table_of
 
 ROWS_A_TASK = 200_000
 HANDED, SAID, WAITING = "$handed", "$said", "$waiting"  # parcels of what pools gave, of what is for the driver, and of records that wait
@@ -118,7 +118,7 @@ def to_buckets(pieces: list[Piece], tables: Mapping[str, Shared], number: int, k
 def parcels_of(entity: str, key: Key, rows: pa.Table, number: int, keys_alone: bool = False) -> pa.Table:
     """The rows of a table, or only their keys, as parcels for `number` tasks."""
     keys = key.of(rows)
-    return packed(entity, pa.table({KEY: keys}) if keys_alone else rows, buckets_of(keys, number))
+    return packed(entity, pa.table({KEY: keys}) if keys_alone else rows, buckets_of(keys, number), MOST)
 
 
 def of_keys(entity: str, are_known: bool) -> Task:

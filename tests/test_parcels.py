@@ -1,0 +1,94 @@
+"""Parcels: whatever their number and size, each task gets its own rows in their order, and rows of one record go to one task."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import roe
+from helpers import policy_text
+
+pa = pytest.importorskip("pyarrow")
+np = pytest.importorskip("numpy")
+
+LONG_ID, SHORT_ID = "0015g00000AbCdEAAV", "0015g00000AbCdE"  # the two forms of one id
+POLICY = """
+roe: 1
+name: t
+roles: [ae]
+data: {account: {missing: [none]}}
+engagement: {account: {ae: [{name: calls, when: count(account.activities) > 0, then: keep}]}}
+"""
+
+
+@pytest.mark.parametrize("most", [None, 1, 7, 100])
+@pytest.mark.parametrize("n", [0, 1, 5, 1000])
+def test_each_task_gets_its_rows_in_order(n: int, most: int | None) -> None:
+    from roe.spark.parcels import LINE, opened, packed
+
+    table = pa.table({"x": pa.array([f"a{i}" for i in range(n)], pa.string()), LINE: pa.array(np.arange(1, n + 1))})
+    bucket = np.random.default_rng(n).integers(0, 5, n)
+    got = {number: tables["t"].to_pylist() for number, tables in opened(packed("t", table, bucket, most).to_batches())}
+    rows = table.to_pylist()
+    assert got == {k: own for k in range(5) if (own := [row for row, b in zip(rows, bucket, strict=True) if b == k])}
+
+
+def test_parcels_of_several_pieces_are_put_in_the_order_of_their_lines() -> None:
+    from roe.spark.parcels import LINE, opened, packed
+
+    pieces = [packed("t", pa.table({LINE: pa.array(lines)}), np.zeros(3, int), 2) for lines in ([4, 5, 6], [1, 2, 3])]
+    ((number, tables),) = opened(pa.concat_tables(pieces).to_batches())
+    assert (number, tables["t"][LINE].to_pylist()) == (0, [1, 2, 3, 4, 5, 6])
+
+
+def key(tmp_path: Path, entity: str, field: str, schema: Any) -> Any:
+    from roe.spark.parcels import key_of
+
+    return key_of(roe.load(policy_text(tmp_path, POLICY)), entity, field, schema)
+
+
+def test_both_forms_of_an_id_and_spaces_are_one_record(tmp_path: Path) -> None:
+    from roe.spark.parcels import buckets_of
+
+    texts = pa.array([LONG_ID, SHORT_ID, f" {SHORT_ID} ", "None", "", None, "B", LONG_ID[:-1] + "W"])
+    for kind in (pa.string(), pa.large_string(), pa.dictionary(pa.int32(), pa.string())):
+        table = pa.table({"id": texts.dictionary_encode() if pa.types.is_dictionary(kind) else texts.cast(kind)})
+        keys = key(tmp_path, "account", "id", table.schema).of(table)
+        assert keys.to_pylist() == [SHORT_ID] * 3 + [None] * 3 + ["B", LONG_ID[:-1] + "W"]  # the last has a wrong checksum
+        assert len(set(buckets_of(keys, 1000)[:3])) == 1
+
+
+def test_a_column_of_other_values_names_no_record(tmp_path: Path) -> None:
+    from roe.columns.raw import Raw
+    from roe.data.scan import TableOrigin
+    from roe.spark.parcels import Key, raw_of, table_of
+
+    assert key(tmp_path, "account", "id", pa.schema([("id", pa.int64())])) is None
+    assert key(tmp_path, "activity", "account", pa.schema([("type", pa.string())])) == Key()
+    mixed = table_of(Raw.of_rows([{"id": "A"}, {"id": 1}, {"id": None}]))
+    assert key(tmp_path, "account", "id", mixed.schema) is None
+    assert raw_of(mixed, TableOrigin("")).columns["id"] == ["A", 1, None]
+
+
+@pytest.mark.parametrize(
+    ("own", "others", "found"),
+    [
+        (["A", "B"], ["A", None, "A"], (True, True, True)),
+        (["A", "A"], ["A"], (False, True, True)),
+        (["A", None], [], (False, True, True)),
+        (["A"], ["b"], (True, False, True)),
+        (["A", "B\u00e9"], ["A"], (True, True, False)),
+    ],
+)
+def test_what_keys_say_of_their_records(own: list[str | None], others: list[str | None], found: tuple[bool, bool, bool]) -> None:
+    from roe.spark.parcels import KEY, buckets_of, keys_in, packed
+
+    for number in (1, 3):
+        parcels = []
+        for of, keys in (("account", own), ("activity", others)):
+            column = pa.array(keys, pa.string())
+            parcels.append(packed(of, pa.table({KEY: column}), buckets_of(column, number)))
+        rows = pa.concat_tables(parcels)
+        assert tuple(map(all, zip(*keys_in(rows.to_batches(), "account", True), strict=True))) == found
