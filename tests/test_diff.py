@@ -355,6 +355,29 @@ def test_a_change_of_a_part_is_shown_by_its_text(old: str, new: str, where: str,
     assert words[0] in change.before and words[1] in change.after and words[1] not in change.before
 
 
+@pytest.mark.parametrize(
+    ("old", "new", "where", "name", "before", "after"),
+    [
+        ("caps: {per_day: 2}", "caps: {per_day: 3, per_week: 9}, strategy: weighted, weight: rep.capacity", "pools", "p", "weight nothing; caps per_day = 2; strategy round_robin", "weight rep.capacity; caps per_day = 3, per_week = 9; strategy weighted"),
+        ("caps: {per_day: 2}", "caps: {per_day: 2}, hours: working", "pools", "p", "hours False", "hours True"),
+        ("name: t\n", "name: t\ndata: {lead: {dates: day-first}}\n", "policy", "data", "", "lead = dates day-first; optional False; rows 0; complete False"),
+    ],
+)  # fmt: skip
+def test_of_a_changed_part_only_what_differs_is_shown(old: str, new: str, where: str, name: str, before: str, after: str) -> None:
+    one, other = (compiled(text).policy for text in (CHANGED, CHANGED.replace(old, new, 1)))
+    there = {(c.where, c.name): (c.before, c.after) for c in changes(one, other)}
+    back = {(c.where, c.name): (c.before, c.after) for c in changes(other, one)}
+    assert sorted(there[where, name][0].split("; ")) == sorted(before.split("; "))
+    assert sorted(there[where, name][1].split("; ")) == sorted(after.split("; "))
+    assert back[where, name] == there[where, name][::-1]
+
+
+def test_of_things_by_name_only_those_that_differ_are_shown() -> None:
+    text = CHANGED.replace("name: t\n", "name: t\ndata: {account: {dates: day-first}, lead: {dates: day-first}}\n", 1)
+    one, other = (compiled(x).policy for x in (text, text.replace("lead: {dates: day-first}", "lead: {dates: month-first}")))
+    assert [(c.name, c.before, c.after) for c in changes(one, other)] == [("data", "lead = dates day-first", "lead = dates month-first")]
+
+
 IMPACT = """
 roe: 1
 name: t

@@ -142,11 +142,13 @@ def _contrasted(before: object, after: object) -> tuple[str, str]:
         texts = ["; ".join(f"{name.replace('_', ' ')} {said(getattr(x, name)) or 'nothing'}" for name in names) for x in (before, after)]
         return texts[0], texts[1]
     if isinstance(before, Mapping) and isinstance(after, Mapping):
-        pairs = [
-            [f"{k} = {said(x)}" for k, x in one.items() if said(x) != said(other.get(k))]
-            for one, other in ((before, after), (after, before))
-        ]
-        return ", ".join(pairs[0]), ", ".join(pairs[1])
+        differing = [k for k in {**before, **after} if said(before.get(k)) != said(after.get(k))]
+        sides: tuple[list[str], list[str]] = ([], [])
+        for k in differing:
+            both = _contrasted(before[k], after[k]) if k in before and k in after else (said(before.get(k)), said(after.get(k)))
+            for side, version, text in zip(sides, (before, after), both):
+                side += [f"{k} = {text}"] if k in version else []
+        return ", ".join(sides[0]), ", ".join(sides[1])
     return said(before), said(after)
 
 
