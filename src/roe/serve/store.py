@@ -69,8 +69,11 @@ class ServiceStore:
         return int(self.db.rows("SELECT seq FROM service")[0][0])
 
     def records_since(self, seq: int) -> list[Mirrored]:
-        """Records that changed after a commit, to be learnt; all records after -1. Their versions are not read: only who changes one asks."""
-        rows = self.db.rows("SELECT entity, id, fields, deleted FROM mirror WHERE seq > ? ORDER BY entity, id", (seq,))
+        """Records that changed after a commit, to be learnt; all records after -1. Their versions are not read: only who changes one asks.
+
+        They are put in order here: asked for an order, a database may walk through all records in that order to find a few.
+        """
+        rows = sorted(self.db.rows("SELECT entity, id, fields, deleted FROM mirror WHERE seq > ?", (seq,)), key=lambda row: row[:2])
         fields = _all_json([row[2] for row in rows])
         return [
             Mirrored(entity, id, of_record, deleted=deleted == 1) for (entity, id, _, deleted), of_record in zip(rows, fields, strict=True)

@@ -174,7 +174,7 @@ class Snapshot(ABC):
 
     def said(self, entity: str, role: str) -> list[Said]:
         """The rules of a role in words, made once."""
-        return self.once(("said", entity, role), lambda: said_of(self.plan.engagement[entity, role]))
+        return self.once(("said", entity, role), lambda: said_of(self.plan.engagement[entity, role], self.rep_name))
 
     @cached_property
     def index(self) -> Index:

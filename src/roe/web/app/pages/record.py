@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime, tzinfo
 
@@ -124,11 +124,11 @@ def answer(ask: Ask, d: Decision, full: bool, whole: bool) -> Answer:
     shown.trace = trace if whole else None
     if step is not None and d.exception is None:
         shown.flow = drawn(chart(step, d.role, d, snapshot.said(d.entity, d.role)))
-        shown.near = near(trace, d, step.rules, ask.zone) if whole else []
+        shown.near = near(trace, d, step.rules, ask.zone, snapshot.rep_name) if whole else []
     return shown
 
 
-def near(trace: Trace, d: Decision, rules: Sequence[Rule], zone: tzinfo) -> list[Near]:
+def near(trace: Trace, d: Decision, rules: Sequence[Rule], zone: tzinfo, called: Callable[[str], str]) -> list[Near]:
     """The earlier rules that lack a condition or two, the fewest first: each would decide before the one that does."""
     engagement = next((x for x in trace.steps if x.operator == "choose" and x.name == f"engagement_{d.role}"), None)
     engagement = engagement or next((x for x in trace.steps if x.operator == "choose"), None)
@@ -141,7 +141,7 @@ def near(trace: Trace, d: Decision, rules: Sequence[Rule], zone: tzinfo) -> list
         if not unmet or len(unmet) > 2 or own.is_built_in:
             continue
         asks = tuple((words.condition(c.tree, d.entity), _now(c, zone)) for c in unmet)
-        candidates.append((len(unmet), Near(rule.name, asks, words.action(own.value, d.entity))))
+        candidates.append((len(unmet), Near(rule.name, asks, words.action(own.value, d.entity, called))))
     return [x for _, x in sorted(candidates, key=lambda x: x[0])][:NEAR]
 
 
