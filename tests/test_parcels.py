@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -124,3 +125,36 @@ def test_what_keys_say_of_their_records(own: list[str | None], others: list[str 
             parcels.append(packed(of, pa.table({KEY: column}), buckets_of(column, number)))
         rows = pa.concat_tables(parcels)
         assert tuple(map(all, zip(*keys_in(rows.to_batches(), "account"), strict=True))) == found
+
+
+@pytest.mark.parametrize("profile", ["generic", "salesforce", "hubspot"])
+@pytest.mark.parametrize(("entity", "field"), [("activity", "account"), ("account", "owner"), ("opportunity", "account")])
+def test_many_references_mean_what_each_of_them_does(profile: str, entity: str, field: str, tmp_path: Path) -> None:
+    from roe.columns.cells import ColumnReader, Problems
+    from roe.columns.load import texts_of
+    from roe.data.cells import cells_of
+    from roe.data.reading import Reading
+    from roe.grammar.clock import zone_of
+    from roe.policy.model import DataSource, Keys
+
+    policy = roe.load(policy_text(tmp_path, POLICY.replace("name: t", f"name: t\nprofile: {profile}")))
+    odd = [
+        "7;8",
+        ";",
+        "Ann (Inactive)",
+        "Ann (Deactivated User)",
+        "00G000000000001AAA",
+        "00G000000000001",
+        "003000000000001",
+        "00G1",
+        "none",
+        "#N/A",
+        LONG_ID,
+    ]
+    texts = [*odd, None, *(f"001{i:012}" for i in range(1500)), *(f"003{i:012}" for i in range(10))]
+    zone, f = zone_of(policy.timezone), policy.model.entities[entity][field]
+    if field == "owner":  # of which the policy may say which are queues
+        f = replace(f, keys=replace(f.keys or Keys(), queues=("001000000000007",)))
+    made = [cells_of(f, zone, DataSource(), None, entity) for _ in range(2)]
+    column = ColumnReader(field, made[0], zone, None, Reading(entity), Problems(len(texts))).read(pa.array(texts))
+    assert texts_of(column).to_pylist() == [made[1].read(x)[0] for x in texts]
