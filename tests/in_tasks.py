@@ -10,14 +10,13 @@ import numpy as np
 import pyarrow as pa
 
 from roe.columns.raw import Raw
-from roe.crm.ids import fold
 from roe.data.headers import columns_of, field_of
 from roe.run.engines import Limit, Spark
 from roe.run.files import COLUMNS, TABLES, Files, Watch
 from roe.run.invariants import Tally
 from roe.run.spark import ORDER, Left, Wanted, _broken, _fill, check, decide, keep_others
 from roe.spark.memory import MEMORY, RECORD, received_state, rest_of, rows_of, sent_state
-from roe.spark.parcels import BUCKET, OF, Key, opened, packed, table_of
+from roe.spark.parcels import BUCKET, OF, Key, key_of, opened, packed, table_of
 from roe.spark.plan import Share, share
 from roe.spark.pools import Said, columns_for_pools, hand_out, waiting
 from roe.spark.run import MARK, SharedOut, kept_together
@@ -71,8 +70,8 @@ class InTasks(Spark):
         memory = rows_of(state, how.entity)
         parcels = [packed(MEMORY, memory, _bucket(memory[RECORD], self.number))]
         for entity, raw in split.items():
-            key = self._column(entity, raw, "id" if entity == how.entity else how.children[entity])
-            parcels.append(packed(entity, tables[entity], _bucket(key, self.number)))
+            key = key_of(policy, entity, "id" if entity == how.entity else how.children[entity], raw.columns)
+            parcels.append(packed(entity, tables[entity], _bucket(key.of(tables[entity]), self.number)))
 
         def tasks(made: Any, given: Iterable[Any], sends: str = "") -> list[pa.Table]:
             """What all tasks send back, each from its parcels."""
@@ -96,11 +95,6 @@ class InTasks(Spark):
         origins = {entity: raw.origin for entity, raw in split.items()}
         return SharedOut(None, set(split), origins, turns=said, others=others), tasks(partial(decide, wanted=self.wanted), handed)
 
-    def _column(self, entity: str, raw: Raw, field: str) -> Any:
-        policy = self.job.evaluator.policy
-        held = columns_of(entity, policy.model.entities[entity], raw.columns, policy.model.roles())
-        return pa.array(raw.columns[held[field]]) if field in held else pa.nulls(raw.n, pa.string())
-
     def _habits(self, entity: str, raw: Raw) -> Any:
         policy = self.job.evaluator.policy
         fields = policy.model.entities[entity]
@@ -110,4 +104,4 @@ class InTasks(Spark):
 
 def _bucket(texts: Any, number: int) -> Any:
     """The task of each record, by its id."""
-    return np.array([sum(fold((x or "").strip()).encode()) % number for x in texts.to_pylist()], np.int64)
+    return np.array([sum((x or "").encode()) % number for x in texts.to_pylist()], np.int64)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -43,10 +44,20 @@ def test_parcels_of_several_pieces_are_put_in_the_order_of_their_lines() -> None
     assert (number, tables["t"][LINE].to_pylist()) == (0, [1, 2, 3, 4, 5, 6])
 
 
-def key(tmp_path: Path, entity: str, field: str, schema: Any) -> Any:
+def test_a_dictionary_does_not_go_with_every_parcel() -> None:
+    from roe.spark.parcels import opened, packed
+
+    texts = pa.array([f"city {i:04}" for i in range(1000)])
+    bucket = np.arange(1000) % 50
+    as_texts, as_codes = (packed("t", pa.table({"city": x}), bucket) for x in (texts, texts.dictionary_encode()))
+    assert as_codes == as_texts
+    assert sorted(x for _, tables in opened(as_codes.to_batches()) for x in tables["t"]["city"].to_pylist()) == texts.to_pylist()
+
+
+def key(tmp_path: Path, entity: str, field: str, columns: list[str]) -> Any:
     from roe.spark.parcels import key_of
 
-    return key_of(roe.load(policy_text(tmp_path, POLICY)), entity, field, schema)
+    return key_of(roe.load(policy_text(tmp_path, POLICY)), entity, field, columns)
 
 
 def test_both_forms_of_an_id_and_spaces_are_one_record(tmp_path: Path) -> None:
@@ -55,34 +66,56 @@ def test_both_forms_of_an_id_and_spaces_are_one_record(tmp_path: Path) -> None:
     texts = pa.array([LONG_ID, SHORT_ID, f" {SHORT_ID} ", "None", "", None, "B", LONG_ID[:-1] + "W"])
     for kind in (pa.string(), pa.large_string(), pa.dictionary(pa.int32(), pa.string())):
         table = pa.table({"id": texts.dictionary_encode() if pa.types.is_dictionary(kind) else texts.cast(kind)})
-        keys = key(tmp_path, "account", "id", table.schema).of(table)
+        keys = key(tmp_path, "account", "id", ["id"]).of(table)
         assert keys.to_pylist() == [SHORT_ID] * 3 + [None] * 3 + ["B", LONG_ID[:-1] + "W"]  # the last has a wrong checksum
         assert len(set(buckets_of(keys, 1000)[:3])) == 1
 
 
-def test_a_column_of_other_values_names_no_record(tmp_path: Path) -> None:
+ODD = ["A1", "A1\t", "\u00a0A1", "A1\u200b", "e\u0301", "\u00e9", "#REF!", "#N/A", "none", " ", None]
+IDS = {
+    "texts": ODD,
+    "many texts": [*ODD, *(f"A{i}" for i in range(3000)), "A7 "],
+    "numbers": [12, None, 7_000_000_000],
+    "mixed": ["A", "1", 1, None, 1.5, True],
+}
+
+
+@pytest.mark.parametrize("ids", IDS.values(), ids=[*IDS])
+def test_a_row_goes_to_the_record_that_the_evaluator_takes_it_for(ids: list[Any], tmp_path: Path) -> None:
+    from roe.columns.load import typed_columns
     from roe.columns.raw import Raw
     from roe.data.scan import TableOrigin
-    from roe.spark.parcels import Key, raw_of, table_of
+    from roe.spark.parcels import key_of, raw_of, table_of
 
-    assert key(tmp_path, "account", "id", pa.schema([("id", pa.int64())])) is None
-    assert key(tmp_path, "activity", "account", pa.schema([("type", pa.string())])) == Key()
-    mixed = table_of(Raw.of_rows([{"id": "A"}, {"id": 1}, {"id": None}]))
-    assert key(tmp_path, "account", "id", mixed.schema) is None
-    assert raw_of(mixed, TableOrigin("")).columns["id"] == ["A", 1, None]
+    policy = roe.load(policy_text(tmp_path, POLICY))
+    raw = Raw.of_rows([{"id": x} for x in ids])
+    table = table_of(raw)
+    assert list(raw_of(table, TableOrigin("")).columns["id"]) == list(raw.columns["id"])
+    keys = key_of(policy, "account", "id", raw.columns).of(table)
+    typed = typed_columns(policy, "account", raw)
+    of_line = dict(zip(typed.lines.tolist(), typed.ids.to_pylist(), strict=True))
+    again = {reject.record for reject in typed.rejects if reject.record}
+    assert set(keys.drop_null().to_pylist()) == {*of_line.values(), *again}
+    assert {line: keys[line - 1].as_py() for line in of_line} == of_line
+
+
+def test_rows_without_a_column_of_ids_belong_to_no_record(tmp_path: Path) -> None:
+    from roe.spark.parcels import Key
+
+    assert key(tmp_path, "activity", "account", ["type"]) == Key()
+    assert Key().of(pa.table({"type": ["call"]})).to_pylist() == [None]
 
 
 @pytest.mark.parametrize(
     ("own", "others", "found"),
     [
-        (["A", "B"], ["A", None, "A"], (True, True, True)),
-        (["A", "A"], ["A"], (False, True, True)),
-        (["A", None], [], (False, True, True)),
-        (["A"], ["b"], (True, False, True)),
-        (["A", "B\u00e9"], ["A"], (True, True, False)),
+        (["A", "B"], ["A", None, "A"], (True, True)),
+        (["A", "A"], ["A"], (False, True)),
+        (["A", None], [], (False, True)),
+        (["A"], ["b"], (True, False)),
     ],
 )
-def test_what_keys_say_of_their_records(own: list[str | None], others: list[str | None], found: tuple[bool, bool, bool]) -> None:
+def test_what_keys_say_of_their_records(own: list[str | None], others: list[str | None], found: tuple[bool, bool]) -> None:
     from roe.spark.parcels import KEY, buckets_of, keys_in, packed
 
     for number in (1, 3):
@@ -91,4 +124,37 @@ def test_what_keys_say_of_their_records(own: list[str | None], others: list[str 
             column = pa.array(keys, pa.string())
             parcels.append(packed(of, pa.table({KEY: column}), buckets_of(column, number)))
         rows = pa.concat_tables(parcels)
-        assert tuple(map(all, zip(*keys_in(rows.to_batches(), "account", True), strict=True))) == found
+        assert tuple(map(all, zip(*keys_in(rows.to_batches(), "account"), strict=True))) == found
+
+
+@pytest.mark.parametrize("profile", ["generic", "salesforce", "hubspot"])
+@pytest.mark.parametrize(("entity", "field"), [("activity", "account"), ("account", "owner"), ("opportunity", "account")])
+def test_many_references_mean_what_each_of_them_does(profile: str, entity: str, field: str, tmp_path: Path) -> None:
+    from roe.columns.cells import ColumnReader, Problems
+    from roe.columns.load import texts_of
+    from roe.data.cells import cells_of
+    from roe.data.reading import Reading
+    from roe.grammar.clock import zone_of
+    from roe.policy.model import DataSource, Keys
+
+    policy = roe.load(policy_text(tmp_path, POLICY.replace("name: t", f"name: t\nprofile: {profile}")))
+    odd = [
+        "7;8",
+        ";",
+        "Ann (Inactive)",
+        "Ann (Deactivated User)",
+        "00G000000000001AAA",
+        "00G000000000001",
+        "003000000000001",
+        "00G1",
+        "none",
+        "#N/A",
+        LONG_ID,
+    ]
+    texts = [*odd, None, *(f"001{i:012}" for i in range(1500)), *(f"003{i:012}" for i in range(10))]
+    zone, f = zone_of(policy.timezone), policy.model.entities[entity][field]
+    if field == "owner":  # of which the policy may say which are queues
+        f = replace(f, keys=replace(f.keys or Keys(), queues=("001000000000007",)))
+    made = [cells_of(f, zone, DataSource(), None, entity) for _ in range(2)]
+    column = ColumnReader(field, made[0], zone, None, Reading(entity), Problems(len(texts))).read(pa.array(texts))
+    assert texts_of(column).to_pylist() == [made[1].read(x)[0] for x in texts]

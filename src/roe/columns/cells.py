@@ -18,7 +18,7 @@ from roe.data.cells import Cells, corrected
 from roe.data.habits import Habits
 from roe.data.reading import Problem, Reading
 from roe.dynamic import Array, Cell, Value
-from roe.policy.model import Field
+from roe.policy.model import Field, Keys
 
 FEW = 20_000  # distinct texts of a column of figures that vote one by one
 PLAIN_FROM = 1_000  # distinct texts from which those that mean themselves are told apart at once; fewer are simply asked about
@@ -157,7 +157,7 @@ def _plain(cells: Cells, meant: pa.Array) -> tuple[pa.Array, Array] | None:
     """(what each distinct text means, which of them must be asked about); None where all must."""
     f = cells.field
     text = f.type.name == "string" and not f.type.values and f.normalize in ("", "lower", "domain", "postal_code")
-    reference = f.type.name in ("record", "owners") and f.keys is None
+    reference = f.type.name in ("record", "owners")
     if len(meant) <= PLAIN_FROM or not pa.types.is_string(meant.type) or f.aliases or not (text or reference):
         return None
     mask = _mean_themselves(meant, cells)
@@ -165,7 +165,24 @@ def _plain(cells: Cells, meant: pa.Array) -> tuple[pa.Array, Array] | None:
     result = pc.ascii_lower(meant) if f.normalize == "lower" else fold_all(meant) if folds else meant
     if f.normalize == "domain":
         mask &= registrable(meant)
+    if f.keys is not None:
+        mask &= ~_may_name_another(meant, f.keys)
     return result, np.flatnonzero(~mask)
+
+
+def _may_name_another(texts: pa.Array, keys: Keys) -> Array:
+    """Whether a reference may mean something else than its text: one of several records, who has left, a queue, or another entity's record."""
+    signs = [pc.starts_with(texts, start) for start in (*keys.others, *keys.queue_prefixes)]
+    if keys.several:
+        signs.append(pc.match_substring(texts, keys.several))
+    if keys.left:
+        signs.append(pc.ends_with(texts, ")"))
+    if keys.queues:
+        signs.append(pc.is_in(fold_all(texts), value_set=pa.array(sorted(keys.queues), pa.string())))
+    found = np.zeros(len(texts), bool)
+    for sign in signs:
+        found |= pc.fill_null(sign, False).to_numpy(zero_copy_only=False)
+    return found
 
 
 def _mean_themselves(texts: pa.Array, cells: Cells) -> Array:

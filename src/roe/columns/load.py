@@ -126,8 +126,11 @@ def _filled(column: Column, value: Value) -> Column:
 
 def _texts(table: TypedColumns, name: str) -> pa.Array | None:
     column = table.columns.get(name)
-    if column is None or isinstance(column, Constant):
-        return None
+    return None if column is None or isinstance(column, Constant) else texts_of(column)
+
+
+def texts_of(column: Column) -> pa.Array:
+    """The values of a column as texts; null for an empty one."""
     if isinstance(column, Coded) and all_text(column):
         texts = column.arrow()
         if pa.types.is_string(texts.type) and (lengths(texts) > 0).all():

@@ -14,65 +14,64 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from roe.columns.cells import ColumnReader, Problems
+from roe.columns.load import texts_of
 from roe.columns.raw import Raw
-from roe.columns.stream import PLAIN_ID
-from roe.crm.ids import fold_all
 from roe.data.cells import cells_of
 from roe.data.habits import Habits
 from roe.data.headers import columns_of
+from roe.data.reading import Reading
 from roe.data.scan import TableOrigin
 from roe.dynamic import Array
 from roe.grammar.clock import zone_of
-from roe.policy.model import DataSource, Policy
+from roe.policy.model import DataSource, Field, Policy
 
 LINE, KEY = "$line", "$key"
 BUCKET, OF, ROWS = "bucket", "of", "rows"  # the task; what the rows are; the rows as bytes
 PARCEL = pa.schema([(BUCKET, pa.int32()), (OF, pa.string()), (ROWS, pa.binary())])
 PARCEL_SQL = f"`{BUCKET}` int, `{OF}` string, `{ROWS}` binary"
+AS_IT_IS = DataSource()  # of an entity for which the policy says nothing of its file
 MOST = 20_000  # rows of a parcel, which the JVM holds as one value
 MIXED = "mixed"  # in a table's metadata: the columns that are JSON, since no Arrow type holds their values
 
 
 @dataclass(frozen=True)
 class Key:
-    """How the rows of a table say to which record they belong: by a column of texts, of which some mean that there is none. Without such a
-    column no row belongs to one.
+    """How the rows of a table say to which record they belong: by a column, read as its field reads it; without a field it has ids as records
+    have them. Without a column no row belongs to a record.
     """
 
     column: str | None = None
-    words: frozenset[str] = frozenset()  # in small letters
-    exact: frozenset[str] = frozenset()
+    field: Field | None = None
+    entity: str = ""
+    source: DataSource = AS_IT_IS
+    zone: str = "UTC"
 
     def of(self, rows: pa.Table) -> pa.Array:
-        """The record of each row, by the one form of its id; null where there is none."""
+        """The id of each row's record, as the evaluator has it; null where there is none."""
         if self.column is None:
             return pa.nulls(rows.num_rows, pa.string())
-        texts = fold_all(pc.utf8_trim(flat(rows[self.column]).cast(pa.string()), " "))
-        is_word = pc.is_in(pc.utf8_lower(texts), value_set=pa.array([*self.words, ""]))
-        is_missing = pc.or_(is_word, pc.is_in(texts, value_set=pa.array([*self.exact, ""])))
-        return pc.if_else(is_missing, pa.scalar(None, pa.string()), texts)
+        values = Raw.of_table(rows.select([self.column])).columns[self.column]
+        if self.field is None:
+            return values
+        if self.column in _mixed(rows.schema):
+            values = [json.loads(x) for x in pa.array(values).to_pylist()]
+        zone = zone_of(self.zone)
+        cells = cells_of(self.field, zone, self.source, None, self.entity)
+        return texts_of(ColumnReader(self.column, cells, zone, None, Reading(self.entity), Problems(rows.num_rows)).read(values))
 
 
-def key_of(policy: Policy, entity: str, field: str, schema: pa.Schema) -> Key | None:
-    """How rows with these columns name their record in a field; None where that is a column of something else than texts."""
+def key_of(policy: Policy, entity: str, field: str, columns: Iterable[str]) -> Key:
+    """How rows with these columns name their record in a field."""
     fields = policy.model.entities[entity]
-    column = columns_of(entity, fields, [name for name in schema.names if name != LINE], policy.model.roles()).get(field)
-    if column is None:
-        return Key()
-    if column in _mixed(schema) or not _is_text(schema.field(column).type):
-        return None
-    cells = cells_of(fields[field], zone_of(policy.timezone), policy.data.get(entity, DataSource()), None, entity)
-    return Key(column, frozenset(cells.words), frozenset(cells.exact))
+    column = columns_of(entity, fields, [name for name in columns if name != LINE], policy.model.roles()).get(field)
+    source = policy.data.get(entity, AS_IT_IS)
+    return Key() if column is None else Key(column, fields[field], entity, source, policy.timezone)
 
 
 def _mixed(schema: pa.Schema) -> list[str]:
     names: list[str] = json.loads((schema.metadata or {}).get(MIXED.encode(), b"[]"))
     return names
-
-
-def _is_text(kind: pa.DataType) -> bool:
-    kind = kind.value_type if pa.types.is_dictionary(kind) else kind
-    return bool(pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_string_view(kind))
 
 
 def buckets_of(keys: pa.Array, number: int) -> Array:
@@ -124,6 +123,7 @@ def packed(of: str, table: pa.Table, bucket: Array, most: int | None = None) -> 
     """The rows of a table as parcels of `most` rows, in their order; `bucket` has the task of each."""
     order = np.argsort(bucket, kind="stable")
     numbers, starts, counts = np.unique(bucket[order], return_index=True, return_counts=True)
+    table = _without_dictionaries(table)
     rows = table.take(pa.array(order)) if len(numbers) > 1 else table
     cuts = [
         (number, first, min(most or n, start + n - first))
@@ -132,6 +132,12 @@ def packed(of: str, table: pa.Table, bucket: Array, most: int | None = None) -> 
     ]
     parts = [as_bytes(rows.slice(first, n)) for _, first, n in cuts]
     return pa.table([[number for number, _, _ in cuts], [of] * len(cuts), parts], schema=PARCEL)
+
+
+def _without_dictionaries(table: pa.Table) -> pa.Table:
+    """Columns of plain values: a dictionary would go whole with every parcel."""
+    plain = [f.with_type(f.type.value_type) if pa.types.is_dictionary(f.type) else f for f in table.schema]
+    return table.cast(pa.schema(plain, table.schema.metadata))
 
 
 def opened(batches: Iterable[pa.RecordBatch]) -> Iterator[tuple[int, dict[str, pa.Table]]]:
@@ -150,13 +156,10 @@ def _joined(tables: list[pa.Table]) -> pa.Table:
     return pa.concat_tables(tables)
 
 
-def keys_in(batches: Iterable[pa.RecordBatch], entity: str, are_known: bool) -> Iterator[tuple[bool, bool, bool]]:
-    """Of the keys in parcels, task by task: whether every row of the entity has its own, whether all others are among these, and, where the
-    ledger knows some (`are_known`), whether each means itself.
-    """
+def keys_in(batches: Iterable[pa.RecordBatch], entity: str) -> Iterator[tuple[bool, bool]]:
+    """Of the keys in parcels, task by task: whether every row of the entity has its own, and whether all others are among these."""
     for _, tables in opened(batches):
         own = flat(tables.pop(entity)[KEY]) if entity in tables else pa.array([], pa.string())
         known = own.drop_null()
         is_closed = all(pc.all(pc.is_in(t[KEY].drop_null(), value_set=known), min_count=0).as_py() for t in tables.values())
-        is_plain = not are_known or pc.all(pc.match_substring_regex(known, PLAIN_ID), min_count=0).as_py()
-        yield len(pc.unique(known)) == len(own), is_closed, is_plain
+        yield len(pc.unique(known)) == len(own), is_closed

@@ -56,7 +56,6 @@ if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
 
 KEYS_A_TASK = 1_000_000
-NO_IDS = "some references are not ids, and are looked for in all records"
 MANY = 1000  # records of a task, of which there is at least one
 MARK = "$portion"  # what a row is: a line of a table, or anything else that a task has to say
 Check = Callable[[Mapping[str, Raw]], None]
@@ -145,9 +144,9 @@ def _in_buckets(work: _Work, how: Share, decide: Decide, buckets: int | None, tu
         return cut
     work.check({**cut.broadcast, **{of: Raw({}, 0, None, origin) for of, origin in cut.origins.items()}})
     memory = rows_of(state, entity)
-    is_own, why = _looked_at(work, cut, entity, memory.num_rows > 0)
-    if why:
-        return why
+    is_own, is_closed = _looked_at(work, cut, entity)
+    if not is_closed:
+        return "some references are not ids, and are looked for in all records"
     others, rest = sent(cut.broadcast), sent_state(rest_of(state, entity))
     if is_own and set(cut.shared) == {entity} and cut.pieces and how.handed_out_by is None and not memory.num_rows:
         read = of_pieces(decide, work.policy, work.as_of, others, rest, cut.shared[entity], cut.pieces)
@@ -230,13 +229,15 @@ def _tables(evaluator: Evaluator, data: Path, how: Share) -> _Cut | str:
             schema, habits = _of_parquet(policy, entity, path, cut)
         else:
             schema, habits = _held_here(evaluator, entity, data, cut)
-        key = key_of(policy, entity, "id" if entity == how.entity else how.children[entity], schema)
-        if key is None:
-            return NO_IDS
+        key = key_of(policy, entity, "id" if entity == how.entity else how.children[entity], schema.names)
         cut.shared[entity] = Shared(str(path), schema, key, habits)
     if not cut.rows:
         return "there are none"
-    return cut if how.entity in cut.shared and cut.shared[how.entity].key.column is not None else NO_IDS
+    return (
+        cut
+        if how.entity in cut.shared and cut.shared[how.entity].key.column is not None
+        else f"no column has the ids of {how.entity} records"
+    )
 
 
 def _of_parquet(policy: Policy, entity: str, path: Path, cut: _Cut) -> tuple[pa.Schema, Mapping[str, Habits]]:
@@ -272,15 +273,13 @@ def _held_here(evaluator: Evaluator, entity: str, data: Path, cut: _Cut) -> tupl
     return cut.held[entity].schema, {c: h for name, c in columns.items() if (h := raw.habits_of(c, field_of(fields, name))) is not None}
 
 
-def _looked_at(work: _Work, cut: _Cut, entity: str, are_known: bool) -> tuple[bool, str]:
-    """Whether each row of an entity has its own record; and why the records must stay together, if they must."""
+def _looked_at(work: _Work, cut: _Cut, entity: str) -> tuple[bool, bool]:
+    """Whether each row of an entity has its own record, and whether all other rows refer to one of these."""
     number = max(1, cut.rows // KEYS_A_TASK)
     keys = _parcels(work, cut, number, None)
-    found = _by_task(keys, number).mapInArrow(of_keys(entity, are_known), ", ".join(f"`{x}` boolean" for x in KEYS_SAY)).collect()
-    is_own, is_closed, is_plain = (all(row[name] for row in found) for name in KEYS_SAY)
-    if not is_closed:
-        return is_own, NO_IDS
-    return is_own, "" if is_plain else "some ids are written in more than one way, and the ledger knows them by one"
+    found = _by_task(keys, number).mapInArrow(of_keys(entity), ", ".join(f"`{x}` boolean" for x in KEYS_SAY)).collect()
+    is_own, is_closed = (all(row[name] for row in found) for name in KEYS_SAY)
+    return is_own, is_closed
 
 
 def _numbered(work: _Work, pieces: list[Piece]) -> DataFrame:

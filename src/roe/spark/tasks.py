@@ -57,6 +57,7 @@ class Piece:
         from pyarrow import parquet
 
         rows = parquet.ParquetFile(self.path).read_row_groups(list(range(self.first, self.after)), columns=columns)
+        rows = rows.replace_schema_metadata(None)  # which would go with every parcel
         return rows.append_column(LINE, pa.array(np.arange(self.before + 1, self.before + rows.num_rows + 1)))
 
 
@@ -121,17 +122,17 @@ def parcels_of(entity: str, key: Key, rows: pa.Table, number: int, keys_alone: b
     return packed(entity, pa.table({KEY: keys}) if keys_alone else rows, buckets_of(keys, number), MOST)
 
 
-def of_keys(entity: str, are_known: bool) -> Task:
+def of_keys(entity: str) -> Task:
     """A task that looks at the keys of its records (see `keys_in`)."""
 
     def task(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-        for found in keys_in(batches, entity, are_known):
+        for found in keys_in(batches, entity):
             yield pa.RecordBatch.from_arrays([pa.array([x]) for x in found], list(KEYS_SAY))
 
     return task
 
 
-KEYS_SAY = ("is_own", "is_closed", "is_plain")
+KEYS_SAY = ("is_own", "is_closed")
 
 
 def _of(pieces: list[Piece], batches: Iterator[pa.RecordBatch]) -> Iterator[Piece]:
