@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,7 @@ import roe
 from helpers import SHARED, policy_text
 from roe.companies.index import NameIndex
 from roe.companies.name import names_in, parse
+from roe.companies.tables import _TRANSLATED
 from roe.grammar.functions.sales import company_domain
 
 # a name, its words, the kind of its legal form
@@ -241,6 +243,11 @@ def test_names_by_cause() -> None:
         rows = list(csv.DictReader(file))
     wrong = [r for r in rows if bool(NameIndex([r["account_name"]]).search(r["lead_company"], 0.5)) is not (r["same_company"] == "yes")]
     assert not wrong
+
+
+def test_a_word_of_several_languages_has_one_meaning() -> None:
+    words = Counter(word for meant, others in _TRANSLATED.items() for word in {meant, *others.replace("|", "").split()})
+    assert not [word for word, n in words.items() if n > 1]
 
 
 def test_a_host_is_registered_as_the_public_suffix_list_says() -> None:

@@ -20,7 +20,7 @@ from roe.evaluator.engine import Run
 from roe.ledger.entries import Loaded
 from roe.ledger.remembered import Remembered
 from roe.ledger.store import open_store
-from roe.serve import asked
+from roe.serve import asked, held
 from roe.serve.desk import Desk
 from roe.serve.policies import load
 from roe.serve.versions import parse_version
@@ -415,6 +415,24 @@ def test_one_record_that_waits_speaks_for_those_that_are_alike_to_the_pool(
         assert desk.owner("H2") is not None
         desk.put("rep", id="gus", name="Gus", role="ghost", active="yes")
         assert [desk.owner(f"H{n}") for n in (0, 1, 3)] == ["gus", "gus", "gus"]
+
+
+def test_a_record_that_waits_goes_where_its_account_sends_it_though_an_earlier_one_still_waits(
+    state: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(held, "MOST_AGAIN", 1)
+    customer = '      - {name: large, when: account.name = "Large", then: {assign: ann}}\n      - {name: waits,'
+    with service(state, tmp_path, text=POLICY.replace("      - {name: waits,", customer)) as desk:
+        for n in range(3):
+            desk.put("account", id=f"A{n}", name="Small")
+            desk.route(f"H{n}", account=f"A{n}", form="wait")
+        desk.put("account", id="A2", name="Large")
+        owners = []
+        for _ in range(13):
+            desk.after(minutes=1)
+            owners.append(desk.owner("H2"))
+        assert owners == [None] * 11 + ["ann"] * 2  # after ten minutes they are decided one by one
+        assert (desk.owner("H0"), desk.owner("H1")) == (None, None)
 
 
 def test_reps_who_are_away_take_nothing_and_come_back_by_themselves(state: str, tmp_path: Path) -> None:

@@ -122,7 +122,7 @@ _TRANSLATED = {
     "mining": "| bergbau bergwerk mineria minera minas miniere gruvor",
     "north": "| nord norte nordic",
     "oil": "petroleum | ol petrole petroleo petrolio olje olie",
-    "paint": "paints | farben peinture peintures pintura pinturas vernici tintas farg maling verf farby",
+    "paint": "paints | farben peinture peintures pintura pinturas vernici tintas farg maling farby",
     "paper": "| papier papel carta papir papper seishi",
     "pharmacy": "| apotheke apotheken pharmacie farmacia farmacias apotek apteka apotheek",
     "plastics": "plastic | kunststoff kunststoffe plastique plastiques plastico plasticos plastica kunststof tworzywa",
@@ -180,15 +180,15 @@ _ORDINALS = (
     "first second third fourth fifth sixth seventh eighth ninth tenth eleventh twelfth thirteenth fourteenth fifteenth sixteenth "
     "seventeenth eighteenth nineteenth twentieth"
 )
-# In other languages, without the words that are names or mean something else: `Otto`, `Elf`, `neuf`, `once`, `sei`
+# In other languages, without the words that are names or mean something else: `Otto`, `Elf`, `neuf`, `once`, `sei`, `deus`, `Dix`, `Tien`
 _OTHER_NUMBERS = {
-    2: "zwei deux deus twee", 3: "drei trois tres drie", 4: "vier quatre cuatro quattro quatro fyra", 5: "funf cinq cinco cinque vijf", 6: "sechs seis zes",
-    7: "sieben sept siete sette sete zeven sju", 8: "acht huit ocho oito", 9: "neun nueve negen", 10: "zehn dix diez dieci tien", 12: "zwolf douze twaalf",
+    2: "zwei deux dois twee", 3: "drei trois tres drie", 4: "vier quatre cuatro quattro quatro fyra", 5: "funf cinq cinco cinque vijf", 6: "sechs seis zes",
+    7: "sieben sept siete sette sete zeven sju", 8: "acht huit ocho oito", 9: "neun nueve negen", 10: "zehn diez dieci", 12: "zwolf douze twaalf",
 }  # fmt: skip
 
 _SMALL = (
     "and und et y e of the de la le les du des der die das den el los las del da do dos di della og och pour for l d van von fur i "
-    "ja www com in zu per lo gli dello degli delle nella zum zur dem het para"
+    "ja www com in zu per lo gli dello degli delle nella zum zur dem het"
 )
 SMALL = frozenset(_SMALL.split())
 # Short legal forms that stand before a name in their countries

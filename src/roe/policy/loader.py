@@ -17,7 +17,7 @@ from roe.diagnostics import Diagnostic, suggest
 from roe.dynamic import Json, JsonObject, Value, Written
 from roe.files import MAX_POLICY_BYTES, read_text, resolve, schema
 from roe.policy.shapes import items, member, shapes
-from roe.policy.unknown_keys import next_step
+from roe.policy.unknown_keys import CUT, is_cut_off, next_step
 from roe.source import Scalar, Span, Text, span_of
 
 SchemaError = Any  # a ValidationError of jsonschema, most of whose attributes have no type
@@ -234,8 +234,8 @@ def _schema_diagnostics(e: SchemaError, value: object, shown: str, of: Json) -> 
 
 def _unknown_keys(e: SchemaError, place: Span, of: Json) -> list[Diagnostic]:
     known, path = list(e.schema.get("properties", {})), list(e.absolute_path)
-    extra = [k for k in e.instance if k not in known]
-    return [Diagnostic("R305", f"unknown key `{k}`", span_of(k), next_step(k, known, of, path)) for k in extra]
+    extra = [(k, CUT if is_cut_off(k, value) else next_step(k, known, of, path)) for k, value in e.instance.items() if k not in known]
+    return [Diagnostic("R305", f"unknown key `{k}`", span_of(k), help) for k, help in extra]
 
 
 def _missing_keys(e: SchemaError, place: Span, of: Json) -> list[Diagnostic]:

@@ -37,10 +37,16 @@ OTHER_WORDS: dict[str, tuple[str, ...]] = {
 }
 
 
+CUT = "inside `{…}` a comma ends the value: put quotes around the whole expression, `when: '…'`"
+
+
+def is_cut_off(key: str, value: object) -> bool:
+    """Whether a key is the second half of an expression, as in `{when: x in (a, b)}`: YAML gives it no value."""
+    return value is None and any(sign in key for sign in ")]\"'<>=")
+
+
 def next_step(key: str, known: Sequence[str], root: Json, path: Sequence[str | int]) -> str:
     """What to write instead of an unknown key. `known` may stand there, `path` leads to the place, and `root` is the policy's JSON Schema."""
-    if any(sign in key for sign in ")]\"'<>="):  # the second half of `when: x in (a, b)`
-        return "inside `{…}` a comma ends the value: put quotes around the whole expression, `when: '…'`"
     listed = "known keys here: " + ", ".join(f"`{k}`" for k in known)
     surely = suggest(key, known, "", NEAR)
     meant = next((word for word in OTHER_WORDS.get(key.lower(), ()) if word in known), "")

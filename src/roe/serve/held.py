@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 
 TIMER = "held||all"  # tries them again: a day or somebody's working hours may have begun
 EVERY = timedelta(minutes=1)
+AGAIN = timedelta(minutes=10)  # after which a record is decided itself: by its account or the time, its rules may ask for something else
+MOST_AGAIN = 50  # of those, at one time
 
 
 def keep(desk: Desk, key: str, d: Decision, at: datetime) -> None:
@@ -27,6 +29,7 @@ def keep(desk: Desk, key: str, d: Decision, at: datetime) -> None:
     waiting: Waiting = {
         "pool": d.pool, "asked": asked.pool, "policy": desk.policy.digest,
         "since": at.isoformat() if before is None else before["since"],
+        "tried": at.isoformat() if before is None or _is_due(before, at) else before["tried"],
         "number": desk.state.count("held") if before is None else before["number"],
     }  # fmt: skip
     desk.state.put("held", key, waiting)
@@ -44,11 +47,12 @@ def changed(desk: Desk, key: str) -> None:
 def retry(desk: Desk, at: datetime) -> int:
     """Try the records that wait, in the order in which they came; returns how many found an owner.
 
-    One that finds nobody speaks for those behind it which are alike to the pools that are asked.
+    One that finds nobody speaks for those behind it which are alike to the pools that are asked, for some time.
     """
     desk.able_changed = False
     placed = 0
     full: set[Value] = set()
+    again = _spoken_for_long(desk, at)
     live = desk.records.at(at)
     for key, waiting in sorted(desk.state.all("held").items(), key=lambda item: item[1]["number"]):
         entity, id, role = key.split("|", 2)
@@ -56,7 +60,8 @@ def retry(desk: Desk, at: datetime) -> int:
         if row is None or role not in desk.roles(entity):
             desk.state.put("held", key, None)
             continue
-        if waiting.get("policy") == desk.policy.digest and live.kind_to_pools(row, waiting["asked"]) in full:
+        is_asked = key in again or waiting.get("policy") != desk.policy.digest
+        if not is_asked and live.kind_to_pools(row, waiting["asked"]) in full:
             continue
         d = desk.decide(entity, id, at, only=(role,))[0]
         placed += d.owner is not None
@@ -67,6 +72,16 @@ def retry(desk: Desk, at: datetime) -> int:
     if desk.state.all("held"):
         _try_later(desk, at)
     return placed
+
+
+def _spoken_for_long(desk: Desk, at: datetime) -> set[str]:
+    """The records whose own rules have not been asked for the longest, of those that are due."""
+    due = sorted((waiting.get("tried", ""), key) for key, waiting in desk.state.all("held").items() if _is_due(waiting, at))
+    return {key for _, key in due[:MOST_AGAIN]}
+
+
+def _is_due(waiting: Waiting, at: datetime) -> bool:
+    return "tried" not in waiting or datetime.fromisoformat(waiting["tried"]) + AGAIN <= at
 
 
 def _try_later(desk: Desk, at: datetime) -> None:

@@ -82,7 +82,8 @@ class Timer(TypedDict, total=False):
 
 class Waiting(TypedDict):
     """A record that a pool could give to nobody, in the order of `number`. `asked` is the pool that the rules of `policy` named, and `pool` it or
-    the last one that it fell back on; without `asked` the record has changed since it was tried.
+    the last one that it fell back on; without `asked` the record has changed since it was tried. `tried` is when it was last decided itself, give
+    or take `held.AGAIN`.
     """
 
     pool: str
@@ -90,6 +91,7 @@ class Waiting(TypedDict):
     number: int
     asked: NotRequired[str]
     policy: NotRequired[str]
+    tried: NotRequired[str]
 
 
 class PoolState(TypedDict):
