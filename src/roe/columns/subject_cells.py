@@ -139,10 +139,9 @@ class SubjectCells:
 
     def _by_table(self, data: Array, null: Array, values: Array, order: Array) -> Array | None:
         """Cells of whole numbers in a small range, looked up in a table of the range's own cells; None for other numbers."""
-        low, high = (np.nanmin(data), np.nanmax(data)) if not null.all() else (0.0, 0.0)
-        if not high - low < 2_000_000:  # nor for an infinite one, which is not a whole number
+        low, high = (int(np.nanmin(data)), int(np.nanmax(data))) if not null.all() else (0, 0)
+        if high - low >= 2_000_000:
             return None
-        low, high = int(low), int(high)
         table = self._place(np.arange(low, high + 1).astype(np.float64), values, order)
         has_null = null.any()
         cells = np.empty(len(data), np.int64)
