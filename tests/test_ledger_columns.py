@@ -169,6 +169,17 @@ def test_a_damaged_copy_is_not_read(tmp_path: Path, monkeypatch: pytest.MonkeyPa
         assert_columns_are_the_projection(store)
 
 
+def test_a_copy_of_wrong_projections_does_not_outlive_them(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(snapshot, "LEAST", 0)
+    with open_store(tmp_path / "state") as store:
+        at = At.of("2026-03-02")
+        store.append([Owned(at=at, entity="account", record=f"R{i}", role="ae", rep="r1") for i in range(9)], Run(at=at, id="n"))
+        right = dict(owners_of(store))
+        store.db.run("UPDATE holding SET rep = NULL")
+        assert snapshot.keep_copy(store, 1) and dict(owners_of(store)) != right
+        assert not store.rebuild() and dict(owners_of(store)) == right
+
+
 def test_nobody_is_forgotten_while_a_copy_names_the_record(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from roe.ledger.erase import forget
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from roe.ledger.database import Database
@@ -304,7 +304,7 @@ def loaded(holds: list[Hold], n: Noted, e: Loaded) -> None:
     last.base = (n.target, n.queue, None if e.read_at is None else e.read_at.instant)
 
 
-TABLES = ("run", "holding", "latest", "day")
+TABLES = ("run", "holding", "latest", "day", "snapshot")  # the last is made from holdings
 PROJECTIONS = 3  # one more whenever they keep more, so that ledgers of before are made to have it too
 
 
@@ -321,6 +321,6 @@ def dump(db: Database) -> bytes:
     return "\n".join(lines).encode()
 
 
-def clear(db: Database, tables: Iterable[str] = TABLES) -> None:
-    for table in tables:
+def clear(db: Database) -> None:
+    for table in TABLES:
         db.run(f"DELETE FROM {table}")
