@@ -16,6 +16,7 @@ from typing import TypeVar
 
 from roe.analysis.cases import OTHERS
 from roe.analysis.witness import TODAY, Witness
+from roe.data.coerce import GONE
 from roe.data.makers import NORMALIZERS
 from roe.diagnostics import PolicyError
 from roe.dynamic import Value, Values
@@ -38,6 +39,7 @@ RECORDS, ACTIVITIES, FEW, NAMED = 20, 40, 6, 3
 MOST_RECORDS = 70  # as many as it takes to reach a cap
 MOST_RUNS = 150  # in which something is taken away
 WORLDS = 20
+MOSTLY = 0.9  # how often a record is not said to be gone: one that is gone decides nothing
 FULL = ("claim", "leave")  # entities whose records are nothing with a field missing
 Item = TypeVar("Item")
 START = datetime(TODAY.year, TODAY.month, TODAY.day, 10)
@@ -202,7 +204,8 @@ class _Maker:
         row: Values = {"id": name}
         for field_name, field in self.known.entities[entity].items():
             must = entity in FULL or (field.required and (entity, field_name) in self.known.required)
-            if field_name == "id" or field.via or (not must and self.rng.random() < self.missing):
+            missing = MOSTLY if field_name in GONE else self.missing
+            if field_name == "id" or field.via or (not must and self.rng.random() < missing):
                 continue
             if field.type.name in ("owners", "record"):
                 row |= self._reference(field_name, field) if references else {}

@@ -190,9 +190,12 @@ def _function_between(text: str, at: int) -> tuple[str, str] | None:
     for spelt in (words[0], words[0].split()[0]):
         name = "_".join(spelt.split())
         if name in BY_NAME and len(BY_NAME[name].parameters) > 1:
+            if BY_NAME[name].parameters[1].type != "string":
+                return name, f"write it as in `{BY_NAME[name].example}`"
             right = _OPERANDS.match(text, at + len(spelt))
-            written = f"{name}({left[0]}, {right[1]})" if right and right[1].startswith('"') else BY_NAME[name].example
-            return name, f"write `{written}`"
+            second = right[1] if right else "…"
+            is_written = second.startswith('"') or "." in second
+            return name, f"write `{name}({left[0]}, {second if is_written else json.dumps(second, ensure_ascii=False)})`"
     return None
 
 
