@@ -126,7 +126,9 @@ def run_in_columns(policy: Path, data: Path, out: Path, *more: str) -> Cost:
 
 def run_on_spark(policy: Path, data: Path, out: Path, *more: str) -> dict[str, Any]:
     command = [sys.executable, str(HERE / "on_spark.py"), str(policy), str(data), str(out), *more]
-    done = subprocess.run(command, check=True, capture_output=True, text=True)
+    done = subprocess.run(command, capture_output=True, text=True)
+    if done.returncode:
+        sys.exit(f"{done.stderr[-4000:]}\n    Spark ended with {done.returncode}")
     figures: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
     for note in figures["notes"]:
         print(f"    note: {note}", flush=True)
