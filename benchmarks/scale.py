@@ -183,13 +183,19 @@ def few(root: Path, rows: int) -> None:
 
 
 def small(root: Path, rows: int) -> None:
-    """A whole run of 10,000 accounts, by a policy that is in the cache."""
+    """A whole run of 10,000 accounts, and of the few of an example, by policies that are in the cache."""
     run = partial(run_in_columns, policy(root), accounts(root, 10_000), root / "out")
     run()
     found = [run() for _ in range(5)]
     say("a whole run of 10,000 accounts and 1,000 rules: processor seconds", statistics.median(x.processor for x in found), "s", 0.6)
     say("    seconds", statistics.median(x.seconds for x in found), "s")
     say("    its peak", max(x.mib for x in found), "MiB")
+    for name in ("static", "crm"):
+        example = HERE.parent / "policies" / "examples" / name
+        command = ("-m", "roe", "run", str(example), "--data", str(example / "data"), "--as-of", AS_OF, "--out", str(root / "out"))
+        whole_process(*command)
+        few = [whole_process(*command).processor for _ in range(5)]
+        say(f"    a whole run of the example `{name}`: processor seconds", statistics.median(few), "s")
 
 
 def scan(root: Path, rows: int) -> None:
