@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 CLOSE = 0.01  # scores that differ by no more say nothing about which is right: tiebreakers do
 MOST_REPEATED = 2_000  # distinct texts whose keys are kept, until there are more: those are names or domains, which do not repeat
 LOST = "lost"  # of a candidate that only the choice is made from: nobody asks why
+KEYED = ("equal", "among", "block")  # how a method finds candidates by keys that both sides give
 NEAR, BELOW = 5, 0.2  # candidates below the least score that a trace still shows, and how far below
 
 
@@ -57,7 +58,7 @@ class Matcher:
 
     def __init__(self, step: Relate, world: World) -> None:
         self.step, self.world = step, world
-        self.methods = [_Method(m, step, self) for m in step.methods]
+        self.methods = [MatchMethod(m, step, self) for m in step.methods]
         trees: dict[s.Node, s.Node] = {}
         for method in self.methods:
             if method.theirs is not None:
@@ -75,7 +76,7 @@ class Matcher:
         for method in self.methods:
             held = method.held(row)
             if held:
-                return held[0].row if len(held) == 1 else self._choose(row, held, told=False)
+                return held[0].row if len(held) == 1 else self.choose(row, held, told=False)
         return None
 
     def names(self, theirs: s.Node, meanwhile: Callable[[], object] | None = None) -> NameLookUp:
@@ -138,10 +139,10 @@ class Matcher:
             held, excluded = method.candidates(row, only)
             considered += excluded
             if held:
-                return Match(self._choose(row, held, told=True), method.name, [*held, *considered])
+                return Match(self.choose(row, held, told=True), method.name, [*held, *considered])
         return Match(None, "", considered)
 
-    def _choose(self, row: Row, held: list[Candidate], told: bool) -> Row:
+    def choose(self, row: Row, held: list[Candidate], told: bool) -> Row:
         """Of those with the best scores the first by the tiebreakers in order, then by score and id; a missing value loses.
 
         With `told`, each candidate has the values of all tiebreakers and why it lost, and the winner stands first.
@@ -221,7 +222,7 @@ def plan_of(match: s.Node, entity: str, target: str) -> tuple[str, s.Node | None
     return ("block", *block) if block else ("all", None, None)
 
 
-class _Method:
+class MatchMethod:
     """One method over the rows of a world."""
 
     def __init__(self, method: Method, step: Relate, matcher: Matcher) -> None:
@@ -234,7 +235,7 @@ class _Method:
         if method.similar is not None:
             self.kind, mine, theirs = "similar", method.similar[0].tree, method.similar[1].tree
         self.theirs = theirs
-        self._mine = compile_expression(mine) if mine is not None else None
+        self.mine = compile_expression(mine) if mine is not None else None
 
     # --- candidates -------------------------------------------------------------------------------------------------
 
@@ -271,14 +272,14 @@ class _Method:
 
         if self.kind != "similar":
             return [(1.0, row) for row in self._possible(scope) if fits(row)]
-        assert self._mine is not None and self.theirs is not None
-        value = self._mine(scope)
+        assert self.mine is not None and self.theirs is not None
+        value = self.mine(scope)
         return self.matcher.names(self.theirs).search(value, least, self.group, fits) if isinstance(value, str) else ()
 
     def _possible(self, scope: Scope) -> Iterable[Row]:
-        if self._mine is None or self.theirs is None:
+        if self.mine is None or self.theirs is None:
             return self.world.all(self.step.target)
-        value, groups = self._mine(scope), self.matcher.keys(self.kind, self.theirs).groups
+        value, groups = self.mine(scope), self.matcher.keys(self.kind, self.theirs).groups
         if self.kind == "block":
             keys = blocking_keys(value) if isinstance(value, str) else ()
             return list(dict.fromkeys(r for key in keys for r in groups.get(key, ())))
@@ -294,7 +295,7 @@ class KeyLookUp:
         self._fields = _fields_of(theirs, self._target)
         self._repeated: dict[tuple[Value, ...], tuple[Value, ...]] = {}
         self.groups: dict[Value, list[Row]] = {}  # key -> rows, by id
-        groups, of = self.groups, self._of
+        groups, of = self.groups, self.keys_of
         for row in matcher.world.all(self._target):
             for key in of(row):
                 if key in groups:
@@ -303,11 +304,11 @@ class KeyLookUp:
                     groups[key] = [row]
 
     def add(self, row: Row) -> None:
-        for key in self._of(row):
+        for key in self.keys_of(row):
             insort(self.groups.setdefault(key, []), row, key=by_id)
 
     def remove(self, row: Row) -> None:
-        for key in self._of(row):
+        for key in self.keys_of(row):
             rows = self.groups[key]
             place = bisect_left(rows, by_id(row), key=by_id)
             while rows[place] is not row:
@@ -316,7 +317,7 @@ class KeyLookUp:
             if not rows:
                 del self.groups[key]
 
-    def _of(self, row: Row) -> tuple[Value, ...]:
+    def keys_of(self, row: Row) -> tuple[Value, ...]:
         """The keys of a row. Rows with the same texts have the same ones, and where a column is empty all rows have."""
         if self._fields is None:
             return self._made_of(row)
