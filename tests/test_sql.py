@@ -14,6 +14,7 @@ from databases import ENGINES, on_postgres, postgres, postgres_programs, staged
 from helpers import AS_OF, EXAMPLES, HEAVY, example
 from made_policies import CONDITIONS, DEFINITIONS, condition, fill, make_data
 from roe.data.read import read_tables
+from roe.grammar import syntax as s
 from roe.grammar import values as v
 from roe.grammar.clock import CALENDAR_YEAR
 from roe.grammar.functions import BY_NAME
@@ -67,7 +68,7 @@ def compare(evaluator: Any, data: Any, entity: str, as_of: str, engines: Any = E
 def test_a_functions_sql_gives_the_value_of_its_example(name: str) -> None:
     row = BY_NAME[name]
     call = parse(row.example)[0]
-    assert call is not None
+    assert isinstance(call, s.Call)
     given = [roe.evaluate(show(a)) for a in call.args]
     form = row.sql if isinstance(row.sql, str) else row.sql(CALENDAR_YEAR)
     dialect, run = ENGINES[0]
@@ -78,7 +79,7 @@ def test_a_functions_sql_gives_the_value_of_its_example(name: str) -> None:
         arguments = {p.name: literal(x) for p, x in zip(row.parameters, given, strict=False)}
         query = f"SELECT {filled(form, arguments, DIALECTS[dialect]).sql(dialect)} AS value"
     value = run(query, {})[0]["value"]
-    assert v.equal(float(value) if isinstance(value, Decimal) else value, roe.evaluate(row.value)) is True, query
+    assert v.equal(float(value) if isinstance(value, Decimal) else value, roe.evaluate(row.example)) is True, query
 
 
 @pytest.mark.parametrize("name", sorted(AS_OF))
