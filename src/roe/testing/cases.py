@@ -18,9 +18,9 @@ from roe.data.coerce import RawRecords
 from roe.data.headers import columns_of
 from roe.diagnostics import Diagnostic, errors, suggest
 from roe.dynamic import Cell, Values
-from roe.files import MAX_TABLE_BYTES, read_text, schema
+from roe.files import MAX_POLICY_BYTES, MAX_TABLE_BYTES, read_text, schema
 from roe.grammar.clock import Clock
-from roe.policy.loader import MAX_POLICY_BYTES, Map, parse_yaml, validate
+from roe.policy.loader import Map, parse_yaml, validate
 from roe.policy.model import Field, Policy
 from roe.policy.standard import FILES
 from roe.policy.tables import objects, parse_csv
