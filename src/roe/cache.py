@@ -99,12 +99,12 @@ def _read(place: Path, root: Path) -> tuple[Policy, list[Diagnostic]] | None:
         return None
 
 
-def _write(place: Path, root: Path, policy: Policy, found: list[Diagnostic]) -> None:
+def _write(place: Path, root: Path, policy: Policy, diagnostics: list[Diagnostic]) -> None:
     stored: Json = {
         "digest": _digest(root, list(policy.files)),
         "files": list(policy.files),
         "policy": write_policy(policy),
-        "found": [_plain_diagnostic(d) for d in found],
+        "found": [_plain_diagnostic(d) for d in diagnostics],
     }
     text = json.dumps(stored, ensure_ascii=False, separators=(",", ":"))
     write_aside(place, text)

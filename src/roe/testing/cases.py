@@ -323,18 +323,18 @@ def _is(row: Values, key: str, fields: tuple[str, ...]) -> bool:
 
 
 def _csv(path: Path, shown: str, policy: Policy) -> tuple[list[Case], list[Diagnostic]]:
-    text, found = read_text(path, shown, MAX_TABLE_BYTES)
+    text, diagnostics = read_text(path, shown, MAX_TABLE_BYTES)
     if text is None:
-        return [], found
+        return [], diagnostics
     table, problems = parse_csv(text, shown)
-    found += problems
+    diagnostics += problems
     if table is None:
-        return [], found
+        return [], diagnostics
     for column in [c for c in ("name", "as_of") if table.column(c) is None]:
-        found.append(Diagnostic("R403", f"the test table has no column `{column}`", table.place, "add the column"))
-    if errors(found):
-        return [], found
-    return [_case_of_row(row, number, shown, policy, found) for number, row in enumerate(objects(table), 1)], found
+        diagnostics.append(Diagnostic("R403", f"the test table has no column `{column}`", table.place, "add the column"))
+    if errors(diagnostics):
+        return [], diagnostics
+    return [_case_of_row(row, number, shown, policy, diagnostics) for number, row in enumerate(objects(table), 1)], diagnostics
 
 
 def _case_of_row(row: Mapping[str, Text], number: int, shown: str, policy: Policy, problems: list[Diagnostic]) -> Case:
