@@ -14,7 +14,7 @@ from datetime import date
 from typing import TYPE_CHECKING, Any
 
 from roe.dynamic import Value
-from roe.evaluator.relate import KEYED, blocking_keys
+from roe.evaluator.look_ups import KEYED, blocking_keys
 from roe.grammar import syntax as s
 from roe.grammar.closures import compile_expression
 from roe.plan.operators import Relate
@@ -104,7 +104,7 @@ class KeptMatches:
         """Find what a method finds, for a record that asks it."""
         held = self.matcher.methods[answer.method].held(row)
         self._stand(answer, tuple(c.row for c in held))
-        answer.found = self.matcher.choose(row, held, told=False) if held else None
+        answer.found = self.matcher.choose(row, held, explained=False) if held else None
 
     def _stand(self, answer: Answer, held: tuple[Row, ...]) -> None:
         for row in answer.held:
