@@ -12,7 +12,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 from roe.crm.ids import fold
-from roe.data.coerce import WRITTEN, Typed, coerce_table
+from roe.data.coerce import WRITTEN, Typed, coerce_table, is_repetition
 from roe.data.reading import Reading, Reject
 from roe.dynamic import Record, Saved, Value, Values
 from roe.evaluator.compiled import Compiled
@@ -131,6 +131,27 @@ class World(RecordsInTime):
         self._back.clear()
         self._keyed.clear()
         return added
+
+    def set_aside(self, rejects: Sequence[Reject]) -> None:
+        """Take records out of the data again, before anything is computed of them."""
+        for entity in {r.entity for r in rejects}:
+            some = [r for r in rejects if r.entity == entity]
+            self._take_out(entity, some)
+            self.readings[entity].count(some)
+        self.rejects = sorted([*self.rejects, *rejects], key=lambda r: (is_repetition(r), r.line))
+
+    def _take_out(self, entity: str, rejects: Sequence[Reject]) -> None:
+        for r in rejects:
+            del self._keys[entity][r.record]
+        self.rows[entity] = [row for row in self.rows[entity] if row["id"] in self._keys[entity]]
+        self._names.pop(entity, None)
+        self._back.clear()
+        self._keyed.clear()
+
+    def line_of(self, row: Row) -> int:
+        """The line of its file that a record was read from; 0 for none."""
+        line = dict.get(row, "$line")
+        return line if isinstance(line, int) else 0
 
     def take(self, entity: str, typed: Sequence[Values]) -> None:
         """Add typed records that the data does not have. Those that are here already stay."""
