@@ -16,6 +16,7 @@ from roe.evaluator.able import reason_left, receiver
 from roe.evaluator.assigned import STATE, assignment, days_that_count, granted, held_back
 from roe.evaluator.decision import Decision, label
 from roe.evaluator.frozen import freeze
+from roe.evaluator.gone import set_aside_older
 from roe.evaluator.memory import DecisionValues
 from roe.evaluator.past import RecordPast
 from roe.evaluator.row import OwnersOfRow, Row
@@ -54,6 +55,7 @@ class Bound:
             model = self.policy.model.entities.get(entity, {})
             days = [name for name, f in model.items() if f.type.name == "date"]
             world.take(entity, [x | {name: v.parse_date(x[name]) for name in days if name in x} | {"$line": 0} for x in values])
+        set_aside_older(world, state.get("gone", {}))
         world.resolve_all()
         self.memory = world.memory = world.remember(state)
         world.past = RecordPast(world, state)
