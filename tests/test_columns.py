@@ -14,10 +14,12 @@ import roe
 from helpers import AS_OF, EXAMPLES, HEAVY
 from made_policies import make_data, make_policy
 from roe.data.read import read_tables
+from roe.grammar.functions import BY_NAME
 from roe.run.files import write_run as write_rows
 
 pytest.importorskip("pyarrow")
 np = pytest.importorskip("numpy")
+from roe.columns.functions import WHOLE_COLUMNS  # noqa: E402
 from roe.columns.run import ColumnRun  # noqa: E402
 from roe.run.columns import batch_of  # noqa: E402
 from roe.run.files import write_run as write_columns  # noqa: E402
@@ -62,6 +64,10 @@ def test_random_policies(part: int, tmp_path: Path) -> None:
                 both(evaluator, data, as_of, folder / "again", rows.state())
         except AssertionError as e:
             raise AssertionError(f"seed {seed}: {e}") from e
+
+
+def test_functions_of_whole_columns_are_functions_of_the_language() -> None:
+    assert set(WHOLE_COLUMNS) <= set(BY_NAME)
 
 
 STATELESS = """roe: 1

@@ -94,6 +94,38 @@ def test_an_older_export_deletes_nothing(kind: str, complete: bool, tmp_path: Pa
     assert [(type(e), e.at.date.day) for e in engines.entries() if isinstance(e, (Deleted, Merged, Restored))] == [(Deleted, 5)]
 
 
+REVIVED = [  # A's row night by night, what it says then, and whether A is a record
+    ("A,a,ben,,,2026-03-01T10:00:00Z", "", True),
+    ("A,a,ann,yes,,2026-03-02T10:00:00Z", "it was deleted in the CRM", False),
+    ("A,a,ann,,,2026-03-01T18:00:00Z", "the row is from before the record was deleted in the CRM", False),
+    ("A,a,ann,,B,2026-03-04T10:00:00Z", "it was merged into `B`", False),
+    (
+        "A,a,ann,,,2026-03-03T10:00:00Z",
+        "the row is from before the record was merged into `B`",
+        False,
+    ),  # after the deletion, before the merge
+    ("A,a,ann,,,2026-03-06T10:00:00Z", "", True),
+]
+
+
+@pytest.mark.parametrize("kind", STORES)
+def test_an_older_export_brings_nothing_back(kind: str, tmp_path: Path) -> None:
+    """An older row is no record: rules do not decide it, and what points to it, such as Z's parent, finds nothing."""
+    policy = POLICY.replace(
+        "      - {name: rest", "      - {name: child, when: account.parent != null, then: {assign: ben}}\n      - {name: rest"
+    )
+    engines = Engines(kind, tmp_path, policy, STAMPED | {"accounts": f"{STAMPED['accounts']},parent"})
+    for n, (line, reason, is_record) in enumerate(REVIVED, 1):
+        found = engines.night(
+            f"2026-03-0{n}", reps=["ann,Ann", "ben,Ben"], accounts=[f"{line},", "Z,z,ann,,,2026-03-01T10:00:00Z,A"], leads=[]
+        )
+        assert [(x["record"], x["reason"]) for x in found["rejects"]] == ([("A", reason)] if reason else []), n
+        decided = {x["record"]: x["rule"] for x in found["allocations"]}
+        assert decided == ({"A": "rest", "Z": "child"} if is_record else {"Z": "rest"}), n
+    ends = [(type(e), e.at.date.day) for e in engines.entries() if isinstance(e, (Deleted, Merged, Restored))]
+    assert ends == [(Deleted, 2), (Merged, 4), (Restored, 6)]
+
+
 RETURNED = """roe: 1
 name: returned
 engagement:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -13,12 +14,19 @@ from databases import ENGINES, on_postgres, postgres, postgres_programs, staged
 from helpers import AS_OF, EXAMPLES, HEAVY, example
 from made_policies import CONDITIONS, DEFINITIONS, condition, fill, make_data
 from roe.data.read import read_tables
+from roe.grammar import syntax as s
+from roe.grammar import values as v
+from roe.grammar.clock import CALENDAR_YEAR
+from roe.grammar.functions import BY_NAME
+from roe.grammar.parser import parse
+from roe.grammar.printer import show
 
 sqlglot = pytest.importorskip("sqlglot")
 from sqlglot import exp  # noqa: E402
 
 from roe.sql.dialects import DIALECTS  # noqa: E402
 from roe.sql.forms import grouped, literal  # noqa: E402
+from roe.sql.functions import filled  # noqa: E402
 from roe.sql.outcome import UNDECIDED  # noqa: E402
 from roe.sql.statement import compile_sql, printed  # noqa: E402
 
@@ -36,7 +44,7 @@ def compare(evaluator: Any, data: Any, entity: str, as_of: str, engines: Any = E
     for dialect, run in engines:
         query = compile_sql(evaluator.compiled, entity, dialect, evaluator.clock(as_of))
         found = run(query.sql, tables)
-        said = "\n".join(x.message for x in query.found)
+        said = "\n".join(x.message for x in query.diagnostics)
         assert len(found) == len({d.id for d in decisions.values()})
         for row in found:
             for role in bound.roles(entity):
@@ -54,6 +62,24 @@ def compare(evaluator: Any, data: Any, entity: str, as_of: str, engines: Any = E
                     if who is None or who in ids:  # SQL has the name of nobody whom the data does not list
                         assert row[f"{role}_reason"] == d.reason or "the reason" in said, (dialect, d, row)
     return left
+
+
+@pytest.mark.parametrize("name", sorted(name for name, row in BY_NAME.items() if row.sql))
+def test_a_functions_sql_gives_the_value_of_its_example(name: str) -> None:
+    row = BY_NAME[name]
+    call = parse(row.example)[0]
+    assert isinstance(call, s.Call)
+    given = [roe.evaluate(show(a)) for a in call.args]
+    form = row.sql if isinstance(row.sql, str) else row.sql(CALENDAR_YEAR)
+    dialect, run = ENGINES[0]
+    if row.variadic:
+        items = ", ".join(f"({literal(x).sql(dialect)})" for x in given[0])
+        query = f"SELECT {filled(form, {}, DIALECTS[dialect]).sql(dialect)} AS value FROM (VALUES {items}) AS t(list)"
+    else:
+        arguments = {p.name: literal(x) for p, x in zip(row.parameters, given, strict=False)}
+        query = f"SELECT {filled(form, arguments, DIALECTS[dialect]).sql(dialect)} AS value"
+    value = run(query, {})[0]["value"]
+    assert v.equal(float(value) if isinstance(value, Decimal) else value, roe.evaluate(row.example)) is True, query
 
 
 @pytest.mark.parametrize("name", sorted(AS_OF))
@@ -80,7 +106,7 @@ def test_most_rules_of_the_examples_compile_for_every_dialect(dialect: str) -> N
         for clock in (evaluator.clock(as_of), None) if HEAVY else (evaluator.clock(as_of),):
             query = compile_sql(evaluator.compiled, ENTITY.get(name, "account"), dialect, clock)
             assert sqlglot.parse_one(query.sql, dialect=dialect) is not None
-            assert query.translated == query.rules or query.found
+            assert query.translated == query.rules or query.diagnostics
             if name not in STATEFUL:
                 rules, translated = rules + query.rules, translated + query.translated
     assert translated >= 0.9 * rules

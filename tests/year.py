@@ -222,6 +222,7 @@ class Decision:
 class Model:
     def __init__(self) -> None:
         self.known: dict[str, Known] = {}
+        self.gone: dict[str, int] = {}  # records that are gone, and the stamp of the row that said so: an older row does not bring one back
         self.credit: dict[str, Fraction] = {rep: Fraction(0) for rep in DESK}
 
     def night(self, company: Company, today: date, quarter: int) -> tuple[dict[str, Decision], set[tuple[str, str, str, str]]]:
@@ -230,9 +231,14 @@ class Model:
         decisions: dict[str, Decision] = {}
         credits: set[tuple[str, str, str, str]] = set()
         for r in company.export:
-            if r.gone:
-                self.known.pop(r.id, None)  # all that was open of it has ended
-        shown = [r for r in company.export if not r.gone]
+            if r.gone and r.id in self.gone:
+                self.gone[r.id] = max(self.gone[r.id], r.stamp)
+            elif r.gone and r.id in self.known and not self._is_older(r):
+                del self.known[r.id]  # all that was open of it has ended
+                self.gone[r.id] = r.stamp
+            elif not r.gone and r.id in self.gone and r.stamp >= self.gone[r.id]:
+                del self.gone[r.id]
+        shown = [r for r in company.export if not r.gone and r.id not in self.gone]
         before = {r.id: self._reconciled(r) for r in shown}
         for r in shown:
             if r.entity == "account":
@@ -249,8 +255,8 @@ class Model:
         k = self.known.get(r.id)
         if k is None:
             k = self.known[r.id] = Known(r.owner, None, self.today if r.owner else None, None, r.owner, base_stamp=r.stamp)
-        elif r.stamp < k.base_stamp:
-            pass  # read before what the CRM has shown already
+        elif self._is_older(r):
+            pass
         elif r.owner == k.owner:
             self._shows(k, r)
             k.decided = []
@@ -267,6 +273,10 @@ class Model:
             if r.owner is None:
                 k.pooled = False
         return k
+
+    def _is_older(self, r: Record) -> bool:
+        """Whether the row is from before what the CRM has shown already; then it says nothing, also not that the record is gone."""
+        return r.id in self.known and r.stamp < self.known[r.id].base_stamp
 
     def _shows(self, k: Known, r: Record) -> None:
         if k.base != r.owner:

@@ -47,7 +47,8 @@ def functions() -> str:
                 cells = (f"`{row.signature}`{spaced}", row.doc, f"`{row.example}`", f"`{row.value}`")
                 lines.append("| " + " | ".join(c.replace("|", "\\|") for c in cells) + " |")
         lines.append("")
-    return "\n".join(lines).rstrip()
+    in_sql = ", ".join(f"`{row.name}`" for row in BY_NAME.values() if row.sql)
+    return "\n".join([*lines, f"`roe compile` writes these functions in SQL: {in_sql}. [docs/sql.md](sql.md) says what it refuses."])
 
 
 def commands() -> str:

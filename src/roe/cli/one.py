@@ -57,7 +57,8 @@ def taken_out(asked: Asked) -> tuple[Bound, Row]:
     else:
         bound.turns = turns_of(evaluator, Source(evaluator.policy, asked.data), asked.as_of, memory, say)
     row = bound.world.find(record.entity, record["id"])
-    assert row is not None
+    if row is None:
+        raise CannotLookUp(f"the ledger has newer data of the {record.entity} `{record['id']}`")
     return bound, row
 
 

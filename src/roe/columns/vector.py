@@ -19,7 +19,6 @@ from roe.columns.column import (
     EPOCH,
     NO_DAY,
     ByRow,
-    Coded,
     Column,
     Constant,
     Days,
@@ -30,10 +29,10 @@ from roe.columns.column import (
     Refs,
     Truths,
 )
-from roe.columns.hosts import MANY, domains, freemails
-from roe.columns.join import append, merge
+from roe.columns.functions import WHOLE_COLUMNS
+from roe.columns.join import merge
 from roe.columns.make import from_values, lookup
-from roe.columns.reduce import nth, reduced
+from roe.columns.reduce import nth
 from roe.dynamic import Array, Value, Values
 from roe.grammar import syntax as s
 from roe.grammar import values as v
@@ -349,18 +348,11 @@ class Frame:
         return Truths(np.where(decided, decides, np.where(unknown, -1, 1 - decides)).astype(np.int8))
 
     def _Call(self, node: s.Call) -> Column:
-        if node.function in ("count", "sum", "min", "max", "mean") and len(node.args) == 1:
-            lists = self.eval(node.args[0])
-            if isinstance(lists, Lists):
-                return reduced(node.function, lists)
-        if node.function in ("domain", "is_freemail") and len(node.args) == 1:
-            texts = self.eval(node.args[0])
-            if isinstance(texts, Coded) and len(texts.meaning) > MANY and texts.meaning.is_text:
-                return domains(texts) if node.function == "domain" else freemails(texts)
-        if node.function == "append" and len(node.args) == 2 and not any(node.names):
-            first, second = self.eval(node.args[0]), self.eval(node.args[1])
-            if isinstance(first, Lists) and not isinstance(second, (Lists, OwnersColumn)):
-                return append(first, second, self.world)
+        count, whole = WHOLE_COLUMNS.get(node.function, (-1, None))
+        if whole is not None and len(node.args) == count and (count == 1 or not any(node.names)):
+            column = whole(self.world, [self.eval(a) for a in node.args])
+            if column is not None:
+                return column
         if any(isinstance(a, (s.RangeOf, s.Unary, s.For)) for a in node.args):
             raise ByRow
         return self._by_children(node)

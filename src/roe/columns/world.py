@@ -17,15 +17,15 @@ import pyarrow.compute as pc
 from roe.columns.column import Coded, Column, Constant, Refs, Truths
 from roe.columns.finder import RecordFinder
 from roe.columns.kernel import ColumnIndex
-from roe.columns.load import typed_columns
+from roe.columns.load import coded, typed_columns
 from roe.columns.make import from_values
 from roe.columns.raw import Raw
-from roe.columns.row import TableRow
+from roe.columns.row import TableRow, place_of
 from roe.columns.table import RecordTable
 from roe.columns.typed import TypedColumns
 from roe.crm.ids import fold
 from roe.data.coerce import WRITTEN
-from roe.data.reading import Reading
+from roe.data.reading import Reading, Reject
 from roe.dynamic import Array, Record, Saved, Value, Values
 from roe.evaluator.choose import Chooser
 from roe.evaluator.compiled import Compiled
@@ -87,6 +87,18 @@ class ColumnWorld(World):
         lines = np.append(before.lines, np.zeros(len(new), np.int64))[order]
         own = replace(before, n=len(ids), columns=columns, ids=pa.array([ids[i] for i in order], pa.string()), lines=lines)
         self.columns_of[entity], self.tables[entity] = own, RecordTable(entity, self, own)
+
+    def _take_out(self, entity: str, rejects: Sequence[Reject]) -> None:
+        before = self.columns_of[entity]
+        rows = np.flatnonzero(~pc.is_in(before.ids, value_set=pa.array([r.record for r in rejects])).to_numpy(zero_copy_only=False))
+        ids = before.ids.take(pa.array(rows))
+        columns = {name: column.take(rows) for name, column in before.columns.items()} | {"id": coded(ids)}
+        own = replace(before, n=len(rows), columns=columns, ids=ids, lines=before.lines[rows], rejects=[*rejects, *before.rejects])
+        self.columns_of[entity], self.tables[entity] = own, RecordTable(entity, self, own)
+        self._finders.pop(entity, None)
+
+    def line_of(self, row: Row) -> int:
+        return int(self.columns_of[row.entity].lines[place_of(row)])
 
     def _reader(self, entity: str, name: str) -> Callable[[Row], Value]:
         if name == "owner":

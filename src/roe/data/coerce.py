@@ -316,6 +316,11 @@ def _only_one_each(entity: str, table: Typed) -> None:
     table.rejects += sorted(repeated, key=lambda r: r.line)
 
 
+def is_repetition(reject: Reject) -> bool:
+    """Whether a record is rejected because another has its id."""
+    return reject.field == REPEATED and bool(reject.record)
+
+
 def _identity(entity: str, typed: Values, line: int, decided: bool) -> str:
     for name in telling(entity, decided):
         if typed.get(name):

@@ -12,12 +12,13 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from datetime import date, datetime
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from roe.crm.ids import fold
 from roe.data.coerce import GONE
 from roe.dynamic import Json, Saved
 from roe.evaluator.data_owner import InData, stamp_of
+from roe.evaluator.gone import Gone, gone_by, is_from_before, is_later, row_with_id
 from roe.grammar import values as v
 from roe.ledger.holders import OwnerState, owner_state
 from roe.ledger.reconcile import (
@@ -99,13 +100,6 @@ class Facts:
         )  # fmt: skip
 
 
-class Gone(NamedTuple):
-    """That a record was deleted, or merged into another one."""
-
-    kind: str
-    into: str = ""
-
-
 class OwnerMemory:
     """The memory of one run: facts by `entity|record|role`, for the records that the ledger knows."""
 
@@ -146,10 +140,11 @@ class OwnerMemory:
         self.crm_by: dict[str, str] = {}  # of what is new in the CRM: the integration that changed it, or `CASCADE`
         self.was_gone: Saved = state.get("gone", {})
         self.gone: Json = {}  # by `entity|record`, of the records that the ledger still knows an owner of: as `state["gone"]`
+        self.older |= {r.record for r in self.world.rejects if is_from_before(r)}
         flagged = {(r.entity, fold(r.record)): r for r in self.world.rejects if r.field in GONE}
         self._older_flags = {key for key, r in flagged.items() if r.modified_at and self._is_older(*key, r.modified_at, state)}
         self.older |= {record for _, record in self._older_flags}
-        self._flagged = {key: Gone("merged", fold(r.value)) if r.field == "merged_into" else Gone("deleted") for key, r in flagged.items()}
+        self._flagged = {key: gone_by(r) for key, r in flagged.items()}
 
     def _is_older(self, entity: str, record: str, modified_at: str, state: Remembered) -> bool:
         """Whether the CRM last changed a row before it showed what the ledger knows of an owner of the record."""
@@ -177,12 +172,13 @@ class OwnerMemory:
         return bool(self.gone) and key.rpartition("|")[0] in self.gone
 
     def _still_gone(self) -> Json:
-        """What the next run is to know of records that are gone: those that are back are not."""
-        return {key: x for key, x in self.was_gone.items() if not self._is_back(*key.split("|", 1))} | self.gone
-
-    def _is_back(self, entity: str, record: str) -> bool:
-        row = self.world.find(entity, record) if entity in self.world.rows else None
-        return row is not None and str(row["id"]) == record
+        """What the next run is to know of records that are gone: those that are back are not, and what the CRM said last counts."""
+        still: Json = {key: x for key, x in self.was_gone.items() if row_with_id(self.world, *key.split("|", 1)) is None}
+        for (entity, record), now in self._flagged.items():
+            known = still.get(f"{entity}|{record}")
+            if known is not None and is_later(now.read_at, known["read_at"]):
+                still[f"{entity}|{record}"] = now._asdict()
+        return still | self.gone
 
     def _role(self, entity: str, role: str, saved: Saved) -> None:
         shown = self.world.shown(entity, role, saved)
@@ -251,11 +247,15 @@ class OwnerMemory:
         facts = self.known[key] = self._facts(key, saved, self.world.shown_by(row, role))
         return facts
 
+    def facts_of(self, entity: str, record: str, role: str) -> Facts | None:
+        """The facts of a record; None where the ledger knows nothing of it."""
+        return self.known.get(f"{entity}|{record}|{role}")
+
     def of(
         self, entity: str, record: str, role: str, shown: str | None, since: date | datetime | None, read_at: datetime | None = None
     ) -> Facts:
         """The facts of a record; of one that the ledger does not know they are those of the data, as of the time at which it was read."""
-        facts = self.known.get(f"{entity}|{record}|{role}")
+        facts = self.facts_of(entity, record, role)
         if facts is not None:
             return facts
         by = "import" if shown else ""

@@ -7,16 +7,18 @@ example with its value, which `docs/language.md` shows and a test runs.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, TypeAlias, TypeVar
 
 from roe.dynamic import Value
 from roe.grammar.values import kind
 from roe.node import node
 
 if TYPE_CHECKING:
-    from roe.grammar.clock import Clock
+    from roe.grammar.clock import Clock, Fiscal
 
 F = TypeVar("F", bound=Callable[..., object])
+SqlForm: TypeAlias = "str | Callable[[Fiscal], str]"
+WAREHOUSES_DIFFER = "cannot be written the same way in every warehouse"
 
 
 @node
@@ -38,7 +40,11 @@ class Parameter:
 
 @node
 class Function:
-    """One function. `cost` orders subjects of the partition index: cheap tests are made first."""
+    """One function. `cost` orders subjects of the partition index: cheap tests are made first.
+
+    `sql` is the function in SQL that every warehouse reads alike, with the parameters' names for the arguments; where it depends on the
+    policy's fiscal year, what gives that text. A function of a list has an aggregate. Where `sql` is empty, `no_sql` says why.
+    """
 
     name: str
     parameters: tuple[Parameter, ...]
@@ -52,6 +58,8 @@ class Function:
     variadic: bool  # the one list may also be given as separate arguments
     clock: bool  # takes the run's clock as its first argument
     cost: int = 1
+    sql: SqlForm = ""
+    no_sql: str = WAREHOUSES_DIFFER
     accepts: tuple[tuple[frozenset[str], bool], ...] = ()
 
     @property
@@ -130,13 +138,15 @@ def function(
     variadic: bool = False,
     clock: bool = False,
     cost: int = 1,
+    sql: SqlForm = "",
+    no_sql: str = WAREHOUSES_DIFFER,
 ) -> Callable[[F], F]:
     """Register a row; `parameters` reads `"string: string, length: number?"`."""
     params = [_parameter(written) for written in parameters.split(", ") if written]
     accepts = tuple((p.kinds, p.type == "any") for p in params)
 
     def register(run: F) -> F:
-        row = Function(name, tuple(params), result, run, doc, example, value, feel, own, variadic, clock, cost, accepts)
+        row = Function(name, tuple(params), result, run, doc, example, value, feel, own, variadic, clock, cost, sql, no_sql, accepts)
         BY_NAME[name] = row
         if feel:
             ALIASES[feel] = name

@@ -62,12 +62,13 @@ def entries_between(
 def _gone_and_back(before: Saved, after: Saved, at: At) -> Iterator[Entry]:
     """Records that the CRM has no longer, or has again. That a record is gone ends all that the ledger has open of it."""
     for key, x in sorted(after.items()):
-        if key not in before:
+        if before.get(key) != x:
             entity, record = key.split("|", 1)
+            read_at = At.of(v.parse_temporal(x["read_at"]), at.zone) if x["read_at"] else None
             yield (
-                Merged(at=at, entity=entity, record=record, survivor=x["into"])
+                Merged(at=at, entity=entity, record=record, survivor=x["into"], read_at=read_at)
                 if x["kind"] == "merged"
-                else Deleted(at=at, entity=entity, record=record)
+                else Deleted(at=at, entity=entity, record=record, read_at=read_at)
             )
     for key in sorted(set(before) - set(after)):
         entity, record = key.split("|", 1)

@@ -267,12 +267,13 @@ class Became(About):
 
 @node(kw_only=True)
 class Merged(About):
-    """A record was merged into another of its entity."""
+    """A record was merged into another of its entity. `read_at` is when the CRM last changed the row that says so, where that is known."""
 
     KIND: ClassVar[str] = "merged"
     TARGET: ClassVar[str] = "survivor"
     TARGET_ENTITY: ClassVar[str] = ""
     survivor: str | None = None
+    read_at: At | None = None
 
 
 @node(kw_only=True)
@@ -284,7 +285,10 @@ class Absent(About):
 
 @node(kw_only=True)
 class Deleted(About):
+    """A record is gone. `read_at` is as in `Merged`."""
+
     KIND: ClassVar[str] = "deleted"
+    read_at: At | None = None
 
 
 @node(kw_only=True)

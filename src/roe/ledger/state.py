@@ -180,7 +180,11 @@ def _gone(store: Store) -> Json:
     entries = (o.stored.entry for o in store.latest("gone", is_open=True))
     return _sorted(
         {
-            f"{e.entity}|{e.record}": {"kind": e.KIND, "into": (e.survivor or "") if isinstance(e, Merged) else ""}
+            f"{e.entity}|{e.record}": {
+                "kind": e.KIND,
+                "into": (e.survivor or "") if isinstance(e, Merged) else "",
+                "read_at": "" if e.read_at is None else moment_text(e.read_at),
+            }
             for e in entries
             if isinstance(e, (Deleted, Merged))
         }

@@ -84,8 +84,8 @@ def older_rows(records: Iterable[str]) -> str | None:
     if not older:
         return None
     n = len(older)
-    has, their = ("has", "its owner is") if n == 1 else ("have", "their owners are")
-    return f"{counted(n, 'record')} in the data {has} an earlier stamp than in an earlier run; {their} ignored: {_shown(older)}"
+    has, rows = ("has", "its row changes") if n == 1 else ("have", "their rows change")
+    return f"{counted(n, 'record')} in the data {has} an earlier stamp than in an earlier run; {rows} no owner: {_shown(older)}"
 
 
 def not_loaded(late: Iterable[tuple[str, date]], within: timedelta, today: date) -> str | None:

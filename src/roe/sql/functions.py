@@ -1,15 +1,17 @@
-"""Functions and arithmetic of the language as SQL: one row each."""
+"""Arithmetic of the language as SQL, and the SQL forms of its functions (`grammar/registry.py`) with their arguments."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Mapping
 from dataclasses import replace
 
-from sqlglot import exp
+from sqlglot import exp, parse_one
+from sqlglot.optimizer.simplify import simplify
 
 from roe.grammar import syntax as s
 from roe.grammar import values as v
+from roe.sql.dialects.dialect import Dialect
 from roe.sql.forms import NoSql, Sql, double, finite, literal
 from roe.sql.query import SqlScalar
 
@@ -70,34 +72,13 @@ def bounded(number: SqlScalar) -> SqlScalar:
     return replace(number, sql=finite(number.sql), most=float(v.LARGEST)) if math.isinf(number.most) else number
 
 
-CONDITIONS: dict[str, Callable[..., Sql]] = {
-    "starts_with": lambda a, b: exp.EQ(
-        this=exp.Substring(this=a, start=exp.Literal.number(1), length=exp.Length(this=b.copy())), expression=b
-    ),
-    "ends_with": lambda a, b: exp.EQ(
-        this=exp.Substring(
-            this=a,
-            start=exp.Add(
-                this=exp.Sub(this=exp.Length(this=a.copy()), expression=exp.Length(this=b.copy())), expression=exp.Literal.number(1)
-            ),
-        ),
-        expression=b,
-    ),
-    "contains": lambda a, b: _has_text(a, b),
-}
+def filled(form: str, arguments: Mapping[str, Sql], dialect: Dialect) -> Sql:
+    """A function's form in SQL with the arguments for its parameters' names, and simpler where they are known."""
+    known = {name: sql for name, sql in arguments.items() if isinstance(sql, exp.Literal)}
+    tree = simplify(_replaced(parse_one(form), known)) if known else parse_one(form)
+    tree = tree.transform(lambda n: dialect.calendar_part(n.expression, n.name.lower()) if isinstance(n, exp.Extract) else n)
+    return _replaced(tree, arguments)
 
 
-def _has_text(a: Sql, b: Sql) -> Sql:
-    inside = exp.GT(this=exp.StrPosition(this=a, substr=b), expression=exp.Literal.number(0))
-    if isinstance(b, exp.Literal) and b.this:
-        return inside
-    empty = exp.EQ(this=b.copy(), expression=exp.Literal.string(""))  # which is in every text, and nowhere to some warehouses
-    return exp.Case().when(exp.Is(this=a.copy(), expression=exp.null()), exp.null()).else_(exp.or_(empty, inside))
-
-
-FUNCTIONS: dict[str, tuple[str, str, Callable[..., Sql]]] = {
-    "abs": ("number", "number", lambda a: exp.Abs(this=a)),
-    "floor": ("number", "number", lambda a: exp.Floor(this=a)),
-    "ceiling": ("number", "number", lambda a: exp.Ceil(this=a)),
-    "string_length": ("string", "number", lambda a: exp.Length(this=a)),
-}
+def _replaced(tree: Sql, arguments: Mapping[str, Sql]) -> Sql:
+    return tree.transform(lambda n: arguments[n.name].copy() if isinstance(n, exp.Column) and n.name in arguments else n)

@@ -14,9 +14,10 @@ from sqlglot import exp
 from roe.grammar import syntax as s
 from roe.grammar import values as v
 from roe.grammar.printer import show
+from roe.grammar.registry import Function
 from roe.sql.compare import comparable
 from roe.sql.forms import NoSql, Sql, column, double, finite, named
-from roe.sql.functions import EXACT
+from roe.sql.functions import EXACT, filled
 from roe.sql.query import Many, Query, RecordRow, SqlScalar, Translated
 
 if TYPE_CHECKING:
@@ -80,20 +81,22 @@ def _grouped(t: Translator, many: Many, inner: Translator, columns: dict[str, Sq
     return t.query.join(table, lambda a: exp.EQ(this=column("record", a), expression=many.owner_key))
 
 
-def aggregate(t: Translator, name: str, many: Many) -> SqlScalar:
+def aggregate(t: Translator, function: Function, many: Many) -> SqlScalar:
+    """A function of a list, such as `sum`, over related records."""
     inner, item = t.inside(many)
-    if name == "count":
-        alias = _grouped(t, many, inner, {"items": exp.Count(this=exp.Star())}, "count")
+    assert isinstance(function.sql, str)
+    if function.sql == "COUNT(*)":  # of the rows, whatever is in them
+        alias = _grouped(t, many, inner, {"items": exp.Count(this=exp.Star())}, function.name)
         return SqlScalar(exp.func("COALESCE", column("items", alias), exp.Literal.number(0)), "number", EXACT)
     value = _item(inner, item, many)
     comparable(t, value.kind)
-    if value.kind not in ("number", "date", "date and time") or (name in ("sum", "mean") and value.kind != "number"):
-        raise NoSql(f"`{name}` of a {value.kind} cannot be written the same way in every warehouse")
-    of = value.sql if name in ("min", "max") else double(value.sql)
-    total = exp.func({"mean": "AVG"}.get(name, name.upper()), of)
+    is_arithmetic = function.result == "number"
+    if value.kind != "number" and (is_arithmetic or value.kind not in ("date", "date and time")):
+        raise NoSql(f"`{function.name}` of a {value.kind} cannot be written the same way in every warehouse")
+    total = filled(function.sql, {"list": double(value.sql) if is_arithmetic else value.sql}, t.statement.spelling)
     known = exp.EQ(this=exp.func("COUNT", value.sql.copy()), expression=exp.Count(this=exp.Star()))
-    total = finite(total) if name in ("sum", "mean") and value.most > EXACT else total
-    alias = _grouped(t, many, inner, {"total": exp.Case().when(known, total)}, name)
+    total = finite(total) if is_arithmetic and value.most > EXACT else total
+    alias = _grouped(t, many, inner, {"total": exp.Case().when(known, total)}, function.name)
     return SqlScalar(column("total", alias), value.kind)
 
 

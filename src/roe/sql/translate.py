@@ -17,13 +17,15 @@ from roe.grammar import syntax as s
 from roe.grammar import values as v
 from roe.grammar.calls import argument_order
 from roe.grammar.closures import compile_expression
-from roe.grammar.functions.history import LOOK_BACK, OWNERS
+from roe.grammar.functions import BY_NAME
+from roe.grammar.functions.history import OWNERS
 from roe.grammar.printer import show
+from roe.grammar.registry import Function
 from roe.grammar.scopes import CLOCK
 from roe.sql.compare import comparable, compared, ordered, side, tested
 from roe.sql.dialects.dialect import MONTHS
 from roe.sql.forms import NoSql, Sql, column, plus
-from roe.sql.functions import ARITHMETIC, CONDITIONS, EXACT, FUNCTIONS, arithmetic, bounded, constant
+from roe.sql.functions import ARITHMETIC, EXACT, arithmetic, bounded, constant, filled
 from roe.sql.query import Many, OwnersByRole, Query, RecordOwners, RecordRow, Ref, RowOutputs, SqlScalar, Translated
 from roe.sql.related import aggregate, filtered, latest, pick, quantified
 
@@ -66,12 +68,7 @@ class Translator:
             return tested(self, node, exact)
         if isinstance(node, s.Quantified):
             return quantified(self, node, exact)
-        if isinstance(node, s.Call):
-            made = CONDITIONS.get(node.function)
-            if made is None:
-                raise NoSql(f"`{node.function}` cannot be written the same way in every warehouse", node)
-            return made(*(self.scalar(a, "string").sql for a in self._arguments(node, 2)))
-        operand = self.value(node)
+        operand = self._call(node) if isinstance(node, s.Call) else self.value(node)
         if isinstance(operand, SqlScalar) and operand.kind in ("boolean", "null"):
             return operand.sql
         raise NoSql(f"`{show(node)}` cannot be written as a condition in SQL", node)
@@ -192,26 +189,6 @@ class Translator:
         """A date's year, month or day as a number."""
         return self.statement.spelling.calendar_part(day, part)
 
-    def _fiscal(self, name: str, day: SqlScalar) -> SqlScalar:
-        """The fiscal year or quarter of a date, by the month in which the policy's fiscal year starts."""
-        fiscal = self.statement.policy.fiscal
-        if day.kind == "null":
-            return SqlScalar(exp.null(), "null")
-        month, year = self.part(day.sql, "month"), self.part(day.sql.copy(), "year")
-        if name == "fiscal_quarter":
-            case = exp.Case()
-            for quarter in range(4):
-                months = [exp.Literal.number((fiscal.starts - 1 + 3 * quarter + i) % 12 + 1) for i in range(3)]
-                case = case.when(exp.In(this=month.copy(), expressions=months), exp.Literal.number(quarter + 1))
-            return SqlScalar(case, "number", EXACT)
-        if fiscal.starts == 1:
-            return SqlScalar(year, "number", EXACT)
-        begun = exp.GTE(this=month, expression=exp.Literal.number(fiscal.starts))
-        after, before = (exp.Add(this=year.copy(), expression=exp.Literal.number(1)), year) if fiscal.named_by_end else (
-            year.copy(), exp.Sub(this=year, expression=exp.Literal.number(1)),
-        )  # fmt: skip
-        return SqlScalar(exp.Case().when(begun, after).when(exp.Not(this=begun.copy()), before), "number", EXACT)
-
     def _row_field(self, row: RecordRow, name: str, node: s.Node) -> Translated:
         try:
             step = self.statement.step(row.entity, name)
@@ -289,21 +266,23 @@ class Translator:
         name = node.function
         if name == "max" and len(node.args) == 1 and isinstance(node.args[0], s.Call) and node.args[0].function == "append":
             return latest(self, node.args[0])
-        if name in ("count", "sum", "min", "max", "mean") and len(node.args) == 1:
-            source = self.value(node.args[0])
-            if isinstance(source, Many):
-                return aggregate(self, name, source)
-        if name in CONDITIONS:
-            return SqlScalar(self.condition(node, True), "boolean")
-        if name in FUNCTIONS:
-            kind, result, made = FUNCTIONS[name]
-            given = self.scalar(self._arguments(node, 1)[0], kind)
-            return SqlScalar(made(given.sql), result, given.most if kind == "number" else EXACT)
-        if name in ("fiscal_year", "fiscal_quarter"):
-            return self._fiscal(name, self.scalar(self._arguments(node, 1)[0], "date"))
-        if name in LOOK_BACK:
-            raise NoSql(f"`{name}` needs the ledger, which a warehouse does not have", node)
-        raise NoSql(f"`{name}` cannot be written the same way in every warehouse", node)
+        row = BY_NAME[name]
+        if row.sql and not row.variadic:
+            return self._function(row, node)
+        if row.sql and len(node.args) == 1 and isinstance(source := self.value(node.args[0]), Many):
+            return aggregate(self, row, source)
+        raise NoSql(f"`{name}` {row.no_sql}", node)
+
+    def _function(self, row: Function, node: s.Call) -> SqlScalar:
+        """A function of single values, none of which may be left out; null if one of them is."""
+        parameters = [p for p in row.parameters if not p.optional]
+        given = [self.scalar(a, p.type.split("|")[0]) for a, p in zip(self._arguments(node, len(parameters)), parameters, strict=True)]
+        if any(g.kind == "null" for g in given):
+            return SqlScalar(exp.null(), "null")
+        form = row.sql if isinstance(row.sql, str) else row.sql(self.statement.policy.fiscal)
+        made = filled(form, {p.name: g.sql for p, g in zip(parameters, given, strict=True)}, self.statement.spelling)
+        first = given[0]
+        return SqlScalar(made, first.kind if row.result == "any" else row.result, first.most if first.kind == "number" else EXACT)
 
     # --- related records --------------------------------------------------------------------------------------------
 

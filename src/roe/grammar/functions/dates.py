@@ -6,7 +6,7 @@ from datetime import date, datetime, time
 
 from roe.dynamic import Value
 from roe.grammar import values as v
-from roe.grammar.clock import Clock
+from roe.grammar.clock import Clock, Fiscal
 from roe.grammar.registry import function
 
 DAYS = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
@@ -50,6 +50,20 @@ def _week_of_year(day: date) -> int:
     return day.isocalendar().week
 
 
+def _fiscal_year_in_sql(fiscal: Fiscal) -> str:
+    year, begun = "EXTRACT(YEAR FROM date)", f"EXTRACT(MONTH FROM date) >= {fiscal.starts}"
+    if fiscal.starts == 1:
+        return year
+    from_then_on, before = (f"{year} + 1", year) if fiscal.named_by_end else (year, f"{year} - 1")
+    return f"CASE WHEN {begun} THEN {from_then_on} WHEN NOT {begun} THEN {before} END"
+
+
+def _fiscal_quarter_in_sql(fiscal: Fiscal) -> str:
+    months = [str((fiscal.starts - 1 + i) % 12 + 1) for i in range(12)]
+    cases = (f"WHEN EXTRACT(MONTH FROM date) IN ({', '.join(months[3 * q : 3 * q + 3])}) THEN {q + 1}" for q in range(4))
+    return f"CASE {' '.join(cases)} END"
+
+
 @function(
     "fiscal_year",
     "date: date|datetime",
@@ -59,6 +73,7 @@ def _week_of_year(day: date) -> int:
     "the policy's fiscal year: `fiscal_year:` says in which month it starts, and which year it is named after",
     own=True,
     clock=True,
+    sql=_fiscal_year_in_sql,
 )
 def _fiscal_year(clock: Clock, day: date) -> int:
     return clock.fiscal.year_of(day)
@@ -73,6 +88,7 @@ def _fiscal_year(clock: Clock, day: date) -> int:
     "the quarter of the policy's fiscal year, 1 to 4",
     own=True,
     clock=True,
+    sql=_fiscal_quarter_in_sql,
 )
 def _fiscal_quarter(clock: Clock, day: date) -> int:
     return clock.fiscal.quarter_of(day)

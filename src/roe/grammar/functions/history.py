@@ -35,6 +35,7 @@ HOLDING = t.Type(
     fields={"who": t.record("rep"), "role": t.STRING, "from": t.DATE, "until": t.DATE, "by": t.STRING, "rule": t.STRING},
 )
 LOOK_BACK = ("owner_at", "value_at")
+NO_LEDGER = "needs the ledger, which a warehouse does not have"
 
 
 def past_of(name: str) -> str:
@@ -52,6 +53,7 @@ def past_of(name: str) -> str:
     own=True,
     clock=True,
     cost=8,
+    no_sql=NO_LEDGER,
 )
 def owner_at(clock: Clock, record: object, role: str, day: date) -> object:
     holders = record.get(OWNERS) if isinstance(record, dict) else None
@@ -73,6 +75,7 @@ def owner_at(clock: Clock, record: object, role: str, day: date) -> object:
     own=True,
     clock=True,
     cost=8,
+    no_sql=NO_LEDGER,
 )
 def value_at(clock: Clock, record: object, field: str, day: date) -> object:
     values = record.get(past_of(field)) if isinstance(record, dict) else None

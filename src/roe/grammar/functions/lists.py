@@ -24,7 +24,7 @@ def _list_contains(items: list[object], element: object) -> bool:
     return any(v.equal(i, element) is True for i in items)
 
 
-@function("count", "list: list", "number", "count([1, 2, 3])", "3", "how many items the list has", variadic=True)
+@function("count", "list: list", "number", "count([1, 2, 3])", "3", "how many items the list has", variadic=True, sql="COUNT(*)")
 def _count(items: list[object]) -> int:
     return len(items)
 
@@ -39,7 +39,16 @@ def _extreme(items: list[object], wins: Callable[[object, object], bool | None])
     return best
 
 
-@function("min", "list: list", "any", "min([3, 1, 2])", "1", "the least item; null if the list is empty or holds null", variadic=True)
+@function(
+    "min",
+    "list: list",
+    "any",
+    "min([3, 1, 2])",
+    "1",
+    "the least item; null if the list is empty or holds null",
+    variadic=True,
+    sql="MIN(list)",
+)
 def _min(items: list[object]) -> object:
     return _extreme(items, v.less)
 
@@ -52,6 +61,7 @@ def _min(items: list[object]) -> object:
     "2026-02-01",
     "the greatest item; null if the list is empty or holds null",
     variadic=True,
+    sql="MAX(list)",
 )
 def _max(items: list[object]) -> object:
     return _extreme(items, lambda a, b: v.less(b, a))
@@ -61,7 +71,16 @@ def _numbers(items: list[object]) -> bool:
     return bool(items) and all(map(v.is_number, items))
 
 
-@function("sum", "list: list", "number", "sum([10, 20, 30])", "60", "the total; null if the list is empty or holds a null", variadic=True)
+@function(
+    "sum",
+    "list: list",
+    "number",
+    "sum([10, 20, 30])",
+    "60",
+    "the total; null if the list is empty or holds a null",
+    variadic=True,
+    sql="SUM(list)",
+)
 def _sum(items: list[object]) -> object:
     if items and all(isinstance(i, (timedelta, v.Months)) for i in items):
         total = items[0]
@@ -75,7 +94,7 @@ def _total(items: list[Value]) -> float:
     return sum(items) if all(type(i) is int for i in items) else math.fsum(items)
 
 
-@function("mean", "list: list", "number", "mean([1, 2, 6])", "3", "the average", variadic=True)
+@function("mean", "list: list", "number", "mean([1, 2, 6])", "3", "the average", variadic=True, sql="AVG(list)")
 def _mean(items: list[object]) -> object:
     return v.divide(v.number(_total(items)), len(items)) if _numbers(items) else None
 

@@ -25,7 +25,16 @@ def _substring(text: str, start: float, length: float | None = None) -> str | No
     return text[at : len(text) if length is None else at + int(length)]
 
 
-@function("string_length", "string: string", "number", 'string_length("ACME")', "4", "the number of characters", feel="string length")
+@function(
+    "string_length",
+    "string: string",
+    "number",
+    'string_length("ACME")',
+    "4",
+    "the number of characters",
+    feel="string length",
+    sql="LENGTH(string)",
+)
 def _string_length(text: str) -> int:
     return len(text)
 
@@ -73,6 +82,7 @@ def _after_text(text: str, match: str) -> str:
     'contains("VP of Sales", "Sales")',
     "true",
     "whether the text has the match in it",
+    sql="STRPOS(string, match) > 0 OR (match = '' AND NOT string IS NULL)",  # to some warehouses an empty text is nowhere in a text
 )
 def _contains(text: str, match: str) -> bool:
     return match in text
@@ -86,6 +96,7 @@ def _contains(text: str, match: str) -> bool:
     "true",
     "whether the text begins with the match",
     feel="starts with",
+    sql="SUBSTRING(string, 1, LENGTH(match)) = match",
 )
 def _starts_with(text: str, match: str) -> bool:
     return text.startswith(match)
@@ -99,6 +110,7 @@ def _starts_with(text: str, match: str) -> bool:
     "true",
     "whether the text ends with the match",
     feel="ends with",
+    sql="SUBSTRING(string, LENGTH(string) - LENGTH(match) + 1) = match",
 )
 def _ends_with(text: str, match: str) -> bool:
     return text.endswith(match)
