@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import random
-import re
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -18,7 +17,6 @@ from ledgers import STORES, Ticks, place, state
 from roe.diagnostics import PolicyError
 from roe.ledger import entries as e
 from roe.ledger import people
-from roe.ledger.database import migrations
 from roe.ledger.encode import canonical, draft, entry, small, whole
 from roe.ledger.entries import Owned, Run, Turn
 from roe.ledger.entry import Entry
@@ -353,7 +351,6 @@ def test_random_appends_agree_with_a_model(kind: str, tmp_path_factory: pytest.T
 
 
 def test_both_stores_write_the_same_projections(tmp_path: Path) -> None:
-    from roe.ledger.projections import dump
 
     written = _random_entries(random.Random(7), 400)
     said = []
@@ -363,45 +360,3 @@ def test_both_stores_write_the_same_projections(tmp_path: Path) -> None:
                 store.append(written[at : at + 37])
             said.append(dump(store.db))
     assert said[0] == said[1]
-
-
-def test_projections_of_an_earlier_roe_are_made_again(state: str) -> None:
-    with open_store(state, clock=Ticks()) as store:
-        store.append(EXAMPLES)
-        before = dump(store.db)
-        store.db.run("UPDATE projected SET version = 1")
-        store.db.run("DELETE FROM latest")
-        assert dump(store.db) != before
-    with open_store(state) as again:
-        assert dump(again.db) == before and again.rebuild()
-
-
-@pytest.mark.parametrize("kind", STORES)
-def test_a_ledger_from_before_books_had_their_index_is_brought_up(kind: str, tmp_path: Path) -> None:
-    state = place(kind, tmp_path)
-    with open_store(state) as store:
-        store.append(
-            [owned("A-1", "r1", "2026-03-02", rule="a"), owned("A-1", "r1", "2026-03-05", rule="b"), owned("A-2", "r1", "2026-03-03")]
-        )
-        store.append([owned("A-2", "r2", "2026-03-07")])
-        before, book = dump(store.db), store.book("r1", day("2026-03-04"))
-        assert [(h.record, h.rule, str(h.start), h.stop and str(h.stop)) for h in book] == [
-            ("A-1", "b", "2026-03-02", None), ("A-2", "", "2026-03-03", "2026-03-07"),
-        ]  # fmt: skip
-        store.db.run("DROP INDEX holding_rep")
-        for column in ("word", "grain", "last_word"):
-            store.db.run(f"ALTER TABLE holding DROP COLUMN {column}")
-        store.db.run("CREATE INDEX holding_rep ON holding (rep, start, stop) WHERE rep IS NOT NULL")
-        store.db.run("DELETE FROM migration WHERE version > 5")
-    with open_store(state) as again:
-        assert dump(again.db) == before and again.book("r1", day("2026-03-04")) == book
-
-
-def test_migrations_are_numbered_without_gaps_and_speak_each_dialect() -> None:
-    others = {"sqlite": ("BIGINT", "BYTEA", "md5("), "postgres": ("BLOB", "WITHOUT ROWID")}
-    for dialect in STORES:
-        numbers, statements = zip(*migrations(dialect), strict=True)
-        assert numbers == tuple(range(1, len(numbers) + 1))
-        text = "\n".join(statement for some in statements for statement in some)
-        assert not any(word in text for word in others[dialect])
-        assert len(set(re.findall(r"CREATE TABLE (\w+)", text))) == text.count("CREATE TABLE ") > 15
