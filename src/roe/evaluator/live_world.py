@@ -41,6 +41,7 @@ OWNERSHIP = (
 class LiveWorld(World):
     """Records that come and go. Owners of what is decided earlier are worked out when a decision asks for them."""
 
+    grows = True
     decided: Callable[[Row], OwnersOfRow]  # the owners of a record, as its own rules give them now
     earlier: Callable[[str, str], bool]  # whether an entity is decided before another
     followed: Callable[[Row, bool, Collection[str]], None]  # what a record that has changed in some fields, or is gone, means to the pools

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import date
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 from roe.crm.ids import fold
 from roe.data.coerce import WRITTEN, Typed, coerce_table, is_repetition
@@ -39,6 +39,8 @@ NAMED_BY = ("name", "email", "domain")  # what people call a record by, besides 
 
 class World(RecordsInTime):
     """The records of a run at one moment. `tables` are raw records by entity; rejects and corrections are kept."""
+
+    grows: ClassVar[bool] = False  # whether records come one by one later
 
     def __init__(self, compiled: Compiled, tables: Mapping[str, Iterable[Record]], clock: Clock) -> None:
         self.compiled, self.policy = compiled, compiled.policy
