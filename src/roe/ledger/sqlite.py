@@ -19,7 +19,7 @@ from roe.ledger.database import BUSY, MISSING, Row, SqlValue, refuse
 FILE = "ledger.sqlite"
 NETWORK = ("nfs", "cifs", "smb", "sshfs", "afs", "ceph", "glusterfs", "davfs", "9p", "drvfs")
 CACHE = 65_536  # KiB of pages in memory: what a night changes is scattered, and each page is written once
-LOG = 10_000  # pages of the write-ahead log until they go into the file: the transaction that does it takes long, and few are to wait for it
+LOG = 10_000  # pages of the write-ahead log until they go into the file: whoever commits then waits long, so few are to do so
 SYNCHRONISED = ("dropbox", "onedrive", "google drive", "googledrive", "mobile documents", "icloud drive", "box sync", "nextcloud")
 
 
