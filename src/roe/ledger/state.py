@@ -181,7 +181,7 @@ def _gone(store: Store) -> Json:
     return _sorted(
         {
             f"{e.entity}|{e.record}": {
-                "kind": e.KIND,
+                "kind": "missing" if isinstance(e, Deleted) and e.missing else e.KIND,
                 "into": (e.survivor or "") if isinstance(e, Merged) else "",
                 "read_at": "" if e.read_at is None else moment_text(e.read_at),
             }
