@@ -332,7 +332,11 @@ def test_lists_of_rules_that_decide(name: str) -> None:
     made = beside(name)
     made._engagement()
     wanted = [x for x in ROWS[name][3].get("differences", ()) if str(x[0]).startswith("engagement")]
-    assert [(d.where, d.before, d.after) for d in made.found] == wanted and not made.unproven and all(d.decides for d in made.found)
+    assert (
+        [(d.where, d.before, d.after) for d in made.differences] == wanted
+        and not made.unproven
+        and all(d.decides for d in made.differences)
+    )
 
 
 @pytest.mark.parametrize("name", [x for x in ROWS if "territor" in x])

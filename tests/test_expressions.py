@@ -16,6 +16,7 @@ import roe
 from helpers import ROOT
 from roe.api import DecisionTable
 from roe.diagnostics import PolicyError
+from roe.grammar import parser
 from roe.grammar import syntax as s
 from roe.grammar import values as v
 from roe.grammar.clock import Clock
@@ -338,3 +339,26 @@ def test_domain_agrees_with_the_whole_list() -> None:
             assert domain(host) == whole.privatesuffix(host), host
     for text in ("10.0.0.1", "localhost", "a..b", "-a.com", "a b.com", "", "@", "http://", "a_b"):
         assert domain(text) is None, text
+
+
+@given(
+    st.one_of(
+        st.from_regex(parser._PLAIN, fullmatch=True),
+        st.sampled_from(sorted(parser._RESERVED | set(parser._CONSTANTS) | {"-0", "007", '@"2026-02-30"'})),
+    )
+)
+def test_a_text_that_needs_no_parser_has_the_tree_that_the_parser_would_make(text: str) -> None:
+    plain = parser._plain(text)
+    if plain is not None:
+        parsed: Any = parser._lark().parse(text, start="expr")
+        assert placed(plain) == placed(parsed)
+
+
+def placed(node: s.Node) -> list[tuple[s.Node, s.Place, object]]:
+    """Each node with what equality leaves out: its place and how it was written."""
+    return [(x, x.at, getattr(x, "text", None)) for x in s.walk(node)]
+
+
+@pytest.mark.parametrize("text", ["account.owner", "true", "12", "-10", '"Ann Lee"', '@"2026-02-01"', "ärger.größe"])
+def test_plain_texts_need_no_parser(text: str) -> None:
+    assert parser._plain(text) is not None

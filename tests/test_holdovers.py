@@ -77,7 +77,7 @@ def test_the_data_may_say_who_owned_it(tmp_path: Path) -> None:
 def test_stages_are_named_and_what_they_ask_can_be_read(each: str, ends: list[str]) -> None:
     cx = Context(Path(), Model(["ae"]))
     made = lower({Text("handover", Inline()): HoldoverSection(credit=(100.0, 75.0, 50.0), each=Text(each, Inline()))}, cx)
-    assert not cx.found and [(x.name, x.role, x.shares) for x in made] == [("handover", "ae", (100.0, 75.0, 50.0))]
+    assert not cx.diagnostics and [(x.name, x.role, x.shares) for x in made] == [("handover", "ae", (100.0, 75.0, 50.0))]
     credit, steps = cx.steps["account", "handover_credit"], cx.steps
     assert isinstance(credit, Choose)
     assert [(str(rule.name), str(rule.conditions[0].text)) for rule in credit.rules[1:]] == [

@@ -127,8 +127,8 @@ def compare(policy: Any, data: Any, engines: Any, counts: Counter[str]) -> None:
     for dialect, run in engines:
         sql, kinds, statement, _ = selected(evaluator, dialect, names)
         counts[f"refused: {dialect}"] += len(names) - len(kinds)
-        assert all(d.code == "R408" and d.message for d in statement.found)
-        said = " ".join(d.message for d in statement.found)
+        assert all(d.code == "R408" and d.message for d in statement.diagnostics)
+        said = " ".join(d.message for d in statement.diagnostics)
         assert all(name in kinds or name in said for name in names), "what is not in SQL is said"
         found_rows = {row["id"]: row for row in run(sql, tables)}
         for name, kind in kinds.items():

@@ -76,7 +76,7 @@ def in_columns(evaluator: roe.Evaluator, given: Any, folder: Path) -> dict[str, 
 
 def in_sql(evaluator: roe.Evaluator, given: Any, run: Any, dialect: str) -> dict[str, Any]:
     made = compile_sql(evaluator.compiled, "account", dialect, evaluator.clock(AS_OF))
-    assert not made.found, made.found
+    assert not made.diagnostics, made.diagnostics
     found = run(made.sql, staged(evaluator.bind(given, as_of=AS_OF).world))
     return {x["id"]: (x["ae_owner"], x["ae_action"], x["ae_until"] and str(x["ae_until"])[:10], x["ae_reason"]) for x in found}
 

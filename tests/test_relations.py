@@ -139,7 +139,7 @@ def test_every_engine_finds_what_plain_loops_find(seed: int, fiscal: str, month:
             continue
         sql, kinds, statement, _ = selected(evaluator, dialect, names)
         assert kinds.keys() == set(names) - {"sites", "above", "near", "rank"}, dialect
-        assert all(d.code == "R408" for d in statement.found)
+        assert all(d.code == "R408" for d in statement.diagnostics)
         for row in run(sql, staged(bound.world)):
             assert {n: from_sql(row[n], kind) for n, kind in kinds.items()} == {n: want[row["id"]][n] for n in kinds}, (dialect, row)
 

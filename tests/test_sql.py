@@ -44,7 +44,7 @@ def compare(evaluator: Any, data: Any, entity: str, as_of: str, engines: Any = E
     for dialect, run in engines:
         query = compile_sql(evaluator.compiled, entity, dialect, evaluator.clock(as_of))
         found = run(query.sql, tables)
-        said = "\n".join(x.message for x in query.found)
+        said = "\n".join(x.message for x in query.diagnostics)
         assert len(found) == len({d.id for d in decisions.values()})
         for row in found:
             for role in bound.roles(entity):
@@ -106,7 +106,7 @@ def test_most_rules_of_the_examples_compile_for_every_dialect(dialect: str) -> N
         for clock in (evaluator.clock(as_of), None) if HEAVY else (evaluator.clock(as_of),):
             query = compile_sql(evaluator.compiled, ENTITY.get(name, "account"), dialect, clock)
             assert sqlglot.parse_one(query.sql, dialect=dialect) is not None
-            assert query.translated == query.rules or query.found
+            assert query.translated == query.rules or query.diagnostics
             if name not in STATEFUL:
                 rules, translated = rules + query.rules, translated + query.translated
     assert translated >= 0.9 * rules

@@ -11,6 +11,7 @@ from click.testing import CliRunner
 from roe.cache import load_policy
 from roe.cli import main
 from roe.evaluator.engine import Evaluator
+from roe.policy.loader import validate
 from roe.testing.cases import load_cases
 from roe.testing.coverage import cover
 from roe.testing.mutate import fates
@@ -204,3 +205,22 @@ def test_the_command_runs_them(tmp_path: Path) -> None:
     )
     done = CliRunner().invoke(main, ["test", str(tmp_path), "-v"])
     assert done.exit_code == 0 and "1 passed, 0 failed" in done.output
+
+
+def test_a_file_of_tests_is_held_against_the_schema_once_and_again_when_it_changes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[str] = []
+
+    def checked(value: Any, of: Any, shown: str) -> Any:
+        asked.append(shown)
+        return validate(value, of, shown)
+
+    monkeypatch.setattr("roe.testing.cases.validate", checked)
+    tests = "tests: [{name: one, as_of: 2026-03-01, given: {accounts: [{id: A1}]}, expect: [{record: A1, owner: ben}]}]\n"
+    evaluator, cases, problems = read_tests(tmp_path, tests)
+    assert len(cases) == 1 and not problems and len(asked) == 1
+    assert len(load_cases(evaluator.policy)[0]) == 1 and len(asked) == 1
+    file = tmp_path / "tests" / "steps.yaml"
+    file.write_text(file.read_text("utf-8").replace("owner: ben", "ownr: ben"), "utf-8")
+    for _ in range(2):  # what is wrong is said each time
+        assert [d.code for d in load_cases(evaluator.policy)[1]] == ["R305"]
+    assert len(asked) == 3

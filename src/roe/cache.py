@@ -46,6 +46,31 @@ def load_policy(path: Path, fresh: bool = False, known_as: str = "") -> tuple[Po
     return policy, problems
 
 
+def is_known_sound(text: str, known_as: str) -> bool:
+    """Whether `remember_sound` has seen this very text, under this name, in this version of roe."""
+    place = _sound_place(known_as)
+    try:
+        return place is not None and read_own(place) == _sound_digest(text)
+    except (OSError, ValueError):
+        return False
+
+
+def remember_sound(text: str, known_as: str) -> None:
+    """Keep that the schema has nothing against a text, so that the next start need not load the schema's reader for it."""
+    place = _sound_place(known_as)
+    if place is not None:
+        write_aside(place, _sound_digest(text))
+
+
+def _sound_place(known_as: str) -> Path | None:
+    folder = cache_folder()
+    return folder / f"{hashlib.sha256(known_as.encode()).hexdigest()[:32]}.sound" if folder is not None and is_private(folder) else None
+
+
+def _sound_digest(text: str) -> str:
+    return hashlib.sha256(f"{own_digest()}\0{text}".encode()).hexdigest()
+
+
 def _place(folder: Path, root: Path, known_as: str) -> Path:
     """One cache file per policy folder; what it says counts only if its digest is that of the files of today."""
     return folder / (hashlib.sha256((known_as or str(root.resolve())).encode()).hexdigest()[:32] + ".json")
@@ -74,12 +99,12 @@ def _read(place: Path, root: Path) -> tuple[Policy, list[Diagnostic]] | None:
         return None
 
 
-def _write(place: Path, root: Path, policy: Policy, found: list[Diagnostic]) -> None:
+def _write(place: Path, root: Path, policy: Policy, diagnostics: list[Diagnostic]) -> None:
     stored: Json = {
         "digest": _digest(root, list(policy.files)),
         "files": list(policy.files),
         "policy": write_policy(policy),
-        "found": [_plain_diagnostic(d) for d in found],
+        "found": [_plain_diagnostic(d) for d in diagnostics],
     }
     text = json.dumps(stored, ensure_ascii=False, separators=(",", ":"))
     write_aside(place, text)

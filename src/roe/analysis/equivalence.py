@@ -95,7 +95,7 @@ class _Comparing:
         self._settled: dict[Key, _Settled] = {}
         self._texts: dict[tuple[int, Key], tuple[str, set[str]]] = {}
         self.raising = {(event.entity, event.name) for plan in self.plans for event in plan.events}  # such a field is an outcome itself
-        self.found: list[Difference] = []
+        self.differences: list[Difference] = []
         self.renamed: list[Difference] = []
         self.unproven: list[str] = []
         self._rename()
@@ -114,9 +114,9 @@ class _Comparing:
         self._credits()
         self._rest()
         fields = {_shown(key) for key in keys}
-        cases = tuple(d for d in self.found if d.decides)
-        on_the_way = tuple(d for d in self.found if not d.decides and d.certainty == PROVEN and d.where in fields)
-        unsure = tuple(d for d in self.found if not d.decides and d not in on_the_way)
+        cases = tuple(d for d in self.differences if d.decides)
+        on_the_way = tuple(d for d in self.differences if not d.decides and d.certainty == PROVEN and d.where in fields)
+        unsure = tuple(d for d in self.differences if not d.decides and d not in on_the_way)
         return Comparison(cases, tuple(dict.fromkeys(self.unproven)), on_the_way, tuple(self.renamed), unsure, tuple(self._beside()))
 
     # --- computed fields --------------------------------------------------------------------------------------------
@@ -230,7 +230,7 @@ class _Comparing:
         if made is None:
             return _Settled({where})
         pair, differences = made
-        self.found += differences
+        self.differences += differences
         self.renamed += pair.renamed
         if differences:
             return _Settled({where})
@@ -266,9 +266,9 @@ class _Comparing:
 
     def _outcome(self, where: str, sides: list[Side], read: set[str], decides: Callable[[Witness], bool] | None = None) -> None:
         """Two lists that decide something that people see."""
-        known = len(self.found)
+        known = len(self.differences)
         why = self._by_cells(where, sides, read, decides).why
-        if any(d.decides for d in self.found[known:]):
+        if any(d.decides for d in self.differences[known:]):
             why = self.unsettled(read) - {where}
         self.unproven += sorted(why)
 
@@ -303,10 +303,10 @@ class _Comparing:
                 continue
             read: set[str] = set()
             sides = [self._side(i, territories_by_name(x, self.plans[i].lists), read, what) for i, x in enumerate(lists) if x is not None]
-            known = len(self.found)
+            known = len(self.differences)
             self._outcome(f"{key[0]}.territory", sides, read)
             if None not in steps:  # found already, with all that the rows give
-                del self.found[known:]
+                del self.differences[known:]
 
     def _credits(self) -> None:
         """Who is credited with a record, by the rule that decides, and why."""

@@ -165,8 +165,10 @@ class _Played:
     def _add(self, kind: str, day: date, account: str, rep: str, week: int, n: int, **more: object) -> None:
         self.new[kind].append({"id": f"sim-{week}-{account}-{n}", "account": account, "rep": rep, "day": day, **more})
 
-    def measure(self, bound: Bound, book: str, week: int, day: date, found: Mapping[str, Value], held: Mapping[str, str]) -> SimulatedCycle:
-        reps = [r for r in found["reps"] if r["capacity"]]
+    def measure(
+        self, bound: Bound, book: str, week: int, day: date, planned: Mapping[str, Value], held: Mapping[str, str]
+    ) -> SimulatedCycle:
+        reps = [r for r in planned["reps"] if r["capacity"]]
         room = sum(r["capacity"] for r in reps)
         per_place = [r["value"] / r["capacity"] for r in reps]
         mean = sum(per_place) / max(len(per_place), 1)
@@ -175,7 +177,7 @@ class _Played:
         for row in bound.world.all("activity"):
             if row["account"] is not None and row["date"] is not None and day - LATELY < row["date"] <= day:
                 lately.add(str(row["account"]["id"]))
-        left = sum(found["returned"].values())
+        left = sum(planned["returned"].values())
         market = self.market.setdefault(book, set())
         for account, able in zip(bound.world.values("account", "id"), bound.world.values("account", f"{book}_able"), strict=True):
             if able is True:

@@ -61,8 +61,8 @@ def command(policy: Path | None, dialect: str, entity: str, as_of: str | None, s
         raise user_error(
             "R801", f"the statement cannot be written: {said}", at, "name tables as database.schema.table, or choose another dialect"
         ) from e
-    if made.found:
-        click.echo(as_text(made.found, color()), err=True)
+    if made.diagnostics:
+        click.echo(as_text(made.diagnostics, color()), err=True)
     put(made.sql, out, said=False)
     if out is not None:
         click.echo(f"{made.translated} of {made.rules} rules; see {out}", err=True)

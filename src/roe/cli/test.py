@@ -17,7 +17,6 @@ from roe.diagnostics import Diagnostic, errors
 from roe.progress import counted
 from roe.source import Span
 from roe.testing.cases import load_cases
-from roe.testing.mutate import fates, score
 from roe.testing.runner import junit, run_case
 from roe.untrusted import style
 
@@ -153,6 +152,8 @@ def _show_coverage(report: CoverageReport) -> None:
 
 def _mutate(evaluator: Evaluator, cases: list[Case], generate: bool, least: float | None, shape: str) -> None:
     start = time.perf_counter()
+    from roe.testing.mutate import fates, score
+
     mutants, report = fates(evaluator, cases)
     broken = [r for r in report.results if not r.passed]
     if broken:  # a test that fails anyhow notices everything

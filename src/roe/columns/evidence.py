@@ -26,8 +26,8 @@ from roe.evaluator.around import Around
 from roe.evaluator.bound import Bound
 from roe.evaluator.decision import Decision
 from roe.evaluator.engine import Evaluator
+from roe.evaluator.look_ups import blocking_keys
 from roe.evaluator.memory import given_by
-from roe.evaluator.relate import blocking_keys
 from roe.evaluator.row import OwnersOfRow, Row
 from roe.evaluator.world import World
 from roe.grammar import syntax as s

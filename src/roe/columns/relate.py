@@ -13,7 +13,7 @@ from roe.columns.column import ByRow, Coded, Column, Constant, Refs
 from roe.columns.load import all_text
 from roe.columns.vector import Frame
 from roe.dynamic import Array, Value
-from roe.evaluator.relate import blocking_keys, plan_of
+from roe.evaluator.look_ups import blocking_keys, plan_of
 from roe.grammar import syntax as s
 from roe.grammar import values as v
 from roe.plan.operators import Method, Relate

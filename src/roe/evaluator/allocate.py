@@ -225,7 +225,7 @@ class Pools:
         )
         if earlier.get("back"):
             turn.why += f", and the turn was given back: {earlier['back']}"
-        turn.kept_position, turn.until = int(earlier["position"]), until
+        turn.saved_position, turn.until = int(earlier["position"]), until
         self.n += 1
         return turn
 

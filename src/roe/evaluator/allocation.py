@@ -51,13 +51,13 @@ class PoolTurn:
     before: PoolTurn | None = None  # the pool that this one is the fallback of
     repeated: str = ""  # the day of the earlier run that made this allocation
     until: date | datetime | None = None  # when it must be worked
-    kept_position: int = 0
+    saved_position: int = 0
     loads: Mapping[str, int] | None = None  # open leads of the members just before it, where the strategy asks for them
 
     @property
     def position(self) -> int:
         """The record's place in the pool's queue, from 1, over all runs."""
-        return self.kept_position if self.history is None else self.history.turns.position + self.index + 1
+        return self.saved_position if self.history is None else self.history.turns.position + self.index + 1
 
     @property
     def members(self) -> list[Member]:
@@ -192,5 +192,5 @@ def recorded(written: Saved, world: World) -> PoolTurn:
     allocation = turn(written["pool"], written["standing"], written["index"], before)
     allocation.rep, allocation.why, allocation.repeated = world.rep(written["rep"]), written["why"], written["repeated"]
     allocation.until = v.parse_temporal(written["until"]) if written["until"] else None
-    allocation.kept_position, allocation.loads = written["position"], written.get("loads")
+    allocation.saved_position, allocation.loads = written["position"], written.get("loads")
     return allocation

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, NamedTuple, Protocol
 from roe.data.lookup import CannotLookUp
 from roe.dynamic import Values
 from roe.evaluator.compiled import Compiled
-from roe.evaluator.relate import blocking_keys, plan_of
+from roe.evaluator.look_ups import blocking_keys, plan_of
 from roe.evaluator.row import Row
 from roe.evaluator.world import World
 from roe.grammar import syntax as s

@@ -48,7 +48,7 @@ class BookCycle:
     def __init__(self, bound: Bound, step: Solve, saved: Saved, fast: bool, others: Others, reviewed: bool) -> None:
         self.bound, self.world, self.step, self.fast = bound, bound.world, step, fast
         self.others, self.reviewed = others, reviewed
-        self.kept: Saved = saved.get("accounts", {})
+        self.saved_accounts: Saved = saved.get("accounts", {})
         self.today: date = self.world.clock.today
         code = self.world.compiled.code(step.reps)
         self.reps = [r for r in self.world.all("rep") if self._works(r) and code(self.world.scope(r)) is True]
@@ -103,7 +103,7 @@ class BookCycle:
     def _leave_to_others(self, ids: list[str], able: list[bool], before: list[str | None], fates: list[Value]) -> None:
         """For this book, accounts that are in others are in none."""
         for i, account in enumerate(ids):
-            if account in self.others.accounts or (self.others.of_role and not able[i] and account not in self.kept):
+            if account in self.others.accounts or (self.others.of_role and not able[i] and account not in self.saved_accounts):
                 able[i], before[i], fates[i] = False, None, FREE
 
     def _fates(self, ids: list[str], given: list[Value], able: list[bool], before: list[str | None]) -> list[str]:

@@ -38,7 +38,7 @@ def is_later(one: str, other: str) -> bool:
     return bool(one and other) and v.parse_temporal(one) > v.parse_temporal(other)
 
 
-def found(world: World, entity: str, record: str) -> Row | None:
+def row_with_id(world: World, entity: str, record: str) -> Row | None:
     """A record of the data by its id alone."""
     row = world.find(entity, record) if entity in world.rows else None
     return row if row is not None and str(row["id"]) == record else None
@@ -66,7 +66,7 @@ def _older(world: World, state: Remembered) -> Iterator[Reject]:
     whole = cache(lambda entity: newest(world, entity, state))
     for key, x in state.get("gone", {}).items():
         entity, record = key.split("|", 1)
-        row = found(world, entity, record) if x["read_at"] else None
+        row = row_with_id(world, entity, record) if x["read_at"] else None
         if row is None:
             continue
         modified_at = modified_text(row[MODIFIED])

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from roe.crm.ids import fold
 from roe.dynamic import Value, Values
 from roe.evaluator.fields import key_of
-from roe.evaluator.relate import by_id
+from roe.evaluator.look_ups import by_id
 from roe.evaluator.row import Row
 from roe.evaluator.world import NAMED_BY
 from roe.grammar import syntax as s
@@ -21,7 +21,8 @@ from roe.plan.operators import Derive
 
 if TYPE_CHECKING:
     from roe.evaluator.live_world import LiveWorld
-    from roe.evaluator.relate import LookUp, Matcher
+    from roe.evaluator.look_ups import LookUp
+    from roe.evaluator.relate import Matcher
 
 AS_WRITTEN = "$text."  # of a reference, beside the record that it means
 

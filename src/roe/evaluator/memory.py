@@ -19,7 +19,7 @@ from roe.crm.ids import fold
 from roe.data.coerce import GONE
 from roe.dynamic import Json, Saved
 from roe.evaluator.data_owner import InData, stamp_of
-from roe.evaluator.gone import Gone, found, gone_by, is_from_before, is_later, newest
+from roe.evaluator.gone import Gone, gone_by, is_from_before, is_later, newest, row_with_id
 from roe.grammar import values as v
 from roe.ledger.holders import OwnerState, owner_state
 from roe.ledger.reconcile import (
@@ -178,7 +178,7 @@ class OwnerMemory:
 
     def _still_gone(self) -> Json:
         """What the next run is to know of records that are gone: those that are back are not, and what the CRM said last counts."""
-        still: Json = {key: x for key, x in self.was_gone.items() if found(self.world, *key.split("|", 1)) is None}
+        still: Json = {key: x for key, x in self.was_gone.items() if row_with_id(self.world, *key.split("|", 1)) is None}
         for (entity, record), now in self._flagged.items():
             known = still.get(f"{entity}|{record}")
             if known is not None and is_later(now.read_at, known["read_at"]):

@@ -69,7 +69,7 @@ class Moves:
 
     def _where_it_was(self, account: str, rep: str | None) -> Json | None:
         """What is kept of an account that does not move. One that left a book is nobody's until it is distributed again."""
-        saved = self.cycle.kept.get(account)
+        saved = self.cycle.saved_accounts.get(account)
         if saved:
             return dict(saved)
         return None if rep is None else self._first(account, rep)

@@ -28,14 +28,14 @@ from roe.source import Span, span_of
 def check(tree: s.Node, text: str, names: Names) -> tuple[Type, list[Diagnostic]]:
     checker = Checker(text)
     kind = checker.type_of(tree, names)
-    return kind, checker.found
+    return kind, checker.diagnostics
 
 
 def condition(tree: s.Node, text: str, names: Names) -> list[Diagnostic]:
     """Check an expression that must be a condition."""
     checker = Checker(text)
     checker.boolean(tree, names)
-    return checker.found
+    return checker.diagnostics
 
 
 NEAR = 0.75  # how alike two names are of which one is a slip: a field's name is longer than most words, and its parts are often the same
@@ -47,10 +47,10 @@ class Checker:
 
     def __init__(self, text: str) -> None:
         self.text = text
-        self.found: list[Diagnostic] = []
+        self.diagnostics: list[Diagnostic] = []
 
     def say(self, code: str, node: s.Node, message: str, help: str, related: tuple[tuple[str, Span], ...] = ()) -> Type:
-        self.found.append(Diagnostic(code, message, span_of(self.text, *node.at), help, related))
+        self.diagnostics.append(Diagnostic(code, message, span_of(self.text, *node.at), help, related))
         return t.ANY
 
     def type_of(self, node: s.Node, names: Names) -> Type:
@@ -97,7 +97,7 @@ class Checker:
                 declared = f"declare it (`fields: {{{inner.entity}: {{{node.field}: string}}}}`); " if inner.entity else ""
                 help = suggest(node.field, known, f"{declared}known fields: {some_of(known)}", NEAR)
             what = f"unknown field `{node.field}`" if known else f"a {inner} has no field `{node.field}`"
-            self.found.append(Diagnostic("R204", what, span_of(self.text, start, node.at[1]), help))
+            self.diagnostics.append(Diagnostic("R204", what, span_of(self.text, start, node.at[1]), help))
             return t.ANY
         return t.list_of(field) if many else field
 
@@ -148,7 +148,7 @@ class Checker:
     def Binary(self, node: s.Binary, names: Names) -> Type:
         written_day = not_a_day(node, self.text)
         if written_day is not None:
-            self.found.append(written_day)
+            self.diagnostics.append(written_day)
             return t.ANY
         a, b = self.type_of(node.left, names), self.type_of(node.right, names)
         if "any" in (a.name, b.name) or "null" in (a.name, b.name):
@@ -336,7 +336,7 @@ class Checker:
         args = [self.type_of(a, names) for a in node.args]
         problems = check_call(node, self.text)
         if problems:
-            self.found += problems
+            self.diagnostics += problems
             return t.ANY
         row = BY_NAME[node.function]
         if not row.variadic and row.name != "append":

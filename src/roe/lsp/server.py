@@ -37,7 +37,7 @@ class PolicyServer(LanguageServer):
     def __init__(self) -> None:
         super().__init__("roe", __version__)
         self.projects: dict[Path, Project] = {}
-        self.told: dict[Path, set[str]] = {}  # the files of a project that had something to say
+        self.files_with_findings: dict[Path, set[str]] = {}  # the files of a project that had something to say
 
     def project(self, uri: str) -> Project | None:
         """The project of a document, with the texts that are open now."""
@@ -62,12 +62,12 @@ class PolicyServer(LanguageServer):
             by_file.setdefault(d.span.file, []).append(_diagnostic(project, d))
         own = _path(uri)
         asked = {own.relative_to(project.root).as_posix()} if own is not None else set()  # an editor waits for a word about its own file
-        for file in sorted({*by_file, *self.told.get(project.root, set()), *asked}):
+        for file in sorted({*by_file, *self.files_with_findings.get(project.root, set()), *asked}):
             uri_of = _uri(project, file)
             document = self.workspace.text_documents.get(uri_of)
             version = document.version if document is not None else None
             self.text_document_publish_diagnostics(lsp.PublishDiagnosticsParams(uri_of, by_file.get(file, []), version))
-        self.told[project.root] = set(by_file)
+        self.files_with_findings[project.root] = set(by_file)
 
     def at(self, params: AtPosition) -> tuple[Project, str, int, int, str] | None:
         """(project, file, line from 1, column from 0, the line's text) of a position."""

@@ -122,9 +122,9 @@ def _product(parts: list[list[list[Test]] | None], most: int) -> list[list[Test]
     return products
 
 
-def _absorbed(found: list[list[Test]], said: Mapping[int, object]) -> list[list[Test]]:
+def _absorbed(alternatives: list[list[Test]], said: Mapping[int, object]) -> list[list[Test]]:
     """The alternatives without those that ask for all that another asks for, and more. `said` is what each test says, by its identity."""
-    sets = {frozenset(said[id(test)] for test in tests): tests for tests in found}
+    sets = {frozenset(said[id(test)] for test in tests): tests for tests in alternatives}
     smallest: list[frozenset[object]] = []
     for tests in sorted(sets, key=len):
         if not any(other <= tests for other in smallest):

@@ -31,14 +31,14 @@ _IS_TEST = re.compile(r'\s*(?:"|[<>=]|!=)')
 _MEMBER = re.compile(r"\s*(?:not\s+)?in\s+(\w+)\s*")
 
 
-def read_cell(cell: Text, names: Names, found: Type) -> tuple[s.Tests | None, list[Diagnostic]]:
+def read_cell(cell: Text, names: Names, kind_of_column: Type) -> tuple[s.Tests | None, list[Diagnostic]]:
     """The tests of a cell that is not empty, in a column of this type; none after a diagnostic."""
-    if found.name in ("string", "any"):
+    if kind_of_column.name in ("string", "any"):
         return _text_cell(cell, names)
-    if found.name == "date and time":
+    if kind_of_column.name == "date and time":
         days, problems = read_cell(cell, names, DATE)
         return (_by_day(days) if days is not None else None), problems
-    if found.name == "date":  # before the grammar, to which a band of days is one long subtraction
+    if kind_of_column.name == "date":  # before the grammar, to which a band of days is one long subtraction
         otherwise = _SPELT_OTHERWISE.search(cell)
         if otherwise:
             return None, [
@@ -50,8 +50,8 @@ def read_cell(cell: Text, names: Names, found: Type) -> tuple[s.Tests | None, li
         if days is not None or problems:
             return days, problems
     tree, problems = parse(cell, "tests")
-    if found.name in ("number", "date"):
-        kind = _NUMBERS if found.name == "number" else _DAYS
+    if kind_of_column.name in ("number", "date"):
+        kind = _NUMBERS if kind_of_column.name == "number" else _DAYS
         if tree is None:
             tree, problems = _bands(cell, kind, problems)
         if tree is not None:

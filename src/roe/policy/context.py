@@ -45,7 +45,7 @@ class Context:
     root: Path
     model: Model
     profile: str = "generic"
-    found: list[Diagnostic] = field(default_factory=list)
+    diagnostics: list[Diagnostic] = field(default_factory=list)
     steps: dict[tuple[str, str], Step] = field(default_factory=dict)
     lists: dict[str, list[Value]] = field(default_factory=dict)
     dated: dict[str, list[DatedValue]] = field(default_factory=dict)
@@ -59,7 +59,7 @@ class Context:
 
     def say(self, code: str, at: object, message: str, help: str, related: tuple[tuple[str, Span], ...] = ()) -> None:
         span = at if isinstance(at, Span) else span_of(at)
-        self.found.append(Diagnostic(code, message, span, help, related))
+        self.diagnostics.append(Diagnostic(code, message, span, help, related))
 
     def new_field(self, key: str, example: str) -> tuple[str, str] | None:
         """The entity and the name of a field that the policy adds under `entity.name`; None after a diagnostic."""
@@ -107,7 +107,7 @@ class Context:
 
     def parse(self, text: str, kind: str = "expr") -> Expr | None:
         tree, problems = parse(text, kind)
-        self.found += problems
+        self.diagnostics += problems
         if tree is None:
             return None
         self.looks_back = self.looks_back or looks_back(tree)
@@ -123,7 +123,7 @@ class Context:
         if expr:
             from roe.grammar import check as checker
 
-            self.found += checker.condition(expr.tree, expr.text, names)
+            self.diagnostics += checker.condition(expr.tree, expr.text, names)
             self.checked.append((expr, names))
         return expr
 
@@ -142,7 +142,7 @@ class Context:
         from roe.grammar import check as checker
 
         kind, problems = checker.check(expr.tree, expr.text, names)
-        self.found += problems
+        self.diagnostics += problems
         self.checked.append((expr, names))
         return expr, kind
 
@@ -200,10 +200,10 @@ class Context:
         if text is None:
             return
         for m in TEMPLATE.finditer(text):
-            before = len(self.found)
+            before = len(self.diagnostics)
             self.value(part_of(text, m.start(1), m.end(1)), names)
-            for i, d in enumerate(self.found[before:], before):
-                self.found[i] = replace(d, span=text.span(m.start(1), m.end(1)))
+            for i, d in enumerate(self.diagnostics[before:], before):
+                self.diagnostics[i] = replace(d, span=text.span(m.start(1), m.end(1)))
 
     def day(self, text: Text | None) -> date | None:
         if text is None or not text.strip("- "):
@@ -263,7 +263,7 @@ class Context:
         else:
             self.say("R304", place, "a table or rows are missing", "add `table: file.csv`, or `rows:`")
             return None
-        self.found += problems
+        self.diagnostics += problems
         return table
 
     def file_table(self, name: str) -> tuple[Table | None, list[Diagnostic]]:
@@ -353,12 +353,12 @@ class Context:
             return None
         tree, problems = read_cell(cell, names, kind)
         if tree is None:
-            self.found += problems
+            self.diagnostics += problems
             return None
         from roe.grammar import check as checker
 
         names = replace(names, tested=kind)
-        self.found += checker.check(tree, cell, names)[1]
+        self.diagnostics += checker.check(tree, cell, names)[1]
         self.checked.append((Expr(tree, cell), names))
         only = tree.tests[0] if len(tree.tests) == 1 and not tree.negated else None
         if isinstance(only, s.Literal):  # the same test, spelt as people read it

@@ -63,9 +63,9 @@ def parse_yaml(text: str, shown: str, of: JsonObject) -> tuple[Written, list[Dia
         return None, [Diagnostic("R301", f"not valid YAML: {e}", Span(shown, 1, 1, 1), "correct it")]
     reader = _Reader(text, shown, of)
     value = None if node is None else reader.read(node, of)
-    if value is None and not reader.found:
+    if value is None and not reader.diagnostics:
         return None, [Diagnostic("R301", "the file is empty", Span(shown, 1, 1, 1), "write at least `roe: 1` and `name:`")]
-    return value, reader.found
+    return value, reader.diagnostics
 
 
 def _scan(text: str, shown: str) -> list[Diagnostic]:
@@ -120,7 +120,7 @@ class _Reader:
 
     def __init__(self, text: str, shown: str, root: JsonObject) -> None:
         self.text, self.shown, self.root = text, shown, root
-        self.found: list[Diagnostic] = []
+        self.diagnostics: list[Diagnostic] = []
         self.lines = text.split("\n")
 
     def read(self, node: yaml.Node, of: JsonObject) -> Written:
@@ -148,13 +148,13 @@ class _Reader:
         mapping.place = self._span(node)
         for key_node, value_node in node.value:
             if not isinstance(key_node, yaml.ScalarNode):
-                self.found.append(Diagnostic("R301", "a key is plain text", self._span(key_node), "quote `{`, `[` and `?`"))
+                self.diagnostics.append(Diagnostic("R301", "a key is plain text", self._span(key_node), "quote `{`, `[` and `?`"))
                 continue
             key = self._text(key_node)
             if key in mapping:
                 first = span_of(mapping.key(key))
                 help = "remove one of the two, or join them"
-                self.found.append(Diagnostic("R302", f"`{key}` appears twice", key.span(), help, (("first here", first),)))
+                self.diagnostics.append(Diagnostic("R302", f"`{key}` appears twice", key.span(), help, (("first here", first),)))
                 continue
             mapping[key] = self.read(value_node, member(known, key))
         return mapping

@@ -46,8 +46,8 @@ class Lazy(Sequence[T]):
 
     __slots__ = ("_kept", "_made", "_make")
 
-    def __init__(self, kept: list[Stored], make: Callable[[Stored], T]) -> None:
-        self._kept, self._make = kept, make
+    def __init__(self, stored: list[Stored], make: Callable[[Stored], T]) -> None:
+        self._kept, self._make = stored, make
         self._made: dict[int, T] = {}
 
     def __len__(self) -> int:
@@ -173,9 +173,9 @@ _BY_LETTER: Mapping[str, Callable[[list[Value]], Value]] = {
 class PolicyReader:
     """A policy from what was kept. Raises KeyError, TypeError, ValueError or IndexError for what nobody wrote."""
 
-    def __init__(self, kept: Json, root: Path, sources: Mapping[str, str] | None = None) -> None:
+    def __init__(self, stored: Json, root: Path, sources: Mapping[str, str] | None = None) -> None:
         """`sources` are the texts of files of the policy, where these cannot be read here."""
-        self.kept, self.root = kept, root
+        self.stored, self.root = stored, root
         self._sources: dict[str, str] = dict(sources or {})
 
     def source(self, file: str) -> str:
@@ -187,29 +187,29 @@ class PolicyReader:
         return text_of_file
 
     def policy(self) -> Policy:
-        kept = self.kept
-        for piece, tree in kept["trees"]:
+        stored = self.stored
+        for piece, tree in stored["trees"]:
             parser.remember_kept("expr", piece, lambda tree=tree: self.value(tree))  # type: ignore[misc]
-        model = Model([str(r) for r in kept["roles"]])
-        standard = standard_fields(str(kept["profile"]))
+        model = Model([str(r) for r in stored["roles"]])
+        standard = standard_fields(str(stored["profile"]))
         model.entities = {
-            e: {f.name: f for f in (standard[e][f] if type(f) is str else self.value(f) for f in fs)} for e, fs in kept["entities"]
+            e: {f.name: f for f in (standard[e][f] if type(f) is str else self.value(f) for f in fs)} for e, fs in stored["entities"]
         }
-        for e, name, kind in kept["types"]:
+        for e, name, kind in stored["types"]:
             model.steps[e, name] = lambda kind=kind: self.value(kind)  # type: ignore[misc]
         plan = Plan(
-            {(e, name): self.value(step) for e, name, step in kept["steps"]},
-            self.value(kept["pools"]),
-            {(e, role): self.value(step) for e, role, step in kept["engagement"]},
-            self.value(kept["lists"]),
-            self.value(kept["dated"]),
-            self.value(kept["parts"]),
+            {(e, name): self.value(step) for e, name, step in stored["steps"]},
+            self.value(stored["pools"]),
+            {(e, role): self.value(step) for e, role, step in stored["engagement"]},
+            self.value(stored["lists"]),
+            self.value(stored["dated"]),
+            self.value(stored["parts"]),
         )
         model.tracked = set(plan.past.tracked)
         return Policy(
-            self.root, str(kept["name"]), str(kept["timezone"]), str(kept["calendar"]), self.value(kept["hours"]),
-            str(kept["profile"]), model, plan,
-            self.value(kept["data"]), tuple(map(str, kept["files"])), Fiscal(*kept["fiscal"]),
+            self.root, str(stored["name"]), str(stored["timezone"]), str(stored["calendar"]), self.value(stored["hours"]),
+            str(stored["profile"]), model, plan,
+            self.value(stored["data"]), tuple(map(str, stored["files"])), Fiscal(*stored["fiscal"]),
         )  # fmt: skip
 
     def value(self, x: Stored) -> Value:
@@ -250,7 +250,7 @@ class PolicyReader:
             return KeptScalar(self, *x[1:])
         if x[0] == "C":
             _, file, line, index, excerpt, delimiter, name = x
-            return Cell(file, line, index, self.kept["excerpts"][excerpt], delimiter, name)
+            return Cell(file, line, index, self.stored["excerpts"][excerpt], delimiter, name)
         if x[0] == "I":
             return Inline(x[1])
         return (Added if x[0] == "A" else Same)(self.value(x[1]))

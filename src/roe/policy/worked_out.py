@@ -41,14 +41,14 @@ class WorkedOut:
         if name not in self.values:
             self.values[name] = make()
             if self.place is not None:
-                kept = {"digest": self.digest, "values": self.values}
-                write_aside(self.place, json.dumps(kept, ensure_ascii=False, separators=(",", ":")))
+                stored = {"digest": self.digest, "values": self.values}
+                write_aside(self.place, json.dumps(stored, ensure_ascii=False, separators=(",", ":")))
         return self.values[name]
 
     def _read(self) -> Json:
         try:
-            kept = json.loads(read_own(self.place)) if self.place is not None else {}
-            values: Json = kept["values"] if kept["digest"] == self.digest else {}
+            stored = json.loads(read_own(self.place)) if self.place is not None else {}
+            values: Json = stored["values"] if stored["digest"] == self.digest else {}
             return values if isinstance(values, dict) else {}
         except (OSError, ValueError, KeyError, TypeError, RecursionError):
             return {}
@@ -75,8 +75,8 @@ def index_of(policy: Policy | None, step: Choose, lists: Mapping[str, list[Value
         made.append(RuleTests.of(conditions, lists))
         return _kept_tests(made[0])
 
-    kept = policy.worked_out.get(f"rules of {step.stage} {step.entity}.{step.name}", make)
-    return Index(conditions, lists, made[0] if made else None if kept is None else _tests(kept, policy, step, lists))
+    stored = policy.worked_out.get(f"rules of {step.stage} {step.entity}.{step.name}", make)
+    return Index(conditions, lists, made[0] if made else None if stored is None else _tests(stored, policy, step, lists))
 
 
 def _kept_tests(tests: RuleTests) -> Json | None:
@@ -107,20 +107,20 @@ def _kept_tests(tests: RuleTests) -> Json | None:
     return {"excerpts": list(writer.excerpts), "subjects": trees, "tests": lines, "rules": rules, "plain": tests.plain}
 
 
-def _tests(kept: Json, policy: Policy, step: Choose, lists: Mapping[str, list[Value]]) -> RuleTests:
+def _tests(stored: Json, policy: Policy, step: Choose, lists: Mapping[str, list[Value]]) -> RuleTests:
     """Tests of rules from what was kept; what they say of a value that no cell is for is worked out when somebody asks."""
     from roe.policy.store import PolicyReader
 
-    value = PolicyReader(kept, policy.root).value
-    subjects = [(key, value(tree)) for key, tree in kept["subjects"]]
+    value = PolicyReader(stored, policy.root).value
+    subjects = [(key, value(tree)) for key, tree in stored["subjects"]]
     tests = []
-    for subject, points, at_points, gaps, other, null, rule, place in kept["tests"]:
+    for subject, points, at_points, gaps, other, null, rule, place in stored["tests"]:
         key, node = subjects[subject]
         again = _Again(step, lists, rule, place, key)
         points = tuple(value(x) if type(x) is list else x for x in points)
         tests.append((key, Test(node, points, tuple(at_points), tuple(gaps), other, null, again)))
     return RuleTests(
-        [[dict(tests[i] for i in conjunction) for conjunction in alternatives] for alternatives in kept["rules"]], kept["plain"]
+        [[dict(tests[i] for i in conjunction) for conjunction in alternatives] for alternatives in stored["rules"]], stored["plain"]
     )
 
 

@@ -146,11 +146,11 @@ class Result:
         return report
 
 
-def backtest(found: ScoredHistory, early: Sequence[int], late: Sequence[int], how: str, name: str = "") -> Result:
+def backtest(history: ScoredHistory, early: Sequence[int], late: Sequence[int], how: str, name: str = "") -> Result:
     """Of the score `name` of the records; without one, of a card that is fitted to the early records. ValueError where there is one outcome."""
     from sklearn.metrics import brier_score_loss, log_loss, roc_curve
 
-    before, after = found.take(early), found.take(late)
+    before, after = history.take(early), history.take(late)
     y_before, y = np.array(before.outcome, bool), np.array(after.outcome, bool)
     if not len(y) or y.all() or not y.any() or y_before.all() or not y_before.any():
         raise ValueError("one of the two parts has one outcome only")
@@ -165,7 +165,7 @@ def backtest(found: ScoredHistory, early: Sequence[int], late: Sequence[int], ho
     false, true, _ = roc_curve(y, x, drop_intermediate=True)
     step = max(1, len(false) // 200)
     curve = [*zip(false[::step].tolist(), true[::step].tolist(), strict=True), (1.0, 1.0)]
-    shifts = {k: category_stability(before.features[k], after.features[k]) for k in found.features}
+    shifts = {k: category_stability(before.features[k], after.features[k]) for k in history.features}
     drift: Json = {
         "score": stability(x_before, x), "rate_before": float(y_before.mean()), "rate_after": float(y.mean()),
         "features": dict(sorted(shifts.items(), key=lambda item: (-item[1], item[0]))[:10]),
@@ -181,5 +181,5 @@ def backtest(found: ScoredHistory, early: Sequence[int], late: Sequence[int], ho
         warnings.append(f"the score has drifted: a stability index of {drift['score']:.2f} between the two periods")
     return Result(
         name or "fitted score card", len(y), int(y.sum()), how, auc(y, x), auc(y_before, x_before), float(brier_score_loss(y, chance)), float(log_loss(y, chance)),
-        deciles(y, x), thresholds(y, x), calibration(y, chance), curve, drift, warnings, card, len(early), found.time is None,
+        deciles(y, x), thresholds(y, x), calibration(y, chance), curve, drift, warnings, card, len(early), history.time is None,
     )  # fmt: skip

@@ -62,12 +62,12 @@ def _short(x: float | None) -> str:
     return "" if x is None else f"{x:g}"
 
 
-def candidates(found: ScoredHistory) -> list[Criterion]:
+def candidates(history: ScoredHistory) -> list[Criterion]:
     """The lines that a card may have: categories that are not rare, quarters of numbers, true, and missing."""
     criteria: list[Criterion] = []
-    for name, values in found.features.items():
+    for name, values in history.features.items():
         present = [x for x in values if x is not None]
-        gone = {won for x, won in zip(values, found.outcome, strict=True) if x is None}
+        gone = {won for x, won in zip(values, history.outcome, strict=True) if x is None}
         if present and (len(gone) == 2 or 0 < len(values) - len(present) < FEW):  # what is missing with one outcome only may leak
             criteria.append(Criterion(name, "missing"))
         if present and all(isinstance(x, bool) for x in present):
@@ -97,26 +97,26 @@ class Card:
     slope: float
     trained: int
 
-    def score(self, found: ScoredHistory) -> Array:
-        total = np.zeros(len(found.ids))
+    def score(self, history: ScoredHistory) -> Array:
+        total = np.zeros(len(history.ids))
         for c in self.criteria:
-            if c.feature in found.features:
-                total += c.points * c.holds(found.features[c.feature])
+            if c.feature in history.features:
+                total += c.points * c.holds(history.features[c.feature])
         return total
 
     def chance(self, score: Array) -> Array:
         return 1 / (1 + np.exp(-np.clip(self.intercept + self.slope * score, -500, 500)))
 
 
-def fit(found: ScoredHistory) -> Card:
+def fit(history: ScoredHistory) -> Card:
     """A logistic model with a penalty, rounded to whole points; what rounds to nothing is left out. ValueError with one outcome only."""
     from sklearn.linear_model import LogisticRegression
 
-    won = np.array(found.outcome, bool)
+    won = np.array(history.outcome, bool)
     if won.all() or not won.any():
         raise ValueError("all records have one outcome")
-    lines = candidates(found)
-    columns = [c.holds(found.features[c.feature]) for c in lines]
+    lines = candidates(history)
+    columns = [c.holds(history.features[c.feature]) for c in lines]
     for c, held in zip(lines, columns, strict=True):
         c.records = int(held.sum())
     if lines:
@@ -124,7 +124,7 @@ def fit(found: ScoredHistory) -> Card:
         for c, weight in zip(lines, model.coef_[0].tolist(), strict=True):
             c.points = round(weight * DOUBLE / math.log(2))
     card = Card([c for c in lines if c.points], 0.0, 0.0, len(won))
-    return calibrated(card, won, card.score(found))
+    return calibrated(card, won, card.score(history))
 
 
 def calibrated(card: Card, won: Array, score: Array) -> Card:

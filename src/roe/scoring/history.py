@@ -226,19 +226,21 @@ def _numbered(name: str, values: list[Value]) -> bool:
     return bool(_KEY.search(name)) or max(values) - min(values) < 10 * len(values)
 
 
-def hold_out(found: ScoredHistory, share: float = 0.3) -> tuple[list[int], list[int], str]:
+def hold_out(history: ScoredHistory, share: float = 0.3) -> tuple[list[int], list[int], str]:
     """(earlier rows, held-out rows, how): the last by time, without the groups that the earlier ones have.
 
     Where that would leave out most of them, the groups that came last are held out whole; without a time, groups by a hash.
     """
-    n = len(found.ids)
-    groups = found.group or found.ids
-    if found.time is None:
+    n = len(history.ids)
+    groups = history.group or history.ids
+    if history.time is None:
         held = [int(hashlib.sha256(g.encode()).hexdigest()[:8], 16) / 0xFFFFFFFF < share for g in groups]
         return [i for i in range(n) if not held[i]], [i for i in range(n) if held[i]], "by chance, since no --time is given"
-    moments = found.time
+    moments = history.time
     texts = len({type(x) for x in moments if x is not None}) > 1
-    order = sorted((i for i in range(n) if moments[i] is not None), key=lambda i: (str(moments[i]) if texts else moments[i], found.ids[i]))
+    order = sorted(
+        (i for i in range(n) if moments[i] is not None), key=lambda i: (str(moments[i]) if texts else moments[i], history.ids[i])
+    )
     cut = len(order) - int(len(order) * share)
     early, late = order[:cut], order[cut:]
     seen = {groups[i] for i in early}

@@ -88,8 +88,8 @@ def _expressions(evaluator: Evaluator, question: ScoreQuestion) -> tuple[Expr, E
     names = cx.names(question.entity, implicit=True)
     outcome = cx.condition(question.outcome, names)
     time, group = (cx.value(x, names) if x else None for x in (question.time, question.group))
-    if outcome is None or any(d.severity == "error" for d in cx.found):
-        raise PolicyError(cx.found)
+    if outcome is None or any(d.severity == "error" for d in cx.diagnostics):
+        raise PolicyError(cx.diagnostics)
     return outcome, time, group
 
 

@@ -81,7 +81,7 @@ class _Layout:
 
     def __init__(self, grid: Grid, file: str, place: Span, read_on: bool) -> None:
         self.grid, self.file, self.place, self.read_on = grid, file, place, read_on
-        self.found: list[Diagnostic] = []
+        self.diagnostics: list[Diagnostic] = []
         self.left_out = 0
 
     def table(self) -> tuple[SheetRows | None, list[Diagnostic]]:
@@ -99,9 +99,9 @@ class _Layout:
         header, *rows = ([self._text(row, column) for column in columns] for row in (lines[top], *body))
         filled = [row for row in rows if any(row)]
         if self.left_out:
-            last = self.found[-1]
-            self.found[-1] = replace(last, help=f"{last.help}; {self.left_out} more cells of this sheet have findings")
-        return SheetRows(self.grid.sheet, header, filled), self.found
+            last = self.diagnostics[-1]
+            self.diagnostics[-1] = replace(last, help=f"{last.help}; {self.left_out} more cells of this sheet have findings")
+        return SheetRows(self.grid.sheet, header, filled), self.diagnostics
 
     # --- where the table is -----------------------------------------------------------------------------------------
 
@@ -208,10 +208,10 @@ class _Layout:
             self._say("R432", row, unseen[0], f"{_count(names, 'column')} hidden, but still counts", "show or delete what is hidden")
 
     def _say(self, code: str, row: int, column: int, message: str, help: str) -> None:
-        if len(self.found) >= MAX_SHOWN:
+        if len(self.diagnostics) >= MAX_SHOWN:
             self.left_out += 1
             return
-        self.found.append(Diagnostic(code, message, self._text(row, column).span(), help))
+        self.diagnostics.append(Diagnostic(code, message, self._text(row, column).span(), help))
 
     def _shown(self, row: int, column: int) -> str:
         text = " ".join(self.grid.rows[row][column].split())

@@ -44,7 +44,7 @@ class Warehouse:
     """The text, what could not be put into it, and how many rules there were and are in it."""
 
     sql: str
-    found: list[Diagnostic]
+    diagnostics: list[Diagnostic]
     rules: int
     translated: int
 
@@ -67,7 +67,7 @@ class Statement:
     clock: Clock | None
     sources: dict[str, str]
     tables: list[_Table] = field(default_factory=list)
-    found: list[Diagnostic] = field(default_factory=list)
+    diagnostics: list[Diagnostic] = field(default_factory=list)
     rules: int = 0
     translated: int = 0
 
@@ -260,7 +260,7 @@ class Statement:
     def say(self, e: NoSql, at: Text, where: str) -> None:
         text = at if isinstance(at, Text) else Text(str(at), self.nowhere())
         span: Span = text.span()
-        self.found.append(
+        self.diagnostics.append(
             Diagnostic(
                 "R408", f"{where} cannot be compiled: {e}", span, "run it with `roe run`, or prepare the value as a column of the source"
             )
@@ -287,7 +287,7 @@ class Statement:
         for role in self._roles:
             columns += [named(sql, name) for name, sql in role.columns(t).items()]
         final = query.select(*columns)
-        return Warehouse(self._text(final), self.found, self.rules, self.translated)
+        return Warehouse(self._text(final), self.diagnostics, self.rules, self.translated)
 
     def _text(self, final: exp.Expression) -> str:
         when = f"as of {v.literal(self.clock.today)}" if self.clock else "as of the day it runs"

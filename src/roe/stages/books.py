@@ -149,8 +149,8 @@ class _Book:
         assert parsed is not None
         return written(parsed.tree, place or self.name)
 
-    def derive(self, part: str, text: str, place: Text | None = None) -> None:
-        step = f"{self.name}{part}"
+    def derive(self, suffix: str, text: str, place: Text | None = None) -> None:
+        step = f"{self.name}{suffix}"
         self.cx.steps["account", step] = Derive("account", step, "book", self.expr(text, place))
 
     def said(self, text: Text | None, names: Names) -> str:

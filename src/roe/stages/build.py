@@ -43,12 +43,12 @@ def build(
     diagnostics += problems
     settings: SettingsSection = read(SettingsSection, merged)
     cx = Context(root, Model([str(role) for role in settings.roles]), profile=str(settings.profile or "generic"))
-    cx.found = diagnostics
+    cx.diagnostics = diagnostics
     cx.files = [name for name, _ in files]
     policy = _build(root, merged, settings, cx)
     if checked is not None:
         checked += cx.checked
-    return (None if errors(cx.found) else policy), _unique(cx.found)
+    return (None if errors(cx.diagnostics) else policy), _unique(cx.diagnostics)
 
 
 def _unique(findings: list[Diagnostic]) -> list[Diagnostic]:
@@ -124,4 +124,4 @@ def _say_circles(cx: Context) -> None:
 
 def _has_finding(cx: Context, span: Span) -> bool:
     """Whether something is wrong there already: what is meant to stand there may not need itself."""
-    return any((d.span.file, d.span.line) == (span.file, span.line) for d in cx.found)
+    return any((d.span.file, d.span.line) == (span.file, span.line) for d in cx.diagnostics)

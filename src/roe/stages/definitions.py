@@ -42,8 +42,8 @@ def lower(definitions: Mapping[Text, Text], cx: Context) -> None:
         if (entity, name) not in cx.model.steps:
             continue
         cx.model.field_type(entity, name)
-        before = len(cx.found)
+        before = len(cx.diagnostics)
         expr = cx.parse(text)
-        del cx.found[before:]  # said already, when the type was found
+        del cx.diagnostics[before:]  # said already, when the type was found
         if expr:
             cx.steps[entity, name] = Derive(entity, name, "definition", expr)

@@ -129,9 +129,9 @@ def lower(
     engagement: Engagement, by_hand: ByHand, do_not_touch: tuple[UntouchedSection, ...], cx: Context
 ) -> dict[tuple[str, str], Choose]:
     lists: dict[tuple[str, str], Choose] = {}
-    before = len(cx.found)
+    before = len(cx.diagnostics)
     untouched = do_not_route.lower(do_not_touch, cx)
-    del cx.found[before:]  # which its own stage says
+    del cx.diagnostics[before:]  # which its own stage says
     for entity, by_role in engagement.items():
         if not cx.has_entity(entity, "declare it under `fields:`"):
             continue

@@ -40,7 +40,7 @@ def lower(exceptions: Exceptions | None, cx: Context) -> tuple[ExceptionRow, ...
         problems = [d for d in problems if d.code != "R401"]  # a file with a header alone: no exceptions today
     else:
         table, problems = inline_table([row.texts() for row in exceptions], span_of(exceptions[0].heading))
-    cx.found += problems
+    cx.diagnostics += problems
     if table is None:
         return ()
     for column in [c for c in NEEDED if table.column(c) is None]:

@@ -40,9 +40,9 @@ def declare(freezes: Mapping[Text, FreezeSection], cx: Context) -> None:
         entity, name = field
 
         def find(freeze: FreezeSection = freeze, entity: str = entity) -> t.Type:
-            before = len(cx.found)
+            before = len(cx.diagnostics)
             expr = cx.value(freeze.value, cx.names(entity))
-            del cx.found[before:]
+            del cx.diagnostics[before:]
             return cx.type_of(expr, cx.names(entity)) if expr else t.ANY
 
         cx.model.steps[entity, name] = find

@@ -63,7 +63,7 @@ def _targets(file: Text | None, cx: Context) -> tuple[Target, ...]:
     if not file:
         return ()
     table, problems = cx.file_table(file)
-    cx.found += problems
+    cx.diagnostics += problems
     if table is None:
         return ()
     if table.column("kpi") is None:

@@ -43,7 +43,7 @@ def declare(lists: Lists, cx: Context) -> None:
 
 def _from_table(name: str, given: ListFileSection, cx: Context) -> None:
     table, problems = cx.file_table(given.file)
-    cx.found += problems
+    cx.diagnostics += problems
     cx.lists[name] = []
     if table is None:
         return

@@ -199,14 +199,14 @@ class _Model:
         self.section, self.name, self.entity, self.cx = section, name, entity, cx
         self.names = cx.names(entity)
 
-    def derive(self, part: str, text: str, place: Text | None = None, **more: Value) -> None:
+    def derive(self, suffix: str, text: str, place: Text | None = None, **more: Value) -> None:
         tree = self.cx.parse(text)
         assert tree is not None, text
-        step = f"{self.name}{part}"
+        step = f"{self.name}{suffix}"
         self.cx.steps[self.entity, step] = Derive(self.entity, step, "score", written(tree.tree, place or self.name), **more)
 
-    def field(self, part: str = "") -> str:
-        return f"{self.entity}.{self.name}{part}"
+    def field(self, suffix: str = "") -> str:
+        return f"{self.entity}.{self.name}{suffix}"
 
     def said(self, text: Text, *kinds: str) -> str:
         """A checked expression of the policy as text that can stand inside of another; `null` after a diagnostic."""
@@ -278,10 +278,10 @@ class _Model:
 
     def _has(self, records: str, field: str, place: Text) -> None:
         """Say where the records of a list have no such field."""
-        before = len(self.cx.found)
+        before = len(self.cx.diagnostics)
         self.cx.value(Text(f"for x in {records} return x.{field}", Same(self.name)), self.names)
         at = field if isinstance(field, Text) else place
-        self.cx.found[before:] = [replace(d, span=span_of(at)) for d in self.cx.found[before:]]
+        self.cx.diagnostics[before:] = [replace(d, span=span_of(at)) for d in self.cx.diagnostics[before:]]
 
     def _days(self, text: Text | None) -> str:
         """A duration of days or hours, as text; empty where there is none, or after a diagnostic."""

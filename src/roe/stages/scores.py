@@ -73,9 +73,9 @@ def _unused(section: AnyScore, cx: Context) -> None:
 def _type(section: AnyScore, cx: Context, name: str) -> Type:
     if kind := models.kind_of(section):
         return models.type_of(section, kind)
-    before = len(cx.found)
+    before = len(cx.diagnostics)
     table = cx.table(section, section.asked)
-    del cx.found[before:]
+    del cx.diagnostics[before:]
     if table is None:
         return t.ANY
     return output_type(table, section, cx, entity_of(section), str(name))

@@ -109,10 +109,10 @@ def _own(name: str) -> str:
 
 
 def _type(section: TerritoriesSection, cx: Context, entity: str, name: str) -> t.Type:
-    before = len(cx.found)
+    before = len(cx.diagnostics)
     table = cx.table(section, section.asked)
     kind = t.ANY if table is None else output_type(table, section, cx, entity, name)
-    del cx.found[before:]
+    del cx.diagnostics[before:]
     if kind.name != "record" and table is not None:
         _, outputs = cx.split(table, section, cx.names(entity, implicit=True), name)
         kind = t.Type("record", fields={"name": t.STRING, **dict.fromkeys(outputs.values(), kind)})
@@ -132,12 +132,12 @@ def _lower(name: str, section: TerritoriesSection, cx: Context) -> None:
     for entity in entities(section):
         if (entity, name) not in cx.model.steps:
             continue
-        before = len(cx.found)
+        before = len(cx.diagnostics)
         decided = section.decided_by
         own = _own(name) if decided else name
         step = cx.choose(section, section.asked, entity, own, "territory", as_value)
         if entity != entities(section)[0]:
-            del cx.found[before:]
+            del cx.diagnostics[before:]
         if step is None:
             continue
         if isinstance(section.default, Text):  # it names the territory where no row holds
@@ -194,7 +194,7 @@ def _staffing(section: TerritoriesSection, cx: Context) -> Table | None:
         table, problems = cx.file_table(section.staffing)
     else:
         table, problems = inline_table([row.texts() for row in section.staffing], span_of(section.key("staffing")))
-    cx.found += problems
+    cx.diagnostics += problems
     if table is None:
         return None
     missing = [c for c in ("territory", "role", "rep") if table.column(c) is None]
@@ -205,7 +205,7 @@ def _staffing(section: TerritoriesSection, cx: Context) -> Table | None:
 
 def _staff(name: str, section: TerritoriesSection, table: Table, known: set[str], entity: str, cx: Context, report: bool) -> None:
     rules: dict[str, list[Rule]] = {role: [] for role in cx.model.roles()}
-    before = len(cx.found)
+    before = len(cx.diagnostics)
     subject = s.Path(s.Path(s.Name(entity), name), "name")
     for row in table.rows:
         cells = table.cells(row)
@@ -224,7 +224,7 @@ def _staff(name: str, section: TerritoriesSection, table: Table, known: set[str]
         if named not in rules:
             cx.has_role(named)
     if not report:
-        del cx.found[before:]
+        del cx.diagnostics[before:]
     for title, staffed in rules.items():
         cx.steps[entity, f"{name}_owner.{title}"] = Choose(entity, f"{name}_owner.{title}", "staffing", "first", tuple(staffed))
     group = {title: f"{name}_owner.{title}" for title in rules}

@@ -12,14 +12,15 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
 
+from roe.cache import is_known_sound, remember_sound
 from roe.crm.ids import fold
 from roe.data.coerce import RawRecords
 from roe.data.headers import columns_of
 from roe.diagnostics import Diagnostic, errors, suggest
 from roe.dynamic import Cell, Values
-from roe.files import MAX_TABLE_BYTES, read_text, schema
+from roe.files import MAX_POLICY_BYTES, MAX_TABLE_BYTES, read_text, schema
 from roe.grammar.clock import Clock
-from roe.policy.loader import Map, load_yaml, validate
+from roe.policy.loader import Map, parse_yaml, validate
 from roe.policy.model import Field, Policy
 from roe.policy.standard import FILES
 from roe.policy.tables import objects, parse_csv
@@ -96,10 +97,18 @@ def entity_named(name: str, policy: Policy) -> str | None:
 
 def _yaml(path: Path, shown: str, policy: Policy) -> tuple[list[Case], list[Diagnostic]]:
     of = schema("tests")
-    content, problems = load_yaml(path, shown, of)
+    text, problems = read_text(path, shown, MAX_POLICY_BYTES)
+    if text is None:
+        return [], problems
+    content, problems = parse_yaml(text, shown, of)
     if content is None:
         return [], problems
-    problems += validate(content, of, shown)
+    known_as = str(path.resolve())
+    if not is_known_sound(text, known_as):
+        wrong = validate(content, of, shown)
+        if not wrong:
+            remember_sound(text, known_as)
+        problems += wrong
     if errors(problems):
         return [], problems
     shared = _given(content.get("given") or Map(), policy, problems)
@@ -314,18 +323,18 @@ def _is(row: Values, key: str, fields: tuple[str, ...]) -> bool:
 
 
 def _csv(path: Path, shown: str, policy: Policy) -> tuple[list[Case], list[Diagnostic]]:
-    text, found = read_text(path, shown, MAX_TABLE_BYTES)
+    text, diagnostics = read_text(path, shown, MAX_TABLE_BYTES)
     if text is None:
-        return [], found
+        return [], diagnostics
     table, problems = parse_csv(text, shown)
-    found += problems
+    diagnostics += problems
     if table is None:
-        return [], found
+        return [], diagnostics
     for column in [c for c in ("name", "as_of") if table.column(c) is None]:
-        found.append(Diagnostic("R403", f"the test table has no column `{column}`", table.place, "add the column"))
-    if errors(found):
-        return [], found
-    return [_case_of_row(row, number, shown, policy, found) for number, row in enumerate(objects(table), 1)], found
+        diagnostics.append(Diagnostic("R403", f"the test table has no column `{column}`", table.place, "add the column"))
+    if errors(diagnostics):
+        return [], diagnostics
+    return [_case_of_row(row, number, shown, policy, diagnostics) for number, row in enumerate(objects(table), 1)], diagnostics
 
 
 def _case_of_row(row: Mapping[str, Text], number: int, shown: str, policy: Policy, problems: list[Diagnostic]) -> Case:

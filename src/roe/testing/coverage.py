@@ -61,21 +61,21 @@ class CaseRecords:
 
     def __init__(self, case: Case) -> None:
         self.expected = {(e.entity, e.record) for e in case.expect}
-        self.found: set[tuple[str, str]] = set()
+        self.keys: set[tuple[str, str]] = set()
         self.world: World | None = None  # whose records they are: each step of a case has its own
 
     def records(self, world: World) -> set[tuple[str, str]]:
         if self.world is not world:
-            self.world, self.found = world, set()
+            self.world, self.keys = world, set()
             for entity, key in self.expected:
                 row = world.find(entity, key) if entity in world.rows else None
                 if row is None:
                     continue
-                self.found.add((entity, str(row["id"])))
+                self.keys.add((entity, str(row["id"])))
                 account = row["account"]
                 if isinstance(account, Row):
-                    self.found.add(("account", str(account["id"])))
-        return self.found
+                    self.keys.add(("account", str(account["id"])))
+        return self.keys
 
 
 class WatchedRules(Chooser):

@@ -1,0 +1,188 @@
+"""How a row finds candidates without a comparison with every other row.
+
+A condition `f(lead) = g(account)` becomes a look-up in an index on `g`. A `similarity(f(lead), g(account)) >= x` is asked only of accounts
+that share a *key* with the lead: the first four letters of any word of the company name, or of the name without its spaces. A method
+with `similar` searches all names at once (`companies.index`). Every other condition is asked of every candidate that is left.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left, insort
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from roe.dynamic import Value
+from roe.grammar import syntax as s
+from roe.grammar.closures import compile_expression
+from roe.grammar.functions.sales import company
+from roe.grammar.registry import BY_NAME
+
+if TYPE_CHECKING:
+    from roe.evaluator.relate import Matcher
+    from roe.evaluator.row import Row
+
+MOST_REPEATED = 2_000  # distinct texts whose keys are kept, until there are more: those are names or domains, which do not repeat
+
+
+def plan_of(match: s.Node, entity: str, target: str) -> tuple[str, s.Node | None, s.Node | None]:
+    """How candidates are found: ('equal' | 'among' | 'block' | 'all', the side about the row, the side about the target).
+
+    The first condition that allows it gives the look-up; an equality beats a similarity.
+    """
+
+    def sides(a: s.Node, b: s.Node) -> tuple[s.Node, s.Node] | None:
+        for one, other in ((a, b), (b, a)):
+            if _roots(one) == {entity} and _roots(other) == {target}:
+                return one, other
+        return None
+
+    block = None
+    for condition in s.conjuncts(match):
+        if isinstance(condition, s.In) and not condition.negated and len(condition.tests) == 1:
+            pair = sides(condition.value, condition.tests[0])
+            if pair is not None and pair[0] is condition.value:
+                return "among", *pair
+        if not isinstance(condition, s.Compare):
+            continue
+        if condition.op == "=" and (pair := sides(condition.left, condition.right)):
+            return "equal", *pair
+        call = condition.left
+        if (
+            block is None
+            and condition.op in (">=", ">")
+            and isinstance(call, s.Call)
+            and call.function == "similarity"
+            and len(call.args) == 2
+        ):
+            block = sides(*call.args)
+    return ("block", *block) if block else ("all", None, None)
+
+
+class KeyLookUp:
+    """The rows by their keys, as one expression has them. What it holds of a row may be taken out and put back, as the row changes."""
+
+    def __init__(self, kind: str, theirs: s.Node, matcher: Matcher) -> None:
+        self.kind, self.theirs = kind, theirs
+        self._code, self._scope, self._target = compile_expression(theirs), dict(matcher.world.base), matcher.step.target
+        self._fields = _fields_of(theirs, self._target)
+        self._repeated: dict[tuple[Value, ...], tuple[Value, ...]] = {}
+        self.groups: dict[Value, list[Row]] = {}  # key -> rows, by id
+        groups, of = self.groups, self._of
+        for row in matcher.world.all(self._target):
+            for key in of(row):
+                if key in groups:
+                    groups[key].append(row)
+                else:
+                    groups[key] = [row]
+
+    def add(self, row: Row) -> None:
+        for key in self._of(row):
+            insort(self.groups.setdefault(key, []), row, key=by_id)
+
+    def remove(self, row: Row) -> None:
+        for key in self._of(row):
+            rows = self.groups[key]
+            place = bisect_left(rows, by_id(row), key=by_id)
+            while rows[place] is not row:
+                place += 1
+            del rows[place]
+            if not rows:
+                del self.groups[key]
+
+    def _of(self, row: Row) -> tuple[Value, ...]:
+        """The keys of a row. Rows with the same texts have the same ones, and where a column is empty all rows have."""
+        if self._fields is None:
+            return self._made_of(row)
+        texts = tuple([row[name] for name in self._fields])
+        for x in texts:
+            if x is not None and type(x) is not str:  # 1 is equal to 1.0 and to true
+                return self._made_of(row)
+        keys = self._repeated.get(texts)
+        if keys is None:
+            keys = self._made_of(row)
+            if len(self._repeated) < MOST_REPEATED:
+                self._repeated[texts] = keys
+            else:
+                self._fields = None
+        return keys
+
+    def _made_of(self, row: Row) -> tuple[Value, ...]:
+        self._scope[self._target] = row
+        value = self._code(self._scope)
+        if value is None or isinstance(value, dict) or isinstance(value, list) is not (self.kind == "among"):
+            return ()
+        if self.kind == "among":
+            return tuple(dict.fromkeys(map(_key, value)))
+        return blocking_keys(value) if self.kind == "block" else (value,)
+
+
+class NameLookUp:
+    """The names of rows, as one expression has them, searched by all methods that compare them."""
+
+    def __init__(self, theirs: s.Node, matcher: Matcher, meanwhile: Callable[[], object] | None = None) -> None:
+        from roe.companies.kept import index_of
+
+        self._code, self._world, self._target = compile_expression(theirs), matcher.world, matcher.step.target
+        self.theirs = theirs
+        named = [(row, name) for row in self._world.all(self._target) if (name := self._name(row))]
+        self._rows: list[Row | None] = [row for row, _ in named]
+        self._place = {id(row): place for place, (row, _) in enumerate(named)}
+        self._index = index_of([name for _, name in named], meanwhile)
+
+    def _name(self, row: Row) -> str:
+        value = self._code({**self._world.base, self._target: row})
+        return value if isinstance(value, str) and value.strip() else ""
+
+    def add(self, row: Row) -> None:
+        name = self._name(row)
+        if name:
+            self._place[id(row)] = len(self._rows)
+            self._index.add(name, len(self._rows))
+            self._rows.append(row)
+
+    def remove(self, row: Row) -> None:
+        name = self._name(row)
+        if name:
+            place = self._place.pop(id(row))
+            self._index.remove(name, place)
+            self._rows[place] = None
+
+    def search(self, name: str, least: float, group: bool, only: Callable[[Row], bool]) -> list[tuple[float, Row]]:
+        """(score, row) of the rows whose names are the same company at least so likely, the best first; of equals by their ids. `only` says
+        which rows may be found at all.
+        """
+        rows = self._rows
+        hits = self._index.search(name, least, group, lambda place: (row := rows[place]) is not None and only(row))
+        return sorted([(score, row) for score, place in hits if (row := rows[place]) is not None], key=lambda x: (-x[0], by_id(x[1])))
+
+
+def by_id(row: Row) -> str:
+    return str(row["id"])
+
+
+def _key(value: Value) -> Value:
+    return value if not isinstance(value, (list, dict)) else None
+
+
+def _fields_of(node: s.Node, target: str) -> tuple[str, ...] | None:
+    """The fields of a record that an expression rests on, if it rests on nothing else."""
+    paths = [n for n in s.walk(node) if isinstance(n, s.Path)]
+    own = [n.field for n in paths if isinstance(n.base, s.Name) and n.base.id == target]
+    named = sum(isinstance(n, s.Name) and n.id == target for n in s.walk(node))
+    asks_the_day = any(isinstance(n, s.Call) and n.function in BY_NAME and BY_NAME[n.function].clock for n in s.walk(node))
+    return tuple(dict.fromkeys(own)) if _roots(node) == {target} and len(own) == named == len(paths) and not asks_the_day else None
+
+
+def _roots(node: s.Node) -> set[str]:
+    """The variables that an expression rests on."""
+    bound = {b.name for n in s.walk(node) if isinstance(n, (s.For, s.Quantified)) for b in n.bindings}
+    return {n.id for n in s.walk(node) if isinstance(n, s.Name)} - bound
+
+
+def blocking_keys(name: object) -> tuple[str, ...]:
+    """The first four letters of each word of a company name, and of the whole without spaces."""
+    words = company(name).split() if isinstance(name, str) else []
+    return tuple(dict.fromkeys(w[:4] for w in (*words, "".join(words)) if w))
+
+
+LookUp = KeyLookUp | NameLookUp  # what was made of the rows to be searched
