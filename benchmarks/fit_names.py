@@ -18,9 +18,10 @@ import numpy as np
 from scipy.optimize import minimize
 
 import made
-from roe.companies.index import NameIndex, pairs_of
+from roe.companies.index import NameIndex
 from roe.companies.likeness import WEIGHTS
 from roe.companies.name import names_in, parse
+from roe.companies.scores import pairs_of
 from roe.companies.tables import common_words, places
 
 FOR = ("contained", "letters", "written_alike", "same", "rarest_shared", "more_shared", "initials", "same_form")
@@ -37,7 +38,9 @@ def examples(pairs: list[tuple[str, str]], removed: float, weight: float) -> lis
     index = NameIndex(right)
     found: list[Example] = []
     for name, wanted in zip(left, truth, strict=True):
-        closest = [max((index.signs(a, b) for a, b in pairs_of(names_in(name), index.meant(i))), key=_near) for i in index.candidates(name)]
+        closest = [
+            max((index.scores.signs(a, b) for a, b in pairs_of(names_in(name), index.meant(i))), key=_near) for i in index.candidates(name)
+        ]
         places_of = [index.places(i) for i in index.candidates(name)]
         ranked = sorted(zip(closest, places_of, strict=True), key=lambda x: -_near(x[0]))[:CLOSEST]
         found += [(signs, wanted is not None and wanted in at, weight) for signs, at in ranked]
@@ -111,7 +114,7 @@ def main() -> None:
     rng = random.Random(5)
     pairs = sisters([b for some in sets.values() for _, b in some[::2]][::2], rng)
     index = NameIndex([b for _, b, _ in pairs])
-    data += [(max((index.signs(x, y) for x in names_in(a) for y in names_in(b)), key=_near), same, MADE_UP) for a, b, same in pairs]
+    data += [(max((index.scores.signs(x, y) for x in names_in(a) for y in names_in(b)), key=_near), same, MADE_UP) for a, b, same in pairs]
     names = list(WEIGHTS)
     x = np.array([[signs[name] for name in names] for signs, _, _ in data])
     y = np.array([float(same) for _, same, _ in data])

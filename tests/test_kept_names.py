@@ -8,9 +8,10 @@ from pathlib import Path
 import pytest
 
 from roe.companies import kept
-from roe.companies.index import NameIndex, keys_of_all
+from roe.companies.index import NameIndex
 from roe.companies.keys import code_of, keys_of_many
 from roe.companies.name import names_in
+from roe.companies.postings import keys_of_all
 from roe.companies.written import WrittenNames, line_of
 
 WORDS = ("Norrsken", "Kaltmeer", "Vetri", "Halden", "Group", "Systems", "Bank", "Energy", "Sixty-Two", "d/b/a Riverside")

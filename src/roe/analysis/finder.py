@@ -280,14 +280,7 @@ class Finder:
         if bound.world.rejects:
             return None
         row = bound.world.rows[witness.entity][0]
-        for path, value in witness.given.items():
-            at: Value = row
-            for name in path[:-1]:
-                if dict.get(at, name) in (None, THERE):
-                    at[name] = {}
-                at = at[name]
-            if value is not THERE or dict.get(at, path[-1]) is None:  # some record, of which its fields may say more
-                at[path[-1]] = value
+        _put(row, witness.given)
         return row
 
     def asked(self, witness: Witness, chooser: Chooser) -> tuple[tuple[int, ...], Value] | None:
@@ -383,12 +376,20 @@ def _in_order(axis: Axis, cells: int) -> list[int]:
 def _light(entity: str, facts: FieldValues, clock: Clock, lists: Mapping[str, object]) -> Scope:
     """A scope with nothing but some fields in it."""
     record: Values = {}
+    _put(record, {path: value for path, value in facts.items() if path != TODAY_PATH})
+    return {**lists, "today": clock.today, "now": clock.now, CLOCK: clock, entity: record, IMPLICIT: record}
+
+
+def _put(record: Values, facts: FieldValues) -> None:
+    """Give a record fields by their paths. Some record has an id, or what is said of its fields; a plain value has no fields."""
     for path, value in facts.items():
-        if path == TODAY_PATH:
-            continue
         at = record
         for name in path[:-1]:
-            inner = at.setdefault(name, {})
+            inner = dict.get(at, name)
+            if inner is None:
+                inner = at[name] = {}
             at = inner if isinstance(inner, dict) else {}
-        at[path[-1]] = {"id": "-".join(path)} if value is THERE else value
-    return {**lists, "today": clock.today, "now": clock.now, CLOCK: clock, entity: record, IMPLICIT: record}
+        if value is not THERE:
+            at[path[-1]] = value
+        elif dict.get(at, path[-1]) is None:
+            at[path[-1]] = {"id": "-".join(path)}

@@ -19,8 +19,9 @@ from collections.abc import Callable, Sequence
 from importlib.util import find_spec
 from pathlib import Path
 
-from roe.companies.index import NameIndex, words_of_all
+from roe.companies.index import NameIndex
 from roe.companies.name import names_in
+from roe.companies.postings import words_of_all
 from roe.companies.written import WrittenNames, line_of
 from roe.dynamic import Array
 from roe.files import cache_folder, is_private, own_digest, uncollected

@@ -70,7 +70,7 @@ class KeyColumns(NamedTuple):
 
 
 def keys_of_many(meant: Iterable[tuple[int, Sequence[CompanyName]]]) -> tuple[Array, Array]:
-    """(keys, numbers) of texts, each with its number, that mean some names: for each name what `index.keys_of` says, each pair once."""
+    """(keys, numbers) of texts, each with its number, that mean some names: for each name what `postings.keys_of` says, each pair once."""
     names = [(number, name) for number, several in meant for name in several]
     numbers = np.array([number for number, _ in names], np.uint32)
     words = _Letters([name.text for _, name in names])

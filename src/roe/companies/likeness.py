@@ -60,6 +60,14 @@ def probability(signs: dict[str, float]) -> float:
     return 1 / (1 + math.exp(-max(-50.0, min(50.0, odds))))
 
 
+@lru_cache
+def odds_of(probability: float) -> float:
+    """The log-odds of a probability; without end for 0 and less, and for 1 and more."""
+    if not 0 < probability < 1:
+        return math.inf if probability > 0 else -math.inf
+    return math.log(probability / (1 - probability))
+
+
 def of_one_group(a: CompanyName, b: CompanyName, letters: float, rarity: Callable[[str], float]) -> float:
     """How likely two names are of one corporate group, 0 to 1: both begin with the same rare word, and nothing that tells companies
     apart (places, numbers, legal forms, what else they do) speaks against it.
@@ -96,7 +104,8 @@ def _kind_of(word: str) -> tuple[bool, bool, bool, bool]:
     return False, word in common_words(), same_words().get(word, word) in ARMS, word in places()
 
 
-def _alone(name: CompanyName, left: set[int], rarity: Callable[[str], float]) -> Alone:
+def alone(name: CompanyName, left: set[int], rarity: Callable[[str], float]) -> Alone:
+    """What the words at some places of a name say, if it has them alone."""
     if not left:
         return _NOTHING
     has_number, has_common, has_arm, has_place, is_seat, total, rarest = _NOTHING
@@ -137,7 +146,7 @@ def _shared(a: CompanyName, b: CompanyName, pairing: Pairing, rarity: Callable[[
 def signs(a: CompanyName, b: CompanyName, letters: float, rarity: Callable[[str], float]) -> dict[str, float]:
     """What speaks for and against one company. `letters` is the cosine of the names' groups of three letters, 0 to 1."""
     pairing = pair(a, b, rarity)
-    mine, other = _alone(a, pairing.left, rarity), _alone(b, pairing.right, rarity)
+    mine, other = alone(a, pairing.left, rarity), alone(b, pairing.right, rarity)
     shared, rarest, misspelt = _shared(a, b, pairing, rarity)
     is_same, both_have_more = a.glued == b.glued, min(mine.rarity, other.rarity)
     one_contains = not (pairing.left and pairing.right)
@@ -162,7 +171,7 @@ def signs(a: CompanyName, b: CompanyName, letters: float, rarity: Callable[[str]
         "more_number": float(mine.has_number != other.has_number),
         "other_place": float(mine.has_place and other.has_place),
         "more_place": float(mine.has_place != other.has_place and not _place_is_said(a, b, pairing, mine, other)),
-        "other_form": _other_form(a, b),
+        "other_form": other_form(a, b),
     }
 
 
@@ -194,11 +203,16 @@ def _rarity_of(x: str, y: str, rarity: Callable[[str], float]) -> float:
     return (min if x in common or y in common else max)(rarity(x), rarity(y))
 
 
-def _other_form(a: CompanyName, b: CompanyName) -> float:
+def other_form(a: CompanyName, b: CompanyName) -> float:
     """How surely the legal forms are of two companies, 0 to 1."""
-    if not a.kinds or not b.kinds or a.kinds & b.kinds:
+    return _other_kinds(a.kinds, b.kinds)
+
+
+@lru_cache(maxsize=KEPT)
+def _other_kinds(mine: frozenset[str], others: frozenset[str]) -> float:
+    if not mine or not others or mine & others:
         return 0.0
-    return min(_OTHER_FORM.get(frozenset((x, y)), 0.0) for x in a.kinds for y in b.kinds)
+    return min(_OTHER_FORM.get(frozenset((x, y)), 0.0) for x in mine for y in others)
 
 
 def rarity_in(names: Counter[str], count: int) -> Callable[[str], float]:

@@ -142,9 +142,10 @@ def _made_of(short: str, words: Sequence[str]) -> bool:
     return any(_made_of(short[n:], more) for n in parts) or (short[:2] == first_letters(first) and _made_of(short[2:], more))
 
 
-@lru_cache(maxsize=KEPT)
 def first_letters(word: str) -> str:
     """The first letter of a word, and of what it is composed with: `Kreditbank` is `kb`."""
+    if not word.endswith(COMPOSED_WITH):
+        return word[0]
     end = next((end for end in COMPOSED_WITH if word.endswith(end) and len(word) >= len(end) + 3), "")
     return word[0] + end[:1]
 

@@ -63,13 +63,13 @@ def _equal(mine: Sequence[str], others: Sequence[str]) -> list[tuple[int, int, f
 def _alike(a: CompanyName, b: CompanyName, left: set[int], right: set[int]) -> list[tuple[float, int, int, int]]:
     """(likeness, how far apart, and the two places, all three negative) of words that may belong together."""
     alike: list[tuple[float, int, int, int]] = []
-    dotted = a.dotted or b.dotted
+    may_be_short = a.dotted or b.dotted
     bare = next((name for name in (a, b) if VOWELS.isdisjoint(name.glued) and sum(len(word) > 2 for word in name.words) > 1), None)
     for i in left:
         x = a.words[i]
         for j in right:
             y = b.words[j]
-            likeness = word_likeness(x, y) or (_dotted(a, b, x, y) if dotted else 0.0)
+            likeness = word_likeness(x, y) or (dotted(a, b, x, y) if may_be_short else 0.0)
             if bare is not None and not likeness:
                 likeness = _without_vowels(*((x, y) if bare is a else (y, x)))
             if likeness:
@@ -96,7 +96,7 @@ def _pair_the_rest(a: CompanyName, b: CompanyName, pairing: Pairing, rarity: Cal
         pairing.initials |= _initials(b, a, right, left, rarity)
 
 
-def _dotted(a: CompanyName, b: CompanyName, x: str, y: str) -> float:
+def dotted(a: CompanyName, b: CompanyName, x: str, y: str) -> float:
     """How likely a word with a full stop is short for another, 0 to 1: `Benck.`, `R.`."""
     if x in a.dotted and y not in b.dotted and x[0] == y[0] and letters_of(x, y):
         return 0.85 if len(x) > 2 else 0.5

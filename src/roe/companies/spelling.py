@@ -25,11 +25,12 @@ def word_likeness(a: str, b: str) -> float:
     """
     if a == b:
         return 1.0
-    (meant, letters, sound), (other, letters_too, sound_too) = _read(a), _read(b)
-    if not letters or not letters_too:
+    if a.isdigit() or b.isdigit():
         return 0.0
-    if meant == other:
+    same = same_words()
+    if same.get(a, a) == same.get(b, b):
         return 0.97
+    sound, sound_too = _first_sound(a), _first_sound(b)
     if sound == sound_too or a[0] == b[0]:
         short, long = (a, b) if len(a) <= len(b) else (b, a)
         if len(short) >= 4 and sound == sound_too and _spelt(a) == _spelt(b):
@@ -39,11 +40,8 @@ def word_likeness(a: str, b: str) -> float:
         shortened = _shortened(short, long) if short[0] == long[0] else 0.0
         if shortened:
             return shortened
-    if (letters ^ letters_too).bit_count() > 2 * MOST_WRONG:  # one wrong letter makes two letters differ at most
-        return 0.0
-    if a in common_words() and b in common_words():  # two words, not one misspelt
-        return 0.0
-    return _misspelt(a, b)
+    wrong = _misspelt(a, b)
+    return 0.0 if wrong and a in common_words() and b in common_words() else wrong  # two words, not one misspelt
 
 
 def _is_from(adjective: str, place: str) -> bool:
@@ -94,15 +92,10 @@ def _begins(short: str, long: str) -> bool:
     return len(short) >= 3 and long.startswith(short if len(short) < 5 else short.removesuffix("s"))
 
 
-@lru_cache(maxsize=KEPT)
-def _read(word: str) -> tuple[str, int, str]:
-    """(the word that stands for all its spellings, its letters as bits, none of a number, and what it begins to sound like)."""
-    letters = 0
-    if not word.isdigit():
-        for c in word:
-            letters |= 1 << (ord(c) & 63)
+def _first_sound(word: str) -> str:
+    """What a word begins to sound like."""
     first = word[1] if word.startswith("ye") and len(word) > 2 else word[0]
-    return same_words().get(word, word), letters, _FIRST_SOUND.get(first, first)
+    return _FIRST_SOUND.get(first, first)
 
 
 def _misspelt(a: str, b: str) -> float:
@@ -162,9 +155,6 @@ def _spelt(word: str) -> str:
     return _once("kr" + word[2:] if word.startswith("hr") else word)  # Greek `Khristos`, `Christos`
 
 
-_TWICE = re.compile(r"(.)\1+")
-
-
 def _once(word: str) -> str:
     """A word with one letter for two that are the same."""
-    return _TWICE.sub(r"\1", word)
+    return "".join([c for c, before in zip(word, " " + word, strict=False) if c != before])

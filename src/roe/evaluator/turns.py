@@ -17,10 +17,11 @@ import heapq
 import math
 from bisect import bisect_right
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from fractions import Fraction
 from functools import cached_property
+from operator import itemgetter
 
 from roe.dynamic import Value
 
@@ -55,9 +56,17 @@ class Standing:
         self.able = [(rep, w) for rep, w, s in shares if not s.skipped]
         self.total = sum(w for _, w in self.able)
         self.owed = [(rep, w) for rep, w, s in shares if s.skipped and s.owed]
-        common = math.lcm(*(w for _, w in self.able))
+        self.reps, self.weights = tuple(rep for rep, _ in self.able), tuple(w for _, w in self.able)
+        self.is_even = len(set(self.weights)) < 2  # whether all of the able have one weight
+        common = math.lcm(*self.weights)
         self.fewer: dict[tuple[tuple[str, str], ...], Standing] = {}  # by reps and reasons, the standing for records that these cannot take
-        self.slowness = [common // w for _, w in self.able]  # of each of the able, in proportion to the time between two turns
+        self.slowness = [common // w for w in self.weights]  # of each of the able, in proportion to the time between two turns
+
+    @cached_property
+    def pick(self) -> Callable[[Mapping[str, int]], tuple[int, ...]]:
+        """What each of the able has, in their order; raises KeyError if one has nothing there."""
+        first, *others = self.reps
+        return itemgetter(*self.reps) if others else lambda units: (units[first],)
 
     @cached_property
     def able_reps(self) -> frozenset[str]:
@@ -88,6 +97,16 @@ class Ledger:
     def credits(self) -> dict[str, Fraction]:
         return {rep: Fraction(n, self.scale) for rep, n in sorted(self.units.items()) if n}
 
+    def of(self, standing: Standing) -> tuple[int, ...]:
+        """The units of the able, in their order."""
+        if not standing.reps:
+            return ()
+        try:
+            return standing.pick(self.units)
+        except KeyError:  # of somebody new
+            self.units = dict.fromkeys(standing.reps, 0) | self.units
+            return standing.pick(self.units)
+
     def settle(self, standing: Standing, turns: int, taken: Mapping[str, int]) -> None:
         """Book `turns` turns of one standing: everybody's share, and those that each rep took."""
         left = turns
@@ -95,11 +114,14 @@ class Ledger:
             owed = [(rep, w) for rep, w in standing.owed if self.units.get(rep, 0) < self.limit * self.scale]
             total = standing.total + sum(w for _, w in owed)
             self._divide(total)
+            able = self.of(standing)
             units, full, step = self.units, self.limit * self.scale, self.scale // total
             now = min([left, *(-(-(full - units.get(rep, 0)) // (w * step)) for rep, w in owed)])
-            known, share = units.get, now * step
-            for some in (standing.able, owed):
-                units.update([(rep, known(rep, 0) + share * w) for rep, w in some])
+            share = now * step
+            for rep, n, w in zip(standing.reps, able, standing.weights, strict=True):
+                units[rep] = n + share * w
+            for rep, w in owed:
+                units[rep] = units.get(rep, 0) + share * w
             left -= now
         for rep, n in taken.items():
             self.units[rep] = self.units.get(rep, 0) - n * self.scale
@@ -141,8 +163,7 @@ class Slots:
     def __init__(self, standing: Standing, ledger: Ledger) -> None:
         self.able, self.total, self.turn = standing.able, standing.total, 0
         self._scale, self._slowness = ledger.scale, standing.slowness
-        units = ledger.units
-        self._units = [units.get(rep, 0) for rep, _ in self.able]
+        self._is_even, self._units = standing.is_even, ledger.of(standing)
         self._level = sum(self._units)
         self.taken = [0] * len(self.able)
 
@@ -188,6 +209,8 @@ class Slots:
 
     def _first(self) -> int:
         """Of those with credit above zero after one turn's share, whoever is first owed a whole turn."""
+        if self._is_even:  # whoever has the most credit has more than none, since the credits of the able sum to one
+            return self._units.index(max(self._units))
         scale, total, slowness = self._scale, self.total, self._slowness
         rest = scale - self._level
         best, soonest = -1, 0

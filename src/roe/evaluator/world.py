@@ -6,7 +6,7 @@ computed by its step on first use and kept, so evaluation order needs no plan of
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import date, datetime
 from functools import cached_property
 from typing import TYPE_CHECKING
@@ -409,12 +409,32 @@ class World(RecordsInTime):
         """Open records per entity and rep, in any role; a converted or disqualified lead is not open."""
         counts: dict[tuple[str, str], int] = {}
         for entity in ("lead", "account"):
+            holders = self._holders(entity)
             for row in self.rows[entity]:
                 if entity == "lead" and row["is_open"] is False:
                     continue
-                for rep_id in {rep["id"] for rep in row["owner"].values() if rep is not None}:
+                for rep_id in holders(row):
                     counts[entity, rep_id] = counts.get((entity, rep_id), 0) + 1
         return counts
+
+    def _holders(self, entity: str) -> Callable[[Row], set[str]]:
+        """The reps who have a record in any role, by their ids. Where its data says so, nothing is computed: a table has many records and few reps."""
+        texts = [f"owner.{role}" for role in self.policy.roles]
+        is_stored, ids = (entity, "owner") not in self.compiled.steps, dict[Value, str]()
+
+        def holders(row: Row) -> set[str]:
+            if not is_stored or dict.__contains__(row, "owner"):
+                return {rep["id"] for rep in row["owner"].values() if rep is not None}
+            found = set()
+            for text in texts:
+                if (owner := dict.get(row, text)) not in ids:
+                    rep = self.rep(owner)
+                    ids[owner] = "" if rep is None else rep["id"]
+                if ids[owner]:
+                    found.add(ids[owner])
+            return found
+
+        return holders
 
     def back(self, entity: str, via: str) -> dict[int, list[Row]]:
         """Records of an entity by the record that their field refers to."""

@@ -58,6 +58,7 @@ class Desk:
         self.records = Records(policy.evaluator, self.state, records)
         self.plan, self.zone = policy.evaluator.policy.plan, policy.evaluator.policy.timezone
         self.tz = zone_of(self.zone)
+        self._moment: tuple[datetime, At] | None = None
 
     # --- groups of requests -------------------------------------------------------------------------------------------
 
@@ -173,7 +174,10 @@ class Desk:
             self._timers.add(key, timer["due"])
 
     def moment(self, at: datetime) -> At:
-        return At.of(at, self.zone)
+        """A moment as entries have it; a group of requests has one."""
+        if self._moment is None or self._moment[0] is not at:
+            self._moment = at, At.of(at, self.zone)
+        return self._moment[1]
 
     # --- records ------------------------------------------------------------------------------------------------------
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter as Tally
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
@@ -47,8 +48,9 @@ class Metrics:
         self.timers.inc(fired)
         self.held.set(len(desk.state.all("held")))
         self.open_timers.set(len(desk.state.all("timer")))
-        for entity, _, role, action in desk.decided:
-            self.decisions.labels(entity, role, action).inc()
+        alike = Tally((entity, role, action) for entity, _, role, action in desk.decided)
+        for labels, decided in alike.items():
+            self.decisions.labels(*labels).inc(decided)
         self.missed.inc(desk.missed)
 
     def text(self, desk: Desk | None) -> bytes:

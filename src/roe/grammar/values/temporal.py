@@ -76,6 +76,7 @@ def parse_duration(text: str) -> timedelta | Months | None:
     return -span if span is not None and sign else span
 
 
+@lru_cache(maxsize=4096)  # what a service remembers of a record is read again with each decision on it
 def parse_temporal(text: str) -> Value:
     """The value of `@"…"`: a date, a time, a date-time or a duration; None if it is none of them."""
     for parse in (parse_date, parse_time, parse_datetime, parse_duration):

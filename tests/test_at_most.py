@@ -1,0 +1,80 @@
+"""What two names can reach at most is never less than what they reach, so nothing is lost where they are not compared."""
+
+from __future__ import annotations
+
+import csv
+import math
+import random
+from pathlib import Path
+
+import pytest
+
+from roe.companies.at_most import odds_at_most
+from roe.companies.index import NameIndex
+from roe.companies.likeness import WEIGHTS, odds_of, probability
+from roe.companies.name import CompanyName, names_in
+
+HERE = Path(__file__).resolve().parent
+WORDS = [
+    "Norrsken",
+    "Norsken",
+    "Kaltmeer",
+    "Kaltmere",
+    "Vetri",
+    "Good",
+    "Will",
+    "Goodwill",
+    "Bank",
+    "Banco",
+    "Energy",
+    "Energies",
+    "Gas",
+    "Oil",
+    "Peru",
+    "Chile",
+    "NG",
+    "KE",
+    "Benck.",
+    "Three",
+    "IV",
+    "7",
+    "Kreditbank",
+    "KB",
+]
+
+
+def pairs() -> list[tuple[str, str]]:
+    rng = random.Random(5)
+    with (HERE / "names_by_cause.csv").open(encoding="utf-8", newline="") as file:
+        by_cause = [(row["lead_company"], row["account_name"]) for row in csv.DictReader(file)]
+    firsts, seconds = ([" ".join(rng.sample(WORDS, rng.randint(1, 4))) for _ in range(4000)] for _ in range(2))
+    mixed = zip((a for a, _ in by_cause), rng.sample([b for _, b in by_cause], len(by_cause)), strict=True)
+    return [*by_cause, *mixed, *zip(firsts, seconds, strict=True), *((a, a[:-1]) for a in firsts)]
+
+
+def test_nothing_is_more_likely_than_it_can_be() -> None:
+    index = NameIndex([b for _, b in pairs()])
+    left_out = 0
+    for a, b in pairs():
+        for mine, other in ((x, y) for x in names_in(a) for y in names_in(b)):
+            if mine.glued == other.glued or not mine.words or not other.words:
+                continue
+            found = index.scores.signs(mine, other)
+            most = odds_at_most(mine, other, index.scores.rarity, -math.inf) + WEIGHTS["letters"] * found["letters"]
+            assert most >= odds_of(probability(found)) - 1e-6, (a, b)
+            left_out += most < odds_of(0.3)
+    assert left_out > 3000  # and much need not be compared
+
+
+@pytest.mark.parametrize("least", [0.01, 0.3, 0.5, 0.9])
+def test_a_score_does_not_depend_on_what_was_left_out(least: float) -> None:
+    index = NameIndex([b for _, b in pairs()])
+    for a, _ in pairs()[::20]:
+        asked = names_in(a)
+        for i in index.candidates(a):
+            exact = max(round(probability(index.scores.signs(x, y)), 4) for x, y in _compared(asked, index.meant(i)))
+            assert index.scores.likely(asked, i, least) == (exact if exact >= least else 0.0)
+
+
+def _compared(asked: tuple[CompanyName, ...], meant: tuple[CompanyName, ...]) -> list[tuple[CompanyName, CompanyName]]:
+    return [(x, y) for i, x in enumerate(asked) for j, y in enumerate(meant) if i < 2 or j < 2]
