@@ -126,6 +126,31 @@ def test_an_older_export_brings_nothing_back(kind: str, tmp_path: Path) -> None:
     assert ends == [(Deleted, 2), (Merged, 4), (Restored, 6)]
 
 
+OPEN = """roe: 1
+name: open
+engagement:
+  account:
+    owner: [{name: rest, when: account.owner_by.owner = null, then: open}, {name: kept, then: keep}]
+"""
+NOBODYS = [  # A's row night by night; who has A then, and by which rule. Nobody has it at first, and the CRM showed that on the 2nd
+    ("A,a,,,,2026-03-02T10:00:00Z", ("", "rest")),
+    ("A,a,ben,,,2026-02-20T10:00:00Z", ("", "rest")),  # an older row says nothing of today: neither who has A
+    ("A,a,,yes,,2026-02-21T10:00:00Z", None),  # nor that it is gone
+    ("A,a,,,,2026-03-02T10:00:00Z", ("", "rest")),
+    ("A,a,ben,,,2026-03-05T10:00:00Z", ("ben", "kept")),  # since the 5th Ben has it, by hand
+]
+
+
+@pytest.mark.parametrize("kind", STORES)
+def test_an_older_row_changes_nothing_of_a_record_that_nobody_has(kind: str, tmp_path: Path) -> None:
+    engines = Engines(kind, tmp_path, OPEN, STAMPED)
+    for n, (line, wanted) in enumerate(NOBODYS, 2):
+        found = engines.night(f"2026-03-0{n}", reps=["ann,Ann", "ben,Ben"], accounts=[line])["allocations"]
+        assert [(x["owner"], x["rule"]) for x in found] == ([wanted] if wanted else []), n
+    said = [(type(e), e.rep, e.by, e.at.date.day) for e in engines.entries()]  # a night on which nothing changes says nothing
+    assert said == [(Owned, None, "rule", 2), (Owned, "ben", "hand", 6)]
+
+
 DATED = HEADS | {"leads": "id,created,owner_sdr,modified_at"}
 L1, L2 = "L1,2026-03-01,{},2026-03-01T10:00:00Z", "L2,2026-03-01,{},2026-03-0{}T10:00:00Z"
 FILES = [  # the file of leads night by night, and who then has leads; L1 never changes in the CRM

@@ -79,7 +79,12 @@ class Facts:
 
     @property
     def is_known(self) -> bool:
-        """Whether there is anything to remember of an owner: who has the record, had it, or was given it; or who took it away."""
+        """Whether there is anything to remember: of an owner, or when the CRM showed that there is none."""
+        return self.had_owner or self.held.base_at is not None
+
+    @property
+    def had_owner(self) -> bool:
+        """Whether somebody has the record, had it, or was given it; or took it away."""
         held = self.held
         return bool(self.holder or held.base or held.decided or self.former) or self.by in CHANGED_IN_CRM
 
@@ -94,9 +99,10 @@ class Facts:
 
     def saved(self) -> OwnerState:
         """The value of `state["owners"]`."""
-        since, seen, held = self.since, self.seen, self.held
+        held = self.held
+        since, seen, by = (self.since, self.seen, self.by) if self.had_owner else (None, None, "")
         return owner_state(
-            self.holder, str(since) if since else None, seen=str(seen) if seen and not since else None, former=self.former, by=self.by,
+            self.holder, str(since) if since else None, seen=str(seen) if seen and not since else None, former=self.former, by=by,
             base=held.base, base_at=v.literal(held.base_at) if held.base_at else None, decided=list(held.decided),
         )  # fmt: skip
 
