@@ -14,10 +14,10 @@ import pytest
 pytest.importorskip("pyarrow")
 import roe
 from helpers import policy_text
-from ledgers import STORES, Ticks, place
+from ledgers import STORES, Engines, Ticks, place
 from roe.ledger import snapshot
 from roe.ledger.decided import how_decided
-from roe.ledger.entries import Owned, Run
+from roe.ledger.entries import Answered, Owned, Referred, Run
 from roe.ledger.moment import At
 from roe.ledger.projections import dump
 from roe.ledger.snapshot import owners_of
@@ -192,3 +192,18 @@ def test_nobody_is_forgotten_while_a_copy_names_the_record(tmp_path: Path, monke
         forget(store, names[7])
         assert_columns_are_the_projection(store)
         assert store.db.rows("SELECT count(*) FROM snapshot")[0][0] == 0
+
+
+def test_a_referral_that_is_opened_again_has_its_rule_and_sentence(tmp_path: Path) -> None:
+    """Its rule, action and end are those of the referral that somebody has answered, and its owner stays."""
+    rules = "engagement: {account: {ae: [{name: big, when: account.size > 60, then: {refer: r4}}]}}\n"
+    nights = Engines("sqlite", tmp_path, POLICY.partition("pools:")[0] + rules, {"accounts": "id,size,owner", "reps": "id,name"})
+    lines = {"accounts": ["A1,70,r1"], "reps": ["r1,Rep 1", "r4,Rep 4"]}
+    nights.night("2026-03-02", **lines)
+    for state in nights.states.values():
+        with open_store(state) as store:
+            at = At.of("2026-03-03", "UTC")
+            store.append([Answered(at=at, entity="account", record="A1", role="ae", answer="it stays", by="Ann")])
+    nights.night("2026-03-04", **lines)
+    asked = [(str(e.at), e.rule, e.sentence) for e in nights.entries() if isinstance(e, Referred)]
+    assert asked == [(day, "big", "r4 must decide, by rule `big`") for day in ("2026-03-02", "2026-03-04")]

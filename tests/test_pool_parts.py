@@ -12,6 +12,7 @@ import pytest
 from helpers import compiled
 from roe.evaluator.alike import NO_KEY, hashed, is_about_rep, is_of_the_day, record_parts
 from roe.evaluator.bound import Bound
+from roe.evaluator.live_world import Change
 from roe.evaluator.pool import Pool
 from roe.evaluator.together import Companies, Existing, Together, queue_place
 from roe.grammar.clock import Clock
@@ -535,7 +536,7 @@ def test_what_is_known_of_a_company_follows_a_change(record: str, changes: dict[
     known(world)
     row.forget()
     dict.update(row, changes)
-    together.follow(row, gone, changes)
+    together.follow(Change(row, changes, is_gone=gone))
     assert {company: [x for x, _ in records] for company, records in known(world).items()} == expected
     records = together.existing(world.pools.pools["p"], "lead", "sdr").of
     assert [str(x.since)[:10] for some in records.values() for x in some if x.id == record] == ([since] if since else [])
@@ -558,7 +559,7 @@ def test_what_companies_rest_on(together: str, entity: str, changed: set[str], a
     leads = [{"id": "A", "company": "acme", "account": "K", "owner.sdr": "ann"}]
     world = compiled(text, DATED).bind({"lead": leads, "rep": REPS, "account": [{"id": "K", "website": "acme.com"}]}, as_of=NOW)
     before = world.pools.together.existing(world.pools.pools["p"], "lead", "sdr")
-    world.pools.together.follow(row_of(world, "K", "account") if entity == "account" else row_of(world, "ann", "rep"), False, changed)
+    world.pools.together.follow(Change(row_of(world, "K" if entity == "account" else "ann", entity), changed))
     assert (world.pools.together.existing(world.pools.pools["p"], "lead", "sdr") is not before) is again
 
 

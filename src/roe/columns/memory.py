@@ -26,6 +26,7 @@ from roe.evaluator.memory import Facts, OwnerMemory
 from roe.grammar import values as v
 from roe.ledger.changed import Changed
 from roe.ledger.holders import NOBODY
+from roe.ledger.owner_entries import is_loaded
 from roe.ledger.reconcile import Kind, key_parts
 from roe.ledger.remembered import Remembered
 from roe.ledger.role_tables import RoleTable, of_mapping, places_of, without_records
@@ -72,7 +73,7 @@ class ColumnMemory(OwnerMemory):
         self.held = of_mapping(self.before)
         self.known = _Known(self)  # type: ignore[assignment]
         self.aligned: dict[tuple[str, str], Aligned] = {}
-        self.rows_changed: dict[tuple[str, str], list[int]] = {}  # that the run leaves otherwise than it found them
+        self.rows_changed: dict[tuple[str, str], list[int]] = {}  # of which the ledger is to have more than that the CRM shows our decision
         world.returned = self.returned
         self._begin_gone(state)
         noted: dict[tuple[str, str], set[str]] = {key: set() for key in self.held.roles}
@@ -209,6 +210,19 @@ class ColumnMemory(OwnerMemory):
             self._rep_ids = [str(x) for x in table.ids.to_pylist()]
         return self._rep_ids
 
+    def facts_of(self, entity: str, record: str, role: str) -> Facts | None:
+        aligned = self.aligned.get((entity, role))
+        if aligned is None:
+            return None
+        if record in aligned.absent:
+            return aligned.absent[record]
+        place = aligned.held.find(record)
+        row = int(aligned.row[place]) if place >= 0 else aligned.noted.get(record, -1)
+        facts = self.facts_at(entity, role, row) if row >= 0 else None
+        if facts is not None or place < 0 or row >= 0 or not aligned.held.is_owned[place]:
+            return facts
+        return self._facts(f"{entity}|{record}|{role}", aligned.held.state(place), None)
+
     def facts_at(self, entity: str, role: str, row: int) -> Facts | None:
         """The facts of a record by its row; None where the ledger knows nothing of it."""
         aligned = self.aligned.get((entity, role))
@@ -268,7 +282,8 @@ class ColumnMemory(OwnerMemory):
         """As the row evaluator's. Decisions on rows that are left alone may be left out, which `is_left_alone` says."""
         changes: Json = {}
         for (entity, role), x in self.aligned.items():
-            rows = np.flatnonzero(self._is_news(x))
+            is_decided = (entity, role) in self.world.policy.plan.engagement  # then there is a decision on whatever is news
+            rows = np.flatnonzero(self._is_news(x)) if not is_decided else np.zeros(0, np.int64)
             records = self.world.tables[entity].ids.take(pa.array(rows)).to_pylist()
             self.learn(entity, role, rows, records)
             for row, record in zip(rows.tolist(), records, strict=True):
@@ -282,8 +297,10 @@ class ColumnMemory(OwnerMemory):
         saved, parts = self._decided(decisions)
         changes |= saved
         before = self.before
-        changes = {key: x for key, x in changes.items() if before.get(key) != x}
-        self._note_rows(changes)
+        olds = {key: before.get(key) for key in changes}
+        changes = {key: x for key, x in changes.items() if olds[key] != x}
+        asked = [key for key in parts.get("referred", ()) if key not in self.referred]
+        self._note_rows([*(key for key, x in changes.items() if not is_loaded(olds[key], x)), *asked])
         found_owners: Saved = Changed(before, changes)
         return {"owners": found_owners, **parts}
 
@@ -297,9 +314,9 @@ class ColumnMemory(OwnerMemory):
     def _save(self, changes: Json, key: str, facts: Facts) -> None:
         changes[key] = facts.saved() if self.is_kept(key, facts) else None
 
-    def _note_rows(self, changes: Saved) -> None:
+    def _note_rows(self, keys: Iterable[str]) -> None:
         new: dict[tuple[str, str], set[str]] = {}
-        for key in changes:
+        for key in keys:
             entity, record, role = key_parts(key)
             x = self.aligned.get((entity, role))
             place = -1 if x is None else x.held.find(record)
@@ -328,20 +345,10 @@ class _Known(Mapping[str, Facts]):
         self.memory = memory
 
     def __getitem__(self, key: str) -> Facts:
-        entity, record, role = key_parts(key)
-        aligned = self.memory.aligned.get((entity, role))
-        if aligned is None:
+        facts = self.memory.facts_of(*key_parts(key))
+        if facts is None:
             raise KeyError(key)
-        if record in aligned.absent:
-            return aligned.absent[record]
-        place = aligned.held.find(record)
-        row = int(aligned.row[place]) if place >= 0 else aligned.noted.get(record, -1)
-        facts = self.memory.facts_at(entity, role, row) if row >= 0 else None
-        if facts is not None:
-            return facts
-        if place < 0 or row >= 0 or not aligned.held.is_owned[place]:
-            raise KeyError(key)
-        return self.memory._facts(key, aligned.held.state(place), None)
+        return facts
 
     def __iter__(self) -> Iterator[str]:
         for entity, role in self.memory.aligned:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 from roe.dynamic import Saved, Value
 from roe.evaluator.able import reason_not_here, reason_on_leave
 from roe.evaluator.allocation import PoolHistory, PoolTurn
+from roe.evaluator.assigned import days_that_count
 from roe.evaluator.pool import OPEN, OPEN_CAPS, Pool
 from roe.evaluator.together import Together
 from roe.grammar import values as v
@@ -232,12 +233,10 @@ class Pools:
     # --- state --------------------------------------------------------------------------------------------------------
 
     def saved(self) -> Remembered:
-        """The pointers and day counts as they are to be kept; days older than two weeks count nowhere any more."""
-        oldest = str(v.subtract(self.world.clock.today, timedelta(days=14)))
-        days = {r: {d: n for d, n in by.items() if d >= oldest} for r, by in self.days.items()}
+        """The pointers and day counts as they are to be kept."""
         pools = {}
         for name, p in sorted(self.pools.items()):
             turns = p.history.turns.position + p.history.turns.taken
             credits = {rep: str(c) for rep, c in p.ledger().credits().items()}
             pools[name] = {"turns": turns, "counts": {r: n for r, n in sorted(p.counts.items()) if n}, "credits": credits}
-        return {"pools": pools, "days": {r: dict(sorted(by.items())) for r, by in sorted(days.items()) if by}}
+        return {"pools": pools, "days": days_that_count(self.days, self.world.clock.today)}

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from datetime import datetime
+from collections.abc import Iterator, Mapping
+from datetime import date, datetime, timedelta
 
 from roe.dynamic import Json
 from roe.grammar import values as v
@@ -34,6 +34,13 @@ def held_back(state: Remembered) -> Iterator[ExceptionRow]:
     """The records that stay where they were before a run that was undone, as approved exceptions."""
     for key, x in state.get("held", {}).items():
         yield exception_of(key, x["rep"], x["by"], f"the run {x['run']} was undone", x["until"])
+
+
+def days_that_count(days: Mapping[str, Mapping[str, int]], today: date) -> Json:
+    """What caps count, by rep and day; days older than two weeks count nowhere any more."""
+    oldest = str(v.subtract(today, timedelta(days=14)))
+    left = {rep: {day: n for day, n in sorted(by.items()) if day >= oldest} for rep, by in sorted(days.items())}
+    return {rep: by for rep, by in left.items() if by}
 
 
 def empty_state(as_of: str) -> Remembered:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from roe.dynamic import Json, Record, Saved, Values
 from roe.evaluator.able import reason_left, receiver
-from roe.evaluator.assigned import STATE, assignment, granted, held_back
+from roe.evaluator.assigned import STATE, assignment, days_that_count, granted, held_back
 from roe.evaluator.decision import Decision, label
 from roe.evaluator.frozen import freeze
 from roe.evaluator.gone import set_aside_older
@@ -333,7 +333,7 @@ class Bound:
             "as_of": v.literal(self.world.clock.now),
             **self.memory.after(decisions),
             "assigned": dict(sorted(self.assigned.items())),
-            **self.pools.saved(),
+            **self._turns_saved(),
             **({"frozen": frozen} if (frozen := freeze(self.world)) else {}),
             **({"seen": seen} if (seen := self.world.past.saved()) else {}),
             **({"claims": self.world.settled.saved()} if self.plan.claims is not None else {}),
@@ -341,6 +341,11 @@ class Bound:
             **({"events": {key: since for key, since, _ in self.raised()}} if self.plan.events else {}),
         }
         return as_remembered(sections)
+
+    def _turns_saved(self) -> Remembered:
+        if self.plan.pools:
+            return self.pools.saved()
+        return {"pools": {}, "days": days_that_count(self.state.get("days", {}), self.world.clock.today)}
 
     def raised(self) -> list[tuple[str, str, bool]]:
         """(`entity|record|event`, since when, whether it was raised by this run) of every event that is up."""

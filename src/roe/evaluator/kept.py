@@ -37,7 +37,11 @@ class KeptUp:
         self._certain_fields: dict[tuple[str, str], bool] = {}
         self._all_certain: set[str] = set()  # the matchers whose look-ups all rest on nothing but stored fields
         self._open: dict[tuple[str, str], int] | None = None
-        self._plain_open = self._is_own("lead", "is_open") or not self._exists("lead", "is_open")
+        self._was_called: list[str] = []  # what the record that was taken out last was called
+        self.referring: dict[
+            Row, None
+        ] = {}  # the records with references to the one that was put in or has gone last, or to what it was called
+        self._plain_open = self.is_own("lead", "is_open") or not self._exists("lead", "is_open")
         for entity, rows in world.rows.items():
             world.named(entity)  # a request does not wait for it
             for row in rows:
@@ -48,6 +52,7 @@ class KeptUp:
     def take_out(self, row: Row) -> None:
         """Forget a record as it is now, which is about to change or to go."""
         self.take_out_of_look_ups(row)
+        self._was_called = self._called(row)
         for key in NAMED_BY:
             if dict.get(row, key):
                 named = self.world.named(row.entity)[str(dict.get(row, key)).lower()]
@@ -166,10 +171,13 @@ class KeptUp:
 
     def _refer_again(self, row: Row) -> None:
         """Records whose references may mean this record now, or no longer, are resolved anew."""
-        names = [str(row["id"]), *(str(dict.get(row, key)).lower() for key in NAMED_BY if dict.get(row, key))]
-        for key in dict.fromkeys(names):
-            for other in list(self._referring.get((row.entity, key), ())):
-                self._resolve_again(other, row.entity)
+        names, self._was_called = dict.fromkeys([*self._called(row), *self._was_called]), []
+        self.referring = {other: None for key in names for other in self._referring.get((row.entity, key), ())}
+        for other in self.referring:
+            self._resolve_again(other, row.entity)
+
+    def _called(self, row: Row) -> list[str]:
+        return [str(row["id"]), *(str(dict.get(row, key)).lower() for key in NAMED_BY if dict.get(row, key))]
 
     def _resolve_again(self, row: Row, target: str) -> None:
         world = self.world
@@ -232,11 +240,11 @@ class KeptUp:
             elif isinstance(node, s.Call) and ((row := BY_NAME.get(node.function)) is None or row.clock):
                 return False
             elif isinstance(node, s.Path) and isinstance(node.base, s.Name) and node.base.id == entity:
-                if not self._is_own(entity, node.field, seen):
+                if not self.is_own(entity, node.field, seen):
                     return False
         return True
 
-    def _is_own(self, entity: str, name: str, seen: frozenset[str] = frozenset()) -> bool:
+    def is_own(self, entity: str, name: str, seen: frozenset[str] = frozenset()) -> bool:
         """Whether a field is stored in the record, or is computed from such fields alone."""
         step = self.world.compiled.steps.get((entity, name))
         if step is not None:
@@ -252,7 +260,7 @@ class KeptUp:
     def _certain(self, entity: str, name: str) -> bool:
         known = self._certain_fields.get((entity, name))
         if known is None:
-            known = self._certain_fields[entity, name] = self._is_own(entity, name)
+            known = self._certain_fields[entity, name] = self.is_own(entity, name)
         return known
 
     def _computed(self, entity: str, name: str) -> bool:

@@ -16,7 +16,7 @@ Not safe for threads: one caller at a time.
 from __future__ import annotations
 
 from bisect import insort
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from datetime import date, datetime
 from typing import TYPE_CHECKING
 
@@ -27,8 +27,8 @@ from roe.evaluator.assigned import empty_state, granted
 from roe.evaluator.bound import Bound
 from roe.evaluator.decision import Decision
 from roe.evaluator.engine import Tables
-from roe.evaluator.live_world import OWNERSHIP, LiveWorld
-from roe.evaluator.row import OwnersOfRow, Row
+from roe.evaluator.live_world import Change, LiveWorld
+from roe.evaluator.row import OWNERSHIP, OwnersOfRow, Row
 from roe.evaluator.together import given_before
 from roe.grammar import values as v
 from roe.ledger.holders import OwnerState
@@ -171,6 +171,8 @@ class Live(Bound):
         clock, before = self.evaluator.clock(as_of), self.world.clock
         if clock != before:
             self.world.at(clock)
+            if "pools" in self.__dict__:
+                self.pools.together.at_another_time()
             # who is able changes with days and hours of work, which begin and end with a minute
             same_minute = clock.now.replace(second=0, microsecond=0) == before.now.replace(second=0, microsecond=0)
             self._renew = self._renew or not same_minute
@@ -234,9 +236,9 @@ class Live(Bound):
             known = self._owner_read[pool.company_name, entity] = about_owners
         return known
 
-    def _follow(self, row: Row, gone: bool, changed: Collection[str]) -> None:
+    def _follow(self, change: Change) -> None:
         if "pools" in self.__dict__:
-            self.pools.together.follow(row, gone, changed)
+            self.pools.together.follow(change)
 
     def _accompany(self, key: str) -> None:
         """Of a company's records that a pool assigned, the next one follows the first by its key, wherever that has gone since."""

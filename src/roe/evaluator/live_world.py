@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from roe.crm.ids import fold
 from roe.data.cells import Cells, LoneCells
@@ -14,11 +14,13 @@ from roe.data.reading import Reading, Reject
 from roe.dynamic import Record, Value, Values
 from roe.evaluator.compiled import Compiled
 from roe.evaluator.engine import Tables
+from roe.evaluator.followed import Followed, followed
 from roe.evaluator.kept import AS_WRITTEN, KeptUp
-from roe.evaluator.row import OwnersOfRow, Row
+from roe.evaluator.row import OWNERSHIP, OwnersOfRow, Row
 from roe.evaluator.world import World
+from roe.grammar import syntax as s
 from roe.grammar.clock import Clock, zone_of
-from roe.plan.operators import Relate
+from roe.plan.operators import Expr, Relate
 from roe.policy.model import DataSource
 
 if TYPE_CHECKING:
@@ -26,16 +28,13 @@ if TYPE_CHECKING:
     from roe.evaluator.memory import Facts
 
 
-OWNERSHIP = (
-    "owner",
-    "owner_since",
-    "owner_from",
-    "owner_by",
-    "former_owner",
-    "returned_on",
-    "referred_on",
-    "holds",
-)  # fields that say who has, or had, a record
+class Change(NamedTuple):
+    """A record has changed in some fields, came (`id` is among the fields then), or is gone."""
+
+    row: Row
+    fields: Collection[str]
+    referring: Collection[Row] = ()  # records with a reference that means it, or did before
+    is_gone: bool = False
 
 
 class LiveWorld(World):
@@ -43,7 +42,7 @@ class LiveWorld(World):
 
     decided: Callable[[Row], OwnersOfRow]  # the owners of a record, as its own rules give them now
     earlier: Callable[[str, str], bool]  # whether an entity is decided before another
-    followed: Callable[[Row, bool, Collection[str]], None]  # what a record that has changed in some fields, or is gone, means to the pools
+    followed: Callable[[Change], None]  # what a change of a record means to the pools
 
     def __init__(self, compiled: Compiled, tables: Tables, clock: Clock, alone: bool = False) -> None:
         self.alone = alone  # whether each record is read by its own columns and texts
@@ -114,7 +113,8 @@ class LiveWorld(World):
         finish(row)
         self._kept_up.put_in(row)
         self.forget_computed()
-        self.followed(row, False, [name.partition(".")[0] for name in {**before, **values} if before.get(name) != values.get(name)])
+        changed = [name.partition(".")[0] for name in {**before, **values} if before.get(name) != values.get(name)]
+        self.followed(Change(row, changed, self._kept_up.referring))
         return row
 
     def stored(self, row: Row) -> Values:
@@ -131,7 +131,7 @@ class LiveWorld(World):
         self._kept_up.take_out(row)
         self._kept_up.gone(row)
         self.forget_computed()
-        self.followed(row, True, list(row))
+        self.followed(Change(row, ["id", *row], self._kept_up.referring, is_gone=True))
         return True
 
     def own_now(self, row: Row, role: str, facts: Facts, unchanged: Mapping[str, Value]) -> None:
@@ -144,7 +144,7 @@ class LiveWorld(World):
         self.forget_computed()
         for name, value in unchanged.items():
             row.remember(name, value)
-        self.followed(row, False, OWNERSHIP)
+        self.followed(Change(row, OWNERSHIP))
 
     def changed(self) -> None:
         self.__dict__.pop("settled", None)
@@ -218,6 +218,20 @@ class LiveWorld(World):
         """Open records per entity and rep; the dict is kept up, and counted anew only where that is not certain."""
         assert self._kept_up is not None
         return self._kept_up.open_records()
+
+    def follows(self, entity: str, expr: Expr) -> Followed | None:
+        assert self._kept_up is not None
+        return followed(self, entity, expr)
+
+    def is_own(self, entity: str, name: str) -> bool:
+        """Whether a field is stored in the record, or is computed from such fields alone."""
+        assert self._kept_up is not None
+        return self._kept_up.is_own(entity, name)
+
+    def rests_on_itself(self, entity: str, tree: s.Node) -> bool:
+        """Whether an expression about a record reads nothing but that record's stored fields, whatever the moment."""
+        assert self._kept_up is not None
+        return self._kept_up.rests_on_itself(entity, tree)
 
     def count_open(self) -> dict[tuple[str, str], int]:
         return super().open_records()

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from roe.evaluator.relate import Matcher
     from roe.evaluator.row import Row
 
+KEYED = ("equal", "among", "block")  # how a method finds candidates by keys that both sides give
 MOST_REPEATED = 2_000  # distinct texts whose keys are kept, until there are more: those are names or domains, which do not repeat
 
 
@@ -67,7 +68,7 @@ class KeyLookUp:
         self._fields = _fields_of(theirs, self._target)
         self._repeated: dict[tuple[Value, ...], tuple[Value, ...]] = {}
         self.groups: dict[Value, list[Row]] = {}  # key -> rows, by id
-        groups, of = self.groups, self._of
+        groups, of = self.groups, self.keys_of
         for row in matcher.world.all(self._target):
             for key in of(row):
                 if key in groups:
@@ -76,11 +77,11 @@ class KeyLookUp:
                     groups[key] = [row]
 
     def add(self, row: Row) -> None:
-        for key in self._of(row):
+        for key in self.keys_of(row):
             insort(self.groups.setdefault(key, []), row, key=by_id)
 
     def remove(self, row: Row) -> None:
-        for key in self._of(row):
+        for key in self.keys_of(row):
             rows = self.groups[key]
             place = bisect_left(rows, by_id(row), key=by_id)
             while rows[place] is not row:
@@ -89,7 +90,7 @@ class KeyLookUp:
             if not rows:
                 del self.groups[key]
 
-    def _of(self, row: Row) -> tuple[Value, ...]:
+    def keys_of(self, row: Row) -> tuple[Value, ...]:
         """The keys of a row. Rows with the same texts have the same ones, and where a column is empty all rows have."""
         if self._fields is None:
             return self._made_of(row)

@@ -258,11 +258,15 @@ class OwnerMemory:
         facts = self.known[key] = self._facts(key, saved, self.world.shown_by(row, role))
         return facts
 
+    def facts_of(self, entity: str, record: str, role: str) -> Facts | None:
+        """The facts of a record; None where the ledger knows nothing of it."""
+        return self.known.get(f"{entity}|{record}|{role}")
+
     def of(
         self, entity: str, record: str, role: str, shown: str | None, since: date | datetime | None, read_at: datetime | None = None
     ) -> Facts:
         """The facts of a record; of one that the ledger does not know they are those of the data, as of the time at which it was read."""
-        facts = self.known.get(f"{entity}|{record}|{role}")
+        facts = self.facts_of(entity, record, role)
         if facts is not None:
             return facts
         by = "import" if shown else ""

@@ -51,7 +51,7 @@ class Matcher:
 
     def __init__(self, step: Relate, world: World) -> None:
         self.step, self.world = step, world
-        self.methods = [_Method(m, step, self) for m in step.methods]
+        self.methods = [MatchMethod(m, step, self) for m in step.methods]
         trees: dict[s.Node, s.Node] = {}
         for method in self.methods:
             if method.theirs is not None:
@@ -69,7 +69,7 @@ class Matcher:
         for method in self.methods:
             held = method.held(row)
             if held:
-                return held[0].row if len(held) == 1 else self._choose(row, held, explained=False)
+                return held[0].row if len(held) == 1 else self.choose(row, held, explained=False)
         return None
 
     def names(self, theirs: s.Node, meanwhile: Callable[[], object] | None = None) -> NameLookUp:
@@ -132,10 +132,10 @@ class Matcher:
             held, excluded = method.candidates(row, only)
             considered += excluded
             if held:
-                return Match(self._choose(row, held, explained=True), method.name, [*held, *considered])
+                return Match(self.choose(row, held, explained=True), method.name, [*held, *considered])
         return Match(None, "", considered)
 
-    def _choose(self, row: Row, held: list[Candidate], explained: bool) -> Row:
+    def choose(self, row: Row, held: list[Candidate], explained: bool) -> Row:
         """Of those with the best scores the first by the tiebreakers in order, then by score and id; a missing value loses.
 
         With `explained`, each candidate has the values of all tiebreakers and why it lost, and the winner stands first.
@@ -192,7 +192,7 @@ def _extreme(values: list[Value], most: bool) -> Value:
     return best
 
 
-class _Method:
+class MatchMethod:
     """One method over the rows of a world."""
 
     def __init__(self, method: Method, step: Relate, matcher: Matcher) -> None:
@@ -205,7 +205,7 @@ class _Method:
         if method.similar is not None:
             self.kind, mine, theirs = "similar", method.similar[0].tree, method.similar[1].tree
         self.theirs = theirs
-        self._mine = compile_expression(mine) if mine is not None else None
+        self.mine = compile_expression(mine) if mine is not None else None
 
     # --- candidates -------------------------------------------------------------------------------------------------
 
@@ -242,14 +242,14 @@ class _Method:
 
         if self.kind != "similar":
             return [(1.0, row) for row in self._possible(scope) if fits(row)]
-        assert self._mine is not None and self.theirs is not None
-        value = self._mine(scope)
+        assert self.mine is not None and self.theirs is not None
+        value = self.mine(scope)
         return self.matcher.names(self.theirs).search(value, least, self.group, fits) if isinstance(value, str) else ()
 
     def _possible(self, scope: Scope) -> Iterable[Row]:
-        if self._mine is None or self.theirs is None:
+        if self.mine is None or self.theirs is None:
             return self.world.all(self.step.target)
-        value, groups = self._mine(scope), self.matcher.keys(self.kind, self.theirs).groups
+        value, groups = self.mine(scope), self.matcher.keys(self.kind, self.theirs).groups
         if self.kind == "block":
             keys = blocking_keys(value) if isinstance(value, str) else ()
             return list(dict.fromkeys(r for key in keys for r in groups.get(key, ())))

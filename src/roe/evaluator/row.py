@@ -17,6 +17,16 @@ if TYPE_CHECKING:
 
 DATA_SINCE = "$owner_since"  # what the data says of a record, once `owner_since` says what is known of its first role
 UNKNOWN_REP = {"able": True, "may_hold": True}  # of a rep whom the data does not list nothing is known that speaks against it
+OWNERSHIP = (
+    "owner",
+    "owner_since",
+    "owner_from",
+    "owner_by",
+    "former_owner",
+    "returned_on",
+    "referred_on",
+    "holds",
+)  # fields that say who has, or had, a record
 NOT_STORED: object = object()  # in place of the value of a field that is computed
 
 

@@ -12,9 +12,11 @@ from roe.grammar import values as v
 from roe.grammar.values import Duration
 from roe.ledger.reconcile import key_parts
 from roe.ledger.remembered import Remembered
-from roe.policy.reads import rests_on
+from roe.policy.reads import MOMENT, referred_to, rests_on
 
 if TYPE_CHECKING:
+    from roe.evaluator.followed import Followed
+    from roe.evaluator.live_world import Change
     from roe.evaluator.pool import Pool
     from roe.evaluator.row import Row
     from roe.evaluator.world import World
@@ -44,6 +46,7 @@ class Companies:
 
     def __init__(self) -> None:
         self.of: dict[Value, list[Existing]] = {}
+        self.followed: Followed | None = None  # what tells whose company may be another one, where records change
         self._company_of: dict[str, tuple[Value, Existing]] = {}
 
     def add(self, company: object, record: Existing) -> None:
@@ -146,18 +149,39 @@ class Together:
         step = pool.step
         key = (pool.company_name, entity, role)  # pools that ask alike share the answer
         companies = self._existing.get(key)
-        if companies is None:
-            companies = self._existing[key] = Companies()
-            self._asked[key] = pool
-            reps = self.world.owner_ids(entity, role) if step.together is not None else ()
-            if step.together is None or not any(reps):
-                return companies
-            ids, created = self.world.values(entity, "id"), self.world.values(entity, "created")
-            since = self.world.values(entity, "owner_since")
-            for i, (rep, company) in enumerate(zip(reps, self.world.evaluated(entity, step.together), strict=True)):
-                if rep and isinstance(company, (str, int, float)):
-                    companies.add(company, Existing(*queue_place(created[i], ids[i]), rep, str(ids[i]), created[i] or since[i]))
+        if companies is not None:
+            for row in companies.followed.changed() if companies.followed is not None else ():
+                self._take_up(companies, pool, row, role)
+            return companies
+        companies = self._existing[key] = Companies()
+        self._asked[key] = pool
+        companies.followed = self.world.follows(entity, step.together) if step.together is not None else None
+        if companies.followed is not None:
+            for row in self.world.all(entity):
+                self._take_up(companies, pool, row, role)
+            return companies
+        reps = self.world.owner_ids(entity, role) if step.together is not None else ()
+        if step.together is None or not any(reps):
+            return companies
+        ids, created = self.world.values(entity, "id"), self.world.values(entity, "created")
+        since = self.world.values(entity, "owner_since")
+        for i, (rep, company) in enumerate(zip(reps, self.world.evaluated(entity, step.together), strict=True)):
+            if rep and isinstance(company, (str, int, float)):
+                companies.add(company, Existing(*queue_place(created[i], ids[i]), rep, str(ids[i]), created[i] or since[i]))
         return companies
+
+    def _take_up(self, companies: Companies, pool: Pool, row: Row, role: str) -> None:
+        """Know a record's company as it is now, if somebody has the record."""
+        record, rep = str(row["id"]), row["owner"].get(role)
+        companies.drop(record)
+        if companies.followed is not None:
+            companies.followed.forget(row)
+            if rep is not None:
+                companies.followed.ask(row)
+        company = self.company(pool, row) if rep is not None else None
+        if rep is not None and company is not None:
+            since = row["created"] or row["owner_since"]
+            companies.add(company, Existing(*queue_place(row["created"], record), str(rep["id"]), record, since))
 
     def askers(self) -> Collection[Pool]:
         """Of the pools that have asked for a record's company, one for each way of asking."""
@@ -171,23 +195,44 @@ class Together:
             self._rests_on[key] = rests_on(self.world.policy, entity, pool.step.together)
         return self._rests_on[key]
 
-    def follow(self, row: Row, gone: bool, changed: Collection[str]) -> None:
-        """A record has changed in some fields, or is gone: what is known of its company's records follows."""
+    def follow(self, change: Change) -> None:
+        """A record has changed, came, or is gone: what is known of its company's records follows."""
+        row = change.row
         for key, companies in list(self._existing.items()):
             _, entity, role = key
-            pool, record = self._asked[key], str(row["id"])
-            if entity != row.entity:
-                if pool.step.together is not None:
-                    read = self.rests_on(pool, entity)
-                    if read is None or any((row.entity, name) in read for name in changed):
-                        del self._existing[key]
+            pool, followed = self._asked[key], companies.followed
+            if pool.step.together is None:
                 continue
-            companies.drop(record)
-            rep = None if gone else row["owner"].get(role)
-            company = self.company(pool, row) if rep is not None else None
-            if rep is not None and company is not None:
-                since = row["created"] or row["owner_since"]
-                companies.add(company, Existing(*queue_place(row["created"], record), str(rep["id"]), record, since))
+            if followed is not None:
+                followed.follow(change)
+            elif self._may_lead_elsewhere(pool, entity, change):
+                del self._existing[key]
+                continue
+            if entity == row.entity and followed is not None:
+                companies.drop(str(row["id"]))
+                followed.forget(row)
+                if not change.is_gone:
+                    followed.stale[row] = None
+            elif entity == row.entity and change.is_gone:
+                companies.drop(str(row["id"]))
+            elif entity == row.entity:
+                self._take_up(companies, pool, row, role)
+
+    def _may_lead_elsewhere(self, pool: Pool, entity: str, change: Change) -> bool:
+        """Whether a change may give other records of an entity than its own another company."""
+        read, is_other = self.rests_on(pool, entity), entity != change.row.entity
+        if read is None:
+            return is_other
+        is_read = any((change.row.entity, name) in read for name in change.fields)
+        return is_read and (is_other or entity in referred_to(self.world.policy, read))
+
+    def at_another_time(self) -> None:
+        """The clock has moved: companies that ask for the time are not known any more."""
+        for key in list(self._existing):
+            pool = self._asked[key]
+            read = self.rests_on(pool, key[1]) if pool.step.together is not None else None
+            if read is not None and MOMENT in read:
+                del self._existing[key]
 
     def leads_others(self, pool: Pool, company: object, companies: Companies) -> bool:
         """Whether somebody has a record of a company that its others follow now."""

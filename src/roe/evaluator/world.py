@@ -32,6 +32,7 @@ from roe.policy.model import DataSource
 
 if TYPE_CHECKING:
     from roe.evaluator.claims import Settled
+    from roe.evaluator.followed import Followed
     from roe.evaluator.memory import Facts, OwnerMemory
 
 NAMED_BY = ("name", "email", "domain")  # what people call a record by, besides its id
@@ -178,6 +179,10 @@ class World(RecordsInTime):
         """An expression's value for every record of an entity, by id."""
         code = self.compiled.code(expr)
         return [code(self.scope(row)) for row in self.rows[entity]]
+
+    def follows(self, entity: str, expr: Expr) -> Followed | None:
+        """What tells of which records a change may give an expression another value; None where nothing changes, or that cannot be told."""
+        return None
 
     def is_untouched(self, entity: str, record: str) -> bool:
         """Whether nothing moves a record today, since the policy says so."""

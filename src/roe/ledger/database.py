@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from importlib.resources import files
+from pathlib import Path
 from typing import Any, NoReturn, Protocol
 
 from roe.diagnostics import user_error
@@ -41,11 +41,14 @@ SPELLINGS = {  # of the migrations, which are written in the types of PostgreSQL
 }
 
 
-def migrations(dialect: str) -> list[tuple[int, list[str]]]:
-    """The numbered migrations, each as its statements in a dialect."""
-    folder = files("roe.ledger") / "migrations"
-    names = sorted(p.name for p in folder.iterdir() if p.name.endswith(".sql"))
-    return [(int(name.split("_")[0]), _statements((folder / name).read_text("utf-8"), dialect)) for name in names]
+def migrations(dialect: str, after: int = 0) -> list[tuple[int, list[str]]]:
+    """The numbered migrations after one of them, each as its statements in a dialect."""
+    return [(number, _statements(file.read_text("utf-8"), dialect)) for number, file in _files() if number > after]
+
+
+def _files() -> list[tuple[int, Path]]:
+    folder = Path(__file__).parent / "migrations"
+    return sorted((int(p.name.split("_")[0]), p) for p in folder.glob("*.sql"))
 
 
 def _statements(text: str, dialect: str) -> list[str]:
@@ -64,8 +67,7 @@ def _statements(text: str, dialect: str) -> list[str]:
 
 def migrate(db: Database, wait: float) -> None:
     """Bring a ledger to this program's version, each step whole or not at all. A newer ledger is refused."""
-    known = migrations(db.dialect)
-    newest = known[-1][0]
+    newest = _files()[-1][0]
     if _version(db) == newest:
         return
     db.begin(wait)
@@ -75,11 +77,10 @@ def migrate(db: Database, wait: float) -> None:
             refuse(NEWER, f"the ledger has version {version}, and this roe knows versions up to {newest}", db.url, "upgrade roe")
         if version == 0:
             db.run("CREATE TABLE IF NOT EXISTS migration (version INTEGER PRIMARY KEY)")
-        for number, statements in known:
-            if number > version:
-                for statement in statements:
-                    db.run(statement)
-                db.run("INSERT INTO migration (version) VALUES (?)", (number,))
+        for number, statements in migrations(db.dialect, after=version):
+            for statement in statements:
+                db.run(statement)
+            db.run("INSERT INTO migration (version) VALUES (?)", (number,))
         db.commit()
     except BaseException:
         db.rollback()

@@ -13,6 +13,7 @@ import zlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
+from operator import attrgetter
 
 from roe.dynamic import Saved, Value, Values
 from roe.ledger.entries import KINDS, Evidence
@@ -44,12 +45,32 @@ class Draft:
 
 
 @dataclass(frozen=True, slots=True)
+class _Part:
+    """The fields of an entry that are kept in one place. Most entries say little: values that are all as by default are not looked at one by one."""
+
+    names: tuple[str, ...]
+    defaults: tuple[Value, ...]
+    get: Callable[[Entry], tuple[Value, ...]]
+
+    def of(self, e: Entry) -> Values:
+        """Those of an entry that say something, by name."""
+        return self.said(self.get(e))
+
+    def said(self, values: tuple[Value, ...]) -> Values:
+        """The same from the values of all."""
+        if values == self.defaults:
+            return {}
+        pairs = zip(self.names, values, self.defaults, strict=True)
+        return {name: x for name, x, default in pairs if x != default and x != {} and x != ()}
+
+
+@dataclass(frozen=True, slots=True)
 class _Shape:
     make: type[Entry]
     about: bool
-    words: tuple[str, ...]
-    facts: tuple[str, ...]
-    privates: tuple[str, ...]
+    words: _Part
+    facts: _Part
+    privates: _Part
     until: bool
     read_at: bool
     target: str  # the field, or empty
@@ -62,17 +83,24 @@ class _Shape:
 def shape(kind: str) -> _Shape:
     make = KINDS[kind]
     kept = fields_of(make)
-    fields = make.__dataclass_fields__
+    defaults = {n: f.default for n, f in make.__dataclass_fields__.items()}
 
-    def of(where: str) -> tuple[str, ...]:
-        return tuple(n for n, place in kept.items() if place == where)
+    def of(where: str) -> _Part:
+        names = tuple(n for n, place in kept.items() if place == where)
+        return _Part(names, tuple(defaults[n] for n in names), _getter(names))
 
-    defaults = {n: f.default for n, f in fields.items()}
     return _Shape(
         make, "record" in kept, of("word"), of("fact"), of("private"), "until" in kept, "read_at" in kept,
         make.TARGET if make.TARGET in kept else "", make.FORMER if make.FORMER in kept else "", make.NAME if make.NAME in kept else "",
         defaults,
     )  # fmt: skip
+
+
+def _getter(names: tuple[str, ...]) -> Callable[[Entry], tuple[Value, ...]]:
+    """What reads some fields of an entry at once, as a tuple however few they are."""
+    if len(names) > 1:
+        return attrgetter(*names)
+    return lambda e: tuple(getattr(e, name) for name in names)
 
 
 # JSON in one spelling: sorted keys, no blanks, no escapes but those that JSON needs
@@ -84,10 +112,7 @@ def draft(e: Entry) -> Draft:
     s = shape(e.KIND)
     at: At = e.at
     until: At | None = getattr(e, "until") if s.until else None  # noqa: B009
-    defaults = s.defaults
-    words = {n: x for n in s.words if (x := getattr(e, n)) != defaults[n]}
-    facts = {n: x for n in s.facts if (x := getattr(e, n)) != defaults[n] and x != {}}
-    privates = {n: x for n in s.privates if (x := getattr(e, n)) != defaults[n] and x != {} and x != ()}
+    facts, privates = s.facts.of(e), s.privates.of(e)
     if s.read_at and (read := getattr(e, "read_at")) is not None:  # noqa: B009
         facts["read_at"] = [read.instant, read.day]
     grain = ("d" if at.day else "m") + ("" if until is None else "d" if until.day else "m") + " " + at.zone
@@ -100,7 +125,7 @@ def draft(e: Entry) -> Draft:
         None if until is None else until.instant,
         _other(e, s.target, s.make.TARGET_ENTITY),
         _other(e, s.former, s.make.FORMER_ENTITY),
-        _written(words),
+        _words_text(e.KIND, s.words.get(e)),
         canonical(facts) if facts else None,
         canonical(privates).encode() if privates else None,
     )
@@ -113,14 +138,11 @@ def _other(e: Entry, name: str, entity: str) -> Subject | None:
     return (entity or getattr(e, "to_entity", "") or getattr(e, "entity", ""), record)
 
 
-def _written(words: Saved) -> str:
-    """The words of an entry as text; asked for again and again with the same ones."""
-    return _words_text(tuple(words.items())) if words else ""
-
-
 @cache
-def _words_text(items: tuple[tuple[str, Value], ...]) -> str:
-    return canonical(dict(items))
+def _words_text(kind: str, values: tuple[Value, ...]) -> str:
+    """The words of an entry as text; asked for again and again with the same ones."""
+    words = shape(kind).words.said(values)
+    return canonical(words) if words else ""
 
 
 def entry(d: Draft, erased: bool = False) -> Entry:
@@ -147,7 +169,7 @@ def entry(d: Draft, erased: bool = False) -> Entry:
     if d.value is not None:
         values |= json.loads(d.value)
     elif erased:
-        values |= {n: FORGOTTEN for n in s.privates if isinstance(s.defaults[n], str)}
+        values |= {n: FORGOTTEN for n in s.privates.names if isinstance(s.defaults[n], str)}
     for name in ("tried", "others"):  # JSON has no tuples
         if name in values:
             values[name] = tuple(values[name])
@@ -180,14 +202,10 @@ def chained(
 ) -> bytes:  # fmt: skip
     """The hash of an entry: over the hash before it and its canonical bytes. Subjects and values are their salted digests."""
     text = (
-        f"{FORMAT}\n{number}\n{run}\n{d.kind}\n{_hex(subject)}\n{d.name}\n{d.at}\n{d.grain}\n{d.until}\n{recorded}\n"
-        f"{_hex(target)}\n{_hex(former)}\n{d.word}\n{d.fact or ''}\n{_hex(digest)}"
+        f"{FORMAT}\n{number}\n{run}\n{d.kind}\n{subject.hex() if subject else ''}\n{d.name}\n{d.at}\n{d.grain}\n{d.until}\n{recorded}\n"
+        f"{target.hex() if target else ''}\n{former.hex() if former else ''}\n{d.word}\n{d.fact or ''}\n{digest.hex() if digest else ''}"
     )
     return hashlib.sha256(previous + text.encode()).digest()
-
-
-def _hex(digest: bytes | None) -> str:
-    return "" if digest is None else digest.hex()
 
 
 def packed(value: bytes) -> bytes:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import fields
 from pathlib import Path
 
 from roe.ledger.encode import canonical, shape
@@ -29,7 +28,7 @@ def write(store: Store, out: Path, form: str, values: bool) -> dict[str, int]:
 
 def _row(x: Stored, values: bool) -> list[object]:
     e, s = x.entry, shape(x.kind)
-    facts = {n: getattr(e, n) for n in (*s.words, *s.facts) if getattr(e, n) != s.defaults[n] and getattr(e, n) not in ({}, ())}
+    facts = {**s.words.of(e), **s.facts.of(e)}
     until: At | None = getattr(e, "until", None)
     row: list[object] = [
         x.number, x.run, x.kind, getattr(e, "entity", None), getattr(e, "record", None), getattr(e, s.name) if s.name else None, str(e.at),
@@ -37,8 +36,7 @@ def _row(x: Stored, values: bool) -> list[object]:
         getattr(e, s.former) if s.former else None, canonical(facts) if facts else None,
     ]  # fmt: skip
     if values:
-        private = {f.name: getattr(e, f.name) for f in fields(e) if f.name in s.privates}
-        private = {n: v for n, v in private.items() if v != s.defaults[n] and v not in ({}, ())}
+        private = s.privates.of(e)
         row.append(canonical(private) if private else None)
     return row
 

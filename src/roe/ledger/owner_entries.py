@@ -132,6 +132,13 @@ def _shown(old: OwnerState | None, new: OwnerState, crm_by: str) -> str:
     return "ours" if old.get("decided") and not new.get("decided") and new["rep"] == old["rep"] else ""
 
 
+def is_loaded(old: OwnerState | None, new: OwnerState | None) -> bool:
+    """Whether a record differs in nothing but that the CRM now shows our decision: how it was decided is no news then."""
+    return (
+        old is not None and new is not None and new["rep"] == old["rep"] == new.get("base") and not any(old.get(x) != new.get(x) for x in TELLING)
+    )  # fmt: skip
+
+
 def _tells_more(old: OwnerState, new: OwnerState) -> bool:
     return "by" in new and any(old.get(name) != new.get(name) for name in TELLING)
 

@@ -135,6 +135,7 @@ class Owners(Mapping[str, OwnerState]):
 
     def __init__(self, roles: Mapping[tuple[str, str], RoleTable], number: int = 0) -> None:
         self.roles, self.number = roles, number
+        self._places: dict[str, tuple[RoleTable, int] | None] = {}  # of keys that somebody has asked for
 
     @property
     def size(self) -> int:
@@ -147,10 +148,12 @@ class Owners(Mapping[str, OwnerState]):
 
     def place(self, key: str) -> tuple[RoleTable, int] | None:
         """The table of `entity|record|role`, and the row in it."""
-        entity, record, role = key_parts(key)
-        table = self.roles.get((entity, role))
-        row = table.find(record) if table is not None else -1
-        return (table, row) if table is not None and row >= 0 else None
+        if key not in self._places:
+            entity, record, role = key_parts(key)
+            table = self.roles.get((entity, role))
+            row = table.find(record) if table is not None else -1
+            self._places[key] = (table, row) if table is not None and row >= 0 else None
+        return self._places[key]
 
     @property
     def unowned(self) -> Unowned:

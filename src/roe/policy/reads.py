@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 
 from roe.grammar import check
 from roe.grammar import syntax as s
 from roe.grammar import types as t
 from roe.grammar.names import Names
 from roe.grammar.parser import parse
+from roe.grammar.registry import BY_NAME
 from roe.grammar.types import Type
 from roe.plan.operators import TEMPLATE, Action, Choose, Derive, Expr, Fill, Relate, Walk
 from roe.plan.plan import Plan, Step
@@ -20,6 +21,9 @@ from roe.source import Text
 _LAST: list[
     tuple[Policy, frozenset[tuple[str, str]]]
 ] = []  # of the policy that was asked about last, which several parts of a run ask about
+
+
+Read = Collection[tuple[str, str]]  # fields, each with its entity
 
 
 def reads(policy: Policy) -> set[tuple[str, str]]:
@@ -79,10 +83,15 @@ def reads_of(policy: Policy, entity: str, expressions: Iterable[Expr | None]) ->
     return read
 
 
+MOMENT = ("", "now")  # what stands for the clock among the fields that something rests on
+
+
 def rests_on(policy: Policy, entity: str, expr: Expr) -> frozenset[tuple[str, str]] | None:
-    """Every (entity, field) that an expression about an entity's records rests on, however far; None where that cannot be told."""
+    """Every (entity, field) that an expression about an entity's records rests on, however far, and MOMENT if it asks for the time; None
+    where that cannot be told.
+    """
     steps = {**standard_steps(policy.plan), **policy.plan.steps}
-    fields = reads_of(policy, entity, [expr])
+    fields = _read_and_asked(policy, entity, [expr])
     todo = list(fields)
     while todo:
         of, name = todo.pop()
@@ -91,9 +100,9 @@ def rests_on(policy: Policy, entity: str, expr: Expr) -> frozenset[tuple[str, st
             more = _led_to(policy, of, name)
         elif isinstance(step, Relate):
             parts = [e for m in step.methods for e in (m.match, m.unless, *(m.similar or ()))] + [e for _, e in step.tie_break]
-            more = reads_of(policy, of, parts)
+            more = _read_and_asked(policy, of, parts)
         elif isinstance(step, Derive) and step.expr is not None and step.group is None and step.among is None:
-            more = reads_of(policy, of, [step.expr])
+            more = _read_and_asked(policy, of, [step.expr])
         elif isinstance(step, (Walk, Fill)):
             more = _read_by(policy, step)
         else:
@@ -103,8 +112,29 @@ def rests_on(policy: Policy, entity: str, expr: Expr) -> frozenset[tuple[str, st
     return frozenset(fields)
 
 
+def referred_to(policy: Policy, read: Read) -> set[str]:
+    """The entities whose records fields refer to, one or a list."""
+    types = [f.type.item or f.type for of, name in read if (f := policy.model.entities.get(of, {}).get(name)) is not None]
+    return {of.entity for of in types if of.entity}
+
+
+def _read_and_asked(policy: Policy, entity: str, expressions: Iterable[Expr | None]) -> set[tuple[str, str]]:
+    """What expressions read, and MOMENT if one of them asks for the time."""
+    given = [expr for expr in expressions if expr is not None]
+    timed = {"today", "now", *policy.plan.dated_lists}
+    nodes = [n for expr in given for n in s.walk(expr.tree)]
+    asks = any(n.id in timed if isinstance(n, s.Name) else isinstance(n, s.Call) and _is_clocked(n.function) for n in nodes)
+    return reads_of(policy, entity, given) | ({MOMENT} if asks else set())
+
+
+def _is_clocked(function: str) -> bool:
+    return function in BY_NAME and BY_NAME[function].clock
+
+
 def _led_to(policy: Policy, of: str, name: str) -> set[tuple[str, str]]:
     """What a stored field rests on beside itself: a reference on how its record is found, a list on the references to its record."""
+    if (of, name) == ("rep", "local_day"):
+        return {MOMENT}
     f = policy.model.entities.get(of, {}).get(name)
     if f is None:
         return set()

@@ -57,12 +57,12 @@ def _details_of_columns(portions: Iterable[Portion], columns: ColumnMemory, at: 
 
 
 def _details(before: Remembered, after: Remembered, portions: Iterable[Portion], last: Mapping[str, How], at: At) -> Iterator[Decided]:
-    """The decisions on the records that a run leaves otherwise than it found them: another owner, rule, action or end."""
+    """The decisions on the records that a run leaves otherwise than it found them: another owner, rule, action or end, or a new referral."""
     from roe.ledger.reconcile import key_parts
     from roe.run.memory import changed
 
     wanted: dict[tuple[str, str], set[str]] = {}
-    for key in changed(before, after):
+    for key in changed(before, after) | (set(after.get("referred", {})) - set(before.get("referred", {}))):
         entity, record, role = key_parts(key)
         wanted.setdefault((entity, role), set()).add(record)
     for portion in portions:

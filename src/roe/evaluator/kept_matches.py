@@ -1,0 +1,165 @@
+"""Matches that are kept while accounts change, and which of them a change gives another answer.
+
+A method of a match rests on what it reads of the record, such as a domain, and on the accounts. So what a method finds is kept by what it
+reads of a record, once for all records that ask the same. When an account changes, only answers that it has a part in are asked again:
+those that look up a key which it has now, those in which it stands, those by names if its name or what the method reads beside
+names has changed, since the rarity of words rests on all names, and those that a tiebreaker decides. Only records whose answer is
+another one than before need to be looked at again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Sequence
+from datetime import date
+from typing import TYPE_CHECKING, Any
+
+from roe.dynamic import Value
+from roe.evaluator.look_ups import KEYED, blocking_keys
+from roe.grammar import syntax as s
+from roe.grammar.closures import compile_expression
+from roe.plan.operators import Relate
+from roe.policy.reads import Read
+
+if TYPE_CHECKING:
+    from roe.evaluator.live_world import LiveWorld
+    from roe.evaluator.relate import Matcher, MatchMethod
+    from roe.evaluator.row import Row
+    from roe.grammar.scopes import Scope
+
+SCALARS = {str, bool, int, float, date, type(None)}  # whose type and equality say all of them
+
+
+class Answer:
+    """What one method finds for all records of which it reads the same."""
+
+    __slots__ = ("found", "held", "key", "looked_up", "method", "records")
+
+    def __init__(self, method: int, key: Value, looked_up: tuple[Value, ...]) -> None:
+        self.method, self.key, self.looked_up = method, key, looked_up
+        self.found: Row | None = None
+        self.held: tuple[Row, ...] = ()
+        self.records: dict[Row, None] = {}
+
+
+class KeptMatches:
+    """The matches of one kind of record, by what each method reads of them."""
+
+    def __init__(self, step: Relate, world: LiveWorld, parts: Sequence[Sequence[s.Node]], reads: Sequence[Read]) -> None:
+        """`parts` has for each method, and last for all tiebreakers, what is read of the record; `reads` the fields that a method rests on."""
+        self.step, self.world = step, world
+        self._parts = [[compile_expression(tree) for tree in trees] for trees in parts]
+        self._fields = [{name for of, name in read if of == step.target} for read in reads]
+        self._answers: dict[Value, Answer] = {}
+        self._of_record: dict[Row, list[Answer]] = {}
+        self._having: dict[Row, dict[Answer, None]] = {}  # a candidate -> the answers in which it stands
+        self._looking_up: dict[tuple[int, Value], dict[Answer, None]] = {}  # (method, key) -> the answers that look it up
+        self._tied: dict[Answer, None] = {}  # answers that tiebreakers decide
+        self._doubtful: dict[Answer, None] = {}
+
+    @property
+    def matcher(self) -> Matcher:
+        return self.world.matcher(self.step)
+
+    def match(self, row: Row) -> Row | None:
+        """The related row, as `Matcher.best` gives it. From now on `moved` tells when it becomes another one; it is asked before this."""
+        self.forget(row)
+        asked = self._of_record[row] = []
+        scope = self.world.scope(row)
+        ties = self._read(len(self._parts) - 1, row, scope)
+        for number, method in enumerate(self.matcher.methods):
+            key = (number, self._read(number, row, scope), ties)
+            answer = self._answers.get(key)
+            if answer is None:
+                looked_up = _keys_of(method.kind, method.mine(scope)) if method.mine is not None and method.kind in KEYED else ()
+                answer = self._answers[key] = Answer(number, key, looked_up)
+                for value in looked_up:
+                    self._looking_up.setdefault((number, value), {})[answer] = None
+                self._ask(answer, row)
+            answer.records[row] = None
+            asked.append(answer)
+            if answer.found is not None:
+                return answer.found
+        return None
+
+    def forget(self, row: Row) -> None:
+        """Nobody asks for a record any more, or it is about to read another way."""
+        for answer in self._of_record.pop(row, ()):
+            answer.records.pop(row, None)
+            if not answer.records:
+                self._drop(answer)
+
+    def _drop(self, answer: Answer) -> None:
+        del self._answers[answer.key]
+        self._doubtful.pop(answer, None)
+        self._stand(answer, ())
+        for value in answer.looked_up:
+            _take_out(self._looking_up, (answer.method, value), answer)
+
+    def _read(self, number: int, row: Row, scope: Scope) -> Value:
+        """What is read of a record. What equality does not tell in full is this record's own."""
+        values = [code(scope) for code in self._parts[number]]
+        return tuple([(type(x), x) for x in values]) if SCALARS.issuperset(map(type, values)) else row
+
+    def _ask(self, answer: Answer, row: Row) -> None:
+        """Find what a method finds, for a record that asks it."""
+        held = self.matcher.methods[answer.method].held(row)
+        self._stand(answer, tuple(c.row for c in held))
+        answer.found = self.matcher.choose(row, held, explained=False) if held else None
+
+    def _stand(self, answer: Answer, held: tuple[Row, ...]) -> None:
+        for row in answer.held:
+            _take_out(self._having, row, answer)
+        answer.held = held
+        self._tied.pop(answer, None)
+        if len(held) > 1:
+            self._tied[answer] = None
+        for row in held:
+            self._having.setdefault(row, {})[answer] = None
+
+    # --- changes ------------------------------------------------------------------------------------------------------
+
+    def follow(self, row: Row, changed: Collection[str]) -> None:
+        """Some record has changed in fields that a match rests on, or has come or gone: which answers may be others is noted."""
+        doubtful = list(self._tied)  # tiebreakers may read whatever there is
+        if row.entity == self.step.target:
+            doubtful += self._having.get(row, ())
+            for number, method in enumerate(self.matcher.methods):
+                if self._fields[number].intersection(changed) or "id" in changed:
+                    doubtful += self._may_find(number, method, row)
+        self._doubtful.update(dict.fromkeys(doubtful))
+
+    def _may_find(self, number: int, method: MatchMethod, row: Row) -> Iterable[Answer]:
+        """The answers of a method that may find a row as it is now."""
+        if method.kind not in KEYED or method.theirs is None:
+            return [answer for answer in self._answers.values() if answer.method == number]
+        keys = self.matcher.keys(method.kind, method.theirs).keys_of(row)
+        return [answer for key in keys for answer in self._looking_up.get((number, key), ())]
+
+    def found_in(self, row: Row) -> list[Row]:
+        """The records that are matched to a row, as far as is known."""
+        return [record for answer in self._having.get(row, ()) if answer.found is row for record in answer.records]
+
+    def moved(self) -> list[Row]:
+        """Ask again what may be another answer: the records that have one."""
+        moved: dict[Row, None] = {}
+        doubtful, self._doubtful = self._doubtful, {}
+        for answer in doubtful:
+            before = answer.found
+            self._ask(answer, next(iter(answer.records)))
+            if answer.found is not before:
+                moved |= answer.records
+        return list(moved)
+
+
+def _keys_of(kind: str, value: Value) -> tuple[Value, ...]:
+    """The keys by which a value is looked up."""
+    if kind == "block":
+        return blocking_keys(value)
+    return () if value is None or isinstance(value, (list, dict)) else (value,)
+
+
+def _take_out(groups: dict[Any, dict[Answer, None]], key: object, answer: Answer) -> None:
+    group = groups[key]
+    del group[answer]
+    if not group:
+        del groups[key]

@@ -1,0 +1,149 @@
+"""The companies of records that somebody has, followed change by change, are those that a new binding works out of the same records."""
+
+from __future__ import annotations
+
+import random
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import roe
+from helpers import policy_text, seeds
+from roe.evaluator.engine import Evaluator
+from roe.evaluator.live import Live
+from roe.evaluator.together import Existing
+
+POLICY = """
+roe: 1
+name: follow
+roles: [sdr]
+matching: MATCHING
+define:
+  account.group: if account.parent = null then account.id else account.parent.id
+  lead.firm: if lead.account = null then lower_case(lead.company) else lead.account.domain
+pools: {desk: {members: [ann, bo, cy]COMPANY}}
+engagement:
+  lead:
+    sdr:
+      - {name: in, then: {route: desk}}
+"""
+OWN = """
+  methods:
+    - {name: domain, match: domain(lead.email) = account.domain, unless: lead.country != account.country}
+    - {name: alike, match: 'similarity(lead.company, account.name) >= 0.6'}
+    - {name: place, match: lead.city = account.city and account.employees > 5}
+    - {name: large, match: lead.employees < account.employees}
+    - {name: lists, match: 'domain(lead.website) in split(account.other_domains, ";")'}
+  tie_break:
+    - {most: count(account.opportunities)}
+    - {least: account.employees}
+    - {most: account.parent.employees}
+"""
+MATCHED = {
+    "the standard one": ("default", "", True),
+    "of a group": ("group", "", True),
+    "a field of the account": ("default", ", together: lead.account.domain", True),
+    "a definition": ("default", ", together: lead.firm", True),
+    "own methods": (OWN, "", True),
+    "no match": ("default", ", together: lower_case(lead.company)", True),
+    "the account's parent": ("default", ", together: lead.account.group", False),  # which is another record's answer: all is asked again
+    "the uppermost parent": ("default", ", together: lead.account.ultimate_parent.id", False),
+}
+NAMES = ("Blue Health", "Blue Health GmbH", "North Software", "Northern Software AG", "Acme Foods", "Acme Bank", "Delta", "Delta Energy")
+DOMAINS = ("blue.com", "north.de", "acme.com", "acme.de", "delta.io", "gmail.com", None)
+COUNTRIES = ("DE", "US", None, None)
+CITIES = ("Berlin", "Bonn", None, None)
+
+
+class World:
+    """Made-up records, as they are now, and a binding that has seen each of them come, change and go."""
+
+    def __init__(self, evaluator: Evaluator, seed: int) -> None:
+        self.evaluator, self.chance = evaluator, random.Random(seed)
+        self.records: dict[str, dict[str, dict[str, Any]]] = {
+            "rep": {x: {"id": x, "name": x, "active": "yes"} for x in ("ann", "bo", "cy")},
+            "account": {}, "lead": {}, "opportunity": {},
+        }  # fmt: skip
+        self.live = self.fresh()
+        for _ in range(12):
+            self.put("account", self.account())
+        for _ in range(30):
+            self.put("lead", self.lead())
+
+    def fresh(self) -> Live:
+        return self.evaluator.live({entity: list(rows.values()) for entity, rows in self.records.items()}, as_of="2026-02-01")
+
+    def put(self, entity: str, record: dict[str, Any]) -> None:
+        self.records[entity][record["id"]] = record
+        self.live.put(entity, record)
+
+    def account(self) -> dict[str, Any]:
+        pick = self.chance.choice
+        return {
+            "id": f"A{self.chance.randrange(16)}", "name": pick(NAMES), "domain": pick(DOMAINS), "website": pick(DOMAINS),
+            "country": pick(COUNTRIES), "city": pick(CITIES), "employees": self.chance.randrange(12), "phone": pick((None, None, "030 12345")),
+            "parent": pick((None, None, "A1", "A2", "Delta")), "other_domains": pick((None, "blue.com; acme.de", "delta.io")),
+            "owner": pick(("ann", "bo", "")),
+        }  # fmt: skip
+
+    def lead(self) -> dict[str, Any]:
+        pick = self.chance.choice
+        return {
+            "id": f"L{self.chance.randrange(45)}", "company": pick((*NAMES, None)), "email": f"x@{pick(DOMAINS)}", "website": pick(DOMAINS),
+            "country": pick(COUNTRIES), "city": pick(CITIES), "employees": self.chance.randrange(14), "phone": pick((None, None, "+49 30 12345")),
+            "account": pick((None, None, None, "A1", "A3", "Delta", "blue.com")),
+            "owner": pick(("ann", "bo", "cy", "")), "created": f"2026-01-0{self.chance.randrange(1, 9)}",
+        }  # fmt: skip
+
+    def change(self) -> None:
+        """One record comes, changes in a few of its fields, or goes; or somebody else has it; or one account takes over another's domain."""
+        chance, entity = self.chance, self.chance.choice(("account", "account", "account", "lead", "opportunity"))
+        kind, known = chance.random(), self.records[entity]
+        if kind < 0.2 and known:
+            id = chance.choice(sorted(known))
+            del known[id]
+            self.live.remove(entity, id)
+        elif entity == "opportunity":
+            self.put(
+                entity, {"id": f"O{chance.randrange(6)}", "account": f"A{chance.randrange(16)}", "is_closed": chance.choice(("yes", "no"))}
+            )
+        elif entity == "account" and kind < 0.3 and len(known) > 1:  # two are merged, or a domain moves
+            one, other = chance.sample(sorted(known), 2)
+            self.put(entity, {**known[one], "domain": known[other]["domain"]})
+            if chance.random() < 0.5:
+                del known[other]
+                self.live.remove(entity, other)
+            else:
+                self.put(entity, {**known[other], "domain": None})
+        else:
+            made = self.account() if entity == "account" else self.lead()
+            before = known.get(made["id"])
+            if before is not None and kind < 0.9:
+                made = {**before, **{name: made[name] for name in chance.sample(sorted(made), 2)}, "id": made["id"]}
+            self.put(entity, made)
+
+
+def companies(live: Live) -> dict[Any, list[Existing]]:
+    with live.world.as_before("lead"):
+        known = live.pools.together.existing(live.pools.pools["desk"], "lead", "sdr")
+    return {company: records for company, records in known.of.items() if records}
+
+
+@pytest.mark.parametrize("seed", seeds(2, 40))
+@pytest.mark.parametrize("name", MATCHED)
+def test_companies_are_those_of_a_new_binding_after_every_change(name: str, seed: int, tmp_path: Path) -> None:
+    matching, company, is_followed = MATCHED[name]
+    policy_text(tmp_path, POLICY.replace("MATCHING", matching).replace("COMPANY", company))
+    world = World(roe.compile(roe.load(tmp_path)), seed)
+    assert companies(world.live)
+    known = world.live.pools.together.existing(world.live.pools.pools["desk"], "lead", "sdr")
+    assert (known.followed is not None) is is_followed
+    seen = set()
+    for _ in range(120):
+        for _ in range(world.chance.choice((1, 1, 1, 2, 5))):
+            world.change()
+        now = companies(world.live)
+        assert now == companies(world.fresh())
+        seen.add(str(now))
+    assert len(seen) > 10
