@@ -224,7 +224,7 @@ class Decision:
 class Model:
     def __init__(self) -> None:
         self.known: dict[str, Known] = {}
-        self.gone: dict[str, tuple[str, int]] = {}  # how each record was gone, and the stamp of the row or file that said so: nothing older brings it back
+        self.gone: dict[str, tuple[str, int]] = {}  # how, and the stamp of the row or file that said so: nothing older brings a record back
         self.credit: dict[str, Fraction] = {rep: Fraction(0) for rep in DESK}
 
     def night(self, company: Company, today: date, quarter: int) -> tuple[dict[str, Decision], set[tuple[str, str, str, str]]]:
