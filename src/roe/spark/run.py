@@ -6,8 +6,11 @@ files. It runs what a local run would on that much data. What cannot be shared o
 
 from __future__ import annotations
 
+import atexit
 import os
+import shutil
 import sys
+import tempfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import partial, reduce
@@ -57,6 +60,7 @@ if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
 
 KEYS_A_TASK = 1_000_000
+JAVA = "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC"  # tasks are Python: Java is to start soon, and has little to do
 MANY = 1000  # records of a task, of which there is at least one
 MARK = "$portion"  # what a row is: a line of a table, or anything else that a task has to say
 Check = Callable[[Mapping[str, Raw]], None]
@@ -215,17 +219,26 @@ def local_session(master: str = "local[2]", more: Mapping[str, str] = MappingPro
     builder = SparkSession.builder.master(master).appName("roe").config("spark.ui.enabled", "false")
     builder = builder.config("spark.sql.shuffle.partitions", "4").config("spark.executorEnv.PYTHONPATH", source)
     builder = builder.config("spark.pyspark.python", sys.executable).config("spark.sql.session.timeZone", "UTC")
+    builder = builder.config("spark.driver.extraJavaOptions", JAVA).config("spark.executor.extraJavaOptions", JAVA)
     builder = builder.config("spark.driver.memory", "3g").config("spark.log.level", "ERROR")
     return builder.config(map=dict(more)).getOrCreate()
 
 
 def _let_executors_start() -> None:
-    """Say where Spark is and for which Scala it was made: executors of this machine are started by its own scripts, which must be told."""
+    """Say where Spark is and for which Scala it was made: executors of this machine are started by its own scripts, which must be told. They
+    write into that folder: each process has one of its own, with links to Spark's files, so that it can be removed at the end.
+    """
     import pyspark
 
-    home = Path(pyspark.__file__).parent
-    scala = next(home.glob("jars/spark-core_*.jar")).name.removeprefix("spark-core_").partition("-")[0]
-    for name, value in (("SPARK_HOME", str(home)), ("SPARK_SCALA_VERSION", scala), ("SPARK_LOCAL_IP", "127.0.0.1")):
+    if "SPARK_HOME" in os.environ:
+        return
+    spark, home = Path(pyspark.__file__).parent, Path(tempfile.mkdtemp(prefix="roe-spark-"))
+    atexit.register(shutil.rmtree, home, ignore_errors=True)
+    for path in spark.iterdir():
+        (home / path.name).symlink_to(path)
+    scala = next(spark.glob("jars/spark-core_*.jar")).name.removeprefix("spark-core_").partition("-")[0]
+    os.environ["SPARK_HOME"] = str(home)
+    for name, value in (("SPARK_SCALA_VERSION", scala), ("SPARK_LOCAL_IP", "127.0.0.1")):
         os.environ.setdefault(name, value)
 
 
