@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -112,15 +113,20 @@ def test_whoever_adds_names_begins_with_the_index_of_most_of_them(tmp_path: Path
 def test_another_index_is_made(changed: str, monkeypatch: pytest.MonkeyPatch) -> None:
     names = made_up(300)
     kept.index_of(names)
-    made, built = [], kept.built
-    monkeypatch.setattr(kept, "built", lambda *given: made.append(1) or built(*given))
+    made, built = list[int](), kept.built
+
+    def counted(names: list[str], meanwhile: Callable[[], object] | None) -> NameIndex:
+        made.append(len(names))
+        return built(names, meanwhile)
+
+    monkeypatch.setattr(kept, "built", counted)
     others = {
         "a name is new": [*names, "Lumen"],
         "a name is gone": [x for x in names if x != names[7]],
         "many names are new": [*names, *map(str, range(99))],
     }
     assert answers(kept.index_of(others[changed], grows=changed != "a name is new"), names) == answers(NameIndex(others[changed]), names)
-    assert made
+    assert made == [len(others[changed])]
 
 
 @pytest.mark.parametrize(
