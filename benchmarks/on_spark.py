@@ -9,11 +9,8 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import shutil
 import time
 from pathlib import Path
-
-import pyspark
 
 import roe
 from measure import descendants, is_called, peak_mib, processor_seconds
@@ -47,7 +44,6 @@ def main() -> None:
     tasks = [peak_mib(folder) for folder in started if folder not in jvm]
     figures |= {"jvm_mib": peak_mib(jvm[0]), "python_mib": peak_mib(Path("/proc/self")), "task_mib": max(tasks, default=0.0)}
     session.stop()
-    shutil.rmtree(Path(pyspark.__file__).parent / "work", ignore_errors=True)  # what executors of this machine have written down
     print(json.dumps(figures))
 
 

@@ -126,7 +126,9 @@ def run_in_columns(policy: Path, data: Path, out: Path, *more: str) -> Cost:
 
 def run_on_spark(policy: Path, data: Path, out: Path, *more: str) -> dict[str, Any]:
     command = [sys.executable, str(HERE / "on_spark.py"), str(policy), str(data), str(out), *more]
-    done = subprocess.run(command, check=True, capture_output=True, text=True)
+    done = subprocess.run(command, capture_output=True, text=True)
+    if done.returncode:
+        sys.exit(f"{done.stderr[-4000:]}\n    Spark ended with {done.returncode}")
     figures: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
     for note in figures["notes"]:
         print(f"    note: {note}", flush=True)
@@ -181,13 +183,19 @@ def few(root: Path, rows: int) -> None:
 
 
 def small(root: Path, rows: int) -> None:
-    """A whole run of 10,000 accounts, by a policy that is in the cache."""
+    """A whole run of 10,000 accounts, and of the few of an example, by policies that are in the cache."""
     run = partial(run_in_columns, policy(root), accounts(root, 10_000), root / "out")
     run()
     found = [run() for _ in range(5)]
     say("a whole run of 10,000 accounts and 1,000 rules: processor seconds", statistics.median(x.processor for x in found), "s", 0.6)
     say("    seconds", statistics.median(x.seconds for x in found), "s")
     say("    its peak", max(x.mib for x in found), "MiB")
+    for name in ("static", "crm"):
+        example = HERE.parent / "policies" / "examples" / name
+        command = ("-m", "roe", "run", str(example), "--data", str(example / "data"), "--as-of", AS_OF, "--out", str(root / "out"))
+        whole_process(*command)
+        few = [whole_process(*command).processor for _ in range(5)]
+        say(f"    a whole run of the example `{name}`: processor seconds", statistics.median(few), "s")
 
 
 def scan(root: Path, rows: int) -> None:

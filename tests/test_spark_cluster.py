@@ -19,13 +19,12 @@ HEAVY = bool(os.environ.get("ROE_HEAVY")) and shutil.which("java") is not None
 
 @pytest.fixture(scope="module")
 def cluster() -> Iterator[Any]:
-    pyspark = pytest.importorskip("pyspark")
+    pytest.importorskip("pyspark")
     from roe.spark.run import local_session
 
     spark = local_session("local-cluster[2,1,1024]", {"spark.driver.memory": "1g", "spark.driver.maxResultSize": "64m"})
     yield spark
     spark.stop()
-    shutil.rmtree(Path(pyspark.__file__).parent / "work", ignore_errors=True)  # what executors have written down
 
 
 @pytest.mark.skipif(not HEAVY, reason="needs ROE_HEAVY=1 and Java")

@@ -11,6 +11,7 @@ from typing import TypeVar
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from roe.dynamic import Value
+from roe.grammar.holidays import Holidays
 from roe.grammar.values import CalendarDays, WorkingDays, WorkingHours, add, attempt, existing, subtract
 
 T = TypeVar("T")
@@ -204,11 +205,4 @@ def holidays_of(calendar: str) -> Container[date]:
     """The public holidays of a country (`US`) or a part of it (`US-CA`); none for ''. ValueError if unknown."""
     if not calendar:
         return frozenset()
-    import holidays
-
-    country, _, region = calendar.partition("-")
-    try:
-        days: Container[date] = holidays.country_holidays(country, subdiv=region or None)
-    except NotImplementedError as e:
-        raise ValueError(f"no calendar `{calendar}`") from e
-    return days
+    return Holidays(calendar)

@@ -6,8 +6,11 @@ files. It runs what a local run would on that much data. What cannot be shared o
 
 from __future__ import annotations
 
+import atexit
 import os
+import shutil
 import sys
+import tempfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import partial, reduce
@@ -19,6 +22,7 @@ import pyarrow as pa
 
 from roe.columns.raw import Raw
 from roe.columns.read import habits_of_file, read_columns
+from roe.data.coerce import MODIFIED
 from roe.data.habits import Habits
 from roe.data.headers import columns_of, field_of
 from roe.data.read import files_of, kind_of, unreadable_parquet
@@ -28,7 +32,7 @@ from roe.diagnostics import PolicyError, errors
 from roe.evaluator.engine import Evaluator
 from roe.ledger.remembered import Remembered
 from roe.policy.model import DataSource, Policy
-from roe.spark.memory import MEMORY, RECORD, others_owned, rest_of, rows_of, sent_state
+from roe.spark.memory import MEMORY, RECORD, others_owned, rest_of, rows_of, sent_state, with_newest
 from roe.spark.parcels import BUCKET, LINE, OF, PARCEL_SQL, ROWS, Key, key_of, of_bytes, table_of
 from roe.spark.plan import Share, share
 from roe.spark.pools import Said, TurnFiles, columns_for_pools, hand_out, waiting
@@ -56,6 +60,7 @@ if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
 
 KEYS_A_TASK = 1_000_000
+JAVA = "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC"  # tasks are Python: Java is to start soon, and has little to do
 MANY = 1000  # records of a task, of which there is at least one
 MARK = "$portion"  # what a row is: a line of a table, or anything else that a task has to say
 Check = Callable[[Mapping[str, Raw]], None]
@@ -147,6 +152,7 @@ def _in_buckets(work: _Work, how: Share, decide: Decide, buckets: int | None, tu
     is_own, is_closed = _looked_at(work, cut, entity)
     if not is_closed:
         return "some references are not ids, and are looked for in all records"
+    state = with_newest(state, work.evaluator.policy, entity, partial(_dated, work, cut, entity))
     others, rest = sent(cut.broadcast), sent_state(rest_of(state, entity))
     if is_own and set(cut.shared) == {entity} and cut.pieces and how.handed_out_by is None and not memory.num_rows:
         read = of_pieces(decide, work.policy, work.as_of, others, rest, cut.shared[entity], cut.pieces)
@@ -170,6 +176,21 @@ def _in_buckets(work: _Work, how: Share, decide: Decide, buckets: int | None, tu
         parcels = parcels.union(handed.where(f"`{OF}` = '{HANDED}'"))
     results = _by_task(parcels, number).mapInArrow(of_bucket(decide, *bucket), work.schema)
     return SharedOut(results, {entity, *how.children}, cut.origins, turns=said, held=handed, others=cut.broadcast)
+
+
+def _dated(work: _Work, cut: _Cut, entity: str) -> Raw:
+    """The rows of an entity that is shared out, at least with the column that says when the CRM last changed them."""
+    shared, policy = cut.shared[entity], work.evaluator.policy
+    rows = cut.held.get(entity)
+    if rows is None:
+        from pyarrow import parquet
+
+        column = columns_of(entity, policy.model.entities[entity], shared.schema.names, policy.model.roles()).get(MODIFIED)
+        try:
+            rows = shared.schema.empty_table() if column is None else parquet.read_table(shared.shown, columns=[column])
+        except (pa.ArrowException, OSError) as e:
+            raise PolicyError([unreadable_parquet(Path(shared.shown), e)]) from e
+    return Raw.of_table(rows, habits=shared.habits)
 
 
 def kept_together(evaluator: Evaluator, state: Remembered, how: Share) -> str:
@@ -198,17 +219,26 @@ def local_session(master: str = "local[2]", more: Mapping[str, str] = MappingPro
     builder = SparkSession.builder.master(master).appName("roe").config("spark.ui.enabled", "false")
     builder = builder.config("spark.sql.shuffle.partitions", "4").config("spark.executorEnv.PYTHONPATH", source)
     builder = builder.config("spark.pyspark.python", sys.executable).config("spark.sql.session.timeZone", "UTC")
+    builder = builder.config("spark.driver.extraJavaOptions", JAVA).config("spark.executor.extraJavaOptions", JAVA)
     builder = builder.config("spark.driver.memory", "3g").config("spark.log.level", "ERROR")
     return builder.config(map=dict(more)).getOrCreate()
 
 
 def _let_executors_start() -> None:
-    """Say where Spark is and for which Scala it was made: executors of this machine are started by its own scripts, which must be told."""
+    """Say where Spark is and for which Scala it was made: executors of this machine are started by its own scripts, which must be told. They
+    write into that folder: each process has one of its own, with links to Spark's files, so that it can be removed at the end.
+    """
     import pyspark
 
-    home = Path(pyspark.__file__).parent
-    scala = next(home.glob("jars/spark-core_*.jar")).name.removeprefix("spark-core_").partition("-")[0]
-    for name, value in (("SPARK_HOME", str(home)), ("SPARK_SCALA_VERSION", scala), ("SPARK_LOCAL_IP", "127.0.0.1")):
+    if "SPARK_HOME" in os.environ:
+        return
+    spark, home = Path(pyspark.__file__).parent, Path(tempfile.mkdtemp(prefix="roe-spark-"))
+    atexit.register(shutil.rmtree, home, ignore_errors=True)
+    for path in spark.iterdir():
+        (home / path.name).symlink_to(path)
+    scala = next(spark.glob("jars/spark-core_*.jar")).name.removeprefix("spark-core_").partition("-")[0]
+    os.environ["SPARK_HOME"] = str(home)
+    for name, value in (("SPARK_SCALA_VERSION", scala), ("SPARK_LOCAL_IP", "127.0.0.1")):
         os.environ.setdefault(name, value)
 
 
