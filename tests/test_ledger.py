@@ -117,6 +117,26 @@ def test_a_failure_leaves_nothing(state: str) -> None:
         assert store.holding("account", "A-3", "ae").rep == "r3"  # type: ignore[union-attr]
 
 
+def test_a_transaction_reads_its_own_writes_and_a_wrong_one_leaves_nothing(state: str) -> None:
+    """Writes may wait for the next read or the end, and are sent together, in their order."""
+    add, change = "INSERT INTO policy (digest, files) VALUES (?, ?)", "UPDATE policy SET files = ? WHERE digest = ?"
+    with open_store(state, create=True) as store:
+        with store.writing():
+            for n in (2, 80):
+                store.db.many(add, [(f"{n} {i}", b"a") for i in range(n)])
+                store.db.run(change, (b"b", f"{n} 0"))
+                store.db.many(change, [(b"c", f"{n} 1"), (b"d", f"{n} 0")])
+                found = store.db.rows("SELECT files, count(*) FROM policy WHERE digest LIKE ? GROUP BY files ORDER BY files", (f"{n} %",))
+                assert [(bytes(x), k) for x, k in found] == [(b"a", n - 2), (b"c", 1), (b"d", 1)][n == 2 :]
+        with pytest.raises(Exception, match=r"(?i)unique"), store.writing():
+            store.db.many(add, [("new", b"a")])
+            store.db.many(add, [("2 0", b"a")])  # which is there
+        assert store.db.rows("SELECT count(*) FROM policy WHERE digest = ?", ("new",)) == [(0,)]
+        with store.writing():
+            store.db.run(change, (b"e", "2 0"))
+        assert bytes(store.db.rows("SELECT files FROM policy WHERE digest = ?", ("2 0",))[0][0]) == b"e"
+
+
 def test_a_writer_sees_what_others_appended_since_it_read(state: str) -> None:
     with open_store(state) as one, open_store(state) as other:
         one.append([owned("A-1", "r1", "2026-03-02")])
