@@ -24,6 +24,12 @@ def own_cache(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.Monk
     monkeypatch.setenv("ROE_CACHE", str(tmp_path_factory.mktemp("cache")))
 
 
+@pytest.fixture
+def without_charts(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Pages have no charts: drawing them takes most of a command's time, and the test looks at something else."""
+    monkeypatch.setattr("roe.web.page._svg", lambda *chart: "<svg></svg>")
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Tests marked `heavy` are run where somebody asks for long checks."""
     if not os.environ.get("ROE_HEAVY"):

@@ -193,7 +193,7 @@ engagement: {lead: {sdr: [{name: all, then: open}]}}
     assert page.count("<svg") == 4 and "<script" not in page
 
 
-def test_few_records_warn_and_one_outcome_is_said(tmp_path: Path) -> None:
+def test_few_records_warn_and_one_outcome_is_said(tmp_path: Path, without_charts: None) -> None:
     folder = history(tmp_path / "h", 60)
     command = ["score", "backtest", "--data", str(folder), "--time", "came_on", "--out", str(tmp_path / "out")]
     done = CliRunner().invoke(main, [*command, "--outcome", "seller != null"])
@@ -206,7 +206,7 @@ def test_few_records_warn_and_one_outcome_is_said(tmp_path: Path) -> None:
 
 
 @pytest.mark.skipif(not (SHARED / "data" / "olist").is_dir(), reason="the data is not at hand")
-def test_raw_history_to_a_page_in_one_command(tmp_path: Path) -> None:
+def test_raw_history_to_figures_in_one_command(tmp_path: Path, without_charts: None) -> None:
     command = [
         "score",
         "backtest",
@@ -253,7 +253,7 @@ def test_groups_that_go_on_are_held_out_whole(tmp_path: Path) -> None:
     assert sorted([*early, *late]) == list(range(100)) and 0 < len(late) <= 30 and "whole" in how
 
 
-def test_a_score_is_what_it_was_when_the_record_came(tmp_path: Path) -> None:
+def test_a_score_is_what_it_was_when_the_record_came(tmp_path: Path, without_charts: None) -> None:
     policy_text(
         tmp_path / "p",
         """

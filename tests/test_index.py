@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from roe.analysis.space import Space, spaces
 from roe.evaluator.choose import HIT_POLICIES, Chooser
+from roe.grammar import syntax as s
 from roe.grammar.clock import Clock
 from roe.grammar.closures import compile_expression
 from roe.grammar.parser import parse
@@ -155,7 +156,7 @@ def test_hit_policies(rules: list[tuple[str, int]], row: dict[str, Any], hit: st
 
 
 def test_a_long_keyed_table_is_two_entries_a_key() -> None:
-    rules = [(expr(f'z = "{i:05d}"'),) for i in range(20_000)]
+    rules = [(Expr(s.Compare("=", s.Name("z"), s.Literal(f"{i:05d}", f'"{i:05d}"')), Text("", Inline())),) for i in range(20_000)]
     index = Index(rules, {})
     assert len(index.subjects) == 1
     scope = {CLOCK: Clock.at("2026-01-01"), "z": "12345"}

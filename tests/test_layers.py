@@ -47,6 +47,9 @@ LAYERS: tuple[tuple[str, ...], ...] = (
 )
 
 
+BLOCKS = ("body", "orelse", "handlers", "finalbody", "cases")  # where a statement has others
+
+
 def layer(module: str) -> int:
     """The layer with the longest name that the module falls under."""
     known = [(len(name), i) for i, names in enumerate(LAYERS) for name in names if module == name or module.startswith(name + ".")]
@@ -57,7 +60,10 @@ def layer(module: str) -> int:
 def imports(text: str) -> list[str]:
     """What a module imports of roe, anywhere in it."""
     names = []
-    for node in ast.walk(ast.parse(text)):
+    waiting: list[ast.AST] = [ast.parse(text)]
+    while waiting:
+        node = waiting.pop()
+        waiting += [x for block in BLOCKS for x in getattr(node, block, ())]
         if isinstance(node, ast.ImportFrom) and node.module and node.module.startswith("roe"):
             names += [f"{node.module}.{a.name}" for a in node.names]
         elif isinstance(node, ast.Import):

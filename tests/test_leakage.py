@@ -235,7 +235,7 @@ def test_on_olist_the_table_of_closed_deals_is_found_and_the_origin_stays() -> N
     assert set(history.features) == {"landing_page_id", "origin"}
 
 
-def test_a_score_that_looks_at_a_leak_through_a_definition_is_not_trusted(tmp_path: Path) -> None:
+def test_a_score_that_looks_at_a_leak_through_a_definition_is_not_trusted(tmp_path: Path, without_charts: None) -> None:
     """Twice, since the second run reads the policy as it was kept by the first."""
     rng = random.Random(2)
     won = [rng.random() < 0.4 for _ in range(600)]

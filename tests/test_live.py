@@ -148,6 +148,9 @@ def test_matches_as_a_new_binding_would_while_accounts_come_and_go(tmp_path: Pat
                 }
                 raw["account"][key] = row
                 live.put("account", row)
+        if step >= 40:
+            del raw["lead"][f"L{step - 40}"]
+            live.remove("lead", f"L{step - 40}")
         lead = {"id": f"L{step}", "company": name(), "email": f"x@c{rng.randrange(60)}.com", "owner": ""}
         raw["lead"][lead["id"]] = lead
         state = live.current_state()
