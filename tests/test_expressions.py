@@ -25,6 +25,7 @@ from roe.grammar.functions import ALIASES, BY_NAME
 from roe.grammar.parser import MAX_DEPTH, parse
 from roe.grammar.printer import show
 from roe.grammar.scopes import CLOCK
+from roe.source import Scalar, Text
 
 TABLE = [row for path in sorted((ROOT / "tests" / "expr").glob("*.csv")) for row in csv.DictReader(path.open(encoding="utf-8"))]
 
@@ -362,3 +363,11 @@ def placed(node: s.Node) -> list[tuple[s.Node, s.Place, object]]:
 @pytest.mark.parametrize("text", ["account.owner", "true", "12", "-10", '"Ann Lee"', '@"2026-02-01"', "ärger.größe"])
 def test_plain_texts_need_no_parser(text: str) -> None:
     assert parser._plain(text) is not None
+
+
+@pytest.mark.parametrize("text", ["a.b", "1234567", '"a text"', "1234567 + 1"])
+def test_a_tree_knows_no_place_in_a_file(text: str) -> None:
+    """It is kept for every file that has the same text."""
+    parser.forget()
+    tree, _ = parse(Text(text, Scalar("policy.yaml", text, 0, len(text), "")))
+    assert tree is not None and all(type(t) is str for x in s.walk(tree) if (t := getattr(x, "text", getattr(x, "id", ""))) is not None)

@@ -65,7 +65,7 @@ def _parse(text: str, kind: str) -> tuple[s.Node | None, list[Diagnostic]]:
         return None, [Diagnostic("R101", "the expression is empty", span_of(text), "write a condition, or `true`")]
     if len(text) > MAX_LENGTH or sum(map(text.count, "([")) > _MAX_BRACKETS:
         return None, [_too_deep(text)]
-    if kind == "expr" and (plain := _plain(text)) is not None:
+    if kind == "expr" and (plain := _plain(str(text))) is not None:
         return plain, []
     from lark.exceptions import UnexpectedInput
 
