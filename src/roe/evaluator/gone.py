@@ -12,7 +12,6 @@ from roe.dynamic import Saved
 from roe.grammar import values as v
 
 if TYPE_CHECKING:
-    from roe.evaluator.row import Row
     from roe.evaluator.world import World
 
 
@@ -34,12 +33,6 @@ def is_later(one: str, other: str) -> bool:
     return bool(one and other) and v.parse_temporal(one) > v.parse_temporal(other)
 
 
-def row_with_id(world: World, entity: str, record: str) -> Row | None:
-    """A record of the data by its id alone."""
-    row = world.find(entity, record) if entity in world.rows else None
-    return row if row is not None and str(row["id"]) == record else None
-
-
 def set_aside_older(world: World, gone: Saved) -> None:
     """Take out the records whose rows are from before the CRM said that they were gone (`gone` is that of the ledger)."""
     older = list(_older(world, gone))
@@ -50,7 +43,7 @@ def set_aside_older(world: World, gone: Saved) -> None:
 def _older(world: World, gone: Saved) -> Iterator[Reject]:
     for key, x in gone.items():
         entity, record = key.split("|", 1)
-        row = row_with_id(world, entity, record) if x["read_at"] else None
+        row = world.with_id(entity, record) if x["read_at"] and entity in world.rows else None
         modified_at = "" if row is None else modified_text(row[MODIFIED])
         if row is not None and is_later(x["read_at"], modified_at):
             end = f"merged into `{x['into']}`" if x["kind"] == "merged" else "deleted in the CRM"
