@@ -11,6 +11,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import contextlib
+import gc
 import json
 import random
 import socket
@@ -261,9 +262,11 @@ def timers(folder: Path, number: int) -> None:
     """How long it takes until so many service levels that end at one moment were missed, and their leads given to others."""
     from roe.serve.local import Local
     from roe.serve.policies import load
+    from roe.serve.queue import COLLECTED
     from roe.serve.times import SetTime
     from roe.serve.writer import Job, Reply
 
+    gc.set_threshold(*COLLECTED)  # as the service has it
     folder.mkdir()
     (folder / "policy.yaml").write_text(
         "roe: 1\nname: timers\nroles: [sdr]\npools:\n  desk: {members: rep.active, sla: {within: 1 hour, times: 1, escalate: boss}}\n"

@@ -15,7 +15,7 @@ from roe.run.engines import Limit, Spark
 from roe.run.files import COLUMNS, TABLES, Files, Watch
 from roe.run.invariants import Tally
 from roe.run.spark import ORDER, Left, Wanted, _broken, _fill, check, decide, keep_others
-from roe.spark.memory import MEMORY, RECORD, received_state, rest_of, rows_of, sent_state
+from roe.spark.memory import MEMORY, RECORD, received_state, rest_of, rows_of, sent_state, with_newest
 from roe.spark.parcels import BUCKET, OF, Key, key_of, opened, packed, table_of
 from roe.spark.plan import Share, share
 from roe.spark.pools import Said, columns_for_pools, hand_out, waiting
@@ -58,7 +58,8 @@ class InTasks(Spark):
         self._left.broken = _broken(shared, tally, job.evaluator, job.as_of, job.state)
 
     def _in_buckets(self, raws: dict[str, Raw], how: Share) -> Any:
-        job, state, policy = self.job, self.job.state, self.job.evaluator.policy
+        job, policy = self.job, self.job.evaluator.policy
+        state = with_newest(job.state, policy, how.entity, lambda: raws[how.entity])
         split = {entity: raws[entity] for entity in (how.entity, *how.children) if entity in raws}
         others = {entity: raw for entity, raw in raws.items() if entity not in split}
         tables = {entity: table_of(raw) for entity, raw in split.items()}

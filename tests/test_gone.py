@@ -126,6 +126,56 @@ def test_an_older_export_brings_nothing_back(kind: str, tmp_path: Path) -> None:
     assert ends == [(Deleted, 2), (Merged, 4), (Restored, 6)]
 
 
+OPEN = """roe: 1
+name: open
+engagement:
+  account:
+    owner: [{name: rest, when: account.owner_by.owner = null, then: open}, {name: kept, then: keep}]
+"""
+NOBODYS = [  # A's row night by night; who has A then, and by which rule. Nobody has it at first, and the CRM showed that on the 2nd
+    ("A,a,,,,2026-03-02T10:00:00Z", ("", "rest")),
+    ("A,a,ben,,,2026-02-20T10:00:00Z", ("", "rest")),  # an older row says nothing of today: neither who has A
+    ("A,a,,yes,,2026-02-21T10:00:00Z", None),  # nor that it is gone
+    ("A,a,,,,2026-03-02T10:00:00Z", ("", "rest")),
+    ("A,a,ben,,,2026-03-05T10:00:00Z", ("ben", "kept")),  # since the 5th Ben has it, by hand
+]
+
+
+@pytest.mark.parametrize("kind", STORES)
+def test_an_older_row_changes_nothing_of_a_record_that_nobody_has(kind: str, tmp_path: Path) -> None:
+    engines = Engines(kind, tmp_path, OPEN, STAMPED)
+    for n, (line, wanted) in enumerate(NOBODYS, 2):
+        found = engines.night(f"2026-03-0{n}", reps=["ann,Ann", "ben,Ben"], accounts=[line])["allocations"]
+        assert [(x["owner"], x["rule"]) for x in found] == ([wanted] if wanted else []), n
+    said = [(type(e), e.rep, e.by, e.at.date.day) for e in engines.entries()]  # a night on which nothing changes says nothing
+    assert said == [(Owned, None, "rule", 2), (Owned, "ben", "hand", 6)]
+
+
+DATED = HEADS | {"leads": "id,created,owner_sdr,modified_at"}
+L1, L2 = "L1,2026-03-01,{},2026-03-01T10:00:00Z", "L2,2026-03-01,{},2026-03-0{}T10:00:00Z"
+FILES = [  # the file of leads night by night, and who then has leads; L1 never changes in the CRM
+    ([L1.format(""), L2.format("", 1)], {"L1": "ann", "L2": "ben"}),
+    ([L1.format(""), L2.format("ben", 2), "L3,2026-03-02,,2026-03-02T11:00:00Z"], {"L1": "ann", "L2": "ben", "L3": "cal"}),
+    ([L1.format(""), L2.format("", 1)], {"L1": "ann", "L2": "ben", "L3": "cal"}),  # from before L3 came, so L3 is not gone
+    ([L2.format("ben", 4), "L3,2026-03-02,cal,2026-03-03T09:00:00Z"], {"L2": "ben", "L3": "cal"}),  # L1 is gone
+    ([L1.format(""), L2.format("ben", 2)], {"L2": "ben", "L3": "cal"}),  # from before L1 was gone
+    ([L1.format(""), L2.format("ben", 6), "L3,2026-03-02,cal,2026-03-03T09:00:00Z"], {"L1": "ann", "L2": "ben", "L3": "cal"}),  # L1 is back
+]
+
+
+@pytest.mark.parametrize("kind", STORES)
+def test_an_older_file_that_is_complete_takes_nothing_away_and_brings_nothing_back(kind: str, tmp_path: Path) -> None:
+    engines = Engines(kind, tmp_path, POLICY, DATED)
+    for n, (lines, wanted) in enumerate(FILES, 1):
+        found = engines.night(f"2026-03-0{n}", reps=["ann,Ann", "ben,Ben", "cal,Cal"], accounts=[], leads=lines)
+        aside = ["the row is from before the record was missing in complete data"] if n == 5 else []
+        assert [x["reason"] for x in found["rejects"]] == aside, n
+        with open_store(engines.states["rows"]) as store:
+            assert {h.record: h.rep for h in store.holdings()} == wanted, n
+    ends = [(type(e), e.record, e.at.date.day) for e in engines.entries() if isinstance(e, (Deleted, Merged, Restored))]
+    assert ends == [(Deleted, "L1", 4), (Restored, "L1", 6)]
+
+
 RETURNED = """roe: 1
 name: returned
 engagement:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -93,6 +94,39 @@ def test_other_names_are_another_index(tmp_path: Path) -> None:
     names = made_up(50)
     kept.index_of(names)
     assert answers(kept.index_of(names[1:]), names) == answers(NameIndex(names[1:]), names)
+
+
+def test_whoever_adds_names_begins_with_the_index_of_most_of_them(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    names, new = made_up(300), ["Lumen Gas AG", "Kaltmeer Lumen", "Lumen Gas AG"]
+    kept.index_of(names)
+    monkeypatch.setattr(kept, "built", None)  # nothing is taken apart again
+    everything = [new[0], *names, *new[1:]]
+    grown, asked = kept.index_of(everything, grows=True), [*made_up(40), *new]
+    assert answers(grown, asked) == answers(NameIndex(everything), asked)
+    grown.remove(new[0], 0)
+    other = NameIndex(everything)
+    other.remove(new[0], 0)
+    assert answers(grown, asked) == answers(other, asked)
+
+
+@pytest.mark.parametrize("changed", ["a name is new", "a name is gone", "many names are new"])
+def test_another_index_is_made(changed: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    names = made_up(300)
+    kept.index_of(names)
+    made, built = list[int](), kept.built
+
+    def counted(names: list[str], meanwhile: Callable[[], object] | None) -> NameIndex:
+        made.append(len(names))
+        return built(names, meanwhile)
+
+    monkeypatch.setattr(kept, "built", counted)
+    others = {
+        "a name is new": [*names, "Lumen"],
+        "a name is gone": [x for x in names if x != names[7]],
+        "many names are new": [*names, *map(str, range(99))],
+    }
+    assert answers(kept.index_of(others[changed], grows=changed != "a name is new"), names) == answers(NameIndex(others[changed]), names)
+    assert made == [len(others[changed])]
 
 
 @pytest.mark.parametrize(

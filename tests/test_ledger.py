@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import random
-import re
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -18,7 +17,6 @@ from ledgers import STORES, Ticks, place, state
 from roe.diagnostics import PolicyError
 from roe.ledger import entries as e
 from roe.ledger import people
-from roe.ledger.database import migrations
 from roe.ledger.encode import canonical, draft, entry, small, whole
 from roe.ledger.entries import Owned, Run, Turn
 from roe.ledger.entry import Entry
@@ -117,6 +115,26 @@ def test_a_failure_leaves_nothing(state: str) -> None:
         assert store.head() == before and store.of_record("account", "A-2") == []
         assert store.append([owned("A-3", "r3", "2026-03-02")]) == range(2, 3)
         assert store.holding("account", "A-3", "ae").rep == "r3"  # type: ignore[union-attr]
+
+
+def test_a_transaction_reads_its_own_writes_and_a_wrong_one_leaves_nothing(state: str) -> None:
+    """Writes may wait for the next read or the end, and are sent together, in their order."""
+    add, change = "INSERT INTO policy (digest, files) VALUES (?, ?)", "UPDATE policy SET files = ? WHERE digest = ?"
+    with open_store(state, create=True) as store:
+        with store.writing():
+            for n in (2, 80):
+                store.db.many(add, [(f"{n} {i}", b"a") for i in range(n)])
+                store.db.run(change, (b"b", f"{n} 0"))
+                store.db.many(change, [(b"c", f"{n} 1"), (b"d", f"{n} 0")])
+                found = store.db.rows("SELECT files, count(*) FROM policy WHERE digest LIKE ? GROUP BY files ORDER BY files", (f"{n} %",))
+                assert [(bytes(x), k) for x, k in found] == [(b"a", n - 2), (b"c", 1), (b"d", 1)][n == 2 :]
+        with pytest.raises(Exception, match=r"(?i)unique"), store.writing():
+            store.db.many(add, [("new", b"a")])
+            store.db.many(add, [("2 0", b"a")])  # which is there
+        assert store.db.rows("SELECT count(*) FROM policy WHERE digest = ?", ("new",)) == [(0,)]
+        with store.writing():
+            store.db.run(change, (b"e", "2 0"))
+        assert bytes(store.db.rows("SELECT files FROM policy WHERE digest = ?", ("2 0",))[0][0]) == b"e"
 
 
 def test_a_writer_sees_what_others_appended_since_it_read(state: str) -> None:
@@ -353,7 +371,6 @@ def test_random_appends_agree_with_a_model(kind: str, tmp_path_factory: pytest.T
 
 
 def test_both_stores_write_the_same_projections(tmp_path: Path) -> None:
-    from roe.ledger.projections import dump
 
     written = _random_entries(random.Random(7), 400)
     said = []
@@ -363,45 +380,3 @@ def test_both_stores_write_the_same_projections(tmp_path: Path) -> None:
                 store.append(written[at : at + 37])
             said.append(dump(store.db))
     assert said[0] == said[1]
-
-
-def test_projections_of_an_earlier_roe_are_made_again(state: str) -> None:
-    with open_store(state, clock=Ticks()) as store:
-        store.append(EXAMPLES)
-        before = dump(store.db)
-        store.db.run("UPDATE projected SET version = 1")
-        store.db.run("DELETE FROM latest")
-        assert dump(store.db) != before
-    with open_store(state) as again:
-        assert dump(again.db) == before and again.rebuild()
-
-
-@pytest.mark.parametrize("kind", STORES)
-def test_a_ledger_from_before_books_had_their_index_is_brought_up(kind: str, tmp_path: Path) -> None:
-    state = place(kind, tmp_path)
-    with open_store(state) as store:
-        store.append(
-            [owned("A-1", "r1", "2026-03-02", rule="a"), owned("A-1", "r1", "2026-03-05", rule="b"), owned("A-2", "r1", "2026-03-03")]
-        )
-        store.append([owned("A-2", "r2", "2026-03-07")])
-        before, book = dump(store.db), store.book("r1", day("2026-03-04"))
-        assert [(h.record, h.rule, str(h.start), h.stop and str(h.stop)) for h in book] == [
-            ("A-1", "b", "2026-03-02", None), ("A-2", "", "2026-03-03", "2026-03-07"),
-        ]  # fmt: skip
-        store.db.run("DROP INDEX holding_rep")
-        for column in ("word", "grain", "last_word"):
-            store.db.run(f"ALTER TABLE holding DROP COLUMN {column}")
-        store.db.run("CREATE INDEX holding_rep ON holding (rep, start, stop) WHERE rep IS NOT NULL")
-        store.db.run("DELETE FROM migration WHERE version > 5")
-    with open_store(state) as again:
-        assert dump(again.db) == before and again.book("r1", day("2026-03-04")) == book
-
-
-def test_migrations_are_numbered_without_gaps_and_speak_each_dialect() -> None:
-    others = {"sqlite": ("BIGINT", "BYTEA", "md5("), "postgres": ("BLOB", "WITHOUT ROWID")}
-    for dialect in STORES:
-        numbers, statements = zip(*migrations(dialect), strict=True)
-        assert numbers == tuple(range(1, len(numbers) + 1))
-        text = "\n".join(statement for some in statements for statement in some)
-        assert not any(word in text for word in others[dialect])
-        assert len(set(re.findall(r"CREATE TABLE (\w+)", text))) == text.count("CREATE TABLE ") > 15

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -10,10 +11,11 @@ from pathlib import Path
 import pytest
 
 from ledgers import STORES, Ticks, place, state
+from roe.diagnostics import PolicyError
 from roe.ledger import entries as e
 from roe.ledger.audit import anchor, anchored, verify
 from roe.ledger.backup import backup, restore
-from roe.ledger.database import Database
+from roe.ledger.database import Database, migrations
 from roe.ledger.encode import whole
 from roe.ledger.entry import FORGOTTEN
 from roe.ledger.erase import forget, forget_again, prune
@@ -201,3 +203,47 @@ def test_a_backup_has_what_a_service_keeps(source: str, tmp_path: Path) -> None:
         with open_store(place("sqlite", tmp_path / "b")) as back:
             restore(saved, back)
             assert back.db.rows("SELECT id FROM mirror") == [("L-1",)] and back.db.rows("SELECT key FROM known") == [("lead|L-1|sdr",)]
+
+
+@pytest.mark.parametrize(("number", "damage"), [(number, damage) for _, number, damage in CHANGES], ids=[name for name, _, _ in CHANGES])
+def test_a_damaged_backup_is_not_restored(number: int, damage: Callable[[Database], None], tmp_path: Path) -> None:
+    with full(str(tmp_path / "a")) as store:
+        saved = backup(store, tmp_path / "backups", datetime(2026, 3, 5, tzinfo=UTC))
+    with open_store(saved) as copy:
+        damage(copy.db)
+    with open_store(tmp_path / "b") as back:
+        with pytest.raises(PolicyError) as said:
+            restore(saved, back)
+        assert said.value.diagnostics[0].code == "R644" and f"entry {number} " in said.value.diagnostics[0].message
+        assert back.head().number == 0 and list(back.entries()) == []
+
+
+MADE_ANEW = {"migration", "snapshot", "projected"}  # by the ledger that a backup is copied to
+
+
+@pytest.mark.parametrize("kind", STORES)
+def test_a_backup_has_every_row_of_every_table(kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("roe.ledger.backup.PAGE", 3)  # so that pages end between rows of one record
+    text = "\n".join(statement for _, statements in migrations("sqlite") for statement in statements)
+    tables = sorted(set(re.findall(r"CREATE TABLE (\w+)", text)) - MADE_ANEW)
+    said = []
+    with full(place(kind, tmp_path / "a")) as store, open_store(place(kind, tmp_path / "b")) as back:
+        store.append([e.Turn(at=day("2026-03-04"), entity="lead", record="L-9", role="sdr", rep="r1", pool="p", number=9)])
+        with store.writing() as tx:
+            tx.keep_policy("d1", {"policy.yaml": b"roe: 1"})
+        for row in (
+            "setting (name, value) VALUES ('forgotten', '0')",
+            "mirror (entity, id, fields, versions, deleted, seq) VALUES ('lead', 'L-1', '{}', '{}', 0, 1)",
+            "known (kind, key, body, seq) VALUES ('owner', 'lead|L-1|sdr', '{}', 1)",
+            "answer (key, digest, status, body, at) VALUES ('k', 'd', 200, '{}', 5)",
+            "inbox (source, message, subject, at) VALUES ('crm', 'm', 'lead|L-1', 5)",
+            "outbox VALUES (1, 'crm', 'owner', 'lead|L-1', '{}', 5, 5, 0, 'waiting', '')",
+        ):
+            store.db.run(f"INSERT INTO {row}")
+        restore(backup(store, tmp_path / "backups", datetime(2026, 3, 5, tzinfo=UTC)), back)
+        for one in (store, back):
+            one.db.run("UPDATE head SET epoch = ''")
+            one.db.run("DELETE FROM setting WHERE name = 'restored'")
+            said.append({table: sorted(map(repr, one.db.rows(f"SELECT * FROM {table}"))) for table in tables})
+    assert [table for table, rows in said[0].items() if not rows] == []
+    assert said[1] == said[0]

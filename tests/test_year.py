@@ -122,7 +122,7 @@ class Year:
             (found,) = json.loads(said("history", *on, "--format", "json"))
             assert (found["rep"], found["rule"], found["policy_digest"]) == (d.owner, d.rule, night.digest), (self.seed, night, found)
             head, sentence, *rest = (" ".join(part.split()) for part in said("explain", *on).split("\n\n"))
-            owns = "Nobody owns" if d.owner is None else f"{d.owner} owns"
+            owns = "nobody owns" if d.owner is None else f"{d.owner} owns"
             assert owns in sentence.lower() and d.rule in " ".join((sentence, *rest)), (self.seed, night, sentence, rest)
             assert night.digest[:12] in head, (self.seed, night, head)
 

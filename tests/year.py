@@ -38,6 +38,7 @@ name: year
 roles: [ae, sdr]
 fields: {{account: {{flag: {{type: string}}}}}}
 crm: {{systems: {{{SYSTEM}: {SYSTEM_USER}}}}}
+data: {{lead: {{complete: true}}}}
 windows: {{protection: {{lasts: {WINDOW.days} days}}}}
 holdovers: {{handover: {{credit: {list(SHARES)}, each: {STAGE.days} days}}}}
 pools: {{desk: {{members: [{", ".join(DESK)}], together: never, fallback: house}}}}
@@ -112,7 +113,8 @@ class Company:
         if luck.random() < 0.6:
             n = sum(r.entity == "lead" for r in self.records.values())
             for i in range(luck.choice([1, 1, 2, 3])):
-                self.records[f"L{n + i:04}"] = Record(f"L{n + i:04}", "lead", today)
+                lead = self.records[f"L{n + i:04}"] = Record(f"L{n + i:04}", "lead", today)
+                self._stamp(lead, "u1")
         if luck.random() < 0.1:
             rep = luck.choice([*FIELD, *DESK])
             self.leaves.append((rep, today + timedelta(days=luck.randint(0, 3)), today + timedelta(days=luck.randint(4, 12))))
@@ -222,7 +224,7 @@ class Decision:
 class Model:
     def __init__(self) -> None:
         self.known: dict[str, Known] = {}
-        self.gone: dict[str, int] = {}  # records that are gone, and the stamp of the row that said so: an older row does not bring one back
+        self.gone: dict[str, tuple[str, int]] = {}  # how, and the stamp of the row or file that said so: nothing older brings a record back
         self.credit: dict[str, Fraction] = {rep: Fraction(0) for rep in DESK}
 
     def night(self, company: Company, today: date, quarter: int) -> tuple[dict[str, Decision], set[tuple[str, str, str, str]]]:
@@ -230,15 +232,7 @@ class Model:
         self.company, self.today = company, today
         decisions: dict[str, Decision] = {}
         credits: set[tuple[str, str, str, str]] = set()
-        for r in company.export:
-            if r.gone and r.id in self.gone:
-                self.gone[r.id] = max(self.gone[r.id], r.stamp)
-            elif r.gone and r.id in self.known and not self._is_older(r):
-                del self.known[r.id]  # all that was open of it has ended
-                self.gone[r.id] = r.stamp
-            elif not r.gone and r.id in self.gone and r.stamp >= self.gone[r.id]:
-                del self.gone[r.id]
-        shown = [r for r in company.export if not r.gone and r.id not in self.gone]
+        shown = self._shown(company)
         before = {r.id: self._reconciled(r) for r in shown}
         for r in shown:
             if r.entity == "account":
@@ -250,12 +244,38 @@ class Model:
             self._decided(r.id, d.owner, "pool")
         return decisions, credits
 
+    def _shown(self, company: Company) -> list[Record]:
+        """The rows that are records today. What is gone ends all that was open of it; that the file of leads lacks one says that it is gone, unless
+        the whole file is from before.
+        """
+        leads = [r for r in company.export if r.entity == "lead"]
+        last = max((r.stamp for r in leads), default=0)
+        for r in company.export:
+            kind, stamp = self.gone.get(r.id, ("", 0))
+            if r.gone and kind and r.stamp > stamp:
+                self.gone[r.id] = "flagged", r.stamp
+            elif r.gone and not kind and r.id in self.known and not self._is_older(r, r.stamp):
+                self._ends(r.id, "flagged", r.stamp)
+            elif not r.gone and kind and (last if kind == "missing" else r.stamp) >= stamp:
+                del self.gone[r.id]
+        shown = [r for r in company.export if not r.gone and r.id not in self.gone]
+        if any(r.entity == "lead" for r in shown):  # of a table without any record nothing is missing
+            here = {r.id for r in leads}
+            for record in [x for x in self.known if x not in here and company.records[x].entity == "lead"]:
+                if not self._is_older(company.records[record], last):
+                    self._ends(record, "missing", last)
+        return shown
+
+    def _ends(self, record: str, kind: str, stamp: int) -> None:
+        del self.known[record]
+        self.gone[record] = kind, stamp
+
     def _reconciled(self, r: Record) -> Known:
         """The first row of the table that fits."""
         k = self.known.get(r.id)
         if k is None:
             k = self.known[r.id] = Known(r.owner, None, self.today if r.owner else None, None, r.owner, base_stamp=r.stamp)
-        elif self._is_older(r):
+        elif self._is_older(r, r.stamp):
             pass
         elif r.owner == k.owner:
             self._shows(k, r)
@@ -274,9 +294,9 @@ class Model:
                 k.pooled = False
         return k
 
-    def _is_older(self, r: Record) -> bool:
-        """Whether the row is from before what the CRM has shown already; then it says nothing, also not that the record is gone."""
-        return r.id in self.known and r.stamp < self.known[r.id].base_stamp
+    def _is_older(self, r: Record, stamp: int) -> bool:
+        """Whether a row, or a whole file, is from before what the CRM has shown already; then it says nothing, also not that the record is gone."""
+        return r.id in self.known and stamp < self.known[r.id].base_stamp
 
     def _shows(self, k: Known, r: Record) -> None:
         if k.base != r.owner:

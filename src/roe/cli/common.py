@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import re
 import sys
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn, TextIO
-from unicodedata import category, east_asian_width
 
 import click
 
@@ -27,7 +26,6 @@ if TYPE_CHECKING:
 
 
 PATH = click.Path(path_type=Path)
-APART = 2  # spaces between the columns of a table, which are so much wider than their headers at least
 policy_argument = click.argument("policy", required=False, type=PATH)
 data_option = data_setting("Folder with the records: accounts.csv, leads.csv, reps.csv and so on.", required=True)
 as_of_option = as_of_setting("The date or date-time to use as `today` and `now`, such as 2026-02-01.", required=True)
@@ -302,17 +300,8 @@ def bind_large(evaluator: Evaluator, data: Path, as_of: str, state: str | None, 
     return bound
 
 
-def table(rows: Iterable[Iterable[object]], headers: Sequence[str]) -> str:
-    """A table as text: columns under their headers, all of them from the left."""
-    cells = [["" if c is None else one_line(str(c)).strip() for c in row] for row in rows]
-    columns = [[headers[i], *(row[i] for row in cells)] for i in range(len(headers))]
-    widths = [max(width(head) + APART, *map(width, column), 0) for head, *column in columns]
-    lines = [headers, ["-" * w for w in widths], *cells]
-    return "\n".join((" " * APART).join(c + " " * (w - width(c)) for c, w in zip(line, widths, strict=True)).rstrip() for line in lines)
+def table(rows: Iterable[Iterable[object]], headers: list[str]) -> str:
+    from tabulate import tabulate
 
-
-def width(text: str) -> int:
-    """The places that a text takes on a terminal: two for a Chinese character, none for an accent that is a character of its own."""
-    if text.isascii():
-        return len(text)
-    return sum(0 if category(c) in ("Mn", "Me", "Cf") else 2 if east_asian_width(c) in ("F", "W") else 1 for c in text)
+    cells = [[one_line(c) if isinstance(c, str) else c for c in row] for row in rows]
+    return str(tabulate(cells, headers=headers, disable_numparse=True))

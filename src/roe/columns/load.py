@@ -7,6 +7,7 @@ numbers and dates, which mean themselves, are recognised by the million with Arr
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import datetime
 
 import numpy as np
 import pyarrow as pa
@@ -31,6 +32,7 @@ from roe.data.coerce import (
     modified_text,
     reason_gone,
     settle,
+    stamp,
     started,
     telling,
 )
@@ -40,6 +42,7 @@ from roe.data.makers import maker
 from roe.data.reading import FEW as FEW_VALUES
 from roe.data.reading import Reject
 from roe.dynamic import Array, Value
+from roe.evaluator.gone import newest_of
 from roe.grammar.clock import zone_of
 from roe.policy.model import DataSource, Policy
 from roe.progress import phase
@@ -89,6 +92,25 @@ def typed_columns(policy: Policy, entity: str, raw: Raw) -> TypedColumns:
     _reject(entity, table, problems, raw)
     finished(table.reading, table.rejects)
     return table
+
+
+def newest_change(policy: Policy, entity: str, raw: Raw) -> str:
+    """The last change in the data of an entity, as text, by the one column that says it; empty where there is none."""
+    fields = policy.model.entities[entity]
+    reading = started(entity, fields, raw.columns, policy.model.roles(), raw.origin, raw.n, False)
+    column = reading.columns.get(MODIFIED)
+    if column is None:
+        return ""
+    f, zone = field_of(fields, MODIFIED), zone_of(policy.timezone)
+    habits = raw.habits_of(column, f)
+    cells = cells_of(f, zone, policy.data.get(entity, DataSource()), habits, entity)
+    return newest_of(stamps_in(ColumnReader(MODIFIED, cells, zone, habits, reading, Problems(raw.n)).read(raw.columns[column])))
+
+
+def stamps_in(column: Column) -> list[datetime | None]:
+    """The distinct moments of a column."""
+    codes, meaning = column.encode()
+    return [stamp(meaning[code]) for code in np.unique(codes).tolist() if code >= 0]
 
 
 def _set_aside(name: str, column: Column, problems: Problems) -> None:

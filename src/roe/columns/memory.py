@@ -260,11 +260,12 @@ class ColumnMemory(OwnerMemory):
 
     def is_left_alone(self, entity: str, role: str, owner: Array, today: Array) -> Array:
         """The rows with nothing new to save: the run and the data leave their owners, and what is known of them, as the ledger has them."""
-        aligned = self.aligned.get((entity, role))
+        aligned, stamps = self.aligned.get((entity, role)), self.world.tables[entity].stored.get(MODIFIED)
+        nobodys = owner < 0 if stamps is None else (owner < 0) & stamps.nulls()  # else it is new when the CRM showed that nobody has it
         if aligned is None:
-            return (owner < 0) & (today < 0)
+            return nobodys & (today < 0)
         same = owner == np.where(aligned.known, aligned.holder, today)
-        return same & np.where(aligned.known, ~self._is_news(aligned), owner < 0)
+        return same & np.where(aligned.known, ~self._is_news(aligned), nobodys | ((owner < 0) & (aligned.at >= 0)))
 
     def _is_news(self, x: Aligned) -> Array:
         """Where the data alone says something new of a record that the ledger knows."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
+from datetime import datetime
 from typing import TYPE_CHECKING, cast
 
 import numpy as np
@@ -17,14 +18,14 @@ import pyarrow.compute as pc
 from roe.columns.column import Coded, Column, Constant, Refs, Truths
 from roe.columns.finder import RecordFinder
 from roe.columns.kernel import ColumnIndex
-from roe.columns.load import coded, typed_columns
+from roe.columns.load import coded, stamps_in, typed_columns
 from roe.columns.make import from_values
 from roe.columns.raw import Raw
 from roe.columns.row import TableRow, place_of
 from roe.columns.table import RecordTable
 from roe.columns.typed import TypedColumns
 from roe.crm.ids import fold
-from roe.data.coerce import WRITTEN
+from roe.data.coerce import MODIFIED, WRITTEN
 from roe.data.reading import Reading, Reject
 from roe.dynamic import Array, Record, Saved, Value, Values
 from roe.evaluator.choose import Chooser
@@ -96,6 +97,10 @@ class ColumnWorld(World):
         own = replace(before, n=len(rows), columns=columns, ids=ids, lines=before.lines[rows], rejects=[*rejects, *before.rejects])
         self.columns_of[entity], self.tables[entity] = own, RecordTable(entity, self, own)
         self._finders.pop(entity, None)
+
+    def _stamps(self, entity: str) -> Iterable[datetime | None]:
+        column = self.columns_of[entity].columns.get(MODIFIED)
+        return () if column is None else stamps_in(column)
 
     def line_of(self, row: Row) -> int:
         return int(self.columns_of[row.entity].lines[place_of(row)])

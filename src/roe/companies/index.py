@@ -74,24 +74,29 @@ class NameIndex:
                     self.words[word] += 1
 
     @classmethod
-    def of(cls, names: Iterable[str], columns: KeyColumns, words: Counter[str], written: WrittenNames) -> NameIndex:
-        """The index of names whose keys and words are known: `columns` has the numbers of the distinct names."""
+    def of(cls, names: Iterable[str], known: Sequence[str], columns: KeyColumns, words: Counter[str], written: WrittenNames) -> NameIndex:
+        """The index of names. Of those that are `known`, each once, keys and words are: `columns` has their numbers. All of them are among the names."""
         index = cls()
+        index._texts, index._meant, index._at = list(known), [None] * len(known), [[] for _ in known]
+        index._numbers = numbers = {name: number for number, name in enumerate(known)}
+        index.count, index.words, index._postings, index._written = len(known), words, Postings(columns), written
+        new = []
         for place, name in enumerate(names):
-            number = index._numbers.setdefault(name, len(index._texts))
-            if number == len(index._texts):
-                index._texts.append(name)
-                index._meant.append(None)
-                index._at.append([])
-            index._at[number].append(place)
-        index.count, index.words, index._postings, index._written = len(index._texts), words, Postings(columns), written
-        index.scores.measure(columns)
+            number = numbers.get(name)
+            if number is None:
+                new.append((name, place))
+            else:
+                index._at[number].append(place)
+        if not new:
+            index.scores.measure(columns)
+        for name, place in new:
+            index.add(name, place)
         return index
 
-    def parts(self) -> tuple[KeyColumns, Counter[str], WrittenNames]:
+    def parts(self) -> tuple[Sequence[str], KeyColumns, Counter[str], WrittenNames]:
         """What `of` makes an index from, of one that it made and that has not changed."""
         assert self._postings.columns is not None
-        return self._postings.columns, self.words, self._written
+        return self._texts, self._postings.columns, self.words, self._written
 
     # --- what is in it ----------------------------------------------------------------------------------------------
 

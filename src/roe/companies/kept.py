@@ -1,8 +1,9 @@
 """An index of many names, made by every processor, and kept in the user's cache folder, so that the next run with the same accounts need not make
 it again.
 
-What is kept is texts and numbers: no code can come out of it. It counts only while the digest of the names and of roe's own
-files is the same, and only in a folder that nobody else may write to. One index is kept, the last one that was large enough. The file is mapped into
+What is kept is texts and numbers: no code can come out of it. It counts only while its names are the same and the digest of roe's own
+files is, and only in a folder that nobody else may write to. Whoever adds names one by one anyway, as a service does, may begin with it where a few names
+are new; once a name is gone, it counts no longer. One index is kept, the last one that was large enough. The file is mapped into
 memory: a search reads the pages that it needs, and all processes share them. Where numpy is not installed, an index is made name by name and not kept.
 """
 
@@ -15,7 +16,7 @@ import mmap
 import os
 from array import array
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -30,21 +31,23 @@ from roe.parallel import each
 LARGE = 20_000  # names from which on an index is worth its place on the disk
 FILE = "names.index"
 PORTION = 5_000  # names that a process takes apart together
+FEW_NEW = 0.05  # of all names: with more new ones an index is made sooner than these are added
 ALIGNED = 64  # each part of the file begins at a multiple of so many bytes
 
 
-def index_of(names: Sequence[str], meanwhile: Callable[[], object] | None = None) -> NameIndex:
-    """The index of these names, as it was kept or made now; `meanwhile` may be done while other processes make it."""
+def index_of(names: Sequence[str], meanwhile: Callable[[], object] | None = None, grows: bool = False) -> NameIndex:
+    """The index of these names, as it was kept or made now; `meanwhile` may be done while other processes make it. One that `grows` may have been
+    kept when there were a few names less: it is the same, and searched a little slower.
+    """
     if len(names) < LARGE or find_spec("numpy") is None:
         return NameIndex(names)
     folder = cache_folder()
     if folder is None or not is_private(folder):
         return built(names, meanwhile)
-    digest = hashlib.sha256("\0".join((own_digest(), *names)).encode("utf-8", "surrogatepass")).hexdigest()
-    index = _read(folder / FILE, digest, names)
+    index = _read(folder / FILE, names, grows)
     if index is None:
         index = built(names, meanwhile)
-        _write(folder / FILE, digest, index)
+        _write(folder / FILE, index)
     return index
 
 
@@ -70,7 +73,7 @@ def built(names: Sequence[str], meanwhile: Callable[[], object] | None = None) -
             pairs.append((keys, numbers))
             written.append(lines)
             words.update(counts)
-        return NameIndex.of(names, KeyColumns.of(pairs), words, WrittenNames.all(written))
+        return NameIndex.of(names, distinct, KeyColumns.of(pairs), words, WrittenNames.all(written))
 
 
 def _portion(distinct: Sequence[str], start: int) -> tuple[Array, Array, dict[str, int], WrittenNames]:
@@ -84,11 +87,11 @@ def _portion(distinct: Sequence[str], start: int) -> tuple[Array, Array, dict[st
     return *keys_of_many(enumerate(meant, start)), dict(words), WrittenNames.of(map(line_of, meant))
 
 
-def _write(path: Path, digest: str, index: NameIndex) -> None:
-    columns, words, written = index.parts()
+def _write(path: Path, index: NameIndex) -> None:
+    names, columns, words, written = index.parts()
     texts = ["\n".join(words).encode(), array("I", words.values()).tobytes(), written.lines, array("Q", written.ends).tobytes()]
-    parts = [*(memoryview(column).cast("B") for column in columns), *texts]
-    head = json.dumps({"digest": digest, "item": array("I").itemsize, "sizes": [len(part) for part in parts]}).encode() + b"\n"
+    parts = [*(memoryview(column).cast("B") for column in columns), *texts, _joined(names)]
+    head = json.dumps({"digest": _digest(parts[-1]), "item": array("I").itemsize, "sizes": [len(part) for part in parts]}).encode() + b"\n"
     with contextlib.suppress(OSError):  # a cache that cannot be written is not an error
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         draft = path.with_suffix(f".{os.getpid()}")
@@ -102,7 +105,18 @@ def _write(path: Path, digest: str, index: NameIndex) -> None:
             draft.unlink(missing_ok=True)
 
 
-def _read(path: Path, digest: str, names: Sequence[str]) -> NameIndex | None:
+def _joined(names: Iterable[str]) -> bytes:
+    return "\0".join(names).encode("utf-8", "surrogatepass")
+
+
+def _digest(names: bytes | memoryview) -> str:
+    """What says that names are those of this index, and this roe the one that made it."""
+    digest = hashlib.sha256(own_digest().encode())
+    digest.update(names)
+    return digest.hexdigest()
+
+
+def _read(path: Path, names: Sequence[str], grows: bool) -> NameIndex | None:
     import numpy as np
 
     from roe.companies.keys import KeyColumns
@@ -113,7 +127,7 @@ def _read(path: Path, digest: str, names: Sequence[str]) -> NameIndex | None:
         with path.open("rb") as file:
             line = file.readline()
             head = json.loads(line)
-            if head["digest"] != digest or head["item"] != array("I").itemsize:
+            if head["item"] != array("I").itemsize:
                 return None
             content = memoryview(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ))
         parts, start = [], len(line)
@@ -127,8 +141,17 @@ def _read(path: Path, digest: str, names: Sequence[str]) -> NameIndex | None:
         words, counts, ends = str(parts[3], "utf-8").split("\n"), parts[4].cast("I"), parts[6].cast("Q")
         if len(codes) + 1 != len(starts) or starts[-1] != len(numbers) or len(words) != len(counts) or ends[-1] != len(parts[5]):
             return None
+        known = str(parts[7], "utf-8", "surrogatepass").split("\0")
+        distinct = dict.fromkeys(names)
+        new = len(distinct) - len(known)
+        if (
+            head["digest"] != _digest(parts[7])
+            or not 0 <= new <= (FEW_NEW * len(distinct) if grows else 0)
+            or not distinct.keys() >= set(known)
+        ):
+            return None
         with uncollected():
             counted = Counter(dict(zip(words, counts, strict=True)))
-            return NameIndex.of(names, KeyColumns(codes, starts, numbers), counted, WrittenNames(parts[5], ends))
+            return NameIndex.of(names, known, KeyColumns(codes, starts, numbers), counted, WrittenNames(parts[5], ends))
     except (OSError, ValueError, KeyError, TypeError, IndexError):
         return None

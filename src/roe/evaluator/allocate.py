@@ -85,6 +85,11 @@ class Pools:
         self._given.clear()
 
     @cached_property
+    def open_is_asked(self) -> bool:
+        """Whether anything rests on how many open records each rep has: who is able, or who is next."""
+        return self.counts_are_asked or any(pool.by_load for pool in self.pools.values())
+
+    @cached_property
     def counts_are_asked(self) -> bool:
         """Whether who is able rests on how many open records each rep has."""
         return any(cap in OPEN_CAPS for pool in self.pools.values() for cap in pool.step.caps)
@@ -115,7 +120,8 @@ class Pools:
     def count(self, entity: str, rep: str, n: int) -> None:
         """Add records that are new to a rep to what caps count."""
         self._count_day(rep, n)
-        self._count_open(entity, rep, n)
+        if self.open_is_asked:
+            self._count_open(entity, rep, n)
 
     def _count_day(self, rep: str, n: int) -> None:
         today = str(self.world.clock.today)
@@ -132,8 +138,8 @@ class Pools:
         return {**in_data, **self._given.get((row.entity, row["id"]), {})}
 
     def counts_open(self, row: Row) -> bool:
-        """Whether a record is one of those that caps count."""
-        return row.entity in OPEN_CAPS.values() and row[OPEN] is not False
+        """Whether a record is one of those that caps count, if any cap does."""
+        return self.open_is_asked and row.entity in OPEN_CAPS.values() and row[OPEN] is not False
 
     def holder(self, row: Row, role: str) -> str | None:
         """Who has a record in a role."""

@@ -56,7 +56,7 @@ class Bound:
             model = self.policy.model.entities.get(entity, {})
             days = [name for name, f in model.items() if f.type.name == "date"]
             world.take(entity, [x | {name: v.parse_date(x[name]) for name in days if name in x} | {"$line": 0} for x in values])
-        set_aside_older(world, state.get("gone", {}))
+        set_aside_older(world, state)
         world.resolve_all()
         self.memory = world.memory = world.remember(state)
         world.past = RecordPast(world, state)

@@ -305,6 +305,8 @@ class Live(Bound):
         own = self._granted.get(f"{row.entity}|{row['id']}|{role}")
         if own is not None and self.excepts(own, row):
             return own
+        if not self._in_files:
+            return None
         texts = [dict.get(row, name) for name in ("id", "name", "email", "domain")]
         named = dict.fromkeys(key for text in texts if text for key in (str(text), str(text).lower()))
         holding = [

@@ -40,6 +40,7 @@ class Change(NamedTuple):
 class LiveWorld(World):
     """Records that come and go. Owners of what is decided earlier are worked out when a decision asks for them."""
 
+    grows = True
     decided: Callable[[Row], OwnersOfRow]  # the owners of a record, as its own rules give them now
     earlier: Callable[[str, str], bool]  # whether an entity is decided before another
     followed: Callable[[Change], None]  # what a change of a record means to the pools

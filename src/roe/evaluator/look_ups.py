@@ -128,7 +128,7 @@ class NameLookUp:
         named = [(row, name) for row in self._world.all(self._target) if (name := self._name(row))]
         self._rows: list[Row | None] = [row for row, _ in named]
         self._place = {id(row): place for place, (row, _) in enumerate(named)}
-        self._index = index_of([name for _, name in named], meanwhile)
+        self._index = index_of([name for _, name in named], meanwhile, grows=self._world.grows)
 
     def _name(self, row: Row) -> str:
         value = self._code({**self._world.base, self._target: row})

@@ -3,7 +3,7 @@
 `state["owners"]` has, by `entity|record|role`, the holder (`rep`, null for nobody), since when (`since`, null where nobody knows) or when
 first seen (`seen`), the `former` holder, what gave it (`by`), the `base` with `base_at`, and the decisions since then (`decided`).
 `state["returned"]` has when a record was given back, and by whom; `state["referred"]` since when a person is asked; `state["gone"]`, by
-`entity|record`, which records the CRM has no longer, and into which other they were merged.
+`entity|record`, which records the CRM has no longer (see `roe.evaluator.gone`).
 """
 
 from __future__ import annotations
@@ -12,13 +12,14 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from datetime import date, datetime
+from functools import cache
 from typing import TYPE_CHECKING
 
 from roe.crm.ids import fold
 from roe.data.coerce import GONE
 from roe.dynamic import Json, Saved
 from roe.evaluator.data_owner import InData, in_data, let_own, stamp_of
-from roe.evaluator.gone import Gone, gone_by, is_from_before, is_later
+from roe.evaluator.gone import Gone, gone_by, is_from_before, is_later, newest
 from roe.grammar import values as v
 from roe.ledger.holders import OwnerState, owner_state
 from roe.ledger.reconcile import (
@@ -78,7 +79,12 @@ class Facts:
 
     @property
     def is_known(self) -> bool:
-        """Whether there is anything to remember of an owner: who has the record, had it, or was given it; or who took it away."""
+        """Whether there is anything to remember: of an owner, or when the CRM showed that there is none."""
+        return self.had_owner or self.held.base_at is not None
+
+    @property
+    def had_owner(self) -> bool:
+        """Whether somebody has the record, had it, or was given it; or took it away."""
         held = self.held
         return bool(self.holder or held.base or held.decided or self.former) or self.by in CHANGED_IN_CRM
 
@@ -93,9 +99,10 @@ class Facts:
 
     def saved(self) -> OwnerState:
         """The value of `state["owners"]`."""
-        since, seen, held = self.since, self.seen, self.held
+        held = self.held
+        since, seen, by = (self.since, self.seen, self.by) if self.had_owner else (None, None, "")
         return owner_state(
-            self.holder, str(since) if since else None, seen=str(seen) if seen and not since else None, former=self.former, by=self.by,
+            self.holder, str(since) if since else None, seen=str(seen) if seen and not since else None, former=self.former, by=by,
             base=held.base, base_at=v.literal(held.base_at) if held.base_at else None, decided=list(held.decided),
         )  # fmt: skip
 
@@ -144,15 +151,16 @@ class OwnerMemory:
         self.gone: Json = {}  # by `entity|record`, of the records that the ledger still knows an owner of: as `state["gone"]`
         self.older |= {r.record for r in self.world.rejects if is_from_before(r)}
         flagged = {(r.entity, fold(r.record)): r for r in self.world.rejects if r.field in GONE}
-        self._older_flags = {key for key, r in flagged.items() if r.modified_at and self._is_older(*key, r.modified_at, state)}
+        self._owners_before = state.get("owners", {})
+        self._newest = cache(lambda entity: newest(self.world, entity, state))
+        self._older_flags = {key for key, r in flagged.items() if self._is_older(*key, r.modified_at)}
         self.older |= {record for _, record in self._older_flags}
         self._flagged = {key: gone_by(r) for key, r in flagged.items()}
 
-    def _is_older(self, entity: str, record: str, modified_at: str, state: Remembered) -> bool:
-        """Whether the CRM last changed a row before it showed what the ledger knows of an owner of the record."""
-        held = (state.get("owners", {}).get(f"{entity}|{record}|{role}") for role in self.world.policy.roles)
-        read_at = v.parse_temporal(modified_at)
-        return any(owner is not None and owner.get("base_at") and read_at < v.parse_temporal(owner["base_at"]) for owner in held)
+    def _is_older(self, entity: str, record: str, read_at: str) -> bool:
+        """Whether what was read is from before the CRM showed what the ledger knows of an owner of the record."""
+        held = (self._owners_before.get(f"{entity}|{record}|{role}") for role in self.world.policy.roles)
+        return any(owner is not None and is_later(owner.get("base_at", ""), read_at) for owner in held)
 
     def _note_gone(self, entity: str, record: str) -> None:
         """Note a record that is not among the data's, if that means that it is gone: a row from before says nothing of today."""
@@ -160,7 +168,10 @@ class OwnerMemory:
             return
         gone = self._flagged.get((entity, record))
         if gone is None and self._is_complete(entity):
-            gone = Gone("deleted")
+            if self._is_older(entity, record, self._newest(entity)):
+                self.older.add(record)
+            else:
+                gone = Gone("missing", read_at=self._newest(entity))
         if gone is not None:
             self.gone[f"{entity}|{record}"] = gone._asdict()
 

@@ -7,15 +7,16 @@ computed by its step on first use and kept, so evaluation order needs no plan of
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from datetime import date
+from datetime import date, datetime
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 from roe.crm.ids import fold
 from roe.data.coerce import WRITTEN, Typed, coerce_table, is_repetition
 from roe.data.reading import Reading, Reject
 from roe.dynamic import Record, Saved, Value, Values
 from roe.evaluator.compiled import Compiled
+from roe.evaluator.data_owner import stamp_of
 from roe.evaluator.fields import Make, key_of, makers_of, ranks_of
 from roe.evaluator.in_time import RecordsInTime
 from roe.evaluator.past import RecordPast
@@ -39,6 +40,8 @@ NAMED_BY = ("name", "email", "domain")  # what people call a record by, besides 
 
 class World(RecordsInTime):
     """The records of a run at one moment. `tables` are raw records by entity; rejects and corrections are kept."""
+
+    grows: ClassVar[bool] = False  # whether records come one by one later
 
     def __init__(self, compiled: Compiled, tables: Mapping[str, Iterable[Record]], clock: Clock) -> None:
         self.compiled, self.policy = compiled, compiled.policy
@@ -147,6 +150,14 @@ class World(RecordsInTime):
         self._names.pop(entity, None)
         self._back.clear()
         self._keyed.clear()
+
+    def stamps_of(self, entity: str) -> list[datetime | None]:
+        """When the CRM last changed the rows of an entity, those that are set aside among them."""
+        aside = [v.parse_temporal(r.modified_at) for r in self.rejects if r.entity == entity and r.modified_at]
+        return [*self._stamps(entity), *(at for at in aside if isinstance(at, datetime))]
+
+    def _stamps(self, entity: str) -> Iterable[datetime | None]:
+        return map(stamp_of, self.rows[entity])
 
     def line_of(self, row: Row) -> int:
         """The line of its file that a record was read from; 0 for none."""

@@ -7,7 +7,8 @@ from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from roe.ledger.database import MISSING, Database, Row, refuse
+from roe.ledger.audit import verify
+from roe.ledger.database import CHANGED, MISSING, Database, Row, refuse
 from roe.ledger.projections import HOLDING
 from roe.ledger.store import Store, open_store
 from roe.ledger.stored import PAGE
@@ -61,10 +62,22 @@ def _time(name: str) -> datetime | None:
 
 
 def restore(place: Path, store: Store) -> None:
-    """Copy a backup into an empty ledger. It begins a new epoch: whoever follows its numbers must start again."""
+    """Copy a backup into an empty ledger. It begins a new epoch: whoever follows its numbers must start again.
+
+    Raises PolicyError for a backup that is not what was appended: what is wrong with it would be found only when the good ones are gone.
+    """
     if store.head().number:
         refuse(MISSING, "the ledger to restore to is not empty", store.url, "name a new folder or an empty database")
     with open_store(place, create=False) as copy:
+        checked = verify(copy)
+        if checked.bad is not None:
+            help = "restore an earlier backup; or name this folder itself as --state, which roe can read as it is"
+            refuse(
+                CHANGED,
+                f"the backup is damaged: entry {checked.bad} is the first that is not as it was written: {checked.why}",
+                str(place),
+                help,
+            )
         _copy(copy.db, store.db, epoch=uuid.uuid4().hex)
 
 

@@ -68,7 +68,7 @@ def _gone_and_back(before: Saved, after: Saved, at: At) -> Iterator[Entry]:
             yield (
                 Merged(at=at, entity=entity, record=record, survivor=x["into"], read_at=read_at)
                 if x["kind"] == "merged"
-                else Deleted(at=at, entity=entity, record=record, read_at=read_at)
+                else Deleted(at=at, entity=entity, record=record, read_at=read_at, missing=x["kind"] == "missing")
             )
     for key in sorted(set(before) - set(after)):
         entity, record = key.split("|", 1)

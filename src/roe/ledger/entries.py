@@ -285,10 +285,11 @@ class Absent(About):
 
 @node(kw_only=True)
 class Deleted(About):
-    """A record is gone. `read_at` is as in `Merged`."""
+    """A record is gone. `read_at` is as in `Merged`; of one that is `missing` in complete data it is the last change in that data."""
 
     KIND: ClassVar[str] = "deleted"
     read_at: At | None = None
+    missing: bool = word(False)
 
 
 @node(kw_only=True)

@@ -184,7 +184,7 @@ _TOLD: dict[str, Callable[[Value, Day], tuple[str, str]]] = {  # each takes an e
     "became": lambda x, day: (f"it becomes the {x.to_entity} {x.to_record}", ""),
     "merged": lambda x, day: (f"it is merged into {x.survivor}", ""),
     "absent": lambda x, day: ("it is no longer in the data", ""),
-    "deleted": lambda x, day: ("it is deleted", ""),
+    "deleted": lambda x, day: ("it is missing in complete data" if x.missing else "it is deleted", ""),
     "restored": lambda x, day: ("it is back", ""),
     "requested": lambda x, day: (f"{x.by or 'somebody'} asks for an exception: {_who(x.rep)} has it{_until(x.until, day)}", x.reason),
     "excepted": lambda x, day: (

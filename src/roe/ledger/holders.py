@@ -31,6 +31,11 @@ class OwnerState(TypedDict, total=False):
 NOBODY: OwnerState = {"rep": None, "since": None}  # what a record has that nobody has
 
 
+def nobodys_since(base_at: str) -> OwnerState:
+    """What a record has that nobody has, or had, as the CRM showed then."""
+    return {"rep": None, "since": None, "base_at": base_at}
+
+
 def owner_state(
     holder: Holder, since: str | None, *, seen: str | None, former: str | None, by: str | None, base: Holder, base_at: str | None, decided: list[Holder]
 ) -> OwnerState:  # fmt: skip

@@ -38,11 +38,12 @@ class Remembered(TypedDict, total=False):
     granted: Mapping[str, Saved]  # entity|record|role -> the exception that somebody has granted
     records: Mapping[str, list[Json]]  # entity -> records that people have entered beside the data
     seen: Mapping[str, object]  # entity|record|field -> the last value of a tracked field
-    gone: Mapping[str, Saved]  # entity|record -> whether it was deleted, or merged into which other, and when the CRM said so
+    gone: Mapping[str, Saved]  # entity|record -> whether it was deleted or is missing, or merged into which other, and when the CRM said so
     held: Mapping[str, Saved]  # entity|record|role -> what an undone run holds back
     crm_since: Mapping[str, str]  # entity|record|role -> since when the CRM had an owner from whom a run moved it on at once
     crm_by: Mapping[str, str]  # entity|record|role -> the integration that changed the owner in the CRM
     past: PastState
+    newest: Mapping[str, str]  # of a run in tasks: entity -> the last change in its data, of which a task has only a part
 
 
 def as_remembered(sections: Saved) -> Remembered:

@@ -61,12 +61,17 @@ class RoleTable:
         default_factory=lambda: np.zeros(0, np.int32)
     )  # the ledger's numbers of the records, where it was read from one
     saved: list[OwnerState] | None = None  # the values that the table was made from, where it was made from a mapping
-    is_owned: Array = field(init=False)  # where anything is known of an owner. Of other records the ledger has only why nobody has them
+    is_owned: Array = field(
+        init=False
+    )  # where anything is known of an owner, or when the CRM showed none. Of others the ledger has only why
     _rows: dict[str, int] = field(default_factory=dict, init=False, repr=False)  # of records that somebody has asked for
     _states: dict[int, OwnerState] = field(default_factory=dict, init=False, repr=False)  # of the same
 
     def __post_init__(self) -> None:
-        self.is_owned = (self.holder >= 0) | (self.base >= 0) | (self.decided.at >= 0) | (self.former >= 0) | self.is_changed_in_crm
+        had_owner = (self.holder >= 0) | (self.base >= 0) | (self.decided.at >= 0) | (self.former >= 0) | self.is_changed_in_crm
+        self.is_owned = had_owner | (self.base_at.at >= 0)
+        if not had_owner.all():  # since when nobody has a record is not since when somebody has it
+            self.since, self.seen, self.by = (Codes(np.where(had_owner, x.at, -1), x.meaning) for x in (self.since, self.seen, self.by))
 
     def __len__(self) -> int:
         return len(self.records)

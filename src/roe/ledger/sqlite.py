@@ -19,6 +19,7 @@ from roe.ledger.database import BUSY, MISSING, Row, SqlValue, refuse
 FILE = "ledger.sqlite"
 NETWORK = ("nfs", "cifs", "smb", "sshfs", "afs", "ceph", "glusterfs", "davfs", "9p", "drvfs")
 CACHE = 65_536  # KiB of pages in memory: what a night changes is scattered, and each page is written once
+LOG = 10_000  # pages of the write-ahead log until they go into the file: whoever commits then waits long, so few are to do so
 SYNCHRONISED = ("dropbox", "onedrive", "google drive", "googledrive", "mobile documents", "icloud drive", "box sync", "nextcloud")
 
 
@@ -44,6 +45,7 @@ class SqliteDatabase:
             self.con.execute("PRAGMA journal_mode = WAL").fetchall()
             self.con.execute("PRAGMA synchronous = FULL")
             self.con.execute(f"PRAGMA cache_size = -{CACHE}")
+            self.con.execute(f"PRAGMA wal_autocheckpoint = {LOG}").fetchall()
             self.con.execute("PRAGMA secure_delete = ON").fetchall()
             if sys.platform == "darwin":
                 self.con.execute("PRAGMA fullfsync = ON")

@@ -14,7 +14,7 @@ from roe.grammar import values as v
 from roe.ledger.brief import newest_in_brief
 from roe.ledger.decided import How
 from roe.ledger.entries import Claimed, Cycle, Deleted, Merged, Placed, Raised, Referred, Returned, Seen, Standing, Turn
-from roe.ledger.holders import OwnerState, holder_of, owner_state
+from roe.ledger.holders import OwnerState, holder_of, nobodys_since, owner_state
 from roe.ledger.holdings import Holding
 from roe.ledger.moment import At
 from roe.ledger.people import Away, Excepted
@@ -78,9 +78,10 @@ def _owners(store: Store) -> OwnersByKey:
         key = f"{h.entity}|{h.record}|{h.role}"
         last_how[key] = (h.rule, h.action, "" if h.until is None else str(h.until))
         owner = _owner(h)
-        is_known = any(owner.get(name) for name in ("rep", "base", "decided", "former"))
-        if is_known or h.by in CHANGED_IN_CRM:
+        if h.by in CHANGED_IN_CRM or any(owner.get(name) for name in ("rep", "base", "decided", "former")):
             owners[key] = owner
+        elif "base_at" in owner:
+            owners[key] = nobodys_since(owner["base_at"])
         else:
             nobodys.add(key)
     return OwnersByKey(_sorted(owners), nobodys, last_how)
@@ -181,7 +182,7 @@ def _gone(store: Store) -> Json:
     return _sorted(
         {
             f"{e.entity}|{e.record}": {
-                "kind": e.KIND,
+                "kind": "missing" if isinstance(e, Deleted) and e.missing else e.KIND,
                 "into": (e.survivor or "") if isinstance(e, Merged) else "",
                 "read_at": "" if e.read_at is None else moment_text(e.read_at),
             }

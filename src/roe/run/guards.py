@@ -84,8 +84,7 @@ def older_rows(records: Iterable[str]) -> str | None:
     if not older:
         return None
     n = len(older)
-    has, rows = ("has", "its row changes") if n == 1 else ("have", "their rows change")
-    return f"{counted(n, 'record')} in the data {has} an earlier stamp than in an earlier run; {rows} no owner: {_shown(older)}"
+    return f"the data of {counted(n, 'record')} is older than what an earlier run has read, and changes no owner: {_shown(older)}"
 
 
 def not_loaded(late: Iterable[tuple[str, date]], within: timedelta, today: date) -> str | None:

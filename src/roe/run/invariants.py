@@ -80,8 +80,9 @@ class Tally:
 
     def vanished(self) -> int:
         """How many records that somebody owned are no longer in the data."""
-        owned = {(entity, rest.rpartition("|")[0]) for key in self.before for entity, _, rest in [key.partition("|")]}
-        return sum(entity in self.seen and record not in self.seen[entity] for entity, record in owned) if self.seen else 0
+        keys = ((key, *key_parts(key)) for key in self.before) if self.seen else ()
+        absent = ((key, entity, record) for key, entity, record, _ in keys if entity in self.seen and record not in self.seen[entity])
+        return len({(entity, record) for key, entity, record in absent if self.before[key]["rep"] is not None})
 
     def _look(self, world: World) -> None:
         for invariant in self.policy.plan.invariants:

@@ -12,11 +12,14 @@ from collections.abc import Callable, Iterable, Iterator
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from roe.columns.load import newest_change
+from roe.columns.raw import Raw
 from roe.dynamic import Json, Saved
 from roe.ledger.changed import Changed
 from roe.ledger.reconcile import key_parts
 from roe.ledger.remembered import Remembered, as_remembered
 from roe.ledger.role_tables import Owners, RoleTable, as_arrow, of_arrow
+from roe.policy.model import DataSource, Policy
 
 MEMORY = "$memory"  # in place of an entity: rows that the ledger has of a record
 RECORD, PART, NAME, VALUE = "$record", "$part", "$name", "$value"
@@ -96,6 +99,15 @@ def rest_of(state: Remembered, entity: str) -> Remembered:
         elif part in rest:
             rest[part] = others
     return as_remembered(rest)
+
+
+def with_newest(state: Remembered, policy: Policy, entity: str, read: Callable[[], Raw]) -> Remembered:
+    """The memory with the last change in the data of an entity, which `read` reads, if what is missing in that data is gone: a task has only
+    some of it, and cannot tell whether it is older than what an earlier run has read.
+    """
+    if not state or not policy.data.get(entity, DataSource()).complete:
+        return state
+    return {**state, "newest": {entity: newest_change(policy, entity, read())}}
 
 
 def others_owned(state: Remembered, entity: str) -> str:

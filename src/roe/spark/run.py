@@ -22,6 +22,7 @@ import pyarrow as pa
 
 from roe.columns.raw import Raw
 from roe.columns.read import habits_of_file, read_columns
+from roe.data.coerce import MODIFIED
 from roe.data.habits import Habits
 from roe.data.headers import columns_of, field_of
 from roe.data.read import files_of, kind_of, unreadable_parquet
@@ -31,7 +32,7 @@ from roe.diagnostics import PolicyError, errors
 from roe.evaluator.engine import Evaluator
 from roe.ledger.remembered import Remembered
 from roe.policy.model import DataSource, Policy
-from roe.spark.memory import MEMORY, RECORD, others_owned, rest_of, rows_of, sent_state
+from roe.spark.memory import MEMORY, RECORD, others_owned, rest_of, rows_of, sent_state, with_newest
 from roe.spark.parcels import BUCKET, LINE, OF, PARCEL_SQL, ROWS, Key, key_of, of_bytes, table_of
 from roe.spark.plan import Share, share
 from roe.spark.pools import Said, TurnFiles, columns_for_pools, hand_out, waiting
@@ -151,6 +152,7 @@ def _in_buckets(work: _Work, how: Share, decide: Decide, buckets: int | None, tu
     is_own, is_closed = _looked_at(work, cut, entity)
     if not is_closed:
         return "some references are not ids, and are looked for in all records"
+    state = with_newest(state, work.evaluator.policy, entity, partial(_dated, work, cut, entity))
     others, rest = sent(cut.broadcast), sent_state(rest_of(state, entity))
     if is_own and set(cut.shared) == {entity} and cut.pieces and how.handed_out_by is None and not memory.num_rows:
         read = of_pieces(decide, work.policy, work.as_of, others, rest, cut.shared[entity], cut.pieces)
@@ -174,6 +176,21 @@ def _in_buckets(work: _Work, how: Share, decide: Decide, buckets: int | None, tu
         parcels = parcels.union(handed.where(f"`{OF}` = '{HANDED}'"))
     results = _by_task(parcels, number).mapInArrow(of_bucket(decide, *bucket), work.schema)
     return SharedOut(results, {entity, *how.children}, cut.origins, turns=said, held=handed, others=cut.broadcast)
+
+
+def _dated(work: _Work, cut: _Cut, entity: str) -> Raw:
+    """The rows of an entity that is shared out, at least with the column that says when the CRM last changed them."""
+    shared, policy = cut.shared[entity], work.evaluator.policy
+    rows = cut.held.get(entity)
+    if rows is None:
+        from pyarrow import parquet
+
+        column = columns_of(entity, policy.model.entities[entity], shared.schema.names, policy.model.roles()).get(MODIFIED)
+        try:
+            rows = shared.schema.empty_table() if column is None else parquet.read_table(shared.shown, columns=[column])
+        except (pa.ArrowException, OSError) as e:
+            raise PolicyError([unreadable_parquet(Path(shared.shown), e)]) from e
+    return Raw.of_table(rows, habits=shared.habits)
 
 
 def kept_together(evaluator: Evaluator, state: Remembered, how: Share) -> str:
