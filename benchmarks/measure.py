@@ -47,7 +47,12 @@ def whole_process(*args: str) -> Cost:
         "used = resource.getrusage(resource.RUSAGE_CHILDREN);"
         "print(time.perf_counter() - t, used.ru_utime + used.ru_stime, used.ru_maxrss / 1024)"
     )
-    done = subprocess.run([sys.executable, "-c", script, sys.executable, *args], check=True, capture_output=True, text=True)
+    done = subprocess.run([sys.executable, "-c", script, sys.executable, *args], capture_output=True, text=True)
+    try:
+        done.check_returncode()
+    except subprocess.CalledProcessError as e:
+        e.add_note(done.stderr[-4000:])
+        raise
     return Cost(*map(float, done.stdout.split()))
 
 

@@ -25,8 +25,7 @@ from roe.evaluator.data_owner import MODIFIED_BY, InData, passed_on_from, stamp_
 from roe.evaluator.memory import Facts, OwnerMemory
 from roe.grammar import values as v
 from roe.ledger.changed import Changed
-from roe.ledger.holders import NOBODY
-from roe.ledger.owner_entries import is_loaded
+from roe.ledger.holders import NOBODY, is_loaded
 from roe.ledger.reconcile import Kind, key_parts
 from roe.ledger.remembered import Remembered
 from roe.ledger.role_tables import RoleTable, of_mapping, places_of, without_records

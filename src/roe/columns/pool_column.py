@@ -92,7 +92,7 @@ class PoolColumn:
     def lead(self, places: Array, reps: Array) -> None:
         """Let later records of a company follow the first one of these, in order, that somebody of the pool got."""
         assert self.companies is not None
-        company = self.companies[places]
+        company = self.companies[span_of(places)]
         some = np.flatnonzero((company >= 0) & (self.companion[company] < 0))[::-1]
         self.companion[company[some]], self.leader[company[some]] = reps[some], places[some]
 
@@ -140,6 +140,12 @@ class Handed:
     @classmethod
     def of(cls, n: int) -> Handed:
         return cls(*(np.full(n, -1, np.int64 if name == "index" else np.int32) for name in cls.__slots__[:7]))
+
+
+def span_of(places: Array) -> Array | slice:
+    """Places in order as an index: as a slice where none is left out, which copies nothing."""
+    is_whole = len(places) and int(places[-1]) - int(places[0]) + 1 == len(places)
+    return slice(int(places[0]), int(places[-1]) + 1) if is_whole else places
 
 
 def _can_be_companies(meaning: Dictionary) -> Array:

@@ -20,7 +20,7 @@ from roe.columns import turn_files
 from roe.columns.column import Column, Days, Instants, occurring
 from roe.columns.kinds import PoolKinds, hand_out
 from roe.columns.limits import Limits
-from roe.columns.pool_column import LEAST, MOST, Handed, PoolColumn
+from roe.columns.pool_column import LEAST, MOST, Handed, PoolColumn, span_of
 from roe.columns.row import place_of
 from roe.dynamic import Array, Json, Value
 from roe.evaluator.allocate import Pools
@@ -175,11 +175,11 @@ class Turns:
         asked = self.asked[at:end]
         groups: dict[str, list[Array]] = {}
         tried: dict[int, list[str]] = {}
-        for number in occurring(asked).tolist():
+        for number in (numbers := occurring(asked).tolist()):
             chain = self.chain(self.names[number])
             able = next((i for i, name in enumerate(chain) if self.columns[name].seats().able), len(chain) - 1)
             tried[number] = chain[: able + 1]
-            groups.setdefault(chain[able], []).append(window[asked == number])
+            groups.setdefault(chain[able], []).append(window if len(numbers) == 1 else window[asked == number])
         plans = {
             name: self._plan(name, places[0] if len(places) == 1 else np.sort(np.concatenate(places)), handed)
             for name, places in groups.items()
@@ -191,22 +191,23 @@ class Turns:
             if len(places):
                 handed.before[places] = self._before(chain[:-1], handed)
         for name, (places, turns) in plans.items():
-            self._commit(name, places[places < done], turns[places < done], handed)
+            some = int(np.searchsorted(places, done))
+            self._commit(name, places[:some], turns[:some], handed)
         return done
 
     def _plan(self, name: str, places: Array, handed: Handed) -> tuple[Array, Array]:
-        """Reps for some records of a pool as it is now; which of them take a turn."""
-        column = self.columns[name]
+        """Reps for some records of a pool as it is now; which of them take a turn. `places` are in order."""
+        column, span = self.columns[name], span_of(places)
         standing = column.seats()
         if not standing.able:
             fallback = self.pools.world.rep(column.pool.step.fallback)
             at = np.full(len(places), place_of(fallback))
-            handed.rep[places] = self.table.world.receivers(at, self.holder[places])
-            handed.why[places], handed.leader[places] = self.why(FALLBACK, handed), -1
+            handed.rep[span] = self.table.world.receivers(at, self.holder[span])
+            handed.why[span], handed.leader[span] = self.why(FALLBACK, handed), -1
             return places, np.zeros(len(places), bool)
         rep, why, leader = (np.full(len(places), -1, np.int32) for _ in range(3))
         if column.sticky is not None:
-            own = column.sticky[places]
+            own = column.sticky[span]
             stays = column.is_able[own]
             rep[stays] = own[stays]
             for one in occurring(own[stays]).tolist():
@@ -214,7 +215,7 @@ class Turns:
                 why[stays & (own == one)] = self.why(f"it stays with {label}", handed)
         behind = ahead = np.empty(0, np.int64)
         if column.companies is not None:
-            company = column.companies[places]
+            company = column.companies[span]
             companion = column.companion[company]
             goes = (rep < 0) & column.is_able[companion]
             rep[goes] = companion[goes]
@@ -231,7 +232,7 @@ class Turns:
         assert column.slots is not None
         rep[turns] = column.able[column.slots.next(int(np.count_nonzero(turns)))]
         rep[behind], leader[behind] = rep[ahead], places[ahead]
-        handed.rep[places], handed.why[places], handed.leader[places] = rep, why, leader
+        handed.rep[span], handed.why[span], handed.leader[span] = rep, why, leader
         return places, turns
 
     def _limit(self, at: int, end: int, handed: Handed) -> int:
@@ -256,17 +257,17 @@ class Turns:
     def _commit(self, name: str, places: Array, turns: Array, handed: Handed) -> None:
         if not len(places):
             return
-        column = self.columns[name]
+        column, span = self.columns[name], span_of(places)
         assert column.slots is not None
-        handed.pool[places] = self.names.index(name)
-        handed.standing[places] = column.standing_number()
+        handed.pool[span] = self.names.index(name)
+        handed.standing[span] = column.standing_number()
         taken = np.cumsum(turns)
-        handed.index[places] = column.pool.history.turns.taken + taken - turns
+        handed.index[span] = column.pool.history.turns.taken + taken - turns
         n = int(taken[-1]) if len(taken) else 0
         column.slots.used += n
         column.pool.history.turns.unlogged += n
         if column.companies is not None and column.slots.standing.able:
-            column.lead(places, handed.rep[places])
+            column.lead(places, handed.rep[span])
 
     def _took(self, rep: Array, why: Array, handed: Handed) -> None:
         """Note what reps have taken. Only of somebody who reaches a limit it must be counted at once: others are not asked about."""

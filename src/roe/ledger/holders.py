@@ -7,6 +7,7 @@ from typing import Required, TypedDict
 from roe.ledger.reconcile import Holder
 
 QUEUE = "queue:"
+TELLING = ("since", "seen", "by", "former")  # of an owner's value: what is an entry when it changes, where it says what gave the record
 
 
 class HolderFields(TypedDict, total=False):
@@ -54,6 +55,13 @@ def owner_state(
     if decided:
         owner["decided"] = decided
     return owner
+
+
+def is_loaded(old: OwnerState | None, new: OwnerState | None) -> bool:
+    """Whether a record differs in nothing but that the CRM now shows our decision: how it was decided is no news then."""
+    return (
+        old is not None and new is not None and new["rep"] == old["rep"] == new.get("base") and not any(old.get(x) != new.get(x) for x in TELLING)
+    )  # fmt: skip
 
 
 def holder_of(rep: str | None, queue: str) -> Holder:

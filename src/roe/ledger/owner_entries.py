@@ -11,11 +11,9 @@ from roe.ledger.changed import differing
 from roe.ledger.decided import Decided, How, HowFields
 from roe.ledger.entries import CONFIRMED_BY_CRM, Loaded, Owned
 from roe.ledger.entry import Entry
-from roe.ledger.holders import NOBODY, OwnerState, holder_fields, rep_of
+from roe.ledger.holders import NOBODY, TELLING, OwnerState, holder_fields, rep_of
 from roe.ledger.moment import At
 from roe.ledger.reconcile import CASCADE, key_parts
-
-TELLING = ("since", "seen", "by", "former")  # of an owner's value: what is an entry when it changes, where it says what gave the record
 
 
 class RoleFields(TypedDict):
@@ -130,13 +128,6 @@ def _shown(old: OwnerState | None, new: OwnerState, crm_by: str) -> str:
         is_ours = crm_by == CASCADE or base == old["rep"] or base in old.get("decided", ())
         return "ours" if is_ours else "system" if crm_by else "hand"
     return "ours" if old.get("decided") and not new.get("decided") and new["rep"] == old["rep"] else ""
-
-
-def is_loaded(old: OwnerState | None, new: OwnerState | None) -> bool:
-    """Whether a record differs in nothing but that the CRM now shows our decision: how it was decided is no news then."""
-    return (
-        old is not None and new is not None and new["rep"] == old["rep"] == new.get("base") and not any(old.get(x) != new.get(x) for x in TELLING)
-    )  # fmt: skip
 
 
 def _tells_more(old: OwnerState, new: OwnerState) -> bool:

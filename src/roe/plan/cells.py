@@ -19,6 +19,7 @@ from roe.plan.subjects import Test, Truth, key_of, places_of
 
 Masks = tuple[int, int]  # (true, not false), over alternatives
 ELSE: object = object()  # some value that no constant of a subject is
+PLAIN = ("number", "string", "date")  # kinds whose order is Python's own
 MOST_POINTS = 1_000  # constants of a subject each of which is a cell of its own in analysis
 MAX_KEPT_BITS = 1 << 28  # of the bitsets that a subject keeps; those of further keys are made again when they are met
 
@@ -65,7 +66,7 @@ class Subject:
     def _order(self, rest: int) -> None:
         """Sweep over the cells in order; a test changes its mind at its own points only."""
         unique = {key_of(p): p for _, t in self.tests for p in t.points}
-        cuts = sorted(unique.values(), key=v.in_order)
+        cuts = sorted(unique.values(), key=None if self.kind in PLAIN else v.in_order)
         at = {key_of(c): i for i, c in enumerate(cuts)}
         changes: dict[int, list[tuple[int, Truth]]] = {}
         for bit, test in self.tests:
