@@ -12,7 +12,8 @@ from typing import Any
 import pytest
 
 from helpers import compiled
-from roe.analysis.equivalence import Comparison, _Comparing, _same_lists, compare
+from roe.analysis.equivalence import Comparison, _Comparing, compare
+from roe.analysis.policy_parts import same_lists
 from roe.analysis.space import Undecided
 from roe.evaluator.engine import Evaluator
 from roe.plan.operators import DatedValue
@@ -412,8 +413,8 @@ def test_lists_are_known_by_what_is_in_them() -> None:
         ({"p": "ab"}, {}, {}, {"p"}),
     ]:
         plans = [replace(known, lists={name: list(x) for name, x in side.items()}, dated_lists={}) for side in (old, new)]
-        assert _same_lists(plans[0], plans[1]) == (labels, others), (old, new)
+        assert same_lists(plans[0], plans[1]) == (labels, others), (old, new)
     dated = [replace(known, lists={}, dated_lists=x) for x in (days, {"others": days["days"]}, later)]
-    assert _same_lists(dated[0], dated[1]) == ({"days": "others"}, set())
-    assert _same_lists(dated[0], dated[2]) == ({}, {"days"})
-    assert _same_lists(dated[0], replace(known, lists={"days": ["a"]}, dated_lists={})) == ({}, {"days"})
+    assert same_lists(dated[0], dated[1]) == ({"days": "others"}, set())
+    assert same_lists(dated[0], dated[2]) == ({}, {"days"})
+    assert same_lists(dated[0], replace(known, lists={"days": ["a"]}, dated_lists={})) == ({}, {"days"})

@@ -20,7 +20,7 @@ from roe.analysis.finder import Finder
 from roe.analysis.judge import Judge
 from roe.analysis.lists import Difference, Given, Pair, Side, apart, as_list, compare_lists
 from roe.analysis.meaning import Meaning
-from roe.analysis.policy_parts import Gives, action, beside, credited, nothing, parts, territories_by_name, what
+from roe.analysis.policy_parts import Gives, action, beside, credited, nothing, parts, same_lists, territories_by_name, what
 from roe.analysis.space import Undecided
 from roe.analysis.verdicts import PROVEN, UNDECIDED
 from roe.analysis.witness import Witness
@@ -28,7 +28,7 @@ from roe.analysis.writing_out import Key, WritingOut
 from roe.evaluator.choose import Chooser
 from roe.evaluator.engine import Evaluator
 from roe.plan.operators import Choose, Derive, Rule
-from roe.plan.plan import Plan, Step
+from roe.plan.plan import Step
 from roe.policy.model import Field, Policy
 
 __all__ = ["Comparison", "Difference", "as_list", "compare", "compare_lists"]
@@ -86,7 +86,7 @@ class _Comparing:
         self.plans = (old.policy.plan, new.policy.plan)
         self.finders = (Finder(old), Finder(new))
         self.judge = Judge(old, new)
-        self.lists, self.changed_lists = _same_lists(*self.plans)
+        self.lists, self.changed_lists = same_lists(*self.plans)
         self.labels: dict[Key, str] = {}
         renames = bool(self.lists or self.plans[0].steps.keys() - self.plans[1].steps.keys())
         before = Meaning(old.policy, self.labels, self.lists) if renames else _meaning(Same((old.policy,)))
@@ -390,15 +390,3 @@ def _words_in(known: Field, meaning: Meaning) -> set[str]:
 def _shown(key: Key) -> str:
     """A computed field, as differences call it."""
     return f"{key[0]}.{key[1]}"
-
-
-def _same_lists(old: Plan, new: Plan) -> tuple[dict[str, str], set[str]]:
-    """Lists of the old policy that the new one has under another name, and the names of those that differ."""
-    contents = [
-        {**{n: tuple(map(str, x)) for n, x in p.lists.items()}, **{n: (None, *((str(d.value), d.start, d.until) for d in x)) for n, x in p.dated_lists.items()}}
-        for p in (old, new)
-    ]  # fmt: skip
-    come = {x: n for n, x in contents[1].items() if n not in contents[0]}
-    labels = {n: come[x] for n, x in contents[0].items() if n not in contents[1] and x in come}
-    before = {labels.get(n, n): x for n, x in contents[0].items()}
-    return labels, {n for n in {*before, *contents[1]} if before.get(n) != contents[1].get(n)}

@@ -10,6 +10,7 @@ from roe.dynamic import Value
 from roe.evaluator.choose import Chooser
 from roe.plan.operators import Action, Choose, Rule
 from roe.plan.parts import Credit, Invariant
+from roe.plan.plan import Plan
 from roe.policy.model import Policy
 
 WHEREABOUTS = ("root", "name", "files")  # of a policy, which decide nothing
@@ -111,3 +112,15 @@ def credited(credit: Credit, rule: Rule, value: Callable[[object], str], sentenc
     """Whom a rule credits, and why."""
     shares = value([[expr, percent] for expr, percent in credit.shares[str(rule.name)]])
     return (f"{shares} because {sentence(rule.because)}", "") if rule.because else (shares, str(rule.name))
+
+
+def same_lists(old: Plan, new: Plan) -> tuple[dict[str, str], set[str]]:
+    """Lists of the old policy that the new one has under another name, and the names of those that differ."""
+    contents = [
+        {**{n: tuple(map(str, x)) for n, x in p.lists.items()}, **{n: (None, *((str(d.value), d.start, d.until) for d in x)) for n, x in p.dated_lists.items()}}
+        for p in (old, new)
+    ]  # fmt: skip
+    come = {x: n for n, x in contents[1].items() if n not in contents[0]}
+    labels = {n: come[x] for n, x in contents[0].items() if n not in contents[1] and x in come}
+    before = {labels.get(n, n): x for n, x in contents[0].items()}
+    return labels, {n for n in {*before, *contents[1]} if before.get(n) != contents[1].get(n)}

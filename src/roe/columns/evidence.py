@@ -24,6 +24,7 @@ from roe.diagnostics import Diagnostic
 from roe.dynamic import Json, Value, Values
 from roe.evaluator.around import Around
 from roe.evaluator.bound import Bound
+from roe.evaluator.data_owner import known_of
 from roe.evaluator.decision import Decision
 from roe.evaluator.engine import Evaluator
 from roe.evaluator.look_ups import blocking_keys
@@ -188,7 +189,7 @@ def _known(world: World, row: Row, decided: Json) -> Json:
     owner, former = (None if (rep := world.rep(decided[who])) is None else rep["id"] for who in ("owner", "previous_owner"))
     assert world.memory is not None
     facts = world.memory.of(row.entity, str(row["id"]), decided["role"], former, None)
-    return world.known_of(row, decided["role"], facts.moved_to(owner, world.memory.today, given_by(decided["action"])))
+    return known_of(world, row, decided["role"], facts.moved_to(owner, world.memory.today, given_by(decided["action"])))
 
 
 def _evaluator(said: Json, folder: Path, read: ReadPolicy | None) -> Evaluator:

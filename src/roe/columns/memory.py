@@ -21,7 +21,7 @@ from roe.columns.known import show_known
 from roe.columns.row import place_of
 from roe.data.coerce import MODIFIED
 from roe.dynamic import Array, Json, Saved, Value
-from roe.evaluator.data_owner import MODIFIED_BY, InData, stamp_of
+from roe.evaluator.data_owner import MODIFIED_BY, InData, passed_on_from, stamp_of
 from roe.evaluator.memory import Facts, OwnerMemory
 from roe.grammar import values as v
 from roe.ledger.changed import Changed
@@ -196,7 +196,7 @@ class ColumnMemory(OwnerMemory):
                 record,
                 InData(
                     reps[shown] if shown >= 0 else None, day, x.has, stamp, str(writer or ""),
-                    self.world.passes_on(table.row(row)) if passes_on else "",
+                    passed_on_from(self.world, table.row(row)) if passes_on else "",
                 ),
             )
             for row, record, shown, day, stamp, writer in columns

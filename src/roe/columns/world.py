@@ -209,6 +209,10 @@ class ColumnWorld(World):
         at = self.finder(entity).one(str(key))
         return None if at < 0 else self.tables[entity].row(at)
 
+    def with_id(self, entity: str, key: str) -> Row | None:
+        row = self.find(entity, key)
+        return row if row is not None and row["id"] == fold(key) else None
+
     def search(self, entity: str, text: str, partly: bool = False) -> list[Row]:
         exact = self.find(entity, text)
         if exact is not None:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 from roe.dynamic import Json, Record, Saved, Values
 from roe.evaluator.able import reason_left, receiver
 from roe.evaluator.assigned import STATE, assignment, days_that_count, granted, held_back
+from roe.evaluator.data_owner import known_of
 from roe.evaluator.decision import Decision, label
 from roe.evaluator.frozen import freeze
 from roe.evaluator.gone import set_aside_older
@@ -171,7 +172,7 @@ class Bound:
                 owners[role] = self.world.rep(decision.owner)
                 if decision.owner != decision.previous:
                     after = self.memory.decided(decision)
-                    known.setdefault(id(row), (row, {}))[1].update(self.world.known_of(row, role, after))
+                    known.setdefault(id(row), (row, {}))[1].update(known_of(self.world, row, role, after))
                 yield decision
             for name in exclusive:  # a table that allows one row is held to it on every record, asked for or not
                 row[name]

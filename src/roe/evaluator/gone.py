@@ -14,7 +14,6 @@ from roe.grammar import values as v
 from roe.ledger.remembered import Remembered
 
 if TYPE_CHECKING:
-    from roe.evaluator.row import Row
     from roe.evaluator.world import World
 
 
@@ -36,12 +35,6 @@ def gone_by(r: Reject) -> Gone:
 def is_later(one: str, other: str) -> bool:
     """Whether the first of two moments is the later one, as far as both are known."""
     return bool(one and other) and v.parse_temporal(one) > v.parse_temporal(other)
-
-
-def row_with_id(world: World, entity: str, record: str) -> Row | None:
-    """A record of the data by its id alone."""
-    row = world.find(entity, record) if entity in world.rows else None
-    return row if row is not None and str(row["id"]) == record else None
 
 
 def newest(world: World, entity: str, state: Remembered) -> str:
@@ -66,7 +59,7 @@ def _older(world: World, state: Remembered) -> Iterator[Reject]:
     whole = cache(lambda entity: newest(world, entity, state))
     for key, x in state.get("gone", {}).items():
         entity, record = key.split("|", 1)
-        row = row_with_id(world, entity, record) if x["read_at"] else None
+        row = world.with_id(entity, record) if x["read_at"] and entity in world.rows else None
         if row is None:
             continue
         modified_at = modified_text(row[MODIFIED])

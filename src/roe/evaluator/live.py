@@ -25,6 +25,7 @@ from roe.dynamic import Record, Saved, Value, Values
 from roe.evaluator.allocation import FALLBACK
 from roe.evaluator.assigned import empty_state, granted
 from roe.evaluator.bound import Bound
+from roe.evaluator.data_owner import known_of, let_own
 from roe.evaluator.decision import Decision
 from roe.evaluator.engine import Tables
 from roe.evaluator.live_world import Change, LiveWorld
@@ -128,7 +129,7 @@ class Live(Bound):
         key = f"{row.entity}|{row['id']}|{role}"
         self.owners[key] = saved
         facts = self.memory.take(key, saved)
-        now = {f"owner.{role}": facts.holder, **self.world.known_of(row, role, facts)}
+        now = {f"owner.{role}": facts.holder, **known_of(self.world, row, role, facts)}
         if any(dict.get(row, name) != value for name, value in now.items()):
             self._own_now(row, role, facts)
 
@@ -157,7 +158,7 @@ class Live(Bound):
             key = f"{row.entity}|{row['id']}|{role}"
             if key in owners:
                 facts = self.memory.refresh(row, role, owners[key])
-                self.world.know_one(row, role, facts)
+                let_own(self.world, row, role, facts)
                 owners[key] = facts.saved()
         if row.entity == "account" and self.state.get("books"):
             self.recall_books({str(row["id"])})

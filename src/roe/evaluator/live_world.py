@@ -7,12 +7,12 @@ from contextlib import contextmanager
 from functools import cached_property
 from typing import TYPE_CHECKING, NamedTuple
 
-from roe.crm.ids import fold
 from roe.data.cells import Cells, LoneCells
 from roe.data.coerce import NAMELESS, Typed, coerce_table
 from roe.data.reading import Reading, Reject
 from roe.dynamic import Record, Value, Values
 from roe.evaluator.compiled import Compiled
+from roe.evaluator.data_owner import let_own
 from roe.evaluator.engine import Tables
 from roe.evaluator.followed import Followed, followed
 from roe.evaluator.kept import AS_WRITTEN, KeptUp
@@ -125,7 +125,7 @@ class LiveWorld(World):
 
     def remove(self, entity: str, key: str) -> bool:
         assert self._kept_up is not None
-        row = self._keys[entity].get(fold(key))
+        row = self.with_id(entity, key)
         if row is None:
             return False
         self.changed()
@@ -140,7 +140,7 @@ class LiveWorld(World):
         assert self._kept_up is not None
         self.changed()
         self._kept_up.take_out_of_look_ups(row)
-        self.know_one(row, role, facts)
+        let_own(self, row, role, facts)
         self._kept_up.put_in_look_ups(row)
         self.forget_computed()
         for name, value in unchanged.items():

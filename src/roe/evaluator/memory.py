@@ -18,8 +18,8 @@ from typing import TYPE_CHECKING
 from roe.crm.ids import fold
 from roe.data.coerce import GONE
 from roe.dynamic import Json, Saved
-from roe.evaluator.data_owner import InData, stamp_of
-from roe.evaluator.gone import Gone, gone_by, is_from_before, is_later, newest, row_with_id
+from roe.evaluator.data_owner import InData, in_data, let_own, stamp_of
+from roe.evaluator.gone import Gone, gone_by, is_from_before, is_later, newest
 from roe.grammar import values as v
 from roe.ledger.holders import OwnerState, owner_state
 from roe.ledger.reconcile import (
@@ -133,10 +133,12 @@ class OwnerMemory:
                     by_role.setdefault((entity, role), {})[record] = owners.get(key)
         for key in getattr(owners, "unowned", ()):  # of those only what has an owner by now is news
             entity, record, role = key_parts(key)
-            shown = world.shown(entity, role, [record])[record] if entity in world.rows else None
-            if shown is None and entity in world.rows:
+            if entity not in world.rows:
+                continue
+            row = world.with_id(entity, record)
+            if row is None:
                 self._note_gone(entity, record)
-            if shown is not None and shown.holder is not None:
+            elif in_data(world, row, role).holder is not None:
                 by_role.setdefault((entity, role), {})[record] = {"rep": None, "since": None}
         world.returned = self.returned
         for (entity, role), saved in by_role.items():
@@ -173,6 +175,9 @@ class OwnerMemory:
         if gone is not None:
             self.gone[f"{entity}|{record}"] = gone._asdict()
 
+    def _has(self, entity: str, record: str) -> bool:
+        return entity in self.world.rows and self.world.with_id(entity, record) is not None
+
     def _is_complete(self, entity: str) -> bool:
         """Whether the data has all records of an entity that there are; a table without any record does not say so."""
         source = self.world.policy.data.get(entity)
@@ -184,7 +189,7 @@ class OwnerMemory:
 
     def _still_gone(self) -> Json:
         """What the next run is to know of records that are gone: those that are back are not, and what the CRM said last counts."""
-        still: Json = {key: x for key, x in self.was_gone.items() if row_with_id(self.world, *key.split("|", 1)) is None}
+        still: Json = {key: x for key, x in self.was_gone.items() if not self._has(*key.split("|", 1))}
         for (entity, record), now in self._flagged.items():
             known = still.get(f"{entity}|{record}")
             if known is not None and is_later(now.read_at, known["read_at"]):
@@ -192,14 +197,17 @@ class OwnerMemory:
         return still | self.gone
 
     def _role(self, entity: str, role: str, saved: Saved) -> None:
-        shown = self.world.shown(entity, role, saved)
-        for record, row in shown.items():
+        rows = {record: self.world.with_id(entity, record) for record in saved}
+        for record, row in rows.items():
             if row is None:
                 self._note_gone(entity, record)
-        facts = {record: self._facts(f"{entity}|{record}|{role}", saved[record], row) for record, row in shown.items()}
+        shown = {record: None if row is None else in_data(self.world, row, role) for record, row in rows.items()}
+        facts = {record: self._facts(f"{entity}|{record}|{role}", saved[record], about) for record, about in shown.items()}
         self._by_role[entity, role] = facts
         self.known |= {f"{entity}|{record}|{role}": of_record for record, of_record in facts.items()}
-        self.world.know(entity, role, facts)
+        for record, of_record in facts.items():
+            if (row := rows[record]) is not None:
+                let_own(self.world, row, role, of_record)
 
     def _facts(self, key: str, saved: Saved | None, row: InData | None) -> Facts:
         """`row` is what the data says of the record; None for one that it does not have."""
@@ -255,7 +263,7 @@ class OwnerMemory:
     def refresh(self, row: Row, role: str, saved: Saved) -> Facts:
         """The facts of a record whose data came anew."""
         key = f"{row.entity}|{row['id']}|{role}"
-        facts = self.known[key] = self._facts(key, saved, self.world.shown_by(row, role))
+        facts = self.known[key] = self._facts(key, saved, in_data(self.world, row, role))
         return facts
 
     def facts_of(self, entity: str, record: str, role: str) -> Facts | None:

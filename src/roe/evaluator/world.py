@@ -16,12 +16,12 @@ from roe.data.coerce import WRITTEN, Typed, coerce_table, is_repetition
 from roe.data.reading import Reading, Reject
 from roe.dynamic import Record, Saved, Value, Values
 from roe.evaluator.compiled import Compiled
-from roe.evaluator.data_owner import MODIFIED_BY, InData, stamp_of
+from roe.evaluator.data_owner import stamp_of
 from roe.evaluator.fields import Make, key_of, makers_of, ranks_of
 from roe.evaluator.in_time import RecordsInTime
 from roe.evaluator.past import RecordPast
 from roe.evaluator.relate import Matcher
-from roe.evaluator.row import DATA_SINCE, NOT_STORED, UNKNOWN_REP, OwnersOfRow, Row
+from roe.evaluator.row import UNKNOWN_REP, OwnersOfRow, Row
 from roe.grammar import values as v
 from roe.grammar.clock import Clock, zone_of
 from roe.grammar.scopes import CLOCK, IMPLICIT, Code, Scope
@@ -33,7 +33,7 @@ from roe.policy.model import DataSource
 if TYPE_CHECKING:
     from roe.evaluator.claims import Settled
     from roe.evaluator.followed import Followed
-    from roe.evaluator.memory import Facts, OwnerMemory
+    from roe.evaluator.memory import OwnerMemory
 
 NAMED_BY = ("name", "email", "domain")  # what people call a record by, besides its id
 
@@ -229,9 +229,13 @@ class World(RecordsInTime):
         spelling = {str(row["id"]): row.written for rows in every for row in rows if dict.get(row, WRITTEN)}
         return {short: long for short, long in spelling.items() if short != long}
 
+    def with_id(self, entity: str, key: str) -> Row | None:
+        """A record by its id alone, in the short or the long form."""
+        return self._keys[entity].get(fold(key))
+
     def find(self, entity: str, key: str) -> Row | None:
         """A record by id, in the short or the long form, or by a name that only it has."""
-        row = self._keys[entity].get(fold(key))
+        row = self.with_id(entity, key)
         if row is None:
             named = self.named(entity).get(key.lower(), ())
             row = named[0] if len(named) == 1 else None
@@ -363,50 +367,6 @@ class World(RecordsInTime):
         for rows in self.rows.values():
             for row in rows:
                 self.resolve(row)
-
-    def shown(self, entity: str, role: str, records: Iterable[str]) -> dict[str, InData | None]:
-        """Of some records what the data says of the owner in a role; None for those that are not in the data."""
-        rows = {record: self._keys[entity].get(fold(record)) for record in records}
-        return {record: None if row is None else self.shown_by(row, role) for record, row in rows.items()}
-
-    def shown_by(self, row: Row, role: str) -> InData:
-        """The same of one record that is in the data."""
-        rep = self.rep(dict.get(row, f"owner.{role}"))
-        has = self._column_of(row.entity, f"owner.{role}") is not None
-        writer = str(dict.get(row, MODIFIED_BY) or "")
-        return InData(None if rep is None else rep["id"], row[f"owner_since.{role}"], has, stamp_of(row), writer, self.passes_on(row))
-
-    def passes_on(self, row: Row) -> str:
-        """The `entity|record` whose owner the CRM passes on to a record, as the policy says; empty where there is none."""
-        name = self.policy.plan.crm.cascades.get(row.entity)
-        parent = None if name is None else row[name]
-        return f"{parent.entity}|{parent['id']}" if isinstance(parent, Row) else ""
-
-    def know(self, entity: str, role: str, facts: Mapping[str, Facts]) -> None:
-        """Let records have the owners of today, and what is known of them."""
-        for record, of_record in facts.items():
-            row = self._keys[entity].get(fold(record))
-            if row is not None:
-                self.know_one(row, role, of_record)
-
-    def know_one(self, row: Row, role: str, facts: Facts) -> None:
-        row.forget()
-        row[f"owner.{role}"] = facts.holder
-        row.update(self.known_of(row, role, facts))
-
-    def known_of(self, row: Row, role: str, facts: Facts) -> Values:
-        """The fields that say how a record came to its owner in a role."""
-        former = self.rep(facts.former)
-        fields = {
-            f"owner_since.{role}": facts.owner_since, f"owner_from.{role}": facts.start, f"former_owner.{role}": former,
-            f"owner_by.{role}": facts.by or None, f"returned_on.{role}": facts.returned_on, f"referred_on.{role}": facts.referred_on,
-            f"holds.{role}": facts.holds,
-        }  # fmt: skip
-        if role != self.first_role(row.entity):
-            return fields
-        data = dict.get(row, DATA_SINCE, NOT_STORED)
-        data = dict.get(row, "owner_since") if data is NOT_STORED else data
-        return fields | {"owner_since": facts.owner_since, "former_owner": former, DATA_SINCE: data}
 
     def first_role(self, entity: str) -> str:
         """The role that is meant where none is named: the first that the entity has rules for."""

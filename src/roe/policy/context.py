@@ -24,7 +24,7 @@ from roe.plan.parts import Report, Window
 from roe.plan.plan import Step
 from roe.policy.cells import read_cell
 from roe.policy.model import Model
-from roe.policy.tables import Table, TableSection, inline_table, read_table
+from roe.policy.tables import Table, TableSection, all_numbers, inline_table, is_number_text, read_table
 from roe.source import Inline, Same, Span, Text, part_of, span_of
 
 _BY_DAYS = re.compile(r"(?:days?|weeks?)\s*$|^@\"-?P[^T]*\"$")
@@ -375,23 +375,6 @@ SHORTHANDS = {
     "source": "declare `sources:`",
     "window": "declare `windows:`",
 }
-
-
-_NUMBER = re.compile(r"-?(?:0|[1-9]\d*|(?=\.\d))(?:\.\d*)?(?:e[+-]?\d{1,2})?", re.ASCII)  # `1E5` is a code
-
-
-MAX_DIGITS = 15  # as many as a number keeps exactly: a longer one is an id
-
-
-def is_number_text(text: str) -> bool:
-    """Whether a text is a number, and not a code that begins with a zero or an id with more digits than a number keeps."""
-    return _NUMBER.fullmatch(text) is not None and sum(map(str.isdigit, text)) <= MAX_DIGITS
-
-
-def all_numbers(cells: Iterable[str]) -> bool:
-    """Whether a column of a table is one of numbers: there are some, and what is left empty does not count."""
-    filled = [cell for cell in cells if cell not in ("", "-")]
-    return bool(filled) and all(map(is_number_text, filled))
 
 
 def _output(text: str, numeric: bool) -> object:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated, Literal
@@ -204,3 +204,18 @@ def inline_table(rows: Sequence[Row], place: Span) -> tuple[Table | None, list[D
 def objects(table: Table) -> Iterator[dict[str, Text]]:
     for row in table.rows:
         yield table.cells(row)
+
+
+_NUMBER = re.compile(r"-?(?:0|[1-9]\d*|(?=\.\d))(?:\.\d*)?(?:e[+-]?\d{1,2})?", re.ASCII)  # `1E5` is a code
+MAX_DIGITS = 15  # as many as a number keeps exactly: a longer one is an id
+
+
+def is_number_text(text: str) -> bool:
+    """Whether a text is a number, and not a code that begins with a zero or an id with more digits than a number keeps."""
+    return _NUMBER.fullmatch(text) is not None and sum(map(str.isdigit, text)) <= MAX_DIGITS
+
+
+def all_numbers(cells: Iterable[str]) -> bool:
+    """Whether a column of a table is one of numbers: there are some, and what is left empty does not count."""
+    filled = [cell for cell in cells if cell not in ("", "-")]
+    return bool(filled) and all(map(is_number_text, filled))

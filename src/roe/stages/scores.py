@@ -10,7 +10,7 @@ from roe.grammar.types import Type
 from roe.plan.operators import Choose, Rule
 from roe.policy.context import Context
 from roe.policy.section import Heading, Identifier
-from roe.policy.tables import Table, TableSection
+from roe.policy.tables import Table, TableSection, all_numbers
 from roe.source import Text
 from roe.stages import models
 from roe.stages.models import CriterionSection, DecisionTableSection, ScoreSection
@@ -84,7 +84,6 @@ def _type(section: AnyScore, cx: Context, name: str) -> Type:
 def output_type(table: Table, section: TableSection, cx: Context, entity: str, own: str) -> Type:
     """One output column is a value, several are a record."""
     _, outputs = cx.split(table, section, cx.names(entity, implicit=True), own)
-    from roe.policy.context import all_numbers
 
     hit, default = section.hit, section.default
     kinds = {}
