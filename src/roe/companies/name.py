@@ -38,6 +38,7 @@ FULL = 31  # characters of the field in which lists of listed companies cut name
 LONG_FORM = 6  # letters from which on a legal form is recognised in the middle of a name
 _WORD = re.compile(r"[^\W_]+")
 _ELIDED = re.compile(r"\b([dl])['’´`](?=\w)", re.IGNORECASE)
+_ITALIAN = re.compile(r"\b(dell|nell)['’´`](?=\w)", re.IGNORECASE)  # `dell'Etna`
 _SILENT = re.compile(r"['’`´]")
 _ASIDE = re.compile(r"\((?:publ|the)\)", re.IGNORECASE)
 _ALSO = re.compile(
@@ -49,6 +50,7 @@ _SIGNS = "dba d.b / trading doing aka a.k fka f.k former now also previous vorm 
 _ALSO_HAS = _SIGNS.split()
 # A name that is a web address, `www.hanse-kontor.de`, is what the address begins with
 _ADDRESS = re.compile(r"(?:https?://)?(?:www\.)?([^\W_][\w-]+)(?:\.(?:co|com|org|net))?\.[a-z]{2,}/?", re.IGNORECASE)
+_FRATELLI = re.compile(r"\bf\.?lli\b\.?", re.IGNORECASE)  # `F.lli`, brothers
 _DOTTED = re.compile(r"[^\W\d_]+(?=\.)")
 _LETTERS_AND = re.compile(r"\b([A-Z]{1,2})&([A-Z])\b")  # `P&G`, `PG&E`
 _AND = re.compile(r"&(?!\s*(?:co|cie|cia|cía|company)\b)|(?<=[\s-])(?-i:u)\.?(?=\s)", re.IGNORECASE)  # but `& Co.` is a legal form
@@ -182,6 +184,8 @@ def parse(text: str) -> CompanyName:
         text = _AND.sub(" and ", text)
     if "." in text and " " not in text and (address := _ADDRESS.fullmatch(text)):
         text = address[1]
+    if "lli" in text or "LLI" in text:
+        text = _FRATELLI.sub("Fratelli", text)
     text = without_notes(text)
     written = _without_repeats(_joined(words_of(text)))
     spoken, more = _without_forms(written)
@@ -218,12 +222,17 @@ def words_of(text: str) -> list[str]:
     """The words of a text in plain Latin letters, lower case; apostrophes inside of words are dropped."""
     if text.isascii():
         if "'" in text or "`" in text:
-            text = _SILENT.sub("", _ELIDED.sub(r"\1 ", text))
+            text = _SILENT.sub("", _without_elisions(text))
         return _WORD.findall(text.lower())
-    text = unicodedata.normalize("NFKC", _ELIDED.sub(r"\1 ", text).translate(_LATIN)).casefold()
+    text = unicodedata.normalize("NFKC", _without_elisions(text).translate(_LATIN)).casefold()
     if not text.isascii():
         text = _in_latin(text)
     return _WORD.findall(_SILENT.sub("", text))
+
+
+def _without_elisions(text: str) -> str:
+    """Small words that were written together with what follows stand alone: `d'Etna` is `d Etna`."""
+    return _ELIDED.sub(r"\1 ", _ITALIAN.sub(r"\1a ", text))
 
 
 def _in_latin(text: str) -> str:
@@ -271,7 +280,7 @@ def _without_repeats(words: list[str]) -> list[str]:
         return words
     for end in [end for start, end, _, _ in _forms_at(words) if start and end < len(words)]:
         behind = words[end:]
-        is_class = len(behind) == 1 and len(behind[0]) == 1
+        is_class = len(behind) == 1 and len(behind[0]) == 1 and behind[0].isalpha()
         is_beginning = len(behind) == 1 and len(behind[0]) > 2 and words[0].startswith(behind[0])
         if is_class or is_beginning or (len(words[0]) > 2 and behind[0] == words[0]):
             return words[:end]

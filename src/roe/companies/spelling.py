@@ -138,7 +138,7 @@ def letters_of(short: str, long: str) -> bool:
 
 
 # What one sound is spelt like, in names that came from other scripts and languages
-_SPELLINGS = "lyu-lu gh-g ph-f tch-ch ch-k y-i ck-k c-k w-v kh-h ae-a oe-o ue-u z-s j-i x-ks ou-u eo-u"
+_SPELLINGS = "schtsch-shch tsch-ch lyu-lu gh-g ph-f tch-ch ch-k y-i ck-k c-k w-v kh-h ae-a oe-o ue-u z-s j-i x-ks ou-u eo-u"
 _SOUNDS = [sound.split("-") for sound in _SPELLINGS.split()]
 # Words that sound alike begin with letters of one of these groups, or with the same letter
 _FIRST_SOUND = {letter: group[0] for group in ("pf", "tckxh", "yijg", "wv", "zs", "aeou") for letter in group}
