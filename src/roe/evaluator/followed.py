@@ -6,7 +6,7 @@ Where it rests on no more, `Followed` follows every change record by record. Whe
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from roe.evaluator.kept_matches import KeptMatches
@@ -168,7 +168,18 @@ def _kept_matches(world: LiveWorld, step: Relate) -> KeptMatches | None:
     parts.append([])
     if not all(_own_parts(world, step, e.tree, parts[-1]) for _, e in step.tie_break):
         return None
-    return KeptMatches(step, world, [list(dict.fromkeys(trees)) for trees in parts], reads)
+    ties = _read_beside(world, step, parts[-1])
+    return KeptMatches(step, world, [list(dict.fromkeys(trees)) for trees in parts], reads, ties) if ties is not None else None
+
+
+def _read_beside(world: LiveWorld, step: Relate, own: list[s.Node]) -> set[tuple[str, str]] | None:
+    """What the tiebreakers rest on beside the record's `own` parts; None where that cannot be told."""
+
+    def without_own(tree: s.Node) -> s.Node:
+        return s.Literal(None, "null") if any(tree is part for part in own) else s.mapped(tree, without_own)
+
+    read = [rests_on(world.policy, step.entity, replace(e, tree=without_own(e.tree))) for _, e in step.tie_break]
+    return None if None in read else {key for some in read if some is not None for key in some}
 
 
 def _reads_own(world: LiveWorld, target: str, tree: s.Node) -> bool:

@@ -2,9 +2,9 @@
 
 A method of a match rests on what it reads of the record, such as a domain, and on the accounts. So what a method finds is kept by what it
 reads of a record, once for all records that ask the same. When an account changes, only answers that it has a part in are asked again:
-those that look up a key which it has now, those in which it stands, those by names if its name or what the method reads beside
-names has changed, since the rarity of words rests on all names, and those that a tiebreaker decides. Only records whose answer is
-another one than before need to be looked at again.
+those that look up a key which it has now, those in which it stands, and those by names if its name or what the method reads beside
+names has changed, since the rarity of words rests on all names. Answers that a tiebreaker decides are asked again when a record changes in
+what the tiebreakers read, such as an account's opportunities. Only records whose answer is another one than before need to be looked at again.
 """
 
 from __future__ import annotations
@@ -44,8 +44,10 @@ class Answer:
 class KeptMatches:
     """The matches of one kind of record, by what each method reads of them."""
 
-    def __init__(self, step: Relate, world: LiveWorld, parts: Sequence[Sequence[s.Node]], reads: Sequence[Read]) -> None:
-        """`parts` has for each method, and last for all tiebreakers, what is read of the record; `reads` the fields that a method rests on."""
+    def __init__(self, step: Relate, world: LiveWorld, parts: Sequence[Sequence[s.Node]], reads: Sequence[Read], ties: Read) -> None:
+        """`parts` has for each method, and last for all tiebreakers, what is read of the record; `reads` the fields that a method rests on;
+        `ties` those that tiebreakers rest on beside the record itself.
+        """
         self.step, self.world = step, world
         self._parts = [[compile_expression(tree) for tree in trees] for trees in parts]
         self._fields = [{name for of, name in read if of == step.target} for read in reads]
@@ -53,6 +55,7 @@ class KeptMatches:
         self._of_record: dict[Row, list[Answer]] = {}
         self._having: dict[Row, dict[Answer, None]] = {}  # a candidate -> the answers in which it stands
         self._looking_up: dict[tuple[int, Value], dict[Answer, None]] = {}  # (method, key) -> the answers that look it up
+        self._ties = ties
         self._tied: dict[Answer, None] = {}  # answers that tiebreakers decide
         self._doubtful: dict[Answer, None] = {}
 
@@ -120,7 +123,7 @@ class KeptMatches:
 
     def follow(self, row: Row, changed: Collection[str]) -> None:
         """Some record has changed in fields that a match rests on, or has come or gone: which answers may be others is noted."""
-        doubtful = list(self._tied)  # tiebreakers may read whatever there is
+        doubtful = list(self._tied) if any((row.entity, name) in self._ties for name in changed) else []
         if row.entity == self.step.target:
             doubtful += self._having.get(row, ())
             for number, method in enumerate(self.matcher.methods):
