@@ -11,6 +11,7 @@ import pytest
 import roe
 from helpers import policy_text, seeds
 from roe.evaluator.engine import Evaluator
+from roe.evaluator.kept_matches import KeptMatches
 from roe.evaluator.live import Live
 from roe.evaluator.together import Existing
 
@@ -147,3 +148,20 @@ def test_companies_are_those_of_a_new_binding_after_every_change(name: str, seed
         assert now == companies(world.fresh())
         seen.add(str(now))
     assert len(seen) > 10
+
+
+@pytest.mark.parametrize("matching", ["default", OWN])
+def test_a_new_lead_asks_for_no_other_lead_again(matching: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Else each lead costs more than the one before; a change of what a tiebreaker reads does ask again."""
+    policy_text(tmp_path, POLICY.replace("MATCHING", matching).replace("COMPANY", ""))
+    world = World(roe.compile(roe.load(tmp_path)), 1)
+    companies(world.live)
+    asked: list[Any] = []
+    ask = KeptMatches._ask
+    monkeypatch.setattr(KeptMatches, "_ask", lambda self, answer, row: (asked.append(row), ask(self, answer, row)))
+    world.put("lead", {**world.lead(), "id": "new"})
+    companies(world.live)
+    assert {row["id"] for row in asked} <= {"new"}
+    world.put("opportunity", {"id": "O1", "account": "A1", "is_closed": "no"})
+    companies(world.live)
+    assert {row["id"] for row in asked} - {"new"}
