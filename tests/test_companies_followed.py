@@ -158,7 +158,12 @@ def test_a_new_lead_asks_for_no_other_lead_again(matching: str, tmp_path: Path, 
     companies(world.live)
     asked: list[Any] = []
     ask = KeptMatches._ask
-    monkeypatch.setattr(KeptMatches, "_ask", lambda self, answer, row: (asked.append(row), ask(self, answer, row)))
+
+    def noted(self: KeptMatches, answer: Any, row: Any) -> None:
+        asked.append(row)
+        ask(self, answer, row)
+
+    monkeypatch.setattr(KeptMatches, "_ask", noted)
     world.put("lead", {**world.lead(), "id": "new"})
     companies(world.live)
     assert {row["id"] for row in asked} <= {"new"}
