@@ -59,7 +59,7 @@ class InTasks(Spark):
 
     def _in_buckets(self, raws: dict[str, Raw], how: Share) -> Any:
         job, policy = self.job, self.job.evaluator.policy
-        state = with_newest(job.state, policy, how.entity, lambda: raws[how.entity])
+        state = with_newest(job.state, policy, how.entity, [raws[how.entity]])
         split = {entity: raws[entity] for entity in (how.entity, *how.children) if entity in raws}
         others = {entity: raw for entity, raw in raws.items() if entity not in split}
         tables = {entity: table_of(raw) for entity, raw in split.items()}

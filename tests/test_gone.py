@@ -126,6 +126,24 @@ def test_an_older_export_brings_nothing_back(kind: str, tmp_path: Path) -> None:
     assert ends == [(Deleted, 2), (Merged, 4), (Restored, 6)]
 
 
+UNDATED = [  # A's row night by night; whether it is a record. The first row that says it is gone has no date
+    ("A,a,ann,yes,,", False),
+    ("A,a,ann,yes,,2026-03-02T10:00:00Z", False),
+    ("A,a,ann,,,2026-03-01T10:00:00Z", False),  # older than the row of the 3rd
+    ("A,a,ann,,,2026-03-05T10:00:00Z", True),
+]
+
+
+@pytest.mark.parametrize("kind", STORES)
+def test_a_record_that_is_gone_without_a_date_gets_it_from_a_later_export(kind: str, tmp_path: Path) -> None:
+    """So it is with a ledger of a version of roe that kept no such dates."""
+    engines = Engines(kind, tmp_path, POLICY, STAMPED)
+    engines.night("2026-03-01", reps=["ann,Ann", "ben,Ben"], accounts=["A,a,ann,,,"], leads=[])
+    for n, (line, is_record) in enumerate(UNDATED, 2):
+        found = engines.night(f"2026-03-0{n}", reps=["ann,Ann", "ben,Ben"], accounts=[line], leads=[])
+        assert [x["record"] for x in found["allocations"]] == (["A"] if is_record else []), n
+
+
 OPEN = """roe: 1
 name: open
 engagement:

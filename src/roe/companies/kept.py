@@ -1,10 +1,10 @@
 """An index of many names, made by every processor, and kept in the user's cache folder, so that the next run with the same accounts need not make
 it again.
 
-What is kept is texts and numbers: no code can come out of it. It counts only while its names are the same and the digest of roe's own
-files is, and only in a folder that nobody else may write to. Whoever adds names one by one anyway, as a service does, may begin with it where a few names
-are new; once a name is gone, it counts no longer. One index is kept, the last one that was large enough. The file is mapped into
-memory: a search reads the pages that it needs, and all processes share them. Where numpy is not installed, an index is made name by name and not kept.
+What is kept is texts and numbers: no code can come out of it. A run uses it only for the same names and the same version of roe, and only in
+a folder that nobody else may write to. A service may begin with it if only a few names are new and none is gone: it adds names one by one
+anyway. One index is kept, the last one that was large enough. The file is mapped into memory: a search reads the pages that it needs, and all
+processes share them. Where numpy is not installed, an index is made name by name and not kept.
 """
 
 from __future__ import annotations

@@ -192,7 +192,7 @@ class OwnerMemory:
         still: Json = {key: x for key, x in self.was_gone.items() if not self._has(*key.split("|", 1))}
         for (entity, record), now in self._flagged.items():
             known = still.get(f"{entity}|{record}")
-            if known is not None and is_later(now.read_at, known["read_at"]):
+            if known is not None and now.read_at and (not known["read_at"] or is_later(now.read_at, known["read_at"])):
                 still[f"{entity}|{record}"] = now._asdict()
         return still | self.gone
 

@@ -15,6 +15,7 @@ import pyarrow.compute as pc
 from roe.columns.load import newest_change
 from roe.columns.raw import Raw
 from roe.dynamic import Json, Saved
+from roe.grammar import values as v
 from roe.ledger.changed import Changed
 from roe.ledger.reconcile import key_parts
 from roe.ledger.remembered import Remembered, as_remembered
@@ -101,13 +102,14 @@ def rest_of(state: Remembered, entity: str) -> Remembered:
     return as_remembered(rest)
 
 
-def with_newest(state: Remembered, policy: Policy, entity: str, read: Callable[[], Raw]) -> Remembered:
-    """The memory with the last change in the data of an entity, which `read` reads, if what is missing in that data is gone: a task has only
+def with_newest(state: Remembered, policy: Policy, entity: str, parts: Iterable[Raw]) -> Remembered:
+    """The memory with the last change in the data of an entity, which comes in parts, if what is missing in that data is gone: a task has only
     some of it, and cannot tell whether it is older than what an earlier run has read.
     """
     if not state or not policy.data.get(entity, DataSource()).complete:
         return state
-    return {**state, "newest": {entity: newest_change(policy, entity, read())}}
+    changes = filter(None, (newest_change(policy, entity, part) for part in parts))
+    return {**state, "newest": {entity: max(changes, key=v.parse_temporal, default="")}}
 
 
 def others_owned(state: Remembered, entity: str) -> str:

@@ -11,7 +11,7 @@ import os
 import shutil
 import sys
 import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import partial, reduce
 from pathlib import Path
@@ -152,7 +152,8 @@ def _in_buckets(work: _Work, how: Share, decide: Decide, buckets: int | None, tu
     is_own, is_closed = _looked_at(work, cut, entity)
     if not is_closed:
         return "some references are not ids, and are looked for in all records"
-    state = with_newest(state, work.evaluator.policy, entity, partial(_dated, work, cut, entity))
+    policy = work.evaluator.policy
+    state = with_newest(state, policy, entity, _dated(cut.shared[entity], cut.held.get(entity), policy, entity))
     others, rest = sent(cut.broadcast), sent_state(rest_of(state, entity))
     if is_own and set(cut.shared) == {entity} and cut.pieces and how.handed_out_by is None and not memory.num_rows:
         read = of_pieces(decide, work.policy, work.as_of, others, rest, cut.shared[entity], cut.pieces)
@@ -178,19 +179,24 @@ def _in_buckets(work: _Work, how: Share, decide: Decide, buckets: int | None, tu
     return SharedOut(results, {entity, *how.children}, cut.origins, turns=said, held=handed, others=cut.broadcast)
 
 
-def _dated(work: _Work, cut: _Cut, entity: str) -> Raw:
-    """The rows of an entity that is shared out, at least with the column that says when the CRM last changed them."""
-    shared, policy = cut.shared[entity], work.evaluator.policy
-    rows = cut.held.get(entity)
-    if rows is None:
-        from pyarrow import parquet
+def _dated(shared: Shared, held: pa.Table | None, policy: Policy, entity: str) -> Iterator[Raw]:
+    """The rows of an entity that is shared out, at least with the column that says when the CRM last changed them: of a Parquet file some at a
+    time, since the driver is not to hold a column of all.
+    """
+    if held is not None:
+        yield Raw.of_table(held, habits=shared.habits)
+        return
+    from pyarrow import parquet
 
-        column = columns_of(entity, policy.model.entities[entity], shared.schema.names, policy.model.roles()).get(MODIFIED)
-        try:
-            rows = shared.schema.empty_table() if column is None else parquet.read_table(shared.shown, columns=[column])
-        except (pa.ArrowException, OSError) as e:
-            raise PolicyError([unreadable_parquet(Path(shared.shown), e)]) from e
-    return Raw.of_table(rows, habits=shared.habits)
+    column = columns_of(entity, policy.model.entities[entity], shared.schema.names, policy.model.roles()).get(MODIFIED)
+    if column is None:
+        return
+    try:
+        with parquet.ParquetFile(shared.shown) as file:
+            for batch in file.iter_batches(ROWS_A_TASK, columns=[column]):
+                yield Raw.of_table(pa.Table.from_batches([batch]), habits=shared.habits)
+    except (pa.ArrowException, OSError) as e:
+        raise PolicyError([unreadable_parquet(Path(shared.shown), e)]) from e
 
 
 def kept_together(evaluator: Evaluator, state: Remembered, how: Share) -> str:
