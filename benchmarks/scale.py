@@ -194,8 +194,8 @@ def small(root: Path, rows: int) -> None:
         example = HERE.parent / "policies" / "examples" / name
         command = ("-m", "roe", "run", str(example), "--data", str(example / "data"), "--as-of", AS_OF, "--out", str(root / "out"))
         whole_process(*command)
-        few = [whole_process(*command).processor for _ in range(5)]
-        say(f"    a whole run of the example `{name}`: processor seconds", statistics.median(few), "s")
+        seconds = [whole_process(*command).processor for _ in range(5)]
+        say(f"    a whole run of the example `{name}`: processor seconds", statistics.median(seconds), "s")
 
 
 def scan(root: Path, rows: int) -> None:
