@@ -24,8 +24,7 @@ def give_back(record: str, state: str, reason: str, by: str, role: str = "", wai
     with opened(state, "", wait) as memory, memory.committing() as commit:
         store = memory.store
         last = store.last_run()
-        turns = [o.stored.entry for o in store.latest("turn", is_open=True)]
-        turns_of_record = [e for e in turns if isinstance(e, Turn) and e.record == record and role in ("", e.role)]
+        turns_of_record = [e for e in store.newest(Turn, is_open=True) if e.record == record and role in ("", e.role)]
         if last is None or not turns_of_record:
             _refuse(f"no pool has assigned `{record}`", "name the id of a record that a pool has assigned; roe history RECORD shows it")
         if len(turns_of_record) > 1:
@@ -60,8 +59,7 @@ def note_refused(refusals: Iterable[tuple[str, str]], state: str, by: str, wait:
             if record not in waiting:
                 unknown.append(record)
             for h in waiting.get(record, ()):
-                known = [x.entry for x in store.of_record(h.entity, record, ("refused",))]
-                if not any(isinstance(e, Refused) and (e.role, e.decision, e.reason) == (h.role, h.entry, reason) for e in known):
+                if all((e.role, e.decision, e.reason) != (h.role, h.entry, reason) for e in store.told(Refused, h.entity, record)):
                     assert last is not None
                     entries.append(Refused(at=last.entry.at, entity=h.entity, record=record, role=h.role, decision=h.entry, reason=reason))
         if entries and last is not None:

@@ -158,7 +158,7 @@ class _Draft:
     def __init__(self, job: Job, folder: OutFolder, given: RunOptions, state: Remembered, memory: Memory | None = None) -> None:
         self.job, self.folder, self.given, self.before, self.memory = job, folder, given, state, memory
         job.state = state
-        self.base = memory.base if memory is not None else {}
+        self.base = memory.store.head().base if memory is not None else {}
         engine = self.engine = choose(given.engine, job)
         policy = job.evaluator.policy
         last = self._last_report()
