@@ -70,7 +70,6 @@ class Finished:
     notes: list[str]
     broken: list[Diagnostic] = field(default_factory=list)
     outcome: Literal["committed", "refused", "dry", "forgetful"] = "forgetful"
-    id: str = ""
     since: Since | None = None
 
 
@@ -210,7 +209,6 @@ class _Draft:
         digest, inputs = digest_of(self.files), inputs_of(self.job.source)
         base = str(self.memory.number) if self.memory is not None else ""
         name = run_id(str(summary["as_of"]), digest, json.dumps(inputs, sort_keys=True), base, self.job.form, __version__)
-        self.finished.id = name
         return {
             "run": name,
             "as_of": summary["as_of"],
