@@ -93,7 +93,7 @@ def lower(claims: ClaimsSection | None, cx: Context) -> Claims | None:
     blocked = [Rule(x.name, (when,), None, x.because) for x in claims.blocked_by if (when := cx.condition(x.when, names))]
     text = claims.heading
     live = s.Path(s.Name(entity), "claim")
-    nobody = s.Compare("=", live, s.Literal(None, "null"))
+    nobody = s.is_missing(live)
     state = s.If(nobody, s.Literal("none", "none"), s.Literal("protected", "protected"))
     cx.steps[entity, "claim_state"] = Derive(entity, "claim_state", "claim", written(state, text))
     cx.steps[entity, "claim_until"] = Derive(entity, "claim_until", "claim", written(s.Path(live, "until"), text))

@@ -192,7 +192,7 @@ def _by_hand(asked: ByHandSection | None, entity: Text, role: Text, has_pool: bo
             Rule(Text(BY_HAND, at), tuple(conditions), Action("refer", to=to, within=within), Text(f"changed in the CRM on {since}", at)),
         )
     if has_pool:
-        has_owner = s.Compare("!=", s.Path(s.Path(record, "owner"), str(role)), s.Literal(None, "null"))
+        has_owner = s.Compare("!=", s.Path(s.Path(record, "owner"), str(role)), s.NULL)
         conditions.append(written(has_owner, Text(BY_HAND, at)))
     action = Action("keep", within=cx.lasting(asked.keep)) if isinstance(asked, KeepSection) else Action("keep")
     conditions += _still_holds(Text("keep", at), action, str(entity), str(role), cx.names(str(entity)), cx)
@@ -204,7 +204,7 @@ def _closed(entity: Text, cx: Context) -> tuple[Rule, ...]:
     if entity != "lead" or (entity, OPEN) not in cx.steps:
         return ()
     at = Inline(CLOSED)
-    closed = s.Compare("=", s.Path(s.Name(str(entity)), OPEN), s.Literal(False, "false"))
+    closed = s.Compare("=", s.Path(s.Name(str(entity)), OPEN), s.FALSE)
     return (
         Rule(
             Text(CLOSED, at), (written(closed, Text(CLOSED, at)),), Action("keep"), Text(f"the {entity} is closed: it stays as it is", at)
@@ -265,7 +265,7 @@ def _still_holds(limit: Text | None, action: Action, entity: str, role: str, nam
         clock = "today" if kind == "date" else "now"
     else:
         return ()
-    open_end = s.Compare("=", end, s.Literal(None, "null"))
+    open_end = s.is_missing(end)
     return (written(s.Or((open_end, s.Compare("<", s.Name(clock), end))), limit, Added),)
 
 

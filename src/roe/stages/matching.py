@@ -151,7 +151,7 @@ def lower(matching: Matching | None, cx: Context) -> None:
 
 
 def _method(method: MethodSection, names: Names, cx: Context) -> Method | None:
-    match = cx.condition(method.match, names) if method.match else written(s.Literal(True, "true"), method.name)
+    match = cx.condition(method.match, names) if method.match else written(s.TRUE, method.name)
     unless = cx.condition(method.unless, names) if method.unless else None
     if not method.similar:
         return Method(method.name, match, unless, None, 0.0, method.group) if match else None

@@ -178,7 +178,7 @@ def _decided_by(name: str, decided: DecidedBySection, entity: str, cx: Context) 
     label = str(decided.account)
     cx.unique_names([exception.name for exception in decided.except_], "exceptions")
     rules = [Rule(x.name, (when,), str(x.name)) for x in decided.except_ if (when := cx.condition(x.when, names))]
-    missing = written(s.Compare("=", other.tree, s.Literal(None, "null")), decided.account)
+    missing = written(s.is_missing(other.tree), decided.account)
     rules.append(Rule(Text(OWN, decided.account.origin), (missing,), OWN))
     cx.steps[entity, f"{name}_decided_by"] = Choose(entity, f"{name}_decided_by", "territory", "first", tuple(rules), label)
     record = s.Name(entity)
