@@ -129,9 +129,8 @@ def lower(
     engagement: Engagement, by_hand: ByHand, do_not_touch: tuple[UntouchedSection, ...], cx: Context
 ) -> dict[tuple[str, str], Choose]:
     lists: dict[tuple[str, str], Choose] = {}
-    before = len(cx.diagnostics)
-    untouched = do_not_route.lower(do_not_touch, cx)
-    del cx.diagnostics[before:]  # which its own stage says
+    with cx.apart():  # its own stage says what is wrong with it
+        untouched = do_not_route.lower(do_not_touch, cx)
     for entity, by_role in engagement.items():
         if not cx.has_entity(entity, "declare it under `fields:`"):
             continue
@@ -214,8 +213,7 @@ def _closed(entity: Text, cx: Context) -> tuple[Rule, ...]:
 
 def _rule(rule: RuleSection, entity: str, role: str, others: list[Text], cx: Context) -> Rule:
     names = cx.names(entity)
-    when = cx.condition(rule.when, names) if rule.when else None
-    conditions = ((when,) if when else ()) + cx.period(rule.from_, rule.until)
+    conditions = cx.conditions(rule.when, names, rule.from_, rule.until)
     otherwise = _action(rule.else_, entity, role, cx, None) if rule.else_ is not None else None
     action = _from_its_own_entry(_action(rule.then, entity, role, cx, otherwise), rule.name, entity, role, cx)
     limit = rule.then.keep if isinstance(rule.then, KeepSection) else rule.then.until if isinstance(rule.then, AssignSection) else None
@@ -292,7 +290,7 @@ def _action(asked: ActionSection, entity: str, role: str, cx: Context, otherwise
     if isinstance(asked, AssignSection):
         names = cx.names(entity)
         expr = _person(asked.assign, names) or _assignee(asked.assign, names, cx)
-        until = cx.value(asked.until, names, "date", "date and time") if asked.until else None
+        until = cx.value(asked.until, names, "date", "date and time")
         return Action("assign", assign=expr, until=until, otherwise=otherwise)
     if isinstance(asked, RouteSection):
         pool = asked.route

@@ -110,7 +110,7 @@ def _freeze(made: Window, window: WindowSection, text: Text, cx: Context) -> Ite
     """A freeze: from one day up to another, whoever owns a record keeps it; `when` says which records."""
     cx.period(window.from_, text)  # says what is wrong with the days
     first, last = (s.Literal(cx.day(day), f'@"{day}"') for day in (window.from_, text))
-    when = cx.condition(window.when, cx.names(made.entity)) if window.when else None
+    when = cx.condition(window.when, cx.names(made.entity))
     for name, day in ((f"{made.name}_since", first), (made.until, last)):
         tree: s.Node = day if when is None else s.If(when.tree, day, s.NULL)
         cx.steps[made.entity, name] = Derive(made.entity, name, "window", written(tree, text))
