@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 import roe
-from helpers import AS_OF, EXAMPLES, compiled, example, policy_text, tables
+from helpers import AS_OF, EXAMPLES, compiled, example, policy_text, state_after, tables
 from roe.evaluator.decision import Decision
 from roe.evaluator.engine import Evaluator
 from roe.evaluator.live import Live
@@ -36,11 +36,6 @@ def fresh(evaluator: Evaluator, raw: Raw, as_of: str, state: Remembered | None, 
     row = bound.world.find(entity, key)
     assert row is not None
     return shown(bound.decide(row, role))
-
-
-def state_after(live: Live) -> Remembered:
-    """What decisions have left: owners, turns, credits and days of the pools, and what they have assigned."""
-    return {**live.state, **live.pools.saved(), "assigned": dict(sorted(live.assigned.items()))}
 
 
 def keyed(evaluator: Evaluator, given: Any) -> Raw:

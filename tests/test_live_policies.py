@@ -287,7 +287,7 @@ def test_a_binding_that_lives_on_decides_as_a_new_one_does(seed: int) -> None:
             world.go_on()
         entity, role = chance.choice((("lead", "sdr"), ("lead", "sdr"), ("account", "ae")))
         key = chance.choice(sorted(world.records[entity]))
-        fresh = world.fresh(world.live.current_state())
+        fresh = world.fresh(world.state_after(live))
         decision = world.live.decide(key, role, entity=entity, as_of=world.now.isoformat(), shows=False)
         assert shown(decision) == shown(fresh.decide(key, role, entity=entity, shows=False))
         if decision.turn is not None and decision.owner is not None:
