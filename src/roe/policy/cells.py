@@ -55,7 +55,8 @@ def read_cell(cell: Text, names: Names, kind_of_column: Type) -> tuple[s.Tests |
         if tree is None:
             tree, problems = _bands(cell, kind, problems)
         if tree is not None:
-            unknown = next((x for x in s.walk(tree) if isinstance(x, s.Name) and x in tree.tests and x.id not in names.variables), None)
+            assert isinstance(tree, s.Tests)
+            unknown = next((x for x in tree.tests if isinstance(x, s.Name) and x.id not in names.variables), None)
             if unknown is not None:
                 return None, [Diagnostic("R201", f"unknown name `{unknown.id}`", span_of(cell, *unknown.at), kind.written)]
             return kind.settle(tree, cell)
