@@ -12,8 +12,6 @@ import roe
 from roe.columns.run import ColumnRun
 from roe.data.read import read_tables
 from roe.evaluator.engine import Evaluator, Run
-from roe.evaluator.live import Live
-from roe.ledger.remembered import Remembered
 from roe.policy.model import Policy
 from roe.run.files import Files, Watch
 from roe.stages.build import build
@@ -46,11 +44,6 @@ AS_OF = {
 def seeds(every_day: int, all_of_them: int) -> range:
     """The seeds of a test: a few every day, all of them where somebody asks for long checks."""
     return range(all_of_them if HEAVY else every_day)
-
-
-def state_after(live: Live) -> Remembered:
-    """What decisions have left: owners, turns, credits and days of the pools, and what they have assigned."""
-    return {**live.state, **live.pools.saved(), "assigned": dict(sorted(live.assigned.items()))}
 
 
 def write_run(

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 import roe
-from helpers import AS_OF, EXAMPLES, compiled, example, policy_text, state_after, tables
+from helpers import AS_OF, EXAMPLES, compiled, example, policy_text, tables
 from roe.evaluator.decision import Decision
 from roe.evaluator.engine import Evaluator
 from roe.evaluator.live import Live
@@ -70,7 +70,7 @@ def test_decides_as_a_new_binding_would(name: str, seed: int) -> None:
             continue
         key = rng.choice(sorted(now[entity]))
         as_of = later(AS_OF[name], rng.randrange(3))
-        state = state_after(live)
+        state = live.current_state()
         expected = fresh(evaluator, now, as_of, state, entity, key, role)
         row = live.world.find(entity, key)
         assert row is not None
@@ -153,7 +153,7 @@ def test_matches_as_a_new_binding_would_while_accounts_come_and_go(tmp_path: Pat
             live.remove("lead", f"L{step - 40}")
         lead = {"id": f"L{step}", "company": name(), "email": f"x@c{rng.randrange(60)}.com", "owner": ""}
         raw["lead"][lead["id"]] = lead
-        state = state_after(live)
+        state = live.current_state()
         expected = fresh(evaluator, raw, "2026-02-01", state, "lead", lead["id"], "sdr")
         decision = live.decide(lead, as_of="2026-02-01")
         assert shown(decision) == expected
@@ -189,7 +189,7 @@ def test_a_pool_goes_on_where_it_was_whatever_changes(tmp_path: Path) -> None:
         live.put("account", {"id": "A", "name": f"Other {i}"})
     assert owners == ["ann", "bo"] * 3
     assert live.decide("L0").owner == "ann"  # the same lead again is the same assignment, and no turn
-    assert state_after(live)["pools"]["desk"]["turns"] == 6
+    assert live.current_state()["pools"]["desk"]["turns"] == 6
 
 
 def test_a_company_stays_together_to_the_second(tmp_path: Path) -> None:
@@ -203,7 +203,7 @@ def test_a_company_stays_together_to_the_second(tmp_path: Path) -> None:
     owners = []
     for key, company, at in (("L1", "Acme", "2026-02-02T10:00:10"), ("L2", "Birch", "2026-02-02T10:00:40")):
         lead = raw["lead"][key] = {"id": key, "company": company, "created": at}
-        expected = fresh(evaluator, raw, at, state_after(live), "lead", key, "sdr")
+        expected = fresh(evaluator, raw, at, live.current_state(), "lead", key, "sdr")
         decision = live.decide(lead, as_of=at)
         assert shown(decision) == expected
         owners.append(decision.owner)

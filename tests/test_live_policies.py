@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from helpers import compiled, seeds, state_after
+from helpers import compiled, seeds
 from roe.evaluator.engine import Evaluator
 from roe.evaluator.live import Live
 from roe.ledger.remembered import Remembered
@@ -287,7 +287,7 @@ def test_a_binding_that_lives_on_decides_as_a_new_one_does(seed: int) -> None:
             world.go_on()
         entity, role = chance.choice((("lead", "sdr"), ("lead", "sdr"), ("account", "ae")))
         key = chance.choice(sorted(world.records[entity]))
-        fresh = world.fresh(state_after(world.live))
+        fresh = world.fresh(world.live.current_state())
         decision = world.live.decide(key, role, entity=entity, as_of=world.now.isoformat(), shows=False)
         assert shown(decision) == shown(fresh.decide(key, role, entity=entity, shows=False))
         if decision.turn is not None and decision.owner is not None:

@@ -45,7 +45,7 @@ NO_RECORD = "there is no record of this id"
 
 
 class Live(Bound):
-    """A policy over records that change. `decide` takes the turns of pools, and what must be kept of them is in `pools` and `assigned`."""
+    """A policy over records that change. `decide` takes the turns of pools; `current_state` is what must be kept of them."""
 
     world: LiveWorld
 
@@ -346,6 +346,10 @@ class Live(Bound):
             d.pool = d.turn.pool
             return d.turn.rep
         return self.world.rep(earlier["rep"] if earlier else d.previous)
+
+    def current_state(self) -> Remembered:
+        """The state as decisions have left it: owners, turns, credits and days of the pools, and what they have assigned."""
+        return {**self.state, **self.pools.saved(), "assigned": dict(sorted(self.assigned.items()))}
 
 
 def _by_name(exceptions: Iterable[ExceptionRow]) -> dict[tuple[str, str], list[ExceptionRow]]:
