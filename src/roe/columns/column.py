@@ -248,8 +248,13 @@ class Coded(Column):
         return Coded(_gather(self.codes, at, -1), self.meaning)
 
     def values(self) -> list[Value]:
-        items = [*self.meaning.list, None]
-        return list(map(items.__getitem__, self.codes.tolist()))
+        codes, meaning = self.codes, self.meaning
+        if len(meaning) <= 2 * self.n + 16:
+            items = [*meaning.list, None]
+            return list(map(items.__getitem__, codes.tolist()))
+        if isinstance(meaning.items, pa.Array) and not meaning.null_first:  # the others need not become Python values
+            return list(meaning.items.take(pa.array(codes, mask=codes < 0)).to_pylist())
+        return [None if code < 0 else meaning.list[code] for code in codes.tolist()]
 
     def encode(self) -> tuple[Array, Dictionary]:
         if len(self.meaning) > 2 * self.n + 16:
