@@ -76,6 +76,9 @@ class Dictionary:
         return [None, *items] if self.null_first else items
 
     def __getitem__(self, code: int) -> Value:
+        if "list" not in self.__dict__ and isinstance(self.items, pa.Array):  # the others need not become Python values
+            at = code - self.null_first
+            return self.items[at].as_py() if at >= 0 else None
         return self.list[code]
 
 
@@ -254,7 +257,12 @@ class Coded(Column):
             return list(map(items.__getitem__, codes.tolist()))
         if isinstance(meaning.items, pa.Array) and not meaning.null_first:  # the others need not become Python values
             return list(meaning.items.take(pa.array(codes, mask=codes < 0)).to_pylist())
-        return [None if code < 0 else meaning.list[code] for code in codes.tolist()]
+        return [None if code < 0 else meaning[code] for code in codes.tolist()]
+
+    def at(self, row: int) -> Value:
+        """The value of one row."""
+        code = int(self.codes[row])
+        return None if code < 0 else self.meaning[code]
 
     def encode(self) -> tuple[Array, Dictionary]:
         if len(self.meaning) > 2 * self.n + 16:
@@ -351,12 +359,12 @@ class Lists(Column):
     def take(self, at: Array) -> Column:
         if (at < 0).any():
             return opaque([None if i < 0 else x for i, x in zip(at.tolist(), self._some(at), strict=True)])
-        starts, ends = self.bounds()
-        counts = (ends - starts)[at]
+        starts = np.searchsorted(self.rows, at)
+        counts = np.searchsorted(self.rows, at, "right") - starts
         rows = np.repeat(np.arange(len(at)), counts)
         first = np.cumsum(counts) - counts
         inside = np.arange(len(rows)) - first[rows]
-        return Lists(rows, self.items.take(starts[at][rows] + inside), len(at))
+        return Lists(rows, self.items.take(starts[rows] + inside), len(at))
 
     def _some(self, at: Array) -> list[Value]:
         whole = self.values()
