@@ -49,6 +49,10 @@ class Column:
         """(codes from 0 on, what each code means); null is a code like any other. By default each row has its own."""
         return np.arange(self.n), Dictionary(self.values())
 
+    def one(self, row: int) -> Value:
+        """The value of one row."""
+        return self.take(np.array([row])).values()[0]
+
     def nulls(self) -> Array:
         """Where the value is null, as booleans; nowhere by default."""
         return np.zeros(self.n, bool)
@@ -259,8 +263,7 @@ class Coded(Column):
             return list(meaning.items.take(pa.array(codes, mask=codes < 0)).to_pylist())
         return [None if code < 0 else meaning[code] for code in codes.tolist()]
 
-    def at(self, row: int) -> Value:
-        """The value of one row."""
+    def one(self, row: int) -> Value:
         code = int(self.codes[row])
         return None if code < 0 else self.meaning[code]
 
@@ -365,6 +368,10 @@ class Lists(Column):
         first = np.cumsum(counts) - counts
         inside = np.arange(len(rows)) - first[rows]
         return Lists(rows, self.items.take(starts[rows] + inside), len(at))
+
+    def one(self, row: int) -> Value:
+        start, end = np.searchsorted(self.rows, (row, row + 1)).tolist()
+        return self.items.take(np.arange(start, end)).values() if start < end else []
 
     def _some(self, at: Array) -> list[Value]:
         whole = self.values()

@@ -170,7 +170,8 @@ class Frame:
             columns.append(self.eval(part))
             return s.Name(f"${len(columns)}")
 
-        changed = replace(node, bindings=tuple([s.mapped(binding, hole) for binding in node.bindings]))
+        loops = [replace(b, source=hole(b.source), until=b.until and hole(b.until)) for b in node.bindings]
+        changed = replace(node, bindings=tuple(loops))
         known = bound | {f"${n + 1}" for n in range(len(columns))}
         if any(isinstance(part, s.Name) and part.id not in known for part in s.walk(changed)):
             return None

@@ -368,17 +368,17 @@ def _raw(given: object) -> Raw | None:
 
 
 class _OneByOne:
-    """A column that is read here and there: texts one by one at first, then in blocks, as everything else."""
+    """A column that is read here and there: one by one at first, then in blocks."""
 
     def __init__(self, column: Column) -> None:
         self.column = column
         self.block: dict[int, list[Value]] = {}
-        self.alone = len(column.codes) >> 6 if isinstance(column, Coded) else 0  # so many are read before there are blocks
+        self.alone = column.n >> 6  # so many are read before there are blocks
 
     def __getitem__(self, at: int) -> Value:
-        if self.alone > 0 and isinstance(self.column, Coded):
+        if self.alone > 0:
             self.alone -= 1
-            return self.column.at(at)
+            return self.column.one(at)
         start = at >> 6
         values = self.block.get(start)
         if values is None:

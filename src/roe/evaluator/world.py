@@ -343,6 +343,10 @@ class World(RecordsInTime):
     def release(self, entity: str) -> None:
         """Whoever reads many records of an entity one by one has no more need of those that were read so far."""
 
+    def related(self, step: Relate, row: Row) -> Row | None:
+        """The record that a step finds for another one."""
+        return self.matcher(step).best(row)
+
     @cached_property
     def settled(self) -> Settled:
         """The claims of the policy, settled by what the records say at the start."""
