@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
@@ -29,6 +28,7 @@ from roe.cli.common import (
 from roe.cli.settings import as_of_setting, data_setting
 from roe.diagnostics import Diagnostic, suggest, user_error
 from roe.dynamic import Json, Value
+from roe.node import node
 
 if TYPE_CHECKING:
     from roe.analysis.whynot import WhyNot
@@ -115,7 +115,7 @@ def _is_whole(folder: Path) -> Path:
     return files_of(folder)
 
 
-@dataclass(slots=True)
+@node(frozen=False)
 class Explained:
     """A trace to print, and beside a decision's what would give the record to somebody else."""
 
