@@ -176,7 +176,7 @@ def _read_beside(world: LiveWorld, step: Relate, own: list[s.Node]) -> set[tuple
     """What the tiebreakers rest on beside the record's `own` parts; None where that cannot be told."""
 
     def without_own(tree: s.Node) -> s.Node:
-        return s.Literal(None, "null") if any(tree is part for part in own) else s.mapped(tree, without_own)
+        return s.NULL if any(tree is part for part in own) else s.mapped(tree, without_own)
 
     read = [rests_on(world.policy, step.target, replace(e, tree=without_own(e.tree))) for _, e in step.tie_break]
     return None if None in read else {key for some in read if some is not None for key in some}
