@@ -82,7 +82,7 @@ def _node(cls: type[T], eq: bool, frozen: bool, kw_only: bool) -> type[T]:
         made.__init__(self, *args, **kwargs)
 
     body |= {name: _Later(name, define) for name in _LATER} | {"__init__": first}
-    made: Any = type(cls)(cls.__name__, cls.__bases__, body)
+    made: Any = cast("Any", type(cls))(cls.__name__, cls.__bases__, body)
     made.__qualname__ = cls.__qualname__
     _NAMES[made] = tuple(dict.fromkeys([*(name for base in reversed(cls.__mro__[1:]) for name in _NAMES.get(base, ())), *own]))
     return cast("type[T]", made)

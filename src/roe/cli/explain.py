@@ -13,7 +13,6 @@ import click
 from roe.cli.common import (
     PATH,
     WithMinus,
-    arrow_without_pandas,
     bind,
     clock,
     color,
@@ -25,6 +24,7 @@ from roe.cli.common import (
     state_option,
     table,
 )
+from roe.cli.lean import before_arrow, without_pandas
 from roe.cli.settings import as_of_setting, data_setting
 from roe.diagnostics import Diagnostic, suggest, user_error
 from roe.dynamic import Json, Value
@@ -74,6 +74,7 @@ def command(
 
         click.echo(explain_on(record, state or "state", day, role or "", shape))
         return
+    before_arrow()
     world = None
     if run_folder is not None:
         run_folder = _is_whole(run_folder)
@@ -273,7 +274,7 @@ def _from_run(folder: Path, record: str, role: str | None) -> list[Value]:
     from roe.cache import load_policy
 
     try:
-        arrow_without_pandas()
+        without_pandas()
         from roe.columns.evidence import RunEvidence
     except ImportError:
         raise user_error(
