@@ -21,6 +21,7 @@ from roe.evaluator.engine import Evaluator, Run
 from roe.evaluator.reps import misnamed
 from roe.evaluator.world import World
 from roe.ledger.remembered import Remembered
+from roe.node import node
 from roe.policy.circles import circles
 from roe.progress import counted
 from roe.run.files import PARTS, Files, Watch
@@ -74,7 +75,7 @@ class Job:
         return bound
 
 
-@dataclass(frozen=True)
+@node
 class Limit:
     """What an engine cannot do of a job. An `error` is for whoever asked for this very engine; a `note` says why another one decides;
     what is `quiet` is only a matter of speed.
