@@ -1,4 +1,4 @@
-"""Pools on Spark: tasks find out who waits, one task gives out all turns, and tasks take their own records' back.
+"""Pools whose records are shared out: tasks find out who waits, one task gives out all turns, and tasks take their own records' back.
 
 Between them go the waiting records, and those that somebody has, with the columns that pools rest on; nothing else of them. The task that
 gives out the turns runs what a local run would: the same queue, standings, slots and ledger. So the turns are the same, however the
@@ -38,10 +38,10 @@ from roe.ledger.reconcile import key_parts
 from roe.ledger.remembered import Remembered
 from roe.plan.outcome import Outcome, RoleSteps
 from roe.policy.model import Policy
-from roe.spark.memory import Change, changes_between
-from roe.spark.parcels import LINE, flat, table_of
-from roe.spark.plan import Share
-from roe.spark.tasks import HANDED, SAID
+from roe.share.memory import Change, changes_between
+from roe.share.parcels import LINE, flat, table_of
+from roe.share.plan import Share
+from roe.share.tasks import HANDED, SAID
 
 WAITS = "$waits "  # before a role: which of its outcomes a record waits for
 GIVEN = ("$rep ", "$pool ", "$why ")  # before a role: what a record got
@@ -160,7 +160,7 @@ def hand_out(
         rows = _rows(asked, handed)
         bound.assigned.update(asked.assignments(handed))
     changes = [json.dumps(x) for x in changes_between(state, {"assigned": bound.assigned, **bound.pools.saved()})] if remembers else []
-    said = [json.dumps({"pools": pools_json(bound.pools.histories()), "changes": len(changes)}), *changes]
+    said = [json.dumps({"pools": pools_json(bound.pools.histories()), "changes": len(changes), "are_written": files is not None}), *changes]
     if files is not None:
         write_turns(Path(files.folder), [] if turns is None else turns, pools_json(bound.pools.histories()), files.form)
     elif turns is not None:
@@ -193,12 +193,15 @@ def _said(texts: list[str]) -> pa.Table:
 
 @dataclass(frozen=True)
 class Said:
-    """What the task that gave out turns said: why it could not, or what pools were, what it left in the memory, and the turns as lines."""
+    """What the task that gave out turns said: why it could not, or what pools were, what it left in the memory, and the turns as lines,
+    unless it has written them.
+    """
 
     reason: str
     pools: str
     changes: list[Change]
     turns: list[str]
+    are_written: bool
 
     @classmethod
     def of(cls, table: pa.Table) -> Said:
@@ -206,7 +209,7 @@ class Said:
         parts = json.loads(head)
         n = parts.get("changes", 0)
         changes = [(part, key, value) for part, key, value in map(json.loads, rest[:n])]
-        return cls(parts.get("reason", ""), parts.get("pools", ""), changes, rest[n:])
+        return cls(parts.get("reason", ""), parts.get("pools", ""), changes, rest[n:], parts.get("are_written", False))
 
 
 # --- one's own turns back -----------------------------------------------------------------------------------------------
