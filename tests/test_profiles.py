@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import roe
-from helpers import policy_text
+from helpers import policy_text, write_run
 from roe.columns.run import ColumnRun
 from roe.crm import PROFILES
 from roe.crm.ids import checksum, fold, fold_all
@@ -22,8 +22,6 @@ from roe.crm.profile import label
 from roe.data.headers import columns_of
 from roe.policy.model import standard_fields
 from roe.policy.standard import STANDARD
-from roe.run.files import write_run
-from roe.run.files import write_run as write_columns
 
 AS_OF = "2026-03-02"
 
@@ -33,7 +31,7 @@ def both(tmp_path: Path, policy: str, data: dict[str, list[dict[str, Any]]]) -> 
     policy_text(tmp_path, policy)
     evaluator = roe.compile(roe.load(tmp_path))
     write_run(evaluator.run(data, as_of=AS_OF), tmp_path / "rows")
-    write_columns(ColumnRun.of(evaluator, data, as_of=AS_OF), tmp_path / "columns")
+    write_run(ColumnRun.of(evaluator, data, as_of=AS_OF), tmp_path / "columns")
     found = {}
     for path in sorted((tmp_path / "rows").glob("*")):
         if path.suffix in (".csv", ".json") and path.name not in ("state.json",):

@@ -13,8 +13,6 @@ from roe.grammar.functions import BY_NAME
 from roe.grammar.scopes import CLOCK
 
 KindOf = Callable[[s.Node], str]  # the type of an expression; '' where it is not known
-YES = s.Literal(True, "true")
-NO = s.Literal(False, "false")
 _CLOCKED = (v.WorkingDays, v.WorkingHours, datetime, time)  # values whose arithmetic asks the run's clock, calendar or zone
 _SPANS = ("days and time duration", "years and months duration")
 _NEUTRAL = {  # operator -> (the value that changes nothing on the right, whether on the left too)

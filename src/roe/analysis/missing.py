@@ -63,7 +63,7 @@ def related(facts: Proposals, tree: s.Node, scope: Scope) -> Iterator[Way]:
             binding = node.bindings[0]
             yield from elements(facts, binding.source, node.condition, scope, partial(bound_to, scope, binding.name))
         elif isinstance(node, s.Path) and relation_of(facts, node, scope) is not None:
-            yield from elements(facts, node, s.Literal(True, "true"), scope, lambda item: scope)
+            yield from elements(facts, node, s.TRUE, scope, lambda item: scope)
 
 
 def relation_of(facts: Proposals, tree: s.Node, scope: Scope) -> tuple[Row, str, str] | None:

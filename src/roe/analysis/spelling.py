@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from roe.analysis.constants import NO, YES
 from roe.grammar import syntax as s
 from roe.grammar.printer import show
 
@@ -47,8 +46,8 @@ def _of_parts(node: s.And | s.Or, truth: bool) -> s.Node:
     parts = [spelt(x, truth) for x in node.items]
     items = [y for x in parts for y in (x.items if isinstance(x, kind) else (x,))]
     if any(_is(x, kind is s.Or) for x in items):
-        return YES if kind is s.Or else NO
-    items = [x for x in items if not _is(x, kind is s.And)] or [YES if kind is s.And else NO]
+        return s.TRUE if kind is s.Or else s.FALSE
+    items = [x for x in items if not _is(x, kind is s.And)] or [s.TRUE if kind is s.And else s.FALSE]
     if isinstance(node, s.Or):
         items = _joined(items)
     unique = sorted({show(x): x for x in items}.items())

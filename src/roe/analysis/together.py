@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from datetime import datetime, time
 
 from roe.analysis.axis import Axis
-from roe.analysis.constants import NO, YES, kinds
+from roe.analysis.constants import kinds
 from roe.analysis.joined import JoinedAxis
 from roe.analysis.subject_fields import type_of
 from roe.grammar import syntax as s
@@ -90,7 +90,7 @@ class Together:
         """Cells in which items meet a condition that nothing can meet."""
         amounts = [counting.amounts(axis, c) for c in range(len(axis.values))]
         asked = {x.conditions for own in amounts for x in own if x.least > 0 and x.conditions}
-        none = {conditions for conditions in asked if self.implies(counting.entity, conditions, (NO,))}
+        none = {conditions for conditions in asked if self.implies(counting.entity, conditions, (s.FALSE,))}
         return {c for c, own in enumerate(amounts) if any(x.least > x.most or (x.least > 0 and x.conditions in none) for x in own)}
 
     def _items(self, one: Axis, a: Counting, other: Axis, b: Counting) -> Clash | None:
@@ -145,7 +145,7 @@ class Counting:
         if self.kind == "count":
             return [Amount(self.within, *_numbers(axis, cell))]
         asked = self.condition if self.kind == "some" else s.Not((self.condition,))
-        some, perhaps = (*self.within, asked), (*self.within, s.Not((s.Compare("=", s.Not((asked,)), YES),)))
+        some, perhaps = (*self.within, asked), (*self.within, s.Not((s.Compare("=", s.Not((asked,)), s.TRUE),)))
         if value is None:  # of some items it is unknown, and it is true of none; of a missing list too
             return [Amount(some, 0, 0), *([] if self.may_be_missing else [Amount(perhaps, 1, math.inf)])]
         if not isinstance(value, bool):
@@ -168,7 +168,7 @@ def _numbers(axis: Axis, cell: int) -> tuple[float, float]:
 
 def counting_of(policy: Policy, entity: str, node: s.Node) -> Counting | None:
     """The subject as a count of items of a list of records; None for any other."""
-    condition: s.Node = YES
+    condition: s.Node = s.TRUE
     if isinstance(node, s.Quantified) and len(node.bindings) == 1 and node.bindings[0].until is None:
         how, source, bound, condition = node.kind, node.bindings[0].source, node.bindings[0].name, node.condition
     elif isinstance(node, s.Call) and node.function == "count" and len(node.args) == 1:

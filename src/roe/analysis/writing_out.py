@@ -10,7 +10,7 @@ import itertools
 from collections.abc import Container
 from dataclasses import replace
 
-from roe.analysis.constants import YES, kinds, simplified
+from roe.analysis.constants import kinds, simplified
 from roe.analysis.subject_fields import type_of
 from roe.dynamic import Value
 from roe.evaluator.choose import rank
@@ -123,7 +123,7 @@ class WritingOut:
         tree = WritingOut(self.policy, kind.entity).definition(s.Path(own, node.field))
         if tree is None or any(isinstance(n, s.BINDERS) for n in s.walk(tree)):
             return None
-        return s.And((s.Compare("!=", node.base, s.Literal(None, "null")), _renamed(tree, own, node.base)))
+        return s.And((s.Compare("!=", node.base, s.NULL), _renamed(tree, own, node.base)))
 
     def _key(self, node: s.Node) -> Key | None:
         own = isinstance(node, s.Path) and isinstance(node.base, s.Name) and node.base.id == self.entity
@@ -168,7 +168,7 @@ class WritingOut:
             cases.append((_and([*masking, whens[i]]), _constant_of(step.rules[i].value, column)))
         clashes = [sorted(pair) for pair in beside if single and masks(*sorted(pair))]
         cases += [(_and([whens[i], whens[j]]), None) for i, j in sorted(clashes)]
-        if YES not in whens:
+        if s.TRUE not in whens:
             cases.append((_and([s.Not((when,)) for when in whens]), _constant_of(step.default, column)))
         return cases
 
@@ -194,12 +194,12 @@ def _constant_of(value: object, column: str | None) -> object:
 
 def _yes(when: s.Node) -> s.Node:
     """That a condition is true: unknown is no."""
-    return when if when == YES else s.Compare("=", when, YES)
+    return when if when == s.TRUE else s.Compare("=", when, s.TRUE)
 
 
 def _and(parts: list[s.Node]) -> s.Node:
-    conditions = tuple(p for p in parts if p != YES)
-    return YES if not conditions else conditions[0] if len(conditions) == 1 else s.And(conditions)
+    conditions = tuple(p for p in parts if p != s.TRUE)
+    return s.TRUE if not conditions else conditions[0] if len(conditions) == 1 else s.And(conditions)
 
 
 def _branches(tree: s.If) -> list[Case] | None:
@@ -248,7 +248,7 @@ def _chosen(node: s.Compare | s.In | s.Between, cases: list[Case], strict: bool)
         if truth is True:
             alternatives.append(when)
     if not alternatives:
-        return s.Literal(False, "false")
+        return s.FALSE
     return alternatives[0] if len(alternatives) == 1 else s.Or(tuple(alternatives))
 
 

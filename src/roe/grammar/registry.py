@@ -7,6 +7,7 @@ example with its value, which `docs/language.md` shows and a test runs.
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import TYPE_CHECKING, TypeAlias, TypeVar
 
 from roe.dynamic import Value
@@ -53,7 +54,6 @@ class Function:
     doc: str
     example: str
     value: str
-    feel: str  # FEEL's spelling where it has spaces, else ''; roe's own functions have none
     own: bool  # roe's own, not in FEEL
     variadic: bool  # the one list may also be given as separate arguments
     clock: bool  # takes the run's clock as its first argument
@@ -61,6 +61,11 @@ class Function:
     sql: SqlForm = ""
     no_sql: str = WAREHOUSES_DIFFER
     accepts: tuple[tuple[frozenset[str], bool], ...] = ()
+
+    @property
+    def feel(self) -> str:
+        """FEEL's spelling where it has spaces, else ''."""
+        return "" if self.own or "_" not in self.name else self.name.replace("_", " ")
 
     @property
     def signature(self) -> str:
@@ -133,7 +138,6 @@ def function(
     value: str,
     doc: str,
     *,
-    feel: str = "",
     own: bool = False,
     variadic: bool = False,
     clock: bool = False,
@@ -146,13 +150,16 @@ def function(
     accepts = tuple((p.kinds, p.type == "any") for p in params)
 
     def register(run: F) -> F:
-        row = Function(name, tuple(params), result, run, doc, example, value, feel, own, variadic, clock, cost, sql, no_sql, accepts)
+        row = Function(name, tuple(params), result, run, doc, example, value, own, variadic, clock, cost, sql, no_sql, accepts)
         BY_NAME[name] = row
-        if feel:
-            ALIASES[feel] = name
+        if row.feel:
+            ALIASES[row.feel] = name
         return run
 
     return register
+
+
+own_function = partial(function, own=True)
 
 
 def _parameter(written: str) -> Parameter:

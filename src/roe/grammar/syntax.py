@@ -216,7 +216,7 @@ NODES: dict[str, type] = {
 }  # fmt: skip
 FIELDS: dict[type, tuple[str, ...]] = {c: tuple(f.name for f in fields(c)) for c in NODES.values()}
 
-
+NULL, TRUE, FALSE = Literal(None, "null"), Literal(True, "true"), Literal(False, "false")  # constants that nobody has written
 BINDERS = (Filter, Pick, Quantified, For)  # inside of which a bare name may be a field of an item
 
 
@@ -258,3 +258,8 @@ def walk(node: Node) -> Iterator[Node]:
 def conjuncts(node: Node) -> tuple[Node, ...]:
     """The conditions that must all hold: the operands of `and`, or the node alone."""
     return node.items if isinstance(node, And) else (node,)
+
+
+def is_missing(node: Node) -> Compare:
+    """The condition that an expression has no value."""
+    return Compare("=", node, NULL)

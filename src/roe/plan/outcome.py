@@ -28,8 +28,6 @@ from roe.source import Inline, Text
 ACTIONS = ("unassigned", "keep", "assign", "route", "open", "hold", "return", "refer", "exception")  # what `action` may be in a decision
 LIVE = ("protected", "grace")  # the states of a window in which it protects an owner
 LEFT = ", who has left,"  # said of a rep who must decide
-NULL = s.Literal(None, "null")
-FALSE = s.Literal(False, "false")
 
 
 class Sentence:
@@ -153,7 +151,7 @@ def conditions(row: ExceptionRow, fields: Container[str] | None = None) -> tuple
     if row.start is not None:
         tests.append(s.Compare(">=", today, _literal(row.start)))
     if fields is None or is_open.field in fields:
-        tests.append(s.Compare("!=", is_open, s.Literal(False, "false")))
+        tests.append(s.Compare("!=", is_open, s.FALSE))
     return tuple(tests)
 
 
@@ -168,12 +166,12 @@ def claimable(plan: Plan, entity: str, role: str) -> bool:
 def _protected_until(entity: str, previous: s.Node, windows: list[Window]) -> s.Node | None:
     """When the first window that protects today's owner ends; None if the role has no windows."""
     record = s.Name(entity)
-    until: s.Node = NULL
+    until: s.Node = s.NULL
     for window in reversed(windows):
         for state in reversed(LIVE):
             if window.end(state):
                 until = s.If(_is(s.Path(record, window.state), state), s.Path(record, window.end(state)), until)
-    return s.If(_missing(previous), NULL, until) if windows else None
+    return s.If(s.is_missing(previous), s.NULL, until) if windows else None
 
 
 def _window_text(entity: str, previous: s.Node, windows: list[Window]) -> Expr | None:
@@ -187,7 +185,7 @@ def _window_text(entity: str, previous: s.Node, windows: list[Window]) -> Expr |
         shown = s.If(s.In(state, tuple(map(_literal, LIVE))), text, shown)
     if len(windows) > 1:
         shown = s.If(s.In(states[0], tuple(map(_literal, LIVE))), texts[0], shown)
-    return expression(s.If(_missing(previous), NULL, shown))
+    return expression(s.If(s.is_missing(previous), s.NULL, shown))
 
 
 def _territory(plan: Plan, entity: str) -> Expr | None:
@@ -230,7 +228,7 @@ class _Lowering:
     def _sentences(self) -> dict[str, Sentence]:
         """What is said of a decision whose rule has no sentence of its own."""
         owner, name, pool = self.owner, s.Path(self.owner, "name"), s.Name(self.names.pool)
-        who = s.If(_missing(owner), _literal("nobody"), s.If(_missing(name), s.Path(owner, "id"), name))
+        who = s.If(s.is_missing(owner), _literal("nobody"), s.If(s.is_missing(name), s.Path(owner, "id"), name))
         rule = s.Name(self.names.rule)
         by_rule: tuple[str | s.Node, ...] = (", by rule `", rule, "`")
         without_turn = Sentence(who, " has it from the pool `", pool, "`", *by_rule, ": ", s.Name(self.names.why))
@@ -275,25 +273,25 @@ class _Lowering:
         """What was protected for one rep is not for another."""
         if left.until is None or left.unowned:
             return None
-        return s.If(s.Compare("=", self.owner, self.previous), left.until, NULL)
+        return s.If(s.Compare("=", self.owner, self.previous), left.until, s.NULL)
 
     def keep(self, action: Action, because: str | None, left: _Left) -> Outcome:
         until = left.until
         if action.within is not None:
             since = s.Path(s.Name(self.entity), f"owner_from.{self.role}")
-            start = s.If(_missing(since), s.Name("today"), since)
+            start = s.If(s.is_missing(since), s.Name("today"), since)
             until = s.Binary("+", start, _span(action.within))
         failed = _Left(until if action.within is not None or left.unowned else None, unowned=True)
         # of an owner whom the data does not list nothing is known: in SQL `may_hold` is null then, and the owner stays
-        owner: s.Node = s.If(s.Compare("=", s.Path(self.previous, "may_hold"), FALSE), NULL, self.previous)
+        owner: s.Node = s.If(s.Compare("=", s.Path(self.previous, "may_hold"), s.FALSE), s.NULL, self.previous)
         if self.can_be_closed:  # what is closed stays as it is, whoever has it
-            owner = s.If(s.Compare("=", s.Path(s.Name(self.entity), "is_open"), FALSE), self.previous, owner)
+            owner = s.If(s.Compare("=", s.Path(s.Name(self.entity), "is_open"), s.FALSE), self.previous, owner)
         return self._outcome("keep", owner, until, because, otherwise=self._otherwise(action, because, failed))
 
     def assign(self, action: Action, because: str | None, left: _Left) -> Outcome:
         until = self._if_same(left)
         if action.until is not None:
-            until = action.until.tree if until is None else s.If(_missing(action.until.tree), until, action.until.tree)
+            until = action.until.tree if until is None else s.If(s.is_missing(action.until.tree), until, action.until.tree)
         without_owner = self._outcome("assign", None, until, because, otherwise=self._otherwise(action, because, left))
         return Outcome(
             "assign", action.assign, without_owner.until, without_owner.reason, otherwise=without_owner.otherwise, asks_if_able=True
@@ -302,12 +300,12 @@ class _Lowering:
     def route(self, action: Action, because: str | None, left: _Left) -> Outcome:
         until, due, pool = self._if_same(left), s.Name(self.names.due), self.plan.pools[action.pool]
         if pool.sla is not None:
-            until = due if until is None else s.If(_missing(due), until, due)
+            until = due if until is None else s.If(s.is_missing(due), until, due)
         return self._outcome("route", None, until, because, pool=str(action.pool), otherwise=self._otherwise(action, because, left))
 
     def refer(self, action: Action, because: str | None, left: _Left) -> Outcome:
         asked = s.Path(s.Name(self.entity), f"referred_on.{self.role}")  # asking again does not move the day
-        start = s.If(_missing(asked), s.Name("today"), asked)
+        start = s.If(s.is_missing(asked), s.Name("today"), asked)
         until = None if action.within is None else s.Binary("+", start, _span(action.within))
         late = () if until is None else (s.If(s.Compare("<=", until, s.Name("today")), _literal(", which is overdue"), _literal("")),)
         gone = () if action.asks is None else (has_left(action.asks.tree, _literal(LEFT), _literal("")),)
@@ -353,11 +351,7 @@ def _span(within: Duration) -> s.Literal:
 
 def has_left(rep: s.Node, then: s.Node, otherwise: s.Node) -> s.If:
     """One value for a rep who may no longer hold records, and another for every other one."""
-    return s.If(s.Compare("=", s.Path(rep, "may_hold"), FALSE), then, otherwise)
-
-
-def _missing(tree: s.Node) -> s.Compare:
-    return s.Compare("=", tree, NULL)
+    return s.If(s.Compare("=", s.Path(rep, "may_hold"), s.FALSE), then, otherwise)
 
 
 def _is(tree: s.Node, value: object) -> s.Compare:

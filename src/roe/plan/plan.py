@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import field
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 from roe.dynamic import Value
 from roe.grammar.values import Duration
@@ -13,6 +13,21 @@ from roe.plan.operators import Allocate, Choose, Claims, DatedValue, Derive, Rel
 from roe.plan.parts import Credit, Crm, Event, ExceptionRow, Holdover, Invariant, Kpis, Past, Report, Untouched, Window
 
 Step = Derive | Choose | Relate
+T = TypeVar("T")
+
+
+class _Part(Generic[T]):
+    """A part of a plan under its own name, with what stands for it where the policy has none."""
+
+    def __init__(self, none: T) -> None:
+        self.none = none
+
+    def __set_name__(self, owner: type, name: str) -> None:
+        self.name = name
+
+    def __get__(self, plan: Plan, owner: type) -> T:
+        part: T | None = plan.parts.get(self.name)
+        return part or self.none
 
 
 @node
@@ -39,73 +54,21 @@ class Plan:
         rules = (rule for (of, _), chooser in self.engagement.items() if entity in ("", of) for rule in chooser.rules)
         return any(action.kind == "route" for rule in rules for action in rule.value.with_otherwise())
 
-    @property
-    def windows(self) -> tuple[Window, ...]:
-        return self.parts.get("windows") or ()
-
-    @property
-    def exceptions(self) -> tuple[ExceptionRow, ...]:
-        return self.parts.get("exceptions") or ()
-
-    @property
-    def untouched(self) -> tuple[Untouched, ...]:
-        return self.parts.get("untouched") or ()
-
-    @property
-    def claims(self) -> Claims | None:
-        return self.parts.get("claims")
-
-    @property
-    def reports(self) -> Mapping[str, Report]:
-        return self.parts.get("reports") or {}
-
-    @property
-    def holdovers(self) -> tuple[Holdover, ...]:
-        return self.parts.get("holdovers") or ()
-
-    @property
-    def levels(self) -> Mapping[str, Mapping[str, tuple[str, ...]]]:
-        """entity -> territory -> what it is part of."""
-        return self.parts.get("levels") or {}
-
-    @property
-    def credits(self) -> tuple[Credit, ...]:
-        return self.parts.get("credits") or ()
-
-    @property
-    def crm(self) -> Crm:
-        return self.parts.get("crm") or _NO_CRM
-
-    @property
-    def books(self) -> Mapping[str, Solve]:
-        return self.parts.get("books") or {}
-
-    @property
-    def events(self) -> tuple[Event, ...]:
-        return self.parts.get("events") or ()
-
-    @property
-    def by_hand(self) -> Mapping[str, str]:
-        """By `entity|role` what rules do about an owner whom somebody changed in the CRM, where the policy says it: keep, decide or refer."""
-        return self.parts.get("by_hand") or {}
-
-    @property
-    def past(self) -> Past:
-        return self.parts.get("past") or _NO_PAST
-
-    @property
-    def retain(self) -> Duration | None:
-        """For how long the ledger keeps evidence; None for ever."""
-        return self.parts.get("retain")
-
-    @property
-    def kpis(self) -> Kpis | None:
-        return self.parts.get("kpis")
-
-    @property
-    def invariants(self) -> tuple[Invariant, ...]:
-        return self.parts.get("invariants") or ()
-
-
-_NO_CRM = Crm()
-_NO_PAST = Past()
+    windows = _Part[tuple[Window, ...]](())
+    exceptions = _Part[tuple[ExceptionRow, ...]](())
+    untouched = _Part[tuple[Untouched, ...]](())
+    claims = _Part[Claims | None](None)
+    reports = _Part[Mapping[str, Report]]({})
+    holdovers = _Part[tuple[Holdover, ...]](())
+    levels = _Part[Mapping[str, Mapping[str, tuple[str, ...]]]]({})  # entity -> territory -> what it is part of
+    credits = _Part[tuple[Credit, ...]](())
+    crm = _Part(Crm())
+    books = _Part[Mapping[str, Solve]]({})
+    events = _Part[tuple[Event, ...]](())
+    by_hand = _Part[Mapping[str, str]](
+        {}
+    )  # `entity|role` -> what rules do about an owner whom somebody changed in the CRM: keep, decide, refer
+    past = _Part(Past())
+    retain = _Part[Duration | None](None)  # for how long the ledger keeps evidence; None for ever
+    kpis = _Part[Kpis | None](None)
+    invariants = _Part[tuple[Invariant, ...]](())

@@ -5,7 +5,6 @@ They are computed like the steps of a policy, and belong to none of its sections
 
 from __future__ import annotations
 
-from roe.grammar import syntax as s
 from roe.grammar.parser import parse
 from roe.plan.operators import Derive, Expr, Fill, Settle, Walk
 from roe.plan.plan import Plan
@@ -16,8 +15,17 @@ STANDARD = "standard"  # their stage
 MAY_HOLD = "rep.active != false and (rep.ends = null or rep.local_day < rep.ends)"
 ON_LEAVE = "some x in rep.leaves satisfies (x.starts = null or x.starts <= rep.local_day) and (x.until = null or rep.local_day < x.until)"
 ABLE = f"{MAY_HOLD} and (rep.starts = null or rep.starts <= rep.local_day) and not ({ON_LEAVE})"
-TEXTS = (MAY_HOLD, ABLE)  # a policy that is kept keeps their trees
-NULL = s.Literal(None, "null")
+_NOW = "rep.leaves[(item.starts = null or item.starts <= rep.local_day) and (item.until = null or rep.local_day < item.until)]"
+_ENDLESS = f"{_NOW}[item.until = null][-1]"
+# the leave that a rep is on today: of several the one that ends last, or has no end
+LEAVE = f"if {_ENDLESS} = null then {_NOW}[item.until = max({_NOW}.until)][-1] else {_ENDLESS}"
+DERIVED = {
+    ("account", "open_opportunities"): "account.opportunities[item.is_open != false]",
+    ("rep", "leave"): LEAVE,
+    ("rep", "may_hold"): MAY_HOLD,
+    ("rep", "able"): ABLE,
+}
+TEXTS = tuple(DERIVED.values())  # a policy that is kept keeps their trees
 BuiltIn = Derive | Walk | Fill | Settle
 
 
@@ -26,10 +34,7 @@ def standard_steps(plan: Plan) -> dict[tuple[str, str], BuiltIn]:
     steps: list[BuiltIn] = [
         Walk("account", "ancestors", STANDARD, "parent"),
         Walk("account", "ultimate_parent", STANDARD, "parent", last=True),
-        _derive("account", "open_opportunities", _open_opportunities()),
-        _derive("rep", "leave", _leave()),
-        _derive("rep", "may_hold", _parsed(MAY_HOLD)),
-        _derive("rep", "able", _parsed(ABLE)),
+        *(_derive(entity, name, text) for (entity, name), text in DERIVED.items()),
     ]
     matched = {entity: name for (entity, name), step in plan.steps.items() if step.stage == "matching"}
     steps += [Fill(entity, "account", STANDARD, name) for entity, name in matched.items()]
@@ -39,33 +44,7 @@ def standard_steps(plan: Plan) -> dict[tuple[str, str], BuiltIn]:
     return {(step.entity, step.name): step for step in steps}
 
 
-def _derive(entity: str, name: str, tree: s.Node) -> Derive:
-    return Derive(entity, name, STANDARD, Expr(tree, Text(f"{entity}.{name}", Inline())))
-
-
-def _parsed(text: str) -> s.Node:
+def _derive(entity: str, name: str, text: str) -> Derive:
     tree, _ = parse(text)
     assert tree is not None
-    return tree
-
-
-def _item(name: str) -> s.Path:
-    return s.Path(s.Name("item"), name)
-
-
-def _open_opportunities() -> s.Node:
-    """`account.opportunities[item.is_open != false]`"""
-    return s.Filter(s.Path(s.Name("account"), "opportunities"), s.Compare("!=", _item("is_open"), s.Literal(False, "false")))
-
-
-def _leave() -> s.Node:
-    """The leave that a rep is on today: of several the one that ends last, or has no end."""
-    today = s.Path(s.Name("rep"), "local_day")
-    begun = s.Or((s.Compare("=", _item("starts"), NULL), s.Compare("<=", _item("starts"), today)))
-    lasting = s.Or((s.Compare("=", _item("until"), NULL), s.Compare("<", today, _item("until"))))
-    current = s.Filter(s.Path(s.Name("rep"), "leaves"), s.And((begun, lasting)))
-    last = s.Literal(-1, "-1")
-    endless = s.Filter(s.Filter(current, s.Compare("=", _item("until"), NULL)), last)
-    latest = s.Call("max", (s.Path(current, "until"),), ("",))
-    ending = s.Filter(s.Filter(current, s.Compare("=", _item("until"), latest)), last)
-    return s.If(s.Compare("=", endless, NULL), ending, endless)
+    return Derive(entity, name, STANDARD, Expr(tree, Text(f"{entity}.{name}", Inline())))

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import date, timedelta
 from pathlib import Path
@@ -24,7 +25,7 @@ from roe.plan.parts import Report, Window
 from roe.plan.plan import Step
 from roe.policy.cells import read_cell
 from roe.policy.model import Model
-from roe.policy.tables import Table, TableSection, all_numbers, inline_table, is_number_text, read_table
+from roe.policy.tables import Row, Table, TableSection, all_numbers, inline_table, is_number_text, read_table
 from roe.source import Inline, Same, Span, Text, part_of, span_of
 
 _BY_DAYS = re.compile(r"(?:days?|weeks?)\s*$|^@\"-?P[^T]*\"$")
@@ -61,6 +62,15 @@ class Context:
         span = at if isinstance(at, Span) else span_of(at)
         self.diagnostics.append(Diagnostic(code, message, span, help, related))
 
+    @contextmanager
+    def apart(self) -> Iterator[list[Diagnostic]]:
+        """What is said inside goes to a list of its own, which the caller adds to the others or leaves."""
+        known, self.diagnostics = self.diagnostics, []
+        try:
+            yield self.diagnostics
+        finally:
+            self.diagnostics = known
+
     def new_field(self, key: str, example: str) -> tuple[str, str] | None:
         """The entity and the name of a field that the policy adds under `entity.name`; None after a diagnostic."""
         entity, _, name = str(key).partition(".")
@@ -71,6 +81,13 @@ class Context:
         else:
             return entity, name
         return None
+
+    def is_free(self, entity: str, name: str, at: Text) -> bool:
+        """Whether an entity has no field of this name yet; says so where it has one."""
+        if name in self.model.entities[entity] or (entity, name) in self.model.steps:
+            self.say("R306", at, f"`{entity}.{name}` exists already", "choose another name")
+            return False
+        return True
 
     def has_entity(self, name: Text, help: str = "correct it") -> bool:
         """Whether the policy has an entity of this name; says so where it has not."""
@@ -117,9 +134,9 @@ class Context:
         """The field that says something of the owner in a role; see `roe.grammar.functions.history`."""
         return name if role == self.model.roles()[0] else f"{name}.{role}"
 
-    def condition(self, text: str, names: Names) -> Expr | None:
-        """A checked expression that must be true or false."""
-        expr = self.parse(text)
+    def condition(self, text: str | None, names: Names) -> Expr | None:
+        """A checked expression that must be true or false; None where there is none, or after a diagnostic."""
+        expr = None if text is None else self.parse(text)
         if expr:
             from roe.grammar import check as checker
 
@@ -127,8 +144,10 @@ class Context:
             self.checked.append((expr, names))
         return expr
 
-    def value(self, text: str, names: Names, *wanted: str) -> Expr | None:
-        """A checked expression of one of the wanted types, or of any if none is given."""
+    def value(self, text: str | None, names: Names, *wanted: str) -> Expr | None:
+        """A checked expression of one of the wanted types, or of any if none is given; None where there is none, or after a diagnostic."""
+        if text is None:
+            return None
         expr, kind = self.typed(text, names)
         if wanted and kind.name not in ("any", "null", *wanted):
             self.say("R205", text, f"a {' or '.join(wanted)} is expected here, and this is a {kind}", "change the expression")
@@ -200,10 +219,9 @@ class Context:
         if text is None:
             return
         for m in TEMPLATE.finditer(text):
-            before = len(self.diagnostics)
-            self.value(part_of(text, m.start(1), m.end(1)), names)
-            for i, d in enumerate(self.diagnostics[before:], before):
-                self.diagnostics[i] = replace(d, span=text.span(m.start(1), m.end(1)))
+            with self.apart() as problems:
+                self.value(part_of(text, m.start(1), m.end(1)), names)
+            self.diagnostics += [replace(d, span=text.span(m.start(1), m.end(1))) for d in problems]
 
     def day(self, text: Text | None) -> date | None:
         if text is None or not text.strip("- "):
@@ -214,6 +232,11 @@ class Context:
         return day
 
     # --- rules and tables -------------------------------------------------------------------------------------------
+
+    def conditions(self, when: Text | None, names: Names, start: Text | None, until: Text | None) -> tuple[Expr, ...]:
+        """The conditions of a rule: what it asks of the record, and the days on which it is in force."""
+        asked = self.condition(when, names)
+        return ((asked,) if asked else ()) + self.period(start, until)
 
     def period(self, start: Text | None, until: Text | None) -> tuple[Expr, ...]:
         """The effective dates of a rule as conditions: from the first day on, up to and not on the last."""
@@ -257,18 +280,36 @@ class Context:
         """The table of a section: its rows, or the file it names."""
         place = span_of(asked)
         if section.rows is not None:
-            table, problems = inline_table(section.rows, place)
-        elif section.table is not None:
-            table, problems = self.file_table(section.table)
-        else:
-            self.say("R304", place, "a table or rows are missing", "add `table: file.csv`, or `rows:`")
-            return None
+            return self.inline_table(section.rows, place)
+        if section.table is not None:
+            return self.file_table(section.table)
+        self.say("R304", place, "a table or rows are missing", "add `table: file.csv`, or `rows:`")
+        return None
+
+    def file_table(self, name: str) -> Table | None:
+        self.files.append(str(name).partition("#")[0])
+        table, problems = read_table(self.root, name)
         self.diagnostics += problems
         return table
 
-    def file_table(self, name: str) -> tuple[Table | None, list[Diagnostic]]:
-        self.files.append(str(name).partition("#")[0])
-        return read_table(self.root, name)
+    def inline_table(self, rows: Sequence[Row], place: Span) -> Table | None:
+        table, problems = inline_table(rows, place)
+        self.diagnostics += problems
+        return table
+
+    def has_columns(self, table: Table, what: str, columns: Iterable[str]) -> bool:
+        """Whether a table has these columns; says which it lacks. `what` is what has none, such as `the exceptions have`."""
+        missing = [c for c in columns if table.column(c) is None]
+        for column in missing:
+            self.say("R403", table.place, f"{what} no column `{column}`", suggest(column, table.header, "add the column"))
+        return not missing
+
+    def has_column(self, table: Table, name: Text) -> bool:
+        """Whether a table has a column that the policy names; says so where it has not."""
+        if table.column(name) is None:
+            self.say("R403", name, f"`{table.name}` has no column `{name}`", suggest(name, table.header, "add the column"))
+            return False
+        return True
 
     def columns(self, table: Table, section: TableSection, names: Names, own: str) -> tuple[dict[int, Expr], dict[int, str]]:
         """Which columns are inputs, with their expressions, and which are outputs.
@@ -278,8 +319,8 @@ class Context:
         """
         texts, outputs = self.split(table, section, names, own)
         declared, wanted = section.inputs, section.outputs
-        for missing in [c for c in (*declared, *(wanted or ())) if table.column(c) is None]:
-            self.say("R403", missing, f"`{table.name}` has no column `{missing}`", suggest(missing, table.header, "add the column"))
+        for name in (*declared, *(wanted or ())):
+            self.has_column(table, name)
         fields = names.model.field_names(names.implicit[-1].entity) if names.implicit else []
         for i, header in outputs.items():
             near = suggest(header, [f for f in fields if f != own], "", 0.75)

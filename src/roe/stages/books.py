@@ -155,7 +155,7 @@ class _Book:
 
     def said(self, text: Text | None, names: Names) -> str:
         """A condition of the policy, as text that can stand inside of another; `true` where there is none."""
-        expr = self.cx.condition(text, names) if text else None
+        expr = self.cx.condition(text, names)
         return f"({show(expr.tree)})" if expr else "true"
 
     def lower(self) -> Solve:
@@ -171,7 +171,7 @@ class _Book:
         returns, mix = self._returning(), self._mix()
         about_rep, about_pair = cx.names("rep"), self.names.binding(rep=t.record("rep"))
         reps = cx.condition(book.reps, about_rep)
-        eligible = cx.condition(book.eligible, about_pair) if book.eligible else None
+        eligible = cx.condition(book.eligible, about_pair)
         cx.unique_names([affinity.name for affinity in book.affinity], "affinities")
         affinities = [(str(x.name), when, x.worth) for x in book.affinity if (when := cx.condition(x.when, about_pair))]
         fixed = self._number(book.distribute.fixed, about_rep) if isinstance(book.distribute, FixedSection) else None
@@ -179,7 +179,7 @@ class _Book:
         return Solve(
             str(self.name), self.role, reps or none, self._number(book.capacity, about_rep) or none, eligible, tuple(affinities), mix,
             book.continuity, book.fairness, fixed, cx.days(book.rest), cx.days(book.cadence), returns,
-            cx.value(book.worth, about_pair, "number") if book.worth else None,
+            cx.value(book.worth, about_pair, "number"),
             self._number(book.places, about_pair) if book.places is not None else None,
             self._number(book.total, about_rep) if book.total is not None else None,
         )  # fmt: skip

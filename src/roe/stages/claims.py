@@ -87,13 +87,13 @@ def lower(claims: ClaimsSection | None, cx: Context) -> Claims | None:
     about_rep = cx.names("claim").binding(rep=t.record("rep"))
     given = claims.caps.items() if claims.caps else ()
     caps = {cap: expr for cap, text in given if (expr := cx.value(text, about_rep, "number"))}
-    counts = cx.condition(claims.worked_by, cx.names("activity", implicit=True)) if claims.worked_by else None
+    counts = cx.condition(claims.worked_by, cx.names("activity", implicit=True))
     names = cx.names(entity).binding(rep=t.record("rep"), claim=t.record("claim"))
     cx.unique_names([reason.name for reason in claims.blocked_by], "reasons to block a claim")
     blocked = [Rule(x.name, (when,), None, x.because) for x in claims.blocked_by if (when := cx.condition(x.when, names))]
     text = claims.heading
     live = s.Path(s.Name(entity), "claim")
-    nobody = s.Compare("=", live, s.Literal(None, "null"))
+    nobody = s.is_missing(live)
     state = s.If(nobody, s.Literal("none", "none"), s.Literal("protected", "protected"))
     cx.steps[entity, "claim_state"] = Derive(entity, "claim_state", "claim", written(state, text))
     cx.steps[entity, "claim_until"] = Derive(entity, "claim_until", "claim", written(s.Path(live, "until"), text))

@@ -55,9 +55,7 @@ def declare(credits: Mapping[Text, CreditSection], cx: Context) -> None:
         entity = str(credit.for_ or "opportunity")
         if credit.for_ and not cx.has_entity(credit.for_):
             continue
-        if str(name) in cx.model.entities[entity] or (entity, str(name)) in cx.model.steps:
-            cx.say("R306", name, f"`{entity}.{name}` exists already", "choose another name")
-        else:
+        if cx.is_free(entity, str(name), name):
             names = tuple(str(rule.name) for rule in credit.rules)
             cx.model.steps[entity, str(name)] = Type("string", values=names)
 
@@ -72,8 +70,7 @@ def lower(credits: Mapping[Text, CreditSection], cx: Context) -> tuple[Credit, .
         names = cx.names(entity)
         rules, shares = [], {}
         for rule in credit.rules:
-            when = cx.condition(rule.when, names) if rule.when else None
-            conditions = ((when,) if when else ()) + cx.period(rule.from_, rule.until)
+            conditions = cx.conditions(rule.when, names, rule.from_, rule.until)
             cx.sentence(rule.because, names)
             rules.append(Rule(rule.name, conditions, str(rule.name), rule.because))
             shares[str(rule.name)] = _shares(rule, cx, entity)

@@ -42,8 +42,7 @@ def lower(definitions: Mapping[Text, Text], cx: Context) -> None:
         if (entity, name) not in cx.model.steps:
             continue
         cx.model.field_type(entity, name)
-        before = len(cx.diagnostics)
-        expr = cx.parse(text)
-        del cx.diagnostics[before:]  # said already, when the type was found
+        with cx.apart():  # said already, when the type was found
+            expr = cx.parse(text)
         if expr:
             cx.steps[entity, name] = Derive(entity, name, "definition", expr)

@@ -129,9 +129,8 @@ def lower(
     engagement: Engagement, by_hand: ByHand, do_not_touch: tuple[UntouchedSection, ...], cx: Context
 ) -> dict[tuple[str, str], Choose]:
     lists: dict[tuple[str, str], Choose] = {}
-    before = len(cx.diagnostics)
-    untouched = do_not_route.lower(do_not_touch, cx)
-    del cx.diagnostics[before:]  # which its own stage says
+    with cx.apart():  # its own stage says what is wrong with it
+        untouched = do_not_route.lower(do_not_touch, cx)
     for entity, by_role in engagement.items():
         if not cx.has_entity(entity, "declare it under `fields:`"):
             continue
@@ -192,7 +191,7 @@ def _by_hand(asked: ByHandSection | None, entity: Text, role: Text, has_pool: bo
             Rule(Text(BY_HAND, at), tuple(conditions), Action("refer", to=to, within=within), Text(f"changed in the CRM on {since}", at)),
         )
     if has_pool:
-        has_owner = s.Compare("!=", s.Path(s.Path(record, "owner"), str(role)), s.Literal(None, "null"))
+        has_owner = s.Compare("!=", s.Path(s.Path(record, "owner"), str(role)), s.NULL)
         conditions.append(written(has_owner, Text(BY_HAND, at)))
     action = Action("keep", within=cx.lasting(asked.keep)) if isinstance(asked, KeepSection) else Action("keep")
     conditions += _still_holds(Text("keep", at), action, str(entity), str(role), cx.names(str(entity)), cx)
@@ -204,7 +203,7 @@ def _closed(entity: Text, cx: Context) -> tuple[Rule, ...]:
     if entity != "lead" or (entity, OPEN) not in cx.steps:
         return ()
     at = Inline(CLOSED)
-    closed = s.Compare("=", s.Path(s.Name(str(entity)), OPEN), s.Literal(False, "false"))
+    closed = s.Compare("=", s.Path(s.Name(str(entity)), OPEN), s.FALSE)
     return (
         Rule(
             Text(CLOSED, at), (written(closed, Text(CLOSED, at)),), Action("keep"), Text(f"the {entity} is closed: it stays as it is", at)
@@ -214,8 +213,7 @@ def _closed(entity: Text, cx: Context) -> tuple[Rule, ...]:
 
 def _rule(rule: RuleSection, entity: str, role: str, others: list[Text], cx: Context) -> Rule:
     names = cx.names(entity)
-    when = cx.condition(rule.when, names) if rule.when else None
-    conditions = ((when,) if when else ()) + cx.period(rule.from_, rule.until)
+    conditions = cx.conditions(rule.when, names, rule.from_, rule.until)
     otherwise = _action(rule.else_, entity, role, cx, None) if rule.else_ is not None else None
     action = _from_its_own_entry(_action(rule.then, entity, role, cx, otherwise), rule.name, entity, role, cx)
     limit = rule.then.keep if isinstance(rule.then, KeepSection) else rule.then.until if isinstance(rule.then, AssignSection) else None
@@ -265,7 +263,7 @@ def _still_holds(limit: Text | None, action: Action, entity: str, role: str, nam
         clock = "today" if kind == "date" else "now"
     else:
         return ()
-    open_end = s.Compare("=", end, s.Literal(None, "null"))
+    open_end = s.is_missing(end)
     return (written(s.Or((open_end, s.Compare("<", s.Name(clock), end))), limit, Added),)
 
 
@@ -292,7 +290,7 @@ def _action(asked: ActionSection, entity: str, role: str, cx: Context, otherwise
     if isinstance(asked, AssignSection):
         names = cx.names(entity)
         expr = _person(asked.assign, names) or _assignee(asked.assign, names, cx)
-        until = cx.value(asked.until, names, "date", "date and time") if asked.until else None
+        until = cx.value(asked.until, names, "date", "date and time")
         return Action("assign", assign=expr, until=until, otherwise=otherwise)
     if isinstance(asked, RouteSection):
         pool = asked.route

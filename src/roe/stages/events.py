@@ -42,7 +42,7 @@ def lower(events: Mapping[Text, EventSection], cx: Context) -> tuple[Event, ...]
             continue
         names = cx.names(entity)
         when = cx.condition(event.when, names)
-        rearm = cx.condition(event.rearm, names) if event.rearm else None
+        rearm = cx.condition(event.rearm, names)
         cx.sentence(event.because, names)
         if when:
             cx.steps[entity, name] = Derive(entity, name, "event", when)

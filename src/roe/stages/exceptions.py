@@ -7,7 +7,7 @@ from roe.plan.parts import ExceptionRow
 from roe.policy.context import Context
 from roe.policy.section import Day, Entity, FilePath, Heading, Section, key, section
 from roe.policy.standard import split
-from roe.policy.tables import inline_table, objects
+from roe.policy.tables import objects
 from roe.source import Text, span_of
 
 NEEDED = ("record", "role", "owner", "approved_by", "reason", "until")
@@ -35,17 +35,13 @@ EXCEPTIONS = Heading("exceptions", Exceptions)
 def lower(exceptions: Exceptions | None, cx: Context) -> tuple[ExceptionRow, ...]:
     if not exceptions:
         return ()
-    if isinstance(exceptions, Text):
-        table, problems = cx.file_table(exceptions)
-        problems = [d for d in problems if d.code != "R401"]  # a file with a header alone: no exceptions today
-    else:
-        table, problems = inline_table([row.texts() for row in exceptions], span_of(exceptions[0].heading))
-    cx.diagnostics += problems
-    if table is None:
-        return ()
-    for column in [c for c in NEEDED if table.column(c) is None]:
-        cx.say("R403", table.place, f"the exceptions have no column `{column}`", suggest(column, table.header, "add the column"))
-    if any(table.column(c) is None for c in NEEDED):
+    with cx.apart() as problems:
+        if isinstance(exceptions, Text):
+            table = cx.file_table(exceptions)
+        else:
+            table = cx.inline_table([row.texts() for row in exceptions], span_of(exceptions[0].heading))
+    cx.diagnostics += [d for d in problems if d.code != "R401"]  # a file with a header alone: no exceptions today
+    if table is None or not cx.has_columns(table, "the exceptions have", NEEDED):
         return ()
     rows = []
     for row in objects(table):

@@ -40,9 +40,8 @@ def declare(freezes: Mapping[Text, FreezeSection], cx: Context) -> None:
         entity, name = field
 
         def find(freeze: FreezeSection = freeze, entity: str = entity) -> t.Type:
-            before = len(cx.diagnostics)
-            expr = cx.value(freeze.value, cx.names(entity))
-            del cx.diagnostics[before:]
+            with cx.apart():
+                expr = cx.value(freeze.value, cx.names(entity))
             return cx.type_of(expr, cx.names(entity)) if expr else t.ANY
 
         cx.model.steps[entity, name] = find

@@ -55,20 +55,19 @@ def lower(holdovers: Mapping[Text, HoldoverSection], cx: Context) -> tuple[Holdo
         former = s.Path(account, cx.of_role("former_owner", role))
         # each from the handover itself: a month after a month after 31 January would be 28 March
         ends: list[s.Node] = [s.Binary("+", since, _literal(_times(each, n), text, n)) for n in range(1, len(shares) + 1)]
-        null = s.Literal(None, "null")
-        nobody = s.Or((s.Compare("=", former, null), s.Compare("=", since, null), s.Compare("<", today, since)))
+        nobody = s.Or((s.is_missing(former), s.is_missing(since), s.Compare("<", today, since)))
         credit = [_rule("nobody", nobody, 0, text)]
         for i, (share, end) in enumerate(zip(shares, ends, strict=True), 1):
             credit.append(_rule(f"stage {i}", s.Compare("<", today, end), int(share) if share == int(share) else share, text))
         cx.steps["account", f"{name}_credit"] = Choose("account", f"{name}_credit", "holdover", "first", tuple(credit), 0)
-        stage: s.Node = null
+        stage: s.Node = s.NULL
         for end in reversed(ends):
             stage = s.If(s.Compare("<", today, end), end, stage)
         over = s.Compare("=", s.Path(account, f"{name}_credit"), s.Literal(0, "0"))
         cx.steps["account", f"{name}_stage_until"] = Derive(
-            "account", f"{name}_stage_until", "holdover", written(s.If(over, null, stage), text)
+            "account", f"{name}_stage_until", "holdover", written(s.If(over, s.NULL, stage), text)
         )
-        whole = s.If(s.Compare("=", former, null), null, ends[-1])
+        whole = s.If(s.is_missing(former), s.NULL, ends[-1])
         cx.steps["account", f"{name}_until"] = Derive("account", f"{name}_until", "holdover", written(whole, text))
         lowered.append(Holdover(str(name), role, each, tuple(shares)))
     return tuple(lowered)

@@ -111,11 +111,8 @@ def _condition(of: str, text: str, cx: Context, whole: bool, place: Text | Span)
             names = names.binding(owned=t.NUMBER, rep=t.record("rep"))
     if not whole:
         return cx.condition(text, names)
-    before = len(cx.diagnostics)
-    expr = cx.condition(text, names)
-    if len(cx.diagnostics) > before:  # the sentence names what there is not
-        wrong = cx.diagnostics[before]
-        del cx.diagnostics[before:]
+    with cx.apart() as problems:
+        expr = cx.condition(text, names)
+    for wrong in problems[:1]:  # the sentence names what there is not
         cx.say(wrong.code, place, wrong.message, wrong.help)
-        return None
-    return expr
+    return None if problems else expr

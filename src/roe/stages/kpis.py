@@ -51,10 +51,8 @@ def lower(kpis: KpisSection | None, cx: Context) -> Kpis | None:
     role = cx.role(kpis.role)
     lead_role = cx.role(kpis.lead_role) if kpis.lead_role else role
     names = cx.names("activity", implicit=True)
-    counts, meeting = (
-        cx.condition(text, names) if text else None
-        for text in ((kpis.activity.counts, kpis.activity.meeting) if kpis.activity else (None, None))
-    )
+    counts = cx.condition(kpis.activity.counts, names) if kpis.activity else None
+    meeting = cx.condition(kpis.activity.meeting, names) if kpis.activity else None
     touches, contacts = (kpis.completed.touches, kpis.completed.contacts) if kpis.completed else (1, 0)
     return Kpis(role, lead_role, counts, meeting, touches, contacts, cx.lasting(kpis.answer_within), _targets(kpis.targets, cx))
 
@@ -62,12 +60,8 @@ def lower(kpis: KpisSection | None, cx: Context) -> Kpis | None:
 def _targets(file: Text | None, cx: Context) -> tuple[Target, ...]:
     if not file:
         return ()
-    table, problems = cx.file_table(file)
-    cx.diagnostics += problems
-    if table is None:
-        return ()
-    if table.column("kpi") is None:
-        cx.say("R403", table.place, "the targets have no column `kpi`", suggest("kpi", table.header, "add the column"))
+    table = cx.file_table(file)
+    if table is None or not cx.has_columns(table, "the targets have", ("kpi",)):
         return ()
     targets: list[Target] = []
     for row in table.rows:

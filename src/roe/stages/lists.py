@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from roe.crm.ids import fold
-from roe.diagnostics import suggest
 from roe.policy.context import Context
 from roe.policy.section import FilePath, Heading, Identifier, Section, section
 from roe.source import Text
@@ -42,15 +41,14 @@ def declare(lists: Lists, cx: Context) -> None:
 
 
 def _from_table(name: str, given: ListFileSection, cx: Context) -> None:
-    table, problems = cx.file_table(given.file)
-    cx.diagnostics += problems
+    table = cx.file_table(given.file)
     cx.lists[name] = []
     if table is None:
         return
     column_name = given.key_ or table.header[0]
     column = table.column(column_name)
     if column is None:
-        cx.say("R403", column_name, f"`{table.name}` has no column `{column_name}`", suggest(column_name, table.header, "add the column"))
+        cx.has_column(table, column_name)
         return
     starts, ends = table.column("from"), table.column("until")
     rows = [row for row in table.rows if row[column]]

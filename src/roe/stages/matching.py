@@ -141,18 +141,13 @@ def lower(matching: Matching | None, cx: Context) -> None:
         return
     cx.unique_names([method.name for method in matching.methods], "matching methods")
     methods = [lowered for method in matching.methods if (lowered := _method(method, names, cx)) is not None]
-    ties = []
-    for tie in matching.tie_break:
-        for kind, text in tie.items():
-            expr = cx.value(text, names)
-            if expr:
-                ties.append((kind, expr))
+    ties = [(kind, expr) for tie in matching.tie_break for kind, text in tie.items() if (expr := cx.value(text, names))]
     cx.steps[ENTITY, NAME] = Relate(ENTITY, NAME, "matching", "account", tuple(methods), tuple(ties))
 
 
 def _method(method: MethodSection, names: Names, cx: Context) -> Method | None:
-    match = cx.condition(method.match, names) if method.match else written(s.Literal(True, "true"), method.name)
-    unless = cx.condition(method.unless, names) if method.unless else None
+    match = cx.condition(method.match, names) if method.match else written(s.TRUE, method.name)
+    unless = cx.condition(method.unless, names)
     if not method.similar:
         return Method(method.name, match, unless, None, 0.0, method.group) if match else None
     one, other = (cx.value(text, names, "string") for text in method.similar)

@@ -13,7 +13,7 @@ from roe.grammar import types as t
 from roe.grammar import values as v
 from roe.grammar.printer import show
 from roe.grammar.types import Type
-from roe.plan.operators import Choose, Derive, Expr, Rule
+from roe.plan.operators import Choose, Derive, Rule
 from roe.plan.parts import Report
 from roe.policy.context import Context, written
 from roe.policy.section import Day, Duration, Expression, Form, Identifier, Name, Percent, PositiveDuration, Section, key, section
@@ -189,6 +189,11 @@ def lower(section: ScoreSection, kind: str, name: Text, entity: str, cx: Context
     by_kind[kind]()
 
 
+def points_rule(criterion: CriterionSection, entity: str, cx: Context) -> Rule:
+    conditions = cx.conditions(criterion.when, cx.names(entity), criterion.from_, criterion.until)
+    return Rule(criterion.name, conditions, criterion.points, criterion.because)
+
+
 def _grades(matrix: Mapping[Text, Sequence[float]]) -> list[str]:
     rows, columns = (len(bounds) + 1 for bounds in matrix.values())
     return [f"{chr(65 + i)}{j + 1}" for i in range(rows) for j in range(columns)]
@@ -227,10 +232,7 @@ class _Model:
         cx.unique_names([signal.name for signal in section.signals], "signals")
         by_group: dict[str, list[Rule]] = {}
         for criterion in section.criteria:
-            when = cx.condition(criterion.when, self.names)
-            conditions = ((when,) if when else ()) + cx.period(criterion.from_, criterion.until)
-            rule = Rule(criterion.name, conditions, criterion.points, criterion.because)
-            by_group.setdefault(str(criterion.group or "points"), []).append(rule)
+            by_group.setdefault(str(criterion.group or "points"), []).append(points_rule(criterion, self.entity, cx))
         caps = section.caps
         for group in caps:
             if group not in by_group:
@@ -278,10 +280,10 @@ class _Model:
 
     def _has(self, records: str, field: str, place: Text) -> None:
         """Say where the records of a list have no such field."""
-        before = len(self.cx.diagnostics)
-        self.cx.value(Text(f"for x in {records} return x.{field}", Same(self.name)), self.names)
+        with self.cx.apart() as problems:
+            self.cx.value(Text(f"for x in {records} return x.{field}", Same(self.name)), self.names)
         at = field if isinstance(field, Text) else place
-        self.cx.diagnostics[before:] = [replace(d, span=span_of(at)) for d in self.cx.diagnostics[before:]]
+        self.cx.diagnostics += [replace(d, span=span_of(at)) for d in problems]
 
     def _days(self, text: Text | None) -> str:
         """A duration of days or hours, as text; empty where there is none, or after a diagnostic."""
@@ -372,11 +374,7 @@ class _Model:
 
     def _report(self) -> Report:
         """How many records meet each attribute of an ideal customer profile, and how many fit it."""
-        measures: dict[str, Expr] = {}
-        for attribute in self.section.profile:
-            expr = self.cx.parse(attribute.when)
-            if expr:
-                measures[str(attribute.name)] = expr
+        measures = {str(x.name): expr for x in self.section.profile if (expr := self.cx.parse(x.when))}
         fits = self.cx.parse(f"{self.entity}.{self.name} >= 75")
         if fits:
             measures["score of 75 and more"] = written(fits.tree, self.name)

@@ -111,12 +111,9 @@ def lower(pools: Mapping[Text, PoolSection], cx: Context) -> dict[str, Allocate]
             continue
         weight = _number(pool, "weight", pool.weight, cx, names)
         score = _number(pool, "score", pool.score, cx, names)
-        caps = {}
-        for cap, text in pool.caps.items() if pool.caps else ():
-            expr = cx.value(text, names, "number")
-            if expr:
-                caps[cap] = expr
-        sticky = cx.value(pool.sticky, names, "record", "owners", "string") if pool.sticky else None
+        given = pool.caps.items() if pool.caps else ()
+        caps = {cap: expr for cap, text in given if (expr := cx.value(text, names, "number"))}
+        sticky = cx.value(pool.sticky, names, "record", "owners", "string")
         by, within = _together(pool, name, cx, names)
         cx.pools[str(name)] = Allocate(
             str(name), str(pool.strategy), members, weight, caps, pool.fallback, name, score, sticky, by,
@@ -160,7 +157,7 @@ NEEDS = {"weight": "weighted", "score": "top_score"}
 def _number(pool: PoolSection, key: str, text: Text | None, cx: Context, names: Names) -> Expr | None:
     """The weight or the score of a rep, which one strategy needs and no other has a use for."""
     strategy = pool.strategy
-    number = cx.value(text, names, "number") if text else None
+    number = cx.value(text, names, "number")
     if number and strategy != NEEDS[key] and (key, strategy) != ("weight", "top_score"):
         cx.say("R304", text, f"`{key}` has no effect in a `{strategy}` pool", f"write `strategy: {NEEDS[key]}`, or remove it")
     if strategy == NEEDS[key] and not text:
@@ -187,5 +184,5 @@ def _sla(sla: SlaSection | None, cx: Context) -> Sla | None:
     if within is None:
         return None
     activity = cx.names("activity", implicit=True)
-    counts = cx.condition(sla.worked_by, activity) if sla.worked_by else None
+    counts = cx.condition(sla.worked_by, activity)
     return Sla(within, counts, sla.times, sla.escalate, cx.lasting(sla.grace))

@@ -44,12 +44,8 @@ def lower(reports: Mapping[Text, ReportSection], cx: Context) -> dict[str, Repor
             known = [n for (e, n), step in cx.steps.items() if e == entity and isinstance(step, Choose)]
             cx.say("R501", table, f"there is no table `{table}` of {entity} records", suggest(table, known, "name one under `tables:`"))
             continue
-        where = cx.condition(report.where, names) if report.where else None
-        by = cx.value(report.by, names) if report.by else None
-        measures = {}
-        for label, text in report.measures.items():
-            expr = cx.value(text, names, "boolean", "number")
-            if expr:
-                measures[str(label)] = expr
+        where = cx.condition(report.where, names)
+        by = cx.value(report.by, names)
+        measures = {str(label): expr for label, text in report.measures.items() if (expr := cx.value(text, names, "boolean", "number"))}
         lowered[str(name)] = Report(str(name), entity, where, by, str(table) if table is not None else None, measures)
     return lowered

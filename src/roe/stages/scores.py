@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from roe.dynamic import Value, Values
 from roe.grammar import types as t
 from roe.grammar.types import Type
-from roe.plan.operators import Choose, Rule
+from roe.plan.operators import Choose
 from roe.policy.context import Context
 from roe.policy.section import Heading, Identifier
 from roe.policy.tables import Table, TableSection, all_numbers
@@ -36,8 +36,7 @@ def declare(scores: Scores, tables: Tables, cx: Context) -> None:
         entity = entity_of(section)
         if section.entities and not cx.has_entity(section.entities[0], "declare it under `fields:`"):
             continue
-        if name in cx.model.entities[entity] or (entity, str(name)) in cx.model.steps:
-            cx.say("R306", name, f"`{entity}.{name}` exists already", "choose another name")
+        if not cx.is_free(entity, str(name), name):
             continue
         cx.model.steps[entity, str(name)] = lambda section=section, name=name: _type(section, cx, name)  # type: ignore[misc]
         given = [k for k in (*models.KINDS, "table", "rows") if getattr(section, k, None)]
@@ -48,10 +47,8 @@ def declare(scores: Scores, tables: Tables, cx: Context) -> None:
         else:
             _unused(section, cx)
         for suffix, kind in models.parts_of(section, models.kind_of(section)):
-            step = f"{name}{suffix}"
-            if step in cx.model.entities[entity] or (entity, step) in cx.model.steps:
-                cx.say("R306", name, f"`{entity}.{step}` exists already", "choose another name")
-            cx.model.steps[entity, step] = kind
+            cx.is_free(entity, f"{name}{suffix}", name)
+            cx.model.steps[entity, f"{name}{suffix}"] = kind
 
 
 OF_TABLES = ("table", "rows", "hit", "inputs", "outputs", "default", "priority")
@@ -73,9 +70,8 @@ def _unused(section: AnyScore, cx: Context) -> None:
 def _type(section: AnyScore, cx: Context, name: str) -> Type:
     if kind := models.kind_of(section):
         return models.type_of(section, kind)
-    before = len(cx.diagnostics)
-    table = cx.table(section, section.asked)
-    del cx.diagnostics[before:]
+    with cx.apart():
+        table = cx.table(section, section.asked)
     if table is None:
         return t.ANY
     return output_type(table, section, cx, entity_of(section), str(name))
@@ -127,9 +123,5 @@ def _single(label: str, outputs: Values) -> Value:
 
 def _criteria(criteria: Sequence[CriterionSection], cx: Context, entity: str, name: str) -> Choose:
     cx.unique_names([criterion.name for criterion in criteria], "criteria")
-    rules = []
-    for criterion in criteria:
-        when = cx.condition(criterion.when, cx.names(entity))
-        conditions = ((when,) if when else ()) + cx.period(criterion.from_, criterion.until)
-        rules.append(Rule(criterion.name, conditions, criterion.points, criterion.because))
-    return Choose(entity, name, "score", "collect sum", tuple(rules), 0)
+    rules = tuple(models.points_rule(criterion, entity, cx) for criterion in criteria)
+    return Choose(entity, name, "score", "collect sum", rules, 0)

@@ -38,8 +38,7 @@ def lower(sources: tuple[SourceSection, ...], cx: Context) -> None:
     cx.unique_names(names, "sources")
     rules = []
     for source in sources:
-        when = cx.condition(source.when, cx.names("lead"))
-        conditions = ((when,) if when else ()) + cx.period(source.from_, source.until)
+        conditions = cx.conditions(source.when, cx.names("lead"), source.from_, source.until)
         overrides = cx.overrides(source.overrides, source.name, names)
         rules.append(Rule(source.name, conditions, str(source.name), source.because, overrides))
     cx.steps["lead", "source"] = Choose("lead", "source", "source", "first", tuple(rules))

@@ -19,7 +19,7 @@ from roe.grammar import types as t
 from roe.plan.operators import Choose, Derive, Expr, Rule
 from roe.policy.context import Context, written
 from roe.policy.section import Day, Expression, FilePath, Heading, Identifier, Name, Section, key, section
-from roe.policy.tables import Table, TableSection, inline_table
+from roe.policy.tables import Table, TableSection
 from roe.source import Text, span_of
 from roe.stages.scores import output_type
 
@@ -90,8 +90,7 @@ def declare(territories: TerritoriesSection | None, overlays: Overlays, cx: Cont
             if entity not in cx.model.entities:
                 cx.say("R504", territory_set.key("for"), f"there is no entity `{entity}`", suggest(entity, cx.model.entities, "correct it"))
                 continue
-            if (entity, name) in cx.model.steps or name in cx.model.entities[entity]:
-                cx.say("R306", territory_set.heading, f"`{entity}.{name}` exists already", "choose another name")
+            if not cx.is_free(entity, name, territory_set.heading):
                 continue
             for step in (name, _own(name)) if territory_set.decided_by else (name,):
                 cx.model.steps[entity, step] = lambda territory_set=territory_set, entity=entity, name=name: _type(
@@ -109,10 +108,9 @@ def _own(name: str) -> str:
 
 
 def _type(section: TerritoriesSection, cx: Context, entity: str, name: str) -> t.Type:
-    before = len(cx.diagnostics)
-    table = cx.table(section, section.asked)
-    kind = t.ANY if table is None else output_type(table, section, cx, entity, name)
-    del cx.diagnostics[before:]
+    with cx.apart():
+        table = cx.table(section, section.asked)
+        kind = t.ANY if table is None else output_type(table, section, cx, entity, name)
     if kind.name != "record" and table is not None:
         _, outputs = cx.split(table, section, cx.names(entity, implicit=True), name)
         kind = t.Type("record", fields={"name": t.STRING, **dict.fromkeys(outputs.values(), kind)})
@@ -132,12 +130,12 @@ def _lower(name: str, section: TerritoriesSection, cx: Context) -> None:
     for entity in entities(section):
         if (entity, name) not in cx.model.steps:
             continue
-        before = len(cx.diagnostics)
         decided = section.decided_by
         own = _own(name) if decided else name
-        step = cx.choose(section, section.asked, entity, own, "territory", as_value)
-        if entity != entities(section)[0]:
-            del cx.diagnostics[before:]
+        with cx.apart() as problems:
+            step = cx.choose(section, section.asked, entity, own, "territory", as_value)
+        is_first = entity == entities(section)[0]  # of several entities, only of the first is said what is wrong
+        cx.diagnostics += problems if is_first else []
         if step is None:
             continue
         if isinstance(section.default, Text):  # it names the territory where no row holds
@@ -148,7 +146,9 @@ def _lower(name: str, section: TerritoriesSection, cx: Context) -> None:
         cx.unique_names([r.name for r in step.rules if section.hit == "unique"], "territories")
         if staffing:
             known = {str(r.name) for r in step.rules} | ({str(step.default.get("name"))} if step.default else set())
-            _staff(name, section, staffing, known, entity, cx, entity == entities(section)[0])
+            with cx.apart() as problems:
+                _staff(name, section, staffing, known, entity, cx)
+            cx.diagnostics += problems if is_first else []
 
 
 def levels(territories: TerritoriesSection | None, overlays: Overlays, cx: Context) -> dict[str, dict[str, tuple[str, ...]]]:
@@ -178,7 +178,7 @@ def _decided_by(name: str, decided: DecidedBySection, entity: str, cx: Context) 
     label = str(decided.account)
     cx.unique_names([exception.name for exception in decided.except_], "exceptions")
     rules = [Rule(x.name, (when,), str(x.name)) for x in decided.except_ if (when := cx.condition(x.when, names))]
-    missing = written(s.Compare("=", other.tree, s.Literal(None, "null")), decided.account)
+    missing = written(s.is_missing(other.tree), decided.account)
     rules.append(Rule(Text(OWN, decided.account.origin), (missing,), OWN))
     cx.steps[entity, f"{name}_decided_by"] = Choose(entity, f"{name}_decided_by", "territory", "first", tuple(rules), label)
     record = s.Name(entity)
@@ -191,21 +191,14 @@ def _staffing(section: TerritoriesSection, cx: Context) -> Table | None:
     if section.staffing is None:
         return None
     if isinstance(section.staffing, Text):
-        table, problems = cx.file_table(section.staffing)
+        table = cx.file_table(section.staffing)
     else:
-        table, problems = inline_table([row.texts() for row in section.staffing], span_of(section.key("staffing")))
-    cx.diagnostics += problems
-    if table is None:
-        return None
-    missing = [c for c in ("territory", "role", "rep") if table.column(c) is None]
-    for column in missing:
-        cx.say("R403", table.place, f"the staffing table has no column `{column}`", suggest(column, table.header, "add the column"))
-    return None if missing else table
+        table = cx.inline_table([row.texts() for row in section.staffing], span_of(section.key("staffing")))
+    return table if table is not None and cx.has_columns(table, "the staffing table has", ("territory", "role", "rep")) else None
 
 
-def _staff(name: str, section: TerritoriesSection, table: Table, known: set[str], entity: str, cx: Context, report: bool) -> None:
+def _staff(name: str, section: TerritoriesSection, table: Table, known: set[str], entity: str, cx: Context) -> None:
     rules: dict[str, list[Rule]] = {role: [] for role in cx.model.roles()}
-    before = len(cx.diagnostics)
     subject = s.Path(s.Path(s.Name(entity), name), "name")
     for row in table.rows:
         cells = table.cells(row)
@@ -223,8 +216,6 @@ def _staff(name: str, section: TerritoriesSection, table: Table, known: set[str]
     for named in given if isinstance(given, Mapping) else ():
         if named not in rules:
             cx.has_role(named)
-    if not report:
-        del cx.diagnostics[before:]
     for title, staffed in rules.items():
         cx.steps[entity, f"{name}_owner.{title}"] = Choose(entity, f"{name}_owner.{title}", "staffing", "first", tuple(staffed))
     group = {title: f"{name}_owner.{title}" for title in rules}

@@ -100,24 +100,24 @@ def _counted(made: Window, window: WindowSection, text: Text, cx: Context) -> It
         ends.append(("cool_off", _after(ends[-1][1], window.cool_off, cx)))
     for name, (tree, place) in days.items():
         cx.steps[entity, name] = Derive(entity, name, "window", written(tree, place))
-    yield _rule("none", s.Compare("=", until, s.Literal(None, "null")), text)
+    yield _rule("none", s.is_missing(until), text)
     for state, end in ends:
         yield _rule(state, s.Compare("<", s.Name("today"), end), text)
-    yield _rule("expired", s.Literal(True, "true"), text)
+    yield _rule("expired", s.TRUE, text)
 
 
 def _freeze(made: Window, window: WindowSection, text: Text, cx: Context) -> Iterator[Rule]:
     """A freeze: from one day up to another, whoever owns a record keeps it; `when` says which records."""
     cx.period(window.from_, text)  # says what is wrong with the days
     first, last = (s.Literal(cx.day(day), f'@"{day}"') for day in (window.from_, text))
-    when = cx.condition(window.when, cx.names(made.entity)) if window.when else None
+    when = cx.condition(window.when, cx.names(made.entity))
     for name, day in ((f"{made.name}_since", first), (made.until, last)):
-        tree: s.Node = day if when is None else s.If(when.tree, day, s.Literal(None, "null"))
+        tree: s.Node = day if when is None else s.If(when.tree, day, s.NULL)
         cx.steps[made.entity, name] = Derive(made.entity, name, "window", written(tree, text))
     today, until = s.Name("today"), s.Path(s.Name(made.entity), made.until)
-    yield _rule("none", s.Or((s.Compare("=", until, s.Literal(None, "null")), s.Compare("<", today, first))), text)
+    yield _rule("none", s.Or((s.is_missing(until), s.Compare("<", today, first))), text)
     yield _rule("protected", s.Compare("<", today, last), text)
-    yield _rule("expired", s.Literal(True, "true"), text)
+    yield _rule("expired", s.TRUE, text)
 
 
 def _latest(start: s.Node, entity: str, renewing: s.Node) -> s.Node:

@@ -69,7 +69,6 @@ def _clock_of(hour: Value, minute: Value, second: Value, offset: Value) -> time 
     'date_and_time("2026-02-01T09:30:00")',
     "2026-02-01T09:30:00",
     "a date-time from text, or from a date and a time",
-    feel="date and time",
 )
 def _date_and_time(source: object, at: time | None = None) -> datetime | None:
     if at is None:
@@ -119,7 +118,6 @@ def _duration(text: object) -> object:
     'years_and_months_duration(@"2024-05-10", @"2026-02-01")',
     "P1Y8M",
     "the whole months between two dates, or between the days of two date-times",
-    feel="years and months duration",
 )
 def _months_between(start: date, end: date) -> v.Months:
     """From day to day: the times of date-times do not count."""

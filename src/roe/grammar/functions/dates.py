@@ -7,45 +7,27 @@ from datetime import date, datetime, time
 from roe.dynamic import Value
 from roe.grammar import values as v
 from roe.grammar.clock import Clock, Fiscal
-from roe.grammar.registry import function
+from roe.grammar.registry import function, own_function
 
 DAYS = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
 
 
-@function(
-    "day_of_year", "date: date|datetime", "number", 'day_of_year(@"2026-02-01")', "32", "the day's number in its year", feel="day of year"
-)
+@function("day_of_year", "date: date|datetime", "number", 'day_of_year(@"2026-02-01")', "32", "the day's number in its year")
 def _day_of_year(day: date) -> int:
     return day.timetuple().tm_yday
 
 
-@function(
-    "day_of_week",
-    "date: date|datetime",
-    "string",
-    'day_of_week(@"2026-02-01")',
-    '"Sunday"',
-    "the English name of the weekday",
-    feel="day of week",
-)
+@function("day_of_week", "date: date|datetime", "string", 'day_of_week(@"2026-02-01")', '"Sunday"', "the English name of the weekday")
 def _day_of_week(day: date) -> str:
     return DAYS[day.weekday()]
 
 
-@function(
-    "month_of_year",
-    "date: date|datetime",
-    "string",
-    'month_of_year(@"2026-02-01")',
-    '"February"',
-    "the English name of the month",
-    feel="month of year",
-)
+@function("month_of_year", "date: date|datetime", "string", 'month_of_year(@"2026-02-01")', '"February"', "the English name of the month")
 def _month_of_year(day: date) -> str:
     return v.MONTHS[day.month - 1]
 
 
-@function("week_of_year", "date: date|datetime", "number", 'week_of_year(@"2026-02-01")', "5", "the ISO week", feel="week of year")
+@function("week_of_year", "date: date|datetime", "number", 'week_of_year(@"2026-02-01")', "5", "the ISO week")
 def _week_of_year(day: date) -> int:
     return day.isocalendar().week
 
@@ -64,14 +46,13 @@ def _fiscal_quarter_in_sql(fiscal: Fiscal) -> str:
     return f"CASE {' '.join(cases)} END"
 
 
-@function(
+@own_function(
     "fiscal_year",
     "date: date|datetime",
     "number",
     'fiscal_year(@"2026-02-01")',
     "2026",
     "the policy's fiscal year: `fiscal_year:` says in which month it starts, and which year it is named after",
-    own=True,
     clock=True,
     sql=_fiscal_year_in_sql,
 )
@@ -79,14 +60,13 @@ def _fiscal_year(clock: Clock, day: date) -> int:
     return clock.fiscal.year_of(day)
 
 
-@function(
+@own_function(
     "fiscal_quarter",
     "date: date|datetime",
     "number",
     'fiscal_quarter(@"2026-02-01")',
     "1",
     "the quarter of the policy's fiscal year, 1 to 4",
-    own=True,
     clock=True,
     sql=_fiscal_quarter_in_sql,
 )

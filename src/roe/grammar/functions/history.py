@@ -16,7 +16,7 @@ from datetime import date, datetime
 from roe.grammar import syntax as s
 from roe.grammar import types as t
 from roe.grammar.clock import Clock
-from roe.grammar.registry import function
+from roe.grammar.registry import own_function
 
 PER_ROLE = {
     "owner_since": "date",
@@ -43,14 +43,13 @@ def past_of(name: str) -> str:
     return f"{name}.past"
 
 
-@function(
+@own_function(
     "owner_at",
     "record: any, role: string, day: date|datetime",
     "any",
     'owner_at(null, "ae", @"2026-02-01")',
     "null",
     "who owned a record in a role on a day; on the day of a handover the new owner, and null if nobody knows",
-    own=True,
     clock=True,
     cost=8,
     no_sql=NO_LEDGER,
@@ -65,14 +64,13 @@ def owner_at(clock: Clock, record: object, role: str, day: date) -> object:
     return owner
 
 
-@function(
+@own_function(
     "value_at",
     "record: any, field: string, day: date|datetime",
     "any",
     'value_at(null, "stage", @"2026-02-01")',
     "null",
     "the value of a field under `track:` on a day, or null before roe first saw the field; write `value_at(opportunity.stage, day)`",
-    own=True,
     clock=True,
     cost=8,
     no_sql=NO_LEDGER,

@@ -8,7 +8,7 @@ from datetime import timedelta
 
 from roe.dynamic import Value
 from roe.grammar import values as v
-from roe.grammar.registry import function
+from roe.grammar.registry import function, own_function
 
 
 @function(
@@ -18,7 +18,6 @@ from roe.grammar.registry import function
     'list_contains(["US", "CA"], "CA")',
     "true",
     "whether the list has the element",
-    feel="list contains",
 )
 def _list_contains(items: list[object], element: object) -> bool:
     return any(v.equal(i, element) is True for i in items)
@@ -197,9 +196,7 @@ def _union(lists: list[object]) -> list[object]:
     return _distinct([i for items in lists for i in (items if isinstance(items, list) else [items])])
 
 
-@function(
-    "distinct_values", "list: list", "list", "distinct_values([1, 2, 1])", "[1, 2]", "the list without repetitions", feel="distinct values"
-)
+@function("distinct_values", "list: list", "list", "distinct_values([1, 2, 1])", "[1, 2]", "the list without repetitions")
 def _distinct(items: list[object]) -> list[object]:
     distinct: list[object] = []
     seen: set[object] = set()
@@ -221,7 +218,6 @@ def _distinct(items: list[object]) -> list[object]:
     "insert_before([1, 3], 2, 2)",
     "[1, 2, 3]",
     "the list with an item put in",
-    feel="insert before",
 )
 def _insert_before(items: list[object], position: float, item: object) -> list[object] | None:
     at = _index(items, position)
@@ -241,7 +237,6 @@ def _remove(items: list[object], position: float) -> list[object] | None:
     "list_replace([1, 2, 3], 2, 4)",
     "[1, 4, 3]",
     "the list with the item at a position replaced",
-    feel="list replace",
 )
 def _list_replace(items: list[object], position: float, item: object) -> list[object] | None:
     at = _index(items, position)
@@ -260,7 +255,7 @@ def _reverse(items: list[object]) -> list[object]:
     return list(reversed(items))
 
 
-@function("index_of", "list: list, match: any", "list", "index_of([1, 2, 1], 1)", "[1, 3]", "the positions of an item", feel="index of")
+@function("index_of", "list: list, match: any", "list", "index_of([1, 2, 1], 1)", "[1, 3]", "the positions of an item")
 def _index_of(items: list[object], match: object) -> list[int]:
     return [i for i, item in enumerate(items, 1) if v.equal(item, match) is True]
 
@@ -284,7 +279,7 @@ def _per_item(items: list[object], by: object) -> None:
 
 
 for _name, _which in (("latest", "greatest"), ("earliest", "least")):
-    function(
+    own_function(
         _name,
         "list: list, field: any",
         "any",
@@ -292,7 +287,6 @@ for _name, _which in (("latest", "greatest"), ("earliest", "least")):
         {"latest": "2026-02-01", "earliest": "2026-01-05"}[_name],
         f"the item with the {_which} value of a field, such as `{_name}(account.activities, date)`; of equals the first, and items "
         "without a value do not count",
-        own=True,
     )(_per_item)
 
 

@@ -24,18 +24,18 @@ def _rounded(n: float, scale: float, mode: str) -> float | None:
     return v.number(int(result) if result == result.to_integral_value() else float(result))
 
 
-def _rounding(name: str, mode: str, example: str, value: str, doc: str, feel: str, sql: str = "") -> None:
+def _rounding(name: str, mode: str, example: str, value: str, doc: str, sql: str = "") -> None:
     params = "n: number, scale: number" if name != "floor" and name != "ceiling" else "n: number, scale: number?"
-    function(name, params, "number", example, value, doc, feel=feel, sql=sql)(lambda n, scale=0: _rounded(n, scale or 0, mode))
+    function(name, params, "number", example, value, doc, sql=sql)(lambda n, scale=0: _rounded(n, scale or 0, mode))
 
 
-_rounding("decimal", ROUND_HALF_EVEN, "decimal(2.345, 2)", "2.34", "rounded to so many places, halves to the even digit", "")
-_rounding("floor", ROUND_FLOOR, "floor(1.5)", "1", "rounded down", "", "FLOOR(n)")
-_rounding("ceiling", ROUND_CEILING, "ceiling(1.5)", "2", "rounded up", "", "CEIL(n)")
-_rounding("round_up", ROUND_UP, "round_up(5.5, 0)", "6", "rounded away from zero", "round up")
-_rounding("round_down", ROUND_DOWN, "round_down(5.5, 0)", "5", "rounded towards zero", "round down")
-_rounding("round_half_up", ROUND_HALF_UP, "round_half_up(2.5, 0)", "3", "rounded, halves away from zero", "round half up")
-_rounding("round_half_down", ROUND_HALF_DOWN, "round_half_down(2.5, 0)", "2", "rounded, halves towards zero", "round half down")
+_rounding("decimal", ROUND_HALF_EVEN, "decimal(2.345, 2)", "2.34", "rounded to so many places, halves to the even digit")
+_rounding("floor", ROUND_FLOOR, "floor(1.5)", "1", "rounded down", "FLOOR(n)")
+_rounding("ceiling", ROUND_CEILING, "ceiling(1.5)", "2", "rounded up", "CEIL(n)")
+_rounding("round_up", ROUND_UP, "round_up(5.5, 0)", "6", "rounded away from zero")
+_rounding("round_down", ROUND_DOWN, "round_down(5.5, 0)", "5", "rounded towards zero")
+_rounding("round_half_up", ROUND_HALF_UP, "round_half_up(2.5, 0)", "3", "rounded, halves away from zero")
+_rounding("round_half_down", ROUND_HALF_DOWN, "round_half_down(2.5, 0)", "2", "rounded, halves towards zero")
 
 
 @function("abs", "n: number|duration|months", "any", "abs(-10)", "10", "the amount without its sign", sql="ABS(n)")

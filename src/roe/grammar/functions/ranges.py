@@ -56,98 +56,62 @@ def _overlaps_after(a: v.Range, b: v.Range) -> bool:
     return starts and meets and ends
 
 
-def _range_function(name: str, feel: str, points: str, run: Callable[[v.Range, v.Range], bool], example: str, value: str, doc: str) -> None:
-    """`points` says which of the two arguments may be a point: 'both', 'first', 'second' or ''."""
+Relation = Callable[[v.Range, v.Range], bool]
 
+
+def _meets(a: v.Range, b: v.Range) -> bool:
+    return a.high_closed and b.low_closed and _eq(a.high, b.low)
+
+
+def _overlaps(a: v.Range, b: v.Range) -> bool:
+    return not _before(a, b) and not _before(b, a)
+
+
+def _coincides(a: v.Range, b: v.Range) -> bool:
+    return _starts(a, b) and _finishes(a, b)
+
+
+def _inverse(relation: Relation) -> Relation:
+    return lambda a, b: relation(b, a)
+
+
+# of the two arguments, those that may be points, and the parameters' names
+BOTH, FIRST, SECOND, NEITHER = ("point1", "point2"), ("point", "range"), ("range", "point"), ("range1", "range2")
+
+
+def _range_function(name: str, points: tuple[str, str], run: Relation, example: str, doc: str) -> None:
     def call(a: object, b: object) -> bool | None:
-        first, second = isinstance(a, v.Range), isinstance(b, v.Range)
-        allowed = {"both": True, "first": second, "second": first, "": first and second}[points]
-        return v.attempt(lambda: run(_ends(a), _ends(b))) if allowed and a is not None and b is not None else None
+        for argument, may_be in zip((a, b), points, strict=True):
+            if argument is None or not (may_be.startswith("point") or isinstance(argument, v.Range)):
+                return None
+        return v.attempt(lambda: run(_ends(a), _ends(b)))
 
-    names = {"both": ("point1", "point2"), "first": ("point", "range"), "second": ("range", "point"), "": ("range1", "range2")}
-    one, two = names[points]
-    function(name, f"{one}: any, {two}: any", "boolean", example, value, doc, feel=feel)(call)
+    function(name, f"{points[0]}: any, {points[1]}: any", "boolean", example, "true", doc)(call)
 
 
-_range_function("before", "", "both", _before, "before([1..5], 10)", "true", "whether the first ends before the second begins")
-_range_function(
-    "after", "", "both", lambda a, b: _before(b, a), "after(10, [1..5])", "true", "whether the first begins after the second ends"
-)
-_range_function(
-    "meets",
-    "",
-    "",
-    lambda a, b: a.high_closed and b.low_closed and _eq(a.high, b.low),
-    "meets([1..5], [5..10])",
-    "true",
-    "whether the first ends where the second begins",
-)
-_range_function(
-    "met_by",
-    "met by",
-    "",
-    lambda a, b: b.high_closed and a.low_closed and _eq(b.high, a.low),
-    "met_by([5..10], [1..5])",
-    "true",
-    "whether the first begins where the second ends",
-)
-_range_function(
-    "overlaps",
-    "",
-    "",
-    lambda a, b: not _before(a, b) and not _before(b, a),
-    "overlaps([1..5], [3..8])",
-    "true",
-    "whether the two share a point",
-)
+_range_function("before", BOTH, _before, "before([1..5], 10)", "whether the first ends before the second begins")
+_range_function("after", BOTH, _inverse(_before), "after(10, [1..5])", "whether the first begins after the second ends")
+_range_function("meets", NEITHER, _meets, "meets([1..5], [5..10])", "whether the first ends where the second begins")
+_range_function("met_by", NEITHER, _inverse(_meets), "met_by([5..10], [1..5])", "whether the first begins where the second ends")
+_range_function("overlaps", NEITHER, _overlaps, "overlaps([1..5], [3..8])", "whether the two share a point")
 _range_function(
     "overlaps_before",
-    "overlaps before",
-    "",
+    NEITHER,
     _overlaps_before,
     "overlaps_before([1..5], [3..8])",
-    "true",
     "whether the first begins first and ends inside the second",
 )
 _range_function(
     "overlaps_after",
-    "overlaps after",
-    "",
+    NEITHER,
     _overlaps_after,
     "overlaps_after([3..8], [1..5])",
-    "true",
     "whether the first begins inside the second and ends after it",
 )
-_range_function("finishes", "", "first", _finishes, "finishes(5, [1..5])", "true", "whether the first is the end of the second")
-_range_function(
-    "finished_by",
-    "finished by",
-    "second",
-    lambda a, b: _finishes(b, a),
-    "finished_by([1..5], 5)",
-    "true",
-    "whether the second is the end of the first",
-)
-_range_function("includes", "", "second", _includes, "includes([1..10], 5)", "true", "whether the first holds all of the second")
-_range_function(
-    "during", "", "first", lambda a, b: _includes(b, a), "during(5, [1..10])", "true", "whether the second holds all of the first"
-)
-_range_function("starts", "", "first", _starts, "starts(1, [1..5])", "true", "whether the first is the beginning of the second")
-_range_function(
-    "started_by",
-    "started by",
-    "second",
-    lambda a, b: _starts(b, a),
-    "started_by([1..5], 1)",
-    "true",
-    "whether the second is the beginning of the first",
-)
-_range_function(
-    "coincides",
-    "",
-    "both",
-    lambda a, b: _starts(a, b) and _finishes(a, b),
-    "coincides([1..5], [1..5])",
-    "true",
-    "whether the two are the same",
-)
+_range_function("finishes", FIRST, _finishes, "finishes(5, [1..5])", "whether the first is the end of the second")
+_range_function("finished_by", SECOND, _inverse(_finishes), "finished_by([1..5], 5)", "whether the second is the end of the first")
+_range_function("includes", SECOND, _includes, "includes([1..10], 5)", "whether the first holds all of the second")
+_range_function("during", FIRST, _inverse(_includes), "during(5, [1..10])", "whether the second holds all of the first")
+_range_function("starts", FIRST, _starts, "starts(1, [1..5])", "whether the first is the beginning of the second")
+_range_function("started_by", SECOND, _inverse(_starts), "started_by([1..5], 1)", "whether the second is the beginning of the first")
+_range_function("coincides", BOTH, _coincides, "coincides([1..5], [1..5])", "whether the two are the same")

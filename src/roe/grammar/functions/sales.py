@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 from roe.grammar import values as v
 from roe.grammar.clock import Clock
-from roe.grammar.registry import function
+from roe.grammar.registry import own_function
 from roe.places import bare, country_names, state_names
 
 if TYPE_CHECKING:
@@ -59,14 +59,13 @@ def _not_registered(tld: str) -> frozenset[str] | None:
     return frozenset(rule.removeprefix("*.") for rule in rules)
 
 
-@function(
+@own_function(
     "domain",
     "email_or_url: string",
     "string",
     'domain("jo@mail.acme.co.uk")',
     '"acme.co.uk"',
     "the registrable domain of an e-mail address, URL or host name, by the public-suffix list; null if it has none",
-    own=True,
     cost=3,
 )
 @lru_cache(maxsize=_KEPT)
@@ -97,14 +96,13 @@ def freemail_domains() -> frozenset[str]:
     return frozenset(whitelist)
 
 
-@function(
+@own_function(
     "is_freemail",
     "email: string",
     "boolean",
     'is_freemail("jo@gmail.com")',
     "true",
     "whether the address is at a public mail provider, so that it says nothing about the company",
-    own=True,
     cost=3,
 )
 def is_freemail(email: str) -> bool:
@@ -128,14 +126,13 @@ _SHARED_HOSTS = frozenset([
 ])  # fmt: skip
 
 
-@function(
+@own_function(
     "company_domain",
     "email_or_url: string",
     "string",
     'company_domain("https://facebook.com/acme")',
     "null",
     "the domain, unless it is not a company's own: a mail provider, a social network, a page builder, a shop or a link shortener",
-    own=True,
     cost=4,
 )
 @lru_cache(maxsize=_KEPT)
@@ -144,14 +141,13 @@ def company_domain(text: str) -> str | None:
     return None if registrable is None or registrable in _SHARED_HOSTS or registrable in freemail_domains() else registrable
 
 
-@function(
+@own_function(
     "company",
     "name: string",
     "string",
     'company("Müller & Söhne GmbH & Co. KG")',
     '"muller sohne"',
     "a company name for comparing: in Latin letters; legal forms, accents, case and punctuation removed",
-    own=True,
     cost=5,
 )
 def company(name: str) -> str:
@@ -160,14 +156,13 @@ def company(name: str) -> str:
     return parse(name).text
 
 
-@function(
+@own_function(
     "similarity",
     "a: string, b: string",
     "number",
     'similarity("Acme Corp.", "ACME Corporation")',
     "1",
     "how alike two company names are, 0 to 1, by edit distance on `company(…)` in the given and in sorted word order",
-    own=True,
     cost=20,
 )
 def similarity(a: str, b: str) -> float:
@@ -179,14 +174,13 @@ def similarity(a: str, b: str) -> float:
     return float(round(max(fuzz.ratio(one, two), fuzz.token_sort_ratio(one, two)) / 100, 4))
 
 
-@function(
+@own_function(
     "distance_km",
     "latitude1: number, longitude1: number, latitude2: number, longitude2: number",
     "number",
     "round_half_up(distance_km(52.52, 13.405, 48.137, 11.575), 0)",
     "504",
     "the great-circle distance in kilometres (haversine, mean Earth radius 6,371.0088 km, IUGG)",
-    own=True,
     cost=2,
 )
 def distance_km(lat1: float, lon1: float, lat2: float, lon2: float) -> float | None:
@@ -197,14 +191,13 @@ def distance_km(lat1: float, lon1: float, lat2: float, lon2: float) -> float | N
     return 2 * 6371.0088 * math.asin(min(1.0, math.sqrt(h)))
 
 
-@function(
+@own_function(
     "working_days_between",
     "from: date, to: date",
     "number",
     'working_days_between(@"2026-01-30", @"2026-02-03")',
     "2",
     "the working days after the first date up to the second, by the policy's calendar",
-    own=True,
     clock=True,
     cost=5,
 )
@@ -212,14 +205,13 @@ def working_days_between(clock: Clock, start: date, end: date) -> int:
     return int(clock.between(start, end))
 
 
-@function(
+@own_function(
     "within",
     "date: date|datetime, duration: duration|months|working",
     "boolean",
     "within(today - 10 days, 30 days)",
     "true",
     "whether a date lies in the last so many days, months or working days, today included",
-    own=True,
     clock=True,
     cost=2,
 )
@@ -234,14 +226,13 @@ def within(clock: Clock, at: date, span: object) -> bool | None:
 ISO_3166 = frozenset(["AD", "AE", "AF", "AG", "AI", "AL", "AM", "AO", "AQ", "AR", "AS", "AT", "AU", "AW", "AX", "AZ", "BA", "BB", "BD", "BE", "BF", "BG", "BH", "BI", "BJ", "BL", "BM", "BN", "BO", "BQ", "BR", "BS", "BT", "BV", "BW", "BY", "BZ", "CA", "CC", "CD", "CF", "CG", "CH", "CI", "CK", "CL", "CM", "CN", "CO", "CR", "CU", "CV", "CW", "CX", "CY", "CZ", "DE", "DJ", "DK", "DM", "DO", "DZ", "EC", "EE", "EG", "EH", "ER", "ES", "ET", "FI", "FJ", "FK", "FM", "FO", "FR", "GA", "GB", "GD", "GE", "GF", "GG", "GH", "GI", "GL", "GM", "GN", "GP", "GQ", "GR", "GS", "GT", "GU", "GW", "GY", "HK", "HM", "HN", "HR", "HT", "HU", "ID", "IE", "IL", "IM", "IN", "IO", "IQ", "IR", "IS", "IT", "JE", "JM", "JO", "JP", "KE", "KG", "KH", "KI", "KM", "KN", "KP", "KR", "KW", "KY", "KZ", "LA", "LB", "LC", "LI", "LK", "LR", "LS", "LT", "LU", "LV", "LY", "MA", "MC", "MD", "ME", "MF", "MG", "MH", "MK", "ML", "MM", "MN", "MO", "MP", "MQ", "MR", "MS", "MT", "MU", "MV", "MW", "MX", "MY", "MZ", "NA", "NC", "NE", "NF", "NG", "NI", "NL", "NO", "NP", "NR", "NU", "NZ", "OM", "PA", "PE", "PF", "PG", "PH", "PK", "PL", "PM", "PN", "PR", "PS", "PT", "PW", "PY", "QA", "RE", "RO", "RS", "RU", "RW", "SA", "SB", "SC", "SD", "SE", "SG", "SH", "SI", "SJ", "SK", "SL", "SM", "SN", "SO", "SR", "SS", "ST", "SV", "SX", "SY", "SZ", "TC", "TD", "TF", "TG", "TH", "TJ", "TK", "TL", "TM", "TN", "TO", "TR", "TT", "TV", "TW", "TZ", "UA", "UG", "UM", "US", "UY", "UZ", "VA", "VC", "VE", "VG", "VI", "VN", "VU", "WF", "WS", "XK", "YE", "YT", "ZA", "ZM", "ZW"])  # fmt: skip
 
 
-@function(
+@own_function(
     "country",
     "text: string",
     "string",
     'country("United States")',
     '"US"',
     "the ISO 3166 code (two letters) of a country's name or code; null if it is none",
-    own=True,
     cost=3,
 )
 @lru_cache(maxsize=20_000)
@@ -251,14 +242,13 @@ def country(text: str) -> str | None:
     return country_names().get(bare(text))
 
 
-@function(
+@own_function(
     "state",
     "text: string, country: string?",
     "string",
     'state("California")',
     '"CA"',
     "the ISO 3166-2 code of a state or province, by its name or code, without its country; of the United States unless another country is given",
-    own=True,
     cost=3,
 )
 def state(text: str, of: str | None = None) -> str | None:
@@ -266,14 +256,13 @@ def state(text: str, of: str | None = None) -> str | None:
     return state_names().get(code, {}).get(bare(text)) if code else None
 
 
-@function(
+@own_function(
     "normalize_phone",
     "phone: string, country: string?",
     "string",
     'normalize_phone("(415) 555-2671", "US")',
     '"+14155552671"',
     "a phone number in E.164; null if it is not a possible number",
-    own=True,
     cost=10,
 )
 @lru_cache(maxsize=_KEPT)
@@ -289,14 +278,13 @@ def normalize_phone(phone: str, of: str | None = None) -> str | None:
     return str(phonenumbers.format_number(number, phonenumbers.PhoneNumberFormat.E164))
 
 
-@function(
+@own_function(
     "half_life",
     "value: number, age: duration, half_life: duration",
     "number",
     "half_life(40, 60 days, 30 days)",
     "10",
     "a value that halves every `half_life`: value * 0.5 ** (age / half_life)",
-    own=True,
     cost=2,
 )
 def half_life(value: float, age: timedelta, half: timedelta) -> float | None:
@@ -305,27 +293,25 @@ def half_life(value: float, age: timedelta, half: timedelta) -> float | None:
     return v.attempt(lambda: v.number(value * 0.5 ** (age / half)))
 
 
-@function(
+@own_function(
     "contradicts",
     "a: any, b: any",
     "boolean",
     'contradicts("US", null)',
     "false",
     "whether both are known and they differ; never null",
-    own=True,
 )
 def contradicts(a: object, b: object) -> bool:
     return a is not None and b is not None and v.equal(a, b) is not True
 
 
-@function(
+@own_function(
     "in_list",
     "value: any, list: list",
     "boolean",
     'in_list(null, ["US"])',
     "false",
     "whether the list holds the value; never null, false for a missing value",
-    own=True,
 )
 def in_list(value: object, items: list[object]) -> bool:
     return value is not None and any(v.equal(value, i) is True for i in items)

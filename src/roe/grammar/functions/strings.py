@@ -25,26 +25,17 @@ def _substring(text: str, start: float, length: float | None = None) -> str | No
     return text[at : len(text) if length is None else at + int(length)]
 
 
-@function(
-    "string_length",
-    "string: string",
-    "number",
-    'string_length("ACME")',
-    "4",
-    "the number of characters",
-    feel="string length",
-    sql="LENGTH(string)",
-)
+@function("string_length", "string: string", "number", 'string_length("ACME")', "4", "the number of characters", sql="LENGTH(string)")
 def _string_length(text: str) -> int:
     return len(text)
 
 
-@function("upper_case", "string: string", "string", 'upper_case("acme")', '"ACME"', "the text in capitals", feel="upper case")
+@function("upper_case", "string: string", "string", 'upper_case("acme")', '"ACME"', "the text in capitals")
 def _upper(text: str) -> str:
     return text.upper()
 
 
-@function("lower_case", "string: string", "string", 'lower_case("ACME")', '"acme"', "the text in small letters", feel="lower case")
+@function("lower_case", "string: string", "string", 'lower_case("ACME")', '"acme"', "the text in small letters")
 def _lower(text: str) -> str:
     return text.lower()
 
@@ -56,7 +47,6 @@ def _lower(text: str) -> str:
     'substring_before("Austin, Texas", ", ")',
     '"Austin"',
     "what stands before the first match; empty if there is none",
-    feel="substring before",
 )
 def _before_text(text: str, match: str) -> str:
     return text.partition(match)[0] if match and match in text else ""
@@ -69,7 +59,6 @@ def _before_text(text: str, match: str) -> str:
     'substring_after("Austin, Texas", ", ")',
     '"Texas"',
     "what stands after the first match; empty if there is none",
-    feel="substring after",
 )
 def _after_text(text: str, match: str) -> str:
     return text.partition(match)[2] if match else text
@@ -95,7 +84,6 @@ def _contains(text: str, match: str) -> bool:
     'starts_with("94105", "941")',
     "true",
     "whether the text begins with the match",
-    feel="starts with",
     sql="SUBSTRING(string, 1, LENGTH(match)) = match",
 )
 def _starts_with(text: str, match: str) -> bool:
@@ -109,7 +97,6 @@ def _starts_with(text: str, match: str) -> bool:
     'ends_with("acme.de", ".de")',
     "true",
     "whether the text ends with the match",
-    feel="ends with",
     sql="SUBSTRING(string, LENGTH(string) - LENGTH(match) + 1) = match",
 )
 def _ends_with(text: str, match: str) -> bool:
@@ -214,7 +201,6 @@ def _split(text: str, delimiter: str) -> list[str] | None:
     'string_join(["AE", "SDR"], " and ")',
     '"AE and SDR"',
     "texts joined; null ones are left out",
-    feel="string join",
 )
 def _string_join(items: list[Value], delimiter: str | None = None) -> str | None:
     texts = [i for i in items if i is not None]
