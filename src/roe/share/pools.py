@@ -33,6 +33,7 @@ from roe.dynamic import Array
 from roe.evaluator.bound import Bound
 from roe.evaluator.data_owner import MODIFIED_BY
 from roe.evaluator.engine import Evaluator
+from roe.evaluator.pool import OPEN_CAPS
 from roe.evaluator.recorded import pools_json
 from roe.ledger.reconcile import key_parts
 from roe.ledger.remembered import Remembered
@@ -96,8 +97,8 @@ class _RulesAlone(ColumnRun):
 
 
 def waiting(evaluator: Evaluator, as_of: str, tables: dict[str, Raw], state: Remembered, *, entity: str, columns: list[str]) -> pa.Table:
-    """The records of a task that wait, or that somebody has, or that a pool assigned, as they are in the data: some columns, and what each
-    waits for in each role.
+    """The records of a task that wait, those that somebody has if pools or the memory ask for them, and those that a pool assigned, as they
+    are in the data: some columns, and what each waits for in each role.
     """
     run = _RulesAlone.of(evaluator, tables, as_of=as_of, state=state)
     table, raw = run.world.tables[entity], tables[entity]
@@ -110,7 +111,7 @@ def waiting(evaluator: Evaluator, as_of: str, tables: dict[str, Raw], state: Rem
             code[rows] = known[id(outcome)]
         waits[WAITS + part.role] = code
         counts |= code >= 0
-    for role in run.world.policy.roles:
+    for role in run.world.policy.roles if state or _ask_who_has_what(run.world.policy) else ():
         owner = table.owner(role)
         if isinstance(owner, Refs):
             counts |= owner.at[: table.listed] >= 0
@@ -122,6 +123,12 @@ def waiting(evaluator: Evaluator, as_of: str, tables: dict[str, Raw], state: Rem
     held = {name: raw.columns[name] for name in columns}
     given = {name: [c[i] for i in at.tolist()] if isinstance(c, list) else c.take(pa.array(at)) for name, c in held.items()}
     return table_of(Raw({**given, **{name: pa.array(code[counts]) for name, code in waits.items()}}, len(lines), lines))
+
+
+def _ask_who_has_what(policy: Policy) -> bool:
+    """Whether pools look at records that do not wait: at how many a rep has, or at who has others of the same company."""
+    pools = policy.plan.pools.values()
+    return any(pool.together is not None or pool.strategy == "least_loaded" or not OPEN_CAPS.keys().isdisjoint(pool.caps) for pool in pools)
 
 
 # --- all turns ----------------------------------------------------------------------------------------------------------
