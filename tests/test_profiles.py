@@ -91,6 +91,16 @@ def test_only_a_right_checksum_folds(short: str) -> None:
     assert fold_all(texts).to_pylist() == [short, wrong, short, None, ""]
 
 
+@pytest.mark.parametrize(("short", "long"), PAIRS[::2])
+def test_a_long_id_is_the_same_in_small_letters_and_in_capitals(short: str, long: str) -> None:
+    """The last three characters say which ones were capitals; a text that only looks like an id, or is too short to say so, stays."""
+    others = [short.lower(), "00q0000000000001aaa"[:17], "0010000000000019aa", "companyofnorthwind", "9" + long[1:].lower()]
+    cased = [long.lower(), long.upper()]
+    assert list(map(fold, cased)) == [short, short] and list(map(fold, others)) == others
+    texts = pa.array([*cased, None, *others, long, short])
+    assert fold_all(texts).to_pylist() == [short, short, None, *others, short, short]
+
+
 IDS = """
 roe: 1
 name: ids
