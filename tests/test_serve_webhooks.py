@@ -407,6 +407,7 @@ def test_a_signed_body_that_makes_no_record_is_refused_with_a_next_step(state: s
             for name in ("name", "", "$line", "id", "x" * 10_000):
                 answer = from_hubspot(client, [{**change(5, 1000, name, ""), "propertyValue": value}], "key")
                 assert answer.status_code < 500, (name, value, answer.text)
+        odd: dict[str, Any]
         for odd in ({"objectId": "a|b"}, {"objectId": "x" * 300}, {"eventId": "\0"}, {"portalId": {"a": []}}, {"subscriptionType": ["x"]}):
             answer = from_hubspot(client, [{**change(5, 1000, "name", "a"), **odd}], "key")
             assert answer.status_code < 500, odd
