@@ -29,6 +29,9 @@ from measure import BYTECODE, Cost, whole_process
 HERE = Path(__file__).resolve().parent
 AS_OF = "2026-02-01"
 REPS = 200
+DESK = "pools: {desk: {members: 'rep.role = \"SDR\"', strategy: weighted, weight: rep.ramp, together: never}}\n"
+AT_ONCE = 5_000_000  # accounts of which all at once fit into memory
+WHOLE = "import roe.run.engines as e; e.PORTIONS = 1 << 60; from roe.cli import entry; entry()"  # `roe`, but all records at once
 LOOK_UP = "import duckdb, sys; print(duckdb.sql(f\"SELECT * FROM '{sys.argv[1]}' WHERE id = '{sys.argv[2]}'\").fetchall())"
 
 
@@ -106,11 +109,16 @@ def policy(root: Path, kind: str = "rules") -> Path:
         made.pool_policy(folder)
         return folder
     made.whole_policy(folder, made.rules(1000))
-    if kind == "worked":
+    if kind in ("worked", "shared"):
         path = folder / "policy.yaml"
         text = path.read_text("utf-8").replace("define:\n", "define:\n  account.calls: count(account.activities)\n")
         path.write_text(
             text.replace("    criteria:\n", "    criteria:\n      - {name: calls, when: account.calls > 0, points: 5}\n"), "utf-8"
+        )
+    if kind == "shared":
+        rules = path.read_text("utf-8").replace("engagement:\n", f"{DESK}engagement:\n")
+        path.write_text(
+            rules.replace("    ae:\n", "    ae:\n      - {name: desk, when: account.calls = 1, then: {route: desk}}\n"), "utf-8"
         )
     return folder
 
@@ -314,6 +322,41 @@ def _beside_columns(root: Path, rows: int, kind: str, data: Path, what: str, goa
     say("    a billion rows at this rate: processor hours", cost.processor / rows * 1e9 / 3600, "h")
 
 
+def portions(root: Path, rows: int) -> None:
+    """Accounts with activities, of whom a pool gets some, in portions and all at once: memory, and the same files."""
+    from pyarrow import parquet
+
+    data, out = with_activities(root, rows), root / "out"
+    parquet.write_table(made.pool_tables(1, REPS)["rep"], data / "reps.parquet")
+    more = (
+        str(policy(root, "shared")),
+        "--data",
+        str(data),
+        "--as-of",
+        AS_OF,
+        "--out",
+        str(out),
+        "--engine",
+        "columns",
+        "--format",
+        "parquet",
+    )
+    whole_process("-m", "roe", "check", str(policy(root, "shared")), "--no-data")  # now the policy is in the cache
+    found = {}
+    ways = {"in portions": ("-m", "roe"), "at once": ("-c", WHOLE)}
+    for way in ways if rows <= AT_ONCE else [*ways][:1]:
+        cost = whole_process(*ways[way], "run", *more, "--turns", "parquet")
+        engine = json.loads((out / "run.json").read_text("utf-8"))["engine"]
+        found[way] = cost, digests(out)
+        say(f"{rows:,} accounts, {rows // 2:,} activities and a pool, {way} ({engine}): peak", cost.mib, "MiB", 4096)
+        say("    seconds; those of processors", cost.seconds, f"{cost.processor:.1f}")
+        shutil.rmtree(out)
+    if len(found) > 1:
+        different = sum(x != y for x, y in zip(*(digest for _, digest in found.values()), strict=True))
+        say("    of 4 files, those with another owner, turn or credit", different, "", 0)
+        say("    in portions: processor seconds", found["in portions"][0].processor / found["at once"][0].processor, "x at once")
+
+
 def cluster(root: Path, rows: int) -> None:
     """Two executors of 1 GiB each, beside local[2]."""
     data, out = accounts(root, rows), root / "out"
@@ -343,6 +386,7 @@ def driver(root: Path, rows: int) -> None:
 
 PARTS: dict[str, Callable[[Path, int], None]] = {
     "few": few, "small": small, "scan": scan, "explain": explain, "export": export, "spark": spark, "shuffle": shuffle, "cluster": cluster,
+    "portions": portions,
     "driver": driver, "pools": pools,
 }  # fmt: skip
 

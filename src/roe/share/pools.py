@@ -165,7 +165,8 @@ def hand_out(
         until = [bound.pools.due(bound.pools.pools[name], world.clock.now, None) for name in asked.names]
         turns = asked.as_table(handed, 0, until)
         rows = _rows(asked, handed)
-        bound.assigned.update(asked.assignments(handed))
+        if remembers:
+            bound.assigned.update(asked.assignments(handed))
     changes = [json.dumps(x) for x in changes_between(state, {"assigned": bound.assigned, **bound.pools.saved()})] if remembers else []
     said = [json.dumps({"pools": pools_json(bound.pools.histories()), "changes": len(changes), "are_written": files is not None}), *changes]
     if files is not None:
