@@ -332,7 +332,19 @@ def _no_record(bound: Bound, text: str, entities: list[str]) -> NoReturn:
         said = f"the {rejected.entity} `{rejected.record}` was rejected: {rejected.reason}"
         raise user_error("R602", said, "RECORD", f"correct `{rejected.field}` in line {rejected.line} of its file", text)
     known = [str(x) for entity in entities for name in ("id", "name") for x in bound.world.values(entity, name)[:5000] if x]
-    raise user_error("R604", f"no record matches `{text}`", "RECORD", suggest(text, known, "name it by id, name or domain"), text)
+    raise user_error(
+        "R604", f"no record matches `{text}`", "RECORD", suggest(text, known, f"name it by id, name or domain{_unread(bound)}"), text
+    )
+
+
+def _unread(bound: Bound) -> str:
+    """That a record may be among those that cannot be read."""
+    count = len(bound.world.rejects)
+    return (
+        f"; {count:,} rejected record{'s are' if count != 1 else ' is'} not searched by name (`roe data` lists what cannot be read)"
+        if count
+        else ""
+    )
 
 
 def _rep(world: World, text: str) -> Row:

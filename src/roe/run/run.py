@@ -299,7 +299,7 @@ class _Watcher:
         self.portions: list[Portion] = []
         self.world: World | None = None
         self.evidence: EvidenceWriter | None = None
-        if job.traces and engine.name in ("columns", "portions"):
+        if job.traces and engine.name == "columns":
             from roe.columns.evidence_writer import EvidenceWriter
 
             self.evidence = EvidenceWriter(place, job.evaluator, job.as_of)
