@@ -211,7 +211,7 @@ def _explained(bound: Bound, text: str, role: str | None, field: str | None) -> 
         entity, _, name = field.partition(".") if field.partition(".")[0] in known else ("", "", field)
         row = find_record(bound, text, [entity] if entity and name else [*allocated, *known])
         return [Explained(x) for x in _values(bound, row, name or field)]
-    row = find_record(bound, text, [*allocated, *written.entities(bound)])
+    row = find_record(bound, text, [*allocated, *written.entities(bound.plan)])
     if row.entity in allocated:
         decisions = decide_among(bound, row, roles_asked(bound.roles(row.entity), row.entity, role))
         return [Explained(d.trace, d) for d in decisions]

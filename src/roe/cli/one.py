@@ -34,7 +34,7 @@ def taken_out(asked: Asked) -> tuple[Bound, Row]:
     """(a bound evaluator over the record that a text means and all around it, the record). Raises CannotLookUp; what is wrong with the
     data or the text ends the command.
     """
-    from roe.analysis.written import entities_of
+    from roe.analysis.written import entities
     from roe.cli.explain import find_record
     from roe.evaluator.bound import Bound
     from roe.run.kept_turns import TurnsOfRun, turns_of
@@ -46,8 +46,8 @@ def taken_out(asked: Asked) -> tuple[Bound, Row]:
     memory = remembered(evaluator.policy, asked.state, held=False)
     records = TakenOut(evaluator, source, asked.as_of, memory)
     allocated = list(dict.fromkeys(entity for entity, _ in evaluator.policy.plan.engagement))
-    known = records.called(text, dict.fromkeys((*allocated, *entities_of(evaluator.policy.plan))))
-    record = find_record(Bound(evaluator, known, {}), text, dict.fromkeys((*allocated, *entities_of(evaluator.policy.plan))))
+    known = records.called(text, dict.fromkeys((*allocated, *entities(evaluator.policy.plan))))
+    record = find_record(Bound(evaluator, known, {}), text, dict.fromkeys((*allocated, *entities(evaluator.policy.plan))))
     if record.entity not in allocated:
         raise CannotLookUp(f"the answer for a {record.entity} depends on all records")
     bound = well_named(records.bound(record.entity, record["id"]))
@@ -98,7 +98,7 @@ def decided(asked: Asked, role: str | None) -> list[Decision]:
     from roe.analysis.written import entities
 
     allocated = [entity for entity, _ in bound.plan.engagement]
-    row = find_record(bound, asked.text, [*allocated, *entities(bound)])
+    row = find_record(bound, asked.text, [*allocated, *entities(bound.plan)])
     if row.entity not in allocated:
         return []
     return _among_all(bound, row, roles_asked(bound.roles(row.entity), row.entity, role), asked.run_folder)

@@ -132,7 +132,7 @@ def _test(t: Translator, test: s.Node, value: SqlScalar, node: s.In, exact: bool
         parts.append(_range(t, test, value, exact))
     elif isinstance(test, s.Not) and len(test.operands) == 1:
         parts.append(tested(t, s.In(node.value, test.operands, True), exact))
-    elif any(isinstance(n, s.Name) and n.id == "?" for n in s.walk(test)):
+    elif "?" in s.names(test):
         parts.append(t.condition(with_value(test, node.value), exact))
     else:
         raise NoSql(f"the test `{show(test)}` cannot be written the same way in every warehouse", test)

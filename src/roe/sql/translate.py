@@ -136,7 +136,7 @@ class Translator:
     def _evaluated(self, node: s.Node) -> SqlScalar | None:
         if isinstance(node, s.Literal):
             return constant(node.value, node)
-        names = {n.id for n in s.walk(node) if isinstance(n, s.Name)}
+        names = s.names(node)
         binds = any(isinstance(n, (s.For, s.Quantified, s.Filter, s.Pick)) for n in s.walk(node))
         if not names <= {"today", "now"} or binds or isinstance(node, (s.ListOf, s.RangeOf, s.Unary)):
             return None

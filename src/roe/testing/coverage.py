@@ -236,7 +236,7 @@ def _reasons(evaluator: Evaluator, report: CoverageReport, watches: Mapping[Key,
         step = watches[key].step
         never = {
             v.rules[0]: [str(step.rules[i].name) for i in v.others]
-            for v in RuleTable(finder, step, Chooser(step, evaluator.policy.plan.lists)).never()
+            for v in RuleTable(finder, step, Chooser(step, evaluator.policy.plan.lists)).never
         }
         for number, rule in enumerate(rules):
             if rule.fired:
