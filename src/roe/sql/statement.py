@@ -23,7 +23,7 @@ from roe.grammar.clock import Clock
 from roe.grammar.functions.history import PER_ROLE
 from roe.plan.operators import Choose, Derive, Expr, Fill, Rule, Walk
 from roe.policy.standard import FILES
-from roe.source import Span, Text
+from roe.source import Inline, Span, Text
 from roe.sql.choose import chosen
 from roe.sql.dialects import DIALECTS
 from roe.sql.forms import NoSql, Sql, column, comment, grouped, named, plain
@@ -258,18 +258,13 @@ class Statement:
         return exp.and_(*parts) if parts else exp.true()
 
     def say(self, e: NoSql, at: Text, where: str) -> None:
-        text = at if isinstance(at, Text) else Text(str(at), self.nowhere())
+        text = at if isinstance(at, Text) else Text(str(at), Inline())
         span: Span = text.span()
         self.diagnostics.append(
             Diagnostic(
                 "R408", f"{where} cannot be compiled: {e}", span, "run it with `roe run`, or prepare the value as a column of the source"
             )
         )
-
-    def nowhere(self) -> Sql:
-        from roe.source import Inline
-
-        return Inline()
 
     # --- the whole --------------------------------------------------------------------------------------------------
 
