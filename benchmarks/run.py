@@ -423,7 +423,8 @@ def rows_rate(count: int) -> dict[str, float]:
 def pools(count: int) -> dict[str, float]:
     """Seconds to hand out leads to a weighted, capped pool of 200 reps, and microseconds a lead one by one."""
     from roe.columns.run import ColumnRun
-    from roe.run.files import write_run
+    from roe.run.columns import batch_of
+    from roe.run.files import Files
 
     with tempfile.TemporaryDirectory() as folder:
         made.pool_policy(Path(folder))
@@ -432,7 +433,9 @@ def pools(count: int) -> dict[str, float]:
         start = time.perf_counter()
         run = ColumnRun.of(evaluator, tables, as_of="2026-02-01")
         handed = time.perf_counter() - start
-        write_run(run, Path(folder) / "out")
+        files = Files(Path(folder), evaluator.policy)
+        files.add(batch_of(run))
+        files.close(run.world.clock)
         written = time.perf_counter() - start
         few = made.pool_tables(2_000, 200)
         by_rows = evaluator.run({e: x.to_pylist() for e, x in few.items()}, as_of="2026-02-01")

@@ -9,9 +9,11 @@ from pathlib import Path
 from typing import Any
 
 import roe
+from roe.columns.run import ColumnRun
 from roe.data.read import read_tables
-from roe.evaluator.engine import Evaluator
+from roe.evaluator.engine import Evaluator, Run
 from roe.policy.model import Policy
+from roe.run.files import Files, Watch
 from roe.stages.build import build
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -42,6 +44,18 @@ AS_OF = {
 def seeds(every_day: int, all_of_them: int) -> range:
     """The seeds of a test: a few every day, all of them where somebody asks for long checks."""
     return range(all_of_them if HEAVY else every_day)
+
+
+def write_run(
+    run: Run | ColumnRun, folder: Path, traces: bool = False, form: str = "csv", watch: Watch = lambda batch, tables: None
+) -> Any:
+    """All files of a run that nothing remembers, by rows or in columns; its summary."""
+    from roe.run import columns, rows
+
+    files = Files(folder, run.bound.policy, form, traces)
+    folder.mkdir(parents=True, exist_ok=True)
+    files.add(rows.batch_of(run) if isinstance(run, Run) else columns.batch_of(run), watch)
+    return files.close(run.bound.world.clock)
 
 
 @cache

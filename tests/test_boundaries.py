@@ -22,7 +22,7 @@ import pytest
 import yaml
 
 import roe
-from helpers import compiled
+from helpers import compiled, write_run
 from roe.grammar import values as v
 from roe.grammar.clock import OFFICE, Clock, hours_of
 from roe.grammar.closures import compile_expression
@@ -30,13 +30,11 @@ from roe.grammar.parser import parse
 from roe.grammar.scopes import CLOCK
 from roe.plan.operators import Action, Choose, Rule
 from roe.plan.plan import Plan
-from roe.run.files import write_run as write_rows
 from roe.source import Inline, Text
 
 pytest.importorskip("pyarrow")
 pytest.importorskip("numpy")
 from roe.columns.run import ColumnRun
-from roe.run.files import write_run as write_columns
 
 FOLDER = Path(__file__).parent / "boundaries"
 CLOCKS = list(csv.DictReader((FOLDER / "clocks.csv").read_text("utf-8").splitlines(), skipinitialspace=True))
@@ -101,7 +99,7 @@ def test_tables(name: str, case: dict[str, Any], tmp_path: Path) -> None:
             made = (ColumnRun.of if columns else type(evaluator).run)(evaluator, tables, as_of=run["at"], state=state)
             state = json.loads(json.dumps(made.state(), default=dict))  # columns give owners as what differs from before
         folder = tmp_path / ("columns" if columns else "rows")
-        (write_columns if columns else write_rows)(made, folder)
+        write_run(made, folder)
         for key, wanted in case["expected"].items():
             assert found(key, wanted, made, folder) == wanted, f"{key} in {folder.name}"
 

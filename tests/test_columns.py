@@ -11,18 +11,15 @@ from typing import Any
 import pytest
 
 import roe
-from helpers import AS_OF, EXAMPLES, HEAVY
+from helpers import AS_OF, EXAMPLES, HEAVY, write_run
 from made_policies import make_data, make_policy
 from roe.data.read import read_tables
 from roe.grammar.functions import BY_NAME
-from roe.run.files import write_run as write_rows
 
 pytest.importorskip("pyarrow")
 np = pytest.importorskip("numpy")
 from roe.columns.functions import WHOLE_COLUMNS  # noqa: E402
 from roe.columns.run import ColumnRun  # noqa: E402
-from roe.run.columns import batch_of  # noqa: E402
-from roe.run.files import write_run as write_columns  # noqa: E402
 
 POLICIES = 500 if HEAVY else 30
 
@@ -31,8 +28,8 @@ def both(evaluator: Any, tables: Any, as_of: str, folder: Path, state: Any = Non
     """Run both engines, and compare everything that they write."""
     rows = evaluator.run(tables, as_of=as_of, state=state)
     columns = ColumnRun.of(evaluator, tables, as_of=as_of, state=state)
-    write_rows(rows, folder / "rows")
-    write_columns(columns, folder / "columns")
+    write_run(rows, folder / "rows")
+    write_run(columns, folder / "columns")
     for path in sorted((folder / "rows").iterdir()):
         assert (folder / "columns" / path.name).read_text("utf-8") == path.read_text("utf-8"), path.name
     assert columns.state() == rows.state()
@@ -111,8 +108,8 @@ def test_portions_of_a_table_give_what_the_whole_gives(seed: int, tmp_path: Path
     job = Job(evaluator, Source(evaluator.policy, data), "2026-02-01")
     assert choose("columns", job).name == "portions"
     run(job, tmp_path / "portions", RunOptions(engine="columns"))
-    write_columns(ColumnRun.of(evaluator, read_columns(evaluator.policy, data)[0], as_of="2026-02-01"), tmp_path / "whole")
-    write_rows(evaluator.run(read_tables(evaluator.policy, data)[0], as_of="2026-02-01"), tmp_path / "rows")
+    write_run(ColumnRun.of(evaluator, read_columns(evaluator.policy, data)[0], as_of="2026-02-01"), tmp_path / "whole")
+    write_run(evaluator.run(read_tables(evaluator.policy, data)[0], as_of="2026-02-01"), tmp_path / "rows")
     for path in sorted((tmp_path / "rows").iterdir()):
         for other in ("whole", "portions"):
             assert (tmp_path / other / path.name).read_text("utf-8") == path.read_text("utf-8"), (other, path.name)
@@ -129,11 +126,10 @@ def same_traces(evaluator: Any, tables: Any, as_of: str, out: Path) -> int:
     """Every trace made from the evidence of a columns run is the trace of a row run; how many there were. Every day, of many some are looked at."""
     from roe.columns.evidence import RunEvidence
     from roe.columns.evidence_writer import EvidenceWriter
-    from roe.run.files import write_batches
 
     run = ColumnRun.of(evaluator, tables, as_of=as_of)
     writer = EvidenceWriter(out, evaluator, as_of)
-    write_batches([batch_of(run)], out, watch=lambda batch, tables: writer.add(batch.run, tables["allocations"]))
+    write_run(run, out, watch=lambda batch, tables: writer.add(batch.run, tables["allocations"]))
     writer.close()
     evidence = RunEvidence(out)
     found, every = 0, 1 if HEAVY else 1 + sum(len(part.owner) for part in run.allocations) // 60
@@ -151,13 +147,12 @@ def test_an_explanation_outlives_the_evidence_that_it_comes_from(tmp_path: Path)
     from roe.cache import load_policy
     from roe.columns.evidence import RunEvidence
     from roe.columns.evidence_writer import EvidenceWriter
-    from roe.run.files import write_batches
 
     evaluator = roe.compile(roe.load(EXAMPLES / "static"))
     tables, _ = read_tables(evaluator.policy, EXAMPLES / "static" / "data")
     writer = EvidenceWriter(tmp_path, evaluator, "2026-02-01")
     run = ColumnRun.of(evaluator, tables, as_of="2026-02-01")
-    write_batches([batch_of(run)], tmp_path, watch=lambda batch, tables: writer.add(batch.run, tables["allocations"]))
+    write_run(run, tmp_path, watch=lambda batch, tables: writer.add(batch.run, tables["allocations"]))
     writer.close()
     expected = next(iter(evaluator.bind(tables, as_of="2026-02-01").decide_all()))
     for _ in range(2):

@@ -10,6 +10,7 @@ import pytest
 
 import roe
 from helpers import policy_text, seeds
+from roe.companies.index import NameIndex
 from roe.evaluator.engine import Evaluator
 from roe.evaluator.kept_matches import KeptMatches
 from roe.evaluator.live import Live
@@ -131,6 +132,12 @@ def companies(live: Live) -> dict[Any, list[Existing]]:
     return {company: records for company, records in known.of.items() if records}
 
 
+def accounts(live: Live) -> dict[str, Any]:
+    """What a decision sees of each lead's account, asked some at a time, as decisions are."""
+    with live.world.as_before("lead"):
+        return {lead["id"]: lead["account"] and lead["account"]["id"] for lead in live.world.rows["lead"]}
+
+
 @pytest.mark.parametrize("seed", seeds(2, 40))
 @pytest.mark.parametrize("name", MATCHED)
 def test_companies_are_those_of_a_new_binding_after_every_change(name: str, seed: int, tmp_path: Path) -> None:
@@ -144,8 +151,9 @@ def test_companies_are_those_of_a_new_binding_after_every_change(name: str, seed
     for _ in range(120):
         for _ in range(world.chance.choice((1, 1, 1, 2, 5))):
             world.change()
-        now = companies(world.live)
-        assert now == companies(world.fresh())
+        now, fresh = companies(world.live), world.fresh()
+        assert now == companies(fresh)
+        assert accounts(world.live) == accounts(fresh)
         seen.add(str(now))
     assert len(seen) > 10
 
@@ -170,3 +178,21 @@ def test_a_new_lead_asks_for_no_other_lead_again(matching: str, tmp_path: Path, 
     world.put("opportunity", {"id": "O1", "account": "A1", "is_closed": "no"})
     companies(world.live)
     assert {row["id"] for row in asked} - {"new"}
+
+
+def test_a_match_is_found_once_for_the_decision_and_for_the_company(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    policy_text(tmp_path, POLICY.replace("MATCHING", "default").replace("COMPANY", ""))
+    world = World(roe.compile(roe.load(tmp_path)), 1)
+    companies(world.live)
+    searched: list[str] = []
+    search = NameIndex.search
+
+    def noted(self: NameIndex, name: str, *rest: Any) -> Any:
+        searched.append(name)
+        return search(self, name, *rest)
+
+    monkeypatch.setattr(NameIndex, "search", noted)
+    lead = {"id": "new", "company": "Bluest Health Inc", "email": "x@bluest.com"}
+    assert world.live.decide(lead).owner is not None
+    world.live.decide({"id": "next", "company": "Other", "email": "x@other.com"})  # by which the first one's company is taken up
+    assert searched.count("Bluest Health Inc") == 1  # without a city no method but the one by name alone can find it

@@ -9,10 +9,8 @@ from typing import Any
 import pytest
 
 import roe
-from helpers import policy_text
+from helpers import policy_text, write_run
 from roe.columns.run import ColumnRun
-from roe.run.files import write_run
-from roe.run.files import write_run as write_columns
 
 POLICY = """
 roe: 1
@@ -69,7 +67,7 @@ def test_credit_is_shared_out_and_disputes_have_a_day(tmp_path: Path) -> None:
     evaluator = roe.compile(roe.load(tmp_path))
     run = evaluator.run(DATA, as_of="2026-12-16")
     write_run(run, tmp_path / "rows")
-    write_columns(ColumnRun.of(evaluator, DATA, as_of="2026-12-16"), tmp_path / "columns")
+    write_run(ColumnRun.of(evaluator, DATA, as_of="2026-12-16"), tmp_path / "columns")
     text = (tmp_path / "rows" / "credits.csv").read_text()
     assert text == (tmp_path / "columns" / "credits.csv").read_text()
     lines = list(csv.DictReader(text.splitlines()))

@@ -8,10 +8,8 @@ from pathlib import Path
 import pytest
 
 import roe
-from helpers import policy_text
+from helpers import policy_text, write_run
 from roe.columns.run import ColumnRun
-from roe.run.files import write_run
-from roe.run.files import write_run as write_columns
 
 POLICY = """
 roe: 1
@@ -40,7 +38,7 @@ def test_changes_have_the_crms_own_names(tmp_path: Path, profile: str, key: str,
         "rep": [{"id": f"005{x}"} for x in "ABC"] if profile == "hubspot" else [{"Id": f"005{x}"} for x in "ABC"],
     }
     write_run(evaluator.run(data, as_of="2026-02-01"), tmp_path / "rows")
-    write_columns(ColumnRun.of(evaluator, data, as_of="2026-02-01"), tmp_path / "columns")
+    write_run(ColumnRun.of(evaluator, data, as_of="2026-02-01"), tmp_path / "columns")
     for name in ("changes.csv", "rollback.csv"):
         assert (tmp_path / "rows" / name).read_text() == (tmp_path / "columns" / name).read_text()
     moves = [
@@ -88,7 +86,7 @@ def test_queues_own_what_nobody_owns_and_territories_are_associated(tmp_path: Pa
     }
     run = evaluator.run(data, as_of="2026-02-01")
     write_run(run, tmp_path / "rows")
-    write_columns(ColumnRun.of(evaluator, data, as_of="2026-02-01"), tmp_path / "columns")
+    write_run(ColumnRun.of(evaluator, data, as_of="2026-02-01"), tmp_path / "columns")
     for name in ("changes.csv", "rollback.csv", "territories.csv", "allocations.csv"):
         assert (tmp_path / "rows" / name).read_text() == (tmp_path / "columns" / name).read_text(), name
     moves = [(r["record"], r["value"], r["old_value"]) for r in csv.DictReader((tmp_path / "rows" / "changes.csv").open())]

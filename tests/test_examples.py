@@ -14,7 +14,7 @@ import pytest
 from click.testing import CliRunner
 from jsonschema import Draft202012Validator
 
-from helpers import AS_OF, EXAMPLES, HEAVY, ROOT, example, tables
+from helpers import AS_OF, EXAMPLES, HEAVY, ROOT, example, tables, write_run
 from roe.cli import main
 from roe.data.read import read_tables
 from roe.evaluator.observe import leaves
@@ -27,7 +27,6 @@ from roe.grammar.parser import parse
 from roe.grammar.printer import show
 from roe.grammar.scopes import CLOCK, IMPLICIT
 from roe.policy.format import format_policy
-from roe.run.files import write_run
 from roe.stages.build import build
 from roe.testing.cases import load_cases
 from roe.testing.runner import play, run_case

@@ -9,15 +9,13 @@ from pathlib import Path
 import pytest
 
 import roe
-from helpers import policy_text
+from helpers import policy_text, write_run
 from roe.columns.run import ColumnRun
 from roe.grammar.parser import parse
 from roe.ledger.remembered import Remembered
 from roe.plan.operators import Choose, Derive
 from roe.policy.context import Context
 from roe.policy.model import Model
-from roe.run.files import write_run
-from roe.run.files import write_run as write_columns
 from roe.source import Inline, Text
 from roe.stages.holdovers import HoldoverSection, lower
 
@@ -48,7 +46,7 @@ def test_credit_goes_down_by_stages_and_ends(tmp_path: Path) -> None:
         run = evaluator.run(data, as_of=day, state=state)
         columns = ColumnRun.of(evaluator, data, as_of=day, state=state)
         write_run(run, tmp_path / "rows")
-        write_columns(columns, tmp_path / "columns")
+        write_run(columns, tmp_path / "columns")
         text = (tmp_path / "rows" / "credits.csv").read_text()
         assert text == (tmp_path / "columns" / "credits.csv").read_text()
         found = [(r["rep"], r["share"], r["until"]) for r in csv.DictReader(text.splitlines())]

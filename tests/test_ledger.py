@@ -43,22 +43,17 @@ EXAMPLES: tuple[Entry, ...] = (
     owned("A-2", None, "2026-03-02", queue="Inbound", by="system", system="Marketo", read_at=At.of("2026-03-02T07:00", BERLIN)),
     e.Loaded(at=At.of("2026-03-03T07:00", BERLIN), entity="account", record="A-1", role="ae", rep="r1", decision=3),
     e.Refused(at=day("2026-03-03"), entity="account", record="A-1", role="ae", decision=3, reason="validation rule"),
-    Turn(at=At.of("2026-03-02T09:30", BERLIN), entity="lead", record="L-1", role="sdr", rep="r2", pool="emea", asked="dach", number=7, standing=1, company="acme.com", tried=("r1",), until=At.of("2026-03-02T10:30", BERLIN)),
+    Turn(at=At.of("2026-03-02T09:30", BERLIN), entity="lead", record="L-1", role="sdr", rep="r2", pool="emea", asked="dach", number=7, company="acme.com", tried=("r1",), until=At.of("2026-03-02T10:30", BERLIN)),
     e.TurnBack(at=day("2026-03-03"), entity="lead", record="L-1", role="sdr", rep="r2", pool="emea", number=7, reason="no-show"),
     e.Standing(at=day("2026-03-02"), pool="emea", turns=7, counts={"r2": 4}, credits={"r2": "-1/2"}),
     e.Claimed(at=day("2026-03-02"), entity="account", record="A-3", role="ae", rep="r2", claim="C-1", until=day("2026-05-31"), by="r2"),
     e.Returned(at=day("2026-03-05"), entity="account", record="A-3", role="ae", rep="r2", until=day("2026-04-05"), reason="no budget"),
-    e.Rested(at=day("2026-03-05"), entity="account", record="A-3", role="ae", until=day("2026-04-05")),
     e.Referred(at=day("2026-03-02"), entity="account", record="A-4", role="ae", rep="r1", until=day("2026-03-04"), rule="dispute", to="m1", sentence="two claims"),
     e.Answered(at=day("2026-03-03"), entity="account", record="A-4", role="ae", rep="r2", answer="Bob keeps it", by="m1"),
     e.Frozen(at=day("2026-01-01"), entity="account", record="A-1", field="tier", on="2026-01-01", value="gold"),
     e.Raised(at=day("2026-03-02"), entity="account", record="A-1", event="stale"),
     e.Seen(at=day("2026-03-02"), entity="opportunity", record="O-1", field="stage", value="won", before="open"),
-    e.Credit(at=day("2026-03-02"), entity="opportunity", record="O-1", credit="split", status="open", shares={"r1": "0.5", "r2": "0.5"}),
-    e.Disputed(at=day("2026-03-04"), entity="opportunity", record="O-1", credit="split", reason="mine"),
-    e.Became(at=day("2026-03-02"), entity="lead", record="L-2", to_entity="contact", to_record="K-2"),
     e.Merged(at=day("2026-03-02"), entity="account", record="A-5", survivor="A-1"),
-    e.Absent(at=day("2026-03-02"), entity="account", record="A-6"),
     e.Deleted(at=day("2026-03-03"), entity="account", record="A-6"),
     e.Restored(at=day("2026-03-04"), entity="account", record="A-6"),
     e.Placed(at=day("2026-03-02"), entity="account", record="A-7", book="smb", rep="r1", runner_up="r2", since="2026-03-02", reason="fit"),
@@ -97,7 +92,7 @@ def test_what_is_appended_is_read_back(state: str) -> None:
         assert numbers == range(2, len(EXAMPLES) + 1)
         assert [x.entry for x in store.entries()] == list(EXAMPLES)
         assert [x.number for x in store.entries()] == list(range(1, len(EXAMPLES) + 1))
-        assert [x.entry.KIND for x in store.of_record("account", "A-6")] == ["absent", "deleted", "restored"]
+        assert [x.entry.KIND for x in store.of_record("account", "A-6")] == ["deleted", "restored"]
         assert [x.entry for x in store.of_run("r-1")] == list(EXAMPLES)
         assert store.of_record("account", "unknown") == []
         assert store.rebuild()
@@ -137,13 +132,11 @@ def test_a_transaction_reads_its_own_writes_and_a_wrong_one_leaves_nothing(state
         assert bytes(store.db.rows("SELECT files FROM policy WHERE digest = ?", ("2 0",))[0][0]) == b"e"
 
 
-def test_a_writer_sees_what_others_appended_since_it_read(state: str) -> None:
+def test_a_writer_sees_what_others_appended(state: str) -> None:
     with open_store(state) as one, open_store(state) as other:
         one.append([owned("A-1", "r1", "2026-03-02")])
-        read = one.head().number
         other.append([owned("A-2", "r2", "2026-03-02"), owned("A-1", "r2", "2026-03-03")])
         with one.writing() as tx:
-            assert [x.number for x in tx.newer(read)] == [2, 3]
             assert list(tx.append([owned("A-4", "r9", "2026-03-03")])) == [4]
         assert other.holding("account", "A-1", "ae").rep == "r2"  # type: ignore[union-attr]
         assert [h.record for h in other.book("r9")] == ["A-4"]
@@ -155,15 +148,6 @@ def test_a_second_writer_waits_and_then_says_so(state: str) -> None:
         with pytest.raises(PolicyError) as said, other.writing(wait=0.1):
             pass
         assert said.value.diagnostics[0].code == "R642"
-
-
-def test_a_ledger_belongs_to_one_organisation(state: str) -> None:
-    with open_store(state) as store:
-        with store.writing(label="00D1") as tx:
-            tx.append([owned("A-1", "r1", "2026-03-02")])
-        with pytest.raises(PolicyError) as said, store.writing(label="00D2"):
-            pass
-        assert said.value.diagnostics[0].code == "R645"
 
 
 def test_an_older_program_refuses_a_newer_ledger(state: str) -> None:
@@ -196,7 +180,7 @@ def test_the_same_owner_again_confirms_the_holding(state: str) -> None:
         store.append([owned("A-1", "r1", "2026-03-02", rule="a"), owned("A-1", "r1", "2026-03-05", rule="b", until=day("2026-04-01"))])
         (h,) = store.history_of("account", "A-1")
         assert (h.start, h.entry, h.decision, h.rule, h.until) == (day("2026-03-02"), 1, 2, "b", day("2026-04-01"))
-        assert [o.due for o in store.due(day("2026-05-01"))] == [day("2026-04-01").utc]
+        assert store.keys_due(day("2026-05-01")) == {("account", "A-1", "ae")} and not store.keys_due(day("2026-04-01"))
 
 
 def test_an_import_fills_in_the_past_alone(state: str) -> None:
@@ -242,7 +226,7 @@ def test_open_claims_referrals_and_events(state: str) -> None:
         assert store.latest("requested", is_open=True) == []  # one is granted, one declined
         assert [o.stored.entry.record for o in store.latest("excepted", is_open=True)] == ["A-8"]  # type: ignore[attr-defined]
         assert store.days() == {"r2": {"2026-03-02": 1}}
-        assert [o.stored.entry.record for o in store.latest("gone", is_open=True)] == ["L-2", "A-5"]  # type: ignore[attr-defined]
+        assert [o.stored.entry.record for o in store.latest("gone", is_open=True)] == ["A-5"]  # type: ignore[attr-defined]
 
 
 # --- moments ------------------------------------------------------------------------------------------------------------

@@ -89,13 +89,13 @@ SECRET = "Zebulon Quirk"
 
 
 def telling(state: str) -> Store:
-    """A ledger in which the rep zq-17 is a rep, a former rep, in shares, in evidence and in sentences."""
+    """A ledger in which the rep zq-17 is a rep, a former rep, in a book's cycle, in evidence and in sentences."""
     store = open_store(state, clock=Ticks())
     store.append(
         [
             owned("A-1", "zq-17", "2026-03-02", sentence=f"{SECRET} is assigned"),
             owned("A-1", "r2", "2026-03-04", former="zq-17", sentence=f"r2 takes over from {SECRET}"),
-            e.Credit(at=day("2026-03-04"), entity="opportunity", record="O-1", credit="split", shares={"zq-17": "1/2", "r2": "1/2"}),
+            e.Cycle(at=day("2026-03-04"), book="smb", given={"zq-17": 1, "r2": 1}),
             e.Evidence(at=day("2026-03-04"), entity="account", record="A-1", role="ae", values={"rep": {"zq-17": {"name": SECRET}}}),
             owned("A-2", "zq-170", "2026-03-04", sentence="somebody else"),
             e.Standing(at=day("2026-03-04"), pool="p", turns=1, counts={"zq-17": 1}),
@@ -166,7 +166,7 @@ def test_old_evidence_goes_and_the_newest_of_each_record_stays(state: str) -> No
             at = day(f"2026-0{month}-01")
             store.append([e.Evidence(at=at, entity="account", record=r, role="ae", values={"n": month}) for r in ("A-1", "A-2")])
         assert prune(store, day("2026-02-15")) == 4
-        assert store.evidence_of("account", "A-1", "ae").entry.values == {"n": 3}  # type: ignore[union-attr]
+        assert store.newest(e.Evidence, entity="account", record="A-1")[0].values == {"n": 3}
         assert prune(store, day("2027-01-01")) == 0
         assert verify(store).bad is None
 

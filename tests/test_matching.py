@@ -13,6 +13,9 @@ import pytest
 import roe
 from helpers import policy_text
 from roe.companies.index import NameIndex
+from roe.evaluator.look_ups import needed
+from roe.grammar.parser import parse
+from roe.grammar.printer import show
 from roe.plan.operators import Relate
 from test_cli import roe as command
 
@@ -206,3 +209,23 @@ def test_groups_on_the_command_line(tmp_path: Path) -> None:
     assert found == [(account, method) for _, account, method in GROUP_LEADS]
     wrong = command("match", "--leads", leads, "--duplicates", "--group", "--out", str(out), code=2).output
     assert "matching: group" in wrong
+
+
+@pytest.mark.parametrize(
+    ("condition", "asks"),
+    [
+        ("lead.city != null and lead.city = account.city", "lead.city != null"),
+        ("lead.city = account.city", None),
+        ("(lead.city != null and lead.city = account.city) or (lead.zip != null and lead.zip = account.zip)", "lead.city != null or lead.zip != null"),
+        ("(lead.city != null and lead.city = account.city) or account.country = null", None),
+        ("lead.source = \"web\" and not(account.city = lead.city) and lead.size > 3", 'lead.source = "web" and lead.size > 3'),
+        ("true", None),
+        ("if account.city = null then lead.size > 3 else lead.size > 9", None),
+    ],
+)  # fmt: skip
+def test_what_a_condition_asks_of_the_record_alone(condition: str, asks: str | None) -> None:
+    """Where that does not hold, no account is looked for."""
+    tree, _ = parse(condition)
+    assert tree is not None
+    part = needed(tree, "account")
+    assert (None if part is None else show(part)) == asks

@@ -11,12 +11,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import roe
-from helpers import policy_text
+from helpers import policy_text, write_run
 from roe.columns.run import ColumnRun
 from roe.evaluator.engine import Evaluator
 from roe.ledger.remembered import Remembered
-from roe.run.files import write_run
-from roe.run.files import write_run as write_columns
 
 RANKED = """
 roe: 1
@@ -75,7 +73,7 @@ def test_an_event_is_raised_once_and_armed_again(ranked: Evaluator, tmp_path: Pa
         as_of = f"2026-01-{day:02}"
         run, columns = ranked.run(data, as_of=as_of, state=state), ColumnRun.of(ranked, data, as_of=as_of, state=state)
         write_run(run, tmp_path / "rows")
-        write_columns(columns, tmp_path / "columns")
+        write_run(columns, tmp_path / "columns")
         text = (tmp_path / "rows" / "events.csv").read_text()
         assert text == (tmp_path / "columns" / "events.csv").read_text() and run.state() == columns.state()
         seen.append([line.split(",")[3:5] for line in text.splitlines()[1:]])

@@ -10,10 +10,9 @@ import pytest
 
 import roe
 from databases import ENGINES, staged
-from helpers import policy_text
+from helpers import policy_text, write_run
 from roe.columns.run import ColumnRun
 from roe.plan.outcome import ACTIONS
-from roe.run.files import write_run
 
 pytest.importorskip("sqlglot")
 from roe.sql.statement import compile_sql

@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import roe
-from helpers import policy_text
+from helpers import policy_text, write_run
 from roe.columns.run import ColumnRun
 from roe.crm import PROFILES
 from roe.crm.ids import checksum, fold, fold_all
@@ -22,8 +22,6 @@ from roe.crm.profile import label
 from roe.data.headers import columns_of
 from roe.policy.model import standard_fields
 from roe.policy.standard import STANDARD
-from roe.run.files import write_run
-from roe.run.files import write_run as write_columns
 
 AS_OF = "2026-03-02"
 
@@ -33,7 +31,7 @@ def both(tmp_path: Path, policy: str, data: dict[str, list[dict[str, Any]]]) -> 
     policy_text(tmp_path, policy)
     evaluator = roe.compile(roe.load(tmp_path))
     write_run(evaluator.run(data, as_of=AS_OF), tmp_path / "rows")
-    write_columns(ColumnRun.of(evaluator, data, as_of=AS_OF), tmp_path / "columns")
+    write_run(ColumnRun.of(evaluator, data, as_of=AS_OF), tmp_path / "columns")
     found = {}
     for path in sorted((tmp_path / "rows").glob("*")):
         if path.suffix in (".csv", ".json") and path.name not in ("state.json",):
@@ -91,6 +89,16 @@ def test_only_a_right_checksum_folds(short: str) -> None:
     assert fold(wrong) == wrong
     texts = pa.array([short + slow, wrong, short, None, ""])
     assert fold_all(texts).to_pylist() == [short, wrong, short, None, ""]
+
+
+@pytest.mark.parametrize(("short", "long"), PAIRS[::2])
+def test_a_long_id_is_the_same_in_small_letters_and_in_capitals(short: str, long: str) -> None:
+    """The last three characters say which ones were capitals; a text that only looks like an id, or is too short to say so, stays."""
+    others = [short.lower(), "00q0000000000001aaa"[:17], "0010000000000019aa", "companyofnorthwind", "9" + long[1:].lower()]
+    cased = [long.lower(), long.upper()]
+    assert list(map(fold, cased)) == [short, short] and list(map(fold, others)) == others
+    texts = pa.array([*cased, None, *others, long, short])
+    assert fold_all(texts).to_pylist() == [short, short, None, *others, short, short]
 
 
 IDS = """

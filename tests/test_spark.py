@@ -14,11 +14,10 @@ from typing import Any
 import pytest
 
 import roe
-from helpers import AS_OF, EXAMPLES, policy_text
+from helpers import AS_OF, EXAMPLES, policy_text, write_run
 from made_policies import make_data, make_policy
 from roe.data.read import read_tables
 from roe.policy.standard import FILES
-from roe.run.files import write_run
 from test_kinds import made
 from test_spark_pools import two_roles
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 import roe
-from helpers import policy_text
+from helpers import policy_text, write_run
 from roe import stages
 from roe.analysis.diff import changes
 from roe.grammar import syntax as s
@@ -16,7 +16,6 @@ from roe.plan.operators import Derive
 from roe.policy.context import Context, written
 from roe.policy.section import Heading
 from roe.policy.store import PolicyReader, write_policy
-from roe.run.files import write_run
 from roe.source import Inline, Text
 from roe.stages import STAGES, Stage
 

@@ -100,7 +100,6 @@ CODES: dict[str, tuple[str, str]] = {
     "R642": ("another run is writing to the ledger", "error"),
     "R643": ("the ledger is newer than this roe", "error"),
     "R644": ("the ledger does not verify", "error"),
-    "R645": ("the ledger belongs to another organisation", "error"),
     "R646": ("the date of a run does not fit the ledger", "error"),
     "R647": ("a dry run cannot be applied", "error"),
     "R648": ("this is no longer possible", "error"),

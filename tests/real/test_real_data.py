@@ -10,11 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from helpers import EXAMPLES, SHARED
+from helpers import EXAMPLES, SHARED, write_run
 from roe.data.files import csv_text
 from roe.data.read import read_tables
 from roe.evaluator.engine import Evaluator
-from roe.run.files import write_run
 from roe.stages.build import build
 
 DATA = SHARED / "data"

@@ -39,6 +39,7 @@ def command(
     """
     from roe.crm.ids import fold
     from roe.ledger import history
+    from roe.ledger.entries import Evidence
 
     on = None if day is None else day_given(day, "--on")
     with open_ledger(state) as store:
@@ -48,7 +49,7 @@ def command(
             _book(store, history.rep_called(store, fold(rep)), on, shape)
             return
         kind, key = _record(store, record, entity)
-        names = history.names_of(store.of_record(kind, key, ("evidence",))) if shape == "text" else history.NO_NAMES
+        names = history.names_of(store.told(Evidence, kind, key)) if shape == "text" else history.NO_NAMES
         if on is not None:
             _on_day(history.on_day(store, kind, key, on, role), kind, key, on, shape, names)
             return

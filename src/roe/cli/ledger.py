@@ -60,7 +60,7 @@ def status(state: str, shape: str) -> None:
         }
         is_open = {kind: len(store.latest(kind, is_open=True)) for kind in ("turn", "claimed", "referred")}
         figures: Json = {
-            "entries": head.number, "epoch": head.epoch, "hash": head.hash.hex(), "organisation": head.label or None, "kinds": kinds,
+            "entries": head.number, "epoch": head.epoch, "hash": head.hash.hex(), "kinds": kinds,
             "runs": len(runs), "open": is_open, "held": sum(h.rep is not None for h in store.holdings()),
             "last_run": None if not runs else {
                 "id": runs[-1].id, "as_of": str(runs[-1].at), "policy": runs[-1].policy, "digest": runs[-1].digest,

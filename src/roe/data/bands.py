@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from functools import cache
 
-from roe.data.numbers import amount, parse_number, scaled
+from roe.data.numbers import amount, parse_number, scaled, without_signs
 from roe.grammar import values as v
 
 
@@ -76,7 +76,7 @@ def figures(text: str, kind: str) -> list[str]:
             if m := shape.fullmatch(text):
                 return [g.strip() for g in m.groupdict().values() if g]
     if kind == "money":
-        bare = text[1:-1].strip() if text[:1] == "(" and text[-1:] == ")" else text
+        _, bare = without_signs(text)
         m = scaled().fullmatch(bare)
         return [m["rest"] + (m["after"] or "") if m else bare]
     return [text[:-1].rstrip() if kind == "percent" and text.endswith("%") else text]

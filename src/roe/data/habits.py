@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from roe.data.bands import figures
 from roe.data.dates import order_of
-from roe.data.numbers import amount
+from roe.data.numbers import amount, currencies
 from roe.policy.model import NUMBERS, DataSource, Field
 
 NUMERIC = {"number": "number", "range": "band"}
@@ -54,6 +54,11 @@ class Habits:
     def order(self) -> str:
         votes = self.orders - {"", "?"}
         return next(iter(votes)) if len(votes) == 1 else ""
+
+    @property
+    def has_several_currencies(self) -> bool:
+        """Whether no one currency is meant by all signs and codes in the column; `$` and `CAD` are one."""
+        return len(self.money) > 1 and not frozenset.intersection(*map(currencies, self.money))
 
     def note(self) -> str:
         """What the column settled for texts that needed it, or that it is at odds with itself."""

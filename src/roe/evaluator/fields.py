@@ -134,7 +134,7 @@ def maker_of(step: Step | BuiltIn, compiled: Compiled) -> Make:
         return lambda row: row[source]
     if isinstance(step, Settle):
         return lambda row: row.world.settled.given(row, step.gives)
-    return lambda row: row.world.matcher(step).best(row)
+    return lambda row: row.world.related(step, row)
 
 
 def _derived(step: Derive, compiled: Compiled) -> Make:

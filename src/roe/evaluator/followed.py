@@ -35,6 +35,8 @@ class Followed:
         """`matches` has the match of each link that is matched where the data does not say it."""
         self.entity, self.parts, self.rests_on, self.matches = entity, parts, rests_on, matches
         self.stale: dict[Row, None] = {}
+        for kept in matches.values():
+            kept.watching.add(self)
 
     def ask(self, row: Row) -> None:
         """A record's value is about to be worked out: its matches are, and are followed from now on."""
@@ -45,17 +47,14 @@ class Followed:
     def forget(self, row: Row) -> None:
         """A record has changed itself, or is gone."""
         self.stale.pop(row, None)
-        for matches in self.matches.values():
-            matches.forget(row)
 
     def follow(self, change: Change) -> None:
-        """Some record has changed."""
+        """Some record has changed, and matches know it."""
         row, changed = change.row, change.fields
         if not any((row.entity, name) in self.rests_on for name in changed):
             return
         shown = "id" in changed or any((row.entity, name) in self.parts.beyond for name in changed)
         for matches in self.matches.values():
-            matches.follow(row, changed)
             if shown and row.entity == matches.step.target:
                 self.stale.update(dict.fromkeys(matches.found_in(row)))
         if shown or not set(NAMED_BY).isdisjoint(changed):
@@ -63,9 +62,9 @@ class Followed:
 
     def changed(self) -> list[Row]:
         """The records whose value may be another one since this was asked last."""
-        stale, self.stale = self.stale, {}
         for matches in self.matches.values():
-            stale.update(dict.fromkeys(matches.moved()))
+            matches.renew()
+        stale, self.stale = self.stale, {}
         return list(stale)
 
 
@@ -81,10 +80,10 @@ def followed(world: LiveWorld, entity: str, expr: Expr) -> Followed | None:
     for link in parts.links:
         step = _matched(world, entity, link)
         if step is not None:
-            made = _kept_matches(world, step)
-            if made is None:
+            kept = world.kept_matches(step)
+            if kept is None:
                 return None
-            matches[link] = made
+            matches[link] = kept
     return Followed(entity, parts, read, matches)
 
 
@@ -150,7 +149,7 @@ def _is_field(world: LiveWorld, entity: str, name: str) -> bool:
 # --- matches ----------------------------------------------------------------------------------------------------------
 
 
-def _kept_matches(world: LiveWorld, step: Relate) -> KeptMatches | None:
+def kept_matches(world: LiveWorld, step: Relate) -> KeptMatches | None:
     """The matches of a step, kept; None where its methods read more than the record's own fields and those of the one it is matched to."""
     if step.entity == step.target:
         return None

@@ -73,8 +73,7 @@ class KeptUp:
         for (entity, by), keyed in world._keyed.items():
             if entity == row.entity and (value := key_of(row[by])) is not None:
                 _take(keyed, value, row)
-        for step in [step for step in world._ranks if step[0] == row.entity]:
-            del world._ranks[step]
+        self._drop_ranks(row.entity)
         self._count(row, -1)
 
     def put_in(self, row: Row) -> None:
@@ -89,7 +88,7 @@ class KeptUp:
                 world.named(entity).setdefault(str(dict.get(row, key)).lower(), []).append(row)
         self.put_in_look_ups(row)
         self._register(row)
-        self._refer_again(row)
+        self._refer_again(row, self._called(row))
 
     def put_in_look_ups(self, row: Row) -> None:
         """Have the look-ups hold a record as it is now."""
@@ -105,7 +104,13 @@ class KeptUp:
         for (of, by), keyed in world._keyed.items():
             if of == entity and (value := key_of(row[by])) is not None:
                 insort(keyed.setdefault(value, []), row, key=by_id)
+        self._drop_ranks(entity)
         self._count(row, 1)
+
+    def _drop_ranks(self, entity: str) -> None:
+        """One record more, less or other may move every other one's place."""
+        for step in [step for step in self.world._ranks if step[0] == entity]:
+            del self.world._ranks[step]
 
     def gone(self, row: Row) -> None:
         """A record that was taken out does not come back."""
@@ -113,7 +118,7 @@ class KeptUp:
         del world._keys[row.entity][row["id"]]
         del world.rows[row.entity][_place(world.rows[row.entity], row)]
         self._reps_changed(row, not world.rows["rep"])
-        self._refer_again(row)
+        self._refer_again(row, [])
         for entity, via in list(world._back):
             world._back[entity, via].pop(id(row), None)
 
@@ -169,9 +174,12 @@ class KeptUp:
                 meant += [(target, fold(text)), (target, text.lower())]
         return meant
 
-    def _refer_again(self, row: Row) -> None:
-        """Records whose references may mean this record now, or no longer, are resolved anew."""
-        names, self._was_called = dict.fromkeys([*self._called(row), *self._was_called]), []
+    def _refer_again(self, row: Row, called: list[str]) -> None:
+        """Records whose references may mean this record now, as it is `called`, or no longer, are resolved anew."""
+        before, self._was_called = self._was_called, []
+        if row.entity == "rep" and set(called) != set(before):
+            self._open = None  # what the data names as an owner may mean another rep now
+        names = dict.fromkeys([*called, *before])
         self.referring = {other: None for key in names for other in self._referring.get((row.entity, key), ())}
         for other in self.referring:
             self._resolve_again(other, row.entity)

@@ -9,19 +9,22 @@ what the tiebreakers read, such as an account's opportunities. Only records whos
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from datetime import date
 from typing import TYPE_CHECKING, Any
+from weakref import WeakSet
 
 from roe.dynamic import Value
 from roe.evaluator.look_ups import KEYED, blocking_keys
+from roe.evaluator.row import OWNERSHIP
 from roe.grammar import syntax as s
 from roe.grammar.closures import compile_expression
 from roe.plan.operators import Relate
 from roe.policy.reads import Read
 
 if TYPE_CHECKING:
-    from roe.evaluator.live_world import LiveWorld
+    from roe.evaluator.followed import Followed
+    from roe.evaluator.live_world import Change, LiveWorld
     from roe.evaluator.relate import Matcher, MatchMethod
     from roe.evaluator.row import Row
     from roe.grammar.scopes import Scope
@@ -49,6 +52,7 @@ class KeptMatches:
         `ties` those that tiebreakers rest on beside the record itself.
         """
         self.step, self.world = step, world
+        self.watching: WeakSet[Followed] = WeakSet()  # who is told of records whose match is another one than before
         self._parts = [[compile_expression(tree) for tree in trees] for trees in parts]
         self._fields = [{name for of, name in read if of == step.target} for read in reads]
         self._answers: dict[Value, Answer] = {}
@@ -58,38 +62,61 @@ class KeptMatches:
         self._ties = ties
         self._tied: dict[Answer, None] = {}  # answers that tiebreakers decide
         self._doubtful: dict[Answer, None] = {}
+        self._moved: set[Row] = set()  # records of which an answer is another one than when they asked
 
     @property
     def matcher(self) -> Matcher:
         return self.world.matcher(self.step)
 
     def match(self, row: Row) -> Row | None:
-        """The related row, as `Matcher.best` gives it. From now on `moved` tells when it becomes another one; it is asked before this."""
-        self.forget(row)
-        asked = self._of_record[row] = []
+        """The related row, as `Matcher.best` gives it. Who watches is told when it becomes another one."""
+        before = self._of_record.get(row, ())
+        if before and row not in self._moved and self._doubtful.keys().isdisjoint(before):
+            return before[-1].found
+        self._moved.discard(row)
+        asked: list[Answer] = []
         scope = self.world.scope(row)
         ties = self._read(len(self._parts) - 1, row, scope)
         for number, method in enumerate(self.matcher.methods):
-            key = (number, self._read(number, row, scope), ties)
-            answer = self._answers.get(key)
-            if answer is None:
-                looked_up = _keys_of(method.kind, method.mine(scope)) if method.mine is not None and method.kind in KEYED else ()
-                answer = self._answers[key] = Answer(number, key, looked_up)
-                for value in looked_up:
-                    self._looking_up.setdefault((number, value), {})[answer] = None
-                self._ask(answer, row)
+            if method.finds_nothing(scope):
+                continue
+            looked_up = _keys_of(method.kind, method.mine(scope)) if method.mine is not None and method.kind in KEYED else ()
+            if not looked_up and method.kind in KEYED:
+                continue
+            answer = self._answer(number, row, scope, ties, looked_up)
             answer.records[row] = None
             asked.append(answer)
             if answer.found is not None:
-                return answer.found
-        return None
+                break
+        self._of_record[row] = asked
+        for answer in before:
+            if answer not in asked:
+                self._leave(answer, row)
+        return asked[-1].found if asked else None
+
+    def _answer(self, number: int, row: Row, scope: Scope, ties: Value, looked_up: tuple[Value, ...]) -> Answer:
+        """What a method finds for a record, as it is now."""
+        key = (number, self._read(number, row, scope), ties)
+        answer = self._answers.get(key)
+        if answer is None:
+            answer = self._answers[key] = Answer(number, key, looked_up)
+            for value in looked_up:
+                self._looking_up.setdefault((number, value), {})[answer] = None
+            self._ask(answer, row)
+        elif answer in self._doubtful:
+            self._ask_again(answer)
+        return answer
 
     def forget(self, row: Row) -> None:
         """Nobody asks for a record any more, or it is about to read another way."""
+        self._moved.discard(row)
         for answer in self._of_record.pop(row, ()):
-            answer.records.pop(row, None)
-            if not answer.records:
-                self._drop(answer)
+            self._leave(answer, row)
+
+    def _leave(self, answer: Answer, row: Row) -> None:
+        answer.records.pop(row, None)
+        if not answer.records:
+            self._drop(answer)
 
     def _drop(self, answer: Answer) -> None:
         del self._answers[answer.key]
@@ -121,15 +148,18 @@ class KeptMatches:
 
     # --- changes ------------------------------------------------------------------------------------------------------
 
-    def follow(self, row: Row, changed: Collection[str]) -> None:
-        """Some record has changed in fields that a match rests on, or has come or gone: which answers may be others is noted."""
+    def follow(self, change: Change) -> None:
+        """Some record has changed, has come or has gone: which answers may be others is noted."""
+        row, changed = change.row, change.fields
         doubtful = list(self._tied) if any((row.entity, name) in self._ties for name in changed) else []
         if row.entity == self.step.target:
-            doubtful += self._having.get(row, ())
             for number, method in enumerate(self.matcher.methods):
                 if self._fields[number].intersection(changed) or "id" in changed:
+                    doubtful += [answer for answer in self._having.get(row, ()) if answer.method == number]
                     doubtful += self._may_find(number, method, row)
         self._doubtful.update(dict.fromkeys(doubtful))
+        if row.entity == self.step.entity and (change.is_gone or not set(OWNERSHIP).issuperset(changed)):
+            self.forget(row)
 
     def _may_find(self, number: int, method: MatchMethod, row: Row) -> Iterable[Answer]:
         """The answers of a method that may find a row as it is now."""
@@ -142,16 +172,19 @@ class KeptMatches:
         """The records that are matched to a row, as far as is known."""
         return [record for answer in self._having.get(row, ()) if answer.found is row for record in answer.records]
 
-    def moved(self) -> list[Row]:
-        """Ask again what may be another answer: the records that have one."""
-        moved: dict[Row, None] = {}
-        doubtful, self._doubtful = self._doubtful, {}
-        for answer in doubtful:
-            before = answer.found
-            self._ask(answer, next(iter(answer.records)))
-            if answer.found is not before:
-                moved |= answer.records
-        return list(moved)
+    def renew(self) -> None:
+        """Ask again what may be another answer."""
+        while self._doubtful:
+            self._ask_again(next(iter(self._doubtful)))
+
+    def _ask_again(self, answer: Answer) -> None:
+        before = answer.found
+        self._doubtful.pop(answer)
+        self._ask(answer, next(iter(answer.records)))
+        if answer.found is not before:
+            self._moved.update(answer.records)
+            for followed in self.watching:
+                followed.stale.update(answer.records)
 
 
 def _keys_of(kind: str, value: Value) -> tuple[Value, ...]:

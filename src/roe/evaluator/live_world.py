@@ -14,7 +14,7 @@ from roe.dynamic import Record, Value, Values
 from roe.evaluator.compiled import Compiled
 from roe.evaluator.data_owner import let_own
 from roe.evaluator.engine import Tables
-from roe.evaluator.followed import Followed, followed
+from roe.evaluator.followed import Followed, followed, kept_matches
 from roe.evaluator.kept import AS_WRITTEN, KeptUp
 from roe.evaluator.row import OWNERSHIP, OwnersOfRow, Row
 from roe.evaluator.world import World
@@ -25,6 +25,7 @@ from roe.policy.model import DataSource
 
 if TYPE_CHECKING:
     from roe.evaluator.claims import Settled
+    from roe.evaluator.kept_matches import KeptMatches
     from roe.evaluator.memory import Facts
 
 
@@ -51,6 +52,7 @@ class LiveWorld(World):
         self._kept_up: KeptUp | None = None
         self.last_read: Reading | None = None  # of the records that were typed last
         self._decided: dict[int, OwnersOfRow] = {}
+        self._matches: dict[str, KeptMatches | None] = {}  # by name of a step, once somebody asks to have them kept
         self._cells: dict[str, dict[str, Cells | LoneCells]] = {}  # entity -> field -> how its cells are read
         super().__init__(compiled, tables, clock)
 
@@ -115,7 +117,7 @@ class LiveWorld(World):
         self._kept_up.put_in(row)
         self.forget_computed()
         changed = [name.partition(".")[0] for name in {**before, **values} if before.get(name) != values.get(name)]
-        self.followed(Change(row, changed, self._kept_up.referring))
+        self._follow(Change(row, changed, self._kept_up.referring))
         return row
 
     def stored(self, row: Row) -> Values:
@@ -132,7 +134,7 @@ class LiveWorld(World):
         self._kept_up.take_out(row)
         self._kept_up.gone(row)
         self.forget_computed()
-        self.followed(Change(row, ["id", *row], self._kept_up.referring, is_gone=True))
+        self._follow(Change(row, ["id", *row], self._kept_up.referring, is_gone=True))
         return True
 
     def own_now(self, row: Row, role: str, facts: Facts, unchanged: Mapping[str, Value]) -> None:
@@ -145,7 +147,7 @@ class LiveWorld(World):
         self.forget_computed()
         for name, value in unchanged.items():
             row.remember(name, value)
-        self.followed(Change(row, OWNERSHIP))
+        self._follow(Change(row, OWNERSHIP))
 
     def changed(self) -> None:
         self.__dict__.pop("settled", None)
@@ -219,6 +221,22 @@ class LiveWorld(World):
         """Open records per entity and rep; the dict is kept up, and counted anew only where that is not certain."""
         assert self._kept_up is not None
         return self._kept_up.open_records()
+
+    def _follow(self, change: Change) -> None:
+        for matches in self._matches.values():
+            if matches is not None:
+                matches.follow(change)
+        self.followed(change)
+
+    def kept_matches(self, step: Relate) -> KeptMatches | None:
+        """The matches of a step, kept from now on; None where it rests on more than can be followed."""
+        if step.name not in self._matches:
+            self._matches[step.name] = kept_matches(self, step)
+        return self._matches[step.name]
+
+    def related(self, step: Relate, row: Row) -> Row | None:
+        matches = self._matches.get(step.name)
+        return super().related(step, row) if matches is None else matches.match(row)
 
     def follows(self, entity: str, expr: Expr) -> Followed | None:
         assert self._kept_up is not None

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from bisect import bisect_left, insort
 from collections.abc import Callable
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from roe.dynamic import Value
@@ -57,6 +58,18 @@ def plan_of(match: s.Node, entity: str, target: str) -> tuple[str, s.Node | None
         ):
             block = sides(*call.args)
     return ("block", *block) if block else ("all", None, None)
+
+
+def needed(condition: s.Node, target: str) -> s.Node | None:
+    """What a condition asks of the record alone: where that is not true, it is true of no target. None where it asks nothing."""
+    if isinstance(condition, (s.And, s.Or)):
+        parts = [needed(item, target) for item in condition.items]
+        some = tuple(part for part in parts if part is not None)
+        if not some or (isinstance(condition, s.Or) and None in parts):
+            return None
+        return some[0] if len(some) == 1 else replace(condition, items=some)
+    names = {n.id for n in s.walk(condition) if isinstance(n, s.Name)}
+    return condition if names and target not in names else None
 
 
 class KeyLookUp:

@@ -11,7 +11,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 from roe.dynamic import Value
-from roe.evaluator.look_ups import KeyLookUp, LookUp, NameLookUp, blocking_keys, by_id, plan_of
+from roe.evaluator.look_ups import KeyLookUp, LookUp, NameLookUp, blocking_keys, by_id, needed, plan_of
 from roe.grammar import syntax as s
 from roe.grammar import values as v
 from roe.grammar.closures import compile_expression
@@ -198,6 +198,8 @@ class MatchMethod:
     def __init__(self, method: Method, step: Relate, matcher: Matcher) -> None:
         self.name, self.step, self.world, self.matcher = str(method.name), step, matcher.world, matcher
         self.match = compile_expression(method.match.tree)
+        needs = needed(method.match.tree, step.target)
+        self.needs = None if needs is None else compile_expression(needs)
         self.unless = compile_expression(method.unless.tree) if method.unless else None
         self.unless_text = str(method.unless.text) if method.unless else ""
         self.least, self.group = method.least, method.group
@@ -227,6 +229,10 @@ class MatchMethod:
                 held.append(Candidate(target, self.name, score))
         return held, excluded[:NEAR] if self.kind == "similar" else excluded
 
+    def finds_nothing(self, scope: Scope) -> bool:
+        """Whether the record itself says that no row can be meant, such as one without a city where a method compares cities."""
+        return self.needs is not None and self.needs(scope) is not True
+
     def _is_excluded(self, target: Row, scope: Scope) -> bool:
         if self.unless is None:
             return False
@@ -235,6 +241,8 @@ class MatchMethod:
 
     def _scored(self, scope: Scope, least: float, only: Callable[[Row], bool] | None) -> Iterable[tuple[float, Row]]:
         """The rows for which the condition is true, and `only`, each with its score; of names the best first, down to `least`."""
+        if self.finds_nothing(scope):
+            return ()
 
         def fits(target: Row) -> bool:
             scope[self.step.target] = target

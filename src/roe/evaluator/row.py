@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from roe.data.coerce import WRITTEN
 from roe.dynamic import Json, Value, Values
 from roe.grammar import values as v
-from roe.grammar.functions.history import PER_ROLE
+from roe.grammar.functions.history import OWNERS, PER_ROLE
 from roe.plan.operators import Fill
 
 if TYPE_CHECKING:
@@ -19,6 +19,7 @@ DATA_SINCE = "$owner_since"  # what the data says of a record, once `owner_since
 UNKNOWN_REP = {"able": True, "may_hold": True}  # of a rep whom the data does not list nothing is known that speaks against it
 OWNERSHIP = (
     "owner",
+    OWNERS,
     "owner_since",
     "owner_from",
     "owner_by",

@@ -8,6 +8,7 @@ from datetime import UTC, date, datetime
 from typing import TYPE_CHECKING, NamedTuple
 
 from roe.dynamic import Saved, Value
+from roe.evaluator.world import NAMED_BY
 from roe.grammar import values as v
 from roe.grammar.values import Duration
 from roe.ledger.reconcile import key_parts
@@ -20,6 +21,9 @@ if TYPE_CHECKING:
     from roe.evaluator.pool import Pool
     from roe.evaluator.row import Row
     from roe.evaluator.world import World
+
+
+CALLED = {"id", *NAMED_BY}  # what may name a rep as an owner
 
 
 class Existing(NamedTuple):
@@ -57,6 +61,10 @@ class Companies:
         if record in self._company_of:
             company, known = self._company_of.pop(record)
             self.of[company].remove(known)
+
+    def records(self) -> list[tuple[str, Existing]]:
+        """Every record, by its id."""
+        return [(record, known) for record, (_, known) in self._company_of.items()]
 
     def move(self, record: str, rep: str) -> None:
         """Somebody else has a record that somebody had."""
@@ -192,7 +200,11 @@ class Together:
         key = (pool.company_name, entity)
         if key not in self._rests_on:
             assert pool.step.together is not None
-            self._rests_on[key] = rests_on(self.world.policy, entity, pool.step.together)
+            read = rests_on(self.world.policy, entity, pool.step.together)
+            decided = {of for of, _ in self.world.policy.plan.engagement} - {entity}
+            if read is not None and any(name == "owner" and of in decided for of, name in read):
+                read = None  # that owner is who the rules of the other record say
+            self._rests_on[key] = read
         return self._rests_on[key]
 
     def follow(self, change: Change) -> None:
@@ -217,21 +229,30 @@ class Together:
                 companies.drop(str(row["id"]))
             elif entity == row.entity:
                 self._take_up(companies, pool, row, role)
+            if row.entity == "rep" and not CALLED.isdisjoint(change.fields):
+                self._follow_owners(companies, entity, role)
+
+    def _follow_owners(self, companies: Companies, entity: str, role: str) -> None:
+        """A rep has come, is gone, or is called otherwise: what the data names as an owner may mean another rep now."""
+        for record, known in companies.records():
+            row = self.world.with_id(entity, record)
+            rep = row["owner"].get(role) if row is not None else None
+            if rep is not None and rep["id"] != known.rep:
+                companies.move(record, str(rep["id"]))
 
     def _may_lead_elsewhere(self, pool: Pool, entity: str, change: Change) -> bool:
         """Whether a change may give other records of an entity than its own another company."""
         read, is_other = self.rests_on(pool, entity), entity != change.row.entity
         if read is None:
-            return is_other
+            return True
         is_read = any((change.row.entity, name) in read for name in change.fields)
         return is_read and (is_other or entity in referred_to(self.world.policy, read))
 
     def at_another_time(self) -> None:
-        """The clock has moved: companies that ask for the time are not known any more."""
+        """The clock has moved: companies that may ask for the time are not known any more."""
         for key in list(self._existing):
             pool = self._asked[key]
-            read = self.rests_on(pool, key[1]) if pool.step.together is not None else None
-            if read is not None and MOMENT in read:
+            if pool.step.together is not None and ((read := self.rests_on(pool, key[1])) is None or MOMENT in read):
                 del self._existing[key]
 
     def leads_others(self, pool: Pool, company: object, companies: Companies) -> bool:

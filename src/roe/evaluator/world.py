@@ -251,6 +251,10 @@ class World(RecordsByName, RecordsInTime):
             matcher = self._matchers[step.name] = Matcher(step, self)
         return matcher
 
+    def related(self, step: Relate, row: Row) -> Row | None:
+        """The record that a step finds for another one."""
+        return self.matcher(step).best(row)
+
     @cached_property
     def settled(self) -> Settled:
         """The claims of the policy, settled by what the records say at the start."""

@@ -34,7 +34,7 @@ def anchor(store: Store, number: int | None = None) -> Json:
     """What ties a ledger to a file outside of it: epoch, number and hash of its head, or of an earlier entry."""
     head = store.head()
     if number is None or number == head.number:
-        return {"epoch": head.epoch, "number": head.number, "hash": head.hash.hex()}
+        return head.anchor
     rows = store.db.rows("SELECT hash FROM entry WHERE number = ?", (number,))
     return {"epoch": head.epoch, "number": number, "hash": bytes(rows[0][0]).hex() if rows else ""}
 

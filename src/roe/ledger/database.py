@@ -8,7 +8,7 @@ from typing import Any, NoReturn, Protocol
 
 from roe.diagnostics import user_error
 
-MISSING, BUSY, NEWER, CHANGED, FOREIGN = "R641", "R642", "R643", "R644", "R645"
+MISSING, BUSY, NEWER, CHANGED = "R641", "R642", "R643", "R644"
 
 
 SqlValue = str | int | float | bytes | None

@@ -135,7 +135,7 @@ def _other(e: Entry, name: str, entity: str) -> Subject | None:
     record = getattr(e, name) if name else None
     if record is None:
         return None
-    return (entity or getattr(e, "to_entity", "") or getattr(e, "entity", ""), record)
+    return (entity or getattr(e, "entity", ""), record)
 
 
 @cache

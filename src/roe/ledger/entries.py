@@ -109,7 +109,6 @@ class Turn(About):
     asked: str = word("")
     why: str = private("")  # why it was not simply the next in turn
     number: int = fact(0)  # the turn's place in its pool
-    standing: int = fact(-1)
     credit: str = fact("")  # FREE, ASKED or nothing
     back: str = fact("")  # the policy's reason for which it is given back
     counted: bool = word(True)  # whether caps count it
@@ -167,13 +166,6 @@ class Returned(About):
     until: At | None = None
     by: str = private("")
     reason: str = private("")
-
-
-@node(kw_only=True)
-class Rested(Returned):
-    """A record rests until a day."""
-
-    KIND: ClassVar[str] = "rested"
 
 
 @node(kw_only=True)
@@ -235,37 +227,6 @@ class Seen(About):
 
 
 @node(kw_only=True)
-class Credit(About):
-    """Who is credited for a record, and with which share."""
-
-    KIND: ClassVar[str] = "credit"
-    NAME: ClassVar[str] = "credit"
-    credit: str
-    until: At | None = None
-    status: str = word("")
-    shares: Saved = privates()
-
-
-@node(kw_only=True)
-class Disputed(Credit):
-    """Somebody disagrees with a credit."""
-
-    KIND: ClassVar[str] = "disputed"
-    reason: str = private("")
-
-
-@node(kw_only=True)
-class Became(About):
-    """A record was converted to another."""
-
-    KIND: ClassVar[str] = "became"
-    TARGET: ClassVar[str] = "to_record"
-    TARGET_ENTITY: ClassVar[str] = ""  # named by `to_entity`
-    to_entity: str = word("")
-    to_record: str | None = None
-
-
-@node(kw_only=True)
 class Merged(About):
     """A record was merged into another of its entity. `read_at` is when the CRM last changed the row that says so, where that is known."""
 
@@ -274,13 +235,6 @@ class Merged(About):
     TARGET_ENTITY: ClassVar[str] = ""
     survivor: str | None = None
     read_at: At | None = None
-
-
-@node(kw_only=True)
-class Absent(About):
-    """A record is no longer in the data. It keeps its place."""
-
-    KIND: ClassVar[str] = "absent"
 
 
 @node(kw_only=True)
@@ -294,7 +248,7 @@ class Deleted(About):
 
 @node(kw_only=True)
 class Restored(About):
-    """A record that was absent or deleted is back."""
+    """A record that was deleted is back."""
 
     KIND: ClassVar[str] = "restored"
 
@@ -361,8 +315,7 @@ class Evidence(About):
 
 
 ALL: tuple[type[Entry], ...] = (
-    Run, Activated, Owned, Loaded, Refused, Turn, TurnBack, Standing, Claimed, Returned, Rested, Referred, Answered, Frozen, Raised, Seen,
-    Credit, Disputed, Became, Merged, Absent, Deleted, Restored, Placed, Cycle, Corrected, Erased, Evidence, Requested, Excepted, Declined, Away,
-    Weighed, Reviewed,
+    Run, Activated, Owned, Loaded, Refused, Turn, TurnBack, Standing, Claimed, Returned, Referred, Answered, Frozen, Raised, Seen, Merged,
+    Deleted, Restored, Placed, Cycle, Corrected, Erased, Evidence, Requested, Excepted, Declined, Away, Weighed, Reviewed,
 )  # fmt: skip
 KINDS: dict[str, type[Entry]] = {kind.KIND: kind for kind in ALL}

@@ -52,18 +52,17 @@ def called(store: Store, text: str) -> list[tuple[str, str]]:
     """(entity, id) of the records that answer to a name, a domain or an e-mail address, as the evidence of decisions has them."""
     wanted = text.lower()
     records: dict[tuple[str, str], None] = {}
-    for x in store.latest("evidence"):
-        e = x.stored.entry
-        if isinstance(e, Evidence) and wanted in (str(e.values.get("name", "")).lower(), *e.values.get("called", ())):
-            records[e.entity, e.record] = None
+    for x in store.newest(Evidence):
+        if wanted in (str(x.values.get("name", "")).lower(), *x.values.get("called", ())):
+            records[x.entity, x.record] = None
     return list(records)
 
 
-def names_of(evidence: Iterable[Stored]) -> dict[str, str]:
+def names_of(evidence: Iterable[Evidence]) -> dict[str, str]:
     """What reps are called, by id, as the evidence of decisions has it. Of several with one name each keeps the id beside it."""
     names: dict[str, str] = {}
     for x in evidence:
-        names |= x.entry.values.get("names", {}) if isinstance(x.entry, Evidence) else {}
+        names |= x.values.get("names", {})
     times = Counter(names.values())
     return {rep: name if times[name] == 1 else f"{name} ({rep})" for rep, name in names.items()}
 
@@ -71,7 +70,7 @@ def names_of(evidence: Iterable[Stored]) -> dict[str, str]:
 def rep_called(store: Store, text: str) -> str:
     """The id of the rep whom a text means: that id, else the one rep of that name in the evidence of decisions."""
     if store.words.subject("rep", text) is None:
-        names = names_of(x.stored for x in store.latest("evidence"))
+        names = names_of(store.newest(Evidence))
         return next((rep for rep, name in names.items() if name.lower() == text.lower()), text)
     return text
 
@@ -173,17 +172,12 @@ _TOLD: dict[str, Callable[[Value, Day], tuple[str, str]]] = {  # each takes an e
     "refused": lambda x, day: ("the CRM refuses to load the decision", x.reason),
     "turn-back": lambda x, day: (f"the turn of {_who(x.rep)} is given back to the pool `{x.pool}`", x.reason),
     "returned": lambda x, day: (f"{_who(x.rep)} gives it back" + (f"; it can be claimed again from {day(x.until)} on" if x.until else ""), x.reason),
-    "rested": lambda x, day: (f"it rests{_until(x.until, day)}", x.reason),
     "referred": lambda x, day: (f"{x.to or x.rep or 'somebody'} must decide" + (f" by {day(x.until)}" if x.until else "") + (" (escalated)" if x.step else ""), x.sentence),
     "answered": lambda x, day: ("nobody has decided in time" if x.lapsed else f"{x.by} has decided: {x.answer}" if x.by else x.answer, ""),
     "frozen": lambda x, day: (f"{x.field} is frozen at {x.value} for the period from {x.on}", ""),
     "raised": lambda x, day: (f"the event `{x.event}` {'is raised' if x.up else 'is over'}", ""),
     "seen": lambda x, day: (f"{x.field} is {x.value}" + (f", was {x.before}" if x.before is not None else ""), ""),
-    "credit": lambda x, day: (f"credit {x.credit}: " + ", ".join(f"{rep} {share}" for rep, share in x.shares.items()) + _until(x.until, day), x.status),
-    "disputed": lambda x, day: (f"the credit {x.credit} is disputed", x.reason),
-    "became": lambda x, day: (f"it becomes the {x.to_entity} {x.to_record}", ""),
     "merged": lambda x, day: (f"it is merged into {x.survivor}", ""),
-    "absent": lambda x, day: ("it is no longer in the data", ""),
     "deleted": lambda x, day: ("it is missing in complete data" if x.missing else "it is deleted", ""),
     "restored": lambda x, day: ("it is back", ""),
     "requested": lambda x, day: (f"{x.by or 'somebody'} asks for an exception: {_who(x.rep)} has it{_until(x.until, day)}", x.reason),

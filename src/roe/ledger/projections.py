@@ -18,17 +18,15 @@ from roe.ledger.entry import Entry
 from roe.ledger.moment import At
 
 CHUNK = 500  # records whose projections are read and written together
-GONE = ("became", "merged", "absent", "deleted")
+GONE = ("merged", "deleted")  # what ends all that is open of a record, in every role
 CLOSES: Mapping[str, tuple[str, ...]] = {  # kind -> the kinds of the same key that it ends
     "turn-back": ("turn",), "returned": ("claimed", "turn"), "answered": ("referred",), "restored": ("gone",),
     "excepted": ("requested",), "declined": ("requested",),
-    "became": ("turn", "claimed", "referred", "until"), "merged": ("turn", "claimed", "referred", "until"),
-    "deleted": ("turn", "claimed", "referred", "until"),
+    "merged": ("turn", "claimed", "referred", "until"), "deleted": ("turn", "claimed", "referred", "until"),
 }  # fmt: skip
-WHOLE = ("became", "merged", "deleted")  # what ends it for every role of a record
 KEPT = (
-    "turn", "returned", "rested", "referred", "answered", "frozen", "raised", "seen", "credit", "disputed", "standing", "placed", "cycle",
-    "activated", "evidence", "requested", "excepted", "away", "weighed", "reviewed",
+    "turn", "returned", "referred", "answered", "frozen", "raised", "seen", "standing", "placed", "cycle", "activated", "evidence", "requested",
+    "excepted", "away", "weighed", "reviewed",
 )  # fmt: skip
 
 
@@ -223,9 +221,9 @@ class _Chunk:
             return
         ended = {self.word(k) for k in CLOSES[kind]}
         for key, (entry, is_open, due) in list(self.latest.items()):
-            if key[0] in ended and key[1] == n.subject and is_open and (kind in (*WHOLE, "restored") or key[2] == n.name):
+            if key[0] in ended and key[1] == n.subject and is_open and (kind in (*GONE, "restored") or key[2] == n.name):
                 self.latest[key] = (entry, 0, due)
-        if kind in ("merged", "deleted"):
+        if kind in GONE:
             for key in {*self.held.rows, *self.held}:
                 holds = self.held[key] if key[0] == n.subject else ()
                 if holds and holds[-1].stop is None:

@@ -102,8 +102,8 @@ def _sorted(values: Saved) -> Json:
 
 
 def _assigned(store: Store) -> Json:
-    turns = (o.stored.entry for o in store.latest("turn", is_open=True))
-    return _sorted({f"{e.entity}|{e.record}|{e.role}": assigned_of(e) for e in turns if isinstance(e, Turn) and e.rep is not None})
+    turns = store.newest(Turn, is_open=True)
+    return _sorted({f"{e.entity}|{e.record}|{e.role}": assigned_of(e) for e in turns if e.rep is not None})
 
 
 def assigned_of(e: Turn) -> Json:
@@ -116,21 +116,15 @@ def assigned_of(e: Turn) -> Json:
 
 
 def _pools(store: Store) -> Json:
-    entries = [o.stored.entry for o in store.latest("standing")]
-    return {
-        e.pool: {"turns": e.turns, "counts": dict(e.counts), "credits": dict(e.credits)}
-        for e in sorted((e for e in entries if isinstance(e, Standing)), key=lambda e: e.pool)
-    }
+    return _sorted({e.pool: {"turns": e.turns, "counts": dict(e.counts), "credits": dict(e.credits)} for e in store.newest(Standing)})
 
 
 def _returned(store: Store) -> Json:
-    entries = (o.stored.entry for o in store.latest("returned"))
-    return _sorted({f"{e.entity}|{e.record}|{e.role}": {"on": _literal(e.at), "rep": e.rep} for e in entries if isinstance(e, Returned)})
+    return _sorted({f"{e.entity}|{e.record}|{e.role}": {"on": _literal(e.at), "rep": e.rep} for e in store.newest(Returned)})
 
 
 def _referred(store: Store) -> Json:
-    entries = (o.stored.entry for o in store.latest("referred", is_open=True))
-    return _sorted({f"{e.entity}|{e.record}|{e.role}": {"on": str(e.at.date)} for e in entries if isinstance(e, Referred)})
+    return _sorted({f"{e.entity}|{e.record}|{e.role}": {"on": str(e.at.date)} for e in store.newest(Referred, is_open=True)})
 
 
 def _frozen(store: Store) -> Json:
@@ -144,8 +138,8 @@ def _claims(store: Store) -> Json:
 
 def granted(store: Store) -> Json:
     """The exceptions that somebody has granted and not ended, by `entity|record|role`: for whom, until when, from when, by whom, and why."""
-    entries = (o.stored.entry for o in store.latest("excepted", is_open=True))
-    return _sorted({f"{e.entity}|{e.record}|{e.role}": granted_of(e) for e in entries if isinstance(e, Excepted) and e.until is not None})
+    entries = store.newest(Excepted, is_open=True)
+    return _sorted({f"{e.entity}|{e.record}|{e.role}": granted_of(e) for e in entries if e.until is not None})
 
 
 def granted_of(e: Excepted) -> Json:
@@ -156,20 +150,17 @@ def granted_of(e: Excepted) -> Json:
 
 def _entered(store: Store) -> Json:
     """The records that people have entered beside the data, by entity: the leaves of reps who have said themselves that they are away."""
-    entries = (o.stored.entry for o in store.latest("away", is_open=True))
     leaves = [
         {"id": f"away:{e.record}", "rep": e.record, "kind": e.reason or "away"}
         | ({"starts": e.start} if e.start else {})
         | ({"until": str(e.until.date)} if e.until is not None else {})
-        for e in entries
-        if isinstance(e, Away)
+        for e in store.newest(Away, is_open=True)
     ]
     return {"leave": sorted(leaves, key=lambda x: x["id"])} if leaves else {}
 
 
 def _events(store: Store) -> Json:
-    entries = (o.stored.entry for o in store.latest("raised", is_open=True))
-    return _sorted({f"{e.entity}|{e.record}|{e.event}": str(e.at.date) for e in entries if isinstance(e, Raised)})
+    return _sorted({f"{e.entity}|{e.record}|{e.event}": str(e.at.date) for e in store.newest(Raised, is_open=True)})
 
 
 def _seen(store: Store) -> Json:
@@ -218,14 +209,9 @@ def _ends(store: Store) -> Json:
 
 
 def _books(store: Store) -> Json:
-    books: Json = {}
-    for o in store.latest("cycle"):
-        e = o.stored.entry
-        if isinstance(e, Cycle):
-            books[e.book] = {"cycle": e.cycle or None, "given": dict(e.given), "accounts": {}}
-    for o in store.latest("placed"):
-        e = o.stored.entry
-        if isinstance(e, Placed) and e.book in books and (e.rep or e.rest or e.since or e.reason):
+    books: Json = {e.book: {"cycle": e.cycle or None, "given": dict(e.given), "accounts": {}} for e in store.newest(Cycle)}
+    for e in store.newest(Placed):
+        if e.book in books and (e.rep or e.rest or e.since or e.reason):
             books[e.book]["accounts"][e.record] = {
                 "rep": e.rep, "since": e.since or None, "rest": e.rest or None, "reason": e.reason or None, "runner_up": e.runner_up,
             }  # fmt: skip

@@ -2,7 +2,6 @@
 
     store = open_store("state")                       # or "postgresql://…"
     with store.writing(wait=60) as tx:                # the one lock of the whole ledger, and one transaction
-        for new in tx.newer(head.number): …           # what others appended since you read
         run = tx.run(Run(at=…, id=…))
         tx.append([Owned(…), …])                      # all of it appears together, or nothing does
 
@@ -17,6 +16,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import TypeVar
 
 from roe.ledger.database import Database, SqlValue, migrate, refuse
 from roe.ledger.encode import Clock, mark_of, unpacked
@@ -25,18 +25,19 @@ from roe.ledger.entry import Entry, Stored
 from roe.ledger.holdings import Holding, InBook, book_of, holdings_where
 from roe.ledger.moment import At, ticks
 from roe.ledger.projections import PROJECTIONS, clear, dump
-from roe.ledger.stored import COLUMNS, JOINS, Head, entries_after, entries_where, read_head, some_kinds, stored_of, utc
+from roe.ledger.stored import COLUMNS, JOINS, Head, entries_after, entries_where, read_head, some_kinds, stored_of
 from roe.ledger.words import Words
 from roe.ledger.writing import Writing
+
+E = TypeVar("E", bound=Entry)
 
 
 @dataclass(frozen=True, slots=True)
 class Open:
-    """The entry that counts for a key; whether it is still open, and when it falls due."""
+    """The entry that counts for a key, and whether it is still open."""
 
     stored: Stored
     is_open: bool
-    due: datetime | None
 
 
 def open_store(place: str | Path, *, create: bool = True, wait: float = 60, clock: Clock | None = None, zone: str = "") -> Store:
@@ -145,6 +146,10 @@ class Store:
         limit = "" if most is None else f" ORDER BY number LIMIT {most:d}"
         return self.entries_where(where + limit, (subject, *of_run, *some[1], after))
 
+    def told(self, kind: type[E], entity: str, record: str) -> list[E]:
+        """The entries of one class about a record, in the order of their numbers."""
+        return [x.entry for x in self.of_record(entity, record, (kind.KIND,)) if isinstance(x.entry, kind)]
+
     def of_run(self, run: int | str) -> list[Stored]:
         """A run's entries, its own first. `run` is its number or its id; KeyError if there is none."""
         runs = self.db.rows(f"SELECT number, last FROM run WHERE {'number' if isinstance(run, int) else 'id'} = ?", (run,))
@@ -162,30 +167,19 @@ class Store:
         newest = self.db.rows("SELECT max(number) FROM run")
         return self.entry(newest[0][0]) if newest and newest[0][0] is not None else None
 
-    def evidence_of(self, entity: str, record: str, role: str, upto: int | None = None) -> Stored | None:
-        """The newest evidence about a record in a role, of the entries up to a number."""
-        evidence = [x for x in self.of_record(entity, record, ("evidence",)) if getattr(x.entry, "role", "") == role]
-        evidence = [x for x in evidence if upto is None or x.number <= upto]
-        return evidence[-1] if evidence else None
-
     def entries_where(self, where: str, values: Sequence[SqlValue]) -> list[Stored]:
         """The entries for which a condition on the table `entry` holds, by number."""
         return entries_where(self.db, self.words, where, values)
 
     # --- reading projections -------------------------------------------------------------------------------------------
 
-    def holdings(self, entity: str | None = None, role: str | None = None) -> Iterator[Holding]:
+    def holdings(self) -> list[Holding]:
         """Who holds what now, by record."""
-        where, values = "h.stop IS NULL", []
-        for column, text in (("s.entity", entity), ("h.role", role)):
-            if text is not None:
-                where += f" AND {column} = ?"
-                values.append(self.words.number(text))
-        yield from self.holdings_where(where, values)
+        return self.holdings_where("h.stop IS NULL")
 
-    def every_holding(self) -> Iterator[Holding]:
+    def every_holding(self) -> list[Holding]:
         """Who holds and held what, by record and role, the earliest first."""
-        yield from self.holdings_where("1 = 1", [])
+        return self.holdings_where("1 = 1")
 
     def holding(self, entity: str, record: str, role: str, on: At | None = None, known: int | None = None) -> Holding | None:
         """Who holds a record in a role now, or held it at a moment: as it was, or with `known` as entries up to that number had it."""
@@ -217,22 +211,26 @@ class Store:
         return holding_from(entries, role, on)
 
     def latest(self, kind: str, is_open: bool | None = None, entity: str | None = None, record: str | None = None) -> list[Open]:
-        """Of each key of a kind the entry that counts: open claims, referrals, frozen values, credits, standings of pools.
+        """Of each key of a kind the entry that counts: open claims, referrals, frozen values, standings of pools.
 
-        Kinds beside those of entries: `until` (an owner's end), `hold` (the same by role and rule), `claim` (by the claim's own id), `gone` (absent, deleted, merged, became).
+        Kinds beside those of entries: `until` (an owner's end), `hold` (the same by role and rule), `claim` (by the claim's own id), `gone` (deleted, merged).
         """
         where, values = "l.kind = ?", [self.words.number(kind)]
         if is_open is not None:
             where, values = where + " AND l.open = ?", [*values, int(is_open)]
         if entity is not None and record is not None:
             where, values = where + " AND l.subject = ?", [*values, self.words.subject(entity, record) or -1]
-        return self._latest(where, values)
+        inner = f"SELECT l.entry, l.open, l.kind AS sort_kind, l.subject AS sort_subject, l.name AS sort_name FROM latest l WHERE {where}"
+        rows = self.db.rows(
+            f"SELECT {COLUMNS}, l.open FROM ({inner}) l JOIN entry e ON e.number = l.entry {JOINS} "
+            "ORDER BY l.sort_kind, l.sort_subject, l.sort_name", values,
+        )  # fmt: skip
+        return [Open(stored_of(row[:-1], self.words)[0], bool(row[-1])) for row in rows]
 
-    def due(self, before: At) -> list[Open]:
-        """What is open and falls due before a moment: ends, service levels, claims, referrals; the earliest first."""
-        return sorted(
-            self._latest("l.open = 1 AND l.due IS NOT NULL AND l.due < ?", [before.instant]), key=lambda o: (o.due, o.stored.number)
-        )
+    def newest(self, kind: type[E], is_open: bool | None = None, entity: str | None = None, record: str | None = None) -> list[E]:
+        """The same of the entries of one class, without what is said beside them."""
+        entries = (o.stored.entry for o in self.latest(kind.KIND, is_open, entity, record))
+        return [e for e in entries if isinstance(e, kind)]
 
     def keys_due(self, before: At) -> set[tuple[str, str, str]]:
         """(entity, record, role or other name) of all that is open and falls due before a moment."""
@@ -241,14 +239,6 @@ class Store:
             "WHERE l.open = 1 AND l.due IS NOT NULL AND l.due < ?", (before.instant,),
         )  # fmt: skip
         return {(self.words.text(entity), record, self.words.text(name)) for entity, record, name in rows if record is not None}
-
-    def _latest(self, where: str, values: Sequence[SqlValue]) -> list[Open]:
-        inner = f"SELECT l.entry, l.open, l.due, l.kind AS sort_kind, l.subject AS sort_subject, l.name AS sort_name FROM latest l WHERE {where}"
-        rows = self.db.rows(
-            f"SELECT {COLUMNS}, l.open, l.due FROM ({inner}) l JOIN entry e ON e.number = l.entry {JOINS} "
-            "ORDER BY l.sort_kind, l.sort_subject, l.sort_name", values,
-        )  # fmt: skip
-        return [Open(stored_of(row[:-2], self.words)[0], bool(row[-2]), None if row[-1] is None else utc(row[-1])) for row in rows]
 
     def evidence_marks(self) -> dict[tuple[str, str, str], str]:
         """(entity, record, role) -> what tells the values that its newest evidence read from others (see `mark_of`)."""
@@ -281,14 +271,11 @@ class Store:
     # --- writing -------------------------------------------------------------------------------------------------------
 
     @contextmanager
-    def writing(self, wait: float = 60, label: str = "") -> Iterator[Writing]:
-        """The one lock and one transaction. What the block appends appears together when it ends, or not at all if it raises.
-
-        `label` is the organisation that the data belongs to: the first binds the ledger, another is refused.
-        """
+    def writing(self, wait: float = 60) -> Iterator[Writing]:
+        """The one lock and one transaction. What the block appends appears together when it ends, or not at all if it raises."""
         self.db.begin(wait)
         try:
-            tx = Writing(self.db, self.words, self.clock, label)
+            tx = Writing(self.db, self.words, self.clock)
             yield tx
             tx.close()
             self.db.commit()
@@ -297,9 +284,9 @@ class Store:
             self.words.forget()
             raise
 
-    def append(self, entries: Iterable[Entry], run: Run | None = None, wait: float = 60) -> range:
+    def append(self, entries: Iterable[Entry], run: Run | None = None) -> range:
         """Append entries in a transaction of their own, after a `run` entry if one is given; their numbers."""
-        with self.writing(wait) as tx:
+        with self.writing() as tx:
             if run is not None:
                 tx.run(run)
             return tx.append(entries)

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
+from roe.dynamic import Json
 from roe.ledger.database import Database, Row, SqlValue
 from roe.ledger.encode import Draft, entry, unpacked, whole
 from roe.ledger.entry import Stored
@@ -31,13 +32,22 @@ class Head:
     epoch: str
     number: int
     hash: bytes
-    label: str  # the organisation whose data this ledger is about; empty until one is bound
+
+    @property
+    def anchor(self) -> Json:
+        """What ties a file outside of the ledger to it (see `roe.ledger.audit.anchored`)."""
+        return {"epoch": self.epoch, "number": self.number, "hash": self.hash.hex()}
+
+    @property
+    def base(self) -> Json:
+        """Where it ends, whatever is in it; the epoch is empty while it has no entry."""
+        return {"epoch": self.epoch if self.number else "", "number": self.number}
 
 
 def read_head(db: Database) -> Head:
     """The end of a ledger; of one without entries, the number 0 and no epoch."""
-    rows = db.rows("SELECT epoch, number, hash, label FROM head")
-    return Head(rows[0][0], rows[0][1], bytes(rows[0][2]), rows[0][3]) if rows else Head("", 0, b"", "")
+    rows = db.rows("SELECT epoch, number, hash FROM head")
+    return Head(rows[0][0], rows[0][1], bytes(rows[0][2])) if rows else Head("", 0, b"")
 
 
 def entry_rows(db: Database, where: str, values: Sequence[SqlValue]) -> list[Row]:

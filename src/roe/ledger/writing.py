@@ -5,45 +5,33 @@ from __future__ import annotations
 import json
 import os
 import uuid
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 
-from roe.ledger.database import FOREIGN, Database, refuse
+from roe.ledger.database import Database
 from roe.ledger.encode import SALT, Clock, chained, draft, is_evidence, packed, salted, small
 from roe.ledger.entries import Run
-from roe.ledger.entry import Entry, Stored
+from roe.ledger.entry import Entry
 from roe.ledger.projections import Noted, Projector
-from roe.ledger.stored import FORMER, PAGE, SUBJECT, TARGET, Head, entries_after, entry_rows, read_head, stored_of
+from roe.ledger.stored import FORMER, PAGE, SUBJECT, TARGET, Head, entry_rows, read_head, stored_of
 from roe.ledger.words import Words
 
 
 class Writing:
     """An open append: it holds the lock of the ledger. Made by `Store.writing`."""
 
-    def __init__(self, db: Database, words: Words, clock: Clock, label: str) -> None:
+    def __init__(self, db: Database, words: Words, clock: Clock) -> None:
         self.db, self.clock = db, clock
         head = read_head(db)
         if not head.epoch:
-            head = Head(uuid.uuid4().hex, 0, bytes(32), label)
-            self.db.run("INSERT INTO head (one, epoch, number, hash, label) VALUES (1, ?, 0, ?, ?)", (head.epoch, head.hash, label))
-        if label and head.label and label != head.label:
-            refuse(
-                FOREIGN,
-                f"the ledger belongs to `{head.label}`, and this data to `{label}`",
-                db.url,
-                "name the ledger of this organisation",
-            )
-        self.head = replace(head, label=head.label or label)
-        self.start = head
+            head = Head(uuid.uuid4().hex, 0, bytes(32))
+            self.db.run("INSERT INTO head (one, epoch, number, hash, label) VALUES (1, ?, 0, ?, '')", (head.epoch, head.hash))
+        self.head = self.start = head
         self.current: int | None = None  # the run that entries belong to
         self.words = words
         words.begin()
         self.projector = Projector(self.db, words.made)
         self._last_of: dict[int, int] = {}
-
-    def newer(self, than: int) -> Iterator[Stored]:
-        """What was appended after a number, by whomever: to be caught up with before anything is decided."""
-        return entries_after(self.db, self.words, than, self.head.number)
 
     def run(self, run: Run) -> int:
         """Begin a run: the entries that follow belong to it. Its number."""
@@ -73,9 +61,7 @@ class Writing:
     def close(self) -> None:
         """Write the new head. Called as the transaction ends."""
         if self.head != self.start:
-            self.db.run(
-                "UPDATE head SET number = ?, hash = ?, label = ? WHERE one = 1", (self.head.number, self.head.hash, self.head.label)
-            )
+            self.db.run("UPDATE head SET number = ?, hash = ? WHERE one = 1", (self.head.number, self.head.hash))
         for run, last in self._last_of.items():
             self.db.run("UPDATE run SET last = ? WHERE number = ?", (last, run))
 

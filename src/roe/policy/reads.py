@@ -7,6 +7,7 @@ from collections.abc import Collection, Iterable, Iterator
 from roe.grammar import check
 from roe.grammar import syntax as s
 from roe.grammar import types as t
+from roe.grammar.functions.history import LOOK_BACK
 from roe.grammar.names import Names
 from roe.grammar.parser import parse
 from roe.grammar.registry import BY_NAME
@@ -84,6 +85,7 @@ def reads_of(policy: Policy, entity: str, expressions: Iterable[Expr | None]) ->
 
 
 MOMENT = ("", "now")  # what stands for the clock among the fields that something rests on
+PAST = ("", "past")  # and for what the ledger knows of earlier days
 
 
 def rests_on(policy: Policy, entity: str, expr: Expr) -> frozenset[tuple[str, str]] | None:
@@ -93,7 +95,7 @@ def rests_on(policy: Policy, entity: str, expr: Expr) -> frozenset[tuple[str, st
     steps = {**standard_steps(policy.plan), **policy.plan.steps}
     fields = _read_and_asked(policy, entity, [expr])
     todo = list(fields)
-    while todo:
+    while todo and PAST not in fields:
         of, name = todo.pop()
         step = steps.get((of, name))
         if step is None:
@@ -102,14 +104,16 @@ def rests_on(policy: Policy, entity: str, expr: Expr) -> frozenset[tuple[str, st
             parts = [e for m in step.methods for e in (m.match, m.unless, *(m.similar or ()))] + [e for _, e in step.tie_break]
             more = _read_and_asked(policy, of, parts)
         elif isinstance(step, Derive) and step.expr is not None and step.group is None and step.among is None:
-            more = _read_and_asked(policy, of, [step.expr])
+            more = _read_and_asked(policy, of, [step.expr]) | ({MOMENT} if step.frozen is not None else set())
+        elif isinstance(step, Choose):
+            more = _read_and_asked(policy, of, [condition for rule in step.rules for condition in rule.conditions])
         elif isinstance(step, (Walk, Fill)):
             more = _read_by(policy, step)
         else:
             return None
         todo += more - fields
         fields |= more
-    return frozenset(fields)
+    return None if PAST in fields else frozenset(fields)
 
 
 def referred_to(policy: Policy, read: Read) -> set[str]:
@@ -119,12 +123,13 @@ def referred_to(policy: Policy, read: Read) -> set[str]:
 
 
 def _read_and_asked(policy: Policy, entity: str, expressions: Iterable[Expr | None]) -> set[tuple[str, str]]:
-    """What expressions read, and MOMENT if one of them asks for the time."""
+    """What expressions read, with MOMENT if one of them asks for the time, and PAST if one looks back."""
     given = [expr for expr in expressions if expr is not None]
     timed = {"today", "now", *policy.plan.dated_lists}
     nodes = [n for expr in given for n in s.walk(expr.tree)]
     asks = any(n.id in timed if isinstance(n, s.Name) else isinstance(n, s.Call) and _is_clocked(n.function) for n in nodes)
-    return reads_of(policy, entity, given) | ({MOMENT} if asks else set())
+    looks_back = any(isinstance(n, s.Call) and n.function in LOOK_BACK for n in nodes)
+    return reads_of(policy, entity, given) | ({MOMENT} if asks else set()) | ({PAST} if looks_back else set())
 
 
 def _is_clocked(function: str) -> bool:

@@ -6,18 +6,18 @@ ledger's lock, in an `adjustment` of its own. The service has its writer do the 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from datetime import date, timedelta
 from typing import NoReturn
 
 from roe import __version__
 from roe.diagnostics import user_error
 from roe.dynamic import Json, Saved
-from roe.ledger.entries import Answered, Evidence, Run
+from roe.ledger.entries import Answered, Evidence, Referred, Run
 from roe.ledger.entry import Entry
 from roe.ledger.moment import At
 from roe.ledger.people import Away, Declined, Excepted, Requested, Reviewed, Weighed
-from roe.ledger.store import Open, Store
+from roe.ledger.store import Store
 from roe.node import node
 from roe.run.inputs import run_id
 from roe.run.memory import in_force, opened
@@ -54,10 +54,14 @@ class OfRole(Act):
     def key(self) -> str:
         return f"{self.entity}|{self.record}|{self.role}"
 
-    def now(self, store: Store, kind: str) -> Open | None:
-        """The open entry of a kind about it."""
-        entries = store.latest(kind, True, self.entity, self.record)
-        return next((o for o in entries if getattr(o.stored.entry, "role", "") == self.role), None)
+    @property
+    def about(self) -> Json:
+        """The fields of an entry that say what it is about."""
+        return {"entity": self.entity, "record": self.record, "role": self.role}
+
+    def is_open(self, store: Store, kind: type[Requested] | type[Referred]) -> bool:
+        """Whether an entry of a kind about it is open."""
+        return any(e.role == self.role for e in store.newest(kind, True, self.entity, self.record))
 
 
 @node(kw_only=True)
@@ -70,7 +74,7 @@ class Ask(OfRole):
     reason: str
 
     def problem(self, store: Store) -> str:
-        return "" if self.now(store, "requested") is None else "somebody has already asked for an exception; it waits for an answer"
+        return "" if not self.is_open(store, Requested) else "somebody has already asked for an exception; it waits for an answer"
 
     def entries(self, at: At) -> list[Entry]:
         return [_excepting(Requested, self, at)]
@@ -94,12 +98,10 @@ class Decline(OfRole):
     reason: str
 
     def problem(self, store: Store) -> str:
-        return (
-            "" if self.now(store, "requested") is not None else "there is no open request for an exception; somebody may have answered it"
-        )
+        return "" if self.is_open(store, Requested) else "there is no open request for an exception; somebody may have answered it"
 
     def entries(self, at: At) -> list[Entry]:
-        return [Declined(at=at, entity=self.entity, record=self.record, role=self.role, by=self.by, reason=self.reason)]
+        return [Declined(at=at, **self.about, by=self.by, reason=self.reason)]
 
 
 @node(kw_only=True)
@@ -109,14 +111,11 @@ class End(OfRole):
     reason: str
 
     def problem(self, store: Store) -> str:
-        return (
-            ""
-            if self.now(store, "excepted") is not None
-            else "the ledger has no exception for it; to end one from a policy file, change the file"
-        )
+        missing = "the ledger has no exception for it; to end one from a policy file, change the file"
+        return "" if self.is_open(store, Excepted) else missing
 
     def entries(self, at: At) -> list[Entry]:
-        return [Excepted(at=at, entity=self.entity, record=self.record, role=self.role, up=False, by=self.by, reason=self.reason)]
+        return [Excepted(at=at, **self.about, up=False, by=self.by, reason=self.reason)]
 
 
 @node(kw_only=True)
@@ -132,10 +131,10 @@ class Answer(OfRole):
     asked: bool = False
 
     def problem(self, store: Store) -> str:
-        return "" if self.asked or self.now(store, "referred") is not None else "this no longer waits for a decision"
+        return "" if self.asked or self.is_open(store, Referred) else "this no longer waits for a decision"
 
     def entries(self, at: At) -> list[Entry]:
-        about: Json = {"entity": self.entity, "record": self.record, "role": self.role, "rep": self.rep, "by": self.by}
+        about = {**self.about, "rep": self.rep, "by": self.by}
         until = At.of(self.until, at.zone)
         answer = Answered(at=at, answer=self.text, **about)
         return [answer, Excepted(at=at, until=until, reason=f"asked, {self.by} decided" + (f": {self.text}" if self.text else ""), **about)]
@@ -216,22 +215,19 @@ class Keep(OfRole):
     values: Saved
 
     def entries(self, at: At) -> list[Entry]:
-        return [Evidence(at=at, entity=self.entity, record=self.record, role=self.role, digest=self.digest, values=dict(self.values))]
+        return [Evidence(at=at, **self.about, digest=self.digest, values=dict(self.values))]
 
 
 def _excepting(kind: type[Requested], act: Ask, at: At) -> Requested:
-    return kind(
-        at=at, entity=act.entity, record=act.record, role=act.role, rep=act.rep, until=At.of(act.until, at.zone),
-        start="" if act.start is None else str(act.start), by=act.by, reason=act.reason,
-    )  # fmt: skip
+    start = "" if act.start is None else str(act.start)
+    return kind(at=at, **act.about, rep=act.rep, until=At.of(act.until, at.zone), start=start, by=act.by, reason=act.reason)
 
 
-def perform(place: str, acts: Iterable[Act], at: At, policy: str = "", wait: float = 10) -> int:
+def perform(place: str, acts: Sequence[Act], at: At, wait: float = 10) -> int:
     """Append the entries of acts, all or none; the number of the last. Raises PolicyError where the ledger does not allow one, or is busy.
 
     An adjustment stands at the last run's as-of, so that it keeps no later run from its day; its entries hold from `at` on.
     """
-    acts = list(acts)
     with opened(place, at.zone, wait) as memory, memory.committing() as commit:
         for act in acts:
             if said := act.problem(memory.store):
@@ -239,7 +235,7 @@ def perform(place: str, acts: Iterable[Act], at: At, policy: str = "", wait: flo
         last, run = memory.store.last_run(), in_force(memory.store)
         when = last.entry.at if last is not None else At.of(at.date, at.zone)
         own = Run(
-            at=when, id=run_id(str(at), acts[0].by, str(memory.store.head().number)), what=ADJUSTMENT, policy=policy or (run.policy if run else ""),
+            at=when, id=run_id(str(at), acts[0].by, str(memory.store.head().number)), what=ADJUSTMENT, policy=run.policy if run else "",
             digest=run.digest if run is not None else "", version=__version__, accepted=acts[0].by,
         )  # fmt: skip
         return int(commit.append(own, {}, [e for act in acts for e in act.entries(max(at, when))])["number"])

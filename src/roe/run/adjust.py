@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import NoReturn
 
 from roe import __version__
 from roe.diagnostics import user_error
 from roe.ledger.entries import ASKED, FREE, Corrected, Owned, Refused, Run, Turn, TurnBack
+from roe.ledger.entry import Entry
 from roe.ledger.holdings import Holding
+from roe.ledger.moment import At
 from roe.ledger.movements import pending
 from roe.ledger.store import Store
 from roe.run.acts import ADJUSTMENT
 from roe.run.inputs import run_id
-from roe.run.memory import opened
+from roe.run.memory import Commit, opened
 
 MOST = 10_000_000  # decisions that wait to be loaded
 
@@ -24,8 +26,7 @@ def give_back(record: str, state: str, reason: str, by: str, role: str = "", wai
     with opened(state, "", wait) as memory, memory.committing() as commit:
         store = memory.store
         last = store.last_run()
-        turns = [o.stored.entry for o in store.latest("turn", is_open=True)]
-        turns_of_record = [e for e in turns if isinstance(e, Turn) and e.record == record and role in ("", e.role)]
+        turns_of_record = [e for e in store.newest(Turn, is_open=True) if e.record == record and role in ("", e.role)]
         if last is None or not turns_of_record:
             _refuse(f"no pool has assigned `{record}`", "name the id of a record that a pool has assigned; roe history RECORD shows it")
         if len(turns_of_record) > 1:
@@ -38,10 +39,7 @@ def give_back(record: str, state: str, reason: str, by: str, role: str = "", wai
         at = last.entry.at
         key = {"entity": turn.entity, "record": record, "role": turn.role}
         back = TurnBack(at=at, **key, rep=turn.rep, pool=turn.pool, number=turn.number, reason=f"{reason} (asked for by {by})")
-        own = Run(
-            at=at, id=run_id(str(at), record, str(store.head().number)), what=ADJUSTMENT, version=__version__, accepted=f"{by}: {reason}"
-        )
-        commit.append(own, {}, [back, replace(turn, counted=False, credit=ASKED)])
+        _append(commit, at, record, f"{by}: {reason}", [back, replace(turn, counted=False, credit=ASKED)])
         return turn
 
 
@@ -60,15 +58,11 @@ def note_refused(refusals: Iterable[tuple[str, str]], state: str, by: str, wait:
             if record not in waiting:
                 unknown.append(record)
             for h in waiting.get(record, ()):
-                known = [x.entry for x in store.of_record(h.entity, record, ("refused",))]
-                if not any(isinstance(e, Refused) and (e.role, e.decision, e.reason) == (h.role, h.entry, reason) for e in known):
+                if all((e.role, e.decision, e.reason) != (h.role, h.entry, reason) for e in store.told(Refused, h.entity, record)):
                     assert last is not None
                     entries.append(Refused(at=last.entry.at, entity=h.entity, record=record, role=h.role, decision=h.entry, reason=reason))
         if entries and last is not None:
-            name = run_id(str(last.entry.at), "refused", str(store.head().number))
-            commit.append(
-                Run(at=last.entry.at, id=name, what=ADJUSTMENT, version=__version__, accepted=f"{by}: refused by the CRM"), {}, entries
-            )
+            _append(commit, last.entry.at, "refused", f"{by}: refused by the CRM", entries)
         return len(entries), unknown
 
 
@@ -100,13 +94,15 @@ def correct(said: Correction, state: str, wait: float = 60) -> Owned:
             past=bool(later), sentence=f"entry {said.number} is corrected by {said.by}, {said.why}",
         )  # fmt: skip
         at = last.entry.at if last is not None else wrong.at
-        what = f"{said.owner or 'nobody'} has {wrong.record}"
-        own = Run(
-            at=at, id=run_id(str(at), f"correct {said.number}", str(store.head().number)), what=ADJUSTMENT, version=__version__,
-            accepted=f"{said.by}: {said.why}",
-        )  # fmt: skip
-        commit.append(own, {}, [Corrected(at=at, entry=said.number, what=what, by=said.by, why=said.why), right])
+        corrected = Corrected(at=at, entry=said.number, what=f"{said.owner or 'nobody'} has {wrong.record}", by=said.by, why=said.why)
+        _append(commit, at, f"correct {said.number}", f"{said.by}: {said.why}", [corrected, right])
         return right
+
+
+def _append(commit: Commit, at: At, about: str, accepted: str, entries: Sequence[Entry]) -> None:
+    """Append the entries of one adjustment; `about` tells it from others that are made at the same number."""
+    name = run_id(str(at), about, str(commit.memory.store.head().number))
+    commit.append(Run(at=at, id=name, what=ADJUSTMENT, version=__version__, accepted=accepted), {}, entries)
 
 
 def _owner_entry(store: Store, number: int) -> Owned:

@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from pyspark.sql import SparkSession
 
     from roe.columns.memory import ColumnMemory
+    from roe.columns.run import ColumnRun
     from roe.ledger.decided import Decided
     from roe.ledger.holders import OwnerState
     from roe.ledger.store import Store
@@ -114,17 +115,17 @@ class Engine:
         """The invariants that do not hold, where the engine has asked for them itself instead of showing its batches."""
         return []
 
-    def state(self) -> Remembered | None:
-        """What the next run needs, once everything is decided; None where the engine keeps no memory."""
-        return None
+    def state(self) -> Remembered:
+        """What the next run needs, once everything is decided."""
+        raise NotImplementedError
 
     def late(self) -> Iterable[tuple[str, date]]:
         """The records with decisions that the CRM has not loaded, and the days of these."""
-        return ()
+        raise NotImplementedError
 
     def older(self) -> set[str]:
         """The records of whom the data shows an owner from before what the CRM has shown already."""
-        return set()
+        raise NotImplementedError
 
     @property
     def decided(self) -> Iterable[Decided] | None:
@@ -142,7 +143,29 @@ class Engine:
         return None
 
 
-class Rows(Engine):
+class AllAtOnce(Engine):
+    """An engine that decides every record in one `run`, in this process."""
+
+    run: Run | ColumnRun
+
+    def fill(self, files: Files, watch: Watch) -> None:
+        files.add(self.batch(), watch)
+
+    def batch(self) -> Batch:
+        """Decide every record."""
+        raise NotImplementedError
+
+    def state(self) -> Remembered:
+        return self.run.state()
+
+    def late(self) -> Iterable[tuple[str, date]]:
+        return self.run.bound.memory.pending()
+
+    def older(self) -> set[str]:
+        return self.run.bound.memory.older
+
+
+class Rows(AllAtOnce):
     """Record by record; it can decide anything that fits into memory."""
 
     name = "rows"
@@ -154,11 +177,7 @@ class Rows(Engine):
             return [_lacking("columns", "batch", "numpy", "pyarrow", help=", or write CSV from a folder of files")]
         return []
 
-    def fill(self, files: Files, watch: Watch) -> None:
-        files.add(self.batch(), watch)
-
     def batch(self) -> Batch:
-        """Decide every record."""
         from roe.run.rows import batch_of
 
         job = self.job
@@ -167,20 +186,12 @@ class Rows(Engine):
         self.run = Run(bound, list(counted(bound.decide_all(), total, "deciding")))
         return batch_of(self.run)
 
-    def state(self) -> Remembered | None:
-        return self.run.state()
 
-    def late(self) -> Iterable[tuple[str, date]]:
-        return self.run.bound.memory.pending()
-
-    def older(self) -> set[str]:
-        return self.run.bound.memory.older
-
-
-class Columns(Engine):
+class Columns(AllAtOnce):
     """All records at once, as Arrow columns."""
 
     name = "columns"
+    run: ColumnRun
 
     def limits(self) -> list[Limit]:
         if not _packages("numpy", "pyarrow"):
@@ -194,11 +205,7 @@ class Columns(Engine):
             limits.append(Limit("size", "the data is so small that columns are not worth their start", weight="quiet"))
         return limits
 
-    def fill(self, files: Files, watch: Watch) -> None:
-        files.add(self.batch(), watch)
-
     def batch(self) -> Batch:
-        """Decide every record."""
         from roe.columns.run import ColumnRun
         from roe.columns.world import ColumnWorld
         from roe.run.columns import batch_of
@@ -207,15 +214,6 @@ class Columns(Engine):
         world = ColumnWorld(job.evaluator.compiled, job.source.columns(), job.evaluator.clock(job.as_of))
         self.run = ColumnRun(job.bound(world))
         return batch_of(self.run)
-
-    def state(self) -> Remembered | None:
-        return self.run.state()
-
-    def late(self) -> Iterable[tuple[str, date]]:
-        return self.run.bound.memory.pending()
-
-    def older(self) -> set[str]:
-        return self.run.bound.memory.older
 
     @property
     def owners(self) -> Callable[[Store], Mapping[str, OwnerState]]:
@@ -271,15 +269,6 @@ class Portions(Columns):
         for run in stream.portions(self.job.evaluator, self._table, self.job.as_of):
             files.add(batch_of(run), watch)
 
-    def state(self) -> Remembered | None:
-        return None
-
-    def late(self) -> Iterable[tuple[str, date]]:
-        return ()
-
-    def older(self) -> set[str]:
-        return set()
-
 
 class Spark(Engine):
     """Records shared out to tasks, each of which decides its own in columns."""
@@ -328,7 +317,7 @@ class Spark(Engine):
     def broken(self) -> list[Broken]:
         return self._left.broken
 
-    def state(self) -> Remembered | None:
+    def state(self) -> Remembered:
         from roe.spark.memory import changed_state
 
         return changed_state(self.job.state, self._left.changes)

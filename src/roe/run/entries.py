@@ -118,7 +118,7 @@ def since(entries: Iterable[Entry], memory: Memory, at: At) -> Since | None:
         if e.by in CONFIRMED_BY_CRM:
             by_hand.add(key)
             counts.by_hand += 1
-        elif (e.entity, e.record, e.role) in ended:
+        elif key in ended:
             counts.by_time += 1
         else:
             counts.by_rules += 1

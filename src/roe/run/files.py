@@ -24,8 +24,6 @@ from roe.run.result import Batch, Lines, Portion
 from roe.run.summary import Summary, counts_of
 
 if TYPE_CHECKING:
-    from roe.columns.run import ColumnRun
-    from roe.evaluator.engine import Run
     from roe.grammar.clock import Clock
 
 
@@ -98,14 +96,13 @@ class Files:
         self.extra: dict[str, list[list[str]]] = {}
         self._tables: Json = {}
 
-    def add(self, batch: Batch, watch: Watch | None = None) -> None:
+    def add(self, batch: Batch, watch: Watch = lambda batch, tables: None) -> None:
         """Write what a batch decided. `watch` sees it, and its lines of `TABLES`, before it is written. Raises OSError."""
         if self.summary is None:
             self.summary = Summary({p.entity for p in batch.portions})
         self.summary.add(counts_of(batch))
         tables = tables_of(batch.portions, self.policy)
-        if watch is not None:
-            watch(batch, tables)
+        watch(batch, tables)
         for name, lines in tables.items():
             self.table(name, lines)
         self.turns.append(batch.turns)
@@ -153,34 +150,6 @@ class Files:
         """Remove what is half written."""
         for file in self._tables.values():
             file.abandon()
-
-
-def write_batches(batches: Iterable[Batch], folder: Path, form: str = "csv", traces: bool = False, watch: Watch | None = None) -> Json:
-    """All files of a run, whole or in batches in the order of the records; returns the summary. `watch` sees each batch. Raises OSError."""
-    folder.mkdir(parents=True, exist_ok=True)
-    files: Files | None = None
-    try:
-        for batch in batches:
-            if files is None:
-                files = Files(folder, batch.bound.policy, form, traces)
-            files.add(batch, watch)
-        assert files is not None
-        return files.close(batch.bound.world.clock)
-    finally:
-        if files is not None:
-            files.abandon()
-
-
-def write_run(run: Run | ColumnRun, folder: Path, traces: bool = False, form: str = "csv") -> Json:
-    """All files of a run by rows or in columns; returns the summary. Raises OSError if the folder cannot be written."""
-    from roe.evaluator.engine import Run
-    from roe.run import rows
-
-    if isinstance(run, Run):
-        return write_batches([rows.batch_of(run)], folder, form, traces)
-    from roe.run import columns
-
-    return write_batches([columns.batch_of(run)], folder, form, traces)
 
 
 def undone(line: list[Value]) -> list[Value]:

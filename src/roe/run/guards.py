@@ -105,8 +105,7 @@ def contested(entries: Iterable[Entry], store: Store) -> str | None:
     owned = [e for e in entries if isinstance(e, Owned)]
     records, systems = set(), set()
     for e in owned_back(owned):
-        earlier = [x.entry for x in store.of_record(e.entity, e.record, ("owned",))]
-        of_role = [x for x in earlier if isinstance(x, Owned) and x.role == e.role]
+        of_role = [x for x in store.told(Owned, e.entity, e.record) if x.role == e.role]
         if any(back.system == e.system for back in owned_back(of_role)):
             records.add(e.record)
             systems.add(e.system)

@@ -26,7 +26,6 @@ if TYPE_CHECKING:
     from roe.evaluator.row import Row
 
 
-HEADER = ("invariant", "severity", "entity", "record", "name", "found")
 NAMED = 5
 
 

@@ -82,10 +82,10 @@ class Memory:
         last = self.store.last_run()
         help = "name a later day, or see what it would have decided: --replay"
         if last is not None and at.instant < last.entry.at.instant:
-            _refuse("R646", f"the ledger has a run as of {last.entry.at}, which is later than {at}", help)
+            _refuse(f"the ledger has a run as of {last.entry.at}, which is later than {at}", help)
         if at.utc > now.astimezone(UTC) + AHEAD:
             help = "name the day on which you run it, or see what it would decide: --replay"
-            _refuse("R646", f"{at} is more than {AHEAD / timedelta(hours=1):g} hours from now, and no earlier run could follow", help)
+            _refuse(f"{at} is more than {AHEAD / timedelta(hours=1):g} hours from now, and no earlier run could follow", help)
 
     def ended(self, at: At) -> set[tuple[str, str, str]]:
         """(entity, record, role) of every owner whose time, deadline or claim has ended by a moment."""
@@ -98,12 +98,6 @@ class Memory:
     def place_of(self, run: str) -> Json:
         """Where a run that was committed ends in the ledger (see `roe.ledger.audit.anchor`)."""
         return anchor(self.store, self.store.of_run(run)[-1].number)
-
-    @property
-    def base(self) -> Json:
-        """The end of the ledger: its epoch (empty while it has no entry) and number."""
-        head = self.store.head()
-        return {"epoch": head.epoch if head.number else "", "number": head.number}
 
     @contextmanager
     def committing(self) -> Iterator[Commit]:
@@ -120,12 +114,6 @@ class Commit:
     tx: Writing
 
     @property
-    def base(self) -> Json:
-        """The end of the ledger before anything is appended: its epoch (empty while it has no entry) and number."""
-        head = self.tx.head
-        return {"epoch": head.epoch if head.number else "", "number": head.number}
-
-    @property
     def is_current(self) -> bool:
         """Whether nobody has appended anything since the memory was read."""
         return self.tx.head.number == self.memory.number
@@ -136,8 +124,7 @@ class Commit:
             self.tx.keep_policy(run.digest, policy_files)
         self.tx.run(run)
         self.tx.append(entries)
-        head = self.tx.head
-        return {"epoch": head.epoch, "number": head.number, "hash": head.hash.hex()}
+        return self.tx.head.anchor
 
 
 @contextmanager
@@ -210,5 +197,5 @@ def changed(before: Remembered, after: Remembered) -> set[str]:
     return differing(before.get("owners", {}), after.get("owners", {}))
 
 
-def _refuse(code: str, message: str, help: str) -> NoReturn:
-    raise user_error(code, message, "--as-of", help)
+def _refuse(message: str, help: str) -> NoReturn:
+    raise user_error("R646", message, "--as-of", help)

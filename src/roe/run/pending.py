@@ -62,7 +62,7 @@ def apply_dry_run(out: Path, state: str, zone: str, as_of: str, policy: str, wai
             run, *entries = _entries(file)
         assert isinstance(run, Run)
         with memory.committing() as commit:
-            if first["base"] != commit.base:
+            if first["base"] != commit.tx.head.base:
                 _refuse(out, "the ledger has gone on since the dry run", "make the dry run again")
             files = {name: bytes.fromhex(content) for name, content in first["policy"].items()}
             place = commit.append(replace(run, accepted=accepted) if accepted else run, files, entries)

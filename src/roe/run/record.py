@@ -33,7 +33,7 @@ from roe.grammar import syntax as s
 from roe.grammar.clock import Clock, zone_of
 from roe.ledger.remembered import Remembered
 from roe.policy.model import DataSource, Field, Policy
-from roe.run.source import Source
+from roe.run.source import Source, is_guarded
 
 if TYPE_CHECKING:
     from roe.data.reading import Reading, Reject
@@ -49,13 +49,12 @@ TRANSPARENT = ("domain", "company_domain", "lower_case", "upper_case", "trim")  
 
 def lookups(policy: Policy, source: Source) -> dict[str, Lookup]:
     """The records of each entity where they stand. Raises PolicyError for data that cannot be read, CannotLookUp."""
-    if any(d.rows or d.fall is not None or d.filled for d in policy.data.values()):
+    if is_guarded(policy):
         raise CannotLookUp("the policy has guards on the data as a whole (`expect:`)")
     by_entity: dict[str, Lookup] = {}
     if source.is_database:
-        problems: list[Diagnostic] = []
-        _database(policy, source.place, by_entity)
-        problems += lacking(policy, source.place, by_entity) if by_entity else [none_found(policy, source.place)]
+        by_entity = _database(policy, source.place)
+        problems = lacking(policy, source.place, by_entity) if by_entity else [none_found(policy, source.place)]
     else:
         paths, problems = files_of(policy, source.place, complete=True)
         if not errors(problems):
@@ -83,14 +82,14 @@ def _file(path: Path, source: DataSource, problems: list[Diagnostic]) -> Lookup:
     return CsvLookup(path)
 
 
-def _database(policy: Policy, place: Path, found: dict[str, Lookup]) -> None:
+def _database(policy: Policy, place: Path) -> dict[str, Lookup]:
     from roe.data.lookup_sql import database_lookups, names_in
 
     held = set(names_in(place))
     tables = []
     for entity in policy.model.entities:
         tables += [(entity, name) for name in table_names(policy, entity) if name in held][:1]
-    found |= dict(database_lookups(place, tables))
+    return dict(database_lookups(place, tables))
 
 
 class FromFiles:
@@ -98,7 +97,6 @@ class FromFiles:
 
     def __init__(self, compiled: Compiled, by_entity: dict[str, Lookup], clock: Clock) -> None:
         self.compiled, self.policy, self.clock = compiled, compiled.policy, clock
-        self.lookups = by_entity
         self.zone = zone_of(self.policy.timezone)
         self.tables = {entity: _Table(entity, lookup, self.policy, self.zone) for entity, lookup in by_entity.items()}
 
@@ -121,8 +119,7 @@ class FromFiles:
         table = self.tables.get(entity)
         if table is None:
             return ()
-        known_by = ["id"] if "id" in table.columns else telling(entity, table.decided)
-        return table.some([text], known_by, lambda row: row["id"] in (text, fold(text)))
+        return table.some([text], table.telling(), lambda row: row["id"] in (text, fold(text)))
 
     def partly(self, entity: str, text: str) -> Iterable[Values]:
         """The records that have a text in their name, e-mail address or domain."""
@@ -226,13 +223,13 @@ class _Table:
         if self._all is not None or isinstance(self.lookup, LoadedRecords):
             return [row for row in self.all() if is_meant(row)]
         held = [name for name in fields if name in self.columns]
-        columns = list(dict.fromkeys(self.columns[name] for name in held))
+        columns = self._columns_of(held)
         if not texts or not columns:
             return []
         rows = {row["$line"]: row for row in self._having(self._spelt(texts, held), columns)}
         meant = [row["id"] for row in self._typed(RawRecords(rows.values(), self._origin())) if is_meant(row)]
-        if "id" not in held and meant and (telling := self._telling()):  # others with the same id may stand elsewhere
-            again = self._having(meant, telling)
+        if "id" not in held and meant and (known_by := self._columns_of(self.telling())):  # others with the same id may stand elsewhere
+            again = self._having(meant, known_by)
             rows |= {row["$line"]: row for row in again}
         before = len(self.rejects)
         typed = self._typed(RawRecords([rows[line] for line in sorted(rows)], self._origin()))
@@ -245,9 +242,11 @@ class _Table:
             self._asked[key] = self.lookup.having(texts, columns)
         return self._asked[key]
 
-    def _telling(self) -> list[str]:
-        """The columns that say what a record is known by."""
-        names = ["id"] if "id" in self.columns else telling(self.entity, self.decided)
+    def telling(self) -> list[str]:
+        """The fields that say what a record is known by."""
+        return ["id"] if "id" in self.columns else list(telling(self.entity, self.decided))
+
+    def _columns_of(self, names: Iterable[str]) -> list[str]:
         return list(dict.fromkeys(self.columns[name] for name in names if name in self.columns))
 
     def _spelt(self, texts: Collection[str], fields: Iterable[str]) -> list[str]:

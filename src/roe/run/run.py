@@ -70,7 +70,6 @@ class Finished:
     notes: list[str]
     broken: list[Diagnostic] = field(default_factory=list)
     outcome: Literal["committed", "refused", "dry", "forgetful"] = "forgetful"
-    id: str = ""
     since: Since | None = None
 
 
@@ -158,7 +157,7 @@ class _Draft:
     def __init__(self, job: Job, folder: OutFolder, given: RunOptions, state: Remembered, memory: Memory | None = None) -> None:
         self.job, self.folder, self.given, self.before, self.memory = job, folder, given, state, memory
         job.state = state
-        self.base = memory.base if memory is not None else {}
+        self.base = memory.store.head().base if memory is not None else {}
         engine = self.engine = choose(given.engine, job)
         policy = job.evaluator.policy
         last = self._last_report()
@@ -210,7 +209,6 @@ class _Draft:
         digest, inputs = digest_of(self.files), inputs_of(self.job.source)
         base = str(self.memory.number) if self.memory is not None else ""
         name = run_id(str(summary["as_of"]), digest, json.dumps(inputs, sort_keys=True), base, self.job.form, __version__)
-        self.finished.id = name
         return {
             "run": name,
             "as_of": summary["as_of"],

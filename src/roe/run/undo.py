@@ -38,7 +38,7 @@ class Undone:
     until: date = date.max
 
 
-def undo(name: str, state: str, who: str, until: date | None = None, wait: float = 60) -> Undone:
+def undo(name: str, state: str, who: str, until: date | None, wait: float) -> Undone:
     """Give back what a run gave. `who` says who asks for it, and why. Raises PolicyError if the ledger has no such run."""
     with opened(state, "", wait) as memory, memory.committing() as commit:
         undone, entries, at = _planned(memory.store, name, until)
@@ -52,7 +52,7 @@ def undo(name: str, state: str, who: str, until: date | None = None, wait: float
     return undone
 
 
-def would_undo(name: str, state: str, wait: float = 60) -> Undone:
+def would_undo(name: str, state: str, wait: float) -> Undone:
     """The same without doing it: what `undo` would give back and leave. Raises PolicyError if the ledger has no such run."""
     with opened(state, "", wait) as memory:
         return _planned(memory.store, name)[0]

@@ -147,7 +147,7 @@ class Writer:
     def close(self) -> None:
         """Let go of the ledger."""
         if self.witness.seen.epoch:
-            self.witness.note(Head(self.witness.seen.epoch, self.witness.seen.number, b"", ""), self.witness.seen.timeline, now=True)
+            self.witness.note(Head(self.witness.seen.epoch, self.witness.seen.number, b""), self.witness.seen.timeline, now=True)
         if self._store is not None:
             self._store.close()
             self._store = None

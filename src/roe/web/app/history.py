@@ -96,33 +96,26 @@ class History:
     def requests(self) -> list[Requested]:
         """The exceptions that are asked for and not answered, the oldest first."""
         with self._open() as store:
-            entries = [o.stored.entry for o in store.latest("requested", True)]
-        return sorted((e for e in entries if isinstance(e, Requested)), key=lambda e: e.at.instant)
+            return sorted(store.newest(Requested, True), key=lambda e: e.at.instant)
 
     def granted(self) -> list[Excepted]:
         """The exceptions that somebody has granted and not ended, those that end first first."""
         with self._open() as store:
-            entries = [o.stored.entry for o in store.latest("excepted", True)]
-        return sorted(
-            (e for e in entries if isinstance(e, Excepted)), key=lambda e: (e.until.instant if e.until else 0, e.entity, e.record)
-        )
+            return sorted(store.newest(Excepted, True), key=lambda e: (e.until.instant if e.until else 0, e.entity, e.record))
 
     def standing(self, entity: str, record: str) -> dict[str, dict[str, Requested | None]]:
         """role -> what is `requested` of a record and what is `excepted`, as far as it stands."""
         by_role: dict[str, dict[str, Requested | None]] = {}
         with self._open() as store:
-            for kind in ("requested", "excepted"):
-                for o in store.latest(kind, True, entity, record):
-                    role = str(getattr(o.stored.entry, "role", ""))
-                    entry = o.stored.entry if isinstance(o.stored.entry, Requested) else None
-                    by_role.setdefault(role, {"requested": None, "excepted": None})[kind] = entry
+            for kind in (Requested, Excepted):
+                for e in store.newest(kind, True, entity, record):
+                    by_role.setdefault(e.role, {"requested": None, "excepted": None})[kind.KIND] = e
         return by_role
 
     def away(self, rep: str) -> Away | None:
         """The leave that a rep has entered here, or None."""
         with self._open() as store:
-            entries = [o.stored.entry for o in store.latest("away", True, "rep", rep)]
-        return next((e for e in entries if isinstance(e, Away)), None)
+            return next(iter(store.newest(Away, True, "rep", rep)), None)
 
     def runs(self, most: int) -> list[tuple[Stored, bool]]:
         """The last runs, undoes and adjustments, the newest first, each with whether it can be undone."""
@@ -146,8 +139,7 @@ class History:
     def weighed(self, plan: str) -> dict[tuple[str, str], Weighed]:
         """(book, account) -> what somebody has last said of a planned move."""
         with self._open() as store:
-            entries = [o.stored.entry for o in store.latest("weighed", True)]
-        return {(e.book, e.record): e for e in entries if isinstance(e, Weighed) and e.plan == plan}
+            return {(e.book, e.record): e for e in store.newest(Weighed, True) if e.plan == plan}
 
     def evidence(self, number: int) -> Evidence | None:
         """The evidence of the entry with a number: itself, or what its run kept of its decision; None if nothing was kept."""
