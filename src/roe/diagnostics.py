@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 
+from roe.node import node
 from roe.source import Span
 from roe.untrusted import style, visible
 
@@ -128,7 +129,7 @@ CODES: dict[str, tuple[str, str]] = {
 DOCS = "docs/diagnostics"
 
 
-@dataclass(frozen=True, slots=True)
+@node
 class Diagnostic:
     """One finding: `code`, `message` in lower case without a full stop, `span`, and `help`, a next step.
 
