@@ -45,9 +45,9 @@ def taken_out(asked: Asked) -> tuple[Bound, Row]:
     source = Source(evaluator.policy, asked.data)
     memory = remembered(evaluator.policy, asked.state, held=False)
     records = TakenOut(evaluator, source, asked.as_of, memory)
-    allocated = list(dict.fromkeys(entity for entity, _ in evaluator.policy.plan.engagement))
-    known = records.called(text, dict.fromkeys((*allocated, *entities(evaluator.policy.plan))))
-    record = find_record(Bound(evaluator, known, {}), text, dict.fromkeys((*allocated, *entities(evaluator.policy.plan))))
+    allocated = [entity for entity, _ in evaluator.policy.plan.engagement]
+    asked_about = dict.fromkeys((*allocated, *entities(evaluator.policy.plan)))
+    record = find_record(Bound(evaluator, records.called(text, asked_about), {}), text, asked_about)
     if record.entity not in allocated:
         raise CannotLookUp(f"the answer for a {record.entity} depends on all records")
     bound = well_named(records.bound(record.entity, record["id"]))
