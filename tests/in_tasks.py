@@ -11,7 +11,7 @@ import pyarrow as pa
 
 from roe.columns.raw import Raw
 from roe.data.headers import columns_of, field_of
-from roe.run.engines import Limit, Spark
+from roe.run.engines import Limit, SparkEngine
 from roe.run.files import COLUMNS, TABLES, Files, Watch
 from roe.run.invariants import Tally
 from roe.run.spark import ORDER, Left, Wanted, _broken, _fill, check, decide, keep_others
@@ -23,7 +23,7 @@ from roe.spark.run import MARK, SharedOut, kept_together
 from roe.spark.tasks import HANDED, SAID, WAITING, Shared, of_bucket, of_records, received, sent, sent_policy
 
 
-class InTasks(Spark):
+class InTasks(SparkEngine):
     """`number` tasks; `together` says of the last run why one task decided all records."""
 
     number: ClassVar[int] = 3

@@ -229,15 +229,15 @@ def test_what_is_asked_about_a_record(state: str, tmp_path: Path) -> None:
 
 def test_what_people_said_on_the_pages_can_be_read(state: str, tmp_path: Path) -> None:
     from roe.ledger.moment import At
-    from roe.run.acts import Review, Weigh, perform
+    from roe.run.acts import JudgeChange, Weigh, perform
 
     at = At.of(MONDAY, "Europe/Berlin")
     with client(state, tmp_path) as c:
         assert c.get("/v1/reviews").json() == {"reviews": []} and c.get("/v1/plans").json() == {"plans": []}
         change = {"key": "k1", "before": "a" * 64, "after": "b" * 64, "old": "main", "new": "west"}
         review = [
-            Review(by="Ann", verdict="commented", comment="what about Ohio?", **change),
-            Review(by="Rev", verdict="approved", **change),
+            JudgeChange(by="Ann", verdict="commented", comment="what about Ohio?", **change),
+            JudgeChange(by="Rev", verdict="approved", **change),
         ]
         moves = [Weigh(by="Rev", plan="p1", moves=[("west", "A1"), ("west", "A2")], accepted=True)]
         moves.append(Weigh(by="Ann", plan="p1", moves=[("west", "A2")], accepted=False, reason="a renewal is open"))

@@ -165,7 +165,7 @@ class AllAtOnce(Engine):
         return self.run.bound.memory.older
 
 
-class Rows(AllAtOnce):
+class RowEngine(AllAtOnce):
     """Record by record; it can decide anything that fits into memory."""
 
     name = "rows"
@@ -187,7 +187,7 @@ class Rows(AllAtOnce):
         return batch_of(self.run)
 
 
-class Columns(AllAtOnce):
+class ColumnEngine(AllAtOnce):
     """All records at once, as Arrow columns."""
 
     name = "columns"
@@ -226,7 +226,7 @@ class Columns(AllAtOnce):
         return self.run.world.columns_memory
 
 
-class Portions(Columns):
+class PortionEngine(ColumnEngine):
     """A large Parquet file in portions, so that memory does not grow with it."""
 
     name = "portions"
@@ -270,7 +270,7 @@ class Portions(Columns):
             files.add(batch_of(run), watch)
 
 
-class Spark(Engine):
+class SparkEngine(Engine):
     """Records shared out to tasks, each of which decides its own in columns."""
 
     name = "spark"
@@ -340,10 +340,10 @@ class Spark(Engine):
 
 
 PREFERENCES: dict[str, tuple[type[Engine], ...]] = {
-    "auto": (Portions, Columns, Rows),
-    "columns": (Portions, Columns, Rows),
-    "rows": (Rows,),
-    "spark": (Spark, Rows),
+    "auto": (PortionEngine, ColumnEngine, RowEngine),
+    "columns": (PortionEngine, ColumnEngine, RowEngine),
+    "rows": (RowEngine,),
+    "spark": (SparkEngine, RowEngine),
 }
 
 

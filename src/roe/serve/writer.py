@@ -23,7 +23,7 @@ from roe.files import uncollected
 from roe.grammar.clock import zone_of
 from roe.ledger.backup import is_restored
 from roe.ledger.database import MISSING, Database, refuse
-from roe.ledger.entries import Run
+from roe.ledger.entries import RunEntry
 from roe.ledger.moment import At
 from roe.ledger.store import Store
 from roe.ledger.stored import Head
@@ -252,7 +252,7 @@ class Writer:
         if self._run is None:
             self._run = tx.head.number + 1
             tx.keep_policy(self.policy.digest, self.policy.files)
-            run = Run(
+            run = RunEntry(
                 at=At.of(at.astimezone(zone_of(self.policy.evaluator.policy.timezone)).date(), self.policy.evaluator.policy.timezone),
                 id=f"serve-{self._run}",
                 what="service",
