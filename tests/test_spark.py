@@ -54,7 +54,7 @@ def session() -> Iterator[Any]:
 
 
 def compare(evaluator: Any, data: Path, as_of: str, folder: Path, session: Any, buckets: int = 2) -> str:
-    from roe.run.engines import Job, SparkEngine
+    from roe.run.engines import Job
     from roe.run.run import RunOptions, run
     from roe.run.source import Source
 
@@ -148,7 +148,7 @@ def test_tasks_write_parts_of_what_pools_gave(tmp_path: Path, session: Any) -> N
     from pyarrow import csv as arrow_csv
     from pyarrow import parquet
 
-    from roe.run.engines import Job, SparkEngine
+    from roe.run.engines import Job
     from roe.run.folder import files_of
     from roe.run.run import RunOptions, run
     from roe.run.source import Source
@@ -192,7 +192,7 @@ def test_tasks_write_parts_of_their_own(tmp_path: Path, session: Any, monkeypatc
     import pyarrow as pa
     from pyarrow import parquet
 
-    from roe.run.engines import Job, SparkEngine
+    from roe.run.engines import Job
     from roe.run.folder import damaged, files_of, read_mark
     from roe.run.run import RunOptions, run
     from roe.run.source import Source
@@ -239,7 +239,7 @@ def test_nights_on_spark_are_those_in_columns(what: str, buckets: int, tmp_path:
 
     from roe.ledger.entries import RunEntry
     from roe.ledger.store import open_store
-    from roe.run.engines import Job, SparkEngine
+    from roe.run.engines import Job
     from roe.run.run import RunOptions, run
     from roe.run.source import Source
     from test_ledger_columns import FIRST, Crm, decided_in
@@ -269,7 +269,7 @@ def test_nights_on_spark_are_those_in_columns(what: str, buckets: int, tmp_path:
 def test_any_trace_is_made_from_what_tasks_have_kept(name: str, form: str, buckets: int, tmp_path: Path, session: Any) -> None:
     """Records with activities and deals, pools across tasks, and one task for all."""
     from roe.columns.evidence import RunEvidence
-    from roe.run.engines import Job, SparkEngine
+    from roe.run.engines import Job
     from roe.run.folder import damaged, files_of
     from roe.run.run import RunOptions, run
     from roe.run.source import Source
