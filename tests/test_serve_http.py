@@ -131,6 +131,8 @@ def test_a_file_of_tokens_has_digests_only(tmp_path: Path) -> None:
     (tmp_path / "t.toml").write_text(lines)
     found = read_tokens(tmp_path / "t.toml", {}).find(token)
     assert token not in lines and found is not None and found.scopes == {"route", "read"}
+    (tmp_path / "t.toml").write_text(lines, "utf-8-sig")  # as Notepad saves it
+    assert read_tokens(tmp_path / "t.toml", {}).find(token) == found
     digest = lines.split('"')[-2]
     assert read_tokens(None, {"ROE_TOKENS": f"web=route+read={digest}"}).find(token) == found
     for wrong in (
@@ -140,6 +142,8 @@ def test_a_file_of_tokens_has_digests_only(tmp_path: Path) -> None:
         "[",
         '["a b"]\n',
         '[a]\nscopes=["route"]\ndigest="x"\n',
+        "a = " + "[" * 100_000,
+        "#" * (1 << 20) + "\n",
     ):
         (tmp_path / "t.toml").write_text(wrong)
         with pytest.raises(PolicyError) as e:
