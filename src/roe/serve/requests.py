@@ -97,7 +97,8 @@ async def json_of(request: Request) -> Value:
 def parsed(body: bytes) -> Value:
     try:
         value = json.loads(body, parse_constant=_no_number, object_pairs_hook=_each_once)
-        json.dumps(value, ensure_ascii=False).encode()
+        if b"\\u" in body or not body.isascii():  # a lone surrogate can be written in no other way
+            json.dumps(value, ensure_ascii=False).encode()
     except (ValueError, RecursionError) as e:
         raise unreadable(f"the body is not JSON: {_why(e)}", OBJECT) from None
     if b"\\u0000" in body:
@@ -138,7 +139,7 @@ def id_of(request: Request) -> str:
 
 def version_of(request: Request) -> str:
     """The version of the record at its source, from `Record-Version` or `?version=`; empty if none is said."""
-    text = request.headers.get("record-version") or request.query_params.get("version") or ""
+    text = request.headers.get("record-version") or (request.scope["query_string"] and request.query_params.get("version")) or ""
     if not text:
         return ""
     try:
