@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from datetime import date
+from itertools import islice
 from typing import TYPE_CHECKING, Any
 from weakref import WeakSet
 
@@ -172,15 +173,20 @@ class KeptMatches:
         """The records that are matched to a row, as far as is known."""
         return [record for answer in self._having.get(row, ()) if answer.found is row for record in answer.records]
 
-    def renew(self) -> None:
-        """Ask again what may be another answer."""
-        while self._doubtful:
-            self._ask_again(next(iter(self._doubtful)))
+    @property
+    def is_behind(self) -> bool:
+        """Whether some answers may be others, and have not been asked again."""
+        return bool(self._doubtful)
+
+    def renew(self, most: int | None = None) -> None:
+        """Ask again what may be another answer: all, or so many."""
+        for answer in list(islice(self._doubtful, most)):
+            self._ask_again(answer)
 
     def _ask_again(self, answer: Answer) -> None:
         before = answer.found
-        self._doubtful.pop(answer)
         self._ask(answer, next(iter(answer.records)))
+        self._doubtful.pop(answer, None)
         if answer.found is not before:
             self._moved.update(answer.records)
             for followed in self.watching:

@@ -234,6 +234,18 @@ class LiveWorld(World):
             self._matches[step.name] = kept_matches(self, step)
         return self._matches[step.name]
 
+    @property
+    def is_behind(self) -> bool:
+        """Whether matches are to be asked again before they are used next, since a record has changed."""
+        return any(matches is not None and matches.is_behind for matches in self._matches.values())
+
+    def catch_up(self, most: int) -> None:
+        """Ask so many of them again while nobody waits: a new account's name may take part in every lead's match by name."""
+        for matches in self._matches.values():
+            if matches is not None and matches.is_behind:
+                with self.as_before(matches.step.entity):
+                    matches.renew(most)
+
     def related(self, step: Relate, row: Row) -> Row | None:
         matches = self._matches.get(step.name)
         return super().related(step, row) if matches is None else matches.match(row)
