@@ -213,3 +213,13 @@ def test_what_a_new_name_makes_doubtful_is_asked_again_while_nobody_waits(tmp_pa
     known = companies(world.live)
     monkeypatch.undo()
     assert known == companies(world.fresh())
+
+
+def test_after_a_restart_matches_are_asked_for_ahead(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    policy_text(tmp_path, POLICY.replace("MATCHING", "default").replace("COMPANY", ""))
+    world = World(roe.compile(roe.load(tmp_path)), 1)
+    started, plain = world.fresh(), companies(world.fresh())
+    while started.world.is_behind:
+        started.world.catch_up(4)
+    monkeypatch.setattr(KeptMatches, "_ask", None)  # the first decision asks for no match of others
+    assert companies(started) == plain

@@ -63,6 +63,7 @@ class KeptMatches:
         self._ties = ties
         self._tied: dict[Answer, None] = {}  # answers that tiebreakers decide
         self._doubtful: dict[Answer, None] = {}
+        self._expected: list[Row] = []
         self._moved: set[Row] = set()  # records of which an answer is another one than when they asked
 
     @property
@@ -175,8 +176,22 @@ class KeptMatches:
 
     @property
     def is_behind(self) -> bool:
-        """Whether some answers may be others, and have not been asked again."""
-        return bool(self._doubtful)
+        """Whether some answers may be others and have not been asked again, or some are still to be asked ahead."""
+        return bool(self._doubtful or self._expected)
+
+    def expect(self, rows: Iterable[Row]) -> None:
+        """The match of each of these will be asked for."""
+        self._expected = list(rows)
+
+    def ask_ahead(self, most: int) -> None:
+        """Ask again some of what may be another answer, and then some of what will be asked for."""
+        if self._doubtful:
+            self.renew(most)
+            return
+        for row in self._expected[-most:]:
+            if self.world.with_id(row.entity, str(row["id"])) is row:
+                self.match(row)
+        del self._expected[-most:]
 
     def renew(self, most: int | None = None) -> None:
         """Ask again what may be another answer: all, or so many."""

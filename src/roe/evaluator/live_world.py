@@ -236,15 +236,24 @@ class LiveWorld(World):
 
     @property
     def is_behind(self) -> bool:
-        """Whether matches are to be asked again before they are used next, since a record has changed."""
+        """Whether matches can be asked for ahead: since a record has changed, or since this binding is new."""
         return any(matches is not None and matches.is_behind for matches in self._matches.values())
 
     def catch_up(self, most: int) -> None:
-        """Ask so many of them again while nobody waits: a new account's name may take part in every lead's match by name."""
+        """Ask for so many of them while nobody waits: a new account's name may take part in every lead's match by name."""
         for matches in self._matches.values():
             if matches is not None and matches.is_behind:
                 with self.as_before(matches.step.entity):
-                    matches.renew(most)
+                    matches.ask_ahead(most)
+
+    def expect_matches(self) -> None:
+        """Those of all records that somebody has will be asked for, of the steps whose matches are kept by now."""
+        for matches in self._matches.values():
+            if matches is not None:
+                matches.expect(row for row in self.rows[matches.step.entity] if self._is_asked(matches.step, row))
+
+    def _is_asked(self, step: Relate, row: Row) -> bool:
+        return any(dict.get(row, f"owner.{role}") for role in self.policy.roles) and dict.get(row, step.name) is None
 
     def related(self, step: Relate, row: Row) -> Row | None:
         matches = self._matches.get(step.name)
