@@ -67,61 +67,6 @@ def test_functions_of_whole_columns_are_functions_of_the_language() -> None:
     assert set(WHOLE_COLUMNS) <= set(BY_NAME)
 
 
-STATELESS = """roe: 1
-name: portions
-roles: [ae]
-scores: {fit: {criteria: [{name: big, when: "account.employees > 100", points: 10}]}}
-tables: {size: {hit: unique, rows: [{employees: "< 100", size: small}, {employees: ">= 90", size: big}]}}
-engagement:
-  account:
-    ae:
-      - {name: fit, when: 'account.fit > 5 and account.size = "big"', then: {assign: account.country}, else: open}
-      - {name: kept, then: keep, because: "{account.name} has {account.employees}"}
-"""
-
-
-@pytest.mark.parametrize("seed", range(4))
-def test_portions_of_a_table_give_what_the_whole_gives(seed: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Unordered ids, repetitions and rejects included; the file is sorted by DuckDB on the way."""
-    parquet = pytest.importorskip("pyarrow.parquet")
-    pytest.importorskip("duckdb")
-    import pyarrow as pa
-
-    from roe.columns import stream
-    from roe.columns.read import read_columns
-    from roe.run.engines import Job, choose
-    from roe.run.run import RunOptions, run
-    from roe.run.source import Source
-
-    monkeypatch.setattr(stream, "LARGE", 10)
-    monkeypatch.setattr(stream, "PORTION", 16)
-    folder, data = tmp_path / "policy", tmp_path / "data"
-    folder.mkdir()
-    data.mkdir()
-    (folder / "policy.yaml").write_text(STATELESS, "utf-8")
-    rng = random.Random(seed)
-    rows = [{k: x for k, x in row.items() if k not in ("$line", "parent")} for row in make_data(rng, 200)["account"]]
-    rows += [dict(row) for row in rng.sample(rows, 20)]
-    columns = {key: pa.array([None if (x := row[key]) is None else str(x) for row in rows]) for key in rows[0]}
-    parquet.write_table(pa.table(columns), data / "accounts.parquet")
-    evaluator = roe.compile(roe.load(folder))
-    job = Job(evaluator, Source(evaluator.policy, data), "2026-02-01")
-    assert choose("columns", job).name == "portions"
-    run(job, tmp_path / "portions", RunOptions(engine="columns"))
-    write_run(ColumnRun.of(evaluator, read_columns(evaluator.policy, data)[0], as_of="2026-02-01"), tmp_path / "whole")
-    write_run(evaluator.run(read_tables(evaluator.policy, data)[0], as_of="2026-02-01"), tmp_path / "rows")
-    for path in sorted((tmp_path / "rows").iterdir()):
-        for other in ("whole", "portions"):
-            assert (tmp_path / other / path.name).read_text("utf-8") == path.read_text("utf-8"), (other, path.name)
-
-
-def test_what_leads_to_other_records_is_taken_whole() -> None:
-    from roe.columns.stream import alone
-
-    found = {name: alone(roe.load(EXAMPLES / name), "account") for name in ("inbound", "pipeline")}
-    assert found == {"inbound": False, "pipeline": False}  # its leads are routed; its accounts have parents
-
-
 def same_traces(evaluator: Any, tables: Any, as_of: str, out: Path) -> int:
     """Every trace made from the evidence of a columns run is the trace of a row run; how many there were. Every day, of many some are looked at."""
     from roe.columns.evidence import RunEvidence
@@ -187,12 +132,15 @@ def test_domains_of_many_texts_are_those_of_each() -> None:
     import pyarrow as pa
 
     from roe.columns.column import Coded, Dictionary
-    from roe.columns.hosts import domains, registrable
-    from roe.grammar.functions.sales import domain
+    from roe.columns.hosts import company_domains, domains, registrable
+    from roe.grammar.functions.sales import company_domain, domain
 
     rng = random.Random(7)
     hosts = [
         "acme.com",
+        "gmail.com",
+        "facebook.com",
+        "acme.github.io",
         "co.uk",
         "a.co.uk",
         "x.ck",
@@ -233,8 +181,9 @@ def test_domains_of_many_texts_are_those_of_each() -> None:
         "jo@acme.com/x",
     ]
     texts = [*odd, *hosts, *(f"{rng.choice(['jo', 'a.b', 'x%y', 'Jo-1'])}@{h}" for h in hosts)]
-    found = domains(Coded(np.array([*range(len(texts)), -1], np.int32), Dictionary(pa.array(texts))))
-    assert found.values() == [*(domain(t) for t in texts), None]
+    column = Coded(np.array([*range(len(texts)), -1], np.int32), Dictionary(pa.array(texts)))
+    assert domains(column).values() == [*(domain(t) for t in texts), None]
+    assert company_domains(column).values() == [*(company_domain(t) for t in texts), None]
     for host, plain in zip(hosts, registrable(pa.array(hosts)).tolist(), strict=True):
         assert not plain or domain(host) == host
 
@@ -260,3 +209,29 @@ def test_a_field_that_rests_on_itself_is_left_to_rows(tmp_path: Path) -> None:
         found[engine] = (tmp_path / engine / "allocations.csv").read_text("utf-8")
         assert ("computing by rows" in result.output) == (engine == "columns")
     assert found["rows"] == found["columns"]
+
+
+def test_loops_over_fields_give_what_they_give_row_by_row(tmp_path: Path) -> None:
+    loops = [
+        '"X" in (for d in split(account.tags, ";") return upper_case(d))',
+        '"ab" in (for d in split(account.tags, ";"), e in [d, account.name] return d + e)',  # the loop knows more of the row
+        '4 in (for d in [1, account.employees] return d + count(partial))',
+        'some d in split(account.tags, ";"), e in split(account.name, " ") satisfies d = e',
+        'every d in split(account.tags, ";") satisfies string_length(d) > 1',
+        'some d in account.contacts[role = account.tags].role satisfies d = "x"',
+    ]  # fmt: skip
+    rules = "".join(f"      - {{name: r{n}, when: '{loop}', then: {{assign: '\"rep{n}\"'}}}}\n" for n, loop in enumerate(loops))
+    (tmp_path / "policy.yaml").write_text(
+        f"roe: 1\nname: loops\nroles: [ae]\nfields: {{account: {{tags: {{type: string}}}}, contact: {{role: {{type: string}}}}}}\n"
+        f"engagement:\n  account:\n    ae:\n{rules}      - {{name: rest, then: hold}}\n",
+        "utf-8",
+    )
+    rng = random.Random(4)
+    accounts = [
+        {"id": f"A{n}", "tags": rng.choice([None, "x", "a;b", "b;b", "ab;cd", ""]), "name": rng.choice(["b", "x y", "ab"]), "employees": rng.choice([None, 3, 4])}
+        for n in range(60)
+    ]  # fmt: skip
+    contacts = [{"id": f"C{n}", "account": f"A{rng.randrange(60)}", "role": rng.choice([None, "x", "b"])} for n in range(60)]
+    both(roe.compile(roe.load(tmp_path)), {"account": accounts, "contact": contacts}, "2026-02-01", tmp_path)
+    allocations = (tmp_path / "columns" / "allocations.csv").read_text("utf-8")
+    assert sum(f",r{n}," in allocations for n in range(len(loops))) > 3

@@ -24,8 +24,9 @@ from roe.diagnostics import Diagnostic
 from roe.evaluator.choose import Chooser, rank
 from roe.grammar import syntax as s
 from roe.grammar import values as v
+from roe.grammar.functions.sales import country
 from roe.grammar.printer import show
-from roe.plan.operators import Choose
+from roe.plan.operators import Choose, Rule
 from roe.progress import counted
 from roe.source import part_of
 
@@ -60,7 +61,23 @@ def never_fire(subject: CheckedPolicy) -> Iterator[Diagnostic]:
                 yield diagnostic(subject, table, "R405", rule.name, f"`{rule.name}` can ever fire", "", verdict)
             else:
                 message = f"`{rule.name}` can never fire: no record meets its conditions"
-                yield diagnostic(subject, table, "R415", rule.name, message, "correct the conditions, or remove the rule", verdict)
+                yield diagnostic(subject, table, "R415", rule.name, message, _next_step(subject, rule), verdict)
+
+
+def _next_step(subject: CheckedPolicy, rule: Rule) -> str:
+    """What to do about conditions that nothing meets: many a one compares a country with what is none."""
+    entities = subject.evaluator.policy.model.entities.values()
+    countries = {name for fields in entities for name, f in fields.items() if f.normalize == "country"}
+    for node in (n for condition in rule.conditions for n in s.walk(condition.tree)):
+        if not isinstance(node, (s.Compare, s.In)):
+            continue
+        value, others = (node.left, (node.right,)) if isinstance(node, s.Compare) else (node.value, node.tests)
+        if isinstance(value, s.Path) and value.field in countries:
+            texts = (n.value for other in others for n in s.walk(other) if isinstance(n, s.Literal) and isinstance(n.value, str))
+            unknown = next((text for text in texts if country(text) is None), None)
+            if unknown is not None:
+                return f"`{unknown}` is not a country: write its ISO code, such as `DE`; in a cell a comma separates several"
+    return "correct the conditions, or remove the rule"
 
 
 def repeated(subject: CheckedPolicy) -> Iterator[Diagnostic]:

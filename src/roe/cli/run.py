@@ -11,7 +11,6 @@ import click
 
 from roe.cli.common import (
     PATH,
-    arrow_without_pandas,
     as_of_option,
     clock,
     data_option,
@@ -24,9 +23,10 @@ from roe.cli.common import (
     wait_option,
     writing,
 )
+from roe.cli.lean import before_arrow, without_pandas
 from roe.diagnostics import PolicyError, as_text, errors, user_error
 from roe.dynamic import Json
-from roe.words import counted, verb
+from roe.words import counted, some, verb
 
 if TYPE_CHECKING:
     from roe.evaluator.engine import Evaluator
@@ -91,6 +91,7 @@ def command(
     from roe.run.run import RunOptions, run
     from roe.run.source import Source
 
+    before_arrow()
     evaluator = load(policy)
     source = Source(evaluator.policy, data)
     if dry + apply + replay > 1:
@@ -101,7 +102,7 @@ def command(
     job = Job(evaluator, source, clock(evaluator, as_of), form=form, traces=traces, turns=turns or "")
     try:
         if choose(engine, job).name in ("columns", "portions"):
-            arrow_without_pandas()
+            without_pandas()
         options = RunOptions(state or "", engine, wait, dry, replay, accepted, activate, say=_say)
         with writing(out):
             finished = run(job, out, options)
@@ -172,16 +173,14 @@ def _show(summary: Json, out: Path, has_reps: bool) -> None:
     for d in summary["dangling"]:
         missing[d["entity"], d["field"]] = missing.get((d["entity"], d["field"]), 0) + d["records"]
     for c in summary["conflicts"]:
-        shown = ", ".join(c["records"][:5]) + (", …" if len(c["records"]) > 5 else "")
-        click.echo(
-            f"warning: {c['step']} allows one row, and {c['rules']} all hold for {counted(len(c['records']), 'record')}: {shown} [R609]"
-        )
+        records = f"{counted(len(c['records']), 'record')}: {some(c['records'], 5)}"
+        click.echo(f"warning: {c['step']} allows one row, and {c['rules']} all hold for {records} [R609]")
     for leaver in summary.get("leavers", ())[:MOST_LEAVERS]:
         click.echo(_of_leaver(leaver))
     if len(summary.get("leavers", ())) > MOST_LEAVERS:
         click.echo(f"… and {len(summary['leavers']) - MOST_LEAVERS} more reps who have left, in summary.json")
     if summary["unlisted_reps"]:
-        shown = ", ".join(summary["unlisted_reps"][:8]) + (", …" if len(summary["unlisted_reps"]) > 8 else "")
+        shown = some(summary["unlisted_reps"], 8)
         if has_reps:
             click.echo(f"warning: these owners are not among the reps of the data: {shown}")
         else:

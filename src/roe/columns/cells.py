@@ -24,7 +24,7 @@ FEW = 20_000  # distinct texts of a column of figures that vote one by one
 PLAIN_FROM = 1_000  # distinct texts from which those that mean themselves are told apart at once; fewer are simply asked about
 
 
-_PLAIN = r"""^[!"$-~]([ -~]*[!-~])?$"""
+_PLAIN = r"""^[!"$-<>-~]([ -~]*[!-~])?$"""
 
 
 class Problems:
@@ -165,6 +165,8 @@ def _plain(cells: Cells, meant: pa.Array) -> tuple[pa.Array, Array] | None:
     result = pc.ascii_lower(meant) if f.normalize == "lower" else fold_all(meant) if folds else meant
     if f.normalize == "domain":
         mask &= registrable(meant)
+    if cells.names:
+        mask &= ~pc.fill_null(pc.match_substring(meant, "E+"), False).to_numpy(zero_copy_only=False)
     if f.keys is not None:
         mask &= ~_may_name_another(meant, f.keys)
     return result, np.flatnonzero(~mask)
@@ -186,8 +188,8 @@ def _may_name_another(texts: pa.Array, keys: Keys) -> Array:
 
 
 def _mean_themselves(texts: pa.Array, cells: Cells) -> Array:
-    """Whether each text is printable ASCII without a space at its ends, not a word for a missing value, and not `#…`, which may be the error
-    of a spreadsheet; a null counts as such a text.
+    """Whether each text is printable ASCII without a space at its ends, not a word for a missing value, and not `#…` or `="…"`, which
+    may be a spreadsheet's; a null counts as such a text.
     """
     starts, letters = _bytes_of(texts)
     used = letters[starts[0] : starts[-1]]
@@ -198,7 +200,8 @@ def _mean_themselves(texts: pa.Array, cells: Cells) -> Array:
         mask = np.diff(starts) > 0
     else:
         first, last = np.minimum(starts[:-1], starts[-1] - 1), np.maximum(starts[1:] - 1, starts[0])
-        mask = (np.diff(starts) > 0) & (letters[first] != ord(" ")) & (letters[last] != ord(" ")) & (letters[first] != ord("#"))
+        mask = (np.diff(starts) > 0) & (letters[first] != ord(" ")) & (letters[last] != ord(" "))
+        mask &= (letters[first] != ord("#")) & (letters[first] != ord("="))
     words, exact = (pa.array(sorted(x), pa.string()) for x in (cells.words, cells.exact))
     short = np.flatnonzero(np.diff(starts) <= max((len(x) for x in (*cells.words, *cells.exact)), default=0))
     if len(short):  # the others are longer than all words

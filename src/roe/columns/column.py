@@ -7,7 +7,7 @@ function is asked once per distinct combination of values, so both evaluators ag
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta, tzinfo
 from functools import cached_property
 from typing import TYPE_CHECKING, ClassVar
@@ -17,6 +17,7 @@ import pyarrow as pa
 
 from roe.dynamic import Array, Value
 from roe.grammar import values as v
+from roe.node import node
 
 if TYPE_CHECKING:
     from roe.columns.world import ColumnWorld
@@ -49,6 +50,10 @@ class Column:
         """(codes from 0 on, what each code means); null is a code like any other. By default each row has its own."""
         return np.arange(self.n), Dictionary(self.values())
 
+    def one(self, row: int) -> Value:
+        """The value of one row."""
+        return self.take(np.array([row])).values()[0]
+
     def nulls(self) -> Array:
         """Where the value is null, as booleans; nowhere by default."""
         return np.zeros(self.n, bool)
@@ -76,6 +81,9 @@ class Dictionary:
         return [None, *items] if self.null_first else items
 
     def __getitem__(self, code: int) -> Value:
+        if "list" not in self.__dict__ and isinstance(self.items, pa.Array):  # the others need not become Python values
+            at = code - self.null_first
+            return self.items[at].as_py() if at >= 0 else None
         return self.list[code]
 
 
@@ -87,7 +95,7 @@ def _gather(values: Array, at: Array, fill: Value) -> Array:
     return gathered
 
 
-@dataclass(slots=True)
+@node(frozen=False)
 class Constant(Column):
     """One value for every row."""
 
@@ -111,7 +119,7 @@ class Constant(Column):
         return np.full(self.n, self.value is None)
 
 
-@dataclass(slots=True)
+@node(frozen=False)
 class Plain(Column):
     """Values in one array, in which `null` stands for null."""
 
@@ -133,7 +141,7 @@ class Plain(Column):
         return np.asarray(self.data == self.null)
 
 
-@dataclass(slots=True)
+@node(frozen=False)
 class Numbers(Plain):
     """64-bit floats; NaN is null, which the language itself has no NaN to confuse with."""
 
@@ -179,7 +187,7 @@ def compact(codes: Array, size: int) -> tuple[Array, Array]:
     return again[codes], codes_used
 
 
-@dataclass(slots=True)
+@node(frozen=False)
 class Truths(Plain):
     """1 true, 0 false, -1 unknown; 8-bit integers."""
 
@@ -195,7 +203,7 @@ class Truths(Plain):
 _TRUTHS = {1: True, 0: False, -1: None}
 
 
-@dataclass(slots=True)
+@node(frozen=False)
 class Days(Plain):
     """Dates as days since 1970-01-01, 64-bit integers; `NO_DAY` is null."""
 
@@ -210,7 +218,7 @@ class Days(Plain):
         return codes, Dictionary([None if d == NO_DAY else date.fromordinal(d + EPOCH) for d in unique.tolist()])
 
 
-@dataclass(slots=True)
+@node(frozen=False)
 class Instants(Plain):
     """Date-times of one zone as microseconds since 1970 UTC, 64-bit integers; `NO_DAY` is null."""
 
@@ -233,7 +241,7 @@ def microseconds(at: datetime) -> int:
     return (at - _START) // _MICROSECOND
 
 
-@dataclass(slots=True)
+@node(frozen=False)
 class Coded(Column):
     """Any values as codes into a dictionary: texts above all, and what tables give. -1 is null; 32-bit integers."""
 
@@ -248,8 +256,17 @@ class Coded(Column):
         return Coded(_gather(self.codes, at, -1), self.meaning)
 
     def values(self) -> list[Value]:
-        items = [*self.meaning.list, None]
-        return list(map(items.__getitem__, self.codes.tolist()))
+        codes, meaning = self.codes, self.meaning
+        if len(meaning) <= 2 * self.n + 16:
+            items = [*meaning.list, None]
+            return list(map(items.__getitem__, codes.tolist()))
+        if isinstance(meaning.items, pa.Array) and not meaning.null_first:  # the others need not become Python values
+            return list(meaning.items.take(pa.array(codes, mask=codes < 0)).to_pylist())
+        return [None if code < 0 else meaning[code] for code in codes.tolist()]
+
+    def one(self, row: int) -> Value:
+        code = int(self.codes[row])
+        return None if code < 0 else self.meaning[code]
 
     def encode(self) -> tuple[Array, Dictionary]:
         if len(self.meaning) > 2 * self.n + 16:
@@ -270,7 +287,7 @@ class Coded(Column):
         return held.take(pa.array(self.codes, mask=self.codes < 0))
 
 
-@dataclass(slots=True)
+@node(frozen=False)
 class Refs(Column):
     """Records of an entity by their row there, -1 for none; 32-bit integers. `every` says that row i refers to row i."""
 
@@ -300,7 +317,7 @@ class Refs(Column):
         return np.asarray(self.at < 0)
 
 
-@dataclass(slots=True)
+@node(frozen=False)
 class OwnersColumn(Column):
     """`record.owner`: the owners of records, a column per role behind it."""
 
@@ -329,7 +346,7 @@ class Later(Column):
         self.n, self.make = n, make
 
 
-@dataclass(slots=True)
+@node(frozen=False)
 class Lists(Column):
     """A list per row: `items` in the order of the rows that they belong to, and that row for each."""
 
@@ -346,12 +363,16 @@ class Lists(Column):
     def take(self, at: Array) -> Column:
         if (at < 0).any():
             return opaque([None if i < 0 else x for i, x in zip(at.tolist(), self._some(at), strict=True)])
-        starts, ends = self.bounds()
-        counts = (ends - starts)[at]
+        starts = np.searchsorted(self.rows, at)
+        counts = np.searchsorted(self.rows, at, "right") - starts
         rows = np.repeat(np.arange(len(at)), counts)
         first = np.cumsum(counts) - counts
         inside = np.arange(len(rows)) - first[rows]
-        return Lists(rows, self.items.take(starts[at][rows] + inside), len(at))
+        return Lists(rows, self.items.take(starts[rows] + inside), len(at))
+
+    def one(self, row: int) -> Value:
+        start, end = np.searchsorted(self.rows, (row, row + 1)).tolist()
+        return self.items.take(np.arange(start, end)).values() if start < end else []
 
     def _some(self, at: Array) -> list[Value]:
         whole = self.values()

@@ -8,12 +8,12 @@ account's own words, declare its columns in the policy.
 
 from __future__ import annotations
 
-from roe.crm.generic import OPEN
-from roe.crm.profile import Profile, unless_status
+from roe.crm.generic import OPEN, lead_unless
+from roe.crm.profile import Profile
 
 _ID = (
     "Record ID", "Record ID - Company", "Record ID - Contact", "Record ID - Deal", "Company ID", "Contact ID", "Deal ID", "hs_object_id",
-    "ID de registro", "Datensatz-ID", "ID des Datensatzes", "ID d'enregistrement", "ID de fiche d'informations", "ID de l'objet",
+    "ID de registro", "Datensatz-ID", "ID des Datensatzes", "ID d'enregistrement", "ID de l'enregistrement", "ID de fiche d'informations", "ID de l'objet",
     "ID do registro", "ID de registro", "レコードID",
 )  # fmt: skip
 _COMPANY_NAME = (
@@ -22,21 +22,35 @@ _COMPANY_NAME = (
 )  # fmt: skip
 _DOMAIN = (
     "Company Domain Name", "Domain", "Nombre de dominio de la empresa", "Domain-Name des Unternehmens", "Domain des Unternehmens", "Unternehmensdomain", "Domainname des Unternehmens",
-    "Domänenname des Unternehmens", "Unternehmens-Domain-Name", "Nom de domaine de l'entreprise", "Nome de domínio da empresa", "Nome do domínio da empresa", "会社のドメイン名", "会社ドメイン名", "企業のドメイン名",
+    "Domänenname des Unternehmens", "Unternehmens-Domain-Name", "Unternehmens-Domainname", "Nom de domaine de l'entreprise", "Nome de domínio da empresa", "Nome do domínio da empresa", "会社のドメイン名", "会社ドメイン名", "企業のドメイン名",
 )  # fmt: skip
 _COMPANY_OWNER = (
     "Company owner", "Propietario de la empresa", "Für Unternehmen zuständiger Mitarbeiter", "Zuständiger Mitarbeiter für Unternehmen",
-    "Für das Unternehmen zuständiger Mitarbeiter", "Unternehmensinhaber", "Propriétaire de l'entreprise", "Proprietário da empresa",
+    "Für das Unternehmen zuständiger Mitarbeiter", "Unternehmensinhaber", "Zuständiger Mitarbeiter", "Propriétaire de l'entreprise", "Proprietário da empresa",
     "会社の担当者", "会社担当者", "企業担当者", "企業の担当者", "会社の所有者", "hubspot_owner_id",
 )  # fmt: skip
 _CONTACT_OWNER = (
     "Contact owner", "Propietario del contacto", "Für Kontakt zuständiger Mitarbeiter", "Zuständiger Mitarbeiter für Kontakt", "Für den Kontakt zuständiger Mitarbeiter",
-    "Kontaktinhaber", "Propriétaire du contact", "Proprietário do contato", "コンタクト担当者", "コンタクトの担当者", "コンタクト所有者", "hubspot_owner_id",
+    "Kontaktinhaber", "Zuständiger Mitarbeiter", "Propriétaire du contact", "Proprietário do contato", "コンタクト担当者", "コンタクトの担当者", "コンタクト所有者", "hubspot_owner_id",
 )  # fmt: skip
 _DEAL_OWNER = (
     "Deal owner", "Propietario del negocio", "Für Deal zuständiger Mitarbeiter", "Zuständiger Mitarbeiter für Deal", "Für den Deal zuständiger Mitarbeiter",
     "Propriétaire de la transaction", "Proprietário do negócio", "取引担当者", "取引の担当者", "hubspot_owner_id",
 )  # fmt: skip
+_FIRST_NAME = ("First Name", "Nombre", "Vorname", "Prénom", "Nome", "Primeiro nome", "名")
+_LAST_NAME = ("Last Name", "Apellidos", "Nachname", "Nom", "Nom de famille", "Sobrenome", "姓")
+_EMAIL = (
+    "Email",
+    "Correo",
+    "Correo electrónico",
+    "E-Mail",
+    "E-Mail-Adresse",
+    "E-mail",
+    "Adresse e-mail",
+    "Eメール",
+    "メール",
+    "メールアドレス",
+)
 _CREATED = (
     "Create Date",
     "Created",
@@ -157,9 +171,7 @@ HUBSPOT = Profile(
             "type": ("Type", "Tipo", "Typ", "タイプ"),
         },
         "lead": {
-            "id": _ID, "first_name": ("First Name", "Nombre", "Vorname", "Prénom", "Nome", "Primeiro nome", "名"),
-            "last_name": ("Last Name", "Apellidos", "Nachname", "Nom", "Nom de famille", "Sobrenome", "姓"),
-            "email": ("Email", "Correo", "Correo electrónico", "E-Mail", "E-Mail-Adresse", "E-mail", "Adresse e-mail", "Eメール", "メール", "メールアドレス"),
+            "id": _ID, "first_name": _FIRST_NAME, "last_name": _LAST_NAME, "email": _EMAIL,
             "company": ("Company name", "Company Name", "Nombre de la empresa", "Unternehmensname", "Name des Unternehmens", "Nom de l'entreprise", "Nome da empresa", "会社名", "企業名"),
             "owner": _CONTACT_OWNER, "status": ("Lead Status", "Estado del lead", "Leadstatus", "Lead-Status", "Statut du lead", "Status do lead", "リードステータス"),
             "modified_at": ("hs_lastmodifieddate",), "modified_by": ("hs_updated_by_user_id",), "created": _CREATED, "account": _COMPANY, "phone": _PHONE, "country": _COUNTRY, "state": _STATE, "city": _CITY, "postal_code": _POSTAL, "street": _STREET,
@@ -169,8 +181,7 @@ HUBSPOT = Profile(
             "lead_source": ("Original Traffic Source", "Original Source", "Fuente original", "Fuente de tráfico original", "Ursprüngliche Quelle", "Ursprüngliche Traffic-Quelle", "Source d'origine", "Fonte original", "Origem original", "オリジナルソース", "元のソース"),
         },
         "contact": {
-            "id": _ID, "first_name": ("First Name", "Nombre", "Vorname", "Prénom", "Nome", "名"), "last_name": ("Last Name", "Apellidos", "Nachname", "Nom", "Sobrenome", "姓"),
-            "email": ("Email", "Correo", "E-Mail", "E-mail", "Eメール"), "account": _COMPANY, "created": _CREATED, "phone": _PHONE, "title": ("Job Title", "Cargo"),
+            "id": _ID, "first_name": _FIRST_NAME, "last_name": _LAST_NAME, "email": _EMAIL, "account": _COMPANY, "created": _CREATED, "phone": _PHONE, "title": ("Job Title", "Cargo"),
         },
         "opportunity": {
             "id": _ID, "name": ("Deal Name", "Nombre del negocio", "Deal-Name", "Dealname", "Name des Deals", "Nom de la transaction", "Nome do negócio", "取引名"),
@@ -195,7 +206,7 @@ HUBSPOT = Profile(
     },
     objects={"account": "companies", "lead": "contacts", "contact": "contacts", "opportunity": "deals"},
     owner="name",
-    open={**OPEN, "lead": unless_status("lead", OPEN["lead"], UNQUALIFIED)},
+    open={**OPEN, "lead": lead_unless(UNQUALIFIED)},
     true_words={("opportunity", "is_closed"): WON | LOST, ("opportunity", "is_won"): WON},
     several=";",
     left=r"\s*\((?:Deactivated User|Deactivated|Removed User|Usuario desactivado|Deaktivierter (?:Benutzer|Nutzer)|Utilisateur désactivé|Usuário desativado|無効(?:な|化された)ユーザー)\)\s*$",

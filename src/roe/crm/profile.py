@@ -5,12 +5,14 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
+
+from roe.node import node
 
 Headers = Mapping[str, Mapping[str, tuple[str, ...]]]  # entity -> field -> headers, the API's own name first
 
 
-@dataclass(frozen=True, slots=True)
+@node
 class Profile:
     """One CRM. Every value that a profile leaves out means: as the generic profile has it."""
 
@@ -35,9 +37,3 @@ def label(text: str) -> str:
     """A header for comparing: case, accents, width, spaces and punctuation do not count, in any script."""
     plain = "".join(c for c in unicodedata.normalize("NFKD", text) if not unicodedata.combining(c))
     return re.sub(r"[\W_]+", " ", plain.casefold()).strip()
-
-
-def unless_status(entity: str, base: str, statuses: tuple[str, ...]) -> str:
-    """A condition of an open record: `base`, and a status that is none of these, in any case."""
-    listed = ", ".join(f'"{s.lower()}"' for s in statuses)
-    return f"{base} and ({entity}.status = null or lower_case({entity}.status) not in ({listed}))"

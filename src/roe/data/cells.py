@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
-from dataclasses import dataclass
 from dataclasses import field as slot
 from datetime import date, time, timedelta, tzinfo
 
@@ -13,6 +13,7 @@ from roe.data.makers import clean, maker
 from roe.dynamic import Cell
 from roe.files import NOT_AVAILABLE, SHEET_ERROR
 from roe.grammar import values as v
+from roe.node import node
 from roe.policy.model import DataSource, Field
 
 MISSING = frozenset(
@@ -21,6 +22,8 @@ MISSING = frozenset(
 NO_TEXT = frozenset({"", "NULL", *NOT_AVAILABLE})  # in a field of texts, `None`, `NA` and `-` may be names
 SCALARS = (str, bool, int, float, date, time, timedelta, v.Months)
 INFINITE = (float("inf"), float("-inf"))
+_PROTECTED = re.compile(r'="([^"]*)"')
+_ROUNDED = re.compile(r"\d([.,]\d+)?E\+\d+", re.ASCII)
 MOST_REPEATED = 2_000  # texts of a column whose meaning is kept: more are names or ids, which do not repeat
 
 # What a raw value means, why it cannot be read, the text that is taken for another, and the text that has no value
@@ -28,7 +31,7 @@ Outcome = tuple[Cell, str, str | None, str]
 NOTHING: Outcome = (None, "", None, "")
 
 
-@dataclass(slots=True)
+@node(frozen=False)
 class Cells:
     """How the cells of one field are read: the texts that mean no value, and a function from any other to a value."""
 
@@ -38,13 +41,14 @@ class Cells:
     named: frozenset[str]  # what the policy has a meaning for is never missing
     make: Callable[[Cell], Cell]
     plain: bool = False  # texts are taken as they are, but for spaces around them, forms of Unicode and long ids
+    names: bool = False  # texts are ids, or other records
     repeated: dict[str, Outcome] = slot(default_factory=dict)
 
     def read(self, value: object) -> Outcome:
         """The outcome of a raw value; of texts that repeat, it is kept."""
         if type(value) is str:
             if self.plain and len(value) != LONG and value.isascii() and value not in self.exact and value == value.strip():
-                if value[0] != "#":  # an error of a spreadsheet begins so
+                if value[0] not in "#=" and not (self.names and "E+" in value):  # which a spreadsheet may have put there
                     return value, "", None, ""
             outcome = self.repeated.get(value)
             if outcome is None:
@@ -66,7 +70,9 @@ class Cells:
             return None, "", None, text
         if text[:1] == "#" and SHEET_ERROR.fullmatch(text) and text not in self.named:
             return None, f"`{text}` is an error of a spreadsheet, not a value", None, ""
-        if not self.field.aliases and self.field.keys is None:
+        if self.names and _ROUNDED.fullmatch(text):
+            return None, f"`{text}` is a number that a spreadsheet has rounded, not an id: export the column as text", None, ""
+        if not self.field.aliases and self.field.keys is None and text[:2] != '="':
             return self._made(text, None)
         meant = corrected(self.field, text)
         own_field = self.field.normalize == "queue"  # which the owner's field says
@@ -88,7 +94,7 @@ class Cells:
         return f.normalize != "queue" and not (f.type.name == "owners" and f.keys is not None and f.keys.is_queue(text))
 
 
-@dataclass(slots=True)
+@node(frozen=False)
 class LoneCells:
     """How the cells of a field are read where each text stands alone: by what it says itself, whatever other records have in its column."""
 
@@ -120,7 +126,8 @@ def cells_of(f: Field, zone: tzinfo, source: DataSource, habits: Habits | None, 
         and f.keys is None
         and f.missing is None
     )
-    return Cells(f, frozenset(words), exact, named, plain=plain, make=maker(f, zone, source, habits, entity))
+    names = f.name == "id" or f.type.name in ("record", "owners")
+    return Cells(f, frozenset(words), exact, named, plain=plain, names=names, make=maker(f, zone, source, habits, entity))
 
 
 def shown(value: object) -> str:
@@ -128,9 +135,12 @@ def shown(value: object) -> str:
     return "" if value is None else (clean(value) if isinstance(value, str) else str(value))[:200]
 
 
-# --- identity -------------------------------------------------------------------------------------------------------
 def corrected(f: Field, text: object) -> Cell:
-    """What a cell is taken for: an alias for what it stands for, of several companies the first. Each correction is counted."""
+    """What a cell is taken for: an alias for what it stands for, of several companies the first, `="02139"` for the text that it protects
+    from a spreadsheet. Each correction is counted.
+    """
     if not isinstance(text, str):
         return text
+    protected = _PROTECTED.fullmatch(text)
+    text = protected[1].strip() if protected and text not in f.aliases else text
     return f.aliases[text] if text in f.aliases else f.keys.corrected(text) if f.keys is not None else text

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from datetime import datetime, tzinfo
 from functools import partial
 
@@ -17,11 +17,12 @@ from roe.crm.ids import fold
 from roe.data.cells import Cells, LoneCells, cells_of, corrected, shown
 from roe.data.habits import Habits, is_open
 from roe.data.headers import field_of, known_columns
-from roe.data.local import ZEROS, is_local, read_locally
+from roe.data.local import is_local, read_locally
 from roe.data.makers import maker
 from roe.data.reading import Problem, Reading, Reject
 from roe.data.scan import TableOrigin
 from roe.dynamic import Record, Value, Values
+from roe.node import node
 from roe.policy.model import DataSource, Field
 
 NAMELESS = "the record has no id"
@@ -36,7 +37,7 @@ class RawRecords(list[Values]):
         self.origin = origin or TableOrigin("")
 
 
-@dataclass(slots=True)
+@node(frozen=False)
 class Typed:
     """The records of one entity after coercion, and what was said about them on the way."""
 
@@ -109,7 +110,7 @@ def _keys_of(header: Iterable[str], raw: Iterable[Record]) -> list[str]:
     return list(keys)
 
 
-@dataclass(slots=True)
+@node(frozen=False)
 class _ReadRecord:
     """A record on its way: its values, the row that it was read from, and the first thing that is wrong with it."""
 
@@ -287,14 +288,7 @@ def settle(habits: Habits, column: str, reading: Reading) -> None:
         reading.notes.append(f"{column}: {said}")
 
 
-# --- what depends on the record's country ---------------------------------------------------------------------------
-
-
-ZEROS |= (
-    dict.fromkeys(["AU", "NO", "DK", "ZA", "NZ", "PH", "BG", "GL", "SJ"], 4)
-    | dict.fromkeys(["CN", "RO", "KZ", "SG", "EC", "KG", "TM"], 6)
-    | {"JP": 7, "BR": 8}
-)
+# --- identity -------------------------------------------------------------------------------------------------------
 
 
 def _only_one_each(entity: str, table: Typed) -> None:
@@ -337,6 +331,3 @@ def _name(typed: Values) -> str | None:
     parts = [typed.get("first_name"), typed.get("last_name")]
     joined = " ".join(str(p) for p in parts if p)
     return joined or typed.get("company") or typed.get("email") or typed.get("domain")
-
-
-# --- one value ------------------------------------------------------------------------------------------------------

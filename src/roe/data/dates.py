@@ -16,7 +16,8 @@ from roe.grammar import values as v
 DAY, MONTH = "day-first", "month-first"
 _SHAPES = ("%Y/%m/%d", "%Y.%m.%d", "%d %b, %Y", "%d %b %Y", "%b %d, %Y", "%B %d, %Y", "%d %B %Y", "%d-%b-%Y")
 _CLOCK = (
-    r"(?:[T ,]\s?(?P<hour>\d{1,2}):(?P<minute>\d{2})(?::(?P<second>\d{2})(?:[.,](?P<fraction>\d{1,9}))?)?\s?(?P<half>[AaPp])?(?(half)\.?[Mm]\.?)"
+    r"(?:[T ,]\s?(?P<hour>\d{1,2})(?P<colon>[:.])(?P<minute>\d{2})(?:(?P=colon)(?P<second>\d{2})(?:[.,](?P<fraction>\d{1,9}))?)?"
+    r"\s?(?P<half>[AaPp])?(?(half)\.?[Mm]\.?)"
     r"\s?(?P<zone>Z|UTC|GMT|[+-]\d{2}:?\d{2})?)?"
 )
 
@@ -56,7 +57,7 @@ def parse_datetime(text: str, zone: tzinfo, formats: tuple[str, ...], order: str
         moment = _shaped(text, shape)
         if moment is not None:
             return settled(moment, zone)
-    if not re.fullmatch(r"\d{6}|\d{7}", text):
+    if not re.fullmatch(r"\d{6,7}|[^T ]*[T ]\d\d[.,].*", text):  # `14.30` is a time, and no hour with a fraction
         try:
             return settled(datetime.fromisoformat(text), zone)
         except (ValueError, OverflowError):

@@ -14,6 +14,7 @@ from pathlib import Path
 
 from roe.diagnostics import Diagnostic
 from roe.source import Span
+from roe.words import counted
 
 MAX_DATA_BYTES = 4 << 30
 MAX_RATIO = 200  # an archive that unpacks to more than so many times its size is not an export
@@ -33,6 +34,7 @@ _KINDS = (
     (b"7z\xbc\xaf", "a 7z archive", "unpack it"),
 )
 _ODD = "[\x80-\x9f]|\\w[¡-©«-´¶-¹»-¿‚„†‡ˆ‰‹›•˜™]\\w|\\b[¡-©«-´¶-¹»-¾]\\w|[À-ÿ]{4}"  # what Windows-1252 has and words have not
+_LOST = ((re.compile("\ufffd"), "lost (`\ufffd`)"), (re.compile("Ã[¡-¿Ÿ]"), "UTF-8 that was read as Windows-1252 (`Ã¼` for `ü`)"))
 _ASKED = ("cp1250", "cp1251", "cp1253", "cp1254", "cp1257", "cp932", "cp949", "big5", "gb18030", "euc_jp", "mac_roman", "cp850")
 
 
@@ -140,6 +142,21 @@ def _text(raw: bytes, declared: str) -> tuple[str, str]:
         if wide:
             return _decoded(raw, wide), wide.upper()
     return text, ""
+
+
+def lost_letters(text: str) -> list[str]:
+    """What an earlier export has done to the letters of a text: they are `�`, or UTF-8 that was read as Windows-1252 and saved again."""
+    if text.isascii():
+        return []
+    said = []
+    for shape, what in _LOST:
+        found = shape.search(text)
+        if found:
+            line, count = text.count("\n", 0, found.start()) + 1, len(shape.findall(text))
+            said.append(
+                f"{counted(count, 'letter')} {'is' if count == 1 else 'are'} {what}, first in line {line}: export it again as CSV UTF-8"
+            )
+    return said
 
 
 def _wide(raw: bytes) -> str:

@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import field
 
 from roe.data.bands import figures
 from roe.data.dates import order_of
-from roe.data.numbers import amount
+from roe.data.numbers import amount, currencies
+from roe.node import node
 from roe.policy.model import NUMBERS, DataSource, Field
 
 NUMERIC = {"number": "number", "range": "band"}
 DATED = ("date", "date and time")
 
 
-@dataclass(slots=True)
+@node(frozen=False)
 class Habits:
     """The votes of a column's texts; each is settled where all votes agree. Portions of a column add theirs up."""
 
@@ -54,6 +55,11 @@ class Habits:
     def order(self) -> str:
         votes = self.orders - {"", "?"}
         return next(iter(votes)) if len(votes) == 1 else ""
+
+    @property
+    def has_several_currencies(self) -> bool:
+        """Whether no one currency is meant by all signs and codes in the column; `$` and `CAD` are one."""
+        return len(self.money) > 1 and not frozenset.intersection(*map(currencies, self.money))
 
     def note(self) -> str:
         """What the column settled for texts that needed it, or that it is at odds with itself."""

@@ -140,7 +140,7 @@ _PARSERS: dict[str, Callable[[str, str, str], float | v.Range | None]] = {
 
 def _numeric(f: Field, sign: str, entity: str, habits: Habits | None) -> Callable[[object], object]:
     parse = _PARSERS.get(f.reads, numbers.parse_number)
-    several = sorted(habits.money) if habits is not None and len(habits.money) > 1 and not f.currency else []
+    several = sorted(habits.money) if habits is not None and habits.has_several_currencies and not f.currency else []
 
     def number(value: object) -> Cell:
         if isinstance(value, bool):
@@ -161,7 +161,7 @@ def _numeric(f: Field, sign: str, entity: str, habits: Habits | None) -> Callabl
 def _one_currency(text: str, f: Field, several: list[str]) -> None:
     for piece in bands.figures(text, f.reads or "number"):
         number = numbers.amount(piece)
-        if number is not None and number.money and (several or number.money != f.currency):
+        if number is not None and number.money and (several or not numbers.currencies(number.money) & numbers.currencies(f.currency)):
             if several:
                 raise ValueError(
                     f"`{text}` is one of several currencies in its column ({', '.join(several[:4])}); say which the field has: `currency: {several[0]}`"

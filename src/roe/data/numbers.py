@@ -8,12 +8,12 @@ apostrophes between groups of three are thousands, everywhere.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from functools import cache
 
 from roe.grammar import values as v
+from roe.node import node
 
-_MONEY = r"(?:[A-Z]{0,3}[$¢£¤¥฿₠-⃀]|[A-Z]{3}|[Kk]r\.?|zł|Kč|Ft|lei|Rs\.?|Fr\.?)"
+_MONEY = r"(?:[A-Z]{0,3}[$¢£¤¥￥฿₠-⃀]|[A-Z]{3}|[Kk]r\.?|zł|Kč|Ft|lei|Rs\.?|Fr\.?)"
 
 
 @cache
@@ -25,12 +25,21 @@ def _number() -> re.Pattern[str]:
     )
 
 
-_SCALE = {"k": 10**3, "m": 10**6, "mm": 10**6, "mn": 10**6, "mio": 10**6, "b": 10**9, "bn": 10**9, "mrd": 10**9}
+_SCALE = {
+    10**3: "k tsd tausend thousand",
+    10**6: "m mm mn mio million millions millionen",
+    10**9: "b bn mrd billion billions milliarde milliarden",
+}
+_FACTOR = {word: factor for factor, words in _SCALE.items() for word in words.split()}
+# `1.500,-` has no cents, as `1.500,00`; a minus behind the number is how SAP writes a credit
+_NO_CENTS = re.compile(r"(?P<whole>.*\d)(?P<sign>[.,])(?:--?|[–—])(?P<rest>\D*)")
+_MINUS_BEHIND = re.compile(rf"(?P<body>\d[\d.,'’ \u00a0\u2009\u202f]*)[-−](?P<rest>\s?{_MONEY})?")
 
 
 @cache
 def scaled() -> re.Pattern[str]:
-    return re.compile(rf"(?P<rest>.*\d)\s?(?P<scale>[mM]io\.?|[mM]rd\.?|[mM]n|[bB]n|MM|[kKmMbB])(?P<after>\s?{_MONEY})?")
+    words = "|".join(sorted((word for word in _FACTOR if len(word) > 2), key=len, reverse=True))
+    return re.compile(rf"(?P<rest>.*\d)\s?(?P<scale>(?i:{words})\.?|[mM]n|[bB]n|MM|[kKmMbB])(?P<after>\s?{_MONEY})?")
 
 
 @cache
@@ -51,9 +60,21 @@ _CURRENCIES = (
     "SRD SSP STN SYP SZL THB TJS TMT TND TOP TRY TTD TWD TZS UAH UGX USD UYU UZS VES VND VUV WST XAF XCD XOF XPF YER ZAR ZMW ZWL"
 )
 _ISO_4217 = frozenset(_CURRENCIES.split())
+_DOLLARS = "USD AUD BBD BMD BND BSD BZD CAD FJD GYD HKD JMD KYD LRD NAD NZD SBD SGD SRD TTD TWD XCD ARS CLP COP MXN UYU"
+_SIGNS = {
+    "€": "EUR", "$": _DOLLARS, "US$": "USD", "A$": "AUD", "AU$": "AUD", "C$": "CAD NIO", "CA$": "CAD", "R$": "BRL", "HK$": "HKD", "NZ$": "NZD",
+    "S$": "SGD", "NT$": "TWD", "MX$": "MXN", "£": "GBP EGP FKP GIP LBP SHP", "¥": "JPY CNY", "￥": "JPY CNY", "₹": "INR", "rs": "INR LKR MUR NPR PKR SCR",
+    "kr": "DKK ISK NOK SEK", "zł": "PLN", "Kč": "CZK", "Ft": "HUF", "lei": "MDL RON", "Fr": "CHF XAF XOF", "₽": "RUB", "₺": "TRY", "₪": "ILS", "₩": "KRW",
+}  # fmt: skip
 
 
-@dataclass(frozen=True, slots=True)
+def currencies(money: str) -> frozenset[str]:
+    """The currencies that a sign or a code beside a number may mean: `$` is any dollar or peso, `€` is EUR."""
+    bare = money.rstrip(".")
+    return frozenset((_SIGNS.get(bare) or _SIGNS.get(bare.lower()) or bare).split())
+
+
+@node
 class Amount:
     """A text taken apart: digits with their marks, and the decimal sign that alone makes sense of them (`?` if both do, empty if either does)."""
 
@@ -153,6 +174,8 @@ def _hint(text: str) -> str:
         return "; a field of size bands is `type: band`"
     if scaled().fullmatch(text) or (text[:1] == "(" and text[-1:] == ")"):
         return "; a field of amounts is `type: money`"
+    if _MINUS_BEHIND.fullmatch(text) or _NO_CENTS.fullmatch(text):
+        return "; a field of amounts is `type: money`"
     return ""
 
 
@@ -161,13 +184,23 @@ def parse_percent(text: str, sign: str, entity: str = "") -> float:
     return parse_number(text[:-1].rstrip() if text.endswith("%") else text, sign, entity)
 
 
-def parse_money(text: str, sign: str, entity: str = "") -> float | None:
-    """An amount as people write it: `(500)` is negative, `1.2M` and `€3,5 Mio.` are millions."""
+def without_signs(text: str) -> tuple[bool, str]:
+    """(whether an amount is negative by parentheses or by a minus behind it, the amount as other numbers are written)."""
     negative = text[:1] == "(" and text[-1:] == ")"
     bare = text[1:-1].strip() if negative else text
+    if m := _NO_CENTS.fullmatch(bare):
+        bare = f"{m['whole']}{m['sign']}00{m['rest']}"
+    elif not negative and (m := _MINUS_BEHIND.fullmatch(bare)):
+        negative, bare = True, m["body"] + (m["rest"] or "")
+    return negative, bare
+
+
+def parse_money(text: str, sign: str, entity: str = "") -> float | None:
+    """An amount as people write it: `(500)` and `500-` are negative, `1.2M` and `€3,5 Mio.` are millions, `1.500,-` has no cents."""
+    negative, bare = without_signs(text)
     m = scaled().fullmatch(bare)
     if m and amount(m["rest"] + (m["after"] or "")) is not None:
-        factor = _SCALE[m["scale"].lower().rstrip(".")]
+        factor = _FACTOR[m["scale"].lower().rstrip(".")]
         number = v.number(round(parse_number(m["rest"] + (m["after"] or ""), sign, entity) * factor, 6))
     else:
         number = parse_number(bare, sign, entity)

@@ -14,7 +14,7 @@ from datetime import date, datetime, time
 from pathlib import Path
 
 from roe.data.coerce import RawRecords
-from roe.data.encoding import Unreadable, decode, read_bytes
+from roe.data.encoding import Unreadable, decode, lost_letters, read_bytes
 from roe.data.scan import Sheet, TableOrigin, scan
 from roe.data.shape import misshapen
 from roe.diagnostics import Diagnostic, suggest
@@ -173,6 +173,7 @@ def read_sheet(path: Path, source: DataSource | None = None) -> Sheet:
         help = "if it holds records, give it a name that ends with .json; if it is an error of the CRM, it says why there are none"
         raise Unreadable("it is JSON, not a table", help)
     sheet = scan(text, str(path))
+    sheet.origin.notes[:0] = lost_letters(text)
     if said:
         sheet.origin.notes.insert(0, f"read as {said}, since it is not UTF-8" if "UTF" not in said.upper() else f"read as {said}")
     return sheet
@@ -232,12 +233,10 @@ def unreadable_parquet(path: Path, e: Exception) -> Diagnostic:
     return Diagnostic("R601", f"`{path}` cannot be read as Parquet: {first}", Span(str(path), 1, 1, 1), "write it again")
 
 
-def row_warnings(records: RawRecords) -> Iterator[Diagnostic]:
+def row_warnings(origin: TableOrigin) -> Iterator[Diagnostic]:
     """The rows that are not records, for commands that have no reading report."""
-    for line, text, reason in records.origin.rejects[:20]:
-        yield Diagnostic(
-            "R602", f"a row was skipped: {reason}", Span(records.origin.shown, line, 1, 2, text), "correct the row, or remove it"
-        )
+    for line, text, reason in origin.rejects[:20]:
+        yield Diagnostic("R602", f"a row was skipped: {reason}", Span(origin.shown, line, 1, 2, text), "correct the row, or remove it")
 
 
 def newest(evaluator: Cell, tables: Cell, otherwise: datetime = datetime(2026, 1, 1)) -> datetime:

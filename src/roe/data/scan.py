@@ -2,7 +2,7 @@
 
 A row has as many cells as the header. A row with fewer or more, a line that a report puts under its records and a row with a stray quote are
 rejects with their line; blank rows are skipped and counted. Where a quote takes in other lines, nobody knows what the file
-says: that is an error. Excel's `sep=;` line is not a row, and the delimiter is the one that the lines agree on.
+says: that is an error. Excel's `sep=;` line and titles above the header are not rows, and the delimiter is the one that the lines agree on.
 """
 
 from __future__ import annotations
@@ -11,15 +11,18 @@ import csv
 import io
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from functools import cache
 
 from roe.data.encoding import Unreadable
+from roe.node import node
 
 DELIMITERS = ",;\t|"
 TAIL = 20  # rows at the end among which a report's own lines are looked for
 _QUOTED = re.compile(r'"(?:[^"]|"")*"')
 _UNSEEN = dict.fromkeys(map(ord, "\ufeff\u200b\u200c\u200d\u2060"))
+_ID = re.compile(r"\bid\b|id$|ＩＤ", re.I)
+_NO_ID = re.compile(r"\s|^[\W_]+$")
 _SEP = re.compile(r'"?sep=(.)"?', re.I)
 
 
@@ -45,7 +48,7 @@ def _sum() -> re.Pattern[str]:
 csv.field_size_limit((1 << 31) - 1)  # how large a cell may be is the file's own limit
 
 
-@dataclass(slots=True)
+@node(frozen=False)
 class TableOrigin:
     """Where records come from, and what their reading said. `rejects` are (line, text, reason)."""
 
@@ -58,7 +61,7 @@ class TableOrigin:
     below: int = 0  # rows before the last blank line: what stands below it may be the report's own
 
 
-@dataclass(slots=True)
+@node(frozen=False)
 class Sheet:
     """A table as it stands in a file: texts, as many in each row as in the header, and the line of each row."""
 
@@ -78,6 +81,11 @@ def scan(text: str, shown: str) -> Sheet:
         raise Unreadable("it is empty: not even a header", "export it again, or remove it if there are no records", code="R631")
     delimiter, skip = dialect(text)
     origin = TableOrigin(shown)
+    titles = [line.strip('\ufeff"' + DELIMITERS) for line in text.split("\n", skip)[:skip] if not _SEP.fullmatch(line.strip("\ufeff "))]
+    if any(titles):
+        origin.notes.append(
+            f"what stands above its header in line {skip + 1} is not read: {', '.join(f'`{t}`' for t in titles if t)[:200]}"
+        )
     lines = text.split("\n") if '"' in text else []
     width = 0
     rows: list[list[str]] = []
@@ -101,19 +109,34 @@ def scan(text: str, shown: str) -> Sheet:
 
 
 def dialect(text: str) -> tuple[str, int]:
-    """(the delimiter, the lines before the header that name it)."""
+    """(the delimiter, the lines before the header: one that names it, or titles)."""
     first = text[: text.find("\n")] if "\n" in text else text
     named = _SEP.fullmatch(first.strip("\ufeff \t" if "\t" not in first[:6] else "\ufeff "))
     if named:
         return named[1], 1
-    sample = [_QUOTED.sub("", line) for line in text[: 1 << 16].split("\n")[:21] if line.strip()]
+    head = text[: 1 << 16].split("\n")[:41]
+    skip = _titles([_QUOTED.sub(lambda quoted: "a title" if len(quoted[0]) > 2 else "", line) for line in head])
+    sample = [_QUOTED.sub("", line) for line in head[skip : skip + 21] if line.strip()]
     best, most = ",", (0, 0)
     for delimiter in DELIMITERS:
         count = sample[0].count(delimiter) if sample else 0
         alike = sum(line.count(delimiter) == count for line in sample)
         if count and (alike, count) > most and (alike > 1 or len(sample) < 2 or not most[0]):
             best, most = delimiter, (alike, count)
-    return best, 0
+    return best, skip
+
+
+def _titles(lines: list[str]) -> int:
+    """How many lines at the top are titles: one piece of text each, or none, before two lines with as many pieces as each other.
+
+    A title is more than a word, or a blank line is below it.
+    """
+    pieces = [[len(line.rstrip(" " + d).split(d)) for d in DELIMITERS] for line in lines]
+    first = next((i for i, counts in enumerate(pieces) if max(counts) > 1), 0)
+    below = next((counts for line, counts in zip(lines[first + 1 :], pieces[first + 1 :], strict=True) if line.strip()), None)
+    agree = below is not None and any(a == b > 1 for a, b in zip(pieces[first], below, strict=True))
+    titles = [line.strip("\ufeff " + DELIMITERS) for line in lines[:first]]
+    return first if agree and any(titles) and ("" in titles or any(" " in title for title in titles)) else 0
 
 
 def _records(text: str, delimiter: str, skip: int, lines: list[str], origin: TableOrigin) -> Iterator[tuple[int, list[str]]]:
@@ -216,7 +239,8 @@ def drop_marginal(rows: list[list[str]], lines: list[int], origin: TableOrigin) 
 def marginal(row: Sequence[str], header: Sequence[str], at_end: bool, below: bool = False) -> str:
     """Why a row of the right width is not a record, or nothing. `below`: a blank line is between it and the records.
 
-    At the end a report has lines that say so, sums with an empty cell beside their word, and notes in the first cell alone.
+    At the end a report has lines that say so, sums with an empty cell beside their word, and notes in the first cell alone: below a blank
+    line, or where an id is expected, which has no spaces.
     """
     if [c.strip() for c in row] == list(header):
         return "the header again"
@@ -226,7 +250,7 @@ def marginal(row: Sequence[str], header: Sequence[str], at_end: bool, below: boo
     if (
         (filled * 2 <= len(row) + (len(row) == 2) and _footer().match(first))
         or (_sum().fullmatch(first.rstrip(": ")) and (not row[1].strip() or row[1].strip().isdigit() or len(row) == 2))
-        or (below and filled == 1)
+        or (filled == 1 and (below or (len(row) > 2 and _ID.search(header[0]) and _NO_ID.search(first))))
     ):
         return "a line of the report, not a record"
     return ""

@@ -10,6 +10,7 @@ from roe.data.scan import DELIMITERS, TableOrigin
 from roe.diagnostics import Diagnostic
 from roe.policy.model import Policy
 from roe.source import Span
+from roe.words import some
 
 _KEYS = ("id", "email", "name", "domain")  # what tells records apart, where there is no id
 
@@ -21,7 +22,7 @@ def misshapen(policy: Policy, entity: str, origin: TableOrigin, rows: int) -> li
     if not header and not rows and not origin.rejects:
         return []
     columns = columns_of(entity, policy.model.entities[entity], header, policy.model.roles())
-    listed = ", ".join(f"`{h}`" for h in header[:12]) + (", …" if len(header) > 12 else "")
+    listed = some([f"`{h}`" for h in header], 12)
     if not columns:
         whole = next((d for d in DELIMITERS if len(header) == 1 and d in header[0]), "")
         help = (
@@ -38,6 +39,7 @@ def misshapen(policy: Policy, entity: str, origin: TableOrigin, rows: int) -> li
         *_twice(entity, columns, origin, at),
         *_two_ids(policy, entity, columns, header, name, at),
         *_no_id(policy, entity, columns, name, listed, at),
+        *_another_role(policy, entity, columns, name, at),
     ]
     if not rows and origin.rejects:
         line, _, reason = origin.rejects[0]
@@ -51,6 +53,18 @@ def misshapen(policy: Policy, entity: str, origin: TableOrigin, rows: int) -> li
             )
         )
     return diagnostics
+
+
+def _another_role(policy: Policy, entity: str, columns: dict[str, str], name: str, at: Span) -> list[Diagnostic]:
+    """The CRM's one owner of a record, taken for the first role's, where the policy decides other roles of this entity and finds no owner of theirs."""
+    first, decided = policy.roles[0], [role for e, role in policy.plan.engagement if e == entity]
+    column, owner = columns.get(f"owner.{first}"), policy.model.entities[entity].get("owner")
+    if not column or not decided or first in decided or owner is None or not owner.profile or any(f"owner.{r}" in columns for r in decided):
+        return []
+    others = ", ".join('"-"' if role != decided[0] else column for role in policy.roles[: policy.roles.index(decided[0]) + 1])
+    said = f"`{column}` of `{name}` is read as the {first} of {entity} records, but rules decide their {decided[0]}"
+    help = f"if it is their {decided[0]}, write `fields: {{{entity}: {{owner: {{column: [{others}]}}}}}}`; if not, name it: `column: [{column}]`"
+    return [Diagnostic("R638", said, at, help)]
 
 
 def _no_id(policy: Policy, entity: str, columns: dict[str, str], name: str, listed: str, at: Span) -> list[Diagnostic]:

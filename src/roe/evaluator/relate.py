@@ -6,7 +6,7 @@ A method asks its condition only of candidates that a look-up finds (`look_ups.p
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+from dataclasses import field
 from functools import cached_property
 from typing import TYPE_CHECKING
 
@@ -16,6 +16,7 @@ from roe.grammar import syntax as s
 from roe.grammar import values as v
 from roe.grammar.closures import compile_expression
 from roe.grammar.scopes import Scope
+from roe.node import node
 from roe.plan.operators import Method, Relate
 
 if TYPE_CHECKING:
@@ -28,7 +29,7 @@ LOST = "lost"  # of a candidate that only the choice is made from: nobody asks w
 NEAR, BELOW = 5, 0.2  # candidates below the least score that a trace still shows, and how far below
 
 
-@dataclass(slots=True)
+@node(frozen=False)
 class Candidate:
     """A row that was considered: by which method, its score, its tiebreaker values, and why it was not taken."""
 
@@ -39,7 +40,7 @@ class Candidate:
     lost: str = ""
 
 
-@dataclass(slots=True)
+@node(frozen=False)
 class Match:
     row: Row | None
     method: str = ""
@@ -76,14 +77,14 @@ class Matcher:
         """The names that an expression gives, in one index however many methods compare them."""
         names = self._names.get(id(theirs))
         if names is None:
-            names = self._names[id(theirs)] = NameLookUp(theirs, self, meanwhile)
+            names = self._names[id(theirs)] = self.world.name_look_up(theirs, self, meanwhile)
         return names
 
     def keys(self, kind: str, theirs: s.Node) -> KeyLookUp:
         """The rows by the keys that an expression gives, however many methods look them up."""
         keys = self._keys.get((kind, id(theirs)))
         if keys is None:
-            keys = self._keys[kind, id(theirs)] = KeyLookUp(kind, theirs, self)
+            keys = self._keys[kind, id(theirs)] = self.world.key_look_up(kind, theirs, self)
         return keys
 
     def prepare(self) -> None:
@@ -92,6 +93,11 @@ class Matcher:
             if method.theirs is not None and method.kind == "similar":
                 self.names(method.theirs, self._prepare_keys)
         self._prepare_keys()
+        row, target = self.world.first(self.step.entity), self.world.first(self.step.target)
+        if row is not None and target is not None:  # whatever tiebreakers rest on, once, before processes are copied
+            scope = {**self.world.scope(row), self.step.target: target}
+            for _, code, _ in self.ties:
+                code(scope)
 
     def _prepare_keys(self) -> None:
         for method in self.methods:
@@ -257,8 +263,8 @@ class MatchMethod:
     def _possible(self, scope: Scope) -> Iterable[Row]:
         if self.mine is None or self.theirs is None:
             return self.world.all(self.step.target)
-        value, groups = self.mine(scope), self.matcher.keys(self.kind, self.theirs).groups
+        value, look_up = self.mine(scope), self.matcher.keys(self.kind, self.theirs)
         if self.kind == "block":
             keys = blocking_keys(value) if isinstance(value, str) else ()
-            return list(dict.fromkeys(r for key in keys for r in groups.get(key, ())))
-        return groups.get(value, ()) if value is not None and not isinstance(value, (list, dict)) else ()
+            return list(dict.fromkeys(r for key in keys for r in look_up.rows(key)))
+        return look_up.rows(value) if value is not None and not isinstance(value, (list, dict)) else ()

@@ -159,10 +159,15 @@ _HABITS: tuple[tuple[str, str, str], ...] = (
     (r"\d+(\.\d+)?\s?[kKM]\b", "amounts are written out", "write 100000 for 100k"),
     (r"\$\s*\d", "amounts have no currency sign", "write the bare number"),
     (r"\d+%", "percentages are written as fractions", "write 0.05 for 5 %"),
+    (r"≥", "`≥` is not an operator", "write `>=`"),
+    (r"≤", "`≤` is not an operator", "write `<=`"),
+    (r"≠", "`≠` is not an operator", "write `!=`"),
     (r"=>", "`=>` is not an operator", "write `>=`"),
     (r"=<", "`=<` is not an operator", "write `<=`"),
     (r";", "`;` separates nothing", "write `,` or `and`"),
 )
+_SEE, _COMPLETE, _SPACES = "see docs/language.md for the syntax", "complete it", "names have no spaces"
+UNSPECIFIC = (_SEE, _COMPLETE, _SPACES)  # next steps that whoever knows more of the place may replace
 _OUTSIDE: tuple[tuple[str, str, str], ...] = (
     (r"\{", "a context `{…}`", "give the parts names under `define:`"),
     (r"function\s*\(", "a function definition", "use a definition under `define:`"),
@@ -184,7 +189,7 @@ def _syntax_error(text: str, error: UnexpectedInput) -> Diagnostic:
         open_ones = _unclosed(text)
         message = f"`{open_ones}` is never closed" if open_ones else "the expression ends too early"
         end = len(text.rstrip())
-        return Diagnostic("R101", message, span_of(text, max(0, end - 1), end), "complete it")
+        return Diagnostic("R101", message, span_of(text, max(0, end - 1), end), _COMPLETE)
     if text[at] == '"':
         if text.count('"', at) == 1:
             return Diagnostic("R101", "the string is never closed", span_of(text, at, len(text)), 'end it with `"`')
@@ -197,10 +202,10 @@ def _syntax_error(text: str, error: UnexpectedInput) -> Diagnostic:
             name, help = called
             return Diagnostic("R101", f"`{name.replace('_', ' ')}` is a function, not an operator", span_of(text, at, at + len(name)), help)
         name = f"{before[0]}_{here[0]}"
-        help = f"names have no spaces: write `{name}`, or is an operator missing?"
+        help = f"{_SPACES}: write `{name}`, or is an operator missing?"
         return Diagnostic("R101", f"`{here[0]}` does not belong here", span_of(text, at, at + len(here[0])), help)
     shown = text[at : at + width] or text[at]
-    return Diagnostic("R101", f"`{shown}` does not belong here", span_of(text, at, at + width), "see docs/language.md for the syntax")
+    return Diagnostic("R101", f"`{shown}` does not belong here", span_of(text, at, at + width), _SEE)
 
 
 _OPERANDS = re.compile(r'\s*("(?:[^"\\]|\\.)*"|[\w.]+)')

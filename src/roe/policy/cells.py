@@ -18,7 +18,7 @@ from roe.grammar import syntax as s
 from roe.grammar import values as v
 from roe.grammar.days import day_text
 from roe.grammar.names import Names
-from roe.grammar.parser import parse
+from roe.grammar.parser import UNSPECIFIC, parse
 from roe.grammar.types import DATE, Type
 from roe.source import Text, span_of
 
@@ -55,6 +55,10 @@ def read_cell(cell: Text, names: Names, kind_of_column: Type) -> tuple[s.Tests |
         if tree is None:
             tree, problems = _bands(cell, kind, problems)
         if tree is not None:
+            assert isinstance(tree, s.Tests)
+            unknown = next((x for x in tree.tests if isinstance(x, s.Name) and x.id not in names.variables), None)
+            if unknown is not None:
+                return None, [Diagnostic("R201", f"unknown name `{unknown.id}`", span_of(cell, *unknown.at), kind.written)]
             return kind.settle(tree, cell)
     assert tree is None or isinstance(tree, s.Tests)
     return tree, problems
@@ -73,6 +77,8 @@ def _text_cell(cell: Text, names: Names) -> tuple[s.Tests | None, list[Diagnosti
         return None, [Diagnostic("R207", f"`{e}` is not a range of codes", span_of(cell), help)]
     if codes is not None:
         return codes, []
+    if not plain and (otherwise := _meant_otherwise(cell, names)) is not None:
+        return None, [otherwise]
     tree, problems = (None, []) if plain else parse(cell, "tests")
     if tree is not None and not _is_words(tree, names):
         assert isinstance(tree, s.Tests)
@@ -84,6 +90,30 @@ def _text_cell(cell: Text, names: Names) -> tuple[s.Tests | None, list[Diagnosti
     start, end = negated.span(1) if negated else (0, len(cell))
     words = tuple(s.Literal(fold(m[0].strip()), m[0], m.span()) for m in _WORDS.finditer(cell, start, end) if m[0].strip())
     return s.Tests(words, negated is not None, (0, len(cell))), []
+
+
+# What people write into a cell of a text column, and how it is spelt: as it stands it would be a text that no record has
+_WORD = r"[^\W\d][\w.-]*"
+_OTHERWISE: tuple[tuple[str, str, str], ...] = (
+    (r"\s*(?:not\s+(?!in\s)(?!\()|(?:Not|NOT)\s*\()\s*(?P<a>[^()\"]+?)\s*\)?\s*", "this is not how a cell says what it excludes", "write `not({a})`"),
+    (rf"\s*(?:!=|<>|!)\s*(?P<a>{_WORD}(?:\s*,\s*{_WORD})*)\s*", "this is not how a cell says what it excludes", "write `not({a})`"),
+    (rf"\s*(?P<a>{_WORD}(?:\s+(?:or|OR|Or)\s+{_WORD})+)\s*", "a comma separates values, and `or` does not", "write `{a}`"),
+    (r"\s*\*\s*", "`*` alone would be that very text", "leave the cell empty: it then matches everything"),
+    (r"\s*\*\s*(?P<a>[^*,\"()]+?)\s*\*\s*", "`*` stands behind letters and digits alone", 'write `contains(?, "{a}")`'),
+    (r"\s*\*\s*(?P<a>[^*,\"()]+?)\s*", "`*` stands behind letters and digits alone", 'write `ends_with(?, "{a}")`'),
+    (r"\s*(?P<a>[^*,\"()]+?)\s*\*\s*", "`*` stands behind letters and digits alone", 'write `starts_with(?, "{a}")`'),
+    (r"\s*(?P<a>[^,;|\n\"()]+(?:\s*[;|\n]\s*[^,;|\n\"()]+)+?)\s*", "a comma separates values, and nothing else does", 'write `{a}`, or quotes around it if it is one text'),
+)  # fmt: skip
+
+
+def _meant_otherwise(cell: Text, names: Names) -> Diagnostic | None:
+    """What to write where a cell would be read as a text that nobody means, or as an expression that nobody wrote."""
+    for pattern, message, help in _OTHERWISE:
+        m = re.fullmatch(pattern, cell)
+        if m and (words := m.groupdict().get("a", "")) not in names.variables:
+            help = help.format(a=re.sub(r"\s*[;|\n]\s*|\s+(?i:or)\s+", ", ", words))
+            return Diagnostic("R207", message, span_of(cell), help)
+    return None
 
 
 def _no_words(cell: Text, names: Names, problems: list[Diagnostic]) -> list[Diagnostic]:
@@ -164,6 +194,7 @@ class _Bands:
     """How values of a type stand in cells."""
 
     value = ""  # a value, as a regular expression
+    written = ""  # how cells are written
     between = r"\s*(?:\.\.|[-\u2013\u2014]|\bto\b)\s*"
 
     def __init__(self) -> None:
@@ -206,8 +237,18 @@ class _Bands:
 
 class _Numbers(_Bands):
     value = r"-?\d+(?:\.\d+)?(?:[eE][+-]?\d{1,2})?"
+    written = "write such as `500`, `>= 500`, `1-499`, `500+` or `[500..2000)`; an empty cell matches everything"
+
+    @staticmethod
+    def in_one_way(text: str, at: s.Place) -> None:
+        """`1.500` may be a thousand and more: to whoever writes so, and nobody writes a zero behind a decimal place without need."""
+        if re.fullmatch(r"-?[1-9]\d{0,2}(\.\d{3})+", text) and text[-1] == "0":
+            whole = text.replace(".", "")
+            help = f"write `{whole}`, or `{text.rstrip('0').rstrip('.')}` if that is meant"
+            raise _Misread(s.Literal(None, text, at), f"`{text}` can be read in two ways", help)
 
     def literal(self, text: str, at: s.Place) -> s.Literal:
+        self.in_one_way(text, at)
         return s.Literal(v.number(int(text) if text.removeprefix("-").isdecimal() else float(text)), text, at)
 
     def read(self, tree: s.Node, cell: Text) -> s.Node:
@@ -216,6 +257,8 @@ class _Numbers(_Bands):
         for node in parts:
             if any(start <= node.at[0] < end for start, end in days):
                 continue
+            if isinstance(node, s.Literal) and v.is_number(node.value):
+                self.in_one_way(node.text, node.at)
             if isinstance(node, s.Literal) and v.is_number(node.value) and re.fullmatch(r"0\d+", node.text):
                 raise _Misread(node, f"a comma separates values, and `{node.text}` is one of its own", "write thousands without it: 1000")
         return tree
@@ -229,6 +272,7 @@ _SPELT_OTHERWISE = re.compile(
 
 class _Days(_Bands):
     value = r'(?:@"\d{4}-\d\d-\d\d"|\d{4}-\d\d-\d\d)'
+    written = "write such as `2026-01-31`, `>= 2026-01-31` or `2026-01-01..2026-03-31`; an empty cell matches everything"
 
     def literal(self, text: str, at: s.Place) -> s.Literal:
         spelt = text.removeprefix('@"').removesuffix('"')
@@ -272,7 +316,7 @@ def _bands(cell: Text, kind: _Bands, problems: list[Diagnostic]) -> tuple[s.Test
     for m in _WORDS.finditer(cell):
         item, at = kind.item.fullmatch(m[0].strip()), m.span()
         if item is None:
-            return None, problems
+            return None, [replace(d, help=kind.written) if d.code == "R101" and d.help.startswith(UNSPECIFIC) else d for d in problems]
         try:
             if item["low"]:
                 tests.append(kind.band(kind.literal(item["low"], at), kind.literal(item["high"], at), at))

@@ -7,7 +7,6 @@ tuple, list, dict, or temporal value. Only the classes named here can come out o
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import fields
 from datetime import date, datetime, time, timedelta
 from pathlib import Path
 from typing import Any, TypeVar, overload
@@ -19,6 +18,7 @@ from roe.grammar import syntax as s
 from roe.grammar import values as v
 from roe.grammar.clock import Fiscal
 from roe.grammar.types import Type
+from roe.node import is_node, names_of
 from roe.plan import operators as o
 from roe.plan import parts
 from roe.plan.plan import Plan
@@ -28,30 +28,27 @@ from roe.source import Added, Cell, Inline, Origin, Same, Scalar, Span, Text
 
 # every node of a plan, whichever stage has it
 _NODES = [
-    c
-    for module in (o, parts)
-    for c in vars(module).values()
-    if isinstance(c, type) and c.__module__ == module.__name__ and hasattr(c, "__dataclass_fields__")
+    c for module in (o, parts) for c in vars(module).values() if isinstance(c, type) and c.__module__ == module.__name__ and is_node(c)
 ]
 _PLAN = (*_NODES, Field, Keys, DataSource, Type)
 CLASSES: dict[str, type] = {**s.NODES, **{c.__name__: c for c in _PLAN}, "Span": Span}
 T = TypeVar("T")
 Stored = Any  # JSON: a text, a number, a list that begins with the name of what it holds, or null
-_FIELDS = {name: tuple(f.name for f in fields(c)) for name, c in CLASSES.items()}
+_FIELDS = {name: names_of(c) for name, c in CLASSES.items()}
 _TEMPORAL = (date, datetime, time, timedelta)
 
 
 class Lazy(Sequence[T]):
     """Rules, or their conditions, that are made from what was kept when they are asked for."""
 
-    __slots__ = ("_kept", "_made", "_make")
+    __slots__ = ("_made", "_make", "_stored")
 
     def __init__(self, stored: list[Stored], make: Callable[[Stored], T]) -> None:
-        self._kept, self._make = stored, make
+        self._stored, self._make = stored, make
         self._made: dict[int, T] = {}
 
     def __len__(self) -> int:
-        return len(self._kept)
+        return len(self._stored)
 
     @overload
     def __getitem__(self, at: int) -> T: ...
@@ -60,10 +57,10 @@ class Lazy(Sequence[T]):
     def __getitem__(self, at: int | slice) -> T | tuple[T, ...]:
         if isinstance(at, slice):
             return tuple(self[i] for i in range(*at.indices(len(self))))
-        at = range(len(self._kept))[at]
+        at = range(len(self._stored))[at]
         item = self._made.get(at)
         if item is None:
-            item = self._made[at] = self._make(self._kept[at])
+            item = self._made[at] = self._make(self._stored[at])
         return item
 
     def __iter__(self) -> Iterator[T]:

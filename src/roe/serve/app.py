@@ -16,13 +16,13 @@ from itertools import chain
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import BaseRoute, Match, Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from roe.serve.logs import request_line
-from roe.serve.problems import MEDIA_TYPE, Refused
+from roe.serve.problems import MEDIA_TYPE, Refused, unreadable
 from roe.serve.routes import routes
 from roe.serve.server import Server
 
@@ -44,7 +44,7 @@ def build_app(server: Server, more: Sequence[BaseRoute] = ()) -> Starlette:
         routes=[ByPath(routes()), *more],
         lifespan=lifespan,
         middleware=[Middleware(Watched, server=server)],
-        exception_handlers={Refused: _refused, HTTPException: _not_routed, Exception: _failed},
+        exception_handlers={Refused: _refused, HTTPException: _not_routed, ClientDisconnect: _gone, Exception: _failed},
     )
     app.state.server = server
     return app
@@ -57,6 +57,11 @@ def problem(refused: Refused) -> Response:
 async def _refused(request: Request, e: Exception) -> Response:
     assert isinstance(e, Refused)
     return problem(e)
+
+
+async def _gone(request: Request, e: Exception) -> Response:
+    """The client has gone before it had sent the whole body. Nothing was done; the answer is for the log."""
+    return problem(unreadable("the connection ended before the body did", "send the whole body"))
 
 
 async def _not_routed(request: Request, e: Exception) -> Response:
@@ -134,7 +139,7 @@ class Watched:
         finally:
             seconds = clock.perf_counter() - started
             route = scope.get("address", scope.get("route"))
-            name = route.path if isinstance(route, Route) else "other"
+            name = route.path_format if isinstance(route, Route) else "other"
             self.server.metrics.requests.labels(name, str(status)).observe(seconds)
             tracing.end(span, scope["method"], name, status, scope.get("state", {}).get("noted", {}).get("decision"))
             request_line(scope, status, seconds)

@@ -10,6 +10,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
+from roe.serve.bodies import checked
 from roe.serve.desk import Desk
 from roe.serve.hooks import forms, hubspot, salesforce
 from roe.serve.hooks.model import Message, forged, same
@@ -84,7 +85,7 @@ def _act(message: Message):  # type: ignore[no-untyped-def]
             stale = desk.delete(entity, message.record, message.version, at)
         else:
             try:
-                stale = desk.patch(entity, message.record, message.values, message.version, at)
+                stale = desk.patch(entity, message.record, checked(message.values), message.version, at)
             except Refused as e:
                 e.more["message"] = message.id
                 raise
