@@ -12,7 +12,8 @@ import pytest
 from roe.companies.at_most import odds_at_most
 from roe.companies.index import NameIndex
 from roe.companies.likeness import WEIGHTS, odds_of, probability
-from roe.companies.name import CompanyName, names_in
+from roe.companies.name import names_in
+from roe.companies.scores import pairs_of
 
 HERE = Path(__file__).resolve().parent
 WORDS = [
@@ -72,9 +73,5 @@ def test_a_score_does_not_depend_on_what_was_left_out(least: float) -> None:
     for a, _ in pairs()[::20]:
         asked = names_in(a)
         for i in index.candidates(a):
-            exact = max(round(probability(index.scores.signs(x, y)), 4) for x, y in _compared(asked, index.meant(i)))
+            exact = max(round(probability(index.scores.signs(x, y)), 4) for x, y in pairs_of(asked, index.meant(i)))
             assert index.scores.likely(asked, i, least) == (exact if exact >= least else 0.0)
-
-
-def _compared(asked: tuple[CompanyName, ...], meant: tuple[CompanyName, ...]) -> list[tuple[CompanyName, CompanyName]]:
-    return [(x, y) for i, x in enumerate(asked) for j, y in enumerate(meant) if i < 2 or j < 2]

@@ -187,12 +187,15 @@ def test_domains_of_many_texts_are_those_of_each() -> None:
     import pyarrow as pa
 
     from roe.columns.column import Coded, Dictionary
-    from roe.columns.hosts import domains, registrable
-    from roe.grammar.functions.sales import domain
+    from roe.columns.hosts import company_domains, domains, registrable
+    from roe.grammar.functions.sales import company_domain, domain
 
     rng = random.Random(7)
     hosts = [
         "acme.com",
+        "gmail.com",
+        "facebook.com",
+        "acme.github.io",
         "co.uk",
         "a.co.uk",
         "x.ck",
@@ -233,8 +236,9 @@ def test_domains_of_many_texts_are_those_of_each() -> None:
         "jo@acme.com/x",
     ]
     texts = [*odd, *hosts, *(f"{rng.choice(['jo', 'a.b', 'x%y', 'Jo-1'])}@{h}" for h in hosts)]
-    found = domains(Coded(np.array([*range(len(texts)), -1], np.int32), Dictionary(pa.array(texts))))
-    assert found.values() == [*(domain(t) for t in texts), None]
+    column = Coded(np.array([*range(len(texts)), -1], np.int32), Dictionary(pa.array(texts)))
+    assert domains(column).values() == [*(domain(t) for t in texts), None]
+    assert company_domains(column).values() == [*(company_domain(t) for t in texts), None]
     for host, plain in zip(hosts, registrable(pa.array(hosts)).tolist(), strict=True):
         assert not plain or domain(host) == host
 
@@ -260,3 +264,29 @@ def test_a_field_that_rests_on_itself_is_left_to_rows(tmp_path: Path) -> None:
         found[engine] = (tmp_path / engine / "allocations.csv").read_text("utf-8")
         assert ("computing by rows" in result.output) == (engine == "columns")
     assert found["rows"] == found["columns"]
+
+
+def test_loops_over_fields_give_what_they_give_row_by_row(tmp_path: Path) -> None:
+    loops = [
+        '"X" in (for d in split(account.tags, ";") return upper_case(d))',
+        '"ab" in (for d in split(account.tags, ";"), e in [d, account.name] return d + e)',  # the loop knows more of the row
+        '4 in (for d in [1, account.employees] return d + count(partial))',
+        'some d in split(account.tags, ";"), e in split(account.name, " ") satisfies d = e',
+        'every d in split(account.tags, ";") satisfies string_length(d) > 1',
+        'some d in account.contacts[role = account.tags].role satisfies d = "x"',
+    ]  # fmt: skip
+    rules = "".join(f"      - {{name: r{n}, when: '{loop}', then: {{assign: '\"rep{n}\"'}}}}\n" for n, loop in enumerate(loops))
+    (tmp_path / "policy.yaml").write_text(
+        f"roe: 1\nname: loops\nroles: [ae]\nfields: {{account: {{tags: {{type: string}}}}, contact: {{role: {{type: string}}}}}}\n"
+        f"engagement:\n  account:\n    ae:\n{rules}      - {{name: rest, then: hold}}\n",
+        "utf-8",
+    )
+    rng = random.Random(4)
+    accounts = [
+        {"id": f"A{n}", "tags": rng.choice([None, "x", "a;b", "b;b", "ab;cd", ""]), "name": rng.choice(["b", "x y", "ab"]), "employees": rng.choice([None, 3, 4])}
+        for n in range(60)
+    ]  # fmt: skip
+    contacts = [{"id": f"C{n}", "account": f"A{rng.randrange(60)}", "role": rng.choice([None, "x", "b"])} for n in range(60)]
+    both(roe.compile(roe.load(tmp_path)), {"account": accounts, "contact": contacts}, "2026-02-01", tmp_path)
+    allocations = (tmp_path / "columns" / "allocations.csv").read_text("utf-8")
+    assert sum(f",r{n}," in allocations for n in range(len(loops))) > 3

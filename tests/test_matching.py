@@ -134,6 +134,32 @@ def test_roe_match_on_any_two_files(tmp_path: Path) -> None:
     command("match", "--leads", leads, "--accounts", accounts, "--out", str(tmp_path / "no" / "x.csv"), code=2)
 
 
+@pytest.mark.parametrize("args", [[], ["--group"], ["--at-least", "0.9"]])
+def test_large_files_match_as_small_ones(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, args: list[str]) -> None:
+    rng = random.Random(3)
+    words = ["Norrsken", "Kaltmeer", "Vetri", "Halden", "Energy", "Bank", "Chile", "IV"]
+    names = [" ".join([*rng.sample(words, rng.randint(1, 3)), rng.choice(("AB", "Inc.", ""))]) for _ in range(60)]
+    accounts = [
+        {"id": f"A{rng.randrange(90)}", "name": rng.choice(names), "domain": rng.choice(("", f"c{i}.com", "same.com", "x.github.io")),
+         "other_domains": rng.choice(("", "", f"o{i}.de; o{i}.at")), "phone": rng.choice(("", f"+1 415 555 01{i:02}")), "city": rng.choice(("", "Lindau", "Landau")),
+         "country": rng.choice(("", "DE", "SE", "Nowhere")), "employees": rng.choice(("", "10", "250", "many"))}
+        for i in range(80)
+    ]  # fmt: skip
+    leads = [
+        {"id": f"L{i}", "company": rng.choice(names)[: rng.randint(4, 40)], "city": rng.choice(("", "Lindau")), "country": rng.choice(("", "DE", "SE")),
+         "email": rng.choice(("", f"x@c{i}.com", f"x@o{i}.at", "x@same.com", "x@gmail.com")), "phone": rng.choice(("", f"(415) 555-01{i:02}"))}
+        for i in range(80)
+    ]  # fmt: skip
+    files = write(tmp_path / "l.csv", leads), write(tmp_path / "a.csv", accounts)
+    results = []
+    for large in (1 << 30, 0):
+        monkeypatch.setattr("roe.cli.match_files.LARGE", large)
+        out = tmp_path / "out.csv"
+        said = command("match", "--leads", files[0], "--accounts", files[1], "--out", str(out), *args).output
+        results.append((said, out.read_text("utf-8"), out.with_suffix(".rejects.csv").read_text("utf-8")))
+    assert results[0] == results[1]
+
+
 def test_roe_match_with_a_policy_tags_as_the_policy_routes(tmp_path: Path) -> None:
     example = Path(__file__).parent.parent / "policies" / "examples" / "inbound"
     out = tmp_path / "out.csv"

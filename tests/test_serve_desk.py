@@ -85,7 +85,7 @@ def test_an_entity_without_rules_is_refused_and_changes_nothing(tmp_path: Path) 
     with service(str(tmp_path / "s"), tmp_path) as desk:
         answer = desk.local.route("account", {"id": "A1", "name": "Acme"})[1]
         assert answer["code"] == "R504" and "PUT" in answer["help"]
-        assert desk.do(lambda d, at: (200, lambda: {"n": len(d.records.ids("account"))})) == {"n": 0}
+        assert desk.do(lambda d, at: (200, lambda: {"n": len(list(d.records.live.world.all("account")))})) == {"n": 0}
 
 
 def test_a_record_that_cannot_be_read_is_refused_with_its_field(tmp_path: Path) -> None:

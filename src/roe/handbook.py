@@ -19,6 +19,7 @@ from roe.grammar.parser import parse
 from roe.plan.operators import Allocate, Choose, Derive, Expr, Rule
 from roe.policy.loader import Map, load_policy_files
 from roe.untrusted import markdown, paragraph
+from roe.words import some
 
 if TYPE_CHECKING:
     from roe.analysis.diff import PolicyChange
@@ -264,7 +265,7 @@ class _Book:
 
     def terms(self) -> Iterable[Chapter]:
         definitions = [x for x in self.plan.steps.values() if isinstance(x, Derive) and x.stage == "definition" and x.expr is not None]
-        lists = [(n, len(x), ", ".join(map(str, x[:6])) + (", …" if len(x) > 6 else "")) for n, x in self.plan.lists.items()]
+        lists = [(n, len(x), some(x, 6)) for n, x in self.plan.lists.items()]
         if not definitions and not lists:
             return
         title, blocks = "What words mean", []

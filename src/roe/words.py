@@ -1,6 +1,8 @@
-"""Numbers with their nouns: `1 account`, `2 accounts`, `8,800 rows`."""
+"""Numbers with their nouns: `1 account`, `2 accounts`, `8,800 rows`; and the first of many names."""
 
 from __future__ import annotations
+
+from collections.abc import Sequence
 
 IRREGULAR = {"person": "people", "child": "children"}
 
@@ -17,6 +19,11 @@ def plural(noun: str) -> str:
 def counted(n: int | float, noun: str) -> str:
     """A number with its noun: `1 file`, `0 files`, `1,200 records`."""
     return f"{n:,} {noun if n == 1 else plural(noun)}"
+
+
+def some(names: Sequence[object], most: int) -> str:
+    """Names in a line: the first of them, and a sign that there are more."""
+    return ", ".join(map(str, names[:most])) + (", …" if len(names) > most else "")
 
 
 def verb(n: int | float, one: str, many: str) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from collections import Counter
 from pathlib import Path
@@ -10,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from roe.cli.common import as_of_option, bind, data_option, format_option, load, policy_argument, state_option, table
+from roe.cli.common import as_of_option, bind, data_option, format_option, load, policy_argument, put_json, state_option, table
 from roe.cli.terminal import document
 from roe.data.report import report_of
 from roe.dynamic import Json
@@ -41,7 +40,7 @@ def command(policy: Path | None, data: Path, as_of: str, state: str | None, shap
 
     audit = Audit(bound, decisions, differ)
     if shape == "json":
-        click.echo(json.dumps(audit.as_json(), indent=2, ensure_ascii=False))
+        put_json(audit.as_json())
     elif shape == "csv":
         from roe.data.files import csv_text
 

@@ -18,6 +18,7 @@ from roe.cli.common import (
     data_option,
     load,
     named,
+    needs,
     policy_argument,
     read,
     state_option,
@@ -151,8 +152,7 @@ def _by_record(row: Iterable[object]) -> tuple[str, str]:
 
 
 def _packages() -> None:
-    if find_spec("numpy") is None:
-        raise user_error("R406", "books need the package numpy", "roe books", "pip install 'roe-policy[books]'")
+    needs("books need", "roe books", "books", "numpy")
     if find_spec("ortools") is None:
         click.echo("note: without OR-Tools (pip install 'roe-policy[books]') the plan is greedy", err=True)
 

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import math
 from pathlib import Path
 
 import click
 
 from roe.analysis.productivity import NUMBERS, PERIODS, RATES, CalculationStep, Figure, backward, figures, forward
-from roe.cli.common import PATH, format_option, table
+from roe.cli.common import PATH, format_option, put_json, table
 from roe.diagnostics import suggest, user_error
 
 
@@ -70,7 +69,7 @@ def sdr(
     if shape == "json":
         lines = [{"name": s.name, "how": s.how, "value": s.value} for s in steps]
         sources = {f.name: {"value": f.text, "unit": f.unit, "source": f.source} for f in used}
-        click.echo(json.dumps({"title": title, "steps": lines, "figures": sources}, indent=2, ensure_ascii=False))
+        put_json({"title": title, "steps": lines, "figures": sources})
         return
     click.echo(f"{title}\n")
     click.echo(table([[s.name, f"= {s.how}", _shown(s)] for s in steps], ["step", "how", "value"]))

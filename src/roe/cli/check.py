@@ -13,7 +13,7 @@ from roe.analysis.checked import CheckedPolicy
 from roe.cache import load_policy
 from roe.cli.common import clock, color, find_policy, guard, policy_argument, read
 from roe.cli.repository import in_repository
-from roe.cli.settings import as_of_setting, data_setting, is_setting
+from roe.cli.settings import as_of_setting, data_setting, is_data_a_setting
 from roe.cli.terminal import commands
 from roe.data.read import newest, read_tables
 from roe.diagnostics import FORMATS, errors
@@ -21,7 +21,6 @@ from roe.evaluator.engine import Evaluator
 from roe.words import counted
 
 if TYPE_CHECKING:
-    from roe.analysis.checked import CheckedPolicy
     from roe.policy.model import Policy
 
 
@@ -73,7 +72,7 @@ def subject(policy: Policy, data: Path | None, no_data: bool, as_of: str) -> Che
     evaluator = Evaluator(policy)
     today = evaluator.clock(clock(evaluator, as_of)).today if as_of else None
     own = policy.root / "data"
-    if data is not None and not data.exists() and is_setting("data"):  # as on a machine of CI, which has no export
+    if data is not None and not data.exists() and is_data_a_setting():  # as on a machine of CI, which has no export
         click.echo(f"note: the settings name {data}, but it has no records", err=True)
         data = None
     if no_data or (data is None and not own.is_dir()):

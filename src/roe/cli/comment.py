@@ -22,7 +22,7 @@ def marker(policy: str) -> str:
     return f"<!-- roe diff: {shown} -->"
 
 
-def comment(text: str, policy: str, link: str = "", limit: int = LIMIT) -> str:
+def comment(text: str, policy: str, link: str = "") -> str:
     """The Markdown of a comparison under its marker, and a link to the whole.
 
     What is too long loses rows of its tables, the last tables first (every record that moves), then long cells; the verdict, the
@@ -30,7 +30,7 @@ def comment(text: str, policy: str, link: str = "", limit: int = LIMIT) -> str:
     """
     head = marker(policy) + "\n"
     foot = f"\n\n[The whole comparison]({link})\n" if link else "\n"
-    room = limit - len(head) - len(foot)
+    room = LIMIT - len(head) - len(foot)
     if len(text) <= room:
         return head + text + foot
     blocks = _blocks(text.split("\n"))

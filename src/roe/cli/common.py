@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -14,7 +15,7 @@ import click
 
 from roe.cli.settings import Command, as_of_setting, data_setting, policy_folder
 from roe.cli.terminal import document
-from roe.diagnostics import Diagnostic, as_text, errors, suggest, user_error
+from roe.diagnostics import Diagnostic, PolicyError, as_text, errors, suggest, user_error
 from roe.untrusted import one_line
 
 if TYPE_CHECKING:
@@ -68,14 +69,17 @@ class WithMinus(click.Command):
 OPTION = re.compile(r"--?[A-Za-z][\w-]*(=.*)?|--", re.DOTALL)  # what can be the name of an option, with its value or without
 
 
-def needs_service() -> None:
-    """End the command if the packages of the service are not installed."""
+def needs(what: str, place: str, extra: str, *packages: str) -> None:
+    """End the command if a package is not installed; `what` says who needs it, and `extra` brings it."""
     from importlib.util import find_spec
 
-    missing = [name for name in ("starlette", "uvicorn", "standardwebhooks", "defusedxml", "prometheus_client") if find_spec(name) is None]
+    missing = [name for name in packages if find_spec(name) is None]
     if missing:
-        help = "pip install 'roe-policy[serve]'"
-        raise user_error("R406", f"the service needs the package {missing[0]}", "roe serve", help)
+        raise user_error("R406", f"{what} the package {missing[0]}", place, f"pip install 'roe-policy[{extra}]'")
+
+
+def needs_service() -> None:
+    needs("the service needs", "roe serve", "serve", "starlette", "uvicorn", "standardwebhooks", "defusedxml", "prometheus_client")
 
 
 def color(stream: TextIO | None = None) -> bool:
@@ -120,6 +124,11 @@ def put(text: str, out: Path | None, said: bool = True) -> None:
         write_whole(out, text)
     if said:
         click.echo(f"wrote {out}")
+
+
+def put_json(content: object) -> None:
+    """An answer as JSON, to standard output."""
+    click.echo(json.dumps(content, indent=2, ensure_ascii=False))
 
 
 def named(policy: Policy, known: Mapping[str, object], only: Iterable[str], what: str, key: str) -> None:
@@ -202,10 +211,12 @@ def clock(evaluator: Evaluator, as_of: str) -> str:
     try:
         evaluator.clock(as_of)
     except (ValueError, OverflowError):
-        raise user_error(
-            "R801", f"`{as_of}` is not a date or date-time", "--as-of", "write 2026-02-01 or 2026-02-01T09:30", as_of
-        ) from None
+        raise not_a_moment(as_of) from None
     return as_of
+
+
+def not_a_moment(as_of: str) -> PolicyError:
+    return user_error("R801", f"`{as_of}` is not a date or date-time", "--as-of", "write 2026-02-01 or 2026-02-01T09:30", as_of)
 
 
 def remembered(policy: Policy, state: str | None, held: bool) -> Remembered:
@@ -224,15 +235,13 @@ def remembered(policy: Policy, state: str | None, held: bool) -> Remembered:
     return read_memory(state, policy.timezone, digest=digest, looks_back=policy.plan.past.looks_back)
 
 
-def bind(
-    evaluator: Evaluator, data: Path, as_of: str, state: str | None, say: bool = False, last: Path | None = None, held: bool = False
-) -> Bound:
-    """The policy on the records of a folder, once they are what it expects; `say` prints what was read, against the report in `last`."""
+def bind(evaluator: Evaluator, data: Path, as_of: str, state: str | None, say: bool = False, held: bool = False) -> Bound:
+    """The policy on the records of a folder, once they are what it expects; `say` prints what was read, against the last run's report."""
     from roe.data.report import beside
 
     known = remembered(evaluator.policy, state, held)
     bound = well_named(evaluator.bind(read(evaluator, data), as_of=clock(evaluator, as_of), state=known))
-    guard(evaluator.policy, bound.world, last or beside(state), say)
+    guard(evaluator.policy, bound.world, beside(state), say)
     return bound
 
 

@@ -9,7 +9,6 @@ import click
 
 from roe.cli.common import PATH, clock, color, load, policy_argument, put
 from roe.diagnostics import as_text, user_error
-from roe.source import Span
 from roe.sql.dialects import DIALECTS
 
 _SOURCE = re.compile(r"(\w+)=[\w$-]+(\.[\w$-]+){0,3}")
@@ -37,30 +36,24 @@ def command(policy: Path | None, dialect: str, entity: str, as_of: str | None, s
     try:
         from roe.sql.statement import compile_sql
     except ImportError:
-        at = Span("--dialect", 1, 1, 2)
-        raise user_error("R406", "writing SQL needs the package sqlglot", at, "pip install 'roe-policy[sql]'") from None
+        raise user_error("R406", "writing SQL needs the package sqlglot", "--dialect", "pip install 'roe-policy[sql]'") from None
     entities = {entity for entity, _ in evaluator.policy.plan.engagement}
     if entity not in entities:
-        at = Span("--entity", 1, 1, max(2, len(entity) + 1), entity)
-        raise user_error("R801", f"the policy has no rules for `{entity}`", at, f"it has rules for {', '.join(sorted(entities))}")
+        help = f"it has rules for {', '.join(sorted(entities))}"
+        raise user_error("R801", f"the policy has no rules for `{entity}`", "--entity", help, entity)
     known = evaluator.policy.model.entities
     wrong = [s for s in sources if not (m := _SOURCE.fullmatch(s)) or m[1] not in known]
     if wrong:
-        at = Span("--source", 1, 1, max(2, len(wrong[0]) + 1), wrong[0])
-        raise user_error(
-            "R801", f"`{wrong[0]}` does not name the table of an entity", at, "write ENTITY=TABLE, such as account=analytics.accounts"
-        )
+        help = "write ENTITY=TABLE, such as account=analytics.accounts"
+        raise user_error("R801", f"`{wrong[0]}` does not name the table of an entity", "--source", help, wrong[0])
     when = evaluator.clock(clock(evaluator, as_of)) if as_of else None
     from sqlglot.errors import SqlglotError
 
     try:
         made = compile_sql(evaluator.compiled, entity, dialect, when, dict(s.split("=", 1) for s in sources))
     except SqlglotError as e:
-        at = Span("--source", 1, 1, 2, " ".join(sources))
-        said = str(e).splitlines()[0][:200]
-        raise user_error(
-            "R801", f"the statement cannot be written: {said}", at, "name tables as database.schema.table, or choose another dialect"
-        ) from e
+        said, help = str(e).splitlines()[0][:200], "name tables as database.schema.table, or choose another dialect"
+        raise user_error("R801", f"the statement cannot be written: {said}", "--source", help, " ".join(sources)) from e
     if made.diagnostics:
         click.echo(as_text(made.diagnostics, color()), err=True)
     put(made.sql, out, said=False)

@@ -21,11 +21,10 @@ from roe.data.report import in_lines, read_report, report_of
 from roe.evaluator.engine import Evaluator
 from roe.evaluator.world import World
 from roe.stages.build import build
+from roe.words import some
 
 if TYPE_CHECKING:
     from roe.analysis.records import Overview
-    from roe.evaluator.engine import Evaluator
-    from roe.evaluator.world import World
 
 
 @click.command("data")
@@ -103,18 +102,9 @@ def _lines(seen: Overview) -> Iterator[str]:
         rows = []
         for name, f in read["fields"].items():
             share = f"{f['filled'] / read['rows']:.0%}" if read["rows"] else ""
-            values = ", ".join(f["values"][:6]) + (", …" if len(f["values"]) > 6 else "")
-            rows.append(
-                [
-                    name,
-                    f["column"],
-                    f["filled"],
-                    share,
-                    f["unread"] or "",
-                    f["corrected"] or "",
-                    values or seen.newest.get((entity, name), ""),
-                ]
-            )
+            values = some(f["values"], 6)
+            newest = seen.newest.get((entity, name), "")
+            rows.append([name, f["column"], f["filled"], share, f["unread"] or "", f["corrected"] or "", values or newest])
         yield table(rows, ["field", "column", "filled", "", "missing", "corrected", "values, or the newest"])
         yield ""
     for entity, names in seen.empty.items():

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sys
 import tempfile
 from pathlib import Path
@@ -17,11 +16,11 @@ from roe.analysis.verdicts import UNDECIDED
 from roe.api import evaluate, parse_checked
 from roe.cache import load_policy
 from roe.cli.comment import comment, introduction, run_link
-from roe.cli.common import PATH, bind, clock, format_option, large, load, put
+from roe.cli.common import PATH, bind, clock, format_option, large, load, put, put_json
 from roe.cli.diff_report import PolicyDiff, as_json, as_markdown
 from roe.cli.diff_report import as_text as diff_text
 from roe.cli.repository import folder_at, revision
-from roe.cli.settings import as_of_setting, data_setting, is_setting
+from roe.cli.settings import as_of_setting, data_setting, is_data_a_setting
 from roe.data.read import newest, read_tables
 from roe.diagnostics import Diagnostic, PolicyError, as_text, errors, user_error
 from roe.evaluator.engine import Run
@@ -33,7 +32,7 @@ from roe.web.diff import diff_page
 
 if TYPE_CHECKING:
     from roe.analysis.equivalence import Comparison
-    from roe.evaluator.engine import Evaluator, Run
+    from roe.evaluator.engine import Evaluator
 
 FACTS = "decided, moved, moved_share, unowned, customers_moved, windows_cut, over_capacity, most_lost, most_gained, rules_changed, cases_changed, fields_changed"
 
@@ -86,7 +85,7 @@ def command(
 
 def _wanted(data: Path | None, as_of: str) -> Path | None:
     """The folder of records; none where the settings name one that cannot be compared, which is said."""
-    if data is None or not is_setting("data") or (as_of and data.exists()):
+    if data is None or not is_data_a_setting() or (as_of and data.exists()):
         return data
     why = "they need --as-of" if data.exists() else "there are none"
     click.echo(f"note: the records in {data}, from the settings, are not compared: {why}", err=True)
@@ -95,7 +94,7 @@ def _wanted(data: Path | None, as_of: str) -> Path | None:
 
 def _print(diff: PolicyDiff, shape: str, failed: bool) -> None:
     if shape == "json":
-        click.echo(json.dumps(as_json(diff, failed), indent=2, ensure_ascii=False))
+        put_json(as_json(diff, failed))
     else:
         click.echo(as_markdown(diff) if shape == "md" else diff_text(diff))
 
@@ -114,7 +113,7 @@ def _introduced(old: str, new: str, shape: str, comment_file: Path | None, scrat
     policy = load(Path(new)).policy
     text = introduction(policy, new, why)
     if shape == "json":
-        click.echo(json.dumps({"new": True, "reason": why}, indent=2, ensure_ascii=False))
+        put_json({"new": True, "reason": why})
     else:
         click.echo(text if shape == "md" else f"new: {why}")
     if comment_file is not None:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from roe.api import adopt, parse_checked, scope_of
-from roe.cli.common import PATH, WithMinus, clock, fail, format_option, load, read, table
+from roe.cli.common import PATH, WithMinus, clock, fail, format_option, load, not_a_moment, read, table
 from roe.cli.settings import Command, as_of_setting, data_setting
 from roe.diagnostics import user_error
 from roe.dynamic import Value
@@ -19,10 +19,9 @@ from roe.grammar import syntax as s
 from roe.grammar import values as v
 from roe.grammar.closures import compile_expression
 from roe.grammar.printer import show as printed
-from roe.source import Inline, Span, Text
+from roe.source import Inline, Text
 
 if TYPE_CHECKING:
-    from roe.grammar import syntax as s
     from roe.grammar.scopes import Code, Scope
 
 
@@ -59,11 +58,9 @@ def scope_from(variables: str | None, data: Path | None, record: str | None, pol
             if not isinstance(given, dict):
                 raise ValueError("it is not an object")
         except (ValueError, RecursionError) as e:
-            at = Span("--vars", 1, 1, len(variables) + 1, variables)
-            raise user_error("R801", f"the variables are not a JSON object: {e}", at, "write '{\"name\": value}'") from e
+            raise user_error("R801", f"the variables are not a JSON object: {e}", "--vars", "write '{\"name\": value}'", variables) from e
     if (data is None) != (record is None):
-        at = Span("--record", 1, 1, 2)
-        raise user_error("R801", "--data and --record go together", at, "give both, or neither")
+        raise user_error("R801", "--data and --record go together", "--record", "give both, or neither")
     if data is not None and record is not None:
         from roe.cli.explain import find_record
 
@@ -74,8 +71,7 @@ def scope_from(variables: str | None, data: Path | None, record: str | None, pol
     try:
         return scope_of(given, as_of)
     except (ValueError, OverflowError):
-        at = Span("--as-of", 1, 1, len(as_of) + 1, as_of)
-        raise user_error("R801", f"`{as_of}` is not a date or date-time", at, "write 2026-02-01 or 2026-02-01T09:30") from None
+        raise not_a_moment(as_of) from None
 
 
 def show(expression: str, scope: Scope, shape: str = "text") -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import partial
@@ -23,6 +22,7 @@ from roe.cli.common import (
     large,
     load,
     policy_argument,
+    put_json,
     state_option,
     table,
 )
@@ -93,7 +93,7 @@ def command(
 
         spelling = world.spelling() if world is not None else {}
         shown = [spelt(x.as_json(), spelling) for x in explained]
-        click.echo(json.dumps(shown[0] if len(shown) == 1 else shown, indent=2, ensure_ascii=False))
+        put_json(shown[0] if len(shown) == 1 else shown)
         return
     click.echo("\n\n".join(x.as_text(shape == "md") for x in explained), color=color())
 

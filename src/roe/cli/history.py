@@ -9,11 +9,10 @@ from typing import TYPE_CHECKING
 
 import click
 
-from roe.cli.common import WithMinus, day_given, format_option, table
+from roe.cli.common import WithMinus, day_given, format_option, put_json, table
 from roe.cli.ledger import open_ledger, state_argument
 from roe.diagnostics import user_error
 from roe.dynamic import Json, Value
-from roe.source import Span
 from roe.words import counted
 
 if TYPE_CHECKING:
@@ -58,7 +57,7 @@ def command(
             store, kind, key, role=role, rep=about, since=None if since is None else day_given(since, "--since"), names=names
         )
     if shape == "json":
-        click.echo(json.dumps([line.as_json() for line in lines], indent=2, ensure_ascii=False))
+        put_json([line.as_json() for line in lines])
         return
     if shape == "csv":
         _csv(
@@ -78,15 +77,15 @@ def _record(store: Store, text: str, entity: str | None) -> tuple[str, str]:
     from roe.crm.ids import fold
     from roe.ledger import history
 
-    key, at = fold(text), Span("RECORD", 1, 1, len(text) + 1, text)
+    key = fold(text)
     candidates = [(x, key) for x in history.entities_of(store, key)] or history.called(store, text)
     candidates = [x for x in candidates if entity is None or x[0] == entity]
     if not candidates:
         known = "name it by its id, as the CRM has it; `roe explain NAME` shows the id"
-        raise user_error("R604", f"the ledger has no record `{text}`", at, known)
+        raise user_error("R604", f"the ledger has no record `{text}`", "RECORD", known, text)
     if len(candidates) > 1:
         many = f"{len(candidates)} records match `{text}`: {', '.join(f'{x} {record}' for x, record in candidates[:20])}"
-        raise user_error("R605", many, at, "name the one you mean by its id, and add --entity")
+        raise user_error("R605", many, "RECORD", "name the one you mean by its id, and add --entity", text)
     return candidates[0]
 
 

@@ -2,14 +2,26 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
 from roe.analysis.kpi import kpi_lines, missed, periods, shown, target_of
-from roe.cli.common import PATH, as_of_option, bind, data_option, format_option, load, policy_argument, put, state_option, table
+from roe.cli.common import (
+    PATH,
+    as_of_option,
+    bind,
+    data_option,
+    format_option,
+    load,
+    needs,
+    policy_argument,
+    put,
+    put_json,
+    state_option,
+    table,
+)
 from roe.cli.terminal import document
 from roe.data.files import csv_text
 from roe.diagnostics import suggest, user_error
@@ -71,7 +83,7 @@ def command(
     if page is not None:
         _page(page, evaluator, lines, by)
     if shape == "json":
-        click.echo(json.dumps([line.as_json() for line in lines], indent=2, ensure_ascii=False))
+        put_json([line.as_json() for line in lines])
     elif shape == "csv":
         _as_csv(lines, by)
     else:
@@ -125,10 +137,6 @@ def _as_tables(lines: list[KpiLine], by: str, kpis: Kpis) -> None:
 
 
 def _page(path: Path, evaluator: Evaluator, lines: list[KpiLine], by: str) -> None:
-    from importlib.util import find_spec
-
-    if find_spec("matplotlib") is None:
-        raise user_error("R406", "pages need the package matplotlib", "--page", "pip install 'roe-policy[pages]'")
-
+    needs("pages need", "--page", "pages", "matplotlib")
     assert evaluator.policy.plan.kpis is not None
     put(kpi_page(evaluator.policy.name, evaluator.policy.plan.kpis, lines, by), path, said=False)

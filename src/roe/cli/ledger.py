@@ -16,7 +16,7 @@ from roe.cli.common import PATH, day_given, fail, format_option, table, writing
 from roe.diagnostics import Diagnostic, user_error
 from roe.dynamic import Json
 from roe.source import Span
-from roe.words import counted, verb
+from roe.words import counted, some, verb
 
 if TYPE_CHECKING:
     from roe.ledger.store import Store
@@ -318,8 +318,8 @@ def refused(file: Path, state: str, error: str, by: str) -> None:
     noted, unknown = note_refused(rows, state, by)
     click.echo(f"{counted(noted, 'refused load')} noted")
     if unknown:
-        shown = ", ".join(unknown[:5]) + (", …" if len(unknown) > 5 else "")
-        click.echo(f"{counted(len(unknown), 'record')} {verb(len(unknown), 'has', 'have')} no decision that waits to be loaded: {shown}")
+        n = len(unknown)
+        click.echo(f"{counted(n, 'record')} {verb(n, 'has', 'have')} no decision that waits to be loaded: {some(unknown, 5)}")
 
 
 def _refused_rows(file: Path, error: str) -> list[tuple[str, str]]:

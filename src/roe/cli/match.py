@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING
 
 import click
 
-from roe.cli.common import PATH, fail, find_policy, heed, load, put, table
+from roe.cli.common import PATH, fail, find_policy, load, put, table
+from roe.cli.match_files import Records, Rows, is_for_columns, read, world_of
 from roe.data.files import csv_text
 from roe.data.headers import columns_of, normal
-from roe.data.read import SUFFIXES, read_file, row_warnings
 from roe.diagnostics import Diagnostic, suggest, user_error
 from roe.dynamic import Cell, Record, Value
 from roe.files import uncollected
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from roe.evaluator.row import Row
 
 
+RELEASED = 500  # leads after which the accounts that were read for them are dropped
 RESULT = ("lead", "lead_name", "account", "account_name", "score", "method", "runner_up", "runner_up_name", "runner_up_score", "reason")
 
 # the other names under which files have a field; as `normal` writes them
@@ -104,37 +105,47 @@ def command(
     loaded = evaluator.policy
     if ("lead", "matched_account") not in loaded.plan.steps:
         raise user_error("R503", "the policy has no `matching:`", policy, "add `matching: default`")
-    raw = {"lead": _read(leads), "account": _read(accounts) if accounts is not None else []}
-    maps = _maps(mapped, loaded, {"lead": raw["lead"], "account": raw["account"] if accounts is not None else raw["lead"]})
-    columns = {entity: _columns(loaded, entity, rows, maps[entity]) for entity, rows in raw.items()}
+    in_columns = accounts is not None and is_for_columns(evaluator, (leads, accounts))
+    files: dict[str, Records] = {
+        "lead": read(leads, in_columns),
+        "account": read(accounts, in_columns) if accounts is not None else Rows([]),
+    }
+    maps = _maps(mapped, loaded, {"lead": files["lead"], "account": files["account" if accounts is not None else "lead"]})
+    columns = {entity: _columns(loaded, entity, some, maps[entity]) for entity, some in files.items()}
     if duplicates:
-        _lead_against_lead(raw, columns)
-    tables = {entity: [_renamed(row, columns[entity]) for row in rows] for entity, rows in raw.items()}
+        _lead_against_lead(files, columns)
+    tables = {entity: some.renamed(columns[entity]) for entity, some in files.items()}
     with uncollected():
-        bound = evaluator.bind(tables, as_of="1970-01-01")
-        del raw, tables  # as large as what was made of them
+        world = world_of(evaluator, tables, in_columns)
+        del files, tables  # as large as what was made of them
     step = loaded.plan.steps["lead", "matched_account"]
     assert isinstance(step, Relate)
-    matcher = bound.world.matcher(step if at_least is None else _at_least(step, at_least))
-    rows = bound.world.rows["lead"]
-    place = {row["id"]: row["$line"] for row in rows}
+    matcher = world.matcher(step if at_least is None else _at_least(step, at_least))
+    rows = world.all("lead")
+    place = dict(zip((row["id"] for row in rows), world.line_numbers("lead"), strict=True))
 
-    def earlier(candidate: Value, row: Row) -> bool:
-        return not duplicates or place[candidate["id"]] < row["$line"]
+    def answer(i: int) -> list[Value]:
+        row = rows[i]
+        line = _line(row, matcher.match(row, lambda c: not duplicates or place[c["id"]] < place[row["id"]]))
+        if i % RELEASED == 0:
+            world.release("account")
+        return line
 
     phase("indexing accounts")
     matcher.prepare()
-    lines = list(each(lambda i: _line(rows[i], matcher.match(rows[i], lambda c: earlier(c, rows[i]))), len(rows), "matching"))
+    lines = list(each(answer, len(rows), "matching"))
     lines.sort(key=lambda line: place[line[0]])
-    _write(lines, bound.world.rejects, out, duplicates)
-    _summary(lines, len(bound.world.rejects), out, duplicates)
+    _write(lines, world.rejects, out, duplicates)
+    _summary(lines, len(world.rejects), out, duplicates)
 
 
-def _lead_against_lead(raw: dict[str, list[dict[str, object]]], columns: dict[str, dict[str, str]]) -> None:
+def _lead_against_lead(files: dict[str, Records], columns: dict[str, dict[str, str]]) -> None:
     """Make the leads the accounts that leads are compared with."""
     columns["account"] = {}
-    raw["account"] = [_as_account(row, columns["lead"]) for row in raw["lead"]]
-    raw["lead"] = [{**row, "\0person": _person(row, columns["lead"])} for row in raw["lead"]]
+    leads = files["lead"]
+    assert isinstance(leads, Rows)
+    files["account"] = Rows([_as_account(row, columns["lead"]) for row in leads.rows])
+    files["lead"] = Rows([{**row, "\0person": _person(row, columns["lead"])} for row in leads.rows])
     columns["lead"]["person"] = "\0person"
 
 
@@ -149,20 +160,10 @@ def _at_least(step: Relate, probability: float) -> Relate:
     return replace(step, methods=tuple(replace(m, least=probability) if m.similar is not None else m for m in step.methods))
 
 
-def _read(path: Path) -> list[dict[str, Cell]]:
-    if not path.is_file():
-        raise user_error("R601", f"there is no file `{path}`", path, "name a file of records")
-    if path.suffix.lower() not in SUFFIXES:
-        raise user_error("R601", f"`{path}` is not a type of file that can be read", path, f"it is one of {', '.join(SUFFIXES)}")
-    rows, problems = read_file(path)
-    heed([*problems, *row_warnings(rows)])
-    return rows
-
-
-def _maps(mapped: Iterable[str], policy: Policy, rows: Mapping[str, list[dict[str, object]]]) -> dict[str, dict[str, str]]:
+def _maps(mapped: Iterable[str], policy: Policy, files: Mapping[str, Records]) -> dict[str, dict[str, str]]:
     """field -> column of each file, as it was asked for."""
     asked_for: dict[str, dict[str, str]] = {"lead": {}, "account": {}}
-    headers = {entity: _headers(some) for entity, some in rows.items()}
+    headers = {entity: some.headers for entity, some in files.items()}
     problems = []
     for text in mapped:
         field, equals, column = text.partition("=")
@@ -183,22 +184,14 @@ def _maps(mapped: Iterable[str], policy: Policy, rows: Mapping[str, list[dict[st
     return asked_for
 
 
-def _headers(rows: list[dict[str, Cell]]) -> list[str]:
-    from roe.data.coerce import RawRecords
-
-    if isinstance(rows, RawRecords):
-        return list(rows.origin.header)
-    return list(dict.fromkeys(k for row in rows for k in row if k != "$line"))
-
-
 def _meant(entity: str, name: str) -> str:
     """A lead's company is an account's name."""
     return {("account", "company"): "name", ("account", "email"): "domain"}.get((entity, name), name)
 
 
-def _columns(policy: Policy, entity: str, rows: list[dict[str, object]], asked: Mapping[str, str]) -> dict[str, str]:
+def _columns(policy: Policy, entity: str, records: Records, asked: Mapping[str, str]) -> dict[str, str]:
     """field -> column: what was asked for, what the policy knows, and what the column's name says."""
-    headers = _headers(rows)
+    headers = records.headers
     columns = columns_of(entity, policy.model.entities[entity], headers, policy.roles)
     by_name = {normal(h): h for h in reversed(headers)}
     for name, others in SYNONYMS[entity].items():
@@ -207,16 +200,10 @@ def _columns(policy: Policy, entity: str, rows: list[dict[str, object]], asked: 
             columns[name] = column
     if "id" not in columns:
         ids = [h for h in headers if normal(h).endswith("_id") or normal(h) in ("record_id", "key", "nr", "no")]
-        column = next((h for h in ids if len({row.get(h) for row in rows}) == len(rows)), None)
+        column = next(filter(records.tells_apart, ids), None)
         if column is not None:
             columns["id"] = column
     return {**columns, **asked}
-
-
-def _renamed(row: Record, columns: Mapping[str, str]) -> dict[str, object]:
-    if not columns:
-        return dict(row)
-    return {**{name: row.get(column) for name, column in columns.items()}, "$line": row["$line"]}
 
 
 def _person(row: Record, columns: Mapping[str, str]) -> str:

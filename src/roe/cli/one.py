@@ -45,9 +45,9 @@ def taken_out(asked: Asked) -> tuple[Bound, Row]:
     source = Source(evaluator.policy, asked.data)
     memory = remembered(evaluator.policy, asked.state, held=False)
     records = TakenOut(evaluator, source, asked.as_of, memory)
-    allocated = list(dict.fromkeys(entity for entity, _ in evaluator.policy.plan.engagement))
-    known = records.called(text, dict.fromkeys((*allocated, *entities_of(evaluator.policy.plan))))
-    record = find_record(Bound(evaluator, known, {}), text, dict.fromkeys((*allocated, *entities_of(evaluator.policy.plan))))
+    allocated = [entity for entity, _ in evaluator.policy.plan.engagement]
+    entities = dict.fromkeys((*allocated, *entities_of(evaluator.policy.plan)))
+    record = find_record(Bound(evaluator, records.called(text, entities), {}), text, entities)
     if record.entity not in allocated:
         raise CannotLookUp(f"the answer for a {record.entity} depends on all records")
     bound = well_named(records.bound(record.entity, record["id"]))

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import json
 import textwrap
 from pathlib import Path
 
 import click
 
 from roe.analysis.report import run_reports
-from roe.cli.common import as_of_option, bind, data_option, format_option, load, named, policy_argument, state_option, table
+from roe.cli.common import as_of_option, bind, data_option, format_option, load, named, policy_argument, put_json, state_option, table
 from roe.cli.terminal import document
 from roe.dynamic import Value
 from roe.grammar import values as v
-from roe.words import counted, verb
+from roe.words import counted, some, verb
 
 
 @click.command("report")
@@ -30,7 +29,7 @@ def command(policy: Path | None, data: Path, as_of: str, state: str | None, only
     named(evaluator.policy, known, only, "report", "reports")
     results = run_reports(bind(evaluator, data, as_of, state), {n: r for n, r in known.items() if not only or n in only})
     if shape == "json":
-        click.echo(json.dumps([r.as_json() for r in results], indent=2, ensure_ascii=False))
+        put_json([r.as_json() for r in results])
         return
     if shape == "csv":
         from roe.data.files import csv_text
@@ -44,7 +43,7 @@ def command(policy: Path | None, data: Path, as_of: str, state: str | None, only
         columns = zip(result.header()[1:], *rows, strict=True)  # groups side by side: there are few, and measures have long names
         click.echo(table(columns, ["", *(row[0] for row in result.rows())]))
         if result.listed:
-            shown = ", ".join(result.missing[:10]) + (", …" if len(result.missing) > 10 else "")
+            shown = some(result.missing, 10)
             unknown = len(result.missing)
             said = f"{counted(result.listed, 'row')} {verb(result.listed, 'is', 'are')} on the list"
             said += (

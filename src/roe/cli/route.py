@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from roe.cli.common import fail, find_policy, format_option, needs_service, policy_argument, service_state
+from roe.cli.common import fail, find_policy, format_option, needs_service, policy_argument, put_json, service_state
 from roe.diagnostics import Diagnostic, user_error
 from roe.dynamic import Value
 from roe.source import Span
@@ -42,19 +42,10 @@ def command(record: Value, policy: Path | None, state: str, entity: str, shape: 
     with Local(state, load(find_policy(policy))) as local:
         status, answer = local.route(entity, values)
     if status >= 400:
-        fail(
-            [
-                Diagnostic(
-                    answer["code"],
-                    answer["detail"],
-                    Span(record.name, 1, 1, 2),
-                    answer.get("help") or "correct the record",
-                    severity="error",
-                )
-            ]
-        )
+        place = Span(record.name, 1, 1, 2)
+        fail([Diagnostic(answer["code"], answer["detail"], place, answer.get("help") or "correct the record", severity="error")])
     if shape == "json":
-        click.echo(json.dumps(answer, indent=2, ensure_ascii=False))
+        put_json(answer)
         return
     for role, owner in answer["roles"].items():
         until = f", until {owner['until']}" if owner["until"] else ""

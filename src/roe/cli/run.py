@@ -26,7 +26,7 @@ from roe.cli.common import (
 )
 from roe.diagnostics import PolicyError, as_text, errors, user_error
 from roe.dynamic import Json
-from roe.words import counted, verb
+from roe.words import counted, some, verb
 
 if TYPE_CHECKING:
     from roe.evaluator.engine import Evaluator
@@ -172,16 +172,14 @@ def _show(summary: Json, out: Path, has_reps: bool) -> None:
     for d in summary["dangling"]:
         missing[d["entity"], d["field"]] = missing.get((d["entity"], d["field"]), 0) + d["records"]
     for c in summary["conflicts"]:
-        shown = ", ".join(c["records"][:5]) + (", …" if len(c["records"]) > 5 else "")
-        click.echo(
-            f"warning: {c['step']} allows one row, and {c['rules']} all hold for {counted(len(c['records']), 'record')}: {shown} [R609]"
-        )
+        records = f"{counted(len(c['records']), 'record')}: {some(c['records'], 5)}"
+        click.echo(f"warning: {c['step']} allows one row, and {c['rules']} all hold for {records} [R609]")
     for leaver in summary.get("leavers", ())[:MOST_LEAVERS]:
         click.echo(_of_leaver(leaver))
     if len(summary.get("leavers", ())) > MOST_LEAVERS:
         click.echo(f"… and {len(summary['leavers']) - MOST_LEAVERS} more reps who have left, in summary.json")
     if summary["unlisted_reps"]:
-        shown = ", ".join(summary["unlisted_reps"][:8]) + (", …" if len(summary["unlisted_reps"]) > 8 else "")
+        shown = some(summary["unlisted_reps"], 8)
         if has_reps:
             click.echo(f"warning: these owners are not among the reps of the data: {shown}")
         else:

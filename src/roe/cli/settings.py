@@ -98,9 +98,9 @@ class Setting(click.Option):
         return f"{super().get_error_hint(ctx)} (or {self.place})"  # type: ignore[arg-type, unused-ignore]
 
 
-def is_setting(name: str) -> bool:
-    """Whether the value of a parameter of the running command was not typed, but comes from the environment or roe.toml."""
-    return click.get_current_context().get_parameter_source(name) is ParameterSource.ENVIRONMENT
+def is_data_a_setting() -> bool:
+    """Whether the `--data` of the running command was not typed, but comes from the environment or roe.toml."""
+    return click.get_current_context().get_parameter_source("data") is ParameterSource.ENVIRONMENT
 
 
 def data_setting(help: str, **more: object) -> Callable[[Command], Command]:

@@ -69,7 +69,6 @@ class Status:
         self.lock = threading.RLock()
         self.shown = False
         self.ended = threading.Event()
-        self.began = time.monotonic()
         self.thread: threading.Thread | None = None
         if wanted and stream.isatty():
             self.thread = threading.Thread(target=self._watch, daemon=True)
@@ -109,7 +108,7 @@ def _width(stream: TextIO) -> int:
 
 
 @contextmanager
-def guarded(wanted: bool = True) -> Iterator[None]:
+def guarded(wanted: bool) -> Iterator[None]:
     """Standard output and error through guards; with `wanted`, and on a terminal, the current phase is shown."""
     if isinstance(sys.stdout, SafeStream):
         yield

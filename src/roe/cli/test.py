@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sys
 import textwrap
 import time
@@ -11,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from roe.cli.common import PATH, color, fail, format_option, load, policy_argument, put, table
+from roe.cli.common import PATH, color, fail, format_option, load, policy_argument, put, put_json, table
 from roe.cli.terminal import document
 from roe.diagnostics import Diagnostic, errors
 from roe.progress import counted
@@ -118,7 +117,7 @@ def _coverage(
     if xml is not None:
         put(cobertura(report, str(evaluator.policy.root)), xml, said=False)
     if json_:
-        click.echo(json.dumps(report.as_json(), indent=2, ensure_ascii=False))
+        put_json(report.as_json())
     else:
         _show_coverage(report)
     low = least is not None and report.share < least
@@ -170,7 +169,7 @@ def _mutate(evaluator: Evaluator, cases: list[Case], generate: bool, least: floa
         return
     reached = score(mutants)
     if shape == "json":
-        click.echo(json.dumps({"score": round(reached, 1), "mutants": [f.as_json() for f in mutants]}, indent=2, ensure_ascii=False))
+        put_json({"score": round(reached, 1), "mutants": [f.as_json() for f in mutants]})
     else:
         for f in mutants:
             if f.outcome == "survived":

@@ -7,12 +7,11 @@ import socket
 import threading
 import webbrowser
 from collections.abc import Callable
-from importlib.util import find_spec
 from pathlib import Path
 
 import click
 
-from roe.cli.common import PATH, as_of_option, bind_large, data_option, load, policy_argument, state_option
+from roe.cli.common import PATH, as_of_option, bind_large, data_option, load, needs, policy_argument, state_option
 from roe.diagnostics import PolicyError, user_error
 from roe.dynamic import Json, Value
 
@@ -39,7 +38,7 @@ def command(
     The server answers on this machine only, and ends with Ctrl-C. Without --state it stores nothing. With it, what you do on the pages
     (answers, exceptions, leave, undo) is recorded in that ledger with your name, and the next run obeys it.
     """
-    _packages()
+    needs("the pages need", "roe ui", "ui", "starlette", "uvicorn", "jinja2", "python_multipart")
     from roe.web.app.access import Users, Viewer, read_users
     from roe.web.app.laptop import Laptop
     from roe.web.app.site import Options, Site
@@ -113,12 +112,6 @@ def _revision(text: str, scratch: Path) -> Path:
         raise ValueError(f"git cannot find `{text}`: {e}") from e
     except PolicyError as e:
         raise ValueError(f"git cannot find `{text}`. Write REVISION:FOLDER, such as main:rules.") from e
-
-
-def _packages() -> None:
-    missing = [name for name in ("starlette", "uvicorn", "jinja2", "python_multipart") if find_spec(name) is None]
-    if missing:
-        raise user_error("R406", f"the pages need the package {missing[0]}", "roe ui", "pip install 'roe-policy[ui]'")
 
 
 def _serve(site: object, port: int, token: str, browser: bool) -> None:

@@ -49,6 +49,10 @@ class Column:
         """(codes from 0 on, what each code means); null is a code like any other. By default each row has its own."""
         return np.arange(self.n), Dictionary(self.values())
 
+    def one(self, row: int) -> Value:
+        """The value of one row."""
+        return self.take(np.array([row])).values()[0]
+
     def nulls(self) -> Array:
         """Where the value is null, as booleans; nowhere by default."""
         return np.zeros(self.n, bool)
@@ -76,6 +80,9 @@ class Dictionary:
         return [None, *items] if self.null_first else items
 
     def __getitem__(self, code: int) -> Value:
+        if "list" not in self.__dict__ and isinstance(self.items, pa.Array):  # the others need not become Python values
+            at = code - self.null_first
+            return self.items[at].as_py() if at >= 0 else None
         return self.list[code]
 
 
@@ -248,8 +255,17 @@ class Coded(Column):
         return Coded(_gather(self.codes, at, -1), self.meaning)
 
     def values(self) -> list[Value]:
-        items = [*self.meaning.list, None]
-        return list(map(items.__getitem__, self.codes.tolist()))
+        codes, meaning = self.codes, self.meaning
+        if len(meaning) <= 2 * self.n + 16:
+            items = [*meaning.list, None]
+            return list(map(items.__getitem__, codes.tolist()))
+        if isinstance(meaning.items, pa.Array) and not meaning.null_first:  # the others need not become Python values
+            return list(meaning.items.take(pa.array(codes, mask=codes < 0)).to_pylist())
+        return [None if code < 0 else meaning[code] for code in codes.tolist()]
+
+    def one(self, row: int) -> Value:
+        code = int(self.codes[row])
+        return None if code < 0 else self.meaning[code]
 
     def encode(self) -> tuple[Array, Dictionary]:
         if len(self.meaning) > 2 * self.n + 16:
@@ -346,12 +362,16 @@ class Lists(Column):
     def take(self, at: Array) -> Column:
         if (at < 0).any():
             return opaque([None if i < 0 else x for i, x in zip(at.tolist(), self._some(at), strict=True)])
-        starts, ends = self.bounds()
-        counts = (ends - starts)[at]
+        starts = np.searchsorted(self.rows, at)
+        counts = np.searchsorted(self.rows, at, "right") - starts
         rows = np.repeat(np.arange(len(at)), counts)
         first = np.cumsum(counts) - counts
         inside = np.arange(len(rows)) - first[rows]
-        return Lists(rows, self.items.take(starts[at][rows] + inside), len(at))
+        return Lists(rows, self.items.take(starts[rows] + inside), len(at))
+
+    def one(self, row: int) -> Value:
+        start, end = np.searchsorted(self.rows, (row, row + 1)).tolist()
+        return self.items.take(np.arange(start, end)).values() if start < end else []
 
     def _some(self, at: Array) -> list[Value]:
         whole = self.values()

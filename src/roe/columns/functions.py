@@ -7,7 +7,7 @@ from functools import partial
 from typing import TYPE_CHECKING, TypeAlias
 
 from roe.columns.column import Coded, Column, Lists, OwnersColumn
-from roe.columns.hosts import MANY, domains, freemails
+from roe.columns.hosts import MANY, company_domains, domains, freemails
 from roe.columns.join import append
 from roe.columns.reduce import reduced
 
@@ -35,6 +35,7 @@ def _append(world: ColumnWorld, arguments: list[Column]) -> Column | None:
 WHOLE_COLUMNS: dict[str, tuple[int, WholeColumn]] = {
     **{name: (1, partial(_of_lists, name)) for name in ("count", "sum", "min", "max", "mean")},
     "domain": (1, partial(_of_many_texts, domains)),
+    "company_domain": (1, partial(_of_many_texts, company_domains)),
     "is_freemail": (1, partial(_of_many_texts, freemails)),
     "append": (2, _append),
 }

@@ -66,3 +66,10 @@ def domains(column: Coded) -> Coded:
         which = np.append(encoded.indices.fill_null(-1).to_numpy(zero_copy_only=False), np.int32(-1))[which]
         hosts = encoded.dictionary
     return Coded(np.append(which, np.int32(-1))[column.codes], Dictionary(hosts))
+
+
+def company_domains(column: Coded) -> Coded:
+    """`company_domain` of every text: the domains but for those that many companies share."""
+    known = domains(column)
+    shared = pc.is_in(known.meaning.items, pa.array(sorted(own.SHARED_HOSTS | own.freemail_domains()))).to_numpy(zero_copy_only=False)
+    return Coded(np.where(np.append(shared, True)[known.codes], np.int32(-1), known.codes), known.meaning)

@@ -47,12 +47,13 @@ def read_columns(
     tables: dict[str, Raw] = {}
     for entity, path in paths.items():
         if entity not in leave_out:
-            tables[entity], problems = _read(path, policy.data.get(entity, DataSource()))
+            tables[entity], problems = read_table(path, policy.data.get(entity, DataSource()))
             diagnostics += problems or misshapen(policy, entity, tables[entity].origin, tables[entity].n)
     return tables, diagnostics
 
 
-def _read(path: Path, source: DataSource) -> tuple[Raw, list[Diagnostic]]:
+def read_table(path: Path, source: DataSource) -> tuple[Raw, list[Diagnostic]]:
+    """The records of one file as columns."""
     phase(f"reading {path.name}")
     kind = kind_of(path)
     if kind == ".parquet":

@@ -115,6 +115,10 @@ class RecordTable:
         for row in self._rows.values():
             row.clear()
 
+    def release(self) -> None:
+        """Drop the rows that were read one by one."""
+        self._rows.clear()
+
     def column(self, name: str) -> Column | None:
         """A field's column; None if there is no such field."""
         if name in self.derived:

@@ -8,6 +8,7 @@ of its operands, or, where an operand is a list of many kinds or a loop variable
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
 from datetime import timedelta
 from functools import reduce
 from typing import TYPE_CHECKING
@@ -129,7 +130,7 @@ class Frame:
                     raise ByRow
                 column = rule(node)
             except ByRow:
-                column = self._by_row(node)
+                column = self._by_fields(node) or self._by_row(node)
             self._known[key] = column
         return column
 
@@ -137,8 +138,6 @@ class Frame:
 
     def _by_children(self, node: s.Node) -> Column:
         """The node as a function of its operands, asked once per distinct combination of them."""
-        from dataclasses import replace
-
         columns: list[Column] = []
 
         def hole(operand: s.Node) -> s.Node:
@@ -154,14 +153,42 @@ class Frame:
                 changed[name] = hole(operand)
             elif type(operand) is tuple and operand and type(operand[0]) in s.FIELDS:
                 changed[name] = tuple(map(hole, operand))
-        code = compile_expression(replace(node, **changed))
-        base = self.world.base
+        return self._of(replace(node, **changed), columns)
+
+    def _by_fields(self, node: s.Node) -> Column | None:
+        """A loop that knows of a row only the fields that it walks over, asked once per distinct combination of them; None if it knows more."""
+        if not isinstance(node, (s.For, s.Quantified)):
+            return None
+        columns: list[Column] = []
+        bound = {binding.name for binding in node.bindings}
+
+        def hole(part: s.Node) -> s.Node:
+            if isinstance(part, s.BINDERS):
+                return part
+            if not isinstance(part, s.Path) or any(isinstance(inner, s.Name) and inner.id in bound for inner in s.walk(part)):
+                return s.mapped(part, hole)
+            columns.append(self.eval(part))
+            return s.Name(f"${len(columns)}")
+
+        loops = [replace(b, source=hole(b.source), until=b.until and hole(b.until)) for b in node.bindings]
+        changed = replace(node, bindings=tuple(loops))
+        known = bound | {f"${n + 1}" for n in range(len(columns))}
+        if any(isinstance(part, s.Name) and part.id not in known for part in s.walk(changed)):
+            return None
+        return self._of(changed, columns)
+
+    def _of(self, node: s.Node, columns: list[Column]) -> Column:
+        """An expression of the variables `$1`, `$2`, …, one for each column."""
+        code, scope = compile_expression(node), dict(self.world.base)
         names = [f"${i + 1}" for i in range(len(columns))]
-        if not columns:
-            return Constant(code(base), self.n)
+
+        def asked(*values: Value) -> Value:
+            scope.update(zip(names, values, strict=True))
+            return code(scope)
+
         if all(isinstance(c, Constant) for c in columns):
-            return Constant(code({**base, **{n: c.value for n, c in zip(names, columns, strict=True) if isinstance(c, Constant)}}), self.n)
-        return lookup(lambda *values: code({**base, **dict(zip(names, values, strict=True))}), columns, self.world)
+            return Constant(asked(*[c.value for c in columns if isinstance(c, Constant)]), self.n)
+        return lookup(asked, columns, self.world)
 
     def _by_row(self, node: s.Node) -> Column:
         """The row evaluator on each row, with the variables that the expression names."""

@@ -19,6 +19,7 @@ from roe.columns.column import Coded, Column, Constant, Refs, Truths
 from roe.columns.finder import RecordFinder
 from roe.columns.kernel import ColumnIndex
 from roe.columns.load import coded, stamps_in, typed_columns
+from roe.columns.look_ups import ColumnKeys, ColumnNames
 from roe.columns.make import from_values
 from roe.columns.raw import Raw
 from roe.columns.row import TableRow, place_of
@@ -30,8 +31,11 @@ from roe.data.reading import Reading, Reject
 from roe.dynamic import Array, Record, Saved, Value, Values
 from roe.evaluator.choose import Chooser
 from roe.evaluator.compiled import Compiled
+from roe.evaluator.look_ups import KeyLookUp, NameLookUp
+from roe.evaluator.relate import Matcher
 from roe.evaluator.row import OwnersOfRow, Row
 from roe.evaluator.world import World
+from roe.grammar import syntax as s
 from roe.grammar.clock import Clock
 from roe.grammar.values import parse_date
 from roe.ledger.remembered import Remembered
@@ -205,6 +209,23 @@ class ColumnWorld(World):
         table = self.tables[entity]
         return [table.row(i) for i in range(table.listed)]
 
+    def key_look_up(self, kind: str, theirs: s.Node, matcher: Matcher) -> KeyLookUp:
+        return ColumnKeys(kind, theirs, matcher, self.tables[matcher.step.target])
+
+    def name_look_up(self, theirs: s.Node, matcher: Matcher, meanwhile: Callable[[], object] | None) -> NameLookUp:
+        return ColumnNames(theirs, matcher, meanwhile, self.tables[matcher.step.target])
+
+    def line_numbers(self, entity: str) -> list[int]:
+        return list(self.columns_of[entity].lines.tolist())
+
+    def release(self, entity: str) -> None:
+        self.touched = [row for row in self.touched if row.entity != entity]
+        self._listed = {key: cell for key, cell in self._listed.items() if key[0] != entity}
+        self.tables[entity].release()
+
+    def first(self, entity: str) -> Row | None:
+        return self.tables[entity].row(0) if self.tables[entity].listed else None
+
     def find(self, entity: str, key: str) -> Row | None:
         at = self.finder(entity).one(str(key))
         return None if at < 0 else self.tables[entity].row(at)
@@ -347,13 +368,17 @@ def _raw(given: object) -> Raw | None:
 
 
 class _OneByOne:
-    """A column that is read here and there."""
+    """A column that is read here and there: one by one at first, then in blocks."""
 
     def __init__(self, column: Column) -> None:
         self.column = column
         self.block: dict[int, list[Value]] = {}
+        self.alone = column.n >> 6  # so many are read before there are blocks
 
     def __getitem__(self, at: int) -> Value:
+        if self.alone > 0:
+            self.alone -= 1
+            return self.column.one(at)
         start = at >> 6
         values = self.block.get(start)
         if values is None:

@@ -6,8 +6,8 @@ of a lead: Open, Qualified, Disqualified, and of an opportunity: Open, Won, Lost
 
 from __future__ import annotations
 
-from roe.crm.generic import OPEN
-from roe.crm.profile import Profile, unless_status
+from roe.crm.generic import OPEN, lead_unless
+from roe.crm.profile import Profile
 
 _OWNER = ("ownerid", "_ownerid_value", "Owner", "Besitzer", "Propriétaire", "Propietario", "Proprietário", "所有者")
 _CREATED = ("createdon", "Created On", "Erstellt am", "Créé le", "Fecha de creación", "Criado em", "作成日")
@@ -57,7 +57,7 @@ DYNAMICS = Profile(
     signs=r"^\((?:Do Not Modify|Nicht ändern|Ne pas modifier|No modificar)\)|^(?:accountid|leadid|_?ownerid(?:_value)?|emailaddress1|statecode|createdon|address1_\w+)$|^Address 1: ",
     files={"account": ("accounts", "active accounts", "my active accounts", "aktive firmen"), "lead": ("leads", "open leads", "my open leads"), "rep": ("users", "systemusers", "enabled users")},
     objects={"account": "account", "lead": "lead", "contact": "contact", "opportunity": "opportunity"},
-    open={**OPEN, "lead": unless_status("lead", OPEN["lead"], ("Qualified", "Disqualified", "Qualifiziert", "Disqualifiziert", "1", "2"))},
+    open={**OPEN, "lead": lead_unless(("Qualified", "Disqualified", "Qualifiziert", "Disqualifiziert", "1", "2"))},
     true_words={
         ("opportunity", "is_closed"): frozenset({"won", "lost", "gewonnen", "verloren", "1", "2"}), ("opportunity", "is_won"): frozenset({"won", "gewonnen", "1"}),
         ("rep", "active"): frozenset({"enabled", "active", "aktiviert"}),

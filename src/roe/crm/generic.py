@@ -9,6 +9,14 @@ from __future__ import annotations
 from roe.crm.profile import Headers, Profile
 
 OPEN = {"lead": "lead.converted != true", "opportunity": "opportunity.is_closed != true"}
+
+
+def lead_unless(statuses: tuple[str, ...]) -> str:
+    """The condition of an open lead of a CRM in which these statuses, in any case, end it."""
+    listed = ", ".join(f'"{s.lower()}"' for s in statuses)
+    return f"{OPEN['lead']} and (lead.status = null or lower_case(lead.status) not in ({listed}))"
+
+
 GENERIC = Profile("generic", headers="the fields' own names", open=OPEN)
 
 _NAME = (

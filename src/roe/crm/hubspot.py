@@ -8,8 +8,8 @@ account's own words, declare its columns in the policy.
 
 from __future__ import annotations
 
-from roe.crm.generic import OPEN
-from roe.crm.profile import Profile, unless_status
+from roe.crm.generic import OPEN, lead_unless
+from roe.crm.profile import Profile
 
 _ID = (
     "Record ID", "Record ID - Company", "Record ID - Contact", "Record ID - Deal", "Company ID", "Contact ID", "Deal ID", "hs_object_id",
@@ -206,7 +206,7 @@ HUBSPOT = Profile(
     },
     objects={"account": "companies", "lead": "contacts", "contact": "contacts", "opportunity": "deals"},
     owner="name",
-    open={**OPEN, "lead": unless_status("lead", OPEN["lead"], UNQUALIFIED)},
+    open={**OPEN, "lead": lead_unless(UNQUALIFIED)},
     true_words={("opportunity", "is_closed"): WON | LOST, ("opportunity", "is_won"): WON},
     several=";",
     left=r"\s*\((?:Deactivated User|Deactivated|Removed User|Usuario desactivado|Deaktivierter (?:Benutzer|Nutzer)|Utilisateur désactivé|Usuário desativado|無効(?:な|化された)ユーザー)\)\s*$",

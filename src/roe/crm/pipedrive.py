@@ -6,8 +6,8 @@ Sources: support.pipedrive.com "Exporting data" and "Importing: mandatory fields
 
 from __future__ import annotations
 
-from roe.crm.generic import OPEN
-from roe.crm.profile import Profile, unless_status
+from roe.crm.generic import OPEN, lead_unless
+from roe.crm.profile import Profile
 
 
 def _of(what: str, *names: str) -> tuple[str, ...]:
@@ -54,6 +54,6 @@ PIPEDRIVE = Profile(
     files={"account": ("organizations", "organisations", "organizaciones", "organizações"), "lead": ("leads", "persons", "people"), "contact": ("persons", "people"), "opportunity": ("deals",), "activity": ("activities",), "rep": ("users",)},
     objects={"account": "organizations", "lead": "leads", "contact": "persons", "opportunity": "deals"},
     owner="name",
-    open={**OPEN, "lead": unless_status("lead", OPEN["lead"], ("Archived", "Converted", "Lost", "Disqualified", "Unqualified"))},
+    open={**OPEN, "lead": lead_unless(("Archived", "Converted", "Lost", "Disqualified", "Unqualified"))},
     true_words={("opportunity", "is_closed"): frozenset({"won", "lost", "deleted"}), ("opportunity", "is_won"): frozenset({"won"}), ("rep", "active"): frozenset({"active"})},
 )  # fmt: skip

@@ -35,9 +35,3 @@ def label(text: str) -> str:
     """A header for comparing: case, accents, width, spaces and punctuation do not count, in any script."""
     plain = "".join(c for c in unicodedata.normalize("NFKD", text) if not unicodedata.combining(c))
     return re.sub(r"[\W_]+", " ", plain.casefold()).strip()
-
-
-def unless_status(entity: str, base: str, statuses: tuple[str, ...]) -> str:
-    """A condition of an open record: `base`, and a status that is none of these, in any case."""
-    listed = ", ".join(f'"{s.lower()}"' for s in statuses)
-    return f"{base} and ({entity}.status = null or lower_case({entity}.status) not in ({listed}))"

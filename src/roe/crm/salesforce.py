@@ -6,8 +6,8 @@ with their default picklists) and the standard report types. Key prefixes: Sales
 
 from __future__ import annotations
 
-from roe.crm.generic import OPEN
-from roe.crm.profile import Profile, unless_status
+from roe.crm.generic import OPEN, lead_unless
+from roe.crm.profile import Profile
 
 # of the default picklist of Lead.Status, and what most organizations add to it
 LOST = ("Closed - Converted", "Closed - Not Converted", "Closed - Disqualified", "Converted", "Unqualified", "Disqualified")
@@ -85,7 +85,7 @@ SALESFORCE = Profile(
     signs=r"^(?:OwnerId|AccountId|WhoId|WhatId|StageName|IsConverted|BillingCountry|LeadSource|NumberOfEmployees|Owner\.\w+|\w+__c)$|^Billing (?:Country|City|State|Zip|Street)",
     files={"account": ("accounts", "account"), "lead": ("leads", "lead"), "activity": ("tasks", "task", "events"), "rep": ("users", "user")},
     objects={"account": "Account", "lead": "Lead", "contact": "Contact", "opportunity": "Opportunity"},
-    open={**OPEN, "lead": unless_status("lead", OPEN["lead"], LOST)},
+    open={**OPEN, "lead": lead_unless(LOST)},
     true_words={("opportunity", "is_closed"): frozenset({"closed won", "closed lost", "closed"}), ("opportunity", "is_won"): frozenset({"closed won"})},
     prefixes={"001": "account", "003": "contact", "00Q": "lead", "006": "opportunity", "005": "rep", "00G": "queue"},
     queue_prefixes=("00G",),

@@ -6,8 +6,8 @@ data of Zoho Analytics (`ACCOUNTID`, `Potential Owner`; a potential has the `LEA
 
 from __future__ import annotations
 
-from roe.crm.generic import OPEN
-from roe.crm.profile import Profile, unless_status
+from roe.crm.generic import OPEN, lead_unless
+from roe.crm.profile import Profile
 
 LOST = ("Junk Lead", "Lost Lead", "Not Qualified", "Converted")
 _CREATED = ("Created_Time", "Created Time", "Erstellungszeit", "Heure de création", "Hora de creación")
@@ -54,7 +54,7 @@ ZOHO = Profile(
     signs=r"^(?:ACCOUNTID|LEADID|CONTACTID|POTENTIALID|Record Id|Account_Name|Lead_Status)$|^Potential |^(?:Account|Lead|Contact|Deal) Owner(?: Id|\.id)$",
     files={"opportunity": ("deals", "potentials"), "activity": ("tasks",), "rep": ("users",)},
     objects={"account": "Accounts", "lead": "Leads", "contact": "Contacts", "opportunity": "Deals"},
-    open={**OPEN, "lead": unless_status("lead", OPEN["lead"], LOST)},
+    open={**OPEN, "lead": lead_unless(LOST)},
     true_words={
         ("opportunity", "is_closed"): frozenset({"closed won", "closed lost", "closed lost to competition", "closed-won", "closed-lost", "closed-lost to competition"}),
         ("opportunity", "is_won"): frozenset({"closed won", "closed-won"}), ("rep", "active"): frozenset({"active"}),

@@ -10,31 +10,18 @@ from roe.grammar import values as v
 
 
 @cache
-def _band() -> re.Pattern[str]:
-    return re.compile(r"(?P<low>\d[\d.,'’ \u00a0\u202f]*?)\s*(?:-|–|—|to|bis|à|a)\s*(?P<high>\d[\d.,'’ \u00a0\u202f]*?)(?:\s+\D*)?", re.I)
-
-
-@cache
-def _from() -> re.Pattern[str]:
-    return re.compile(
-        r"(?:(?P<low>\d[\d.,'’ \u00a0\u202f]*?)\s*(?:\+|(?:or|and) more)|(?:>=|≥|from|at least|ab)\s*(?P<least>\d[\d.,'’ \u00a0\u202f]*))(?:\s+\D*)?",
-        re.I,
-    )
-
-
-@cache
-def _until() -> re.Pattern[str]:
-    return re.compile(r"(?:<=|≤|up to|bis)\s*(?P<most>\d[\d.,'’ \u00a0\u202f]*?)(?:\s+\D*)?", re.I)
-
-
-@cache
-def _over() -> re.Pattern[str]:
-    return re.compile(r"(?:>|over|more than|über)\s*(?P<over>\d[\d.,'’ \u00a0\u202f]*?)(?:\s+\D*)?", re.I)
-
-
-@cache
-def _under() -> re.Pattern[str]:
-    return re.compile(r"(?:<|under|less than|unter)\s*(?P<under>\d[\d.,'’ \u00a0\u202f]*?)(?:\s+\D*)?", re.I)
+def _shapes() -> dict[str, re.Pattern[str]]:
+    """How the bands are written that have both ends, or one."""
+    digits = r"\d[\d.,'’ \u00a0\u202f]*"
+    return {
+        "both": re.compile(rf"(?P<low>{digits}?)\s*(?:-|–|—|to|bis|à|a)\s*(?P<high>{digits}?)(?:\s+\D*)?", re.I),
+        "from": re.compile(
+            rf"(?:(?P<low>{digits}?)\s*(?:\+|(?:or|and) more)|(?:>=|≥|from|at least|ab)\s*(?P<least>{digits}))(?:\s+\D*)?", re.I
+        ),
+        "up to": re.compile(rf"(?:<=|≤|up to|bis)\s*(?P<most>{digits}?)(?:\s+\D*)?", re.I),
+        "over": re.compile(rf"(?:>|over|more than|über)\s*(?P<over>{digits}?)(?:\s+\D*)?", re.I),
+        "under": re.compile(rf"(?:<|under|less than|unter)\s*(?P<under>{digits}?)(?:\s+\D*)?", re.I),
+    }
 
 
 def parse_band(text: str, sign: str, entity: str = "") -> v.Range:
@@ -49,18 +36,19 @@ def parse_band(text: str, sign: str, entity: str = "") -> v.Range:
             return parse_number(part.strip(), "." if "," in parts.body else ",", entity)
         return parse_number(part.strip(), sign, entity)
 
-    if m := _band().fullmatch(text):
+    shapes = _shapes()
+    if m := shapes["both"].fullmatch(text):
         low, high = number(m["low"]), number(m["high"])
         if low > high:
             raise ValueError(f"`{text}` is not a band: it ends before it begins")
         return v.Range(low, high)
-    if m := _from().fullmatch(text):
+    if m := shapes["from"].fullmatch(text):
         return v.Range(number(m["low"] or m["least"]), None, open_high=True)
-    if m := _until().fullmatch(text):
+    if m := shapes["up to"].fullmatch(text):
         return v.Range(None, number(m["most"]), open_low=True)
-    if m := _over().fullmatch(text):
+    if m := shapes["over"].fullmatch(text):
         return v.Range(number(m["over"]), None, low_closed=False, open_high=True)
-    if m := _under().fullmatch(text):
+    if m := shapes["under"].fullmatch(text):
         return v.Range(None, number(m["under"]), high_closed=False, open_low=True)
     try:
         one = number(text)
@@ -72,7 +60,7 @@ def parse_band(text: str, sign: str, entity: str = "") -> v.Range:
 def figures(text: str, kind: str) -> list[str]:
     """The pieces of a cell that are numbers, for the votes."""
     if kind == "band":
-        for shape in (_band(), _from(), _until(), _over(), _under()):
+        for shape in _shapes().values():
             if m := shape.fullmatch(text):
                 return [g.strip() for g in m.groupdict().values() if g]
     if kind == "money":

@@ -135,7 +135,6 @@ def shown(value: object) -> str:
     return "" if value is None else (clean(value) if isinstance(value, str) else str(value))[:200]
 
 
-# --- identity -------------------------------------------------------------------------------------------------------
 def corrected(f: Field, text: object) -> Cell:
     """What a cell is taken for: an alias for what it stands for, of several companies the first, `="02139"` for the text that it protects
     from a spreadsheet. Each correction is counted.

@@ -17,7 +17,7 @@ from roe.crm.ids import fold
 from roe.data.cells import Cells, LoneCells, cells_of, corrected, shown
 from roe.data.habits import Habits, is_open
 from roe.data.headers import field_of, known_columns
-from roe.data.local import ZEROS, is_local, read_locally
+from roe.data.local import is_local, read_locally
 from roe.data.makers import maker
 from roe.data.reading import Problem, Reading, Reject
 from roe.data.scan import TableOrigin
@@ -287,14 +287,7 @@ def settle(habits: Habits, column: str, reading: Reading) -> None:
         reading.notes.append(f"{column}: {said}")
 
 
-# --- what depends on the record's country ---------------------------------------------------------------------------
-
-
-ZEROS |= (
-    dict.fromkeys(["AU", "NO", "DK", "ZA", "NZ", "PH", "BG", "GL", "SJ"], 4)
-    | dict.fromkeys(["CN", "RO", "KZ", "SG", "EC", "KG", "TM"], 6)
-    | {"JP": 7, "BR": 8}
-)
+# --- identity -------------------------------------------------------------------------------------------------------
 
 
 def _only_one_each(entity: str, table: Typed) -> None:
@@ -337,6 +330,3 @@ def _name(typed: Values) -> str | None:
     parts = [typed.get("first_name"), typed.get("last_name")]
     joined = " ".join(str(p) for p in parts if p)
     return joined or typed.get("company") or typed.get("email") or typed.get("domain")
-
-
-# --- one value ------------------------------------------------------------------------------------------------------

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator
 from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
@@ -95,9 +95,9 @@ def _escaped(part: str) -> str:
     return re.sub(r"([%_\\])", r"\\\1", part)
 
 
-def rows_of(connection: DuckDBPyConnection, query: str, values: Sequence[object] = ()) -> list[dict[str, Cell]]:
+def rows_of(connection: DuckDBPyConnection, query: str) -> list[dict[str, Cell]]:
     """The rows that a query gives."""
-    done = connection.execute(query, list(values))
+    done = connection.execute(query)
     names = [column[0] for column in done.description]
     return [dict(zip(names, row, strict=True)) for row in done.fetchall()]
 

@@ -233,12 +233,10 @@ def unreadable_parquet(path: Path, e: Exception) -> Diagnostic:
     return Diagnostic("R601", f"`{path}` cannot be read as Parquet: {first}", Span(str(path), 1, 1, 1), "write it again")
 
 
-def row_warnings(records: RawRecords) -> Iterator[Diagnostic]:
+def row_warnings(origin: TableOrigin) -> Iterator[Diagnostic]:
     """The rows that are not records, for commands that have no reading report."""
-    for line, text, reason in records.origin.rejects[:20]:
-        yield Diagnostic(
-            "R602", f"a row was skipped: {reason}", Span(records.origin.shown, line, 1, 2, text), "correct the row, or remove it"
-        )
+    for line, text, reason in origin.rejects[:20]:
+        yield Diagnostic("R602", f"a row was skipped: {reason}", Span(origin.shown, line, 1, 2, text), "correct the row, or remove it")
 
 
 def newest(evaluator: Cell, tables: Cell, otherwise: datetime = datetime(2026, 1, 1)) -> datetime:

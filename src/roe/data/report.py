@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from roe.data.files import write_whole
-from roe.data.reading import Reading, in_order
+from roe.data.reading import Reading
 from roe.diagnostics import Diagnostic
 from roe.dynamic import Json, Saved
 from roe.policy.model import Policy
@@ -147,7 +147,3 @@ def _field_changes(what: str, before: Report, rows_before: int, now: Report, row
     if fresh:
         sentences.append(f"{what} has {'a new value' if len(fresh) == 1 else 'new values'}: {', '.join(f'`{x}`' for x in fresh[:5])}")
     return sentences
-
-
-def commonest(counts: Mapping[str, int], most: int) -> list[tuple[str, int]]:
-    return in_order(counts.items())[:most]

@@ -10,6 +10,7 @@ from roe.data.scan import DELIMITERS, TableOrigin
 from roe.diagnostics import Diagnostic
 from roe.policy.model import Policy
 from roe.source import Span
+from roe.words import some
 
 _KEYS = ("id", "email", "name", "domain")  # what tells records apart, where there is no id
 
@@ -21,7 +22,7 @@ def misshapen(policy: Policy, entity: str, origin: TableOrigin, rows: int) -> li
     if not header and not rows and not origin.rejects:
         return []
     columns = columns_of(entity, policy.model.entities[entity], header, policy.model.roles())
-    listed = ", ".join(f"`{h}`" for h in header[:12]) + (", …" if len(header) > 12 else "")
+    listed = some([f"`{h}`" for h in header], 12)
     if not columns:
         whole = next((d for d in DELIMITERS if len(header) == 1 and d in header[0]), "")
         help = (

@@ -8,7 +8,7 @@ with `similar` searches all names at once (`companies.index`). Every other condi
 from __future__ import annotations
 
 from bisect import bisect_left, insort
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -21,6 +21,7 @@ from roe.grammar.registry import BY_NAME
 if TYPE_CHECKING:
     from roe.evaluator.relate import Matcher
     from roe.evaluator.row import Row
+    from roe.evaluator.world import World
 
 KEYED = ("equal", "among", "block")  # how a method finds candidates by keys that both sides give
 MOST_REPEATED = 2_000  # distinct texts whose keys are kept, until there are more: those are names or domains, which do not repeat
@@ -80,28 +81,36 @@ class KeyLookUp:
         self._code, self._scope, self._target = compile_expression(theirs), dict(matcher.world.base), matcher.step.target
         self._fields = _fields_of(theirs, self._target)
         self._repeated: dict[tuple[Value, ...], tuple[Value, ...]] = {}
-        self.groups: dict[Value, list[Row]] = {}  # key -> rows, by id
-        groups, of = self.groups, self.keys_of
-        for row in matcher.world.all(self._target):
+        self._groups: dict[Value, list[Row]] = {}  # key -> rows, by id
+        self.fill(matcher.world)
+
+    def fill(self, world: World) -> None:
+        """Find the keys of all rows."""
+        groups, of = self._groups, self.keys_of
+        for row in world.all(self._target):
             for key in of(row):
                 if key in groups:
                     groups[key].append(row)
                 else:
                     groups[key] = [row]
 
+    def rows(self, key: Value) -> Sequence[Row]:
+        """The rows that have a key, by id."""
+        return self._groups.get(key, ())
+
     def add(self, row: Row) -> None:
         for key in self.keys_of(row):
-            insort(self.groups.setdefault(key, []), row, key=by_id)
+            insort(self._groups.setdefault(key, []), row, key=by_id)
 
     def remove(self, row: Row) -> None:
         for key in self.keys_of(row):
-            rows = self.groups[key]
+            rows = self._groups[key]
             place = bisect_left(rows, by_id(row), key=by_id)
             while rows[place] is not row:
                 place += 1
             del rows[place]
             if not rows:
-                del self.groups[key]
+                del self._groups[key]
 
     def keys_of(self, row: Row) -> tuple[Value, ...]:
         """The keys of a row. Rows with the same texts have the same ones, and where a column is empty all rows have."""
@@ -122,12 +131,7 @@ class KeyLookUp:
 
     def _made_of(self, row: Row) -> tuple[Value, ...]:
         self._scope[self._target] = row
-        value = self._code(self._scope)
-        if value is None or isinstance(value, dict) or isinstance(value, list) is not (self.kind == "among"):
-            return ()
-        if self.kind == "among":
-            return tuple(dict.fromkeys(map(_key, value)))
-        return blocking_keys(value) if self.kind == "block" else (value,)
+        return keys_of_value(self.kind, self._code(self._scope))
 
 
 class NameLookUp:
@@ -138,14 +142,23 @@ class NameLookUp:
 
         self._code, self._world, self._target = compile_expression(theirs), matcher.world, matcher.step.target
         self.theirs = theirs
+        self._rows: list[Row | None] = []
+        self._place: dict[int, int] = {}
+        self._index = index_of(self.fill(), meanwhile, grows=self._world.grows)
+
+    def fill(self) -> list[str]:
+        """The names; each is at the place in the index that it has in this list."""
         named = [(row, name) for row in self._world.all(self._target) if (name := self._name(row))]
-        self._rows: list[Row | None] = [row for row, _ in named]
+        self._rows = [row for row, _ in named]
         self._place = {id(row): place for place, (row, _) in enumerate(named)}
-        self._index = index_of([name for _, name in named], meanwhile, grows=self._world.grows)
+        return [name for _, name in named]
+
+    def row(self, place: int) -> Row | None:
+        """The row whose name is at a place in the index; None if it is gone."""
+        return self._rows[place]
 
     def _name(self, row: Row) -> str:
-        value = self._code({**self._world.base, self._target: row})
-        return value if isinstance(value, str) and value.strip() else ""
+        return name_in(self._code({**self._world.base, self._target: row}))
 
     def add(self, row: Row) -> None:
         name = self._name(row)
@@ -165,13 +178,27 @@ class NameLookUp:
         """(score, row) of the rows whose names are the same company at least so likely, the best first; of equals by their ids. `only` says
         which rows may be found at all.
         """
-        rows = self._rows
-        hits = self._index.search(name, least, group, lambda place: (row := rows[place]) is not None and only(row))
-        return sorted([(score, row) for score, place in hits if (row := rows[place]) is not None], key=lambda x: (-x[0], by_id(x[1])))
+        row_at = self.row
+        hits = self._index.search(name, least, group, lambda place: (row := row_at(place)) is not None and only(row))
+        return sorted([(score, row) for score, place in hits if (row := row_at(place)) is not None], key=lambda x: (-x[0], by_id(x[1])))
 
 
 def by_id(row: Row) -> str:
     return str(row["id"])
+
+
+def name_in(value: Value) -> str:
+    """A value as a name to be searched; empty where it is none."""
+    return value if isinstance(value, str) and value.strip() else ""
+
+
+def keys_of_value(kind: str, value: Value) -> tuple[Value, ...]:
+    """What a row with this value is looked up by."""
+    if value is None or isinstance(value, dict) or isinstance(value, list) is not (kind == "among"):
+        return ()
+    if kind == "among":
+        return tuple(dict.fromkeys(map(_key, value)))
+    return blocking_keys(value) if kind == "block" else (value,)
 
 
 def _key(value: Value) -> Value:

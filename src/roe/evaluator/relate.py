@@ -76,14 +76,14 @@ class Matcher:
         """The names that an expression gives, in one index however many methods compare them."""
         names = self._names.get(id(theirs))
         if names is None:
-            names = self._names[id(theirs)] = NameLookUp(theirs, self, meanwhile)
+            names = self._names[id(theirs)] = self.world.name_look_up(theirs, self, meanwhile)
         return names
 
     def keys(self, kind: str, theirs: s.Node) -> KeyLookUp:
         """The rows by the keys that an expression gives, however many methods look them up."""
         keys = self._keys.get((kind, id(theirs)))
         if keys is None:
-            keys = self._keys[kind, id(theirs)] = KeyLookUp(kind, theirs, self)
+            keys = self._keys[kind, id(theirs)] = self.world.key_look_up(kind, theirs, self)
         return keys
 
     def prepare(self) -> None:
@@ -92,6 +92,11 @@ class Matcher:
             if method.theirs is not None and method.kind == "similar":
                 self.names(method.theirs, self._prepare_keys)
         self._prepare_keys()
+        row, target = self.world.first(self.step.entity), self.world.first(self.step.target)
+        if row is not None and target is not None:  # whatever tiebreakers rest on, once, before processes are copied
+            scope = {**self.world.scope(row), self.step.target: target}
+            for _, code, _ in self.ties:
+                code(scope)
 
     def _prepare_keys(self) -> None:
         for method in self.methods:
@@ -257,8 +262,8 @@ class MatchMethod:
     def _possible(self, scope: Scope) -> Iterable[Row]:
         if self.mine is None or self.theirs is None:
             return self.world.all(self.step.target)
-        value, groups = self.mine(scope), self.matcher.keys(self.kind, self.theirs).groups
+        value, look_up = self.mine(scope), self.matcher.keys(self.kind, self.theirs)
         if self.kind == "block":
             keys = blocking_keys(value) if isinstance(value, str) else ()
-            return list(dict.fromkeys(r for key in keys for r in groups.get(key, ())))
-        return groups.get(value, ()) if value is not None and not isinstance(value, (list, dict)) else ()
+            return list(dict.fromkeys(r for key in keys for r in look_up.rows(key)))
+        return look_up.rows(value) if value is not None and not isinstance(value, (list, dict)) else ()

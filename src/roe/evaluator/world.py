@@ -19,9 +19,11 @@ from roe.evaluator.compiled import Compiled
 from roe.evaluator.data_owner import stamp_of
 from roe.evaluator.fields import Make, key_of, makers_of, ranks_of
 from roe.evaluator.in_time import RecordsInTime
+from roe.evaluator.look_ups import KeyLookUp, NameLookUp
 from roe.evaluator.past import RecordPast
 from roe.evaluator.relate import Matcher
 from roe.evaluator.row import UNKNOWN_REP, OwnersOfRow, Row
+from roe.grammar import syntax as s
 from roe.grammar import values as v
 from roe.grammar.clock import Clock, zone_of
 from roe.grammar.scopes import CLOCK, IMPLICIT, Code, Scope
@@ -173,6 +175,10 @@ class World(RecordsInTime):
         """The records of an entity, by id."""
         return self.rows[entity]
 
+    def first(self, entity: str) -> Row | None:
+        """The record with the lowest id; None if there are no records."""
+        return next(iter(self.rows[entity]), None)
+
     def values(self, entity: str, name: str) -> list[Value]:
         """A field of every record of an entity, by id."""
         return [row[name] for row in self.rows[entity]]
@@ -323,6 +329,19 @@ class World(RecordsInTime):
         if matcher is None:
             matcher = self._matchers[step.name] = Matcher(step, self)
         return matcher
+
+    def key_look_up(self, kind: str, theirs: s.Node, matcher: Matcher) -> KeyLookUp:
+        return KeyLookUp(kind, theirs, matcher)
+
+    def name_look_up(self, theirs: s.Node, matcher: Matcher, meanwhile: Callable[[], object] | None) -> NameLookUp:
+        return NameLookUp(theirs, matcher, meanwhile)
+
+    def line_numbers(self, entity: str) -> list[int]:
+        """Where the records of an entity stand in their file, by id."""
+        return [row["$line"] for row in self.rows[entity]]
+
+    def release(self, entity: str) -> None:
+        """Whoever reads many records of an entity one by one has no more need of those that were read so far."""
 
     def related(self, step: Relate, row: Row) -> Row | None:
         """The record that a step finds for another one."""

@@ -15,6 +15,7 @@ from roe.policy.loader import Map
 from roe.policy.model import Policy
 from roe.source import Inline, Same, Span, Text, span_of
 from roe.stages import STAGES
+from roe.words import some
 
 Name = tuple[str, str]  # (field, list or pool; `account.size`, `strategic`, `emea-sdr`)
 
@@ -131,8 +132,7 @@ def described(policy: Policy, name: Name) -> str:
 
 def _list_described(policy: Policy, name: str) -> str:
     values = policy.plan.lists.get(name) or [str(x.value) for x in policy.plan.dated_lists.get(name, ())]
-    shown = ", ".join(f"`{x}`" for x in values[:8]) + (", …" if len(values) > 8 else "")
-    return f"**list `{name}`** of {len(values)} values\n\n{shown}"
+    return f"**list `{name}`** of {len(values)} values\n\n{some([f'`{x}`' for x in values], 8)}"
 
 
 def _pool_described(policy: Policy, name: str) -> str:

@@ -44,14 +44,14 @@ _TEMPORAL = (date, datetime, time, timedelta)
 class Lazy(Sequence[T]):
     """Rules, or their conditions, that are made from what was kept when they are asked for."""
 
-    __slots__ = ("_kept", "_made", "_make")
+    __slots__ = ("_made", "_make", "_stored")
 
     def __init__(self, stored: list[Stored], make: Callable[[Stored], T]) -> None:
-        self._kept, self._make = stored, make
+        self._stored, self._make = stored, make
         self._made: dict[int, T] = {}
 
     def __len__(self) -> int:
-        return len(self._kept)
+        return len(self._stored)
 
     @overload
     def __getitem__(self, at: int) -> T: ...
@@ -60,10 +60,10 @@ class Lazy(Sequence[T]):
     def __getitem__(self, at: int | slice) -> T | tuple[T, ...]:
         if isinstance(at, slice):
             return tuple(self[i] for i in range(*at.indices(len(self))))
-        at = range(len(self._kept))[at]
+        at = range(len(self._stored))[at]
         item = self._made.get(at)
         if item is None:
-            item = self._made[at] = self._make(self._kept[at])
+            item = self._made[at] = self._make(self._stored[at])
         return item
 
     def __iter__(self) -> Iterator[T]:

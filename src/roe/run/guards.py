@@ -11,7 +11,7 @@ from roe.ledger.reconcile import CHANGED_IN_CRM
 from roe.plan.operators import Derive
 from roe.policy.model import Policy
 from roe.source import Span
-from roe.words import counted
+from roe.words import counted, some
 
 if TYPE_CHECKING:
     from roe.ledger.entries import Activated, Owned, Run
@@ -84,7 +84,7 @@ def older_rows(records: Iterable[str]) -> str | None:
     if not older:
         return None
     n = len(older)
-    return f"the data of {counted(n, 'record')} is older than what an earlier run has read, and changes no owner: {_shown(older)}"
+    return f"the data of {counted(n, 'record')} is older than what an earlier run has read, and changes no owner: {some(older, NAMED)}"
 
 
 def not_loaded(late: Iterable[tuple[str, date]], within: timedelta, today: date) -> str | None:
@@ -95,7 +95,9 @@ def not_loaded(late: Iterable[tuple[str, date]], within: timedelta, today: date)
     n = len(records)
     decisions, again = ("decision", "it is") if n == 1 else ("decisions", "they are")
     days = counted(within.days, "day")
-    return f"the CRM has not loaded the {decisions} on {counted(n, 'record')} for {days}; {again} in changes.csv again: {_shown(records)}"
+    return (
+        f"the CRM has not loaded the {decisions} on {counted(n, 'record')} for {days}; {again} in changes.csv again: {some(records, NAMED)}"
+    )
 
 
 def contested(entries: Iterable[Entry], store: Store) -> str | None:
@@ -113,7 +115,7 @@ def contested(entries: Iterable[Entry], store: Store) -> str | None:
         return None
     who = " and ".join(sorted(systems))
     return (
-        f"{who} and the rules take {counted(len(records), 'record')} from each other again and again: {_shown(sorted(records))}; "
+        f"{who} and the rules take {counted(len(records), 'record')} from each other again and again: {some(sorted(records), NAMED)}; "
         "say with `by_hand:` whose word counts, or `refer` them"
     )
 
@@ -129,7 +131,3 @@ def owned_back(entries: Iterable[Owned]) -> list[Owned]:
             back.append(before)
         last[key] = e
     return back
-
-
-def _shown(records: list[str]) -> str:
-    return ", ".join(records[:NAMED]) + (", …" if len(records) > NAMED else "")

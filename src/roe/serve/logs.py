@@ -46,9 +46,3 @@ def request_line(scope: Any, status: int, seconds: float) -> None:
     access.info(
         "%s %s %s", scope["method"], values["path"], status, extra={"values": {**values, **{k: noted[k] for k in FIELDS if k in noted}}}
     )
-
-
-def masked(email: str) -> str:
-    """An address that shows where it belongs, and not whose it is."""
-    name, at, host = email.partition("@")
-    return f"{name[:1]}…{at}{host}" if at else email

@@ -111,9 +111,6 @@ class Records:
         """A record by its id."""
         return self.live.world._keys[entity].get(id)
 
-    def ids(self, entity: str) -> list[str]:
-        return list(self.live.world._keys[entity])
-
     # --- reps ---------------------------------------------------------------------------------------------------------
 
     def owners(self, record: Mirrored) -> dict[str, str | None]:

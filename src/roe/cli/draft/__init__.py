@@ -19,7 +19,7 @@ from roe.diagnostics import Diagnostic, errors
 from roe.source import Span
 
 
-def draft(export: Path, folder: Path, copy_data: bool = False) -> tuple[DraftReport | None, list[Diagnostic]]:
+def draft(export: Path, folder: Path, copy_data: bool) -> tuple[DraftReport | None, list[Diagnostic]]:
     """Write policy, tables and tests into the folder; what was understood, or what is wrong with the export."""
     read, problems = read_export(export)
     if errors(problems):

@@ -111,7 +111,7 @@ def is_freemail(email: str) -> bool:
 
 
 # Hosts where many companies have a page: an address there says nothing about which one it is.
-_SHARED_HOSTS = frozenset([
+SHARED_HOSTS = frozenset([
     "about.me", "amazon.com", "apple.com", "bing.com", "bit.ly", "blogger.com", "blogspot.com", "business.site", "carrd.co", "cargo.site",
     "craigslist.org", "crunchbase.com", "discord.com", "discord.gg", "ebay.com", "etsy.com", "facebook.com", "fb.com", "fb.me",
     "flickr.com", "g.page", "github.com", "github.io", "gitlab.com", "glassdoor.com", "godaddysites.com", "goo.gl", "google.com",
@@ -138,7 +138,7 @@ _SHARED_HOSTS = frozenset([
 @lru_cache(maxsize=_KEPT)
 def company_domain(text: str) -> str | None:
     registrable = domain(text)
-    return None if registrable is None or registrable in _SHARED_HOSTS or registrable in freemail_domains() else registrable
+    return None if registrable is None or registrable in SHARED_HOSTS or registrable in freemail_domains() else registrable
 
 
 @own_function(

@@ -7,7 +7,9 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import date, datetime, tzinfo
+from typing import Concatenate, ParamSpec, TypeVar
 
+from roe.dynamic import Value
 from roe.ledger.audit import Verified, verify
 from roe.ledger.browse import Wanted, newest
 from roe.ledger.entries import KINDS, Evidence, Owned, Referred, Run
@@ -20,6 +22,8 @@ from roe.ledger.people import Away, Excepted, Requested, Weighed
 from roe.ledger.store import Store, open_store
 from roe.web.app.site_words import day_in
 
+P = ParamSpec("P")
+T = TypeVar("T")
 QUIET = ("evidence", "standing", "placed")  # kinds that a timeline leaves out
 BY = {
     "rule": "by rule", "exception": "by an exception", "claim": "by a claim", "book": "by a book", "pool": "from a pool", "hand": "by hand",
@@ -70,10 +74,7 @@ class History:
         self.place = place
         self._lock = threading.RLock()
         self._store: Store | None = None
-        # the last question, by where the ledger ended, and its answer: many ask the same again
-        self._moves: tuple[tuple[int, date, int], tuple[list[Move], bool]] | None = None
-        self._pending: tuple[tuple[int, int], tuple[list[Holding], int]] | None = None
-        self._by_rule: tuple[tuple[int, date], dict[tuple[str, str, str], tuple[int, int]]] | None = None
+        self._answers: dict[str, tuple[tuple[object, ...], Value]] = {}  # the last question of a kind, and its answer
 
     def of_record(self, entity: str, record: str, before: int | None, most: int, reader: Reader) -> tuple[list[Line], int | None]:
         """What happened to a record, page by page as `browse`."""
@@ -158,27 +159,24 @@ class History:
 
     def moves(self, since: date, most: int) -> tuple[list[Move], bool]:
         """(the changes of owner that hold from a day on, the newest first; whether there are more than are read)."""
-        with self._open() as store:
-            head = store.head().number
-            if self._moves is None or self._moves[0] != (head, since, most):
-                self._moves = (head, since, most), moves_since(store, since, most)
-            return self._moves[1]
+        return self._again("moves", moves_since, since, most)
 
     def pending(self, most: int) -> tuple[list[Holding], int]:
         """(the newest of the owners that were decided and that the CRM does not show yet, how many there are)."""
-        with self._open() as store:
-            head = store.head().number
-            if self._pending is None or self._pending[0] != (head, most):
-                self._pending = (head, most), pending(store, most)
-            return self._pending[1]
+        return self._again("pending", pending, most)
 
     def by_rule(self, since: date) -> dict[tuple[str, str, str], tuple[int, int]]:
         """(entity, role, rule) -> (how often it decided since a day, how often somebody took that back since)."""
+        return self._again("rules", count_rules, since)
+
+    def _again(self, kind: str, answer: Callable[Concatenate[Store, P], T], *asked: P.args, **_: P.kwargs) -> T:
+        """An answer of the ledger, kept until it goes on or another question of the kind is asked: many ask the same again."""
         with self._open() as store:
-            head = store.head().number
-            if self._by_rule is None or self._by_rule[0] != (head, since):
-                self._by_rule = (head, since), count_rules(store, since)
-            return self._by_rule[1]
+            question = store.head().number, *asked
+            if kind not in self._answers or self._answers[kind][0] != question:
+                self._answers[kind] = question, answer(store, *asked, **_)
+            kept: T = self._answers[kind][1]
+            return kept
 
     def head(self) -> tuple[int, str]:
         """(how many entries there are, the hash of the last)."""

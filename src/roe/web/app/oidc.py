@@ -56,7 +56,7 @@ class Provider:
         return f"{self.address}/sign-in/back"
 
 
-def provider_of(raw: Saved, environment: Mapping[str, str] = os.environ) -> Provider:
+def provider_of(raw: Saved) -> Provider:
     """The provider that a section `[oidc]` names. Raises ValueError for what it cannot mean."""
     names = ("issuer", "client_id", "client_secret", "address", "claim")
     if find_spec("authlib") is None:
@@ -75,7 +75,7 @@ def provider_of(raw: Saved, environment: Mapping[str, str] = os.environ) -> Prov
     secret = texts["client_secret"]
     if not secret.startswith("env:"):
         raise ValueError('`client_secret` of [oidc] is in the file itself: keep it in the environment, and write "env:NAME"')
-    texts["client_secret"] = environment.get(secret.removeprefix("env:"), "")
+    texts["client_secret"] = os.environ.get(secret.removeprefix("env:"), "")
     if not texts["client_secret"]:
         raise ValueError(f"the environment has no {secret.removeprefix('env:')}, which `client_secret` of [oidc] names")
     return Provider(texts["issuer"].rstrip("/"), texts["client_id"], texts["client_secret"], texts["address"].rstrip("/"), texts["claim"])

@@ -123,6 +123,10 @@ class Ask:
         """A parameter of the address, cut to a sensible length."""
         return str(self.request.query_params.get(name, "")).replace("\0", "")[:most].strip()
 
+    def asked(self, *names: str) -> dict[str, str]:
+        """The parameters of the address that say something."""
+        return {name: text for name in names if (text := self.text(name))}
+
     def number(self, name: str, otherwise: int = 1) -> int:
         text = self.text(name, 9)
         return int(text) if text.isascii() and text.isdigit() else otherwise

@@ -5,11 +5,12 @@ Each is a form that works without script. Whoever may not act does not get the f
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import date, timedelta
 from functools import wraps
 
+from starlette.datastructures import FormData
 from starlette.responses import Response
 
 from roe.diagnostics import PolicyError
@@ -56,7 +57,7 @@ def now(ask: Asked) -> At:
     return At.of(clock.today if midnight else clock.now, ask.snapshot.policy.timezone)
 
 
-def form_of(ask: Asked) -> Mapping[str, object]:
+def form_of(ask: Asked) -> FormData:
     assert ask.form is not None
     return ask.form
 
@@ -93,9 +94,9 @@ def about(ask: Asked) -> About:
     )
 
 
-def rep_of(ask: Asked, name: str = "rep", needed: str = "Name the rep who is to have it.") -> str:
-    """The id of the rep whom a field names, by id, name or e-mail."""
-    text = text_of(form_of(ask), name, needed)
+def rep_of(ask: Asked) -> str:
+    """The id of the rep whom the form names, by id, name or e-mail."""
+    text = text_of(form_of(ask), "rep", "Name the rep who is to have it.")
     with ask.snapshot.lock:
         rep = ask.snapshot.world.find("rep", text)
     return str(rep["id"]) if rep is not None else wrong(f"There is no one rep `{text[:60]}`. Use the name, id or e-mail of one.")

@@ -31,9 +31,9 @@ def show(ask: Ask) -> Response:
     wanted, problem = wanted_of(ask)
     lines, older = history.browse(wanted, before, SIZE, ask.reader) if not problem else ([], None)
     number, digest = history.head()
-    asked = {name: x for name in FILTERS if (x := ask.text(name))}
     return ask.render(
-        "audit.html", lines=lines, before=before, older=older, total=number, digest=digest, asked=asked, kinds=history.kinds, problem=problem,
+        "audit.html", lines=lines, before=before, older=older, total=number, digest=digest, asked=ask.asked(*FILTERS), kinds=history.kinds,
+        problem=problem,
     )  # fmt: skip
 
 

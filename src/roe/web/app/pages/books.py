@@ -33,10 +33,9 @@ def show(ask: Ask, said: str = "") -> Response:
     choices = choices_of(ask, key)
     held = held_in(choices, book)
     moves = filtered(ask, moves_of_book, held)
-    asked = {name: x for name in ("rep", "why", "q", "choice") if (x := ask.text(name))}
     return ask.render(
         "books.html", plan=plan, plan_key=key, books=names, book=book, part=moves_of_book, **ask.paged(moves, SIZE), every=len(moves_of_book["moves"]),
-        asked={**asked, "book": book}, reps=moves_of_book["reps"], whys=sorted({m["why"] for m in moves_of_book["moves"] if m["why"]}), who=lambda rep: moves_of_book["names"].get(rep) or ask.snapshot.rep_name(rep),
+        asked={**ask.asked("rep", "why", "q", "choice"), "book": book}, reps=moves_of_book["reps"], whys=sorted({m["why"] for m in moves_of_book["moves"] if m["why"]}), who=lambda rep: moves_of_book["names"].get(rep) or ask.snapshot.rep_name(rep),
         most=max((max(r["capacity"], r["before"], r["after"]) for r in moves_of_book["reps"]), default=1) or 1, held=held, shift=shift_of(moves_of_book, held),
         choices=choices, everything=sum(len(p["moves"]) for p in plan["books"].values()),
         held_of_all=sum(not e.accepted for e in choices.values()), applied=ask.site.kept.get("applied", key) is not None,
@@ -108,18 +107,17 @@ def weigh(ask: Ask) -> Response:
     plan, problem = plan_of(ask)
     if plan is None:
         return ask.missing(problem or "There is no plan of books.")
-    assert ask.form is not None
-    accepted = text_of(ask.form, "accepted") == "yes"
-    book = text_of(ask.form, "book")
+    form = form_of(ask)
+    accepted, book = text_of(form, "accepted") == "yes", text_of(form, "book")
     part, key = plan["books"].get(book) or wrong("The plan has no such book."), key_of(plan)
     held = held_in(choices_of(ask, key), book)
-    ticked = {str(x) for x in ask.form.getlist("account")}
-    of_all = text_of(ask.form, "which") == "all"
-    moves = [(book, m["account"]) for m in filtered(ask, part, held, ask.form) if of_all or m["account"] in ticked]
+    ticked = {str(x) for x in form.getlist("account")}
+    of_all = text_of(form, "which") == "all"
+    moves = [(book, m["account"]) for m in filtered(ask, part, held, form) if of_all or m["account"] in ticked]
     if not moves:
         wrong("Tick the moves first, or take all that are shown by the filters.")
-    perform(ask, Weigh(by=ask.viewer.name, plan=key, moves=moves, accepted=accepted, reason=text_of(ask.form, "reason")))
-    asked = {name: x for name in ("rep", "why", "q", "choice") if (x := text_of(ask.form, name))}
+    perform(ask, Weigh(by=ask.viewer.name, plan=key, moves=moves, accepted=accepted, reason=text_of(form, "reason")))
+    asked = {name: x for name in ("rep", "why", "q", "choice") if (x := text_of(form, name))}
     return ask.go("/books", book=book, done="weighed", **asked)
 
 

@@ -44,7 +44,7 @@ def filtered(rows: Iterable[Outcome], asked: dict[str, str]) -> list[Outcome]:
 
 
 def asked_of(ask: Ask) -> dict[str, str]:
-    return {name: text for name in (*FILTERS, "rep", "from", "to", "q") if (text := ask.text(name))}
+    return ask.asked(*FILTERS, "rep", "from", "to", "q")
 
 
 def show(ask: Ask) -> Response:

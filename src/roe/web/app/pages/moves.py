@@ -81,7 +81,7 @@ def show(ask: Ask) -> Response:
         return ask.go("/changes")
     every, more = rows_of(ask)
     chosen = filtered(ask, every)
-    asked = {name: x for name in (*FILTERS, "rep", "q", "since", "until") if (x := ask.text(name))}
+    asked = ask.asked(*FILTERS, "rep", "q", "since", "until")
     pending, waiting = ask.options.history.pending(PENDING) if ask.viewer.sees_all else ([], 0)
     choices, reps = choices_of(ask, every)
     return ask.render(

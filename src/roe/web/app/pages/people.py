@@ -18,7 +18,7 @@ from roe.evaluator.turns import Slots
 from roe.grammar import syntax as s
 from roe.plan.operators import TEMPLATE, Expr
 from roe.web.app.covered import cells, reports, territories
-from roe.web.app.outcomes import Outcome, moment, page_of
+from roe.web.app.outcomes import Outcome, moment
 from roe.web.app.service_levels import missed, to_work
 from roe.web.app.site import Ask
 from roe.web.app.snapshot import Snapshot
@@ -102,14 +102,8 @@ def claims_of(snapshot: Snapshot, rep: Row) -> list[tuple[Row | None, Value, str
 
 
 def places_of(snapshot: Snapshot, rep: Row) -> list[Place]:
-    places = (place(snapshot, name, str(rep["id"])) for name in snapshot.plan.pools)
-    return [x for x in places if x is not None]
-
-
-def place(snapshot: Snapshot, name: str, rep: str) -> Place | None:
-    """The rep's place in a pool as it stood at its last turn of the run; None for one who is not a member."""
-    every = members(snapshot, name)
-    return next((x for r, x in every if r == rep), None)
+    """The rep's place in each pool that has them as a member, as it stood at the pool's last turn of the run."""
+    return [x for name in snapshot.plan.pools for r, x in members(snapshot, name) if r == str(rep["id"])]
 
 
 def members(snapshot: Snapshot, name: str) -> list[tuple[str, Place]]:
@@ -199,10 +193,9 @@ def teams(ask: Ask) -> Response:
     loads = [Team(name, [load(ask.snapshot, rep) for rep in reps]) for name, reps in teams_of(ask).items()]
     keys = sorted({key for team in loads for x in team.reps for key in x.counts})
     every = territories(ask.snapshot)
-    rows, page, pages = page_of(every, ask.number("page"), SIZE)
     alone = [o for o in ask.snapshot.outcomes.held if o.owner is None and o.previous is None]
     return ask.render(
-        "teams.html", teams=loads, keys=keys, territories=rows, page=page, pages=pages, total=len(every), cells=cells,
+        "teams.html", teams=loads, keys=keys, **ask.paged(every, SIZE), cells=cells,
         places=sorted({key for t in every for key in t.records}), held=alone[:FEW], held_of_all=len(alone),
         reports=reports(ask.snapshot, "", None) if ask.viewer.sees_all else [],
     )  # fmt: skip
@@ -258,11 +251,11 @@ def pool(ask: Ask) -> Response:
     if not ask.viewer.sees_all and not any(rep in own for rep, _ in everybody):
         return ask.missing("You are not in this pool, nor is anybody of your team.")
     handed = snapshot.handed(name)
-    keys, page, pages = page_of(handed[::-1], ask.number("page"), SIZE)
-    rows = [d for entity, record, role in keys for d in snapshot.decisions(entity, record) if d.role == role]
+    page = ask.paged(handed[::-1], SIZE)
+    page["rows"] = [d for entity, record, role in page["rows"] for d in snapshot.decisions(entity, record) if d.role == role]
     step = snapshot.plan.pools[name]
     return ask.render(
-        "pool.html", name=name, step=step, members=everybody, shares=shares(everybody), rows=rows, page=page, pages=pages, total=len(handed),
+        "pool.html", name=name, step=step, members=everybody, shares=shares(everybody), **page,
         caps={k: limit(e) for k, e in step.caps.items()},
         asked=snapshot.last_turn(name) is not None, fallback=snapshot.rep_name(step.fallback) if step.fallback and str(step.fallback) not in snapshot.plan.pools else step.fallback,
     )  # fmt: skip
@@ -281,15 +274,6 @@ def territory(ask: Ask) -> Response:
     if name not in territories(snapshot):
         return ask.missing("The policy has no such territory.")
     outcomes = [o for o in snapshot.outcomes.all if o.territory == name]
-    rows, page, pages = page_of(outcomes, ask.number("page"), SIZE)
     owners = Counter((o.entity, o.role, o.owner, o.owner_name) for o in outcomes)
-    return ask.render(
-        "territory.html",
-        name=name,
-        owners=owners.most_common(40),
-        more=max(0, len(owners) - 40),
-        rows=rows,
-        page=page,
-        pages=pages,
-        total=len(outcomes),
-    )
+    more = max(0, len(owners) - 40)
+    return ask.render("territory.html", name=name, owners=owners.most_common(40), more=more, **ask.paged(outcomes, SIZE))

@@ -11,7 +11,6 @@ from starlette.responses import Response
 
 from roe.handbook import Block, handbook
 from roe.untrusted import visible
-from roe.web.app.outcomes import page_of
 from roe.web.app.search import plain
 from roe.web.app.site import Ask
 from roe.web.app.snapshot import Snapshot
@@ -35,24 +34,19 @@ class Section:
 def show(ask: Ask) -> Response:
     text = ask.text("q")
     chosen = [s for s in (searched(section, text) for section in sections(ask.snapshot)) if s is not None]
-    rules, rule_page, rule_pages = page_of(counts(ask.snapshot), ask.number("page"), MOST)
     since = ask.snapshot.clock.today - COUNTED
     history = ask.options.history.by_rule(since) if ask.options.history is not None else None
-    unknown = ask.snapshot.unknown
     return ask.render(
         "policy.html",
         q=text,
         sections=chosen,
         marked=marked,
-        rules=rules,
-        page=rule_page,
-        pages=rule_pages,
-        total=len(counts(ask.snapshot)),
         share=share(ask.snapshot),
         history=history,
-        unknown=unknown,
+        unknown=ask.snapshot.unknown,
         most=ROWS,
         days=COUNTED.days,
+        **ask.paged(counts(ask.snapshot), MOST),
     )
 
 
@@ -129,8 +123,7 @@ def findings(ask: Ask) -> Response:
     bound = snapshot.bound if snapshot.rows_alone else None
     every = snapshot.once("findings", lambda: found(CheckedPolicy(snapshot.evaluator, bound, snapshot.clock.today)))
     shown = [d for d in every if d.severity != "hint"]
-    rows, page, pages = page_of(shown, ask.number("page"), SIZE)
-    return ask.render("findings.html", findings=rows, page=page, pages=pages, total=len(shown), hints=len(every) - len(shown))
+    return ask.render("findings.html", **ask.paged(shown, SIZE), hints=len(every) - len(shown))
 
 
 def tests(ask: Ask) -> Response:
@@ -142,8 +135,7 @@ def tests(ask: Ask) -> Response:
     cases, problems = snapshot.once("cases", lambda: load_cases(snapshot.policy))
     results = snapshot.once("tests", lambda: [run_case(snapshot.evaluator, case) for case in cases])
     failed, passed = ([r for r in results if r.passed is x] for x in (False, True))
-    rows, page, pages = page_of([*failed, *passed], ask.number("page"), SIZE)
-    return ask.render("tests.html", results=rows, page=page, pages=pages, total=len(results), failed=len(failed), problems=problems)
+    return ask.render("tests.html", **ask.paged([*failed, *passed], SIZE), failed=len(failed), problems=problems)
 
 
 def coverage(ask: Ask) -> Response:

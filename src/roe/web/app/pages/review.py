@@ -21,7 +21,6 @@ from roe.run.acts import VERDICTS
 from roe.run.acts import Review as ReviewAct
 from roe.run.inputs import digest_of, policy_files
 from roe.web.app.acting import text_of, wrong
-from roe.web.app.outcomes import page_of
 from roe.web.app.pages.acts import acting, form_of, perform
 from roe.web.app.pages.changes import download
 from roe.web.app.site import Ask
@@ -66,21 +65,20 @@ class Review:
         return f"{self.before[:12]}-{self.after[:12]}"
 
 
-def form(ask: Ask, said_: str = "", status: int = 200) -> Response:
+def form(ask: Ask, problem: str = "") -> Response:
     old, new = (str(ask.form.get(x, "")) for x in ("old", "new")) if ask.form is not None else (ask.text("old"), ask.text("new"))
     reviews = ask.options.history.latest_reviews(LISTED) if ask.options.history is not None else []
-    return ask.render("review_form.html", status, old=old, new=new or str(ask.snapshot.policy.root), said=said_, reviews=reviews)
+    status = 400 if problem else 200
+    return ask.render("review_form.html", status, old=old, new=new or str(ask.snapshot.policy.root), said=problem, reviews=reviews)
 
 
 def start(ask: Ask) -> Response:
     """Compare two versions, keep what was found, and go to it."""
-    assert ask.form is not None
-    old, new = (str(ask.form.get(x, ""))[:500].strip() for x in ("old", "new"))
+    old, new = (str(form_of(ask).get(x, ""))[:500].strip() for x in ("old", "new"))
     try:
         review = review_of(ask, old, new)
     except (PolicyError, ValueError, OSError, OverflowError) as e:
-        message = str(e.diagnostics[0]) if isinstance(e, PolicyError) else str(e)
-        return form(ask, message, 400)
+        return form(ask, str(e.diagnostics[0]) if isinstance(e, PolicyError) else str(e))
     _keep(ask, review)
     ask.site.kept.put("review", review.key, {"old": old, "new": new}, LINKED)
     return ask.go(f"/review/{review.key}")
@@ -136,13 +134,10 @@ def show(ask: Ask) -> Response:
     review = _kept(ask)
     if review is None:
         return ask.missing(GONE)
-    rows = filtered(ask, review)
-    shown, page, pages = page_of(rows, ask.number("page"), SIZE)
     every = review.moved
-    asked = {name: x for name in ("rep", "rule", "kind", "q") if (x := ask.text(name))}
     return ask.render(
         "review.html", review=review, verdict=said(review.compared, review.changes), sections=[(h, c[:MOST], len(c)) for h, c in sections(review.compared)],
-        sides=sides, moved=shown, page=page, pages=pages, total=len(rows), asked=asked, key=ask.request.path_params["key"], most=MOST,
+        sides=sides, **ask.paged(filtered(ask, review), SIZE), asked=ask.asked("rep", "rule", "kind", "q"), key=ask.request.path_params["key"], most=MOST,
         load=review.impact.shifts()[:MOST] if review.impact else [], shifts=len(review.impact.shifts()) if review.impact else 0, matrix=review.impact.matrix().most_common(8) if review.impact else [], name=ask.snapshot.rep_name,
         reps=sorted({x for m in every for x in (m.before, m.after) if x}), rules=sorted({x for m in every for x in (m.rule_before, m.rule_after) if x}),
         customers=sum(m.customer for m in every), cut=sum(m.cut for m in every),
@@ -174,19 +169,9 @@ def verdict(ask: Ask) -> Response:
     verdict = text_of(form_of(ask), "verdict")
     if verdict not in VERDICTS:
         wrong("Choose whether you approve, reject or only comment.")
-    needed = "" if verdict == "approved" else "Say why: whoever made the change reads it."
-    comment = text_of(form_of(ask), "comment", needed)
-    act = ReviewAct(
-        by=ask.viewer.name,
-        key=review.key,
-        verdict=verdict,
-        before=review.before,
-        after=review.after,
-        old=review.old,
-        new=review.new,
-        comment=comment,
-    )
-    perform(ask, act)
+    comment = text_of(form_of(ask), "comment", "" if verdict == "approved" else "Say why: whoever made the change reads it.")
+    versions = {"before": review.before, "after": review.after, "old": review.old, "new": review.new}
+    perform(ask, ReviewAct(by=ask.viewer.name, key=review.key, verdict=verdict, comment=comment, **versions))
     return ask.go(f"/review/{review.key}", done="reviewed")
 
 

@@ -14,13 +14,9 @@ from roe.web.app.site import Ask, part
 SIZE = 50
 
 
+@acting("undo")
 def undo_form(ask: Ask) -> Response:
     """What undoing a run would change. Nothing is undone yet."""
-    return _preview(ask)
-
-
-@acting("undo")
-def _preview(ask: Ask) -> Response:
     run = ask.request.path_params["run"]
     undone = acts_of(ask).would_undo(run)
     return ask.render(
