@@ -71,7 +71,7 @@ def compare(evaluator: Any, data: Path, as_of: str, folder: Path, session: Any, 
 @pytest.mark.parametrize("name", sorted(AS_OF))
 def test_what_can_be_shared_out(name: str) -> None:
     pytest.importorskip("pyarrow")
-    from roe.spark.plan import Share, share
+    from roe.share.plan import Share, share
 
     found = share(roe.load(EXAMPLES / name))
     more = {"crm": ("opportunity",), "dynamic-books": ("opportunity", "signal", "handback")}.get(name, ())
@@ -196,9 +196,9 @@ def test_tasks_write_parts_of_their_own(tmp_path: Path, session: Any, monkeypatc
     from roe.run.folder import damaged, files_of, read_mark
     from roe.run.run import RunOptions, run
     from roe.run.source import Source
-    from roe.spark import run as spark_run
+    from roe.share import tasks
 
-    monkeypatch.setattr(spark_run, "ROWS_A_TASK", 3)
+    monkeypatch.setattr(tasks, "ROWS_A_TASK", 3)
     root = EXAMPLES / "static"
     evaluator = roe.compile(roe.load(root))
     tables, _ = read_tables(evaluator.policy, root / "data")

@@ -8,10 +8,10 @@ apostrophes between groups of three are thousands, everywhere.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from functools import cache
 
 from roe.grammar import values as v
+from roe.node import node
 
 _MONEY = r"(?:[A-Z]{0,3}[$¢£¤¥￥฿₠-⃀]|[A-Z]{3}|[Kk]r\.?|zł|Kč|Ft|lei|Rs\.?|Fr\.?)"
 
@@ -74,7 +74,7 @@ def currencies(money: str) -> frozenset[str]:
     return frozenset((_SIGNS.get(bare) or _SIGNS.get(bare.lower()) or bare).split())
 
 
-@dataclass(frozen=True, slots=True)
+@node
 class Amount:
     """A text taken apart: digits with their marks, and the decimal sign that alone makes sense of them (`?` if both do, empty if either does)."""
 

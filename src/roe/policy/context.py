@@ -228,7 +228,7 @@ class Context:
             return None
         day = v.parse_date(str(text))
         if day is None:
-            self.say("R311", text, f"`{text}` is not a date", "write it as 2026-02-01")
+            self.say("R311", text, f"`{text}` is not a date", "write the year first, such as 2026-01-31")
         return day
 
     # --- rules and tables -------------------------------------------------------------------------------------------

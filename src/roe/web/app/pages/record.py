@@ -119,7 +119,7 @@ def answer(ask: Ask, d: Decision, full: bool, whole: bool) -> Answer:
         return shown
     step = snapshot.plan.engagement.get((d.entity, d.role))
     shown.rule, shown.previous, shown.previous_name = d.rule, d.previous, snapshot.rep_name(d.previous)
-    shown.since = d.row["owner_since"] if d.owner is not None and d.owner == d.previous else None
+    shown.since = d.since if d.owner is not None and d.owner == d.previous else None
     shown.pool, shown.territory, shown.unknown = d.pool, d.territory, d.unknown
     shown.trace = trace if whole else None
     if step is not None and d.exception is None:
