@@ -138,6 +138,14 @@ def dies_at(step: int, state: str, ready: Ready, lead: str) -> bool:
     return os.WIFSIGNALED(status)
 
 
+def put(local: Local, rep: str) -> None:
+    def act(desk: Desk, at: datetime) -> Reply:
+        desk.put("rep", {"id": rep, "name": rep, "role": "SDR", "active": "yes"}, "", at)
+        return 200, dict
+
+    local.do(act)
+
+
 def routing(lead: str) -> Job:
     def act(desk: Desk, at: datetime) -> Reply:
         desk.route("lead", {"id": lead, "email": f"a@{lead.lower()}.com"}, "", at)
@@ -150,7 +158,7 @@ def test_scenario_1_a_server_that_is_killed_at_any_step_leaves_all_of_a_request_
     ready = load(policy(tmp_path / "policy"))
     with Local(state, ready, SetTime(MONDAY)) as local:
         for rep in REPS:
-            local.do(lambda desk, at, rep=rep: (desk.put("rep", {"id": rep, "name": rep, "role": "SDR", "active": "yes"}, "", at), dict))
+            put(local, rep)
     answers, step = [], 0
     while dies_at(step, state, ready, f"L{step}"):
         with open_store(state) as store:
