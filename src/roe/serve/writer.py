@@ -348,10 +348,12 @@ class Writer:
 
 
 def timeline_of(db: Database) -> int:
-    """PostgreSQL's timeline, which grows with each fail-over; 0 where it is not told."""
+    """PostgreSQL's timeline, which grows with each fail-over; 0 where it is not told. It is read from the name of the file that is written now:
+    what a checkpoint has noted is that of the old primary until the first checkpoint of the new one.
+    """
     if db.dialect != "postgres":
         return 0
     try:
-        return int(db.rows("SELECT timeline_id FROM pg_control_checkpoint()")[0][0])
+        return int(db.rows("SELECT substr(pg_walfile_name(pg_current_wal_lsn()), 1, 8)")[0][0], 16)
     except Exception:  # the role may not ask
         return 0
