@@ -412,3 +412,27 @@ def test_a_reader_that_has_enough_ends_a_command_quietly(buffered: bool) -> None
     assert command.stderr.read() == b""
     command.stderr.close()
     command.wait()
+
+
+def test_audit_says_since_when_the_crm_s_owner_has_it_and_not_since_the_move(tmp_path: Path) -> None:
+    """The move that the policy would make today is not what the CRM says."""
+    policy_text(
+        tmp_path / "p", "roe: 1\nname: t\nroles: [ae, csm]\nengagement:\n  account:\n"
+        "    ae: [{name: all, then: {assign: '\"ann\"'}}]\n    csm: [{name: all, then: {assign: '\"ann\"'}}]\n",
+        data__reps_csv="id,name\nann,Ann\nben,Ben\n",
+        data__accounts_csv="id,name,owner,owner_csm,owner_since\nA1,Acme,ben,ben,2025-05-01\nA2,Beta,ben,,\n",
+    )  # fmt: skip
+    done = roe("audit", str(tmp_path / "p"), "--data", str(tmp_path / "p" / "data"), "--as-of", "2026-02-01", code=1)
+    said = [line.strip() for line in done.output.splitlines() if "CRM:" in line]
+    assert sorted(said) == [
+        "CRM:    Ben (ben); column `owner_csm`, since 2025-05-01", "CRM:    Ben (ben); column `owner`", "CRM:    Ben (ben); column `owner`, since 2025-05-01", "CRM:    nobody; column `owner_csm`",
+    ]  # fmt: skip
+
+
+def test_a_record_that_is_not_found_may_be_among_the_rejected(tmp_path: Path) -> None:
+    policy_text(
+        tmp_path / "p", "roe: 1\nname: t\nroles: [ae]\nengagement: {account: {ae: [{name: all, then: keep}]}}\n",
+        data__accounts_csv="id,name,employees\nA1,Acme,many\nA2,Zeta,5\n",
+    )  # fmt: skip
+    done = roe("explain", "Acme", str(tmp_path / "p"), "--data", str(tmp_path / "p" / "data"), "--as-of", "2026-02-01", code=2)
+    assert "1 rejected record is not searched by name" in " ".join(done.output.split())

@@ -67,61 +67,6 @@ def test_functions_of_whole_columns_are_functions_of_the_language() -> None:
     assert set(WHOLE_COLUMNS) <= set(BY_NAME)
 
 
-STATELESS = """roe: 1
-name: portions
-roles: [ae]
-scores: {fit: {criteria: [{name: big, when: "account.employees > 100", points: 10}]}}
-tables: {size: {hit: unique, rows: [{employees: "< 100", size: small}, {employees: ">= 90", size: big}]}}
-engagement:
-  account:
-    ae:
-      - {name: fit, when: 'account.fit > 5 and account.size = "big"', then: {assign: account.country}, else: open}
-      - {name: kept, then: keep, because: "{account.name} has {account.employees}"}
-"""
-
-
-@pytest.mark.parametrize("seed", range(4))
-def test_portions_of_a_table_give_what_the_whole_gives(seed: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Unordered ids, repetitions and rejects included; the file is sorted by DuckDB on the way."""
-    parquet = pytest.importorskip("pyarrow.parquet")
-    pytest.importorskip("duckdb")
-    import pyarrow as pa
-
-    from roe.columns import stream
-    from roe.columns.read import read_columns
-    from roe.run.engines import Job, choose
-    from roe.run.run import RunOptions, run
-    from roe.run.source import Source
-
-    monkeypatch.setattr(stream, "LARGE", 10)
-    monkeypatch.setattr(stream, "PORTION", 16)
-    folder, data = tmp_path / "policy", tmp_path / "data"
-    folder.mkdir()
-    data.mkdir()
-    (folder / "policy.yaml").write_text(STATELESS, "utf-8")
-    rng = random.Random(seed)
-    rows = [{k: x for k, x in row.items() if k not in ("$line", "parent")} for row in make_data(rng, 200)["account"]]
-    rows += [dict(row) for row in rng.sample(rows, 20)]
-    columns = {key: pa.array([None if (x := row[key]) is None else str(x) for row in rows]) for key in rows[0]}
-    parquet.write_table(pa.table(columns), data / "accounts.parquet")
-    evaluator = roe.compile(roe.load(folder))
-    job = Job(evaluator, Source(evaluator.policy, data), "2026-02-01")
-    assert choose("columns", job).name == "portions"
-    run(job, tmp_path / "portions", RunOptions(engine="columns"))
-    write_run(ColumnRun.of(evaluator, read_columns(evaluator.policy, data)[0], as_of="2026-02-01"), tmp_path / "whole")
-    write_run(evaluator.run(read_tables(evaluator.policy, data)[0], as_of="2026-02-01"), tmp_path / "rows")
-    for path in sorted((tmp_path / "rows").iterdir()):
-        for other in ("whole", "portions"):
-            assert (tmp_path / other / path.name).read_text("utf-8") == path.read_text("utf-8"), (other, path.name)
-
-
-def test_what_leads_to_other_records_is_taken_whole() -> None:
-    from roe.columns.stream import alone
-
-    found = {name: alone(roe.load(EXAMPLES / name), "account") for name in ("inbound", "pipeline")}
-    assert found == {"inbound": False, "pipeline": False}  # its leads are routed; its accounts have parents
-
-
 def same_traces(evaluator: Any, tables: Any, as_of: str, out: Path) -> int:
     """Every trace made from the evidence of a columns run is the trace of a row run; how many there were. Every day, of many some are looked at."""
     from roe.columns.evidence import RunEvidence

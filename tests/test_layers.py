@@ -36,6 +36,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("roe.evaluator",),
     ("roe.ledger",),
     ("roe.columns",),
+    ("roe.share",),
     ("roe.sql", "roe.spark"),
     ("roe.run",),
     ("roe.analysis", "roe.scoring", "roe.testing", "roe.cache", "roe.api"),
@@ -103,7 +104,7 @@ def of_stages(texts: Mapping[str, str]) -> list[str]:
     return [
         f"{module} imports {name}"
         for module, text in texts.items()
-        if module.split(".")[1:2] and module.split(".")[1] in ("plan", "evaluator", "columns", "sql", "spark")
+        if module.split(".")[1:2] and module.split(".")[1] in ("plan", "evaluator", "columns", "share", "sql", "spark")
         for name in imports(text)
         if name.startswith("roe.stages") and not name.startswith("roe.stages.build")
     ]

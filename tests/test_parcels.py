@@ -27,7 +27,7 @@ engagement: {account: {ae: [{name: calls, when: count(account.activities) > 0, t
 @pytest.mark.parametrize("most", [None, 1, 7, 100])
 @pytest.mark.parametrize("n", [0, 1, 5, 1000])
 def test_each_task_gets_its_rows_in_order(n: int, most: int | None) -> None:
-    from roe.spark.parcels import LINE, opened, packed
+    from roe.share.parcels import LINE, opened, packed
 
     table = pa.table({"x": pa.array([f"a{i}" for i in range(n)], pa.string()), LINE: pa.array(np.arange(1, n + 1))})
     bucket = np.random.default_rng(n).integers(0, 5, n)
@@ -37,7 +37,7 @@ def test_each_task_gets_its_rows_in_order(n: int, most: int | None) -> None:
 
 
 def test_parcels_of_several_pieces_are_put_in_the_order_of_their_lines() -> None:
-    from roe.spark.parcels import LINE, opened, packed
+    from roe.share.parcels import LINE, opened, packed
 
     pieces = [packed("t", pa.table({LINE: pa.array(lines)}), np.zeros(3, int), 2) for lines in ([4, 5, 6], [1, 2, 3])]
     ((number, tables),) = opened(pa.concat_tables(pieces).to_batches())
@@ -45,7 +45,7 @@ def test_parcels_of_several_pieces_are_put_in_the_order_of_their_lines() -> None
 
 
 def test_a_dictionary_does_not_go_with_every_parcel() -> None:
-    from roe.spark.parcels import opened, packed
+    from roe.share.parcels import opened, packed
 
     texts = pa.array([f"city {i:04}" for i in range(1000)])
     bucket = np.arange(1000) % 50
@@ -55,20 +55,21 @@ def test_a_dictionary_does_not_go_with_every_parcel() -> None:
 
 
 def key(tmp_path: Path, entity: str, field: str, columns: list[str]) -> Any:
-    from roe.spark.parcels import key_of
+    from roe.share.parcels import key_of
 
     return key_of(roe.load(policy_text(tmp_path, POLICY)), entity, field, columns)
 
 
 def test_both_forms_of_an_id_and_spaces_are_one_record(tmp_path: Path) -> None:
-    from roe.spark.parcels import buckets_of
+    from roe.share.parcels import Hashed, Ranged
 
     texts = pa.array([LONG_ID, SHORT_ID, f" {SHORT_ID} ", "None", "", None, "B", LONG_ID[:-1] + "W"])
     for kind in (pa.string(), pa.large_string(), pa.dictionary(pa.int32(), pa.string())):
         table = pa.table({"id": texts.dictionary_encode() if pa.types.is_dictionary(kind) else texts.cast(kind)})
         keys = key(tmp_path, "account", "id", ["id"]).of(table)
         assert keys.to_pylist() == [SHORT_ID] * 3 + [None] * 3 + ["B", LONG_ID[:-1] + "W"]  # the last has a wrong checksum
-        assert len(set(buckets_of(keys, 1000)[:3])) == 1
+        for buckets in (Hashed(1000), Ranged.of_sample([b"0", SHORT_ID.encode(), b"A"], 3)):
+            assert len(set(buckets.of(keys)[:3])) == len(set(buckets.of(keys)[3:6])) == 1
 
 
 ODD = ["A1", "A1\t", "\u00a0A1", "A1\u200b", "e\u0301", "\u00e9", "#REF!", "#N/A", "none", " ", None]
@@ -85,7 +86,7 @@ def test_a_row_goes_to_the_record_that_the_evaluator_takes_it_for(ids: list[Any]
     from roe.columns.load import typed_columns
     from roe.columns.raw import Raw
     from roe.data.scan import TableOrigin
-    from roe.spark.parcels import key_of, raw_of, table_of
+    from roe.share.parcels import key_of, raw_of, table_of
 
     policy = roe.load(policy_text(tmp_path, POLICY))
     raw = Raw.of_rows([{"id": x} for x in ids])
@@ -100,7 +101,7 @@ def test_a_row_goes_to_the_record_that_the_evaluator_takes_it_for(ids: list[Any]
 
 
 def test_rows_without_a_column_of_ids_belong_to_no_record(tmp_path: Path) -> None:
-    from roe.spark.parcels import Key
+    from roe.share.parcels import Key
 
     assert key(tmp_path, "activity", "account", ["type"]) == Key()
     assert Key().of(pa.table({"type": ["call"]})).to_pylist() == [None]
@@ -116,13 +117,13 @@ def test_rows_without_a_column_of_ids_belong_to_no_record(tmp_path: Path) -> Non
     ],
 )
 def test_what_keys_say_of_their_records(own: list[str | None], others: list[str | None], found: tuple[bool, bool]) -> None:
-    from roe.spark.parcels import KEY, buckets_of, keys_in, packed
+    from roe.share.parcels import KEY, Hashed, keys_in, packed
 
     for number in (1, 3):
         parcels = []
         for of, keys in (("account", own), ("activity", others)):
             column = pa.array(keys, pa.string())
-            parcels.append(packed(of, pa.table({KEY: column}), buckets_of(column, number)))
+            parcels.append(packed(of, pa.table({KEY: column}), Hashed(number).of(column)))
         rows = pa.concat_tables(parcels)
         assert tuple(map(all, zip(*keys_in(rows.to_batches(), "account"), strict=True))) == found
 

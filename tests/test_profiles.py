@@ -15,11 +15,13 @@ from hypothesis import strategies as st
 
 import roe
 from helpers import policy_text, write_run
+from roe.columns.read import read_columns
 from roe.columns.run import ColumnRun
 from roe.crm import PROFILES
 from roe.crm.ids import checksum, fold, fold_all
 from roe.crm.profile import label
 from roe.data.headers import columns_of
+from roe.data.read import read_tables
 from roe.policy.model import standard_fields
 from roe.policy.standard import STANDARD
 
@@ -297,3 +299,27 @@ def test_people_in_a_column_of_owners_are_not_unreadable_queues(tmp_path: Path) 
     data = {"account": [{"Id": "001D000000IqhSL", "OwnerId": "00530000003xqAb"}, {"Id": "001D000000IqhSM", "OwnerId": "00G30000003xqAb"}]}
     both(tmp_path, policy, data)
     assert not json.loads((tmp_path / "rows" / "reading.json").read_text("utf-8"))["entities"]["account"]["fields"]["owner_queue"]["unread"]
+
+
+@pytest.mark.parametrize(
+    ("owner", "said", "sdr"),
+    [("", ["R638"], None), ("owner: {column: ['-', OwnerId]}, ", [], "u1"), ("owner: {column: [OwnerId]}, ", [], None)],
+)
+def test_a_crm_s_owner_of_another_role_than_rules_decide_is_said(tmp_path: Path, owner: str, said: list[str], sdr: str | None) -> None:
+    """Leads belong to SDRs and accounts to AEs, and the CRM calls both owners `OwnerId`."""
+    policy = (
+        "roe: 1\nname: t\nprofile: salesforce\nroles: [ae, sdr]\n"
+        f"fields: {{lead: {{{owner}company: string}}}}\n"
+        "engagement:\n  account: {ae: [{name: keep, then: keep}]}\n  lead: {sdr: [{name: keep, then: keep}]}\n"
+    )
+    policy_text(
+        tmp_path / "p", policy, data__Lead_csv="Id,LastName,OwnerId\nL1,Day,u1\n", data__User_csv="Id,Name\nu1,Ann\n",
+        data__Account_csv="Id,Name,OwnerId\nA1,Acme,u1\n",
+    )  # fmt: skip
+    evaluator = roe.compile(roe.load(tmp_path / "p"))
+    for reader in (read_tables, read_columns):
+        assert [d.code for d in reader(evaluator.policy, tmp_path / "p" / "data")[1]] == said
+    write_run(evaluator.run(read_tables(evaluator.policy, tmp_path / "p" / "data")[0], as_of=AS_OF), tmp_path / "out")
+    with (tmp_path / "out" / "allocations.csv").open(encoding="utf-8", newline="") as file:
+        owners = {(row["entity"], row["role"]): row["owner"] or None for row in csv.DictReader(file)}
+    assert owners == {("account", "ae"): "u1", ("lead", "sdr"): sdr}

@@ -6,6 +6,7 @@ they are killed again and again.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import random
@@ -27,7 +28,7 @@ from helpers import HEAVY
 from ledgers import STORES, place
 from roe.diagnostics import PolicyError
 from roe.ledger.database import MISSING, refuse
-from roe.ledger.entries import Run, Standing
+from roe.ledger.entries import RunEntry, Standing
 from roe.ledger.store import open_store
 from roe.serve.local import Local
 from roe.serve.policies import Ready, load
@@ -118,7 +119,7 @@ class Day:
 def told(state: str) -> tuple[list[Any], dict[tuple[str, str], Any]]:
     """The ledger's entries but those about servers and pools' standings, and what the service knows in the end."""
     with open_store(state) as store:
-        entries = [x.entry for x in store.entries() if not isinstance(x.entry, (Run, Standing))]
+        entries = [x.entry for x in store.entries() if not isinstance(x.entry, (RunEntry, Standing))]
         known = {(k, key): body for k, key, body in store.db.rows("SELECT kind, key, body FROM known WHERE body IS NOT NULL")}
         mirror = sorted(store.db.rows("SELECT entity, id, fields, deleted FROM mirror"))
         assert store.rebuild()
@@ -200,6 +201,7 @@ class RealDay:
             ]
             one.start()
         self.starting: list[threading.Thread] = []
+        self.not_started: list[BaseException] = []
         self.client = plain_client(timeout=60)
         self.store = open_store(state)
         self.seq, self.due = -1, dict[str, datetime]()
@@ -226,7 +228,11 @@ class RealDay:
             if not late:
                 return
             assert time.monotonic() < until, late
-            time.sleep(0.005)
+            if self.chaos.random() < ASKED:
+                with contextlib.suppress(httpx.HTTPError):
+                    self.client.get(self.chaos.choice(self.servers).url + "/v1/held")
+            else:
+                time.sleep(0.005)
 
     def send(self, key: str, request: Request) -> int:
         """Have a request answered; its status."""
@@ -252,8 +258,15 @@ class RealDay:
     def _kill(self, server: Process) -> None:
         server.kill()
         self.kills += 1
-        self.starting = [threading.Thread(target=server.start)]
+        self.starting = [threading.Thread(target=self._start, args=(server,))]
         self.starting[0].start()
+
+    def _start(self, server: Process) -> None:
+        try:
+            server.start()
+        except BaseException as e:
+            self.not_started.append(e)
+            raise
 
     def close(self) -> None:
         for thread in self.starting:
@@ -262,9 +275,11 @@ class RealDay:
             one.stop()
         self.client.close()
         self.store.close()
+        assert not self.not_started
 
 
 KILLED = 0.02  # the part of requests in which a server is killed
+ASKED = 0.8  # how often a server is asked something while a timer is due: it sees the clock then, and else within a second
 
 
 def beginning() -> Sequence[Request]:

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import json
+import socket
 import threading
+import time
 from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import pytest
 from starlette.testclient import TestClient
@@ -22,7 +25,7 @@ from roe.serve.server import Server
 from roe.serve.settings import Settings, read_settings
 from roe.serve.times import SetTime
 from roe.serve.tokens import SCOPES, made, read_tokens
-from services import MONDAY, fill, policy
+from services import MONDAY, fill, policy, servers
 
 
 @pytest.fixture(params=STORES)
@@ -128,6 +131,8 @@ def test_a_file_of_tokens_has_digests_only(tmp_path: Path) -> None:
     (tmp_path / "t.toml").write_text(lines)
     found = read_tokens(tmp_path / "t.toml", {}).find(token)
     assert token not in lines and found is not None and found.scopes == {"route", "read"}
+    (tmp_path / "t.toml").write_text(lines, "utf-8-sig")  # as Notepad saves it
+    assert read_tokens(tmp_path / "t.toml", {}).find(token) == found
     digest = lines.split('"')[-2]
     assert read_tokens(None, {"ROE_TOKENS": f"web=route+read={digest}"}).find(token) == found
     for wrong in (
@@ -137,6 +142,8 @@ def test_a_file_of_tokens_has_digests_only(tmp_path: Path) -> None:
         "[",
         '["a b"]\n',
         '[a]\nscopes=["route"]\ndigest="x"\n',
+        "a = " + "[" * 100_000,
+        "#" * (1 << 20) + "\n",
     ):
         (tmp_path / "t.toml").write_text(wrong)
         with pytest.raises(PolicyError) as e:
@@ -205,6 +212,39 @@ def test_what_the_service_does_not_know(tmp_path: Path, method: str, path: str, 
         assert answer.json()["code"].startswith("R9") and answer.json()["help"]
 
 
+@pytest.mark.parametrize("id", ["a/b", "https://crm.example/leads/7", "/x", "50% off?", "a b", "ü", "x@y.com", "L1/explained"])
+def test_every_id_that_a_record_can_have_can_be_asked_for(tmp_path: Path, id: str) -> None:
+    with client(str(tmp_path / "s"), tmp_path) as c:
+        assert c.post("/v1/leads", json={"id": id, "email": "a@x.com"}).status_code == 201
+        address = f"/v1/leads/{quote(id, safe='')}"
+        assert c.get(address).json()["id"] == id
+        assert c.get(f"{address}/explain").json()["id"] == id
+        assert {x["record"] for x in c.get(f"{address}/history").json()["entries"]} == {id}
+        assert c.patch(address, json={"company": "Acme"}).json()["id"] == id
+        assert c.delete(address).json()["deleted"]
+        assert c.put(f"/v1/reps/{quote(id, safe='')}", json={"name": "Zed"}).status_code == 200
+        assert c.get(f"/v1/reps/{quote(id, safe='')}").json()["rep"] == id
+
+
+def test_an_address_without_an_id_is_refused_and_not_redirected(tmp_path: Path) -> None:
+    with client(str(tmp_path / "s"), tmp_path) as c:
+        for method, status in (("POST", 405), ("PUT", 422), ("PATCH", 422), ("GET", 422), ("DELETE", 422)):
+            answer = c.request(method, "/v1/leads/", json={"email": "a@x.com"}, follow_redirects=False)
+            assert answer.status_code == status and answer.json()["help"], answer.text
+
+
+def test_a_client_that_goes_in_the_middle_of_its_body_is_no_failure(tmp_path: Path) -> None:
+    with servers(policy(tmp_path / "policy"), str(tmp_path / "s")) as (s,):
+        with socket.create_connection(("127.0.0.1", s.port)) as line:
+            line.sendall(b"POST /v1/leads HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: 9\r\n\r\n{}")
+        with s.client() as c:
+            until = time.monotonic() + 10
+            while "POST /v1/leads 400" not in s.log.read_text() and time.monotonic() < until:
+                assert c.get("/ready").status_code == 200
+        logged = s.log.read_text()
+        assert "POST /v1/leads 400" in logged and "Traceback" not in logged
+
+
 def test_what_is_asked_about_a_record(state: str, tmp_path: Path) -> None:
     with client(state, tmp_path) as c:
         answer = lead(c, "L1").json()
@@ -229,15 +269,15 @@ def test_what_is_asked_about_a_record(state: str, tmp_path: Path) -> None:
 
 def test_what_people_said_on_the_pages_can_be_read(state: str, tmp_path: Path) -> None:
     from roe.ledger.moment import At
-    from roe.run.acts import Review, Weigh, perform
+    from roe.run.acts import JudgeChange, Weigh, perform
 
     at = At.of(MONDAY, "Europe/Berlin")
     with client(state, tmp_path) as c:
         assert c.get("/v1/reviews").json() == {"reviews": []} and c.get("/v1/plans").json() == {"plans": []}
         change = {"key": "k1", "before": "a" * 64, "after": "b" * 64, "old": "main", "new": "west"}
         review = [
-            Review(by="Ann", verdict="commented", comment="what about Ohio?", **change),
-            Review(by="Rev", verdict="approved", **change),
+            JudgeChange(by="Ann", verdict="commented", comment="what about Ohio?", **change),
+            JudgeChange(by="Rev", verdict="approved", **change),
         ]
         moves = [Weigh(by="Rev", plan="p1", moves=[("west", "A1"), ("west", "A2")], accepted=True)]
         moves.append(Weigh(by="Ann", plan="p1", moves=[("west", "A2")], accepted=False, reason="a renewal is open"))

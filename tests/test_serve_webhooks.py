@@ -380,3 +380,38 @@ def test_a_form_takes_both_ways_of_writing_a_signature() -> None:
     for text in ("", "sha256=", "ü", made.hex()[:-1]):
         with pytest.raises(Refused):
             forms.verify(["s"], b"{}", text)
+
+
+ODD = (
+    b"{", b"null", b"[[]]", b'"x"', b"[" * 100_000, b"\xff{}", b'{"Id": "a", "email": "\\ud800"}', b'{"email": "a\\u0000b"}', b'{"email": NaN}', b'{"email": 1e999}',
+    b'{"email": "a", "email": "b"}', b'{"email": "a", "Email": "b"}', b'{"$line": 1}', b'{"": 1}', b'{"id": "a|b", "email": "x@y.com"}',
+    json.dumps({"id": "x" * 300, "email": "x@y.com"}).encode(), json.dumps({"email": "x" * 40_000}).encode(), json.dumps({"email": {"a": 1}}).encode(),
+    json.dumps({f"f{n}": n for n in range(501)}).encode(), b'{"id": ' + b"9" * 5000 + b"}", b'{"id": true}', b"{}",
+)  # fmt: skip
+
+
+def test_a_signed_body_that_makes_no_record_is_refused_with_a_next_step(state: str, tmp_path: Path) -> None:
+    """What is signed may be odd all the same: somebody has typed it into a form or a CRM."""
+    with hooked(state, tmp_path, forms={"website": Form("website", ("key",))}, salesforce="key", hubspot="key") as client:
+        for body in ODD:
+            signed = hmac.new(b"key", body, hashlib.sha256).hexdigest()
+            answer = client.post("/v1/hooks/forms/website", content=body, headers={"X-Signature": signed})
+            assert answer.status_code in (400, 422) or answer.json()["refused"], (body[:60], answer.text)
+            refused = answer.json() if answer.status_code >= 400 else answer.json()["refused"][0]
+            assert refused["code"] and refused["detail"] and refused["help"], answer.text
+            row = b'{"attributes": {"type": "Lead"}, "Id": "00Q1", ' + body[1:] if body[:1] == b"{" and len(body) > 2 else body
+            signed = hmac.new(b"key", row, hashlib.sha256).hexdigest()
+            answer = client.post("/v1/hooks/salesforce", content=row, headers={"X-Signature": signed})
+            assert answer.status_code < 500, (row[:90], answer.text)
+        for value in ({"a": 1}, [1], "x" * 40_000, "a\0b", "\ud800", 10**400, True, None):
+            for name in ("name", "", "$line", "id", "x" * 10_000):
+                answer = from_hubspot(client, [{**change(5, 1000, name, ""), "propertyValue": value}], "key")
+                assert answer.status_code < 500, (name, value, answer.text)
+        odd: dict[str, Any]
+        for odd in ({"objectId": "a|b"}, {"objectId": "x" * 300}, {"eventId": "\0"}, {"portalId": {"a": []}}, {"subscriptionType": ["x"]}):
+            answer = from_hubspot(client, [{**change(5, 1000, "name", "a"), **odd}], "key")
+            assert answer.status_code < 500, odd
+            assert "objectId" not in odd or answer.json()["refused"][0]["help"], odd
+        late = {"x-hubspot-signature-v3": "x", "x-hubspot-request-timestamp": "9" * 5000}
+        assert client.post("/v1/hooks/hubspot", content=b"[]", headers=late).status_code == 401
+        assert client.get("/ready").status_code == 200 and client.get("/v1/changes").status_code == 200

@@ -71,7 +71,7 @@ def compare(evaluator: Any, data: Path, as_of: str, folder: Path, session: Any, 
 @pytest.mark.parametrize("name", sorted(AS_OF))
 def test_what_can_be_shared_out(name: str) -> None:
     pytest.importorskip("pyarrow")
-    from roe.spark.plan import Share, share
+    from roe.share.plan import Share, share
 
     found = share(roe.load(EXAMPLES / name))
     more = {"crm": ("opportunity",), "dynamic-books": ("opportunity", "signal", "handback")}.get(name, ())
@@ -89,11 +89,11 @@ def test_what_can_be_shared_out(name: str) -> None:
 @pytest.mark.parametrize("name", sorted(AS_OF))
 def test_what_is_not_shared_out_is_said_before_the_run(name: str) -> None:
     """And in words that `compare` below reads."""
-    from roe.run.engines import Job, Spark
+    from roe.run.engines import Job, SparkEngine
     from roe.run.source import Source
 
     evaluator = roe.compile(roe.load(EXAMPLES / name))
-    notes = Spark(Job(evaluator, Source(evaluator.policy, EXAMPLES / name / "data"), AS_OF[name])).foretold()
+    notes = SparkEngine(Job(evaluator, Source(evaluator.policy, EXAMPLES / name / "data"), AS_OF[name])).foretold()
     assert [m[1] for m in map(TOGETHER.match, notes) if m] == [WHY[name]] * bool(WHY[name])
 
 
@@ -196,9 +196,9 @@ def test_tasks_write_parts_of_their_own(tmp_path: Path, session: Any, monkeypatc
     from roe.run.folder import damaged, files_of, read_mark
     from roe.run.run import RunOptions, run
     from roe.run.source import Source
-    from roe.spark import run as spark_run
+    from roe.share import tasks
 
-    monkeypatch.setattr(spark_run, "ROWS_A_TASK", 3)
+    monkeypatch.setattr(tasks, "ROWS_A_TASK", 3)
     root = EXAMPLES / "static"
     evaluator = roe.compile(roe.load(root))
     tables, _ = read_tables(evaluator.policy, root / "data")
@@ -237,7 +237,7 @@ def test_nights_on_spark_are_those_in_columns(what: str, buckets: int, tmp_path:
     """What a run remembers goes to the tasks that have the records, and one run entry has what all of them changed."""
     from datetime import timedelta
 
-    from roe.ledger.entries import Run
+    from roe.ledger.entries import RunEntry
     from roe.ledger.store import open_store
     from roe.run.engines import Job
     from roe.run.run import RunOptions, run
@@ -254,7 +254,7 @@ def test_nights_on_spark_are_those_in_columns(what: str, buckets: int, tmp_path:
             job = Job(evaluator, source, as_of, session=session, buckets=buckets)
             finished = run(job, tmp_path / f"out-{engine}", RunOptions(str(tmp_path / engine), engine))
             with open_store(str(tmp_path / engine)) as store:
-                found[engine] = finished.since, [x.entry for x in store.entries() if not isinstance(x.entry, Run)]
+                found[engine] = finished.since, [x.entry for x in store.entries() if not isinstance(x.entry, RunEntry)]
                 decided = decided_in(store)
         assert found["columns"] == found["spark"], night
         for path in (tmp_path / "out-columns").glob("*.*s*"):

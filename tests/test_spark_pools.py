@@ -60,10 +60,10 @@ def two_roles(folder: Path, rng: random.Random) -> Any:
 def in_tasks(evaluator: Any, tables: Any, as_of: str, number: int, decide: Any = None) -> Any:
     """What the tasks of a Spark run do, one after the other; the reason if turns must be taken one by one."""
     from roe.columns.raw import Raw
-    from roe.spark.parcels import LINE, raw_of
-    from roe.spark.plan import Share, share
-    from roe.spark.pools import Said, columns_for_pools, hand_out, waiting
-    from roe.spark.tasks import HANDED, SAID
+    from roe.share.parcels import LINE, raw_of
+    from roe.share.plan import Share, share
+    from roe.share.pools import Said, columns_for_pools, hand_out, waiting
+    from roe.share.tasks import HANDED, SAID
 
     how = share(evaluator.policy)
     assert isinstance(how, Share), how
@@ -93,7 +93,7 @@ def in_tasks(evaluator: Any, tables: Any, as_of: str, number: int, decide: Any =
 
 def _batch(evaluator: Any, as_of: str, tables: Any) -> Any:
     from roe.run.columns import batch_of
-    from roe.spark.pools import run_of
+    from roe.share.pools import run_of
 
     return batch_of(run_of(evaluator, as_of, tables, {}, ENTITY))
 
@@ -136,13 +136,16 @@ def test_any_trace_is_made_from_what_tasks_have_kept(tmp_path: Path) -> None:
     from roe.columns.evidence import RunEvidence
     from roe.columns.raw import Raw
     from roe.columns.turn_files import POOLS
-    from roe.run.spark import Wanted, decide, keep_others
+    from roe.run.engines import Job
+    from roe.run.shared import Wanted, decide, keep_others
+    from roe.run.source import Source
 
     root = two_roles(tmp_path / "p", random.Random(4))
     evaluator = roe.compile(roe.load(root))
     tables, _ = read_tables(evaluator.policy, root / "data")
     out = tmp_path / "out"
-    keep_others({entity: Raw.of_rows(rows) for entity, rows in tables.items() if entity != ENTITY}, out, evaluator, "2026-02-01", {})
+    job = Job(evaluator, Source(evaluator.policy, root / "data"), "2026-02-01")
+    keep_others({entity: Raw.of_rows(rows) for entity, rows in tables.items() if entity != ENTITY}, out, job)
     said, _, _ = in_tasks(
         evaluator, tables, "2026-02-01", 3, lambda e, at, own: decide(e, at, own, {}, wanted=Wanted(str(out), traces=True))
     )
@@ -187,7 +190,7 @@ def test_why_turns_must_be_taken_one_by_one_is_said(tmp_path: Path) -> None:
     ],
 )  # fmt: skip
 def test_what_keeps_records_in_one_task(pool: str, why: str, tmp_path: Path) -> None:
-    from roe.spark.plan import Share, share
+    from roe.share.plan import Share, share
 
     text = f"roe: 1\nname: t\nroles: [sdr]\nfields: {{lead: {{hint: string}}}}\npools: {{desk: {pool}}}\n"
     found = share(roe.load(policy_text(tmp_path, text + "engagement: {lead: {sdr: [{name: all, then: {route: desk}}]}}\n")))

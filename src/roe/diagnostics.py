@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 
+from roe.node import node
 from roe.source import Span
 from roe.untrusted import style, visible
 
@@ -96,6 +97,7 @@ CODES: dict[str, tuple[str, str]] = {
     "R635": ("two columns of a data file map to the same field", "error"),
     "R636": ("the data is not what the policy expects", "error"),
     "R637": ("an entity has several data files", "warning"),
+    "R638": ("the CRM's owner is read as a role that no rule decides", "warning"),
     "R641": ("the ledger cannot be used", "error"),
     "R642": ("another run is writing to the ledger", "error"),
     "R643": ("the ledger is newer than this roe", "error"),
@@ -127,7 +129,7 @@ CODES: dict[str, tuple[str, str]] = {
 DOCS = "docs/diagnostics"
 
 
-@dataclass(frozen=True, slots=True)
+@node
 class Diagnostic:
     """One finding: `code`, `message` in lower case without a full stop, `span`, and `help`, a next step.
 
@@ -172,7 +174,9 @@ def suggest(word: str, known: Iterable[str], otherwise: str, cutoff: float = 0.6
     """`did you mean …?` for the nearest known word, else the given next step."""
     import difflib
 
-    near = difflib.get_close_matches(word, sorted(set(known)), n=2, cutoff=cutoff)
+    known = sorted(set(known))
+    near = difflib.get_close_matches(word, known, n=2, cutoff=cutoff)
+    near = near or [k for k in known if " " in k and word.lower() in k.lower().split()][:2]  # a first name
     return "did you mean " + " or ".join(f"`{n}`" for n in near) + "?" if near else otherwise
 
 

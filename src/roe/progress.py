@@ -8,13 +8,15 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import TypeVar
+
+from roe.node import node
 
 T = TypeVar("T")
 
 
-@dataclass(slots=True)
+@node(frozen=False)
 class Phase:
     """`done` of `total` things (0 if nobody knows how many) since `began`, in seconds of a steady clock."""
 

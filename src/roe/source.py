@@ -8,11 +8,12 @@ nobody asking, costs one attribute.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Protocol
 
+from roe.node import node
 
-@dataclass(frozen=True, slots=True)
+
+@node
 class Span:
     """A place in a file: 1-based lines and columns, `end_column` exclusive; `excerpt` is the whole first line."""
 
@@ -48,7 +49,7 @@ class Text(str):
         return self.origin.locate(self, start, len(self) if end is None else end)
 
 
-@dataclass(frozen=True, slots=True)
+@node
 class Inline:
     """The origin of a text that stands in no file, such as a command-line argument."""
 
@@ -59,7 +60,7 @@ class Inline:
         return Span(self.name, line, column, max(column + 1, column + end - start), excerpt)
 
 
-@dataclass(frozen=True, slots=True)
+@node
 class Cell:
     """The origin of a table cell: its line, and its number there counted from 0; `name` is a spreadsheet's own."""
 
@@ -89,7 +90,7 @@ class Cell:
         return len(self.excerpt)
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@node(eq=False)
 class Scalar:
     """The origin of a YAML scalar: the file's text, and where in it the scalar's raw form starts and ends."""
 
@@ -149,7 +150,7 @@ def span_of(value: object, start: int = 0, end: int | None = None) -> Span:
     return Inline().locate(text, start, len(text) if end is None else end)
 
 
-class Same:
+class SameOrigin:
     """The origin of a text that a stage wrote: the place of another text."""
 
     def __init__(self, text: Text) -> None:
@@ -159,7 +160,7 @@ class Same:
         return self.text.span()
 
 
-class Added(Same):
+class Added(SameOrigin):
     """The origin of a condition that a stage adds to what somebody wrote, such as that the time of a rule is not over."""
 
 

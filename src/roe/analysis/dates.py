@@ -8,7 +8,7 @@ itself, and `date_cells.py` makes cells of them. Here a condition is recognised:
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import date, datetime, time, timedelta
 from functools import lru_cache
 
@@ -69,7 +69,7 @@ class DateTest(Test):
     calendar: Calendar
 
 
-@dataclass(frozen=True, slots=True)
+@node
 class Calendar:
     """What dates are counted by: the zone, the holidays and the working hours of a policy."""
 

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from roe.analysis.axis import Axis
 from roe.analysis.witness import Path, path_of, paths_of
 from roe.dynamic import Value
 from roe.grammar import syntax as s
 from roe.grammar.closures import compile_expression
 from roe.grammar.scopes import Code
+from roe.node import node
 from roe.policy.model import Policy
 
 
-@dataclass(frozen=True, slots=True)
+@node
 class Asked:
     """What an axis asks, made ready once: its code, the fields that it reads, its constants, and of how many parts it consists."""
 

@@ -15,7 +15,6 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
 from datetime import datetime, time
 
 from roe.analysis.axis import Axis
@@ -29,6 +28,7 @@ from roe.grammar.closures import compile_expression
 from roe.grammar.functions import BY_NAME
 from roe.grammar.printer import show
 from roe.grammar.scopes import CLOCK
+from roe.node import node
 from roe.plan.bitsets import bits
 from roe.plan.subjects import key_of
 from roe.policy.model import Policy
@@ -113,7 +113,7 @@ class Together:
         return (lambda c, d: (c, d) in pairs) if pairs else None
 
 
-@dataclass(frozen=True, slots=True)
+@node
 class Amount:
     """At least and at most so many items of a list meet all of these conditions."""
 
@@ -122,7 +122,7 @@ class Amount:
     most: float
 
 
-@dataclass(frozen=True, slots=True)
+@node
 class Counting:
     """A subject that says how many items of a list meet a condition: `kind` is some, every or count.
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from datetime import date
 from functools import cached_property
 from typing import TYPE_CHECKING
@@ -23,6 +23,7 @@ from roe.files import uncollected
 from roe.grammar import syntax as s
 from roe.grammar import values as v
 from roe.grammar.closures import compile_expression
+from roe.node import node
 from roe.plan.bitsets import bits
 from roe.plan.operators import Choose
 
@@ -36,7 +37,7 @@ MOST_RELATING = 300  # rules of a list in which a solver is asked
 MOST_TRIED = 50  # boxes of one table that are tried for a kind of finding without success
 
 
-@dataclass(slots=True)
+@node(frozen=False)
 class Verdict:
     """What was found: of `rules` (numbers), with a witness; `touches` says which records of the data it is about."""
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import field
 from datetime import date, datetime
 
 from roe.analysis.cases import OTHERS
 from roe.dynamic import Json, JsonObject, Value, Values
 from roe.grammar import syntax as s
 from roe.grammar import values as v
+from roe.node import node
 from roe.policy.model import Field, Policy
 
 TODAY = date(2026, 1, 1)  # where no rule asks for the day
@@ -17,7 +18,7 @@ TODAY_PATH: Path = ("today",)
 Tables = dict[str, list[Values]]  # entity -> raw records
 
 
-@dataclass(slots=True)
+@node(frozen=False)
 class Witness:
     """A record by the paths of its fields, and the day.
 

@@ -7,7 +7,6 @@ the same builder, so that a value is explained as it was computed.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
 
 from roe.dynamic import Json, Value
 from roe.evaluator.bound import Bound
@@ -18,13 +17,14 @@ from roe.evaluator.trace import Trace, steps_of
 from roe.grammar import values as v
 from roe.grammar.closures import compile_expression
 from roe.grammar.parser import parse
+from roe.node import node
 from roe.plan.operators import Choose, Derive, Settle
 from roe.plan.plan import Plan
 
 EXCEPTION = "exception"  # what a run calls the credit of an approved exception
 
 
-@dataclass(slots=True)
+@node(frozen=False)
 class ValueTrace(Trace):
     """Why one value is what it is: the trace of a field, with a sentence of its own."""
 

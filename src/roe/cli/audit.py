@@ -124,10 +124,8 @@ def _who(owner: str | None, name: str | None) -> str:
 
 def crm_reason(d: Decision) -> str:
     """All that the data says about why today's owner owns it."""
-    row, role = d.row, d.role
-    typed = row.world.typed.get(row.entity)
-    column = typed.columns.get(f"owner.{role}") if typed else None
-    since = row["owner_since"]
+    typed = d.row.world.typed.get(d.entity)
+    column = typed.columns.get(f"owner.{d.role}") if typed else None
     if column is None:
         return "the data has no owner for this role"
-    return f"column `{column}`" + (f", since {since}" if since else "")
+    return f"column `{column}`" + (f", since {d.since}" if d.since and d.previous else "")

@@ -262,28 +262,6 @@ def large(data: Path) -> bool:
     return is_large(data)
 
 
-def arrow_without_pandas() -> None:
-    """Keep Arrow from importing pandas, where that is installed: it does so with the first array of Python values, nothing in this process
-    asks for it, and it takes longer than a small run.
-    """
-    from importlib.abc import MetaPathFinder
-
-    class NoPandas(MetaPathFinder):
-        def find_spec(self, name: str, path: object = None, target: object = None) -> None:
-            if name == "pandas":
-                raise ModuleNotFoundError(name)
-
-    if "pandas" not in sys.modules:
-        import pyarrow as pa
-
-        finder = NoPandas()
-        sys.meta_path.insert(0, finder)
-        try:
-            pa.array([None])
-        finally:
-            sys.meta_path.remove(finder)
-
-
 def bind_large(evaluator: Evaluator, data: Path, as_of: str, state: str | None, held: bool = False) -> Bound:
     """`bind`, in columns where the data is large, their packages are there, and no field rests on itself."""
     from importlib.util import find_spec

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
@@ -13,7 +12,6 @@ import click
 from roe.cli.common import (
     PATH,
     WithMinus,
-    arrow_without_pandas,
     bind,
     clock,
     color,
@@ -26,13 +24,15 @@ from roe.cli.common import (
     state_option,
     table,
 )
+from roe.cli.lean import before_arrow, without_pandas
 from roe.cli.settings import as_of_setting, data_setting
 from roe.diagnostics import Diagnostic, suggest, user_error
 from roe.dynamic import Json, Value
+from roe.node import node
 
 if TYPE_CHECKING:
     from roe.analysis.whynot import WhyNot
-    from roe.cli.one import Asked
+    from roe.cli.one import RecordQuestion
     from roe.evaluator.bound import Bound
     from roe.evaluator.decision import Decision
     from roe.evaluator.row import Row
@@ -74,6 +74,7 @@ def command(
 
         click.echo(explain_on(record, state or "state", day, role or "", shape))
         return
+    before_arrow()
     world = None
     if run_folder is not None:
         run_folder = _is_whole(run_folder)
@@ -115,7 +116,7 @@ def _is_whole(folder: Path) -> Path:
     return files_of(folder)
 
 
-@dataclass(slots=True)
+@node(frozen=False)
 class Explained:
     """A trace to print, and beside a decision's what would give the record to somebody else."""
 
@@ -152,9 +153,9 @@ def _from_data(
     assert data is not None and as_of is not None
     evaluator = load(policy)
     if data.exists() and large(data):
-        from roe.cli.one import Asked
+        from roe.cli.one import RecordQuestion
 
-        alone = _alone(Asked(evaluator, data, clock(evaluator, as_of), state, record, run_folder), role, field, why_not_rep)
+        alone = _alone(RecordQuestion(evaluator, data, clock(evaluator, as_of), state, record, run_folder), role, field, why_not_rep)
         if alone is not None:
             return alone
     bound = bind(evaluator, data, as_of, state)
@@ -168,7 +169,7 @@ def _from_data(
     return bound.world, explained
 
 
-def _alone(asked: Asked, role: str | None, field: str | None, why_not_rep: str | None) -> tuple[World, list[Explained]] | None:
+def _alone(asked: RecordQuestion, role: str | None, field: str | None, why_not_rep: str | None) -> tuple[World, list[Explained]] | None:
     """The same for one record of large data; None where all of them are needed."""
     from roe.cli import one
 
@@ -186,7 +187,7 @@ def _alone(asked: Asked, role: str | None, field: str | None, why_not_rep: str |
     return bound.world, [Explained(x) for x in _values(bound, row, name)]
 
 
-def _why_not_alone(asked: Asked, role: str | None, rep: str) -> tuple[World, list[Explained]] | None:
+def _why_not_alone(asked: RecordQuestion, role: str | None, rep: str) -> tuple[World, list[Explained]] | None:
     """The decisions on one record of large data, and what would give it to a rep; None, with a word, where all records are needed."""
     from roe.cli import one
     from roe.data.lookup import CannotLookUp
@@ -273,7 +274,7 @@ def _from_run(folder: Path, record: str, role: str | None) -> list[Value]:
     from roe.cache import load_policy
 
     try:
-        arrow_without_pandas()
+        without_pandas()
         from roe.columns.evidence import RunEvidence
     except ImportError:
         raise user_error(
@@ -331,7 +332,19 @@ def _no_record(bound: Bound, text: str, entities: list[str]) -> NoReturn:
         said = f"the {rejected.entity} `{rejected.record}` was rejected: {rejected.reason}"
         raise user_error("R602", said, "RECORD", f"correct `{rejected.field}` in line {rejected.line} of its file", text)
     known = [str(x) for entity in entities for name in ("id", "name") for x in bound.world.values(entity, name)[:5000] if x]
-    raise user_error("R604", f"no record matches `{text}`", "RECORD", suggest(text, known, "name it by id, name or domain"), text)
+    raise user_error(
+        "R604", f"no record matches `{text}`", "RECORD", suggest(text, known, f"name it by id, name or domain{_unread(bound)}"), text
+    )
+
+
+def _unread(bound: Bound) -> str:
+    """That a record may be among those that cannot be read."""
+    count = len(bound.world.rejects)
+    return (
+        f"; {count:,} rejected record{'s are' if count != 1 else ' is'} not searched by name (`roe data` lists what cannot be read)"
+        if count
+        else ""
+    )
 
 
 def _rep(world: World, text: str) -> Row:

@@ -11,7 +11,6 @@ import click
 
 from roe.cli.common import (
     PATH,
-    arrow_without_pandas,
     as_of_option,
     clock,
     data_option,
@@ -24,6 +23,7 @@ from roe.cli.common import (
     wait_option,
     writing,
 )
+from roe.cli.lean import before_arrow, without_pandas
 from roe.diagnostics import PolicyError, as_text, errors, user_error
 from roe.dynamic import Json
 from roe.words import counted, some, verb
@@ -91,6 +91,7 @@ def command(
     from roe.run.run import RunOptions, run
     from roe.run.source import Source
 
+    before_arrow()
     evaluator = load(policy)
     source = Source(evaluator.policy, data)
     if dry + apply + replay > 1:
@@ -101,7 +102,7 @@ def command(
     job = Job(evaluator, source, clock(evaluator, as_of), form=form, traces=traces, turns=turns or "")
     try:
         if choose(engine, job).name in ("columns", "portions"):
-            arrow_without_pandas()
+            without_pandas()
         options = RunOptions(state or "", engine, wait, dry, replay, accepted, activate, say=_say)
         with writing(out):
             finished = run(job, out, options)

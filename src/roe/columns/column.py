@@ -7,7 +7,7 @@ function is asked once per distinct combination of values, so both evaluators ag
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta, tzinfo
 from functools import cached_property
 from typing import TYPE_CHECKING, ClassVar
@@ -17,6 +17,7 @@ import pyarrow as pa
 
 from roe.dynamic import Array, Value
 from roe.grammar import values as v
+from roe.node import node
 
 if TYPE_CHECKING:
     from roe.columns.world import ColumnWorld
@@ -94,7 +95,7 @@ def _gather(values: Array, at: Array, fill: Value) -> Array:
     return gathered
 
 
-@dataclass(slots=True)
+@node(frozen=False)
 class Constant(Column):
     """One value for every row."""
 
@@ -118,7 +119,7 @@ class Constant(Column):
         return np.full(self.n, self.value is None)
 
 
-@dataclass(slots=True)
+@node(frozen=False)
 class Plain(Column):
     """Values in one array, in which `null` stands for null."""
 
@@ -140,7 +141,7 @@ class Plain(Column):
         return np.asarray(self.data == self.null)
 
 
-@dataclass(slots=True)
+@node(frozen=False)
 class Numbers(Plain):
     """64-bit floats; NaN is null, which the language itself has no NaN to confuse with."""
 
@@ -186,7 +187,7 @@ def compact(codes: Array, size: int) -> tuple[Array, Array]:
     return again[codes], codes_used
 
 
-@dataclass(slots=True)
+@node(frozen=False)
 class Truths(Plain):
     """1 true, 0 false, -1 unknown; 8-bit integers."""
 
@@ -202,7 +203,7 @@ class Truths(Plain):
 _TRUTHS = {1: True, 0: False, -1: None}
 
 
-@dataclass(slots=True)
+@node(frozen=False)
 class Days(Plain):
     """Dates as days since 1970-01-01, 64-bit integers; `NO_DAY` is null."""
 
@@ -217,7 +218,7 @@ class Days(Plain):
         return codes, Dictionary([None if d == NO_DAY else date.fromordinal(d + EPOCH) for d in unique.tolist()])
 
 
-@dataclass(slots=True)
+@node(frozen=False)
 class Instants(Plain):
     """Date-times of one zone as microseconds since 1970 UTC, 64-bit integers; `NO_DAY` is null."""
 
@@ -240,7 +241,7 @@ def microseconds(at: datetime) -> int:
     return (at - _START) // _MICROSECOND
 
 
-@dataclass(slots=True)
+@node(frozen=False)
 class Coded(Column):
     """Any values as codes into a dictionary: texts above all, and what tables give. -1 is null; 32-bit integers."""
 
@@ -286,7 +287,7 @@ class Coded(Column):
         return held.take(pa.array(self.codes, mask=self.codes < 0))
 
 
-@dataclass(slots=True)
+@node(frozen=False)
 class Refs(Column):
     """Records of an entity by their row there, -1 for none; 32-bit integers. `every` says that row i refers to row i."""
 
@@ -316,7 +317,7 @@ class Refs(Column):
         return np.asarray(self.at < 0)
 
 
-@dataclass(slots=True)
+@node(frozen=False)
 class OwnersColumn(Column):
     """`record.owner`: the owners of records, a column per role behind it."""
 
@@ -345,7 +346,7 @@ class Later(Column):
         self.n, self.make = n, make
 
 
-@dataclass(slots=True)
+@node(frozen=False)
 class Lists(Column):
     """A list per row: `items` in the order of the rows that they belong to, and that row for each."""
 

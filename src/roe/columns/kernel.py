@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -19,6 +18,7 @@ from roe.columns.column import Column
 from roe.columns.make import distinct
 from roe.columns.subject_cells import ONE, WORD, SubjectCells, tail
 from roe.dynamic import Array, Value
+from roe.node import node
 from roe.plan.index import Index
 
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 SHARE = 100_000  # rows from which a second core is worth its while
 
 
-@dataclass(slots=True)
+@node(frozen=False)
 class Fired:
     """Per row the first rule that holds, or -1; per rule, on how many rows it stood unknown before the one that held."""
 
@@ -36,7 +36,7 @@ class Fired:
     unknown: Array
 
 
-@dataclass(slots=True)
+@node(frozen=False)
 class HeldRules:
     """Per row a number, and for each number the rules that hold and those that are unknown."""
 

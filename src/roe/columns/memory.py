@@ -8,7 +8,7 @@ through the row evaluator's own function. So do those that a run leaves otherwis
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from datetime import date, datetime
 from typing import TYPE_CHECKING
 
@@ -29,6 +29,7 @@ from roe.ledger.holders import NOBODY, is_loaded
 from roe.ledger.reconcile import Kind, key_parts
 from roe.ledger.remembered import Remembered
 from roe.ledger.role_tables import RoleTable, of_mapping, places_of, without_records
+from roe.node import node
 
 if TYPE_CHECKING:
     from roe.columns.table import RecordTable
@@ -36,7 +37,7 @@ if TYPE_CHECKING:
     from roe.evaluator.memory import DecisionValues
 
 
-@dataclass(slots=True)
+@node(frozen=False)
 class Aligned:
     """The ledger's records of one entity in one role beside those of the data. Arrays are by row of the data's table."""
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -23,6 +23,7 @@ from roe.evaluator.decision import Decision, label
 from roe.evaluator.row import Row
 from roe.grammar import values as v
 from roe.ledger.reconcile import key_parts
+from roe.node import node
 from roe.plan.operators import Expr, Rule
 from roe.plan.outcome import ACTIONS, Outcome, Sentence
 from roe.progress import phase
@@ -36,7 +37,7 @@ if TYPE_CHECKING:
 NO_RULE, EXCEPTION = -1, -2  # in place of a rule's number
 
 
-@dataclass(slots=True)
+@node(frozen=False)
 class Allocations:
     """The decisions on all records of an entity in one role, in the order of the ids.
 

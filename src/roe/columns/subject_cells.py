@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
@@ -13,6 +12,7 @@ import pyarrow.compute as pc
 from roe.columns.column import EPOCH, NO_DAY, ByRow, Coded, Column, Constant, Days, Instants, Numbers, Truths, microseconds
 from roe.dynamic import Array, Value
 from roe.grammar import values as v
+from roe.node import node
 from roe.plan.cells import Subject
 from roe.plan.subjects import key_of
 
@@ -43,7 +43,7 @@ def tail(bits: int, w: int) -> Array:
     return WORD(0xFFFFFFFFFFFFFFFF) if left >= 64 else WORD((1 << left) - 1)
 
 
-@dataclass(slots=True)
+@node(frozen=False)
 class _Matrix:
     """Of every cell its two bitsets as rows of words, uint64[words, cells]; and of every word what the cells leave open."""
 

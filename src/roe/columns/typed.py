@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass, field
+from dataclasses import field
 
 import pyarrow as pa
 
 from roe.columns.column import Column
 from roe.data.reading import Reading, Reject
 from roe.dynamic import Array
+from roe.node import node
 
 
-@dataclass(slots=True)
+@node(frozen=False)
 class TypedColumns:
     """The records of an entity in the order of their ids: typed columns by field, lines, and what coercion said."""
 

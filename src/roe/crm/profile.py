@@ -5,12 +5,14 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
+
+from roe.node import node
 
 Headers = Mapping[str, Mapping[str, tuple[str, ...]]]  # entity -> field -> headers, the API's own name first
 
 
-@dataclass(frozen=True, slots=True)
+@node
 class Profile:
     """One CRM. Every value that a profile leaves out means: as the generic profile has it."""
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
 from dataclasses import field as slot
 from datetime import date, time, timedelta, tzinfo
 
@@ -14,6 +13,7 @@ from roe.data.makers import clean, maker
 from roe.dynamic import Cell
 from roe.files import NOT_AVAILABLE, SHEET_ERROR
 from roe.grammar import values as v
+from roe.node import node
 from roe.policy.model import DataSource, Field
 
 MISSING = frozenset(
@@ -31,7 +31,7 @@ Outcome = tuple[Cell, str, str | None, str]
 NOTHING: Outcome = (None, "", None, "")
 
 
-@dataclass(slots=True)
+@node(frozen=False)
 class Cells:
     """How the cells of one field are read: the texts that mean no value, and a function from any other to a value."""
 
@@ -94,7 +94,7 @@ class Cells:
         return f.normalize != "queue" and not (f.type.name == "owners" and f.keys is not None and f.keys.is_queue(text))
 
 
-@dataclass(slots=True)
+@node(frozen=False)
 class LoneCells:
     """How the cells of a field are read where each text stands alone: by what it says itself, whatever other records have in its column."""
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from datetime import datetime, tzinfo
 from functools import partial
 
@@ -22,6 +22,7 @@ from roe.data.makers import maker
 from roe.data.reading import Problem, Reading, Reject
 from roe.data.scan import TableOrigin
 from roe.dynamic import Record, Value, Values
+from roe.node import node
 from roe.policy.model import DataSource, Field
 
 NAMELESS = "the record has no id"
@@ -36,7 +37,7 @@ class RawRecords(list[Values]):
         self.origin = origin or TableOrigin("")
 
 
-@dataclass(slots=True)
+@node(frozen=False)
 class Typed:
     """The records of one entity after coercion, and what was said about them on the way."""
 
@@ -109,7 +110,7 @@ def _keys_of(header: Iterable[str], raw: Iterable[Record]) -> list[str]:
     return list(keys)
 
 
-@dataclass(slots=True)
+@node(frozen=False)
 class _ReadRecord:
     """A record on its way: its values, the row that it was read from, and the first thing that is wrong with it."""
 

@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import field
 
 from roe.data.bands import figures
 from roe.data.dates import order_of
 from roe.data.numbers import amount, currencies
+from roe.node import node
 from roe.policy.model import NUMBERS, DataSource, Field
 
 NUMERIC = {"number": "number", "range": "band"}
 DATED = ("date", "date and time")
 
 
-@dataclass(slots=True)
+@node(frozen=False)
 class Habits:
     """The votes of a column's texts; each is settled where all votes agree. Portions of a column add theirs up."""
 

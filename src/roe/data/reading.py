@@ -5,10 +5,11 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import TypeVar
 
 from roe.dynamic import Cell, Json, Saved
+from roe.node import node
 
 Key = TypeVar("Key", str, tuple[str, ...])
 FEW = 30  # a field of texts with so many values is a list of values
@@ -18,7 +19,7 @@ COMMON = 5  # how many texts of a field the report names
 Problem = tuple[str, Cell, str]  # what is wrong with a record: field, raw value, reason
 
 
-@dataclass(frozen=True, slots=True)
+@node
 class Reject:
     """A record that could not be used, and why. `modified_at` is when the CRM last changed the row, as text."""
 
@@ -31,7 +32,7 @@ class Reject:
     modified_at: str = ""
 
 
-@dataclass(slots=True)
+@node(frozen=False)
 class Reading:
     """The reading report of one entity. `rows` are the lines that hold something; a cell is in `unread` by field and text if it holds a text
     that means: no value, or that its field does not understand; in `corrected` by field, text and what it was taken for.

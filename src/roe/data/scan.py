@@ -11,10 +11,11 @@ import csv
 import io
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from functools import cache
 
 from roe.data.encoding import Unreadable
+from roe.node import node
 
 DELIMITERS = ",;\t|"
 TAIL = 20  # rows at the end among which a report's own lines are looked for
@@ -47,7 +48,7 @@ def _sum() -> re.Pattern[str]:
 csv.field_size_limit((1 << 31) - 1)  # how large a cell may be is the file's own limit
 
 
-@dataclass(slots=True)
+@node(frozen=False)
 class TableOrigin:
     """Where records come from, and what their reading said. `rejects` are (line, text, reason)."""
 
@@ -60,7 +61,7 @@ class TableOrigin:
     below: int = 0  # rows before the last blank line: what stands below it may be the report's own
 
 
-@dataclass(slots=True)
+@node(frozen=False)
 class Sheet:
     """A table as it stands in a file: texts, as many in each row as in the header, and the line of each row."""
 

@@ -39,6 +39,7 @@ def misshapen(policy: Policy, entity: str, origin: TableOrigin, rows: int) -> li
         *_twice(entity, columns, origin, at),
         *_two_ids(policy, entity, columns, header, name, at),
         *_no_id(policy, entity, columns, name, listed, at),
+        *_another_role(policy, entity, columns, name, at),
     ]
     if not rows and origin.rejects:
         line, _, reason = origin.rejects[0]
@@ -52,6 +53,18 @@ def misshapen(policy: Policy, entity: str, origin: TableOrigin, rows: int) -> li
             )
         )
     return diagnostics
+
+
+def _another_role(policy: Policy, entity: str, columns: dict[str, str], name: str, at: Span) -> list[Diagnostic]:
+    """The CRM's one owner of a record, taken for the first role's, where the policy decides other roles of this entity and finds no owner of theirs."""
+    first, decided = policy.roles[0], [role for e, role in policy.plan.engagement if e == entity]
+    column, owner = columns.get(f"owner.{first}"), policy.model.entities[entity].get("owner")
+    if not column or not decided or first in decided or owner is None or not owner.profile or any(f"owner.{r}" in columns for r in decided):
+        return []
+    others = ", ".join('"-"' if role != decided[0] else column for role in policy.roles[: policy.roles.index(decided[0]) + 1])
+    said = f"`{column}` of `{name}` is read as the {first} of {entity} records, but rules decide their {decided[0]}"
+    help = f"if it is their {decided[0]}, write `fields: {{{entity}: {{owner: {{column: [{others}]}}}}}}`; if not, name it: `column: [{column}]`"
+    return [Diagnostic("R638", said, at, help)]
 
 
 def _no_id(policy: Policy, entity: str, columns: dict[str, str], name: str, listed: str, at: Span) -> list[Diagnostic]:

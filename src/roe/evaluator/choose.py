@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from roe.dynamic import Value
@@ -14,6 +13,7 @@ from roe.grammar import values as v
 from roe.grammar.closures import compile_expression
 from roe.grammar.functions import BY_NAME
 from roe.grammar.scopes import Code, Scope
+from roe.node import node
 from roe.plan.index import Hits, Index
 from roe.plan.operators import Choose
 from roe.policy.worked_out import index_of
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 FEW = 8  # decisions that are made without an index
 
 
-@dataclass(frozen=True, slots=True)
+@node
 class Choice:
     """What a `Choose` gave: its value, the rules that decided, those that are unknown; `conflict` if too many held."""
 

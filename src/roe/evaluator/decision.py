@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import field
 from datetime import date, datetime
 from typing import TYPE_CHECKING
 
 from roe.evaluator.choose import Choice
 from roe.evaluator.row import Row
+from roe.node import node
 from roe.plan.parts import ExceptionRow
 
 if TYPE_CHECKING:
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
     from roe.evaluator.trace import Trace
 
 
-@dataclass(slots=True)
+@node(frozen=False)
 class Decision:
     """Who owns a record in a role, and what decided it.
 

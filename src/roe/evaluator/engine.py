@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from datetime import date, datetime
 from typing import TYPE_CHECKING
 
@@ -16,6 +15,7 @@ from roe.evaluator.memory import given_by
 from roe.evaluator.world import World
 from roe.grammar.clock import Clock
 from roe.ledger.remembered import Remembered
+from roe.node import node
 from roe.policy.model import Policy
 
 if TYPE_CHECKING:
@@ -71,7 +71,7 @@ class Evaluator:
         return Run(bound, list(bound.decide_all()))
 
 
-@dataclass(slots=True)
+@node(frozen=False)
 class Run:
     """All decisions of a run, in the order they were made, and everything else that it found."""
 

@@ -10,7 +10,6 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
 from datetime import date
 from pathlib import PurePath
 
@@ -19,6 +18,7 @@ from roe.evaluator.able import reason_left
 from roe.evaluator.row import Row
 from roe.evaluator.world import World
 from roe.grammar import syntax as s
+from roe.node import node
 from roe.plan.operators import Action, Allocate, Choose, Derive, Expr, Rule
 from roe.plan.plan import Plan
 from roe.source import Span, Text
@@ -28,7 +28,7 @@ _QUOTED = re.compile(r'(?:^{|then |else )"([^"]+)"')  # who must decide, as the 
 Named = Iterator[tuple[Text, str]]  # (the name, where it is asked for)
 
 
-@dataclass(frozen=True, slots=True)
+@node
 class Mention:
     """One place that names a rep: the text, and what it belongs to, such as "the pool `desk`"."""
 

@@ -6,18 +6,19 @@ The evaluation is the ordinary one, with a watch on it (see `expressions`). Noth
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 
 from roe.dynamic import Value
 from roe.grammar import syntax as s
 from roe.grammar.closures import compile_expression
 from roe.grammar.printer import show
 from roe.grammar.scopes import Code, Scope
+from roe.node import node
 from roe.plan.operators import Expr
 from roe.source import Added, Span, Text
 
 
-@dataclass(frozen=True, slots=True)
+@node
 class LeafValue:
     """A part of a condition, as text, and what it was."""
 
@@ -26,7 +27,7 @@ class LeafValue:
     node: s.Node
 
 
-@dataclass(frozen=True, slots=True)
+@node
 class Observed:
     """A condition, its result (None is unknown), its parts, and its place.
 
@@ -52,7 +53,7 @@ class Observed:
 SEEN = "$seen"  # in a scope: what the watched parts of an expression were, by their number
 
 
-@dataclass(slots=True)
+@node(frozen=False)
 class WatchedExpression:
     """An expression with a watch on its leaves, compiled once for all records."""
 

@@ -6,7 +6,7 @@ A method asks its condition only of candidates that a look-up finds (`look_ups.p
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+from dataclasses import field
 from functools import cached_property
 from typing import TYPE_CHECKING
 
@@ -16,6 +16,7 @@ from roe.grammar import syntax as s
 from roe.grammar import values as v
 from roe.grammar.closures import compile_expression
 from roe.grammar.scopes import Scope
+from roe.node import node
 from roe.plan.operators import Method, Relate
 
 if TYPE_CHECKING:
@@ -28,7 +29,7 @@ LOST = "lost"  # of a candidate that only the choice is made from: nobody asks w
 NEAR, BELOW = 5, 0.2  # candidates below the least score that a trace still shows, and how far below
 
 
-@dataclass(slots=True)
+@node(frozen=False)
 class Candidate:
     """A row that was considered: by which method, its score, its tiebreaker values, and why it was not taken."""
 
@@ -39,7 +40,7 @@ class Candidate:
     lost: str = ""
 
 
-@dataclass(slots=True)
+@node(frozen=False)
 class Match:
     row: Row | None
     method: str = ""

@@ -7,7 +7,7 @@ nobody asks about costs nothing for it. Steps that a condition rests on (a defin
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import TYPE_CHECKING
 
 from roe.dynamic import Json, JsonObject, Value
@@ -18,6 +18,7 @@ from roe.evaluator.observe import Observed, observe, watch
 from roe.grammar import syntax as s
 from roe.grammar import values as v
 from roe.grammar.scopes import Scope
+from roe.node import node
 from roe.plan.operators import Choose, Derive, Expr, Fill, Relate, Rule, Settle
 from roe.plan.outcome import claimable
 from roe.plan.standard import STANDARD
@@ -32,7 +33,7 @@ ALL_RULES = 60  # a longer list of rules is shown as the ones that fired, are un
 NEAR_RULES = 5
 
 
-@dataclass(slots=True)
+@node(frozen=False)
 class RuleTrace:
     """A rule that was considered: its number from 1, result, conditions and place."""
 
@@ -46,7 +47,7 @@ class RuleTrace:
     fired: bool = False
 
 
-@dataclass(slots=True)
+@node(frozen=False)
 class StepTrace:
     """One step: what it computed for which record, and how."""
 
@@ -68,7 +69,7 @@ class StepTrace:
         return self.total - len(self.rules)
 
 
-@dataclass(slots=True)
+@node(frozen=False)
 class Trace:
     """The whole explanation; `as_json()` is valid against `schemas/trace.schema.json`."""
 
@@ -223,8 +224,8 @@ class _Builder:
         for action in rule.value.with_otherwise():
             if action.assign is not None:
                 value, parts = watch(action.assign.tree, self.world.scope(self.d.row), self.lists, self.compiled.watched)
-                for node in parts:
-                    self.rests_on(node.node, self.world.scope(self.d.row))
+                for part in parts:
+                    self.rests_on(part.node, self.world.scope(self.d.row))
                 text = str(action.assign.text)
                 parts_shown = [(p.text, p.value) for p in parts]
                 place = action.assign.text.span()
@@ -313,8 +314,8 @@ class _Builder:
 
     def _derive(self, step: Derive, expr: Expr, row: Row, scope: Scope) -> StepTrace:
         value, parts = watch(expr.tree, scope, self.lists, self.compiled.watched)
-        for node in parts:
-            self.rests_on(node.node, scope)
+        for part in parts:
+            self.rests_on(part.node, scope)
         shown = [(p.text, p.value) for p in parts]
         text = str(expr.text)
         if step.frozen is not None:
@@ -341,8 +342,8 @@ class _Builder:
     def _rule(self, rule: Rule, number: int, fired: bool, scope: Scope) -> RuleTrace:
         conditions = [c for expr in rule.conditions for c in observe(expr, scope, self.lists, self.compiled.watched)]
         for condition in conditions:
-            for node in condition.parts:
-                self.rests_on(node.node, scope)
+            for part in condition.parts:
+                self.rests_on(part.node, scope)
         result: bool | None = True
         for condition in conditions:
             result = v.both(result, condition.result)

@@ -93,6 +93,8 @@ class Checker:
             known = self._fields(inner, names)
             if not known:
                 help = "only records, dates, times, durations and ranges have parts"
+                if many:
+                    help = f"a list has no other columns; a table has them: `tables: {{NAME: {{table: FILE, outputs: [{node.field}]}}}}`"
             else:
                 declared = f"declare it (`fields: {{{inner.entity}: {{{node.field}: string}}}}`); " if inner.entity else ""
                 help = suggest(node.field, known, f"{declared}known fields: {some_of(known)}", NEAR)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Container
-from dataclasses import dataclass, field
+from dataclasses import field
 from datetime import UTC, date, datetime, time, timedelta, tzinfo
 from functools import cache, lru_cache
 from typing import TypeVar
@@ -13,6 +13,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 from roe.dynamic import Value
 from roe.grammar.holidays import Holidays
 from roe.grammar.values import CalendarDays, WorkingDays, WorkingHours, add, attempt, existing, subtract
+from roe.node import node
 
 T = TypeVar("T")
 
@@ -21,7 +22,7 @@ OFFICE = (time(9), time(17))
 _HOURS = re.compile(r"(\d{1,2}):(\d{2})\s*-\s*(\d{1,2}):(\d{2})", re.ASCII)
 
 
-@dataclass(frozen=True, slots=True)
+@node
 class Fiscal:
     """The fiscal year: the month (1 to 12) that it starts in, and whether the year in which it ends names it, or the one in which it starts."""
 
@@ -39,7 +40,7 @@ class Fiscal:
 CALENDAR_YEAR = Fiscal()
 
 
-@dataclass(frozen=True, slots=True)
+@node
 class Clock:
     """`now` has a zone; `today` is its date there. A working day is not a weekend and none of the calendar's holidays.
 

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from typing import Protocol
 
 from roe.grammar import types as t
 from roe.grammar.types import Type
+from roe.node import node
 
 
 class KnownFields(Protocol):
@@ -20,7 +21,7 @@ class KnownFields(Protocol):
     def roles(self) -> list[str]: ...
 
 
-@dataclass(frozen=True, slots=True)
+@node
 class Names:
     """What the names of an expression mean: variables, and the entity whose fields stand without a prefix."""
 

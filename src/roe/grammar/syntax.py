@@ -8,10 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import field as slot
-from dataclasses import fields, replace
+from dataclasses import replace
 
 from roe.dynamic import Value
-from roe.node import node
+from roe.node import names_of, node
 
 Place = tuple[int, int]
 NOWHERE: Place = (0, 0)
@@ -214,7 +214,7 @@ NODES: dict[str, type] = {
     for c in (Literal, Name, Path, Filter, Call, Negative, Binary, Compare, Between, In, Unary, And, Or, Not, If,
               Pick, Binding, Quantified, For, ListOf, RangeOf, Tests, Anything)
 }  # fmt: skip
-FIELDS: dict[type, tuple[str, ...]] = {c: tuple(f.name for f in fields(c)) for c in NODES.values()}
+FIELDS: dict[type, tuple[str, ...]] = {c: names_of(c) for c in NODES.values()}
 
 NULL, TRUE, FALSE = Literal(None, "null"), Literal(True, "true"), Literal(False, "false")  # constants that nobody has written
 BINDERS = (Filter, Pick, Quantified, For)  # inside of which a bare name may be a field of an item

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Collection, Hashable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Generic, TypeVar
 
 import numpy as np
@@ -19,6 +19,7 @@ from roe.dynamic import Array
 from roe.ledger.decided import How
 from roe.ledger.holders import OwnerState, owner_state
 from roe.ledger.reconcile import CHANGED_IN_CRM, Holder, key_parts
+from roe.node import node
 
 T = TypeVar("T", bound=Hashable)
 Decisions = tuple[Holder, ...]
@@ -27,7 +28,7 @@ HOLDERS = ("holder", "base", "former")  # the columns of a table that number its
 CODED = ("since", "seen", "by", "base_at", "decided", "how", "until")  # those that have codes of their own
 
 
-@dataclass(slots=True)
+@node(frozen=False)
 class Codes(Generic[T]):
     """A column of few distinct values: for each row the place of its value in `meaning`, or -1 for none. `at` is int32[rows]."""
 
@@ -39,7 +40,7 @@ class Codes(Generic[T]):
         return None if code < 0 else self.meaning[code]
 
 
-@dataclass(slots=True)
+@node(frozen=False)
 class RoleTable:
     """The open holdings of an entity in a role, by record. `holders` are what `holder`, `base` and `former` number: reps' ids and queues."""
 
@@ -261,7 +262,7 @@ def _codes(texts: pa.ChunkedArray) -> Codes[str]:
 # --- from a mapping ---------------------------------------------------------------------------------------------------
 
 
-@dataclass(slots=True)
+@node(frozen=False)
 class _Growing(Generic[T]):
     """Codes while they are being numbered."""
 

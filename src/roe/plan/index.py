@@ -12,7 +12,6 @@ Cheap subjects come first, and a subject is computed only while an alternative t
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
 
 from roe.dynamic import Value
 from roe.grammar import syntax as s
@@ -29,7 +28,7 @@ KnownTests = dict[str, list[dict[str, Test]]]  # the alternatives of conditions 
 MOST_ALONE = 16  # conditions that one rule alone has, up to which they are subjects like all others
 
 
-@dataclass(frozen=True, slots=True)
+@node
 class Hits:
     """What an index says of one record: the numbers of the rules that hold, and of those that cannot be decided."""
 

@@ -10,7 +10,6 @@ To add an outcome, add it here: an action to `_ACTIONS`, how it lowers to `_Lowe
 from __future__ import annotations
 
 from collections.abc import Callable, Container, Hashable, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import timedelta
 
 from roe.dynamic import Value
@@ -20,6 +19,7 @@ from roe.grammar.functions.history import by_role
 from roe.grammar.parser import parse
 from roe.grammar.printer import show
 from roe.grammar.values import Duration
+from roe.node import names_of, node
 from roe.plan.operators import TEMPLATE, Action, Choose, Expr, Rule
 from roe.plan.parts import ExceptionRow, Window
 from roe.plan.plan import Plan
@@ -57,7 +57,7 @@ def _pieces(template: str, roles: Sequence[str]) -> list[str | s.Node]:
     return [piece if tree is None else by_role(tree, roles) for piece, tree in zip(parts, trees, strict=True)]
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@node(eq=False)
 class Outcome:
     """One way to decide a record: `action` names it, `owner` is the rep (None: nobody), `until` the first day on which it is over.
 
@@ -74,7 +74,7 @@ class Outcome:
     asks_if_able: bool = False  # whether the owner must be able to receive the record, or have it and be one who may hold it
 
 
-@dataclass(frozen=True, slots=True)
+@node
 class OutcomeFields:
     """The steps of a role, by the names under which the trees of later steps read them."""
 
@@ -86,7 +86,7 @@ class OutcomeFields:
 
     @classmethod
     def of(cls, role: str) -> OutcomeFields:
-        return cls(*(f"{role}.{name}" for name in cls.__slots__))
+        return cls(*(f"{role}.{name}" for name in names_of(cls)))
 
 
 class RoleSteps:
@@ -196,7 +196,7 @@ def _territory(plan: Plan, entity: str) -> Expr | None:
 # --- actions ----------------------------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
+@node
 class _Left:
     """Until when a record is held by what was tried before; `unowned` says that by then it is known that nobody owns it."""
 
@@ -249,7 +249,7 @@ class _Lowering:
     def _otherwise(self, action: Action, because: str | None, left: _Left) -> Outcome:
         if action.otherwise is not None:
             return self._action(action.otherwise, because, left)
-        return self._outcome("unassigned", None, left.until if left.unowned else None, because)
+        return self._outcome("unassigned", None, left.until if left.unowned else None, None)  # `because` is about whom it would have found
 
     def _outcome(self, kind: str, owner: s.Node | None, until: s.Node | None, because: str | None, **more: Value) -> Outcome:
         return Outcome(kind, self._expr(owner), self._expr(until), self._of_rule(because) if because else self.says[kind], **more)

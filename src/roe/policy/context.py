@@ -26,13 +26,13 @@ from roe.plan.plan import Step
 from roe.policy.cells import read_cell
 from roe.policy.model import Model
 from roe.policy.tables import Row, Table, TableSection, all_numbers, inline_table, is_number_text, read_table
-from roe.source import Inline, Same, Span, Text, part_of, span_of
+from roe.source import Inline, SameOrigin, Span, Text, part_of, span_of
 
 _BY_DAYS = re.compile(r"(?:days?|weeks?)\s*$|^@\"-?P[^T]*\"$")
 RESERVED = ("name", "from", "until", "because", "description")
 
 
-def written(tree: s.Node, text: Text, origin: type[Same] = Same) -> Expr:
+def written(tree: s.Node, text: Text, origin: type[SameOrigin] = SameOrigin) -> Expr:
     """An expression that a stage wrote: its text is the printed tree, its place the setting it comes from."""
     from roe.grammar.printer import show
 
@@ -228,7 +228,7 @@ class Context:
             return None
         day = v.parse_date(str(text))
         if day is None:
-            self.say("R311", text, f"`{text}` is not a date", "write it as 2026-02-01")
+            self.say("R311", text, f"`{text}` is not a date", "write the year first, such as 2026-01-31")
         return day
 
     # --- rules and tables -------------------------------------------------------------------------------------------

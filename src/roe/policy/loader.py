@@ -252,7 +252,8 @@ def _not_among(e: SchemaError, place: Span, of: Json) -> list[Diagnostic]:
 def _other_type(e: SchemaError, place: Span, of: Json) -> list[Diagnostic]:
     want = e.validator_value if isinstance(e.validator_value, str) else " or ".join(e.validator_value)
     words = {"object": "a mapping (`key: value`)", "array": "a list (`- …`)", "string": "text", "null": "nothing"}
-    help = _form(e.schema, of) or "see docs/policy.md, or let your editor show the schema"
+    described = f"it is {e.schema['description']}" if "description" in e.schema and want == "string" else ""
+    help = _form(e.schema, of) or described or "see docs/policy.md, or let your editor show the schema"
     return [Diagnostic("R304", f"{words.get(want, f'a {want}')} is expected here", place, help)]
 
 

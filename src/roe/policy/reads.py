@@ -190,7 +190,8 @@ def _all(policy: Policy) -> Iterator[tuple[str, Expr | Text | None]]:
         members = pool.members if isinstance(pool.members, Expr) else None
         back = [condition for reason in pool.credit_back for condition in reason.conditions]
         of_record = (members, pool.weight, pool.score, pool.sticky, pool.together, *pool.caps.values(), *back)
-        yield from ((entity, expr) for entity in sorted(routed.get(name, set()) | {"lead"}) for expr in of_record)
+        about = routed.get(name) or {"lead"}  # a pool that no rule asks is one for leads
+        yield from ((entity, expr) for entity in sorted(about) for expr in of_record)
         if pool.sla is not None:
             yield "activity", pool.sla.worked_by
     for book in policy.plan.books.values():

@@ -7,7 +7,6 @@ tuple, list, dict, or temporal value. Only the classes named here can come out o
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import fields
 from datetime import date, datetime, time, timedelta
 from pathlib import Path
 from typing import Any, TypeVar, overload
@@ -19,25 +18,23 @@ from roe.grammar import syntax as s
 from roe.grammar import values as v
 from roe.grammar.clock import Fiscal
 from roe.grammar.types import Type
+from roe.node import is_node, names_of
 from roe.plan import operators as o
 from roe.plan import parts
 from roe.plan.plan import Plan
 from roe.plan.standard import TEXTS
 from roe.policy.model import DataSource, Field, Keys, Model, Policy, standard_fields
-from roe.source import Added, Cell, Inline, Origin, Same, Scalar, Span, Text
+from roe.source import Added, Cell, Inline, Origin, SameOrigin, Scalar, Span, Text
 
 # every node of a plan, whichever stage has it
 _NODES = [
-    c
-    for module in (o, parts)
-    for c in vars(module).values()
-    if isinstance(c, type) and c.__module__ == module.__name__ and hasattr(c, "__dataclass_fields__")
+    c for module in (o, parts) for c in vars(module).values() if isinstance(c, type) and c.__module__ == module.__name__ and is_node(c)
 ]
 _PLAN = (*_NODES, Field, Keys, DataSource, Type)
 CLASSES: dict[str, type] = {**s.NODES, **{c.__name__: c for c in _PLAN}, "Span": Span}
 T = TypeVar("T")
 Stored = Any  # JSON: a text, a number, a list that begins with the name of what it holds, or null
-_FIELDS = {name: tuple(f.name for f in fields(c)) for name, c in CLASSES.items()}
+_FIELDS = {name: names_of(c) for name, c in CLASSES.items()}
 _TEMPORAL = (date, datetime, time, timedelta)
 
 
@@ -253,7 +250,7 @@ class PolicyReader:
             return Cell(file, line, index, self.stored["excerpts"][excerpt], delimiter, name)
         if x[0] == "I":
             return Inline(x[1])
-        return (Added if x[0] == "A" else Same)(self.value(x[1]))
+        return (Added if x[0] == "A" else SameOrigin)(self.value(x[1]))
 
 
 class KeptScalar:

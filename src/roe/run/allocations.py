@@ -6,10 +6,11 @@ A new column is a row here, from which `tools/schema.py` writes the schema of a 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import TYPE_CHECKING
 
 from roe.grammar import values as v
+from roe.node import node
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
     from roe.run.columns import DecidedColumns
 
 
-@dataclass(frozen=True, slots=True)
+@node
 class AllocationColumn:
     """`cell` is the text of one decision, None where there is nothing; `array` has the texts of all decisions of a portion. `form` is what
     `schemas/allocations.schema.json` says of a cell that is not empty; one that is `always` there never is.

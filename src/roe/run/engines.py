@@ -7,20 +7,20 @@ preference that can do all of it decides.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import closing
 from dataclasses import dataclass, field
 from datetime import date
 from functools import cached_property, partial
 from importlib.util import find_spec
-from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, Literal
 
 from roe.diagnostics import Diagnostic, PolicyError, user_error
-from roe.dynamic import Value
 from roe.evaluator.bound import Bound
 from roe.evaluator.engine import Evaluator, Run
 from roe.evaluator.reps import misnamed
 from roe.evaluator.world import World
 from roe.ledger.remembered import Remembered
+from roe.node import node
 from roe.policy.circles import circles
 from roe.progress import counted
 from roe.run.files import PARTS, Files, Watch
@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from roe.ledger.holders import OwnerState
     from roe.ledger.store import Store
     from roe.run.invariants import Broken
+    from roe.share.carrier import Carrier
 
 
 @dataclass
@@ -53,7 +54,7 @@ class Job:
     traces: bool = False
     turns: str = ""  # how the turns of pools are written: jsonl or parquet, or whichever suits their number
     session: SparkSession | None = None  # of Spark, if there is one already
-    buckets: int | None = None  # tasks of Spark
+    buckets: int | None = None  # into how many tasks the records are shared out; by default as many as their number asks for
 
     @cached_property
     def circles(self) -> list[str]:
@@ -74,7 +75,7 @@ class Job:
         return bound
 
 
-@dataclass(frozen=True)
+@node
 class Limit:
     """What an engine cannot do of a job. An `error` is for whoever asked for this very engine; a `note` says why another one decides;
     what is `quiet` is only a matter of speed.
@@ -165,7 +166,7 @@ class AllAtOnce(Engine):
         return self.run.bound.memory.older
 
 
-class Rows(AllAtOnce):
+class RowEngine(AllAtOnce):
     """Record by record; it can decide anything that fits into memory."""
 
     name = "rows"
@@ -187,7 +188,7 @@ class Rows(AllAtOnce):
         return batch_of(self.run)
 
 
-class Columns(AllAtOnce):
+class ColumnEngine(AllAtOnce):
     """All records at once, as Arrow columns."""
 
     name = "columns"
@@ -204,6 +205,10 @@ class Columns(AllAtOnce):
         if self.job.form != "parquet" and not (source.is_large() if is_explained else source.is_quicker_in_columns()):
             limits.append(Limit("size", "the data is so small that columns are not worth their start", weight="quiet"))
         return limits
+
+    def foretold(self) -> list[str]:
+        why = not_in_portions(self.job)
+        return [f"all records are decided at once, because {why}; this needs memory for all of them"] if why else []
 
     def batch(self) -> Batch:
         from roe.columns.run import ColumnRun
@@ -226,99 +231,30 @@ class Columns(AllAtOnce):
         return self.run.world.columns_memory
 
 
-class Portions(Columns):
-    """A large Parquet file in portions, so that memory does not grow with it."""
-
-    name = "portions"
-
-    def limits(self) -> list[Limit]:
-        if any(x.what != "size" for x in super().limits()):
-            return [Limit("portions", "portions are columns, which cannot do it", weight="quiet")]
-        if self._file is None:
-            why = "a table is taken in portions if it is a large Parquet file, no record needs the others, and no memory is kept"
-            return [Limit("portions", why, weight="quiet")]
-        return [Limit("portions", self._table, weight="note")] if isinstance(self._table, str) else []
-
-    @cached_property
-    def _file(self) -> Path | None:
-        """The file of the one entity that is decided, if each of its records can be decided without the others."""
-        policy, source = self.job.evaluator.policy, self.job.source
-        decided = {entity for entity, _ in policy.plan.engagement}
-        if self.job.remembers or len(decided) != 1 or not source.is_folder or not source.has_parquet(min(decided)):
-            return None
-        from roe.columns import stream
-
-        file = stream.large_file(policy, min(decided), source.place)  # most are not, and the policy is not gone through for nothing
-        return file if file is not None and stream.alone(policy, min(decided)) else None
-
-    @cached_property
-    def _table(self) -> Value:
-        from roe.columns import stream
-
-        assert self._file is not None
-        entity = next(entity for entity, _ in self.job.evaluator.policy.plan.engagement)
-        others = self.job.source.others((entity,))
-        if others is None:
-            return "the other tables cannot be read without a word"
-        return stream.portioned(self.job.evaluator.policy, entity, self._file, others)
-
-    def fill(self, files: Files, watch: Watch) -> None:
-        from roe.columns import stream
-        from roe.run.columns import batch_of
-
-        for run in stream.portions(self.job.evaluator, self._table, self.job.as_of):
-            files.add(batch_of(run), watch)
-
-
-class Spark(Engine):
+class Shared(Engine):
     """Records shared out to tasks, each of which decides its own in columns."""
 
-    name = "spark"
-
-    def limits(self) -> list[Limit]:
-        job = self.job
-        limits = []
-        if not _packages("pyspark", "pandas", "pyarrow"):
-            limits.append(_lacking("Spark", "spark", "pyspark", "pandas", "pyarrow", help=", and Java 17"))
-        if not job.source.is_folder:
-            limits.append(Limit("source", "a run on Spark reads a folder", "name the folder of the tables", option="--data"))
-        return [*limits, _circle(job.circles)] if job.circles else limits
-
-    def fill(self, files: Files, watch: Watch) -> None:
-        from pyspark.errors import PySparkException
-
-        from roe.run.spark import RESULT, Wanted, check, collect, decide
-        from roe.spark.pools import TurnFiles
-        from roe.spark.run import share_out
+    def decide_with(self, carrier: Carrier, files: Files, files_of_turns: bool) -> None:
+        """Let a carrier's tasks decide every record, and fill the files with what they send back."""
+        from roe.run.shared import Wanted, check, collect, decide
+        from roe.share.out import Work, share_out
+        from roe.share.pools import TurnFiles
 
         job = self.job
-        try:
-            folder = str(files.folder.resolve())
-            made = partial(decide, wanted=Wanted(folder, job.form == PARTS, job.traces, job.remembers))
-            turns, state = TurnFiles(folder, job.turns) if job.form == PARTS else None, job.state if job.remembers else None
-            shared = share_out(
-                job.evaluator, job.source.place, job.as_of, made, RESULT, job.session, job.buckets, turns, state, partial(check, job)
-            )
-            self._left = collect(shared, files, job.evaluator, job.as_of, job.state)
-        except PySparkException as e:
-            first = next((line.strip() for line in reversed(str(e).splitlines()) if line.strip()), type(e).__name__)
-            help = "use `--engine columns`, or look into Spark's own log"
-            raise user_error("R803", f"Spark did not finish: {first[:200]}", "--engine", help) from e
-        if shared.together and not self.foretold():
-            self.notes.append(f"one task decided all records, because {shared.together}")
-
-    def foretold(self) -> list[str]:
-        from roe.spark.plan import share
-
-        why = share(self.job.evaluator.policy)
-        cost = "this takes as long as `--engine columns` on one core, and needs memory for all records"
-        return [f"one task decides all records, because {why}; {cost}"] if isinstance(why, str) else []
+        folder = str(files.folder.resolve())
+        made = partial(decide, wanted=Wanted(folder, job.form == PARTS, job.traces, job.remembers))
+        turns, state = TurnFiles(folder, job.turns) if files_of_turns else None, job.state if job.remembers else None
+        with closing(carrier):
+            work = Work(carrier, job.evaluator, job.source.place, job.as_of, made, state, turns, job.buckets)
+            self.shared = share_out(work, partial(check, job))
+            self._left = collect(self.shared, files, job)
+        job.source.warnings += self.shared.warnings
 
     def broken(self) -> list[Broken]:
         return self._left.broken
 
     def state(self) -> Remembered:
-        from roe.spark.memory import changed_state
+        from roe.share.memory import changed_state
 
         return changed_state(self.job.state, self._left.changes)
 
@@ -339,11 +275,83 @@ class Spark(Engine):
         return owners_of
 
 
+class PortionEngine(Shared):
+    """Tasks of this process, one after the other, so that memory does not grow with the data."""
+
+    name = "portions"
+
+    def limits(self) -> list[Limit]:
+        if any(x.what != "size" for x in ColumnEngine(self.job).limits()):
+            return [Limit("portions", "portions are columns, which cannot do it", weight="quiet")]
+        why = not_in_portions(self.job)
+        return [] if why == "" else [Limit("portions", why or "the data is so small that it is decided at once", weight="quiet")]
+
+    def fill(self, files: Files, watch: Watch) -> None:
+        from roe.share.local import Local
+
+        self.decide_with(Local(files.folder), files, files_of_turns=True)
+        if self.shared.together:
+            self.notes.append(f"all records were decided at once, because {self.shared.together}")
+
+
+class SparkEngine(Shared):
+    """Tasks on Spark."""
+
+    name = "spark"
+
+    def limits(self) -> list[Limit]:
+        job = self.job
+        limits = []
+        if not _packages("pyspark", "pandas", "pyarrow"):
+            limits.append(_lacking("Spark", "spark", "pyspark", "pandas", "pyarrow", help=", and Java 17"))
+        if not job.source.is_folder:
+            limits.append(Limit("source", "a run on Spark reads a folder", "name the folder of the tables", option="--data"))
+        return [*limits, _circle(job.circles)] if job.circles else limits
+
+    def fill(self, files: Files, watch: Watch) -> None:
+        from pyspark.errors import PySparkException
+
+        from roe.run.spark import wire
+        from roe.spark.run import OnSpark
+
+        try:
+            self.decide_with(OnSpark(wire(self.job.form), self.job.session), files, files_of_turns=self.job.form == PARTS)
+        except PySparkException as e:
+            first = next((line.strip() for line in reversed(str(e).splitlines()) if line.strip()), type(e).__name__)
+            help = "use `--engine columns`, or look into Spark's own log"
+            raise user_error("R803", f"Spark did not finish: {first[:200]}", "--engine", help) from e
+        if self.shared.together and not self.foretold():
+            self.notes.append(f"one task decided all records, because {self.shared.together}")
+
+    def foretold(self) -> list[str]:
+        from roe.share.plan import share
+
+        why = share(self.job.evaluator.policy)
+        cost = "this takes as long as `--engine columns` on one core, and needs memory for all records"
+        return [f"one task decides all records, because {why}; {cost}"] if isinstance(why, str) else []
+
+
+PORTIONS = 1_500_000  # rows in Parquet files from which a run is decided in portions
+
+
+def not_in_portions(job: Job) -> str | None:
+    """Why a large run cannot be decided in portions; empty if it can, and None if it is not large."""
+    policy, source = job.evaluator.policy, job.source
+    if not source.is_folder or not any(source.has_parquet(entity) for entity, _ in policy.plan.engagement):
+        return None
+    if source.rows_in_parquet() < PORTIONS:  # most are not, and the policy is not gone through for nothing
+        return None
+    from roe.share.plan import share
+
+    why = share(policy)
+    return why if isinstance(why, str) else ""
+
+
 PREFERENCES: dict[str, tuple[type[Engine], ...]] = {
-    "auto": (Portions, Columns, Rows),
-    "columns": (Portions, Columns, Rows),
-    "rows": (Rows,),
-    "spark": (Spark, Rows),
+    "auto": (PortionEngine, ColumnEngine, RowEngine),
+    "columns": (PortionEngine, ColumnEngine, RowEngine),
+    "rows": (RowEngine,),
+    "spark": (SparkEngine, RowEngine),
 }
 
 
@@ -366,7 +374,7 @@ def choose(asked: str, job: Job) -> Engine:
     raise PolicyError([x.diagnostic() for x in refused])
 
 
-_INSTEAD = {"portions": "taking the table whole", "circle": "computing by rows"}
+_INSTEAD = {"circle": "computing by rows"}
 
 
 def _packages(*names: str) -> bool:

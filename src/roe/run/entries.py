@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from roe.crm.ids import fold
 from roe.grammar import values as v
 from roe.ledger.remembered import Remembered
+from roe.node import node
 from roe.run import lists
 from roe.run.result import Portion
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from roe.run.memory import Memory
 
 
-@dataclass
+@node(frozen=False)
 class Since:
     """Changes of owner between the last run and this one: by rules, by hand in the CRM, and because a time had ended."""
 

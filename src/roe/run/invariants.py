@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import TYPE_CHECKING
 
 from roe.crm.ids import fold
@@ -16,6 +16,7 @@ from roe.dynamic import Json, Saved
 from roe.evaluator.engine import Run
 from roe.evaluator.world import World
 from roe.ledger.reconcile import key_parts
+from roe.node import node
 from roe.plan.outcome import LIVE
 from roe.plan.parts import Invariant
 from roe.policy.model import Policy
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
 NAMED = 5
 
 
-@dataclass(frozen=True, slots=True)
+@node
 class Broken:
     """An invariant that does not hold: of which record, and what was found there."""
 
@@ -43,7 +44,7 @@ class Broken:
         return [str(self.invariant.name), self.invariant.severity, self.entity, self.record, self.name, self.found]
 
 
-@dataclass(slots=True)
+@node(frozen=False)
 class Tally:
     """What a run has decided so far."""
 

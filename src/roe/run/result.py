@@ -7,18 +7,19 @@ columns and nothing of an engine.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any
 
 from roe.dynamic import Json, Value
 from roe.evaluator.bound import Bound
+from roe.node import node
 
 CALM = ("hold", "refer")  # actions that change nothing in the CRM, whoever the owner would be
 
 Lines = Any  # column -> its values: a dict of lists, or an Arrow table
 
 
-@dataclass(frozen=True, slots=True)
+@node
 class Portion:
     """Decisions on records of one entity in one role, in the order of their ids.
 
@@ -38,7 +39,7 @@ class Portion:
         return len(self.lines["record"])
 
 
-@dataclass(slots=True)
+@node(frozen=False)
 class Batch:
     """What an engine decided on all records, or on one share of them, and what it read.
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from contextlib import nullcontext
-from dataclasses import dataclass, field
+from dataclasses import field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
@@ -16,6 +16,7 @@ from roe.diagnostics import Diagnostic, PolicyError, errors
 from roe.dynamic import Json, Value
 from roe.files import uncollected
 from roe.ledger.remembered import Remembered
+from roe.node import node
 from roe.run.engines import Engine, Job, choose
 from roe.run.entries import Since, entries_of, since
 from roe.run.files import KNOWN, PARTS, Files, Tables, write_rows
@@ -29,7 +30,7 @@ from roe.run.source import expected
 if TYPE_CHECKING:
     from roe.evaluator.engine import Evaluator
     from roe.evaluator.world import World
-    from roe.ledger.entries import Run
+    from roe.ledger.entries import RunEntry
     from roe.ledger.entry import Entry
     from roe.ledger.moment import At
     from roe.run.memory import Memory
@@ -37,7 +38,7 @@ if TYPE_CHECKING:
 TRIES = 3  # how often a run decides anew because somebody else has appended to the ledger; the last time it holds the lock
 
 
-@dataclass
+@node(frozen=False)
 class RunOptions:
     """Where a run keeps its memory (`state`, a folder or a database address), and how it commits.
 
@@ -56,7 +57,7 @@ class RunOptions:
     say: Callable[[str], None] = field(default=lambda note: None)  # what is to be known before it begins
 
 
-@dataclass
+@node(frozen=False)
 class Finished:
     """What became of a run: its summary, what was read now and by the run before, notes, and the invariants that do not hold.
 
@@ -238,12 +239,12 @@ class _Draft:
         self.finished.outcome = "committed"
         self.folder.seal({**self.about, "outcome": "committed", "ledger": place})
 
-    def _entry(self) -> Run:
+    def _entry(self) -> RunEntry:
         """The run's own entry."""
-        from roe.ledger.entries import Run
+        from roe.ledger.entries import RunEntry
 
         about = self.about
-        return Run(
+        return RunEntry(
             at=_at(self.job),
             id=about["run"],
             policy=about["policy"]["name"],
@@ -298,7 +299,7 @@ class _Watcher:
         self.portions: list[Portion] = []
         self.world: World | None = None
         self.evidence: EvidenceWriter | None = None
-        if job.traces and engine.name in ("columns", "portions"):
+        if job.traces and engine.name == "columns":
             from roe.columns.evidence_writer import EvidenceWriter
 
             self.evidence = EvidenceWriter(place, job.evaluator, job.as_of)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Container
+from contextlib import suppress
 from pathlib import Path
 
 from roe.data.coerce import RawRecords
@@ -40,7 +40,7 @@ class Source:
     def rows(self) -> Tables:
         """Every entity's records as rows of raw cells. Raises PolicyError for data that cannot be read."""
         if self.is_database:
-            tables, diagnostics = self._columns(())
+            tables, diagnostics = self._columns()
             self._heed(diagnostics)
             return {entity: _rows(raw) for entity, raw in tables.items()}
         tables, diagnostics = read_tables(self.policy, self.place, complete=True)
@@ -49,19 +49,14 @@ class Source:
 
     def columns(self) -> Json:
         """The same as Arrow columns, by entity."""
-        tables, diagnostics = self._columns(())
+        tables, diagnostics = self._columns()
         self._heed(diagnostics)
         return tables
 
-    def others(self, leave_out: Container[str]) -> Json | None:
-        """The columns of the other entities; None where anything is to be said about them."""
-        tables, diagnostics = self._columns(leave_out)
-        return None if diagnostics else tables
-
-    def _columns(self, leave_out: Container[str]) -> tuple[Json, list[Diagnostic]]:
+    def _columns(self) -> tuple[Json, list[Diagnostic]]:
         from roe.columns.read import read_columns
 
-        return read_columns(self.policy, self.place, leave_out, complete=not leave_out)
+        return read_columns(self.policy, self.place, complete=True)
 
     def _heed(self, diagnostics: list[Diagnostic]) -> None:
         if errors(diagnostics):
@@ -71,6 +66,18 @@ class Source:
     def has_parquet(self, entity: str) -> bool:
         path = self.files().get(entity)
         return path is not None and path.suffix.lower() == ".parquet"
+
+    def rows_in_parquet(self) -> int:
+        """How many rows the Parquet files have together, as they say themselves. Whoever reads them says what is wrong with one."""
+        import pyarrow as pa
+        from pyarrow import parquet
+
+        rows = 0
+        for path in self.files().values():
+            if path.suffix.lower() == ".parquet":
+                with suppress(pa.ArrowException, OSError):
+                    rows += parquet.read_metadata(path).num_rows
+        return rows
 
     def files(self) -> dict[str, Path]:
         """entity -> the file that its records are read from."""

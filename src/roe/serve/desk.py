@@ -201,13 +201,13 @@ class Desk:
         typed = self.records.typed(entity, values)
         id = str(typed["id"])
         self.not_read = self.records.not_read()
-        if why := wrong_id(values, id):
-            raise Refused(422, "R602", f"the {entity} cannot be read: {why}", "send another id", field="id", value=id[:LONGEST_ID])
+        _refuse_wrong(entity, values, id)
         new = replaced(self.record(entity, id), values, version)
         return id, not self._take(new, at, typed if new is not None and new.fields == values else None)
 
     def patch(self, entity: str, id: str, values: Record, version: str, at: datetime) -> bool:
         """Take some fields of a record over; returns whether all of them were too old to count."""
+        _refuse_wrong(entity, values, id)
         new = patched(self.record(entity, id), values, version)
         if new is None:
             return True
@@ -221,6 +221,7 @@ class Desk:
 
     def delete(self, entity: str, id: str, version: str, at: datetime) -> bool:
         """Mark a record as deleted; returns whether it was changed after that."""
+        _refuse_wrong(entity, {}, id)
         return not self._take(deleted(self.record(entity, id), version), at)
 
     def _take(self, new: Mirrored | None, at: datetime, typed: Json | None = None) -> bool:
@@ -380,3 +381,9 @@ class Desk:
         if not self.roles(entity):
             decided = ", ".join(dict.fromkeys(e for e, _ in self.plan.engagement))
             raise Refused(422, "R504", f"the policy has no rules for {entity} records", f"it decides {decided}; keep others with PUT")
+
+
+def _refuse_wrong(entity: str, values: Record, id: str) -> None:
+    """Refuse a record whose id cannot be one, from whichever sender it comes."""
+    if why := wrong_id(values, id):
+        raise Refused(422, "R602", f"the {entity} cannot be read: {why}", "send another id", field="id", value=id[:LONGEST_ID])

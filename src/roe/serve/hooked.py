@@ -10,13 +10,14 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
+from roe.serve.bodies import checked
 from roe.serve.desk import Desk
 from roe.serve.hooks import forms, hubspot, salesforce
 from roe.serve.hooks.model import Message, forged, same
 from roe.serve.problems import Refused, unknown
 from roe.serve.requests import body_of, noted, server_of
 from roe.serve.server import Server
-from roe.serve.writer import Job, Reply
+from roe.serve.writer import Act, Job, Reply
 
 
 async def from_hubspot(request: Request) -> Response:
@@ -74,7 +75,7 @@ async def _taken(request: Request, server: Server, source: str, messages: Sequen
     return {"received": len(messages), "repeated": repeated, "refused": refused}
 
 
-def _act(message: Message):  # type: ignore[no-untyped-def]
+def _act(message: Message) -> Act:
     def act(desk: Desk, at: datetime) -> Reply:
         entity = desk.entity(message.entity)
         if message.kind == "route":
@@ -84,7 +85,7 @@ def _act(message: Message):  # type: ignore[no-untyped-def]
             stale = desk.delete(entity, message.record, message.version, at)
         else:
             try:
-                stale = desk.patch(entity, message.record, message.values, message.version, at)
+                stale = desk.patch(entity, message.record, checked(message.values), message.version, at)
             except Refused as e:
                 e.more["message"] = message.id
                 raise

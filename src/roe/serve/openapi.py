@@ -7,8 +7,9 @@ from functools import cache
 
 from roe import __version__
 from roe.dynamic import Json
+from roe.serve.bodies import LONGEST_TEXT, MOST_FIELDS
 from roe.serve.events import EVENTS
-from roe.serve.requests import LONGEST_ID, LONGEST_TEXT, MOST_FIELDS
+from roe.serve.records import LONGEST_ID
 from roe.serve.tokens import SCOPES
 
 TEXT: Json = {"type": "string"}

@@ -4,20 +4,19 @@ from __future__ import annotations
 
 import hashlib
 import json
-from typing import NoReturn
 
 from starlette.requests import Request
 
 from roe.dynamic import Json, Value
+from roe.serve.bodies import checked, parsed
 from roe.serve.problems import Refused, unreadable
+from roe.serve.records import LONGEST_ID
 from roe.serve.rights import token_of
 from roe.serve.server import Server
 from roe.serve.tokens import ANYBODY, Token
 from roe.serve.versions import parse_version
 
 LOCAL = ("localhost", "127.0.0.1", "[::1]", "testserver")
-MOST_FIELDS, LONGEST_TEXT, LONGEST_ID = 500, 32_768, 255
-OBJECT = 'send one JSON object of fields, such as {"id": "L1", "email": "ada@example.com"}'
 
 
 def server_of(request: Request) -> Server:
@@ -63,24 +62,7 @@ async def body_of(request: Request) -> bytes:
 
 async def fields_of(request: Request) -> Json:
     """The fields that the body sets: texts, numbers, true, false or null."""
-    fields = await json_of(request)
-    if not isinstance(fields, dict):
-        raise unreadable("the body is not a JSON object", OBJECT, 422)
-    if len(fields) > MOST_FIELDS:
-        raise unreadable(f"the body has more than {MOST_FIELDS} fields", "send the fields that the policy reads", 422)
-    by_name: dict[str, str] = {}
-    for name in fields:
-        other = by_name.setdefault(name.lower(), name)
-        if other != name:
-            raise unreadable(f"`{other[:80]}` and `{name[:80]}` are the same field", "send each field once", 422)
-    for name, value in fields.items():
-        if isinstance(value, (dict, list)):
-            raise unreadable(f"`{name}` is not a text, a number, true, false or null", OBJECT, 422)
-        if isinstance(value, str) and len(value) > LONGEST_TEXT:
-            raise unreadable(f"`{name}` is longer than {LONGEST_TEXT} characters", "shorten it", 422)
-        if name.startswith("$") or not name:
-            raise unreadable(f"`{name}` is not the name of a field", OBJECT, 422)
-    return fields
+    return checked(await json_of(request))
 
 
 async def json_of(request: Request) -> Value:
@@ -94,40 +76,6 @@ async def json_of(request: Request) -> Value:
     return parsed(await body_of(request))
 
 
-def parsed(body: bytes) -> Value:
-    try:
-        value = json.loads(body, parse_constant=_no_number, object_pairs_hook=_each_once)
-        json.dumps(value, ensure_ascii=False).encode()
-    except (ValueError, RecursionError) as e:
-        raise unreadable(f"the body is not JSON: {_why(e)}", OBJECT) from None
-    if b"\\u0000" in body:
-        raise unreadable("a text has the character 0", "leave it out", 422)
-    return value
-
-
-def _why(e: Exception) -> str:
-    """What is wrong with a text that is not JSON, and where."""
-    if isinstance(e, json.JSONDecodeError):
-        return f"{e.msg[:1].lower()}{e.msg[1:]} (line {e.lineno}, column {e.colno})"
-    if isinstance(e, UnicodeError):
-        return "it is not UTF-8"
-    return "it is nested too deeply" if isinstance(e, RecursionError) else str(e).partition(";")[0]
-
-
-def _no_number(text: str) -> NoReturn:
-    raise ValueError(f"`{text}` is not a JSON number")
-
-
-def _each_once(pairs: list[tuple[str, Value]]) -> Json:
-    """An object whose names differ; which of two values is meant nobody can know."""
-    named: Json = {}
-    for name, value in pairs:
-        if name in named:
-            raise unreadable(f"`{name[:80]}` is in the body twice", "send each field once", 422)
-        named[name] = value
-    return named
-
-
 def id_of(request: Request) -> str:
     """The id in the address."""
     id: str = request.path_params["id"]
@@ -138,7 +86,7 @@ def id_of(request: Request) -> str:
 
 def version_of(request: Request) -> str:
     """The version of the record at its source, from `Record-Version` or `?version=`; empty if none is said."""
-    text = request.headers.get("record-version") or request.query_params.get("version") or ""
+    text = request.headers.get("record-version") or (request.scope["query_string"] and request.query_params.get("version")) or ""
     if not text:
         return ""
     try:

@@ -27,6 +27,7 @@ from roe.serve.writer import Act, Job, Reply
 
 T = TypeVar("T")
 FEED = 500  # entries in one answer of the feed
+RECORD = "/v1/{entity}/{id:path}"  # an id may have slashes, which arrive as such however they were sent
 
 
 async def written(request: Request, token: Token, value: object, act: Act, touches: Sequence[tuple[str, str]] = ()) -> Response:
@@ -347,7 +348,6 @@ def routes() -> list[Route]:
         Route("/v1/pause", pause, methods=["PUT"]),
         Route("/v1/pause", resume, methods=["DELETE"]),
         Route("/v1/decisions/{number}", decision, methods=["GET"]),
-        Route("/v1/reps/{id}", rep, methods=["GET"]),
         Route("/v1/policy", policy, methods=["GET"]),
         Route("/v1/policy", take_policy, methods=["PUT"]),
         Route("/v1/shadow", shadow, methods=["GET"]),
@@ -357,10 +357,11 @@ def routes() -> list[Route]:
         *reviews.routes(),
         *hooked.routes(),
         Route("/v1/{entity}", route, methods=["POST"]),
-        Route("/v1/{entity}/{id}", owners, methods=["GET"]),
-        Route("/v1/{entity}/{id}", put, methods=["PUT"]),
-        Route("/v1/{entity}/{id}", patch, methods=["PATCH"]),
-        Route("/v1/{entity}/{id}", delete, methods=["DELETE"]),
-        Route("/v1/{entity}/{id}/explain", explain, methods=["GET"]),
-        Route("/v1/{entity}/{id}/history", history, methods=["GET"]),
+        Route(f"{RECORD}/explain", explain, methods=["GET"]),
+        Route(f"{RECORD}/history", history, methods=["GET"]),
+        Route("/v1/reps/{id:path}", rep, methods=["GET"]),
+        Route(RECORD, owners, methods=["GET"]),
+        Route(RECORD, put, methods=["PUT"]),
+        Route(RECORD, patch, methods=["PATCH"]),
+        Route(RECORD, delete, methods=["DELETE"]),
     ]

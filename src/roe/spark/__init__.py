@@ -1,1 +1,1 @@
-"""A run on Apache Spark: the batch evaluator in every task (docs/scale.md)."""
+"""Apache Spark as the carrier of a run whose records are shared out (docs/scale.md)."""

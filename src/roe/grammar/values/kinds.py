@@ -10,6 +10,7 @@ from datetime import date, datetime, time, timedelta
 from typing import TypeGuard, TypeVar
 
 from roe.dynamic import Value
+from roe.node import node
 
 T = TypeVar("T")
 
@@ -65,7 +66,7 @@ class CalendarDays(timedelta):
 Duration = timedelta | Months | WorkingDays | WorkingHours  # what a section of a policy can mean by `90 days`
 
 
-@dataclass(frozen=True, slots=True)
+@node
 class Range:
     """`[low..high)`; an end of None is unbounded only where `open_low` or `open_high` says so, else unknown."""
 

@@ -6,11 +6,10 @@ import base64
 import binascii
 import hashlib
 import hmac
-import json
 from collections.abc import Sequence
 
+from roe.serve.bodies import checked, parsed
 from roe.serve.hooks.model import Message, forged
-from roe.serve.problems import unreadable
 
 
 def verify(secrets: Sequence[str], body: bytes, given: str) -> None:
@@ -31,12 +30,7 @@ def _bytes(text: str) -> bytes | None:
 
 def message(body: bytes, entity: str) -> Message:
     """The record that somebody has filled in, to be routed. Without an id the content is its name: a form that is sent twice is one record."""
-    try:
-        values = json.loads(body)
-    except (ValueError, RecursionError):
-        raise unreadable("the body is not JSON", "send the form's fields as one JSON object") from None
-    if not isinstance(values, dict) or any(isinstance(x, (dict, list)) for x in values.values()):
-        raise unreadable("the body must be one JSON object of fields", "send texts, numbers, true or false", 422)
+    values = checked(parsed(body))
     key = hashlib.sha256(body).hexdigest()
     record = values.get("id")
     return Message(f"{entity}:{key}", "route", entity, str(record) if isinstance(record, (str, int)) and record != "" else "", "", values)

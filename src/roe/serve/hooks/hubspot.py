@@ -10,11 +10,11 @@ from __future__ import annotations
 import base64
 import hashlib
 import hmac
-import json
 import re
 from collections.abc import Iterable, Mapping
 
 from roe.dynamic import Saved
+from roe.serve.bodies import parsed
 from roe.serve.hooks.model import Message, forged, same, text_of
 from roe.serve.problems import unreadable
 
@@ -37,7 +37,7 @@ def signature(secret: str, method: str, address: str, body: bytes, timestamp: st
 def verify(secret: str, method: str, address: str, body: bytes, headers: Mapping[str, str], now: float) -> None:
     """Refuses what HubSpot did not sign, and what it signed more than five minutes ago. `now` is in seconds since 1970."""
     timestamp, given = headers.get("x-hubspot-request-timestamp", ""), headers.get("x-hubspot-signature-v3", "")
-    if not timestamp.isascii() or not timestamp.isdigit() or not given:
+    if not timestamp.isascii() or not timestamp.isdigit() or len(timestamp) > 15 or not given:
         raise forged("the request has no signature of HubSpot, version 3", "subscribe with an app, and set its client secret")
     if abs(now - int(timestamp) / 1000) > TOLERANCE:
         raise forged("the signature is more than five minutes old", "check the clock of this machine")
@@ -50,10 +50,7 @@ def messages(body: bytes, objects: Mapping[str, str] | None = None) -> list[Mess
 
     A creation has no values: the record is known by its id, and properties follow as events of their own.
     """
-    try:
-        events = json.loads(body)
-    except (ValueError, RecursionError):
-        raise unreadable("the body is not JSON", "send the webhook as HubSpot does") from None
+    events = parsed(body, "send the webhook as HubSpot does")
     if not isinstance(events, list) or len(events) > MOST_EVENTS or not all(isinstance(e, dict) for e in events):
         raise unreadable(f"the body must be a list of at most {MOST_EVENTS} events", "send the webhook as HubSpot does", 422)
     return list(_read(events, objects or OBJECTS))

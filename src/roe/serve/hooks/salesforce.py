@@ -7,13 +7,13 @@ defusedxml, which refuses entities and document types.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable
 from datetime import datetime
 from typing import TYPE_CHECKING
 
 from roe.crm.ids import fold
 from roe.dynamic import Json
+from roe.serve.bodies import parsed
 from roe.serve.hooks.model import Message, forged, text_of
 from roe.serve.problems import unreadable
 
@@ -73,10 +73,7 @@ def _notification(note: Element) -> Message:
 
 def records(body: bytes) -> list[Message]:
     """The records that a flow or Apex sends: one record or a list, as Salesforce's REST API writes them, each with `attributes.type`."""
-    try:
-        given = json.loads(body)
-    except (ValueError, RecursionError):
-        raise unreadable("the body is not JSON", "send one record or a list of records") from None
+    given = parsed(body, "send one record or a list of records")
     rows = given if isinstance(given, list) else [given]
     if len(rows) > MOST_NOTIFICATIONS or not all(isinstance(row, dict) for row in rows):
         raise unreadable(f"the body must be a record, or a list of at most {MOST_NOTIFICATIONS}", "send fewer records at a time", 422)

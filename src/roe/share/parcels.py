@@ -1,6 +1,6 @@
-"""Records on their way to tasks: those of one table that go to the same task are a parcel, one row of a Spark frame with the records as bytes.
+"""Records on their way to tasks: those of one table that go to the same task are a parcel, one row with the records as bytes.
 
-So Spark shuffles a few large values: it need not know the columns, and converts no record from Arrow and back.
+So whoever carries them moves a few large values: it need not know the columns, and converts no record from Arrow and back.
 """
 
 from __future__ import annotations
@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from typing import Protocol
 from zlib import crc32
 
 import numpy as np
@@ -29,9 +30,9 @@ from roe.policy.model import DataSource, Field, Policy
 LINE, KEY = "$line", "$key"
 BUCKET, OF, ROWS = "bucket", "of", "rows"  # the task; what the rows are; the rows as bytes
 PARCEL = pa.schema([(BUCKET, pa.int32()), (OF, pa.string()), (ROWS, pa.binary())])
-PARCEL_SQL = f"`{BUCKET}` int, `{OF}` string, `{ROWS}` binary"
 AS_IT_IS = DataSource()  # of an entity for which the policy says nothing of its file
-MOST = 20_000  # rows of a parcel, which the JVM holds as one value
+MOST = 20_000  # rows of a parcel, which Spark's JVM holds as one value
+WIDTH = 128  # bytes of an id that say which range it is in
 MIXED = "mixed"  # in a table's metadata: the columns that are JSON, since no Arrow type holds their values
 
 
@@ -74,12 +75,54 @@ def _mixed(schema: pa.Schema) -> list[str]:
     return names
 
 
-def buckets_of(keys: pa.Array, number: int) -> Array:
-    """The task of each row: rows of one record, and rows of none, have the same."""
-    if number == 1:
-        return np.zeros(len(keys), np.int32)
-    codes = np.array([crc32(key) for key in pc.fill_null(keys.cast(pa.binary()), b"").to_pylist()], np.int64)
-    return (codes % number).astype(np.int32)
+class Buckets(Protocol):
+    """Which task gets which record, by its id: rows of one record, and rows of none, have the same."""
+
+    @property
+    def number(self) -> int: ...
+
+    def of(self, keys: pa.Array) -> Array:
+        """The task of each row."""
+
+
+@dataclass(frozen=True)
+class Hashed:
+    """Tasks of as many records each, in no order."""
+
+    number: int
+
+    def of(self, keys: pa.Array) -> Array:
+        if self.number == 1:
+            return np.zeros(len(keys), np.int32)
+        codes = np.array([crc32(key) for key in pc.fill_null(keys.cast(pa.binary()), b"").to_pylist()], np.int64)
+        return (codes % self.number).astype(np.int32)
+
+
+@dataclass(frozen=True)
+class Ranged:
+    """Tasks of successive ids: each but the first begins with one of `starts`. What tasks decide, one after the other, is in order.
+
+    Only so many bytes of an id are looked at (`WIDTH`): ids that have these in common go to the same task.
+    """
+
+    starts: tuple[bytes, ...] = ()
+
+    @classmethod
+    def of_sample(cls, keys: Iterable[bytes], number: int) -> Ranged:
+        """So many ranges, or fewer, with about as many of some sample of ids in each. At least one of the sample is in every range."""
+        distinct = sorted({key[:WIDTH] for key in keys})
+        places = {len(distinct) * i // number for i in range(1, number)} - {0}
+        return cls(tuple(distinct[place] for place in sorted(places)))
+
+    @property
+    def number(self) -> int:
+        return len(self.starts) + 1
+
+    def of(self, keys: pa.Array) -> Array:
+        if not self.starts:
+            return np.zeros(len(keys), np.int32)
+        texts = pc.fill_null(pc.binary_slice(keys.cast(pa.binary()), 0, WIDTH), b"").to_pylist()
+        return np.searchsorted(np.array(self.starts), np.array(texts, np.bytes_), "right").astype(np.int32)
 
 
 # --- tables -------------------------------------------------------------------------------------------------------------

@@ -1,4 +1,4 @@
-"""Pools on Spark: tasks find out who waits, one task gives out all turns, and tasks take their own records' back.
+"""Pools whose records are shared out: tasks find out who waits, one task gives out all turns, and tasks take their own records' back.
 
 Between them go the waiting records, and those that somebody has, with the columns that pools rest on; nothing else of them. The task that
 gives out the turns runs what a local run would: the same queue, standings, slots and ledger. So the turns are the same, however the
@@ -33,15 +33,16 @@ from roe.dynamic import Array
 from roe.evaluator.bound import Bound
 from roe.evaluator.data_owner import MODIFIED_BY
 from roe.evaluator.engine import Evaluator
+from roe.evaluator.pool import OPEN_CAPS
 from roe.evaluator.recorded import pools_json
 from roe.ledger.reconcile import key_parts
 from roe.ledger.remembered import Remembered
 from roe.plan.outcome import Outcome, RoleSteps
 from roe.policy.model import Policy
-from roe.spark.memory import Change, changes_between
-from roe.spark.parcels import LINE, flat, table_of
-from roe.spark.plan import Share
-from roe.spark.tasks import HANDED, SAID
+from roe.share.memory import Change, changes_between
+from roe.share.parcels import LINE, flat, table_of
+from roe.share.plan import Share
+from roe.share.tasks import HANDED, SAID
 
 WAITS = "$waits "  # before a role: which of its outcomes a record waits for
 GIVEN = ("$rep ", "$pool ", "$why ")  # before a role: what a record got
@@ -96,8 +97,8 @@ class _RulesAlone(ColumnRun):
 
 
 def waiting(evaluator: Evaluator, as_of: str, tables: dict[str, Raw], state: Remembered, *, entity: str, columns: list[str]) -> pa.Table:
-    """The records of a task that wait, or that somebody has, or that a pool assigned, as they are in the data: some columns, and what each
-    waits for in each role.
+    """The records of a task that wait, those that somebody has if pools or the memory ask for them, and those that a pool assigned, as they
+    are in the data: some columns, and what each waits for in each role.
     """
     run = _RulesAlone.of(evaluator, tables, as_of=as_of, state=state)
     table, raw = run.world.tables[entity], tables[entity]
@@ -110,7 +111,7 @@ def waiting(evaluator: Evaluator, as_of: str, tables: dict[str, Raw], state: Rem
             code[rows] = known[id(outcome)]
         waits[WAITS + part.role] = code
         counts |= code >= 0
-    for role in run.world.policy.roles:
+    for role in run.world.policy.roles if state or _ask_who_has_what(run.world.policy) else ():
         owner = table.owner(role)
         if isinstance(owner, Refs):
             counts |= owner.at[: table.listed] >= 0
@@ -122,6 +123,12 @@ def waiting(evaluator: Evaluator, as_of: str, tables: dict[str, Raw], state: Rem
     held = {name: raw.columns[name] for name in columns}
     given = {name: [c[i] for i in at.tolist()] if isinstance(c, list) else c.take(pa.array(at)) for name, c in held.items()}
     return table_of(Raw({**given, **{name: pa.array(code[counts]) for name, code in waits.items()}}, len(lines), lines))
+
+
+def _ask_who_has_what(policy: Policy) -> bool:
+    """Whether pools look at records that do not wait: at how many a rep has, or at who has others of the same company."""
+    pools = policy.plan.pools.values()
+    return any(pool.together is not None or pool.strategy == "least_loaded" or not OPEN_CAPS.keys().isdisjoint(pool.caps) for pool in pools)
 
 
 # --- all turns ----------------------------------------------------------------------------------------------------------
@@ -160,7 +167,7 @@ def hand_out(
         rows = _rows(asked, handed)
         bound.assigned.update(asked.assignments(handed))
     changes = [json.dumps(x) for x in changes_between(state, {"assigned": bound.assigned, **bound.pools.saved()})] if remembers else []
-    said = [json.dumps({"pools": pools_json(bound.pools.histories()), "changes": len(changes)}), *changes]
+    said = [json.dumps({"pools": pools_json(bound.pools.histories()), "changes": len(changes), "are_written": files is not None}), *changes]
     if files is not None:
         write_turns(Path(files.folder), [] if turns is None else turns, pools_json(bound.pools.histories()), files.form)
     elif turns is not None:
@@ -193,12 +200,15 @@ def _said(texts: list[str]) -> pa.Table:
 
 @dataclass(frozen=True)
 class Said:
-    """What the task that gave out turns said: why it could not, or what pools were, what it left in the memory, and the turns as lines."""
+    """What the task that gave out turns said: why it could not, or what pools were, what it left in the memory, and the turns as lines,
+    unless it has written them.
+    """
 
     reason: str
     pools: str
     changes: list[Change]
     turns: list[str]
+    are_written: bool
 
     @classmethod
     def of(cls, table: pa.Table) -> Said:
@@ -206,7 +216,7 @@ class Said:
         parts = json.loads(head)
         n = parts.get("changes", 0)
         changes = [(part, key, value) for part, key, value in map(json.loads, rest[:n])]
-        return cls(parts.get("reason", ""), parts.get("pools", ""), changes, rest[n:])
+        return cls(parts.get("reason", ""), parts.get("pools", ""), changes, rest[n:], parts.get("are_written", False))
 
 
 # --- one's own turns back -----------------------------------------------------------------------------------------------

@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 
-from roe.columns.stream import leads_to, ranks
 from roe.evaluator.alike import record_parts
 from roe.evaluator.pool import OPEN, OPEN_CAPS
 from roe.grammar import syntax as s
-from roe.plan.operators import Allocate, Expr
+from roe.plan.operators import Allocate, Derive, Expr, Relate
 from roe.plan.outcome import expression
 from roe.policy.model import Policy
 from roe.policy.reads import reads, reads_through, rests_on
@@ -94,3 +93,17 @@ def _handed_out_by(policy: Policy, entity: str, children: Collection[str]) -> fr
 def _of_one(pool: Allocate) -> Iterable[Expr]:
     """What a pool asks of one record, whoever is a member."""
     return [expr for expr in (pool.sticky, pool.together) if expr is not None]
+
+
+def ranks(policy: Policy) -> bool:
+    """Whether a step or an event looks at all records."""
+    return bool(policy.plan.events) or any(isinstance(step, Derive) and step.among is not None for step in policy.plan.steps.values())
+
+
+def leads_to(policy: Policy, entity: str, of: str, name: str) -> bool:
+    """Whether a field of some entity is a record of another, or a list of its records."""
+    f = policy.model.entities.get(of, {}).get(name)
+    if f is None:
+        step = policy.plan.steps.get((of, name))
+        return isinstance(step, Relate) and step.target == entity
+    return (f.type.name == "record" and f.type.entity == entity) or bool(f.via and f.type.item and f.type.item.entity == entity)

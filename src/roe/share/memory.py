@@ -1,4 +1,4 @@
-"""The memory of a run on Spark: what the ledger knows of the records that are shared out goes to their tasks, all else to every task.
+"""The memory of a run whose records are shared out: what the ledger knows of the records that are shared out goes to their tasks, all else to every task.
 
 A task sends back what it leaves otherwise than it found it, and the decisions that say something new. The driver puts these together, and
 commits them through the one writer.

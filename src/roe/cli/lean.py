@@ -1,0 +1,42 @@
+"""NumPy and Arrow without what a command that only decides records does not need. Together that takes a quarter of a small run."""
+
+from __future__ import annotations
+
+import os
+import sys
+from importlib.abc import MetaPathFinder
+from types import ModuleType
+
+
+def before_arrow() -> None:
+    """Say what to leave out to whoever imports NumPy or Arrow from now on."""
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # nothing here multiplies matrices, and its threads spin while they wait
+    if "pyarrow" not in sys.modules:
+        sys.modules["pyarrow.vendored.docscrape"] = _NoDocumentation("docscrape")
+
+
+def without_pandas() -> None:
+    """Keep Arrow from importing pandas, where that is installed, which it does with the first array of Python values."""
+    if "pandas" not in sys.modules:
+        import pyarrow as pa
+
+        finder = _NoPandas()
+        sys.meta_path.insert(0, finder)
+        try:
+            pa.array([None])
+        finally:
+            sys.meta_path.remove(finder)
+
+
+class _NoPandas(MetaPathFinder):
+    def find_spec(self, name: str, path: object = None, target: object = None) -> None:
+        if name == "pandas":
+            raise ModuleNotFoundError(name)
+
+
+class _NoDocumentation(ModuleType):
+    """In place of the module with which `pyarrow.compute` writes the `help()` of its 280 functions from the texts of others."""
+
+    @staticmethod
+    def NumpyDocString(text: str) -> dict[str, list[str]]:
+        return {"Parameters": []}

@@ -1,0 +1,207 @@
+"""A run whose records are shared out: what each task sends back, and all of it as the files of one run."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import date
+from pathlib import Path
+
+import pyarrow as pa
+
+from roe.columns.evidence import FOLDER
+from roe.columns.evidence_writer import begin, seen, stored
+from roe.columns.raw import Raw
+from roe.columns.world import ColumnWorld
+from roe.data.arrow_files import ROW_GROUP
+from roe.data.headers import columns_of
+from roe.diagnostics import PolicyError
+from roe.dynamic import Json
+from roe.evaluator.bound import Bound
+from roe.evaluator.engine import Evaluator
+from roe.evaluator.reps import misnamed
+from roe.ledger.decided import Decided
+from roe.ledger.remembered import Remembered
+from roe.run.columns import batch_of, decided_anew
+from roe.run.engines import Job
+from roe.run.entries import DECIDED, decision_of
+from roe.run.files import Files, tables_of
+from roe.run.guards import lacking_owners
+from roe.run.invariants import Broken, Tally
+from roe.run.result import Batch
+from roe.run.run import moment_of
+from roe.run.summary import Summary, counts_of
+from roe.share.memory import CENTRAL, Change, changes_between, lost_columns
+from roe.share.out import SharedOut
+from roe.share.plan import Share, share
+from roe.share.pools import run_of
+from roe.share.result import TaskResult
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """What a task gives besides what it always sends back: files in a folder that all tasks can write to, of the tables (`parts`) and of
+    what explains them (`traces`), and what the next run is to know (`remembers`).
+    """
+
+    folder: str
+    parts: bool = False
+    traces: bool = False
+    remembers: bool = False
+
+
+def decide(
+    evaluator: Evaluator, as_of: str, tables: dict[str, Raw], state: Remembered, *, wanted: Wanted, whole: bool = False
+) -> TaskResult:
+    """What one task decides. `whole`: it has all records. Of the files that it writes itself it sends back the names. A task that runs twice
+    writes twice, under names of their own: a run has only the files that are sent back.
+    """
+    how = share(evaluator.policy)
+    takes_turns = not whole and isinstance(how, Share) and how.handed_out_by is not None  # which another task has given out
+    run = run_of(evaluator, as_of, tables, state, how.entity if takes_turns and isinstance(how, Share) else "")
+    batch = batch_of(run)
+    lines = tables_of(batch.portions, evaluator.policy)
+    files = {f"{name}.parquet": table for name, table in lines.items()} if wanted.parts else {}
+    if wanted.traces:
+        entities = None if whole or isinstance(how, str) else {how.entity, *how.children}
+        files |= {f"{FOLDER}/{name}.parquet": table for name, table in seen(run, lines["allocations"], entities)}
+    result = TaskResult(
+        {} if wanted.parts else lines,
+        [_written(table, Path(wanted.folder, name)) for name, table in files.items()],
+        [batch.turns],
+        [batch.pools],
+        batch.extra,
+        [counts_of(batch)],
+        [_tally(batch, state, whole)],
+    )
+    if wanted.remembers:
+        memory, at = run.world.columns_memory, moment_of(evaluator, as_of)
+        result.changes = list(changes_between(state, run.state(), CENTRAL if takes_turns else ()))
+        for portion in batch.portions:
+            some = portion.lines.select(DECIDED).take(pa.array(decided_anew(portion, memory, at), pa.int64()))
+            result.decided += zip(*(column.cast(pa.string()).to_pylist() for column in some.columns), strict=True)
+        result.older = sorted(memory.older)
+        result.late = [(record, str(day)) for record, day in memory.pending()]
+    return result
+
+
+def _written(table: pa.Table, folder: Path) -> str:
+    """The file of one task in the folder of a table, by its name."""
+    from pyarrow import parquet
+
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / f"part-{uuid.uuid4().hex}.parquet"
+    parquet.write_table(table, path, row_group_size=ROW_GROUP, compression="snappy")
+    return path.name
+
+
+def _tally(batch: Batch, state: Remembered, whole: bool) -> Json:
+    """What invariants have met in a task. One that has all records knows what is asked of reps and of the run as well."""
+    tally = Tally(batch.bound.policy, state.get("owners", {}))
+    if tally.policy.plan.invariants:
+        tally.add(batch)
+        if whole:
+            tally.broken = tally.close(batch.bound.world)
+        else:
+            tally.facts["vanished"] = tally.vanished()  # of the records whose memory is here
+    return tally.as_json()
+
+
+def check(job: Job, tables: Mapping[str, Raw]) -> None:
+    """Raises PolicyError where a rep whom the policy names is not one rep of the data, or an owner's column is missing that the ledger has
+    seen. Of tables that are shared out only the headers are asked.
+    """
+    policy, compiled = job.evaluator.policy, job.evaluator.compiled
+    reps = {entity: raw for entity, raw in tables.items() if entity == "rep"}
+    problems = misnamed(ColumnWorld(compiled, reps, job.evaluator.clock(job.as_of)))
+    held = {
+        entity: columns_of(entity, policy.model.entities[entity], raw.origin.header or raw.columns, policy.model.roles())
+        for entity, raw in tables.items()
+    }
+    lost = lost_columns(job.state, lambda entity, role: entity not in held or f"owner.{role}" in held[entity]) if job.remembers else []
+    problems = problems or lacking_owners(lost)
+    if problems:
+        raise PolicyError(problems)
+
+
+@dataclass
+class Left:
+    """What all tasks of a run leave: invariants that do not hold, and for the ledger the changes, the decisions that say something new, and
+    the earlier ones that the CRM has not loaded, and records whose rows are older than what the CRM has shown.
+    """
+
+    broken: list[Broken] = field(default_factory=list)
+    changes: list[Change] = field(default_factory=list)
+    decided: list[Decided] = field(default_factory=list)
+    late: list[tuple[str, date]] = field(default_factory=list)
+    older: set[str] = field(default_factory=set)
+
+    def add(self, result: TaskResult) -> None:
+        self.changes += result.changes
+        self.decided += (decision_of(*texts) for texts in result.decided)
+        self.late += ((record, date.fromisoformat(day)) for record, day in result.late)
+        self.older.update(result.older)
+
+
+def collect(shared: SharedOut, files: Files, job: Job) -> Left:
+    """Fill the files of a run with what all tasks have sent back."""
+    tally, left = Tally(job.evaluator.policy), Left()
+    if files.traced:
+        keep_others(shared.others, files.folder, job)
+    files.summary = Summary(shared.split, shared.origins)
+    parts, pools = set(), [""]
+    for result in shared.results:
+        for name, lines in result.lines.items():
+            files.table(name, lines)
+        for name, rows in result.extra.items():
+            files.extra.setdefault(name, []).extend(rows)
+        for counts in result.counts:
+            files.summary.add(counts)
+        for counted in result.tallies:
+            tally.merge(counted)
+        parts.update(result.parts)
+        files.turns += result.turns
+        pools += result.pools
+        left.add(result)
+    _only(files.folder, parts)
+    files.pools = max(pools, key=len)  # one of each task; pools take turns in one task alone
+    if shared.turns is not None:
+        files.turns, files.pools, files.turns_are_written = [shared.turns.turns], shared.turns.pools, shared.turns.are_written
+        left.changes += shared.turns.changes
+    left.broken = _broken(shared, tally, job)
+    return left
+
+
+def _broken(shared: SharedOut, tally: Tally, job: Job) -> list[Broken]:
+    """The invariants that do not hold, of what tasks have found and of all of it together."""
+    if shared.together or not job.evaluator.policy.plan.invariants:
+        return tally.broken
+    broken = {(id(b.invariant), b.entity, b.record): b for b in tally.broken}  # what all tasks have is asked in each of them
+    tally.broken = sorted(broken.values(), key=lambda b: b.record.encode())
+    return tally.close(_world_of(shared.others, job))
+
+
+def _world_of(others: dict[str, Raw], job: Job) -> ColumnWorld:
+    """The tables that all tasks have."""
+    world = ColumnWorld(job.evaluator.compiled, others, job.evaluator.clock(job.as_of))
+    Bound(job.evaluator, world, {"records": job.state["records"]} if "records" in job.state else {})
+    return world
+
+
+def keep_others(others: dict[str, Raw], folder: Path, job: Job) -> None:
+    """What all tasks saw alike, beside what each of them keeps of its own records."""
+    from pyarrow import parquet
+
+    own = begin(folder, job.evaluator, job.as_of)
+    world = _world_of(others, job)
+    for entity in others:
+        if world.tables[entity].listed:
+            parquet.write_table(stored(world, entity), own / f"{entity}.parquet", row_group_size=ROW_GROUP, compression="snappy")
+
+
+def _only(folder: Path, parts: set[str]) -> None:
+    """Remove the files of tasks that were run again: only what was sent back belongs to the run."""
+    for path in folder.rglob("*.parquet/part-*.parquet"):
+        if path.name not in parts:
+            path.unlink()

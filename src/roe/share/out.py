@@ -1,0 +1,200 @@
+"""A run whose records are shared out, by any carrier: tables cut up by record, the batch evaluator in each task, pools in between.
+
+A task gets the records of one bucket with everything that refers to them, the other tables whole, and the policy's own
+files. It runs what a local run would on that much data. What cannot be shared out is decided in one task, and is named.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from functools import partial, reduce
+from itertools import pairwise
+from pathlib import Path
+
+import pyarrow as pa
+
+from roe.columns.raw import Raw
+from roe.columns.read import read_columns
+from roe.data.scan import TableOrigin
+from roe.diagnostics import Diagnostic, PolicyError, errors
+from roe.evaluator.engine import Evaluator
+from roe.ledger.remembered import Remembered
+from roe.policy.model import DataSource
+from roe.share import tasks
+from roe.share.carrier import Carrier, Frame
+from roe.share.memory import MEMORY, RECORD, others_owned, rest_of, rows_of, with_newest
+from roe.share.parcels import KEY, LINE, PARCEL, ROWS, Buckets, Hashed, Key, Ranged, of_bytes
+from roe.share.plan import Share, share
+from roe.share.pools import Said, TurnFiles, columns_for_pools, hand_out, waiting
+from roe.share.result import TaskResult
+from roe.share.tables import Cut, cut_up, dated
+from roe.share.tasks import (
+    HANDED,
+    KEYS_SAY,
+    SAID,
+    SAMPLE,
+    Decide,
+    Look,
+    of_all,
+    of_bucket,
+    of_keys,
+    of_pieces,
+    of_records,
+    of_sample,
+    of_waiting,
+    parcels_of,
+    sample_of,
+    to_buckets,
+)  # fmt: skip
+
+KEYS_A_TASK = 1_000_000
+MANY = 1000  # records of a task, of which there is at least one
+SAMPLES = 50  # ids that are looked at for each task, to tell where it begins
+Check = Callable[[Mapping[str, Raw]], None]
+
+
+@dataclass
+class SharedOut:
+    """What all tasks decide, as it comes; the entities that tasks share out; what the reading of those said, where no task has it; why the
+    records stayed together, if they did; and what one task said of all turns, if it gave them out.
+    """
+
+    results: Iterable[TaskResult]
+    split: set[str]
+    origins: dict[str, TableOrigin]
+    together: str = ""
+    turns: Said | None = None
+    others: dict[str, Raw] = field(default_factory=dict)  # the tables that every task has
+    warnings: list[Diagnostic] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class Work:
+    """What all tasks of a run are about. `state` is what the last run left; None where nothing is remembered. `turn_files` is for the turns of
+    pools, if these are not to return to the driver. `number` of tasks, if it is not for the data to say.
+    """
+
+    carrier: Carrier
+    evaluator: Evaluator
+    data: Path
+    as_of: str
+    decide: Decide
+    state: Remembered | None = None
+    turn_files: TurnFiles | None = None
+    number: int | None = None
+
+
+def share_out(work: Work, check: Check = lambda tables: None) -> SharedOut:
+    """Let tasks decide every record. `check` sees the tables first, those that are shared out without their rows. Raises PolicyError for data
+    that cannot be read.
+    """
+    how = share(work.evaluator.policy)
+    shared = how if isinstance(how, str) else _in_buckets(work, how, check)
+    return _in_one_task(work, shared, check) if isinstance(shared, str) else shared
+
+
+def _in_one_task(work: Work, reason: str, check: Check) -> SharedOut:
+    raws, problems = read_columns(work.evaluator.policy, work.data, complete=True)
+    if errors(problems):
+        raise PolicyError(problems)
+    check(raws)
+    common = work.carrier.common(work.evaluator, work.as_of, raws, work.state or {})
+    results = work.carrier.numbers(1).results(of_all(work.decide, common))
+    return SharedOut(results, set(work.evaluator.policy.model.entities), {}, reason, warnings=problems)
+
+
+def _in_buckets(work: Work, how: Share, check: Check) -> SharedOut | str:
+    """Tasks for some of the records each; or why these must stay together."""
+    state, entity, policy, carrier = work.state or {}, how.entity, work.evaluator.policy, work.carrier
+    why = kept_together(work.evaluator, state, how)
+    if why:
+        return why
+    cut = cut_up(policy, work.data, how)
+    if isinstance(cut, str):
+        return cut
+    check({**cut.broadcast, **{of: Raw({}, 0, None, origin) for of, origin in cut.origins.items()}})
+    memory, keys = rows_of(state, entity), _Keys(work, cut, entity)
+    if not keys.are_closed:
+        return "some references are not ids, and are looked for in all records"
+    state = with_newest(state, policy, entity, dated(cut.shared[entity], cut.held.get(entity), policy, entity))
+    common = carrier.common(work.evaluator, work.as_of, cut.broadcast, rest_of(state, entity))
+    done = partial(SharedOut, origins=cut.origins, others=cut.broadcast, warnings=cut.warnings)
+    is_alone = set(cut.shared) == {entity} and how.handed_out_by is None and not memory.num_rows
+    if is_alone and cut.pieces and (keys.are_ascending if carrier.in_order else keys.are_own):
+        read = of_pieces(work.decide, common, cut.shared[entity], cut.pieces)
+        return done(carrier.numbers(len(cut.pieces)).results(read), {entity})
+    number = work.number or max(1, cut.rows // tasks.ROWS_A_TASK)
+    if policy.data.get(entity, DataSource()).complete:  # a task without a record would not know what is gone
+        number = min(number, max(1, cut.rows // MANY))
+    buckets = keys.buckets(number)
+    parcels = _parcels(carrier, cut, buckets, memory)
+    said = None
+    if how.handed_out_by is not None:
+        columns = columns_for_pools(policy, how, [c for c in cut.shared[entity].schema.names if c != LINE])
+        look: Look[pa.Table] = partial(waiting, entity=entity, columns=columns)
+        ask = of_waiting(look, common, entity, cut.shared)
+        give: Look[dict[str, pa.Table]] = partial(hand_out, entity=entity, files=work.turn_files, remembers=work.state is not None)
+        task = of_records(give, common.knowing(state), cut.shared[entity], entity)
+        handed = parcels.at_buckets(buckets.number).each(ask, PARCEL).in_one().each(task, PARCEL).kept()
+        said = Said.of(of_bytes(bytes(next(iter(handed.only(SAID).rows()))[ROWS])))
+        if said.reason:
+            return said.reason
+        parcels = parcels.joined(handed.only(HANDED))
+    results = parcels.at_buckets(buckets.number).results(of_bucket(work.decide, common, entity, cut.shared))
+    return done(results, {entity, *how.children}, turns=said)
+
+
+def kept_together(evaluator: Evaluator, state: Remembered, how: Share) -> str:
+    """Why what the ledger knows keeps the records together; empty if it does not."""
+    other = others_owned(state, how.entity)
+    if other:
+        return f"the ledger knows owners of {other} records, too"
+    id_field = evaluator.policy.model.entities[how.entity]["id"]
+    if state and (id_field.normalize or id_field.aliases):
+        return "the ids of the data are not those of the ledger"
+    if state.get("assigned") and any(pool.credit_back for pool in evaluator.policy.plan.pools.values()):
+        return "what stands in a record may give its turn back"
+    return ""
+
+
+class _Keys:
+    """What the keys of all rows say: which task gets which record, whether each row of the entity has its own, whether all other rows refer to
+    one of these; and, where results are wanted in order, whether the records are in the order of their ids.
+    """
+
+    def __init__(self, work: Work, cut: Cut, entity: str) -> None:
+        self.carrier, self.cut, self.entity = work.carrier, cut, entity
+        self.are_ascending, self.sample = self._sampled(work.number or 0) if work.carrier.in_order else (False, [])
+        self.are_own = self.are_closed = True
+        if not self.are_ascending or set(cut.shared) != {entity}:
+            buckets = self.buckets(max(1, cut.rows // KEYS_A_TASK))
+            found = list(_parcels(self.carrier, cut, buckets, None).at_buckets(buckets.number).each(of_keys(entity), KEYS_SAY).rows())
+            self.are_own, self.are_closed = (all(row[name] for row in found) for name in KEYS_SAY.names)
+
+    def buckets(self, number: int) -> Buckets:
+        return Ranged.of_sample(self.sample, number) if self.carrier.in_order else Hashed(number)
+
+    def _sampled(self, number: int) -> tuple[bool, list[bytes]]:
+        key, rows = self.cut.shared[self.entity].key, self.cut.rows
+        every = max(1, rows // SAMPLES // max(number, rows // tasks.ROWS_A_TASK, 1))
+        if self.entity in self.cut.held:
+            found = sample_of(key.of(self.cut.held[self.entity]), every).to_pylist()
+        else:
+            pieces = [piece for piece in self.cut.pieces if piece.entity == self.entity]
+            found = list(self.carrier.numbers(len(pieces)).each(of_sample(pieces, key, every), SAMPLE).rows())
+        keys = [row[KEY] for row in found if row[KEY] is not None]
+        are_ascending = all(row["is_ascending"] for row in found) and all(a < b for a, b in pairwise(keys))
+        return are_ascending, keys
+
+
+def _parcels(carrier: Carrier, cut: Cut, buckets: Buckets, memory: pa.Table | None) -> Frame:
+    """All rows that are shared out as parcels, and what the ledger knows of their records. Without a memory only the keys of the rows."""
+    keys_alone = memory is None
+    here = [parcels_of(entity, cut.shared[entity].key, rows, buckets, keys_alone) for entity, rows in cut.held.items()]
+    if memory is not None and memory.num_rows:
+        here.append(parcels_of(MEMORY, Key(RECORD), memory, buckets))
+    frames = [carrier.parcels(pa.concat_tables(here))] if here else []
+    if cut.pieces:
+        frames.append(carrier.numbers(len(cut.pieces)).each(to_buckets(cut.pieces, cut.shared, buckets, keys_alone), PARCEL))
+    return reduce(lambda a, b: a.joined(b), frames)

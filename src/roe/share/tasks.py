@@ -1,0 +1,307 @@
+"""What a task does: it gets some records as Arrow and has the policy and the other tables, and a function decides the records."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from functools import lru_cache
+from pathlib import Path
+from typing import Protocol, TypeVar
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from roe.columns.raw import Raw
+from roe.data.habits import Habits
+from roe.data.scan import TableOrigin
+from roe.evaluator.engine import Evaluator
+from roe.files import read_text
+from roe.ledger.remembered import Remembered
+from roe.policy.model import Policy
+from roe.policy.store import PolicyReader, write_policy
+from roe.policy.worked_out import WorkedOut, remember
+from roe.share.carrier import Common, Decides, Task
+from roe.share.memory import MEMORY, received_state, sent_state, state_of
+from roe.share.parcels import KEY, LINE, MOST, Buckets, Key, as_bytes, keys_in, of_bytes, opened, packed, raw_of, table_of
+from roe.share.result import TaskResult
+
+ROWS_A_TASK = 200_000
+HANDED, SAID, WAITING = "$handed", "$said", "$waiting"  # parcels of what pools gave, of what is for the driver, and of records that wait
+T = TypeVar("T", covariant=True)
+Batches = Iterator[pa.RecordBatch]
+
+
+class Decide(Protocol):
+    """What decides the records of a task. `whole`: they are all that there are."""
+
+    def __call__(
+        self, evaluator: Evaluator, as_of: str, tables: dict[str, Raw], state: Remembered, *, whole: bool = False
+    ) -> TaskResult: ...
+
+
+Look = Callable[[Evaluator, str, dict[str, Raw], Remembered], T]  # at the records of a task
+
+
+@dataclass(frozen=True)
+class Shared:
+    """A table that is shared out: its file, its columns with `LINE`, how its rows name their record, and what its whole columns settle."""
+
+    shown: str
+    schema: pa.Schema
+    key: Key
+    habits: Mapping[str, Habits] | None
+
+    def raw(self, rows: pa.Table | None) -> Raw:
+        """Some of its rows."""
+        return raw_of(self.schema.empty_table() if rows is None else rows, TableOrigin(self.shown), self.habits)
+
+
+@dataclass(frozen=True)
+class Piece:
+    """Row groups of a Parquet file: of whose records, from which group to which, and the rows before them."""
+
+    entity: str
+    path: str
+    first: int
+    after: int
+    before: int
+
+    def read(self, columns: list[str] | None = None) -> Iterator[pa.Table]:
+        """Its rows with their lines, some at a time: a row group may have any number of them. There is at least one table."""
+        from pyarrow import parquet
+
+        line, file = self.before + 1, parquet.ParquetFile(self.path)
+        batches = file.iter_batches(ROWS_A_TASK, list(range(self.first, self.after)), columns)
+        for n, batch in enumerate(batches):
+            if len(batch) or not n:
+                rows = pa.Table.from_batches([batch]).replace_schema_metadata(None)  # which would go with every parcel
+                yield rows.append_column(LINE, pa.array(np.arange(line, line + len(rows))))
+                line += len(rows)
+
+
+# --- what all tasks have ------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Here:
+    """It is in this process."""
+
+    policy: Evaluator
+    as_of: str
+    others: dict[str, Raw]
+    remembered: Remembered
+
+    def evaluator(self) -> Evaluator:
+        return self.policy
+
+    def tables(self) -> dict[str, Raw]:
+        return dict(self.others)
+
+    def state(self) -> Remembered:
+        return self.remembered
+
+    def knowing(self, state: Remembered) -> Here:
+        return replace(self, remembered=state)
+
+
+@dataclass(frozen=True)
+class Sent:
+    """It is sent to other processes as bytes."""
+
+    policy: bytes
+    as_of: str
+    others: bytes
+    remembered: bytes
+
+    @classmethod
+    def of(cls, evaluator: Evaluator, as_of: str, tables: dict[str, Raw], state: Remembered) -> Sent:
+        return cls(sent_policy(evaluator.policy), as_of, sent(tables), sent_state(state))
+
+    def evaluator(self) -> Evaluator:
+        return received_policy(self.policy)
+
+    def tables(self) -> dict[str, Raw]:
+        return received(self.others)
+
+    def state(self) -> Remembered:
+        return received_state(self.remembered)
+
+    def knowing(self, state: Remembered) -> Sent:
+        return replace(self, remembered=sent_state(state))
+
+
+def sent(tables: dict[str, Raw]) -> bytes:
+    """Tables as bytes that any process can read."""
+    held = []
+    for entity, raw in tables.items():
+        o = raw.origin
+        held.append([entity, as_bytes(table_of(raw)).hex(), [o.shown, o.header, o.rejects, o.blank, o.notes]])
+    return json.dumps(held).encode()
+
+
+def received(text: bytes) -> dict[str, Raw]:
+    raws = {}
+    for entity, held, (path, header, rejects, blank, notes) in json.loads(text):
+        origin = TableOrigin(path, tuple(header), [(line, what, why) for line, what, why in rejects], blank, notes)
+        raws[entity] = raw_of(of_bytes(bytes.fromhex(held)), origin)
+    return raws
+
+
+def sent_policy(policy: Policy) -> bytes:
+    """A policy as bytes: its plan, the texts in which that stands, and what has been worked out from it. A task need not read it again, which
+    takes longer for a thousand rules than to decide a hundred thousand records.
+    """
+    texts = {
+        name: read_text(policy.root / name, name, 1 << 30)[0] or ""
+        for name in {"policy.yaml", *policy.files}
+        if name.endswith((".yaml", ".yml"))
+    }
+    known = {} if policy.worked_out is None else policy.worked_out.values
+    return json.dumps({"root": str(policy.root), "policy": write_policy(policy), "texts": texts, "known": known}).encode()
+
+
+@lru_cache(maxsize=2)
+def received_policy(text: bytes) -> Evaluator:
+    """The policy, ready to decide: once for each Python worker."""
+    held = json.loads(text)
+    policy = PolicyReader(held["policy"], Path(held["root"]), held["texts"]).policy()
+    if held["known"]:
+        remember(policy, WorkedOut(None, "", held["known"]))
+    return Evaluator(policy)
+
+
+# --- who gets what ------------------------------------------------------------------------------------------------------
+
+
+def to_buckets(pieces: list[Piece], tables: Mapping[str, Shared], buckets: Buckets, keys_alone: bool) -> Task:
+    """A task that reads some pieces, and sends their rows on to the tasks of their records, or only the keys of these."""
+
+    def task(batches: Batches) -> Batches:
+        for piece in _of(pieces, batches):
+            key = tables[piece.entity].key
+            for rows in piece.read([key.column] if keys_alone and key.column is not None else None):
+                yield from parcels_of(piece.entity, key, rows, buckets, keys_alone).to_batches()
+
+    return task
+
+
+def parcels_of(entity: str, key: Key, rows: pa.Table, buckets: Buckets, keys_alone: bool = False) -> pa.Table:
+    """The rows of a table, or only their keys, as parcels for tasks."""
+    keys = key.of(rows)
+    return packed(entity, pa.table({KEY: keys}) if keys_alone else rows, buckets.of(keys), MOST)
+
+
+KEYS_SAY = pa.schema([("is_own", pa.bool_()), ("is_closed", pa.bool_())])
+
+
+def of_keys(entity: str) -> Task:
+    """A task that looks at the keys of its records (see `keys_in`)."""
+
+    def task(batches: Batches) -> Batches:
+        for found in keys_in(batches, entity):
+            yield pa.RecordBatch.from_arrays([pa.array([x]) for x in found], schema=KEYS_SAY)
+
+    return task
+
+
+SAMPLE = pa.schema([("is_ascending", pa.bool_()), (KEY, pa.binary())])
+
+
+def of_sample(pieces: list[Piece], key: Key, every: int) -> Task:
+    """A task that takes a sample of the keys in each piece (see `sample_of`)."""
+
+    def task(batches: Batches) -> Batches:
+        for piece in _of(pieces, batches):
+            for rows in piece.read(None if key.column is None else [key.column]):
+                yield sample_of(key.of(rows), every)
+
+    return task
+
+
+def sample_of(keys: pa.Array, every: int) -> pa.RecordBatch:
+    """One of so many keys, and the first and the last one; and whether each row has one that comes after that of the row before it."""
+    texts = keys.cast(pa.binary())
+    is_ascending = not texts.null_count and pc.all(pc.less(texts[:-1], texts[1:]), min_count=0).as_py()
+    at = np.unique(np.append(np.arange(0, len(texts), every), np.arange(max(len(texts) - 1, 0), len(texts))))
+    return pa.RecordBatch.from_arrays([pa.repeat(pa.scalar(is_ascending), len(at)), texts.take(pa.array(at))], schema=SAMPLE)
+
+
+def _of(pieces: list[Piece], batches: Batches) -> Iterator[Piece]:
+    """The pieces whose numbers a task was given."""
+    return (pieces[number] for batch in batches for number in batch.column(0).to_pylist())
+
+
+# --- deciding -----------------------------------------------------------------------------------------------------------
+
+
+def _of_bucket(
+    look: Look[T], common: Common, entity: str, shared: Mapping[str, Shared], batches: Iterable[pa.RecordBatch]
+) -> Iterator[tuple[int, T]]:
+    """What is found out of the records of an entity that each bucket has, with those that refer to them, with what the memory knows of them,
+    and what pools gave them.
+    """
+    for bucket, tables in opened(batches):
+        own = {of: table.raw(tables.get(of)) for of, table in shared.items()}
+        if HANDED in tables:
+            own[HANDED] = Raw.of_table(tables[HANDED])
+        state = state_of(entity, tables.get(MEMORY), common.state())
+        del tables
+        yield bucket, look(common.evaluator(), common.as_of, {**common.tables(), **own}, state)
+
+
+def of_bucket(decide: Decide, common: Common, entity: str, shared: Mapping[str, Shared]) -> Decides:
+    """A task that decides the records of its buckets."""
+    return lambda batches: (result for _, result in _of_bucket(decide, common, entity, shared, batches))
+
+
+def of_waiting(look: Look[pa.Table], common: Common, entity: str, shared: Mapping[str, Shared]) -> Task:
+    """A task that sends on, as parcels, which of its records wait."""
+
+    def task(batches: Batches) -> Batches:
+        for bucket, table in _of_bucket(look, common, entity, shared, batches):
+            yield from packed(WAITING, table, np.full(len(table), bucket)).to_batches()
+
+    return task
+
+
+def of_records(give: Look[dict[str, pa.Table]], common: Common, shared: Shared, entity: str) -> Task:
+    """One task for all records of an entity that others sent, with their lines. Whoever sent a record gets what becomes of it."""
+
+    def task(batches: Batches) -> Batches:
+        held = [(tables[WAITING], np.full(len(tables[WAITING]), bucket)) for bucket, tables in opened(batches)]
+        rows = pa.concat_tables([table for table, _ in held]) if held else shared.schema.empty_table()
+        lines, buckets = rows[LINE].to_numpy(), np.concatenate([bucket for _, bucket in held]) if held else np.array([], np.int64)
+        order = np.argsort(lines)
+        raw = raw_of(rows.take(pa.array(order)), TableOrigin(shared.shown), shared.habits)
+        lines, buckets = lines[order], buckets[order]
+        del held, rows, order
+        given = give(common.evaluator(), common.as_of, {**common.tables(), entity: raw}, common.state())
+        for of, table in given.items():
+            back = buckets[np.searchsorted(lines, table[LINE].to_numpy())] if LINE in table.column_names else np.zeros(len(table))
+            yield from packed(of, table, back).to_batches()
+
+    return task
+
+
+def of_all(decide: Decide, common: Common) -> Decides:
+    """A task that decides all records, of which it has the tables."""
+
+    def task(batches: Batches) -> Iterator[TaskResult]:
+        for _ in batches:
+            pass
+        yield decide(common.evaluator(), common.as_of, common.tables(), common.state(), whole=True)
+
+    return task
+
+
+def of_pieces(decide: Decide, common: Common, shared: Shared, pieces: list[Piece]) -> Decides:
+    """A task that reads its pieces itself, and decides them in portions: nobody carries a record."""
+
+    def task(batches: Batches) -> Iterator[TaskResult]:
+        for piece in _of(pieces, batches):
+            for rows in piece.read():
+                yield decide(common.evaluator(), common.as_of, {**common.tables(), piece.entity: shared.raw(rows)}, common.state())
+
+    return task

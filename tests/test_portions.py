@@ -1,0 +1,197 @@
+"""A run in portions writes the files of a run in columns, byte for byte, into however many tasks the records go."""
+
+from __future__ import annotations
+
+import random
+import re
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import roe
+from helpers import AS_OF, EXAMPLES, HEAVY, policy_text
+from made_policies import make_data, make_policy
+from roe.policy.standard import FILES
+from test_kinds import made
+from test_spark import WHY, _write
+from test_spark_pools import two_roles
+
+pytest.importorskip("pyarrow")
+from in_tasks import InTasks
+from roe.run import engines
+from roe.run.engines import Job, choose
+from roe.run.run import RunOptions, run
+from roe.run.source import Source
+
+POLICIES = 200 if HEAVY else 20
+
+
+def files_in(out: Path) -> dict[str, Any]:
+    """The files of a run but the one that says how it was made; Parquet as its schema and its rows, whose pages depend on the portions."""
+    from pyarrow import parquet
+
+    found: dict[str, Any] = {}
+    for path in sorted(p for p in out.iterdir() if p.is_file() and p.name != "run.json"):
+        table = parquet.read_table(path) if path.suffix == ".parquet" else None
+        found[path.name] = path.read_bytes() if table is None else (str(table.schema), table.to_pylist())
+    return found
+
+
+def same(evaluator: Any, data: Path, as_of: str, folder: Path, monkeypatch: pytest.MonkeyPatch, number: int = 3, **more: Any) -> str:
+    """Run in columns and in portions, and compare all that they write; why the records stayed together, if they did."""
+    monkeypatch.setitem(engines.PREFERENCES, "columns", (engines.ColumnEngine,))
+    monkeypatch.setitem(engines.PREFERENCES, "spark", (InTasks,))
+    monkeypatch.setattr(InTasks, "number", number)
+    said = {}
+    for engine in ("columns", "spark"):
+        finished = run(Job(evaluator, Source(evaluator.policy, data), as_of, **more), folder / engine, RunOptions(engine=engine))
+        said[engine] = finished.summary, [d.message for d in finished.broken], finished.report
+    one, other = files_in(folder / "columns"), files_in(folder / "spark")
+    assert one.keys() == other.keys()
+    for name, content in one.items():
+        assert content == other[name], name
+    assert said["columns"] == said["spark"]
+    assert not list((folder / "spark").glob("roe-portions-*"))
+    return InTasks.together
+
+
+@pytest.mark.parametrize("form", ["csv", "parquet"])
+@pytest.mark.parametrize("name", sorted(AS_OF))
+def test_examples(name: str, form: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("roe.run.run.without_a_ledger", lambda policy: [])
+    evaluator = roe.compile(roe.load(EXAMPLES / name))
+    assert same(evaluator, EXAMPLES / name / "data", AS_OF[name], tmp_path, monkeypatch, 5, form=form) == WHY[name]
+
+
+def test_random_policies(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    together: Counter[bool] = Counter()
+    for seed in range(POLICIES):
+        rng, folder = random.Random(seed), tmp_path / str(seed)
+        make_policy(rng, folder, apart=seed % 4 != 0)
+        (folder / "data").mkdir()
+        for entity, rows in make_data(rng, 40).items():
+            if rows:
+                _write(folder / "data" / f"{FILES[entity][0]}.csv", rows)
+        try:
+            evaluator = roe.compile(roe.load(folder))
+            together[same(evaluator, folder / "data", "2026-02-01", folder, monkeypatch, (1, 4, 11)[seed % 3]) == ""] += 1
+        except AssertionError as e:
+            raise AssertionError(f"seed {seed}: {e}") from e
+    assert together[True] > POLICIES / 3
+
+
+def test_random_pools(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    shared = 0
+    for seed in range(60 if HEAVY else 6):
+        folder = tmp_path / str(seed)
+        evaluator, tables = made(random.Random(seed), folder)
+        (folder / "data").mkdir()
+        for entity, rows in tables.items():
+            _write(folder / "data" / f"{FILES[entity][0]}.csv", rows)
+        try:
+            turns = ("jsonl", "parquet")[seed % 2]
+            shared += same(evaluator, folder / "data", "2026-02-01", folder, monkeypatch, (2, 5, 9)[seed % 3], turns=turns) == ""
+        except AssertionError as e:
+            raise AssertionError(f"seed {seed}: {e}") from e
+    assert shared > 3
+
+
+@pytest.mark.parametrize("number", [1, 4])
+def test_two_roles_owners_invariants_and_rejects(number: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    root = two_roles(tmp_path / "p", random.Random(4))
+    assert same(roe.compile(roe.load(root)), root / "data", "2026-02-01", tmp_path, monkeypatch, number) == ""
+
+
+# --- large files --------------------------------------------------------------------------------------------------------
+
+WORKED = """roe: 1
+name: portions
+roles: [ae]
+define: {account.calls: count(account.activities)}
+scores: {fit: {criteria: [{name: big, when: "account.employees > 100", points: 10}, {name: calls, when: account.calls > 1, points: 3}]}}
+tables: {size: {hit: unique, rows: [{employees: "< 100", size: small}, {employees: ">= 90", size: big}]}}
+invariants:
+  - {name: worked, every: account, holds: account.calls < 4, severity: warn}
+  - {name: calm, every: run, holds: moved_share < 0.1, severity: warn}
+pools: {desk: {members: 'rep.id in ("pia", "quin")', caps: {per_day: 40}, fallback: zed}}
+engagement:
+  account:
+    ae:
+      - {name: fit, when: 'account.fit > 5 and account.size = "big"', then: {assign: account.country}, else: {route: desk}}
+      - {name: pool, when: account.calls = 1, then: {route: desk}}
+      - {name: kept, then: keep, because: "{account.name} has {account.employees}"}
+"""
+
+
+def write_parquet(folder: Path, seed: int, what: str) -> None:
+    """Accounts with repetitions and rejects, or in the order of their ids with none, in row groups that are larger and smaller than a portion."""
+    import pyarrow as pa
+    from pyarrow import parquet
+
+    folder.mkdir()
+    rng = random.Random(seed)
+    rows = [{k: x for k, x in row.items() if k not in ("$line", "parent")} for row in make_data(rng, 200)["account"]]
+    rows += [dict(row) for row in rng.sample(rows, 20)]
+    if "in order" in what:
+        rows = sorted({row["id"]: row for row in rows if row["id"]}.values(), key=lambda row: str(row["id"]).strip())
+    columns = {key: pa.array([None if (x := row[key]) is None else str(x) for row in rows]) for key in rows[0]}
+    parquet.write_table(pa.table(columns), folder / "accounts.parquet", row_group_size=50 if seed % 2 else 7)
+    if what == "with activities":
+        ids = sorted({row["id"].strip() for row in rows if row["id"] and row["id"].strip()})
+        calls = pa.table({"id": [f"T{i}" for i in range(150)], "account": [*rng.choices(ids, k=149), None]})
+        parquet.write_table(calls, folder / "activities.parquet", row_group_size=31)
+    _write(folder / "reps.csv", [{"id": x, "name": x.title()} for x in ("ann", "bob", "pia", "quin", "zed")])
+
+
+@pytest.mark.parametrize("rules", ["pool", "no pool"])
+@pytest.mark.parametrize("what", ["alone", "alone, in order", "with activities"])
+@pytest.mark.parametrize("seed", range(4) if HEAVY else range(2))
+def test_large_files_are_taken_in_pieces(seed: int, what: str, rules: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("roe.share.tasks.ROWS_A_TASK", 16)
+    monkeypatch.setattr("roe.share.out.KEYS_A_TASK", 40)
+    text = WORKED if rules == "pool" else re.sub("pools:.*\n", "", WORKED).replace("{route: desk}", "open")
+    if what != "with activities":
+        text = text.replace("count(account.activities)", "0")
+    evaluator, data = roe.compile(roe.load(policy_text(tmp_path / "policy", text))), tmp_path / "data"
+    write_parquet(data, seed, what)
+    found = same(evaluator, data, "2026-02-01", tmp_path, monkeypatch, 0)
+    assert found == ""
+
+
+def test_the_size_of_the_data_chooses_portions_and_what_cannot_be_shared_is_said_before(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_parquet(tmp_path / "data", 1, "with activities")
+    worked = roe.compile(roe.load(policy_text(tmp_path / "one", WORKED)))
+    parents = roe.compile(roe.load(policy_text(tmp_path / "other", WORKED.replace("account.calls = 1", "account.parent.calls = 1"))))
+
+    def chosen(evaluator: Any) -> engines.Engine:
+        return choose("columns", Job(evaluator, Source(evaluator.policy, tmp_path / "data"), "2026-02-01"))
+
+    assert (chosen(worked).name, chosen(parents).name) == ("columns", "columns")
+    assert chosen(parents).foretold() == []
+    monkeypatch.setattr(engines, "PORTIONS", 10)
+    assert (chosen(worked).name, chosen(parents).name) == ("portions", "columns")
+    assert chosen(worked).foretold() == []
+    assert chosen(parents).foretold() == [
+        "all records are decided at once, because account.parent leads to another account; this needs memory for all of them"
+    ]
+    job = Job(worked, Source(worked.policy, tmp_path / "data"), "2026-02-01")
+    assert run(job, tmp_path / "out", RunOptions(engine="columns")).notes == []
+
+
+def test_any_trace_is_made_from_what_portions_have_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from roe.columns.evidence import RunEvidence
+    from roe.data.read import read_tables
+
+    monkeypatch.setattr("roe.share.tasks.ROWS_A_TASK", 16)
+    evaluator, data = roe.compile(roe.load(policy_text(tmp_path / "policy", WORKED))), tmp_path / "data"
+    write_parquet(data, 1, "with activities")
+    same(evaluator, data, "2026-02-01", tmp_path, monkeypatch, 3, traces=True)
+    evidence, (tables, _) = RunEvidence(tmp_path / "spark"), read_tables(evaluator.policy, data)
+    for n, d in enumerate(evaluator.bind(tables, as_of="2026-02-01").decide_all()):
+        if n % 7 == 0:
+            expected = d.trace.as_json()
+            assert evidence.decision(d.entity, d.id, d.role).trace.as_json() == expected, d.id
