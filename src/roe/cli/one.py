@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Asked:
+class RecordQuestion:
     """A question about the record that a text means: by which policy, on which data, as of when, with which ledger, and after which run."""
 
     evaluator: Evaluator
@@ -30,7 +30,7 @@ class Asked:
     run_folder: Path | None = None
 
 
-def taken_out(asked: Asked) -> tuple[Bound, Row]:
+def taken_out(asked: RecordQuestion) -> tuple[Bound, Row]:
     """(a bound evaluator over the record that a text means and all around it, the record). Raises CannotLookUp; what is wrong with the
     data or the text ends the command.
     """
@@ -62,7 +62,7 @@ def taken_out(asked: Asked) -> tuple[Bound, Row]:
     return bound, row
 
 
-def taken_out_for_value(asked: Asked, field: str) -> tuple[Bound, Row] | None:
+def taken_out_for_value(asked: RecordQuestion, field: str) -> tuple[Bound, Row] | None:
     """The same for the value of one field; None, with a word, where that may rest on all records."""
     try:
         plan = asked.evaluator.policy.plan
@@ -78,7 +78,7 @@ def taken_out_for_value(asked: Asked, field: str) -> tuple[Bound, Row] | None:
         return None
 
 
-def decided_alone(asked: Asked, role: str | None) -> tuple[Bound, list[Decision]]:
+def decided_alone(asked: RecordQuestion, role: str | None) -> tuple[Bound, list[Decision]]:
     """(the bound evaluator, the decisions on the record that a text means, in one role or all). Raises CannotLookUp."""
     from roe.cli.explain import roles_asked
 
@@ -86,7 +86,7 @@ def decided_alone(asked: Asked, role: str | None) -> tuple[Bound, list[Decision]
     return bound, [bound.decide(row, r) for r in roles_asked(bound.roles(row.entity), row.entity, role)]
 
 
-def decided(asked: Asked, role: str | None) -> list[Decision]:
+def decided(asked: RecordQuestion, role: str | None) -> list[Decision]:
     """The decisions on the record that a text means, in one role or all; none if it is not one that is allocated."""
     from roe.cli.explain import find_record, roles_asked
 

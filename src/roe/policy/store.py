@@ -24,7 +24,7 @@ from roe.plan import parts
 from roe.plan.plan import Plan
 from roe.plan.standard import TEXTS
 from roe.policy.model import DataSource, Field, Keys, Model, Policy, standard_fields
-from roe.source import Added, Cell, Inline, Origin, Same, Scalar, Span, Text
+from roe.source import Added, Cell, Inline, Origin, SameOrigin, Scalar, Span, Text
 
 # every node of a plan, whichever stage has it
 _NODES = [
@@ -250,7 +250,7 @@ class PolicyReader:
             return Cell(file, line, index, self.stored["excerpts"][excerpt], delimiter, name)
         if x[0] == "I":
             return Inline(x[1])
-        return (Added if x[0] == "A" else Same)(self.value(x[1]))
+        return (Added if x[0] == "A" else SameOrigin)(self.value(x[1]))
 
 
 class KeptScalar:
