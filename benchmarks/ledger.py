@@ -18,7 +18,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from roe.ledger.entries import Loaded, Owned, Run, Turn
+from roe.ledger.entries import Loaded, Owned, RunEntry, Turn
 from roe.ledger.entry import Entry
 from roe.ledger.moment import At, ticks
 from roe.ledger.store import Store, open_store
@@ -62,7 +62,7 @@ def fill(store: Store, entries: int) -> None:
     per_night = max(1, entries // NIGHTS)
     for n in range(NIGHTS):
         at = At(ticks(START + timedelta(days=n)), True, "UTC")
-        store.append(night(rng, n, per_night, accounts), Run(at=at, id=f"night-{n}", policy="bench", digest="0" * 64))
+        store.append(night(rng, n, per_night, accounts), RunEntry(at=at, id=f"night-{n}", policy="bench", digest="0" * 64))
 
 
 def bare(store: Store) -> sqlite3.Connection:

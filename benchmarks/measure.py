@@ -40,14 +40,15 @@ class Cost:
     mib: float
 
 
-def whole_process(*args: str) -> Cost:
-    """The cost of a whole process of Python with these arguments. Raises CalledProcessError, which has what it said, if it fails."""
+def whole_process(*args: str, **environment: str) -> Cost:
+    """The cost of a whole process of Python with these arguments, and these variables in its environment. Raises CalledProcessError, which has what it said, if it fails."""
     script = (
         "import resource, subprocess, sys, time; t = time.perf_counter(); subprocess.run(sys.argv[1:], check=True, stdout=subprocess.DEVNULL);"
         "used = resource.getrusage(resource.RUSAGE_CHILDREN);"
         "print(time.perf_counter() - t, used.ru_utime + used.ru_stime, used.ru_maxrss / 1024)"
     )
-    done = subprocess.run([sys.executable, "-c", script, sys.executable, *args], capture_output=True, text=True)
+    env = {**os.environ, **environment}
+    done = subprocess.run([sys.executable, "-c", script, sys.executable, *args], env=env, capture_output=True, text=True)
     try:
         done.check_returncode()
     except subprocess.CalledProcessError as e:

@@ -30,7 +30,7 @@ from roe.columns.raw import Raw
 from roe.columns.world import ColumnWorld
 from roe.evaluator.bound import Bound
 from roe.evaluator.engine import Evaluator
-from roe.ledger.entries import Loaded, Owned, Run
+from roe.ledger.entries import Loaded, Owned, RunEntry
 from roe.ledger.entry import Entry
 from roe.ledger.moment import At, ticks
 from roe.ledger.store import exists, open_store
@@ -77,7 +77,7 @@ def fill(folder: str, entries: int, accounts: int) -> None:
         for n in range(NIGHTS):
             store.append(
                 night(rng, n, max(1, entries // NIGHTS), accounts),
-                Run(at=At(ticks(START + timedelta(days=n)), True, "UTC"), id=f"night-{n}"),
+                RunEntry(at=At(ticks(START + timedelta(days=n)), True, "UTC"), id=f"night-{n}"),
             )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import atexit
+import contextlib
 import os
 import shutil
 import sqlite3
@@ -93,35 +94,80 @@ def postgres_programs() -> Path | None:
     return found[-1].parent if found else None
 
 
-@cache
-def postgres() -> str:
-    """The address of a PostgreSQL that lives as long as the tests: in a folder of its own, on a socket, as nobody of importance."""
-    programs = postgres_programs()
-    if programs is None:
-        if "CI" in os.environ:
-            pytest.fail("PostgreSQL is missing: apt-get install postgresql, as .ci/run does")
-        pytest.skip("PostgreSQL is missing: apt-get install postgresql")
-    folder = Path(tempfile.mkdtemp(prefix="roe-postgres-"))
-    drop: list[str] = []
-    if os.geteuid() == 0:  # which PostgreSQL refuses to run as
-        shutil.chown(folder, "postgres", "postgres")
-        drop = ["setpriv", "--reuid=postgres", "--regid=postgres", "--init-groups", "env", "-u", "PYTHONPATH", f"HOME={folder}"]
+class Postgres:
+    """A PostgreSQL of the tests: one folder with its data and its socket, run as nobody of importance."""
 
-    def run(*args: str) -> None:
-        done = subprocess.run([*drop, *args], cwd=folder, capture_output=True, text=True)
+    def __init__(self) -> None:
+        programs = postgres_programs()
+        if programs is None:
+            if "CI" in os.environ:
+                pytest.fail("PostgreSQL is missing: apt-get install postgresql, as .ci/run does")
+            pytest.skip("PostgreSQL is missing: apt-get install postgresql")
+        self.programs, self.folder = programs, Path(tempfile.mkdtemp(prefix="roe-postgres-"))
+        self.data, self.address = self.folder / "data", f"host={self.folder} user=postgres dbname=postgres"
+        self._drop: list[str] = []
+        if os.geteuid() == 0:  # which PostgreSQL refuses to run as
+            shutil.chown(self.folder, "postgres", "postgres")
+            self._drop = [
+                "setpriv",
+                "--reuid=postgres",
+                "--regid=postgres",
+                "--init-groups",
+                "env",
+                "-u",
+                "PYTHONPATH",
+                f"HOME={self.folder}",
+            ]
+        atexit.register(self.remove)
+
+    def run(self, program: str, *args: str) -> None:
+        done = subprocess.run([*self._drop, str(self.programs / program), *args], cwd=self.folder, capture_output=True, text=True)
         assert done.returncode == 0, done.stdout + done.stderr
 
-    data = folder / "data"
-    run(str(programs / "initdb"), "-D", str(data), "-A", "trust", "-U", "postgres", "-E", "UTF8", "--locale=C.UTF-8", "--no-sync")
-    options = f"-c listen_addresses= -c unix_socket_directories={folder} -c fsync=off -c full_page_writes=off -c max_connections=20"
-    run(str(programs / "pg_ctl"), "-D", str(data), "-o", options, "-l", str(folder / "log"), "-w", "start")
+    def init(self) -> Postgres:
+        self.run("initdb", "-D", str(self.data), "-A", "trust", "-U", "postgres", "-E", "UTF8", "--locale=C.UTF-8", "--no-sync")
+        return self
 
-    def stop() -> None:
-        subprocess.run([*drop, str(programs / "pg_ctl"), "-D", str(data), "-m", "immediate", "stop"], cwd=folder, capture_output=True)
-        shutil.rmtree(folder, ignore_errors=True)
+    def copy_of(self, primary: Postgres) -> Postgres:
+        """A standby that follows a running primary."""
+        self.run(
+            "pg_basebackup",
+            "-D",
+            str(self.data),
+            "-h",
+            str(primary.folder),
+            "-U",
+            "postgres",
+            "-R",
+            "-X",
+            "stream",
+            "-c",
+            "fast",
+            "--no-sync",
+        )
+        return self
 
-    atexit.register(stop)
-    return f"host={folder} user=postgres dbname=postgres"
+    def start(self) -> Postgres:
+        options = (
+            f"-c listen_addresses= -c unix_socket_directories={self.folder} -c fsync=off -c full_page_writes=off -c max_connections=20"
+        )
+        self.run("pg_ctl", "-D", str(self.data), "-o", options, "-l", str(self.folder / "log"), "-w", "start")
+        return self
+
+    def stop(self) -> None:
+        """End at once, as in a crash."""
+        self.run("pg_ctl", "-D", str(self.data), "-m", "immediate", "stop")
+
+    def remove(self) -> None:
+        with contextlib.suppress(AssertionError, FileNotFoundError):  # it has ended, or is removed already
+            self.stop()
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+
+@cache
+def postgres() -> str:
+    """The address of a PostgreSQL that lives as long as the tests."""
+    return Postgres().init().start().address
 
 
 ENGINES: tuple[tuple[str, Callable[[str, Tables], Found]], ...] = (

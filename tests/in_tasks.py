@@ -7,7 +7,7 @@ from typing import ClassVar
 from roe.columns.raw import Raw
 from roe.evaluator.engine import Evaluator
 from roe.ledger.remembered import Remembered
-from roe.run.engines import Limit, Portions
+from roe.run.engines import Limit, PortionEngine
 from roe.run.files import Files, Watch
 from roe.share.local import Local
 from roe.share.tasks import Sent
@@ -20,7 +20,7 @@ class Sending(Local):
         return Sent.of(evaluator, as_of, tables, state)
 
 
-class InTasks(Portions):
+class InTasks(PortionEngine):
     """`number` tasks; `together` says of the last run why one task decided all records."""
 
     number: ClassVar[int] = 3

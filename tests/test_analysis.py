@@ -122,7 +122,7 @@ def test_every_verdict_is_what_all_records_say(part: int, tmp_path: Path) -> Non
             n = len(table.step.rules)
             if table.step.hit == "first":
                 deciding = {min(h) for h in here if h}
-                never = list(table.never())
+                never = list(table.never)
                 assert {v.rules[0] for v in never} == set(range(n)) - deciding, (number, table.step.name)
                 for v in never:
                     assert v.certainty == PROVEN
@@ -293,7 +293,7 @@ def test_time_is_a_subject_like_any_other(tmp_path: Path) -> None:
             table = tables[name]
             here = held(table, records)
             deciding = {min(h) for h in here if h}
-            assert {v.rules[0] for v in table.never()} == set(range(len(table.step.rules))) - deciding, (number, name)
+            assert {v.rules[0] for v in table.never} == set(range(len(table.step.rules))) - deciding, (number, name)
             seen["never"] += len(table.step.rules) - len(deciding)
         left_out = list(uncovered(tables["engagement_ae"]))
         assert bool(left_out) == any(not h for h in held(tables["engagement_ae"], records)), number

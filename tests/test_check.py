@@ -58,7 +58,7 @@ def test_witnesses_of_a_faulty_policy_are_decided_as_it_is_said(name: str) -> No
     subject = CheckedPolicy(roe.compile(roe.load(FAULTS / name)))
     seen = 0
     for table in subject.tables:
-        for v in table.never() if table.step.hit == "first" else ():
+        for v in table.never if table.step.hit == "first" else ():
             if v.witness is not None:
                 fired = table.finder.asked(v.witness, table.chooser)
                 assert fired is not None and fired[0][0] < v.rules[0]

@@ -196,3 +196,30 @@ def test_a_match_is_found_once_for_the_decision_and_for_the_company(tmp_path: Pa
     assert world.live.decide(lead).owner is not None
     world.live.decide({"id": "next", "company": "Other", "email": "x@other.com"})  # by which the first one's company is taken up
     assert searched.count("Bluest Health Inc") == 1  # without a city no method but the one by name alone can find it
+
+
+def test_what_a_new_name_makes_doubtful_is_asked_again_while_nobody_waits(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    policy_text(tmp_path, POLICY.replace("MATCHING", "default").replace("COMPANY", ""))
+    world = World(roe.compile(roe.load(tmp_path)), 1)
+    companies(world.live)
+    assert not world.live.world.is_behind
+    world.put("account", {"id": "new", "name": "Blue Health Holding"})
+    rounds = 0
+    while world.live.world.is_behind:
+        world.live.world.catch_up(2)
+        rounds += 1
+    assert rounds > 1
+    monkeypatch.setattr(KeptMatches, "_ask", None)  # the next decision asks for no other lead
+    known = companies(world.live)
+    monkeypatch.undo()
+    assert known == companies(world.fresh())
+
+
+def test_after_a_restart_matches_are_asked_for_ahead(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    policy_text(tmp_path, POLICY.replace("MATCHING", "default").replace("COMPANY", ""))
+    world = World(roe.compile(roe.load(tmp_path)), 1)
+    started, plain = world.fresh(), companies(world.fresh())
+    while started.world.is_behind:
+        started.world.catch_up(4)
+    monkeypatch.setattr(KeptMatches, "_ask", None)  # the first decision asks for no match of others
+    assert companies(started) == plain

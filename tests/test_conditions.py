@@ -20,7 +20,7 @@ from roe.grammar.parser import parse
 from roe.grammar.printer import show
 from roe.grammar.scopes import CLOCK
 from roe.plan.cells import ELSE, MOST_POINTS, cost_of
-from roe.plan.index import MOST_ALONE, Index, as_tests
+from roe.plan.index import MOST_ALONE, PartitionIndex, as_tests
 from roe.plan.operators import Expr
 from roe.plan.subjects import Test, alternatives, key_of, places_of
 from roe.source import Inline, Text
@@ -219,7 +219,7 @@ def scopes(text: str) -> Any:
 
 @pytest.mark.parametrize("text", [row[0] for row in ROWS])
 def test_a_condition_in_the_index_is_what_brute_force_says(text: str) -> None:
-    index, code = Index([(expr(text),)], LISTS), compile_expression(tree_of(text))
+    index, code = PartitionIndex([(expr(text),)], LISTS), compile_expression(tree_of(text))
     for scope in scopes(text):
         truth = truth_of(code(scope))
         for hits in (index.all(scope), index.first(scope)):
@@ -233,7 +233,7 @@ def test_all_conditions_on_one_subject_in_one_index_are_what_brute_force_says(na
     for number in (False, True):  # with constants of one kind alone, and with all
         chosen = [x for x in texts if not number or ('"' not in x) is (name in "nuhb")]
         rules = [*((x,) for x in chosen), *itertools.pairwise(chosen)]
-        index = Index([tuple(map(expr, rule)) for rule in rules], LISTS)
+        index = PartitionIndex([tuple(map(expr, rule)) for rule in rules], LISTS)
         codes = [[compile_expression(tree_of(x)) for x in rule] for rule in rules]
         for value in VALUES[name]:
             scope = {**LISTS, CLOCK: Clock.at("2026-01-01"), **dict.fromkeys(VALUES), name: value}
@@ -290,8 +290,8 @@ def test_conditions_of_a_rule_are_one_test_for_each_subject(conditions: list[str
         assert (" or ".join(" & ".join(map(written, tests.values())) or "always" for tests in found), simple) == (expected, plain)
 
 
-def index_of(*rules: str, lists: dict[str, list[Any]] = LISTS) -> Index:
-    return Index([(expr(rule),) for rule in rules], lists)
+def index_of(*rules: str, lists: dict[str, list[Any]] = LISTS) -> PartitionIndex:
+    return PartitionIndex([(expr(rule),) for rule in rules], lists)
 
 
 PLACED = [
@@ -326,7 +326,7 @@ def test_the_places_of_a_subject_are_all_there_are(texts: tuple[str, ...]) -> No
 
 
 def test_constants_of_several_kinds_have_no_places() -> None:
-    (subject,) = Index([(expr("n > 1"), expr('n > "a"'))], {}).subjects  # which no value satisfies
+    (subject,) = PartitionIndex([(expr("n > 1"), expr('n > "a"'))], {}).subjects  # which no value satisfies
     assert subject.places() == [(None, 0, True), (ELSE, 0, False)]
     assert index_of("n = 1", 'n = "a"').subjects[0].places() is None
 
@@ -359,7 +359,7 @@ def test_what_is_cheap_is_asked_first() -> None:
     assert cost_of(call) == 1 + BY_NAME[call.function].cost and cost_of(tree_of("today + n")) == 1
     for dear in ("some x in xs satisfies x = 1", "for x in xs return x", "xs[item = 1]"):
         assert cost_of(tree_of(dear)) > 200, dear
-    index = Index([(expr("some x in xs satisfies x = 1"), expr("lower_case(t) = 1"), expr("n = 1"))], {})
+    index = PartitionIndex([(expr("some x in xs satisfies x = 1"), expr("lower_case(t) = 1"), expr("n = 1"))], {})
     assert [show(subject.node) for subject in index.subjects] == ["n", "lower_case(t)", "some x in xs satisfies x = 1"]
 
 

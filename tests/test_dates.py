@@ -109,7 +109,7 @@ def _compare(e: Evaluator, table: RuleTable, pairs: list[tuple[Any, date]], seen
     here = held(e, table, pairs)
     deciding = {min(h) for h in here if h}
     n = len(table.step.rules)
-    never = list(table.never())
+    never = list(table.never)
     assert not {v.rules[0] for v in never} & deciding, (said, never)
     for v in never:
         assert v.certainty == PROVEN
@@ -148,7 +148,7 @@ def test_a_rule_that_a_first_or_last_day_reaches_is_not_dead(earlier: str, later
     e = compiled(tmp_path, rules)
     (table,) = CheckedPolicy(e).tables
     assert held(e, table, [(date.fromisoformat(starts), date(2026, 1, 1))]) == [frozenset({1})]
-    assert list(table.never()) == []
+    assert list(table.never) == []
 
 
 @pytest.mark.parametrize("other", ["today", "today - 120 days", "account.ends", "account.ends + 3 months"])
@@ -161,4 +161,4 @@ def test_both_conditions_on_two_dates_have_to_hold(other: str, tmp_path: Path) -
     )
     assert compare(either, both).verdict == "different"
     (table,) = CheckedPolicy(both).tables
-    assert [v.rules for v in table.never()] == [(0,)]  # no date is missing and early
+    assert [v.rules for v in table.never] == [(0,)]  # no date is missing and early

@@ -20,7 +20,7 @@ from roe.diagnostics import PolicyError
 from roe.evaluator.row import Circle
 from roe.policy.circles import circles
 from roe.run import engines
-from roe.run.engines import Columns, Job, Portions, Rows, Spark, choose
+from roe.run.engines import ColumnEngine, Job, PortionEngine, RowEngine, SparkEngine, choose
 from roe.run.source import Source
 
 pytest.importorskip("pyarrow")
@@ -92,11 +92,11 @@ def test_an_engine_says_what_it_cannot_do(monkeypatch: pytest.MonkeyPatch) -> No
     def what(engine: Any) -> list[str]:
         return [limit.what for limit in engine.limits()]
 
-    assert what(Rows(job())) == [] and what(Columns(job())) == ["size"] and what(Portions(job())) == ["portions"]
+    assert what(RowEngine(job())) == [] and what(ColumnEngine(job())) == ["size"] and what(PortionEngine(job())) == ["portions"]
     lacks(monkeypatch, "pyarrow", "pyspark")
-    assert what(Rows(job())) == [] and what(Rows(job(form="parquet"))) == ["packages"]
-    assert what(Columns(job())) == ["packages"] and what(Portions(job())) == ["portions"]
-    assert what(Spark(job(remembers=True, traces=True))) == ["packages"]
+    assert what(RowEngine(job())) == [] and what(RowEngine(job(form="parquet"))) == ["packages"]
+    assert what(ColumnEngine(job())) == ["packages"] and what(PortionEngine(job())) == ["portions"]
+    assert what(SparkEngine(job(remembers=True, traces=True))) == ["packages"]
 
 
 def test_the_first_that_can_decides(monkeypatch: pytest.MonkeyPatch) -> None:

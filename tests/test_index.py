@@ -18,7 +18,7 @@ from roe.grammar.clock import Clock
 from roe.grammar.closures import compile_expression
 from roe.grammar.parser import parse
 from roe.grammar.scopes import CLOCK
-from roe.plan.index import Index, as_tests
+from roe.plan.index import PartitionIndex, as_tests
 from roe.plan.operators import Choose, Expr, Rule
 from roe.source import Inline, Text
 
@@ -84,7 +84,7 @@ def expr(text: str) -> Expr:
 @given(st.lists(st.lists(conditions, max_size=3), min_size=1, max_size=8), st.lists(records, min_size=1, max_size=8))
 def test_index_equals_brute_force(rules: list[list[str]], rows: list[dict[str, Any]]) -> None:
     exprs = [tuple(map(expr, rule)) for rule in rules]
-    index = Index(exprs, LISTS)
+    index = PartitionIndex(exprs, LISTS)
     codes = [[compile_expression(e.tree) for e in rule] for rule in exprs]
     for row in rows:
         scope = {**LISTS, CLOCK: Clock.at("2026-01-01"), **row}
@@ -116,7 +116,7 @@ def test_conditions_that_no_other_rule_has_equal_brute_force(seed: int) -> None:
         rule += rng.sample(shared, rng.choice([0, 0, 1, 2]))
         rng.shuffle(rule)
     exprs = [tuple(map(expr, rule)) for rule in texts]
-    index = Index(exprs, LISTS)
+    index = PartitionIndex(exprs, LISTS)
     codes = [[compile_expression(e.tree) for e in rule] for rule in exprs]
     values: dict[str, list[Any]] = {
         "n": [None, 0, 3, 8, 25, "x"], "m": [None, 1, 3, -40], "t": [None, "a", "b", "7", 1], "b": [None, True, False, 1], "d": [None, date(2026, 1, 1)],
@@ -157,7 +157,7 @@ def test_hit_policies(rules: list[tuple[str, int]], row: dict[str, Any], hit: st
 
 def test_a_long_keyed_table_is_two_entries_a_key() -> None:
     rules = [(Expr(s.Compare("=", s.Name("z"), s.Literal(f"{i:05d}", f'"{i:05d}"')), Text("", Inline())),) for i in range(20_000)]
-    index = Index(rules, {})
+    index = PartitionIndex(rules, {})
     assert len(index.subjects) == 1
     scope = {CLOCK: Clock.at("2026-01-01"), "z": "12345"}
     assert index.first(scope).true == (12345,)
@@ -186,7 +186,7 @@ def space_of(rules: list[list[str]], split: bool = False) -> list[Space]:
 def test_what_a_space_says_holds_for_every_record(rules: list[list[str]], rows: list[dict[str, Any]]) -> None:
     """A rule that never fires does not fire, and pairs that do not overlap never hold together: on all kinds of conditions."""
     (space,) = space_of(rules)
-    index = Index((tuple(map(expr, rule)) for rule in rules), LISTS)
+    index = PartitionIndex((tuple(map(expr, rule)) for rule in rules), LISTS)
     never = {rule for rule in range(len(rules)) if space.firing(rule) is None}
     pairs = {(a, b) for a, b, _ in space.overlaps()}
     for row in rows:
@@ -215,7 +215,7 @@ def test_spaces_say_what_brute_force_says(split: bool, monkeypatch: pytest.Monke
         keyed = [[f't = "{rng.choice("abc")}"', *rng.sample(PARTS[4:], rng.randint(0, 1))] for _ in range(4)]
         rules = keyed if split else [rng.sample(PARTS, rng.randint(1, 2)) for _ in range(5)]
         found = space_of(rules, split)
-        index = Index((tuple(map(expr, rule)) for rule in rules), {})
+        index = PartitionIndex((tuple(map(expr, rule)) for rule in rules), {})
         held = [set(index.all(scope).true) for scope in EVERY]
         n = range(len(rules))
         never = {r for r in n if all(s.firing(r) is None for s in found)}
@@ -245,7 +245,7 @@ def test_a_condition_under_not_is_in_the_index_what_it_says(text: str) -> None:
     tree, _ = parse(text)
     assert tree is not None
     lists = {"short": ["x", "y"]}
-    index, code = Index([(Expr(tree, Text(text, Inline("test"))),)], lists), compile_expression(tree)
+    index, code = PartitionIndex([(Expr(tree, Text(text, Inline("test"))),)], lists), compile_expression(tree)
     for a, b, c in itertools.product((None, True, False), (None, True, False), (None, "x", "z", "q")):
         scope = {"a": a, "b": b, "c": c, **lists}
         hits, truth = index.all(scope), code(scope)

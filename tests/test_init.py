@@ -13,6 +13,7 @@ import pytest
 import yaml
 from click.testing import CliRunner, Result
 
+from helpers import policy_text
 from roe.cli import main
 
 Files = dict[str, str]
@@ -262,3 +263,46 @@ def test_a_draft_that_fails_leaves_nothing_behind(tmp_path: Path) -> None:
     assert roe("init", str(tmp_path / "p"), "--from", str(folder)).exit_code == 2
     (folder / "accounts.csv").write_text("id,name\n1,closed\n", "utf-8")
     assert roe("init", str(tmp_path / "p"), "--from", str(folder)).exit_code == 0
+
+
+def test_records_of_reps_who_have_left_go_to_others(tmp_path: Path) -> None:
+    """A draft never takes a record from one rep who has left to give it to nobody."""
+    data = tmp_path / "d"
+    data.mkdir()
+    (data / "accounts.csv").write_text("id,name,owner\n1,Acme,u1\n2,Bolt,u2\n3,Cie,\n", "utf-8")
+    (data / "reps.csv").write_text("id,name,active\nu1,Ann,true\nu2,Ben,false\n", "utf-8")
+    done = CliRunner().invoke(main, ["init", str(tmp_path / "p"), "--from", str(data)])
+    assert done.exit_code == 0, done.output
+    said = " ".join(done.output.split())
+    assert "1 of 3 accounts has an owner and keeps it" in said and "2 accounts have no owner, or one who has left: 2 go to the pool" in said
+    ran = CliRunner().invoke(main, ["run", str(tmp_path / "p"), "--data", str(data), "--as-of", "2026-03-01", "--out", str(tmp_path / "o")])
+    assert ran.exit_code == 0, ran.output
+    with (tmp_path / "o" / "allocations.csv").open(encoding="utf-8", newline="") as file:
+        assert {row["record"]: (row["owner"], row["rule"]) for row in csv.DictReader(file)} == {
+            "1": ("u1", "as-it-is"), "2": ("u1", "the-rest"), "3": ("u1", "the-rest"),
+        }  # fmt: skip
+
+
+def test_a_rule_that_finds_nobody_does_not_say_what_it_would_have_found(tmp_path: Path) -> None:
+    policy_text(
+        tmp_path / "p", "roe: 1\nname: t\nroles: [ae]\nengagement: {account: {ae: [{name: stays, then: keep, because: 'its owner keeps it'}]}}\n",
+        data__accounts_csv="id,name,owner\n1,Acme,u2\n", data__reps_csv="id,name,active\nu2,Ben,false\n",
+    )  # fmt: skip
+    for engine in ("rows", "columns"):
+        out = tmp_path / engine
+        args = [
+            "run",
+            str(tmp_path / "p"),
+            "--data",
+            str(tmp_path / "p" / "data"),
+            "--as-of",
+            "2026-03-01",
+            "--out",
+            str(out),
+            "--engine",
+            engine,
+        ]
+        assert CliRunner().invoke(main, args).exit_code == 0
+        with (out / "allocations.csv").open(encoding="utf-8", newline="") as file:
+            (row,) = csv.DictReader(file)
+        assert (row["action"], row["owner"], row["reason"]) == ("unassigned", "", "rule `stays` holds, and finds nobody")

@@ -12,7 +12,7 @@ from helpers import HEAVY, seeds
 from roe.grammar.clock import Clock
 from roe.grammar.parser import parse
 from roe.grammar.scopes import CLOCK
-from roe.plan.index import Index
+from roe.plan.index import PartitionIndex
 from roe.plan.operators import Expr
 from roe.source import Inline, Text
 
@@ -46,13 +46,13 @@ def rules_of(rng: random.Random, count: int, keyed: bool) -> list[str]:
     return out
 
 
-def index_of(conditions: list[str]) -> Index:
+def index_of(conditions: list[str]) -> PartitionIndex:
     made = []
     for text in conditions:
         tree, problems = parse(text)
         assert tree is not None, problems
         made.append((Expr(tree, Text(text, Inline())),))
-    return Index(made, {})
+    return PartitionIndex(made, {})
 
 
 def rows_of(rng: random.Random, count: int) -> dict[str, list[Any]]:

@@ -18,7 +18,7 @@ from roe.diagnostics import PolicyError
 from roe.ledger import entries as e
 from roe.ledger import people
 from roe.ledger.encode import canonical, draft, entry, small, whole
-from roe.ledger.entries import Owned, Run, Turn
+from roe.ledger.entries import Owned, RunEntry, Turn
 from roe.ledger.entry import Entry
 from roe.ledger.moment import At
 from roe.ledger.projections import dump
@@ -37,7 +37,7 @@ def owned(record: str, rep: str | None, at: str, **more: Any) -> Owned:
 
 
 EXAMPLES: tuple[Entry, ...] = (
-    Run(at=day("2026-03-02"), id="r-1", policy="west", digest="ab", inputs={"accounts.csv": {"digest": "cd"}}, counts={"moved": 2}, accepted="Ann: quarter"),
+    RunEntry(at=day("2026-03-02"), id="r-1", policy="west", digest="ab", inputs={"accounts.csv": {"digest": "cd"}}, counts={"moved": 2}, accepted="Ann: quarter"),
     e.Activated(at=day("2026-03-02"), policy="west", digest="ab", revision="1f", by="Ann"),
     owned("A-1", "r1", "2026-03-02", former="r0", rule="west", action="assign", until=day("2026-04-01"), sentence="Ann has it"),
     owned("A-2", None, "2026-03-02", queue="Inbound", by="system", system="Marketo", read_at=At.of("2026-03-02T07:00", BERLIN)),

@@ -17,7 +17,7 @@ from ledgers import STORES, Ticks, place
 from roe.cli import main
 from roe.ledger import entries as e
 from roe.ledger.audit import anchor, verify
-from roe.ledger.entries import Run
+from roe.ledger.entries import RunEntry
 from roe.ledger.entry import Entry
 from roe.ledger.store import open_store
 from test_ledger import EXAMPLES, day, owned
@@ -38,7 +38,9 @@ def months(state: str) -> str:
             ("2026-04-10", [owned("A-1", "r17", "2026-04-10", former="r2", rule="west", action="assign", until=day("2026-05-10"), undoes=5, sentence="Ann has the west")]),
         )  # fmt: skip
         for as_of, entries in nights:
-            store.append(entries, Run(at=day(as_of), id=f"run-{as_of}", policy="regions", digest="ab12cd34ef56ab78", revision="1f2e3d"))
+            store.append(
+                entries, RunEntry(at=day(as_of), id=f"run-{as_of}", policy="regions", digest="ab12cd34ef56ab78", revision="1f2e3d")
+            )
     return state
 
 
@@ -252,7 +254,7 @@ def test_imported_history_does_not_change_today(tmp_path: Path) -> None:
     path, state = tmp_path / "AccountHistory.csv", place("sqlite", tmp_path)
     path.write_text(ACCOUNTS)
     with open_store(state) as store:
-        store.append([owned("001000000000001", "005000000000005", "2026-03-01", rule="west")], Run(at=day("2026-03-01"), id="r"))
+        store.append([owned("001000000000001", "005000000000005", "2026-03-01", rule="west")], RunEntry(at=day("2026-03-01"), id="r"))
     roe("ledger", "import", path, "--role", "ae", "--state", state)
     with open_store(state) as store:
         assert store.holding("account", "001000000000001", "ae").rep == "005000000000005"  # type: ignore[union-attr]

@@ -17,7 +17,7 @@ from helpers import policy_text
 from ledgers import STORES, Engines, Ticks, place
 from roe.ledger import snapshot
 from roe.ledger.decided import how_decided
-from roe.ledger.entries import Answered, Owned, Referred, Run
+from roe.ledger.entries import Answered, Owned, Referred, RunEntry
 from roe.ledger.moment import At
 from roe.ledger.projections import dump
 from roe.ledger.snapshot import owners_of
@@ -114,7 +114,7 @@ def test_nights_of_both_engines_are_the_same(share: float, seed: int, tmp_path: 
             job = Job(evaluator, Source(evaluator.policy, tmp_path / "data"), str(FIRST + timedelta(days=night)))
             run(job, out, RunOptions(state, engine))
             with open_store(state) as store:
-                entries = [x.entry for x in store.entries() if not isinstance(x.entry, Run) and x.kind != "evidence"]
+                entries = [x.entry for x in store.entries() if not isinstance(x.entry, RunEntry) and x.kind != "evidence"]
                 files = {p.name: p.read_bytes() for p in out.iterdir() if p.suffix in (".csv", ".jsonl")}
                 found[engine] = (entries, files)
                 if engine == "columns":
@@ -149,7 +149,7 @@ def test_a_copy_with_what_was_written_since_is_the_projection(kind: str, tmp_pat
                 )
                 for _ in range(25)
             ]  # fmt: skip
-            store.append([e if e.queue == "" else replace(e, rep=None) for e in entries], Run(at=at, id=f"n{night}"))
+            store.append([e if e.queue == "" else replace(e, rep=None) for e in entries], RunEntry(at=at, id=f"n{night}"))
             assert_columns_are_the_projection(store)
             if night in (1, 6):
                 assert snapshot.keep_copy(store, 1) and not snapshot.keep_copy(store, 1)
@@ -162,7 +162,7 @@ def test_a_damaged_copy_is_not_read(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr(snapshot, "LEAST", 0)
     with open_store(tmp_path / "state") as store:
         at = At.of("2026-03-02")
-        store.append([Owned(at=at, entity="account", record=f"R{i}", role="ae", rep="r1") for i in range(9)], Run(at=at, id="n"))
+        store.append([Owned(at=at, entity="account", record=f"R{i}", role="ae", rep="r1") for i in range(9)], RunEntry(at=at, id="n"))
         assert snapshot.keep_copy(store, 1)
         body = bytes(store.db.rows("SELECT body FROM snapshot")[0][0])
         store.db.run("UPDATE snapshot SET body = ?", (body[:-9] + bytes(9),))
@@ -173,7 +173,7 @@ def test_a_copy_of_wrong_projections_does_not_outlive_them(tmp_path: Path, monke
     monkeypatch.setattr(snapshot, "LEAST", 0)
     with open_store(tmp_path / "state") as store:
         at = At.of("2026-03-02")
-        store.append([Owned(at=at, entity="account", record=f"R{i}", role="ae", rep="r1") for i in range(9)], Run(at=at, id="n"))
+        store.append([Owned(at=at, entity="account", record=f"R{i}", role="ae", rep="r1") for i in range(9)], RunEntry(at=at, id="n"))
         right = dict(owners_of(store))
         store.db.run("UPDATE holding SET rep = NULL")
         assert snapshot.keep_copy(store, 1) and dict(owners_of(store)) != right
@@ -187,7 +187,7 @@ def test_nobody_is_forgotten_while_a_copy_names_the_record(tmp_path: Path, monke
     with open_store(tmp_path / "state") as store:
         at = At.of("2026-03-02")
         names = [f"Record-{i:04}-of-somebody" for i in range(50)]
-        store.append([Owned(at=at, entity="account", record=x, role="ae", rep="rep-of-nobody") for x in names], Run(at=at, id="n"))
+        store.append([Owned(at=at, entity="account", record=x, role="ae", rep="rep-of-nobody") for x in names], RunEntry(at=at, id="n"))
         assert snapshot.keep_copy(store, 1)
         forget(store, names[7])
         assert_columns_are_the_projection(store)

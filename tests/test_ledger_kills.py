@@ -15,7 +15,7 @@ import pytest
 from ledgers import STORES, place
 from roe.ledger.audit import verify
 from roe.ledger.database import migrations
-from roe.ledger.entries import Run, Turn
+from roe.ledger.entries import RunEntry, Turn
 from roe.ledger.store import Store, open_store
 
 # takes turns of one pool: under the lock it reads the last turn and gives the next; what it prints was committed
@@ -50,7 +50,7 @@ def is_whole(store: Store) -> dict[str, int]:
     assert checked.bad is None, (checked.bad, checked.why)
     runs: dict[str, int] = {}
     for run in store.runs():
-        assert isinstance(run.entry, Run)
+        assert isinstance(run.entry, RunEntry)
         assert [x.kind for x in store.of_run(run.number)] == ["run", *["turn"] * 4, "standing"]
         name = run.entry.id.rpartition("-")[0]
         runs[name] = runs.get(name, 0) + 1

@@ -17,7 +17,7 @@ from roe.diagnostics import PolicyError
 from roe.evaluator.engine import Evaluator
 from roe.ledger.between import entries_between
 from roe.ledger.decided import Decided, how_decided
-from roe.ledger.entries import Run
+from roe.ledger.entries import RunEntry
 from roe.ledger.moment import At
 from roe.ledger.remembered import Remembered
 from roe.ledger.state import remembered
@@ -49,7 +49,9 @@ def test_what_a_run_left_is_what_the_next_reads(kind: str, example: Path, tmp_pa
             after, decided = night(evaluator, tables, as_of, before)
             at = At.of(as_of, policy.timezone)
             number = store.head().number
-            store.append(entries_between(before, after, at, decided, how_decided(before)), Run(at=at, id=f"night-{n}", policy=policy.name))
+            store.append(
+                entries_between(before, after, at, decided, how_decided(before)), RunEntry(at=at, id=f"night-{n}", policy=policy.name)
+            )
             read = remembered(store)
             after.pop("crm_since", None)  # is for the entries alone
             for x in after["owners"].values():

@@ -41,7 +41,7 @@ def files_in(out: Path) -> dict[str, Any]:
 
 def same(evaluator: Any, data: Path, as_of: str, folder: Path, monkeypatch: pytest.MonkeyPatch, number: int = 3, **more: Any) -> str:
     """Run in columns and in portions, and compare all that they write; why the records stayed together, if they did."""
-    monkeypatch.setitem(engines.PREFERENCES, "columns", (engines.Columns,))
+    monkeypatch.setitem(engines.PREFERENCES, "columns", (engines.ColumnEngine,))
     monkeypatch.setitem(engines.PREFERENCES, "spark", (InTasks,))
     monkeypatch.setattr(InTasks, "number", number)
     said = {}

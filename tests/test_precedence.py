@@ -17,7 +17,7 @@ from roe.cli import main
 from roe.grammar import syntax as s
 from roe.grammar.closures import compile_expression
 from roe.grammar.parser import parse
-from roe.plan.index import Index
+from roe.plan.index import PartitionIndex
 
 HEAD = "roe: 1\nname: p\nroles: [ae]\n"
 
@@ -168,7 +168,7 @@ def test_conditions_that_one_rule_alone_has_decide_as_each_of_them_does(tmp_path
     lines = [f"name: r{i}, when: {json.dumps(rng.choice(shapes).replace('{n}', str(i)))}, then: keep" for i in range(60)]
     evaluator = roe.compile(roe.load(policy_text(tmp_path, HEAD + rules(*lines))))
     chooser = evaluator.compiled.engagement["account", "ae"]
-    index: Index = chooser.index
+    index: PartitionIndex = chooser.index
     values: dict[str, list[Any]] = {
         "employees": [None, 1, 30, 70],
         "revenue": [None, 0, 20, 60],

@@ -24,7 +24,7 @@ from ledgers import STORES, place
 from roe.cli import main
 from roe.diagnostics import PolicyError
 from roe.ledger.audit import verify
-from roe.ledger.entries import Run, Turn
+from roe.ledger.entries import RunEntry, Turn
 from roe.ledger.store import Store, open_store
 from roe.run.engines import Job
 from roe.run.folder import LOCK, MARK, OLD, STAGED, OutFolder, damaged, read_mark
@@ -91,7 +91,7 @@ def is_sound(store: Store) -> None:
     assert verify(store).bad is None
     turns = turns_of(store)
     assert len({record for record, _, _ in turns}) == len(turns), "a lead was given twice"
-    ids = [x.entry.id for x in store.runs() if isinstance(x.entry, Run)]
+    ids = [x.entry.id for x in store.runs() if isinstance(x.entry, RunEntry)]
     assert len(set(ids)) == len(ids), "a run was committed twice"
 
 
@@ -324,7 +324,7 @@ def test_both_engines_leave_the_same_ledger(tmp_path: Path) -> None:
                 job = Job(roe.compile(roe.load(source)), Source(roe.load(source), source / "data"), day)
                 run(job, tmp_path / "out", RunOptions(state, engine))
             with open_store(state) as store:
-                told[engine] = [x.entry for x in store.entries() if not isinstance(x.entry, Run)]
+                told[engine] = [x.entry for x in store.entries() if not isinstance(x.entry, RunEntry)]
         assert told["rows"] == told["columns"] and told["rows"]
 
 
@@ -486,7 +486,7 @@ def test_an_invariant_that_does_not_hold_stops_the_commit_unless_it_is_accepted(
     invoke(command(tmp_path, state, 0, "out", "--accept", "Ann: the team is new"))
     with open_store(state) as store:
         entry = store.last_run().entry  # type: ignore[union-attr]
-    assert isinstance(entry, Run) and entry.accepted == "Ann: the team is new"
+    assert isinstance(entry, RunEntry) and entry.accepted == "Ann: the team is new"
 
 
 def test_a_run_says_what_has_changed_since_the_last_one(tmp_path: Path) -> None:

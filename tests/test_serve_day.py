@@ -28,7 +28,7 @@ from helpers import HEAVY
 from ledgers import STORES, place
 from roe.diagnostics import PolicyError
 from roe.ledger.database import MISSING, refuse
-from roe.ledger.entries import Run, Standing
+from roe.ledger.entries import RunEntry, Standing
 from roe.ledger.store import open_store
 from roe.serve.local import Local
 from roe.serve.policies import Ready, load
@@ -119,7 +119,7 @@ class Day:
 def told(state: str) -> tuple[list[Any], dict[tuple[str, str], Any]]:
     """The ledger's entries but those about servers and pools' standings, and what the service knows in the end."""
     with open_store(state) as store:
-        entries = [x.entry for x in store.entries() if not isinstance(x.entry, (Run, Standing))]
+        entries = [x.entry for x in store.entries() if not isinstance(x.entry, (RunEntry, Standing))]
         known = {(k, key): body for k, key, body in store.db.rows("SELECT kind, key, body FROM known WHERE body IS NOT NULL")}
         mirror = sorted(store.db.rows("SELECT entity, id, fields, deleted FROM mirror"))
         assert store.rebuild()

@@ -5,6 +5,8 @@ Where a scenario of the service's list is meant, the name of the test has its nu
 
 from __future__ import annotations
 
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -307,8 +309,14 @@ def test_scenario_15_two_servers_one_timer(state: str, tmp_path: Path) -> None:
             one.route(f"L{i}", email=f"a@x{i}.com")
         two.local.do()
         one.time.at = two.time.at = MONDAY + timedelta(hours=2)
-        two.local.do()
-        one.local.do()
+        both = threading.Barrier(2)
+
+        def fire(server: Service) -> None:
+            both.wait()
+            server.local.do()
+
+        with ThreadPoolExecutor(2) as pool:
+            list(pool.map(fire, (one, two)))
         two.local.do()
         assert len([x for x in one.entries("owned") if x.record == "L0"]) == 2
         assert len(one.entries("turn")) == 12

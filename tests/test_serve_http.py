@@ -131,6 +131,8 @@ def test_a_file_of_tokens_has_digests_only(tmp_path: Path) -> None:
     (tmp_path / "t.toml").write_text(lines)
     found = read_tokens(tmp_path / "t.toml", {}).find(token)
     assert token not in lines and found is not None and found.scopes == {"route", "read"}
+    (tmp_path / "t.toml").write_text(lines, "utf-8-sig")  # as Notepad saves it
+    assert read_tokens(tmp_path / "t.toml", {}).find(token) == found
     digest = lines.split('"')[-2]
     assert read_tokens(None, {"ROE_TOKENS": f"web=route+read={digest}"}).find(token) == found
     for wrong in (
@@ -140,6 +142,8 @@ def test_a_file_of_tokens_has_digests_only(tmp_path: Path) -> None:
         "[",
         '["a b"]\n',
         '[a]\nscopes=["route"]\ndigest="x"\n',
+        "a = " + "[" * 100_000,
+        "#" * (1 << 20) + "\n",
     ):
         (tmp_path / "t.toml").write_text(wrong)
         with pytest.raises(PolicyError) as e:
@@ -265,15 +269,15 @@ def test_what_is_asked_about_a_record(state: str, tmp_path: Path) -> None:
 
 def test_what_people_said_on_the_pages_can_be_read(state: str, tmp_path: Path) -> None:
     from roe.ledger.moment import At
-    from roe.run.acts import Review, Weigh, perform
+    from roe.run.acts import JudgeChange, Weigh, perform
 
     at = At.of(MONDAY, "Europe/Berlin")
     with client(state, tmp_path) as c:
         assert c.get("/v1/reviews").json() == {"reviews": []} and c.get("/v1/plans").json() == {"plans": []}
         change = {"key": "k1", "before": "a" * 64, "after": "b" * 64, "old": "main", "new": "west"}
         review = [
-            Review(by="Ann", verdict="commented", comment="what about Ohio?", **change),
-            Review(by="Rev", verdict="approved", **change),
+            JudgeChange(by="Ann", verdict="commented", comment="what about Ohio?", **change),
+            JudgeChange(by="Rev", verdict="approved", **change),
         ]
         moves = [Weigh(by="Rev", plan="p1", moves=[("west", "A1"), ("west", "A2")], accepted=True)]
         moves.append(Weigh(by="Ann", plan="p1", moves=[("west", "A2")], accepted=False, reason="a renewal is open"))

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import os
 import random
+import signal
 import threading
 import time
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -16,8 +18,16 @@ import pytest
 
 from helpers import HEAVY
 from ledgers import STORES, place
+from roe.ledger.audit import verify
+from roe.ledger.postgres import PostgresDatabase
+from roe.ledger.sqlite import SqliteDatabase
 from roe.ledger.store import open_store
-from services import feed, fill, plain_client, policy, servers
+from roe.serve.desk import Desk
+from roe.serve.local import Local
+from roe.serve.policies import Ready, load
+from roe.serve.times import SetTime
+from roe.serve.writer import Job, Reply
+from services import MONDAY, REPS, feed, fill, plain_client, policy, servers
 
 KILLS = int(os.environ.get("ROE_KILLS", "200")) if HEAVY else 2
 LEADS = 10_000 if HEAVY else 60
@@ -99,6 +109,78 @@ def test_scenario_1_a_server_that_is_killed_loses_nothing_it_has_answered(state:
     check(answers, entries)
     with open_store(state) as store:
         assert store.rebuild()
+
+
+def dies_at(step: int, state: str, ready: Ready, lead: str) -> bool:
+    """Route a lead in a process that is killed before its statement number `step`; whether it was."""
+    pid = os.fork()
+    if pid == 0:
+        left = [step]
+
+        def counted(call: Any) -> Any:
+            def counting(self: Any, *args: Any) -> Any:
+                left[0] -= 1
+                if left[0] < 0:
+                    os.kill(os.getpid(), signal.SIGKILL)
+                return call(self, *args)
+
+            return counting
+
+        for database in (SqliteDatabase, PostgresDatabase):
+            for name in ("rows", "run", "many", "begin", "commit", "_send"):
+                if (call := getattr(database, name, None)) is not None:
+                    setattr(database, name, counted(call))
+        try:
+            Local(state, ready, SetTime(MONDAY)).writer.group([routing(lead)])
+        finally:
+            os._exit(0)
+    _, status = os.waitpid(pid, 0)
+    return os.WIFSIGNALED(status)
+
+
+def put(local: Local, rep: str) -> None:
+    def act(desk: Desk, at: datetime) -> Reply:
+        desk.put("rep", {"id": rep, "name": rep, "role": "SDR", "active": "yes"}, "", at)
+        return 200, dict
+
+    local.do(act)
+
+
+def routing(lead: str) -> Job:
+    def act(desk: Desk, at: datetime) -> Reply:
+        desk.route("lead", {"id": lead, "email": f"a@{lead.lower()}.com"}, "", at)
+        return 201, lambda: desk.answer("lead", lead)
+
+    return Job(act, [("lead", lead)], f"key-{lead}", lead)
+
+
+def test_scenario_1_a_server_that_is_killed_at_any_step_leaves_all_of_a_request_or_nothing(state: str, tmp_path: Path) -> None:
+    ready = load(policy(tmp_path / "policy"))
+    with Local(state, ready, SetTime(MONDAY)) as local:
+        for rep in REPS:
+            put(local, rep)
+    answers, step = [], 0
+    while dies_at(step, state, ready, f"L{step}"):
+        with open_store(state) as store:
+            left = [
+                {x.entry.record for x in store.entries(kinds=("owned",))},  # type: ignore[attr-defined]
+                {x.entry.record for x in store.entries(kinds=("turn",))},  # type: ignore[attr-defined]
+                {str(id) for (id,) in store.db.rows("SELECT id FROM mirror WHERE entity = 'lead'")},
+                {str(key).removeprefix("key-") for (key,) in store.db.rows("SELECT key FROM answer")},
+                {str(key).split("|")[1] for (key,) in store.db.rows("SELECT key FROM known WHERE kind = 'owner' AND body IS NOT NULL")},
+            ]
+            assert left.count(left[0]) == len(left), (step, left)
+            assert verify(store).bad is None
+        with Local(state, ready, SetTime(MONDAY)) as local:  # the client repeats
+            ((status, answer, replayed),) = local.writer.group([routing(f"L{step}")])
+            assert status == 201 and replayed is (f"L{step}" in left[0])
+            answers.append(answer)
+        step += 1
+    assert step > 10
+    with open_store(state) as store:
+        turns = [x.entry for x in store.entries(kinds=("turn",))]
+        assert [t.number for t in turns] == list(range(1, step + 2)) and store.rebuild()  # type: ignore[attr-defined]
+    assert [a["owner"] for a in answers] == [REPS[n % 3] for n in range(step)]
 
 
 def test_scenario_4_two_servers_give_turns_without_a_gap(state: str, tmp_path: Path) -> None:

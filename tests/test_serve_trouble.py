@@ -17,6 +17,7 @@ from urllib.parse import quote, unquote
 import pytest
 from starlette.testclient import TestClient
 
+from databases import Postgres
 from ledgers import STORES, place
 from roe.diagnostics import PolicyError
 from roe.ledger.audit import verify
@@ -191,6 +192,49 @@ def test_scenario_10_a_database_that_is_gone_for_a_while(tmp_path: Path) -> None
             before["owner"],
             *(a["owner"] for a in answers),
         ]
+
+
+def test_scenarios_9_and_11_a_real_fail_over_under_load(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The primary crashes under load, its synchronous standby takes over, and later the old primary comes back without having heard of that."""
+    monkeypatch.setenv("ROE_CACHE", str(tmp_path / "cache"))
+    psycopg = pytest.importorskip("psycopg")
+    old = Postgres().init().start()
+    new = Postgres().copy_of(old).start()
+    with psycopg.connect(old.address, autocommit=True) as con:
+        con.execute("ALTER SYSTEM SET synchronous_standby_names = '*'")
+        con.execute("SELECT pg_reload_conf()")
+        while con.execute("SELECT count(*) FROM pg_stat_replication WHERE sync_state = 'sync'").fetchall() == [(0,)]:
+            threading.Event().wait(0.05)
+    line = Between(f"{old.folder}/.s.PGSQL.5432")
+    state = f"postgresql:///postgres?host=127.0.0.1&port={line.port}&user=postgres"
+    with running(state, tmp_path) as (c, _), ThreadPoolExecutor(4) as pool:
+        waiting = [pool.submit(repeated, c, f"L{n}") for n in range(60)]
+        while sum(w.done() for w in waiting) < 15:
+            threading.Event().wait(0.01)
+        line.cut = True
+        old.stop()
+        line.drop()
+        new.run("pg_ctl", "-D", str(new.data), "-w", "promote")
+        line.path, line.cut = f"{new.folder}/.s.PGSQL.5432", False
+        answers = [w.result().json() for w in waiting]
+        entries = c.get("/v1/changes?kinds=turn,owned").json()["entries"]
+        turns = [e for e in entries if e["kind"] == "turn"]
+        assert [t["turn"] for t in turns] == list(range(1, 61)) and [t["rep"] for t in turns] == ["ann", "ben", "cid"] * 20
+        owned = {e["record"]: (e["number"], e["rep"]) for e in entries if e["kind"] == "owned"}
+        assert owned == {a["id"]: (a["decision"], a["owner"]) for a in answers} and len(owned) == 60
+
+        (old.data / "postgresql.auto.conf").write_text("")  # it waits for no standby
+        old.start()
+        line.path = f"{old.folder}/.s.PGSQL.5432"
+        line.drop()
+        assert {lead(c, "M0").status_code for _ in range(5)} == {503}
+        while "old primary" not in c.get("/ready").json()["detail"]:
+            lead(c, "M0")
+            threading.Event().wait(0.05)
+        line.path = f"{new.folder}/.s.PGSQL.5432"
+        assert repeated(c, "M0").json()["owner"] == "ann"
+    for one in (old, new):
+        one.remove()
 
 
 def test_scenario_11_an_older_database_that_comes_back_is_refused(

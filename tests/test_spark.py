@@ -89,11 +89,11 @@ def test_what_can_be_shared_out(name: str) -> None:
 @pytest.mark.parametrize("name", sorted(AS_OF))
 def test_what_is_not_shared_out_is_said_before_the_run(name: str) -> None:
     """And in words that `compare` below reads."""
-    from roe.run.engines import Job, Spark
+    from roe.run.engines import Job, SparkEngine
     from roe.run.source import Source
 
     evaluator = roe.compile(roe.load(EXAMPLES / name))
-    notes = Spark(Job(evaluator, Source(evaluator.policy, EXAMPLES / name / "data"), AS_OF[name])).foretold()
+    notes = SparkEngine(Job(evaluator, Source(evaluator.policy, EXAMPLES / name / "data"), AS_OF[name])).foretold()
     assert [m[1] for m in map(TOGETHER.match, notes) if m] == [WHY[name]] * bool(WHY[name])
 
 
@@ -237,7 +237,7 @@ def test_nights_on_spark_are_those_in_columns(what: str, buckets: int, tmp_path:
     """What a run remembers goes to the tasks that have the records, and one run entry has what all of them changed."""
     from datetime import timedelta
 
-    from roe.ledger.entries import Run
+    from roe.ledger.entries import RunEntry
     from roe.ledger.store import open_store
     from roe.run.engines import Job
     from roe.run.run import RunOptions, run
@@ -254,7 +254,7 @@ def test_nights_on_spark_are_those_in_columns(what: str, buckets: int, tmp_path:
             job = Job(evaluator, source, as_of, session=session, buckets=buckets)
             finished = run(job, tmp_path / f"out-{engine}", RunOptions(str(tmp_path / engine), engine))
             with open_store(str(tmp_path / engine)) as store:
-                found[engine] = finished.since, [x.entry for x in store.entries() if not isinstance(x.entry, Run)]
+                found[engine] = finished.since, [x.entry for x in store.entries() if not isinstance(x.entry, RunEntry)]
                 decided = decided_in(store)
         assert found["columns"] == found["spark"], night
         for path in (tmp_path / "out-columns").glob("*.*s*"):

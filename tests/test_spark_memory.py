@@ -13,7 +13,7 @@ pytest.importorskip("pyarrow")
 import roe
 from helpers import HEAVY, policy_text
 from in_tasks import InTasks
-from roe.ledger.entries import Run
+from roe.ledger.entries import RunEntry
 from roe.ledger.store import open_store
 from roe.run import engines
 from roe.run.engines import Job
@@ -80,7 +80,7 @@ def test_nights_in_tasks_are_those_in_columns(what: str, number: int, seed: int,
             job = Job(evaluator, Source(evaluator.policy, tmp_path / "data"), str(FIRST + timedelta(days=night)))
             finished = run(job, out, RunOptions(state, engine))
             with open_store(state) as store:
-                entries = [x.entry for x in store.entries() if not isinstance(x.entry, Run)]
+                entries = [x.entry for x in store.entries() if not isinstance(x.entry, RunEntry)]
                 decided = decided_in(store)
             files = {p.name: p.read_text("utf-8") for p in out.iterdir() if p.name != "run.json" and p.is_file()}
             late = [note for note in finished.notes if "one task" not in note]

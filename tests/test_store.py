@@ -20,7 +20,7 @@ from roe.grammar.parser import parse
 from roe.plan.operators import Action
 from roe.plan.parts import Crm
 from roe.plan.plan import Plan
-from roe.policy.store import Lazy, PolicyReader, PolicyWriter, write_policy
+from roe.policy.store import LazyTuple, PolicyReader, PolicyWriter, write_policy
 from roe.source import Added, Text
 
 TABLES = Path(__file__).parent / "boundaries"
@@ -32,8 +32,8 @@ def alike(a: Any, b: Any, at: str = "policy") -> None:
     if isinstance(a, Text):
         assert isinstance(b, Text) and str(a) == str(b) and a.span() == b.span(), at
         assert isinstance(a.origin, Added) is isinstance(b.origin, Added), at
-    elif isinstance(a, (tuple, Lazy)):
-        assert isinstance(b, (tuple, Lazy)) and len(a) == len(b), at
+    elif isinstance(a, (tuple, LazyTuple)):
+        assert isinstance(b, (tuple, LazyTuple)) and len(a) == len(b), at
         for i, (x, y) in enumerate(zip(a, b, strict=True)):
             alike(x, y, f"{at}[{i}]")
     elif isinstance(a, list):
@@ -108,11 +108,11 @@ def test_rules_are_a_sequence_like_a_tuple() -> None:
         made.append(kept)
         return kept.upper()
 
-    rules: Any = Lazy(["a", "b", "c"], make)
+    rules: Any = LazyTuple(["a", "b", "c"], make)
     assert (len(rules), rules[0], rules[-1], rules[1:]) == (3, "A", "C", ("B", "C"))
     assert made == ["a", "c", "b"]  # each once, when it is asked for
     assert rules == ("A", "B", "C") and list(rules) == ["A", "B", "C"] and hash(rules) == hash(("A", "B", "C"))
-    assert rules != ("A", "B") and rules != ["A", "B", "C"] and rules == Lazy(["a", "b", "c"], make)
+    assert rules != ("A", "B") and rules != ["A", "B", "C"] and rules == LazyTuple(["a", "b", "c"], make)
     with pytest.raises(IndexError):
         rules[3]
 

@@ -23,7 +23,7 @@ from roe.evaluator.engine import Evaluator, Run
 from roe.stages.build import build
 from roe.web.app.access import Sessions, Viewer, digest, users_of
 from roe.web.app.pages.people import members
-from roe.web.app.search import Hit, Index, plain
+from roe.web.app.search import Hit, SearchIndex, plain
 from roe.web.app.site import HEADERS, Options
 from roe.web.app.snapshot import RowSnapshot, territories
 from test_security import NAMES
@@ -34,8 +34,8 @@ example_of = cache(example_snapshot)
 # --- search -------------------------------------------------------------------------------------------------------------------
 
 
-def index() -> Index:
-    return Index(
+def index() -> SearchIndex:
+    return SearchIndex(
         [
             Hit("account", "A1", "Hooli Inc.", ("A1", "hooli.com")),
             Hit("account", "A2", "New Hooligan Foods", ("A2", "nhf.org")),

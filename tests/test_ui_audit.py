@@ -16,8 +16,8 @@ pytest.importorskip("starlette")
 
 from browsing import Browser, example_snapshot
 from roe.ledger import browse, movements
-from roe.ledger.browse import Wanted, newest
-from roe.ledger.entries import Loaded, Owned, Run
+from roe.ledger.browse import EntryFilter, newest
+from roe.ledger.entries import Loaded, Owned, RunEntry
 from roe.ledger.entry import Stored
 from roe.ledger.moment import At
 from roe.ledger.people import Away
@@ -48,10 +48,10 @@ def fill(store: Store, rng: random.Random) -> None:
             former = rng.choice(REPS)
             entries.append(Loaded(**key) if rng.random() < 0.4 else Owned(**key, former=former, rule="r", sentence="=1+1"))
         entries.append(Away(at=at(night), entity="rep", record="cal", by="mia"))
-        store.append(entries, Run(at=at(night), id=f"night-{night}"))
+        store.append(entries, RunEntry(at=at(night), id=f"night-{night}"))
 
 
-def answers(x: Stored, w: Wanted) -> bool:
+def answers(x: Stored, w: EntryFilter) -> bool:
     """What the filters mean, without a database."""
     e: Any = x.entry
     reps = {getattr(e, "rep", None), getattr(e, "former", None), e.record if getattr(e, "entity", "") == "rep" else None}
@@ -83,7 +83,7 @@ def test_pages_have_every_entry_that_answers_once_and_the_newest_first(seed: int
                 "until": rng.choice((None, date(2026, 1, 4))),
             }
             keys = rng.sample(sorted(some), rng.randrange(4))
-            wanted = Wanted(zone="America/New_York", **{key: some[key] for key in keys})
+            wanted = EntryFilter(zone="America/New_York", **{key: some[key] for key in keys})
             got, before = [], None
             while True:
                 found = newest(store, wanted, before, 3)
@@ -107,7 +107,7 @@ def test_moves_since_a_day_are_those_of_a_scan(seed: int, tmp_path: Path, monkey
                       queue=rng.choice(("", "", "Desk")), by=rng.choice(("rule", "hand", "import")), past=rng.random() < 0.2)
                 for _ in range(rng.randrange(9))
             ]  # fmt: skip
-            store.append(entries, Run(at=at(night), id=f"night-{night}"))
+            store.append(entries, RunEntry(at=at(night), id=f"night-{night}"))
         every: list[Any] = list(store.entries(kinds=("owned",)))
         for since, most in ((date(2026, 1, day), most) for day in range(1, 8) for most in (2, 100)):
             wanted = [
@@ -131,12 +131,12 @@ def test_a_page_reads_no_more_than_an_index_or_a_range_of_numbers(tmp_path: Path
         store.db.rows = lambda sql, values=(): asked.append((sql, values)) or rows(sql, values)  # type: ignore[func-returns-value, method-assign]
         day = date(2026, 1, 3)
         for wanted in (
-            Wanted(),
-            Wanted(kind="owned"),
-            Wanted(rep="ann"),
-            Wanted(record="A01"),
-            Wanted(run="night-2"),
-            Wanted(since=day, until=day),
+            EntryFilter(),
+            EntryFilter(kind="owned"),
+            EntryFilter(rep="ann"),
+            EntryFilter(record="A01"),
+            EntryFilter(run="night-2"),
+            EntryFilter(since=day, until=day),
         ):
             newest(store, wanted, 20, 3)
         plans = [" ".join(str(row[3]) for row in rows(f"EXPLAIN QUERY PLAN {sql}", values)) for sql, values in asked if "entry" in sql]
@@ -200,7 +200,7 @@ def test_moments_are_in_the_readers_time_zone(tmp_path: Path) -> None:
     nine = At.of("2026-01-05T09:00", "America/New_York")
     ten = At.of("2026-01-06T10:00", "America/New_York")
     with open_store(tmp_path) as store:
-        store.append([Owned(at=nine, until=ten, entity="account", record="A01", role="ae", rep="ann")], Run(at=nine, id="night"))
+        store.append([Owned(at=nine, until=ten, entity="account", record="A01", role="ae", rep="ann")], RunEntry(at=nine, id="night"))
     browser = Browser(example_snapshot("static"), Options(history=History(str(tmp_path))))
     browser.cookies.set("roe_zone", "Europe/Berlin")
     assert "5 Jan 2026, 15:00" in browser.text("/audit") and "until 6 Jan 2026, 16:00" in browser.text("/audit")

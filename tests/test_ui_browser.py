@@ -511,12 +511,12 @@ def test_a_hostile_organisation_executes_nothing_and_breaks_no_layout(chromium: 
             rows = [[f"r{i}", name, name[:60]] if file == "reps" else [f"a{i}", name, name, f"r{i}"] for i, name in enumerate(names)]
             csv.writer(out).writerows([header, *rows])
     from roe.ledger.moment import At
-    from roe.run.acts import Ask, Grant, perform
+    from roe.run.acts import Grant, Propose, perform
 
     acts = [
         kind(by=name[:200], entity="account", record=f"a{i}", role="ae", rep=f"r{i}", until=date(2026, 6, 1), reason=name)
         for i, name in enumerate(names)
-        for kind in (Grant, Ask)
+        for kind in (Grant, Propose)
     ]
     perform(str(tmp_path / "state"), acts, At.of("2026-02-01", "UTC"))
     server = Server("", tmp_path, policy=tmp_path / "p", data=tmp_path, as_of="2026-02-01", state=str(tmp_path / "state"))

@@ -17,7 +17,7 @@ from helpers import policy_text
 from roe import cache
 from roe.grammar.clock import Clock
 from roe.grammar.scopes import CLOCK
-from roe.plan.index import Index, RuleTests
+from roe.plan.index import PartitionIndex, RuleTests
 from roe.plan.operators import Choose, Rule
 from roe.policy import worked_out
 from roe.policy.circles import circles
@@ -54,7 +54,7 @@ def test_an_index_from_kept_tests_decides_as_the_rules_do(seed: int, tmp_path: P
     for time in ("first", "second"):
         policy: Any = SimpleNamespace(root=tmp_path, worked_out=WorkedOut(tmp_path / "more.json", "digest"))
         again[time] = index_of(policy, step, SHORT)
-    fresh = Index([rule.conditions for rule in rules], SHORT)
+    fresh = PartitionIndex([rule.conditions for rule in rules], SHORT)
     for _ in range(60):
         row = {name: rng.choice(some) for name, some in VALUES.items()}
         scope = {**SHORT, CLOCK: Clock.at("2026-01-15"), **row}

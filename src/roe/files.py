@@ -18,6 +18,7 @@ from roe.source import Span, span_of
 
 MAX_POLICY_BYTES = 4 << 20
 MAX_TABLE_BYTES = 64 << 20
+MAX_SETTINGS_BYTES = 1 << 20
 SHEETS = (".xlsx", ".xlsm", ".xltx", ".xltm")  # spreadsheets that `roe.sheets` reads
 OTHER_SHEETS = (".xls", ".xlsb", ".ods", ".numbers")  # and those that nothing here does
 # A cell that holds an error, as Excel and Google Sheets write it into a CSV file, in English and in the languages of the CRM profiles.
@@ -95,6 +96,18 @@ def read_text(path: Path, shown: str, limit: int, asked: Span | None = None) -> 
         at = Span(shown, line, e.start - raw.rfind(b"\n", 0, e.start), e.start - raw.rfind(b"\n", 0, e.start) + 1)
         return None, [Diagnostic("R307", f"`{shown}` is not UTF-8 text", at, "save it as UTF-8 (in Excel: CSV UTF-8)")]
     return text.replace("\r\n", "\n").replace("\r", "\n"), []
+
+
+def read_toml(path: Path) -> Json:
+    """A file of settings, with or without a mark. Raises OSError or ValueError for one that cannot be read."""
+    import tomllib
+
+    if path.stat().st_size > MAX_SETTINGS_BYTES:
+        raise ValueError("it is too large")
+    try:
+        return tomllib.loads(path.read_bytes().decode("utf-8-sig"))
+    except RecursionError:
+        raise ValueError("it is nested too deeply") from None
 
 
 @cache

@@ -150,7 +150,7 @@ def span_of(value: object, start: int = 0, end: int | None = None) -> Span:
     return Inline().locate(text, start, len(text) if end is None else end)
 
 
-class Same:
+class SameOrigin:
     """The origin of a text that a stage wrote: the place of another text."""
 
     def __init__(self, text: Text) -> None:
@@ -160,7 +160,7 @@ class Same:
         return self.text.span()
 
 
-class Added(Same):
+class Added(SameOrigin):
     """The origin of a condition that a stage adds to what somebody wrote, such as that the time of a rule is not over."""
 
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Callable, Container, Iterable, Iterator, Mapping
 from functools import cached_property, lru_cache
-from typing import Generic, TypeVar
+from typing import ParamSpec, TypeVar
 
 from roe.analysis import scales
 from roe.analysis.axis import Axis
@@ -43,6 +43,8 @@ OTHERS = {  # values beyond all that rules mention
     "domain": tuple(f"other{n}.example" for n in ("", *range(2, 99))), "state": ("TX", "OH", "UT", "ME", "HI", "ID"), "phone": ("+12025550123", "+442079460123"),
     "upper": tuple(f"OTHER{n}" for n in ("", *range(2, 99))), "hours": ("08:00-16:00", "10:00-18:00"),
 }  # fmt: skip
+P = ParamSpec("P")
+T = TypeVar("T")
 Known = dict[int, tuple[Rule, list[dict[str, Test]]]]  # by the rule's identity
 Domain = tuple[tuple[Value, ...] | None, bool]  # the values of a subject, None for any; whether it can be missing
 
@@ -127,7 +129,7 @@ class Cases:
         """Whether the cells prove that a record of an entity that meets the first conditions meets the second ones."""
         if entity not in self.policy.model.entities:
             return False
-        known = _implied(Same((self.policy,)))
+        known = _implied(self.policy)
         key = f"{entity}: {' and '.join(map(show, first))}: {' and '.join(map(show, second))}"
         if key not in known:
             items = Cases(self.policy, Choose(entity, "", "", "first", ()))
@@ -269,7 +271,7 @@ def _base(policy: Policy, entity: str, node: s.Node) -> t.Type | None:
 
 def _given(policy: Policy, step: Choose, column: str | None) -> Domain:
     """What a table gives, or a column of what it gives; rows that can never decide give nothing."""
-    alive, default = _living(Same((policy, step)))
+    alive, default = _living(policy, step)
     if step.hit == "collect sum":
         totals = sums([step.rules[i].value for i in sorted(alive)])
         return (totals if totals is None or step.default is None else (*totals, step.default)), step.default is None
@@ -291,37 +293,46 @@ def _given(policy: Policy, step: Choose, column: str | None) -> Domain:
 
 def _can_clash(policy: Policy, step: Choose) -> bool:
     """Whether two rules of a list can hold for one record, as far as cells can tell; of a very long list that is taken for granted."""
-    return len(step.rules) > MOST_LIVING or _clashing(Same((policy, step)))
+    return len(step.rules) > MOST_LIVING or _clashing(policy, step)
 
 
-Kept = TypeVar("Kept", bound=tuple[object, ...])
+def by_identity(most: int) -> Callable[[Callable[P, T]], Callable[P, T]]:
+    """A decorator: what a function gives for things is kept for those very things, and not for others that are equal to them."""
+
+    def decorate(function: Callable[P, T]) -> Callable[P, T]:
+        @lru_cache(maxsize=most)
+        def known(things: _Identical) -> T:
+            return function(*things.value)  # type: ignore[arg-type, call-arg]
+
+        return lambda *things, **_: known(_Identical(things))
+
+    return decorate
 
 
-class Same(Generic[Kept]):
-    """Some things that are equal to themselves alone, for what is kept of them."""
+class _Identical:
+    """Some things that are equal to themselves alone."""
 
     __slots__ = ("value",)
 
-    def __init__(self, value: Kept) -> None:
+    def __init__(self, value: tuple[object, ...]) -> None:
         self.value = value
 
     def __eq__(self, other: object) -> bool:
-        return isinstance(other, Same) and all(a is b for a, b in zip(self.value, other.value, strict=True))
+        return isinstance(other, _Identical) and all(a is b for a, b in zip(self.value, other.value, strict=True))
 
     def __hash__(self) -> int:
         return hash(tuple(map(id, self.value)))
 
 
-@lru_cache(maxsize=8)
-def _implied(of: Same[tuple[Policy]]) -> dict[str, bool]:
+@by_identity(8)
+def _implied(policy: Policy) -> dict[str, bool]:
     """What is known to follow from what in a policy, by the texts of both; see `Cases.implies`."""
     return {}
 
 
-@lru_cache(maxsize=256)
-def _living(of: Same[tuple[Policy, Choose]]) -> tuple[frozenset[int], bool]:
+@by_identity(256)
+def _living(policy: Policy, step: Choose) -> tuple[frozenset[int], bool]:
     """The rules of a list that decide some record, as far as cells can tell, and whether its default does."""
-    policy, step = of.value
     n = len(step.rules)
     always = n > 0 and (not step.rules[-1].conditions or _always(step))
     if n > MOST_LIVING:
@@ -339,22 +350,18 @@ def _living(of: Same[tuple[Policy, Choose]]) -> tuple[frozenset[int], bool]:
     ), default and not always
 
 
-def overlapping(policy: Policy, step: Choose) -> frozenset[frozenset[int]]:
-    """The pairs of a list's rules that can hold for one record, as far as cells can tell."""
-    return _overlapping(Same((policy, step)))
-
-
-@lru_cache(maxsize=256)
-def _clashing(of: Same[tuple[Policy, Choose]]) -> bool:
+@by_identity(256)
+def _clashing(policy: Policy, step: Choose) -> bool:
     """Whether some pair of them can; the first is enough, where a long table has millions."""
-    cases = Cases(*of.value)
+    cases = Cases(policy, step)
     return bool(cases.repeats) or any(True for space in cases.spaces() for _ in space.overlaps(space.whole))
 
 
-@lru_cache(maxsize=256)
-def _overlapping(of: Same[tuple[Policy, Choose]]) -> frozenset[frozenset[int]]:
-    cases = Cases(*of.value)
-    rules = range(len(of.value[1].rules))
+@by_identity(256)
+def overlapping(policy: Policy, step: Choose) -> frozenset[frozenset[int]]:
+    """The pairs of a list's rules that can hold for one record, as far as cells can tell."""
+    cases = Cases(policy, step)
+    rules = range(len(step.rules))
     if cases.repeats:
         return frozenset(frozenset(pair) for pair in itertools.combinations(rules, 2))
     return frozenset(frozenset((a, b)) for space in cases.spaces() for a, b, _ in space.overlaps(space.whole))

@@ -47,7 +47,7 @@ def never_fire(subject: CheckedPolicy) -> Iterator[Diagnostic]:
     """R405 for what earlier rules cover, R415 for conditions that exclude each other."""
     for table in subject.tables:
         step = table.step
-        for verdict in table.never():
+        for verdict in table.never:
             rule = step.rules[verdict.rules[0]]
             if verdict.others:
                 by = [step.rules[i].name for i in verdict.others]
@@ -116,7 +116,7 @@ def masked(subject: CheckedPolicy) -> Iterator[Diagnostic]:
             continue
         order = sorted(range(len(step.rules)), key=lambda i, step=step: (rank(step.rules[i].value, step.priority), i))  # type: ignore[misc]
         ranked = replace(step, hit="first", rules=tuple(step.rules[i] for i in order))
-        for verdict in RuleTable(table.finder, ranked, Chooser(ranked, subject.evaluator.policy.plan.lists)).never():
+        for verdict in RuleTable(table.finder, ranked, Chooser(ranked, subject.evaluator.policy.plan.lists)).never:
             if verdict.others:
                 rule, by = ranked.rules[verdict.rules[0]], ranked.rules[verdict.others[0]]
                 message = f"`{rule.name}` is never chosen: `{by.name}` has priority and matches all of its records"

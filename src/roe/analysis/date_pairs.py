@@ -186,4 +186,4 @@ def _alone(edges: Sequence[Edge]) -> bool:
 
 
 def _names_today(edges: Sequence[Edge]) -> bool:
-    return any(isinstance(n, s.Name) and n.id == "today" for edge in edges for n in s.walk(edge.tree))
+    return any("today" in s.names(edge.tree) for edge in edges)

@@ -117,7 +117,7 @@ def _decisions(old: Run, new: Run) -> Iterator[Difference]:
 
 def _lines(old: Run, new: Run) -> Iterator[Difference]:
     """One record for each of the other files of a run."""
-    before, after = _files(old), _files(new)
+    before, after = extra_of(old), extra_of(new)
     for name in dict.fromkeys([*after, *before]):
         counts = [Counter(map(tuple, files.get(name, ()))) for files in (before, after)]
         gone, come = list((counts[0] - counts[1]).elements()), list((counts[1] - counts[0]).elements())
@@ -129,10 +129,6 @@ def _lines(old: Run, new: Run) -> Iterator[Difference]:
         entity = line[columns.index("entity")] if "entity" in columns else "account"
         was, now = (next((", ".join(filter(None, x)) for x in lines if x[about] == line[about]), "") for lines in (gone, come))
         yield Difference(name, "", "", was, now, PROVEN, _witness(entity, line[about], new), decides=True)
-
-
-def _files(run: Run) -> dict[str, list[list[str]]]:
-    return extra_of(run)
 
 
 def _gives(d: Decision | None) -> str:

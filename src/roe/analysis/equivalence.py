@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from functools import lru_cache, partial
 
-from roe.analysis.cases import Same
+from roe.analysis.cases import by_identity
 from roe.analysis.finder import Finder
 from roe.analysis.judge import Judge
 from roe.analysis.lists import Difference, Given, Pair, Side, apart, as_list, compare_lists
@@ -89,7 +89,7 @@ class _Comparing:
         self.lists, self.changed_lists = same_lists(*self.plans)
         self.labels: dict[Key, str] = {}
         renames = bool(self.lists or self.plans[0].steps.keys() - self.plans[1].steps.keys())
-        before = Meaning(old.policy, self.labels, self.lists) if renames else _meaning(Same((old.policy,)))
+        before = Meaning(old.policy, self.labels, self.lists) if renames else _meaning(old.policy)
         self.meanings = (before, Meaning(new.policy, {}, {}))
         self.origin: dict[Key, Key] = {}  # of a field of the new policy, the old one that it is
         self._settled: dict[Key, _Settled] = {}
@@ -340,7 +340,7 @@ class _Comparing:
         meaning = self.meanings[side]
         if meaning.labels or meaning.lists:
             return meaning.text(part, "", names, whole=True)
-        known = _said_of(Same((self.policies[side],)))
+        known = _said_of(self.policies[side])
         if title not in known:
             own: set[str] = set()
             known[title] = meaning.text(part, "", own, whole=True), own
@@ -358,15 +358,14 @@ class _Comparing:
                 yield title
 
 
-@lru_cache(maxsize=4)
-def _meaning(of: Same[tuple[Policy]]) -> Meaning:
+@by_identity(4)
+def _meaning(policy: Policy) -> Meaning:
     """The meaning of a policy in its own names, which many others may be compared with."""
-    (policy,) = of.value
     return Meaning(policy, {}, {})
 
 
-@lru_cache(maxsize=4)
-def _said_of(policy: Same[tuple[Policy]]) -> dict[str, tuple[str, set[str]]]:
+@by_identity(4)
+def _said_of(policy: Policy) -> dict[str, tuple[str, set[str]]]:
     """By the title of each part of a policy its text, and the names in it."""
     return {}
 

@@ -164,7 +164,7 @@ class Meaning:
         only = node.bindings[0]
         source = self._tree(only.source, entity, frames)
         kind, of = self._kind(source, entity, frames)
-        others = {n.id for n in s.walk(node.condition) if isinstance(n, s.Name)} - {only.name}
+        others = s.names(node.condition) - {only.name}
         if (
             node.kind != "some" or len(node.bindings) > 1 or kind != "list" or of is None or _nested(node.condition, only.name)
             or any(self._has(of, name) for name in others)  # a filter would take it for a field of the item
@@ -375,7 +375,7 @@ def _renamed(tree: s.Node, name: str) -> s.Node:
 
 def _captured(tree: s.Node, frames: Frames, meaning: Meaning) -> bool:
     """Whether a name of a definition would mean something else inside of these filters and loops."""
-    free = {n.id for n in s.walk(tree) if isinstance(n, s.Name)} if frames else set()
+    free = s.names(tree) if frames else set()
     return any(
         name == frame.name or (frame.is_filter and (frame.entity is None or meaning._has(frame.entity, name)))
         for frame in frames

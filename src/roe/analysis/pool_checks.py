@@ -42,7 +42,7 @@ def empty_pools(subject: CheckedPolicy) -> Iterator[Diagnostic]:
 def _nobody_meets(subject: CheckedPolicy, bound: Bound, members: Expr) -> str | None:
     """Why no rep meets a condition on members; None where one does, for some record of the data."""
     world, code = bound.world, subject.evaluator.compiled.code(members)
-    alone = {n.id for n in s.walk(members.tree) if isinstance(n, s.Name)} <= {"rep", "today", "now", *world.lists}
+    alone = s.names(members.tree) <= {"rep", "today", "now", *world.lists}
     records: list[Row | None] = [None] if alone else [row for e in bound.entities() for row in world.rows[e][:MOST_ASKED]]
 
     def is_member(rep: Row, record: Row | None) -> bool:
@@ -105,7 +105,7 @@ def _room(subject: CheckedPolicy, pool: Allocate, cap: str) -> float | None:
     world = subject.bound.world
     free = {"rep", "today", "now", *world.lists}
     asked = [pool.caps[cap], *([pool.members] if isinstance(pool.members, Expr) else [])]
-    if any(isinstance(n, s.Name) and n.id not in free for expr in asked for n in s.walk(expr.tree)):
+    if any(s.names(expr.tree) - set(free) for expr in asked):
         return None
     total, code = 0.0, subject.evaluator.compiled.code
     if isinstance(pool.members, Expr):

@@ -130,7 +130,7 @@ def too_late(subject: CheckedPolicy) -> Iterator[Diagnostic]:
         if step.stage != "engagement" or len(step.rules) > MOST_RULES:
             continue
         holds, lost = _losses(table, subject.bound.world.rows[step.entity])
-        proven = {v.rules[0] for v in table.never()}
+        proven = {v.rules[0] for v in table.never}
         for number, rule in enumerate(step.rules):
             if number in proven or _catch_all(table, number) or len(holds[number]) < LEAST or not lost[number]:
                 continue

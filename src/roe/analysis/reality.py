@@ -43,7 +43,7 @@ def unused_lists(subject: CheckedPolicy) -> Iterator[Diagnostic]:
     policy = subject.evaluator.policy
     if not policy.plan.lists and not policy.plan.dated_lists:
         return
-    names = {n.id for _, tree in expressions(policy) for n in s.walk(tree) if isinstance(n, s.Name)}
+    names = {name for _, tree in expressions(policy) for name in s.names(tree)}
     names |= {report.list for report in policy.plan.reports.values() if report.list}
     for name in (*policy.plan.lists, *policy.plan.dated_lists):
         if name not in names:

@@ -215,9 +215,9 @@ class Space:
                     box = wider
         return box
 
-    def firing(self, rule: int, within: Box | None = None) -> Box | None:
+    def firing(self, rule: int) -> Box | None:
         """Where a rule of a first-match list decides."""
-        for _, box in self.boxes(rule, within):
+        for _, box in self.boxes(rule):
             clear = self.clear(box, self.before(rule))
             if clear is not None:
                 return clear

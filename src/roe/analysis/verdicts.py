@@ -63,12 +63,9 @@ class RuleTable:
 
     # --- first match ------------------------------------------------------------------------------------------------
 
+    @cached_property
     def never(self) -> Sequence[Verdict]:
         """Rules that never decide a record: `others` cover them together; none, where no record meets their conditions at all."""
-        return self._never
-
-    @cached_property
-    def _never(self) -> list[Verdict]:
         return list(self._find_never())
 
     def _find_never(self) -> Iterator[Verdict]:

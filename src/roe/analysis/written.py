@@ -37,13 +37,8 @@ class ValueTrace(Trace):
         return {**json, "field": self.field, "value": v.plain(self.value)}
 
 
-def entities(bound: Bound) -> list[str]:
+def entities(plan: Plan) -> list[str]:
     """The entities whose records something is written about, beside those that are allocated."""
-    return entities_of(bound.plan)
-
-
-def entities_of(plan: Plan) -> list[str]:
-    """The same of a policy's plan."""
     entities = [*(["claim"] if plan.claims is not None else []), *(c.entity for c in plan.credits), *(["dispute"] if plan.credits else [])]
     entities += [event.entity for event in plan.events]
     return list(dict.fromkeys(entities))
@@ -91,9 +86,9 @@ def _before(bound: Bound, entity: str) -> None:
             bound.decide(rows[0], role)
 
 
-def _traced(row: Row, name: str, value: object, sentence: str, more: Iterable[str] = ()) -> ValueTrace:
+def _traced(row: Row, name: str, value: object, sentence: str) -> ValueTrace:
     decision = Decision(row.entity, str(row["id"]), row.label, "", "value", row=row)
-    return ValueTrace(decision, sentence, steps_of(decision, [(row, name), *((row, x) for x in more)]), name, value)
+    return ValueTrace(decision, sentence, steps_of(decision, [(row, name)]), name, value)
 
 
 def _sentence(bound: Bound, row: Row, name: str, value: object) -> str:

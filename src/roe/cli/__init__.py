@@ -71,7 +71,7 @@ ELSEWHERE = {  # what people type for something that has another name
 COLLECTED = 20_000, 20, 20  # objects made until garbage is looked for: hardly any comes up while a command starts
 
 
-class Lazy(click.Group):
+class LazyCommands(click.Group):
     """Commands by what they are for, none imported before it is called."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
@@ -111,7 +111,7 @@ class Lazy(click.Group):
         return super().resolve_command(ctx, args)
 
 
-@click.group(cls=Lazy, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 80})
+@click.group(cls=LazyCommands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 80})
 @click.version_option(version=__version__, prog_name="roe")
 def main() -> None:
     """Sales rules of engagement as code: who owns which account or lead, and why.

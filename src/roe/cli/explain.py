@@ -32,7 +32,7 @@ from roe.node import node
 
 if TYPE_CHECKING:
     from roe.analysis.whynot import WhyNot
-    from roe.cli.one import Asked
+    from roe.cli.one import RecordQuestion
     from roe.evaluator.bound import Bound
     from roe.evaluator.decision import Decision
     from roe.evaluator.row import Row
@@ -153,9 +153,9 @@ def _from_data(
     assert data is not None and as_of is not None
     evaluator = load(policy)
     if data.exists() and large(data):
-        from roe.cli.one import Asked
+        from roe.cli.one import RecordQuestion
 
-        alone = _alone(Asked(evaluator, data, clock(evaluator, as_of), state, record, run_folder), role, field, why_not_rep)
+        alone = _alone(RecordQuestion(evaluator, data, clock(evaluator, as_of), state, record, run_folder), role, field, why_not_rep)
         if alone is not None:
             return alone
     bound = bind(evaluator, data, as_of, state)
@@ -169,7 +169,7 @@ def _from_data(
     return bound.world, explained
 
 
-def _alone(asked: Asked, role: str | None, field: str | None, why_not_rep: str | None) -> tuple[World, list[Explained]] | None:
+def _alone(asked: RecordQuestion, role: str | None, field: str | None, why_not_rep: str | None) -> tuple[World, list[Explained]] | None:
     """The same for one record of large data; None where all of them are needed."""
     from roe.cli import one
 
@@ -187,7 +187,7 @@ def _alone(asked: Asked, role: str | None, field: str | None, why_not_rep: str |
     return bound.world, [Explained(x) for x in _values(bound, row, name)]
 
 
-def _why_not_alone(asked: Asked, role: str | None, rep: str) -> tuple[World, list[Explained]] | None:
+def _why_not_alone(asked: RecordQuestion, role: str | None, rep: str) -> tuple[World, list[Explained]] | None:
     """The decisions on one record of large data, and what would give it to a rep; None, with a word, where all records are needed."""
     from roe.cli import one
     from roe.data.lookup import CannotLookUp
@@ -212,7 +212,7 @@ def _explained(bound: Bound, text: str, role: str | None, field: str | None) -> 
         entity, _, name = field.partition(".") if field.partition(".")[0] in known else ("", "", field)
         row = find_record(bound, text, [entity] if entity and name else [*allocated, *known])
         return [Explained(x) for x in _values(bound, row, name or field)]
-    row = find_record(bound, text, [*allocated, *written.entities(bound)])
+    row = find_record(bound, text, [*allocated, *written.entities(bound.plan)])
     if row.entity in allocated:
         decisions = decide_among(bound, row, roles_asked(bound.roles(row.entity), row.entity, role))
         return [Explained(d.trace, d) for d in decisions]

@@ -139,7 +139,7 @@ def explain_on(record: str, state: str, day: str, role: str, shape: str) -> str:
             shown(values_then, shape)
             if values_then
             else json.dumps(
-                [history.Line(x.decision, "", x.role, *history.told(x.decision.entry)).as_json() for x in decided if x.decision],
+                [history.StoryLine(x.decision, "", x.role, *history.told(x.decision.entry)).as_json() for x in decided if x.decision],
                 indent=2,
                 ensure_ascii=False,
             )

@@ -52,9 +52,9 @@ def command() -> None:
 def status(state: str, shape: str) -> None:
     """Show how much the ledger has, since when, and what is open in it."""
     with open_ledger(state) as store:
-        from roe.ledger.entries import Run
+        from roe.ledger.entries import RunEntry
 
-        head, runs = store.head(), [x.entry for x in store.runs() if isinstance(x.entry, Run)]
+        head, runs = store.head(), [x.entry for x in store.runs() if isinstance(x.entry, RunEntry)]
         kinds = {
             store.words.text(k): n for k, n in store.db.rows("SELECT kind, count(*) FROM entry GROUP BY kind ORDER BY count(*) DESC, kind")
         }

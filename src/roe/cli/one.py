@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Asked:
+class RecordQuestion:
     """A question about the record that a text means: by which policy, on which data, as of when, with which ledger, and after which run."""
 
     evaluator: Evaluator
@@ -30,11 +30,11 @@ class Asked:
     run_folder: Path | None = None
 
 
-def taken_out(asked: Asked) -> tuple[Bound, Row]:
+def taken_out(asked: RecordQuestion) -> tuple[Bound, Row]:
     """(a bound evaluator over the record that a text means and all around it, the record). Raises CannotLookUp; what is wrong with the
     data or the text ends the command.
     """
-    from roe.analysis.written import entities_of
+    from roe.analysis.written import entities
     from roe.cli.explain import find_record
     from roe.evaluator.bound import Bound
     from roe.run.kept_turns import TurnsOfRun, turns_of
@@ -46,8 +46,8 @@ def taken_out(asked: Asked) -> tuple[Bound, Row]:
     memory = remembered(evaluator.policy, asked.state, held=False)
     records = TakenOut(evaluator, source, asked.as_of, memory)
     allocated = [entity for entity, _ in evaluator.policy.plan.engagement]
-    entities = dict.fromkeys((*allocated, *entities_of(evaluator.policy.plan)))
-    record = find_record(Bound(evaluator, records.called(text, entities), {}), text, entities)
+    asked_about = dict.fromkeys((*allocated, *entities(evaluator.policy.plan)))
+    record = find_record(Bound(evaluator, records.called(text, asked_about), {}), text, asked_about)
     if record.entity not in allocated:
         raise CannotLookUp(f"the answer for a {record.entity} depends on all records")
     bound = well_named(records.bound(record.entity, record["id"]))
@@ -62,7 +62,7 @@ def taken_out(asked: Asked) -> tuple[Bound, Row]:
     return bound, row
 
 
-def taken_out_for_value(asked: Asked, field: str) -> tuple[Bound, Row] | None:
+def taken_out_for_value(asked: RecordQuestion, field: str) -> tuple[Bound, Row] | None:
     """The same for the value of one field; None, with a word, where that may rest on all records."""
     try:
         plan = asked.evaluator.policy.plan
@@ -78,7 +78,7 @@ def taken_out_for_value(asked: Asked, field: str) -> tuple[Bound, Row] | None:
         return None
 
 
-def decided_alone(asked: Asked, role: str | None) -> tuple[Bound, list[Decision]]:
+def decided_alone(asked: RecordQuestion, role: str | None) -> tuple[Bound, list[Decision]]:
     """(the bound evaluator, the decisions on the record that a text means, in one role or all). Raises CannotLookUp."""
     from roe.cli.explain import roles_asked
 
@@ -86,7 +86,7 @@ def decided_alone(asked: Asked, role: str | None) -> tuple[Bound, list[Decision]
     return bound, [bound.decide(row, r) for r in roles_asked(bound.roles(row.entity), row.entity, role)]
 
 
-def decided(asked: Asked, role: str | None) -> list[Decision]:
+def decided(asked: RecordQuestion, role: str | None) -> list[Decision]:
     """The decisions on the record that a text means, in one role or all; none if it is not one that is allocated."""
     from roe.cli.explain import find_record, roles_asked
 
@@ -98,7 +98,7 @@ def decided(asked: Asked, role: str | None) -> list[Decision]:
     from roe.analysis.written import entities
 
     allocated = [entity for entity, _ in bound.plan.engagement]
-    row = find_record(bound, asked.text, [*allocated, *entities(bound)])
+    row = find_record(bound, asked.text, [*allocated, *entities(bound.plan)])
     if row.entity not in allocated:
         return []
     return _among_all(bound, row, roles_asked(bound.roles(row.entity), row.entity, role), asked.run_folder)

@@ -94,17 +94,17 @@ def fit_command(
     fields are the policy.
     """
     _packages()
-    from roe.scoring.landing import Place, fit_for, no_policy
+    from roe.scoring.landing import Landing, fit_for, no_policy
     from roe.scoring.leakage import grouped
 
     try:
         history = read_history(data, outcome, time, group, records)
         with no_policy() as empty:
             if policy is None:
-                place = Place(empty, entity, "card.yaml")
+                place = Landing(empty, entity, "card.yaml")
             else:
                 evaluator = load(policy)
-                place = Place(
+                place = Landing(
                     evaluator.policy.root, entity, _name_in(evaluator.policy.root, out), read(evaluator, data) if data.is_dir() else None
                 )
             fitted = fit_for(history, place, name, outcome, keep, drop)

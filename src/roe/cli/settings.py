@@ -23,7 +23,6 @@ Command = TypeVar("Command", bound=Callable[..., object])
 
 FILE = "roe.toml"
 KEYS = {"data": "ROE_DATA", "as_of": "ROE_AS_OF"}
-MAX_BYTES = 64 << 10
 
 
 def policy_folder(given: object) -> Path | None:
@@ -53,15 +52,13 @@ def _from_here(path: str, root: Path | None) -> str:
 
 
 def _read(path: Path) -> dict[str, str]:
-    import tomllib
+    from roe.files import read_toml
 
     if not path.is_file():
         return {}
     try:
-        if path.stat().st_size > MAX_BYTES:
-            raise ValueError("it is too large")
-        raw = tomllib.loads(path.read_bytes().decode("utf-8-sig"))
-    except (OSError, ValueError, RecursionError) as e:
+        raw = read_toml(path)
+    except (OSError, ValueError) as e:
         raise user_error("R804", f"`{FILE}` cannot be read: {e}", path, 'write lines such as `data = "export"`') from e
     for key in raw:
         if key not in KEYS:

@@ -24,7 +24,7 @@ from roe.cli.common import (
 )
 from roe.cli.explain import find_record
 from roe.cli.ledger import open_ledger
-from roe.cli.one import Asked, all_instead, taken_out
+from roe.cli.one import RecordQuestion, all_instead, taken_out
 from roe.data.lookup import CannotLookUp
 from roe.diagnostics import user_error
 from roe.dynamic import Value
@@ -83,7 +83,7 @@ def _found(evaluator: Evaluator, data: Path, as_of: str, state: str | None, reco
     """The record that a text means, and a bound evaluator over it: alone, with what belongs to it, where the data is large."""
     if data.exists() and large(data):
         try:
-            return taken_out(Asked(evaluator, data, clock(evaluator, as_of), state, record))
+            return taken_out(RecordQuestion(evaluator, data, clock(evaluator, as_of), state, record))
         except CannotLookUp as e:
             all_instead(e)
     bound = bind(evaluator, data, as_of, state)

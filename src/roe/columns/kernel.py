@@ -19,7 +19,7 @@ from roe.columns.make import distinct
 from roe.columns.subject_cells import ONE, WORD, SubjectCells, tail
 from roe.dynamic import Array, Value
 from roe.node import node
-from roe.plan.index import Index
+from roe.plan.index import PartitionIndex
 
 if TYPE_CHECKING:
     from roe.grammar import syntax as s
@@ -45,9 +45,9 @@ class HeldRules:
 
 
 class ColumnIndex:
-    """An `Index` ready for columns; made once per compiled policy."""
+    """An `PartitionIndex` ready for columns; made once per compiled policy."""
 
-    def __init__(self, index: Index) -> None:
+    def __init__(self, index: PartitionIndex) -> None:
         self.index = index
         self.bits = len(index.rule_of)
         self.words = (self.bits + 63) // 64
@@ -262,7 +262,7 @@ class ColumnIndex:
         return hits
 
 
-def _hits(index: Index, true: int, possible: int) -> tuple[tuple[int, ...], tuple[int, ...]]:
+def _hits(index: PartitionIndex, true: int, possible: int) -> tuple[tuple[int, ...], tuple[int, ...]]:
     held = tuple(index.rules_of(true))
     return held, tuple(r for r in index.rules_of(possible & ~true) if r not in held)
 

@@ -125,7 +125,7 @@ def _texts_of(column: Coded) -> list[str]:
     """The texts of a column, as long as they are few."""
     codes = column.codes[column.codes >= 0] if column.nulls().any() else column.codes
     texts: set[str] = set()
-    for code in occurring(codes):
+    for code in occurring(codes, len(column.meaning)):
         text = column.meaning.items[int(code)] if not column.meaning.null_first else column.meaning.list[int(code)]
         texts.add(text.as_py() if isinstance(text, pa.Scalar) else text)
         if len(texts) > FEW_VALUES:

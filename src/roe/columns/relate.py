@@ -61,7 +61,7 @@ class _Pairs(Frame):
 
     def eval(self, node: s.Node) -> Column:
         if isinstance(node, s.Call):
-            roots = {n.id for n in s.walk(node) if isinstance(n, s.Name)}
+            roots = s.names(node)
             if len(roots) == 1 and (side := self._sides.get(next(iter(roots)))) is not None:
                 table, at = side
                 return table.frame.eval(node).take(at)

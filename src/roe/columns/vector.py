@@ -193,7 +193,7 @@ class Frame:
     def _by_row(self, node: s.Node) -> Column:
         """The row evaluator on each row, with the variables that the expression names."""
         code = compile_expression(node)
-        used = {n.id for n in s.walk(node) if isinstance(n, s.Name)}
+        used = s.names(node)
         variables = {name: self.variable(name) for name in sorted(used)}
         names = {name: c.values() for name, c in variables.items() if c is not None and not isinstance(c, Constant)}
         base = {**self.world.base, **{name: c.value for name, c in variables.items() if isinstance(c, Constant)}}

@@ -1,100 +1,186 @@
-"""Whether two names can reach a probability at all, at a fraction of the cost of comparing them: of most candidates, which share a few letters, none can.
+"""How likely names can be beside one name at most, at a fraction of the cost of comparing them: of most candidates, which share a few letters, none
+is likely enough.
 
 Words that are like no word of the other name are left over, however the others are paired, and what is left over speaks against one
 company. Where something else than the likeness of two words may pair them (initials, one word for several, a misread letter, a cut name),
-nothing is said: the names are compared in full.
+nothing is said: the names are compared in full. The candidates of a name share words, so what a word can be beside that name is found once.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
+from typing import NamedTuple
 
-from roe.companies.likeness import INTERCEPT, WEIGHTS, alone, other_form
+from roe.companies.likeness import INTERCEPT, WEIGHTS, Alone, alone, other_form, rarity_of
 from roe.companies.name import CompanyName, first_letters
-from roe.companies.pairing import CUT, MOST_INITIALS, MUCH, VOWELS, dotted
-from roe.companies.spelling import word_likeness
+from roe.companies.pairing import CUT, MOST_INITIALS, MUCH, SHORTENED, VOWELS
+from roe.companies.spelling import MOST_WRONG, first_sound, letters_of, word_likeness
+from roe.companies.tables import same_words
 
 ALWAYS = INTERCEPT + WEIGHTS["written_alike"]
 RAREST, MORE = WEIGHTS["rarest_shared"], WEIGHTS["more_shared"]
 
 
-def odds_at_most(a: CompanyName, b: CompanyName, rarity: Callable[[str], float], needed: float) -> float:
-    """No less than the log-odds of `likeness.signs` but for those of the letters; infinite where nothing is known. Below `needed`, any number below it."""
-    odds = ALWAYS + WEIGHTS["other_form"] * other_form(a, b) + (WEIGHTS["same_form"] if a.kinds & b.kinds else 0.0)
-    mine, others = a.words, b.words
-    if len(set(mine)) < len(mine) or len(set(others)) < len(others):
-        return math.inf
-    left, right, shared, rarest = set(range(len(mine))), set(range(len(others))), 0.0, 0.0
-    may_be_short = bool(a.dotted or b.dotted)
-    for i, x in enumerate(mine):
-        rare = 0.0
-        for j, y in enumerate(others):
-            if x == y:
-                left.discard(i)
-                right.discard(j)
-                rare = rarity(x)
-                break
-            if (x.startswith(y) and _goes_on(others, j, x, i)) or (y.startswith(x) and _goes_on(mine, i, y, j)):
+class AtMost:
+    """The most that other names can reach beside one."""
+
+    def __init__(self, name: CompanyName, rarity: Callable[[str], float]) -> None:
+        self.name = name
+        words = name.words
+        self._words, self._rarity = _WordsBeside(name, rarity), rarity
+        self._is_comparable = len(set(words)) == len(words) and not VOWELS.isdisjoint(name.glued)
+        self._short = [(word, len(set(word))) for word in words if 2 <= len(word) <= MOST_INITIALS]
+        self._all = (1 << len(words)) - 1
+        self._alone: dict[int, Alone] = {}  # by the words that are paired: what the others say
+
+    def odds(self, other: CompanyName, needed: float) -> float:
+        """No less than the log-odds of `likeness.signs` but for those of the letters; infinite where nothing is known. Below `needed`, any number below it."""
+        name, words = self.name, other.words
+        if not self._is_comparable or other.dotted or VOWELS.isdisjoint(other.glued) or len(set(words)) < len(words):
+            return math.inf
+        beside = [self._words[word] for word in words]
+        paired, shared, rarest, left = 0, 0.0, 0.0, 0
+        for j, (places, rare, may_be_other) in enumerate(beside):
+            if may_be_other is not None and may_be_other(words, j):
                 return math.inf
-            if word_likeness(x, y) or (may_be_short and dotted(a, b, x, y)):
-                left.discard(i)
-                right.discard(j)
-                rare = 1.0
-        shared += rare
-        if rare > rarest:
-            rarest = rare
-    if _may_be_paired(a, b, left, right):
-        return math.inf
-    odds += RAREST * rarest + MORE * (shared - rarest)
-    if not left or not right:
-        odds += WEIGHTS["contained"]
-    if 0 in left or 0 in right:
-        odds += WEIGHTS["other_beginning"]
-    return odds if odds < needed else odds + _left_over(a, b, left, right, rarest, rarity)
+            if places:
+                paired |= places
+                shared += rare
+                if rare > rarest:
+                    rarest = rare
+            else:
+                left += 1
+        if (self._short and self._has_initials_of(other)) or self._may_be_misread(words, paired, beside, left):
+            return math.inf
+        odds = ALWAYS + RAREST * rarest + MORE * (shared - rarest)
+        if name.kinds and other.kinds:
+            odds += WEIGHTS["other_form"] * other_form(name, other) + (WEIGHTS["same_form"] if name.kinds & other.kinds else 0.0)
+        if paired == self._all or not left:
+            odds += WEIGHTS["contained"]
+        if not paired & 1 or not beside[0].places:
+            odds += WEIGHTS["other_beginning"]
+        if odds < needed:
+            return odds
+        return odds + self._left_over(other, paired, {j for j, word in enumerate(beside) if not word.places}, rarest)
+
+    def _left_over(self, other: CompanyName, paired: int, right: set[int], rarest: float) -> float:
+        """At least so much the words that are left over speak against one company; below 0."""
+        mine = self._alone.get(paired)
+        if mine is None:
+            left = {i for i in range(len(self.name.words)) if not paired >> i & 1}
+            mine = self._alone[paired] = alone(self.name, left, self._rarity)
+        others = alone(other, right, self._rarity)
+        odds = WEIGHTS["both_have_more"] * min(mine.rarity, others.rarity)
+        if mine.has_number or others.has_number:
+            odds += max(WEIGHTS["other_number"], WEIGHTS["more_number"])
+        if mine.has_place and others.has_place:
+            odds += WEIGHTS["other_place"]
+        if mine.has_common and others.has_common:
+            odds += WEIGHTS["other_word"]
+        if paired:
+            odds += WEIGHTS["rarer_left"] * max(0.0, max(mine.rarest, others.rarest) - rarest)
+        return odds
+
+    def _has_initials_of(self, other: CompanyName) -> bool:
+        """Whether a word may be the initials of the other name, each of whose words has one letter among them, or two where it is composed."""
+        most = 2 * (len(other.words) if other.spoken is other.words else len(other.words) + len(other.spoken))
+        short = [word for word, letters in self._short if letters <= most and word not in other.words]
+        return bool(short) and any(map(_initials_of(other).issuperset, short))
+
+    def _may_be_misread(self, words: Sequence[str], paired: int, beside: Sequence[WordBeside], left: int) -> bool:
+        """Whether a letter of the only word that each name has alone may be wrong, or all words are paired in more than one way."""
+        mine, alone = self.name.words, self._all & ~paired
+        if len(mine) != len(words) or left > 1 or alone & (alone - 1) or not (alone or left):
+            return False
+        if not (alone and left):
+            return True
+        letters = len(mine[alone.bit_length() - 1])
+        word = next(word for word, at in zip(words, beside, strict=True) if not at.places)
+        return letters == len(word) and len(self.name.glued) - letters >= MUCH
 
 
-def _left_over(a: CompanyName, b: CompanyName, left: set[int], right: set[int], rarest: float, rarity: Callable[[str], float]) -> float:
-    """At least so much the words that are left over speak against one company; below 0."""
-    mine, other = alone(a, left, rarity), alone(b, right, rarity)
-    odds = WEIGHTS["both_have_more"] * min(mine.rarity, other.rarity)
-    if mine.has_number or other.has_number:
-        odds += max(WEIGHTS["other_number"], WEIGHTS["more_number"])
-    if mine.has_place and other.has_place:
-        odds += WEIGHTS["other_place"]
-    if mine.has_common and other.has_common:
-        odds += WEIGHTS["other_word"]
-    if len(left) < len(a.words):
-        odds += WEIGHTS["rarer_left"] * max(0.0, max(mine.rarest, other.rarest) - rarest)
-    return odds
+class WordBeside(NamedTuple):
+    """What a word can be beside a name: the places of the name's words that it is like, as bits; the most that they say, by their rarity; whether
+    something else may pair it, which depends on the words that it stands among.
+    """
+
+    places: int
+    rarity: float
+    may_be_other: Callable[[Sequence[str], int], bool] | None
 
 
-def _goes_on(words: Sequence[str], i: int, whole: str, at: int) -> bool:
-    """Whether a word that another one begins with may be a part of it: the next word goes on, or the name was cut off there."""
-    if i + 1 < len(words):
-        return whole.startswith(words[i + 1], len(words[i]))
-    return i == at and sum(map(len, words)) >= CUT
+class _WordsBeside(dict[str, WordBeside]):
+    """What each word can be beside a name, found when it is asked for."""
+
+    def __init__(self, name: CompanyName, rarity: Callable[[str], float]) -> None:
+        super().__init__()
+        self._name, self._rarity, self._initials = name, rarity, _initials_of(name)
+        self._mine = [(word[0], first_sound(word), same_words().get(word, word), len(word)) for word in name.words]
+        self._firsts = {word[0] for word in name.words}
+        self._can_be_cut = len(name.glued) >= CUT
+
+    def __missing__(self, word: str) -> WordBeside:
+        beside = self[word] = self._beside(word)
+        return beside
+
+    def _beside(self, word: str) -> WordBeside:
+        mine = self._name.words
+        if word in mine:
+            return WordBeside(1 << mine.index(word), self._rarity(word), None)
+        places, most = 0, 0.0
+        for i in self._may_be_like(word):
+            x = mine[i]
+            likeness = word_likeness(x, word)
+            if x in self._name.dotted and x[0] == word[0] and letters_of(x, word):
+                likeness = max(likeness, SHORTENED)
+            if likeness:
+                places |= 1 << i
+                most = max(most, likeness * rarity_of(x, word, self._rarity))
+        return WordBeside(places, most, self._other(word))
+
+    def _may_be_like(self, word: str) -> list[int]:
+        """The places of words that a word may be like: they mean one thing, begin alike, or are long and of nearly the same length."""
+        sound, same, letters = first_sound(word), same_words().get(word, word), len(word)
+        return [
+            i
+            for i, (first, their_sound, theirs, n) in enumerate(self._mine)
+            if first == word[0]
+            or sound == their_sound
+            or same == theirs
+            or (-MOST_WRONG <= n - letters <= MOST_WRONG and (n > 5 or letters > 5))
+        ]
+
+    def _other(self, word: str) -> Callable[[Sequence[str], int], bool] | None:
+        """Whether a word, at a place among others, may belong to a name though it is like no word of it."""
+        if 2 <= len(word) <= MOST_INITIALS and self._initials.issuperset(word):
+            return _always
+        if word[0] not in self._firsts:
+            return None
+        mine = self._name.words
+        begun = [(i, x) for i, x in enumerate(mine) if x.startswith(word)]  # this word and the next may be one, or it was cut off
+        begins = [i for i, x in enumerate(mine) if word.startswith(x)]
+        last = len(mine) - 1
+        if any(word.startswith(mine[i + 1], len(mine[i])) for i in begins if i < last):
+            return _always
+        cut_at = last if last in begins and self._can_be_cut else -1
+        if not begun and cut_at < 0:
+            return None
+
+        def may_be(words: Sequence[str], j: int) -> bool:
+            if j + 1 < len(words):
+                return j == cut_at or any(x.startswith(words[j + 1], len(word)) for _, x in begun)
+            return j == cut_at or (any(i == j for i, _ in begun) and sum(map(len, words)) >= CUT)
+
+        return may_be
 
 
-def _may_be_paired(a: CompanyName, b: CompanyName, left: set[int], right: set[int]) -> bool:
-    """Whether words that are not alike may belong together all the same."""
-    if VOWELS.isdisjoint(a.glued) or VOWELS.isdisjoint(b.glued) or _may_be_initials(a, b) or _may_be_initials(b, a):
-        return True
-    if len(a.words) != len(b.words) or len(left) > 1 or len(right) > 1 or not (left or right):
-        return False
-    if not (left and right):
-        return True
-    (i,), (j,) = left, right
-    letters = len(a.words[i])
-    return letters == len(b.words[j]) and len(a.glued) - letters >= MUCH
+def _always(words: Sequence[str], j: int) -> bool:
+    return True
 
 
-def _may_be_initials(mine: CompanyName, other: CompanyName) -> bool:
-    """Whether a word of one name may be initials of the other."""
-    if len(other.spoken) == 1 and len(first_letters(other.spoken[0])) == 1:
-        return False
-    short = [word for word in mine.words if 2 <= len(word) <= MOST_INITIALS and word not in other.words]
-    if not short:
-        return False
-    firsts = {letter for word in (*other.words, *other.spoken) for letter in first_letters(word)}
-    return any(map(firsts.issuperset, short))
+def _initials_of(name: CompanyName) -> frozenset[str]:
+    """The letters that initials of a name are of; none if it has but one."""
+    if len(name.spoken) == 1 and len(first_letters(name.spoken[0])) == 1:
+        return frozenset()
+    return frozenset([letter for word in {*name.words, *name.spoken} for letter in first_letters(word)])

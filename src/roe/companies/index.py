@@ -16,6 +16,7 @@ from collections.abc import Callable, Iterable, Sequence
 from types import ModuleType
 from typing import TYPE_CHECKING, NamedTuple
 
+from roe.companies.at_most import AtMost
 from roe.companies.name import CompanyName, names_in
 from roe.companies.postings import Postings, keys_of, numpy_if_installed, words_of_all
 from roe.companies.scores import Scores
@@ -40,9 +41,10 @@ Reached = dict[tuple[int, bool], tuple[float, float]]
 
 
 class Looked(NamedTuple):
-    """A name that was looked up: its candidates, the closest first, and how likely they are."""
+    """A name that was looked up: its candidates, the closest first, what they can reach at most, and how likely they are."""
 
     closest: list[int]
+    asked: list[AtMost]
     scores: Reached
 
 
@@ -158,22 +160,21 @@ class NameIndex:
 
         With `group`, the probability that both are of one corporate group. `only` says which places may be found at all.
         """
-        asked = names_in(name)
-        if not asked[0].words:
+        if not names_in(name)[0].words:
             return []
         scored, looked = [], self._look_up(name)
         for i in looked.closest:
             places = self._at[i] if only is None else list(filter(only, self._at[i]))
-            if places and (score := self._score(asked, i, least, group, looked.scores)) >= least:
+            if places and (score := self._score(looked, i, least, group)) >= least:
                 scored += [(score, place) for place in places]
         return sorted(scored, key=lambda x: (-x[0], x[1]))
 
-    def _score(self, asked: Sequence[CompanyName], i: int, least: float, group: bool, scores: Reached) -> float:
+    def _score(self, looked: Looked, i: int, least: float, group: bool) -> float:
         """The probability that a name is the i-th one, or of its group; below `least`, any number below it."""
-        score, enough = scores.get((i, group), (0.0, 2.0))
+        score, enough = looked.scores.get((i, group), (0.0, 2.0))
         if score < enough and least < enough:
-            score = self.scores.of_one_group(asked, i) if group else self.scores.likely(asked, i, least)
-            scores[i, group] = score, least
+            score = self.scores.of_one_group(looked.asked, i) if group else self.scores.likely(looked.asked, i, least)
+            looked.scores[i, group] = score, least
         return score
 
     def candidates(self, name: str) -> list[int]:
@@ -192,7 +193,7 @@ class NameIndex:
             if len(closest) > CLOSEST:
                 as_close = AS_CLOSE * closest[CLOSEST - 1][0]
                 closest = [x for n, x in enumerate(closest) if n < CLOSEST or x[0] <= as_close]
-            looked = self._looked[name] = Looked([i for _, _, i in closest], {})
+            looked = self._looked[name] = Looked([i for _, _, i in closest], self.scores.asked(names_in(name)), {})
         return looked
 
     def _looked_up(self, name: str) -> list[tuple[float, str, int, int]]:
@@ -229,9 +230,8 @@ class NameIndex:
         if sums is None or len(sums) < len(self._texts):
             sums = self._sums = np.zeros(len(self._texts) * 5 // 4)
         of_each = [(weight, numbers) for weight, key, start, end in looked_up for numbers in self._postings.arrays(key, start, end, np)]
-        for weight, numbers in of_each:  # a name stands once under a key
-            sums[numbers] += weight
-        touched = np.concatenate([numbers for _, numbers in of_each])
+        touched = np.concatenate([numbers for _, numbers in of_each]).astype(np.intp)
+        np.add.at(sums, touched, np.repeat([weight for weight, _ in of_each], [len(numbers) for _, numbers in of_each]))
         weights = sums[touched]
         sums[touched] = 0.0
         if len(self._texts) > self.count:  # names that are gone share nothing

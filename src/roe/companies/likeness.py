@@ -133,7 +133,7 @@ def _shared(a: CompanyName, b: CompanyName, pairing: Pairing, rarity: Callable[[
     shared = rarest = well_spelt = misspelt = 0.0
     for i, j, like in pairing.pairs:
         word, written = a.words[i], b.words[j]
-        rare = rarity(word) if word == written else _rarity_of(word, written, rarity)
+        rare = rarity(word) if word == written else rarity_of(word, written, rarity)
         shared += rare * like
         rarest = max(rarest, rare * like)
         if like <= WELL_SPELT:
@@ -195,7 +195,7 @@ def _inserted(a: CompanyName, b: CompanyName, pairing: Pairing, rarity: Callable
     return max((rarity(name.words[i]) for i in left if first < i < last), default=0.0)
 
 
-def _rarity_of(x: str, y: str, rarity: Callable[[str], float]) -> float:
+def rarity_of(x: str, y: str, rarity: Callable[[str], float]) -> float:
     """How rare what two words mean is: a shortened or misspelt common word is common, a rare one as rare as its rarer spelling."""
     if x == y:
         return rarity(x)

@@ -15,6 +15,7 @@ SAYS_LITTLE = 0.35  # rarity up to which a word may stand beside initials
 MOST_INITIALS = 6
 MUCH = 15  # letters of the other words, for a wrong one in a short word to be a mistake
 VOWELS = frozenset("aeiou")
+SHORTENED = 0.85  # likeness of a word with a full stop and the one that it is short for
 CUT = 10  # letters of a name from which on its last word may have been cut off
 
 
@@ -99,9 +100,9 @@ def _pair_the_rest(a: CompanyName, b: CompanyName, pairing: Pairing, rarity: Cal
 def dotted(a: CompanyName, b: CompanyName, x: str, y: str) -> float:
     """How likely a word with a full stop is short for another, 0 to 1: `Benck.`, `R.`."""
     if x in a.dotted and y not in b.dotted and x[0] == y[0] and letters_of(x, y):
-        return 0.85 if len(x) > 2 else 0.5
+        return SHORTENED if len(x) > 2 else 0.5
     if y in b.dotted and x not in a.dotted and x[0] == y[0] and letters_of(y, x):
-        return 0.85 if len(y) > 2 else 0.5
+        return SHORTENED if len(y) > 2 else 0.5
     return 0.0
 
 

@@ -10,9 +10,9 @@ import math
 from array import array
 from collections.abc import Callable, Sequence
 from importlib import import_module
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
-from roe.companies.at_most import odds_at_most
+from roe.companies.at_most import AtMost
 from roe.companies.likeness import WEIGHTS, odds_of, of_one_group, probability, rarity_in, signs
 from roe.companies.name import CompanyName, trigrams
 
@@ -24,6 +24,8 @@ WHOLE = 1 << 20  # what a weight of 1 is
 MEASURED = 2_000  # names whose letters are remembered
 DIGITS = 4  # of a probability
 ROUNDED = 10.0**-DIGITS  # by less than this a probability changes when it is rounded
+
+Asked = TypeVar("Asked", CompanyName, AtMost)
 
 
 class Scores:
@@ -52,18 +54,23 @@ class Scores:
             as_array[numbers] += weight
         self._lengths = lengths
 
-    def likely(self, asked: Sequence[CompanyName], i: int, least: float) -> float:
+    def asked(self, names: Sequence[CompanyName]) -> list[AtMost]:
+        """Names, ready to be compared with many."""
+        return [AtMost(name, self.rarity) for name in names]
+
+    def likely(self, asked: Sequence[AtMost], i: int, least: float) -> float:
         """The probability that a name is the i-th one. Below `least`, 0."""
         meant = self._index.meant(i)
         squared = self._lengths[i] if self._lengths is not None and len(meant) == 1 else None
         return max([self._probability(mine, other, squared, least) for mine, other in pairs_of(asked, meant)])
 
-    def _probability(self, mine: CompanyName, other: CompanyName, squared: int | None, least: float) -> float:
+    def _probability(self, asked: AtMost, other: CompanyName, squared: int | None, least: float) -> float:
+        mine = asked.name
         if mine.glued == other.glued:
             likely = round(probability(signs(mine, other, 1.0, self.rarity)), DIGITS)
             return likely if likely >= least else 0.0
         needed = odds_of(least - ROUNDED)
-        most = odds_at_most(mine, other, self.rarity, needed - WEIGHTS["letters"]) if needed > -math.inf else 0.0
+        most = asked.odds(other, needed - WEIGHTS["letters"]) if needed > -math.inf else 0.0
         if most + WEIGHTS["letters"] < needed:
             return 0.0
         letters = self._cosine(mine, other, squared)
@@ -72,10 +79,10 @@ class Scores:
         likely = round(probability(signs(mine, other, letters, self.rarity)), DIGITS)
         return likely if likely >= least else 0.0
 
-    def of_one_group(self, asked: Sequence[CompanyName], i: int) -> float:
+    def of_one_group(self, asked: Sequence[AtMost], i: int) -> float:
         """The probability that a name is of one corporate group with the i-th one."""
         pairs = pairs_of(asked, self._index.meant(i))
-        likely = (of_one_group(mine, other, self._cosine(mine, other), self.rarity) for mine, other in pairs)
+        likely = (of_one_group(mine.name, other, self._cosine(mine.name, other), self.rarity) for mine, other in pairs)
         return round(max(likely), DIGITS)
 
     def signs(self, mine: CompanyName, other: CompanyName) -> dict[str, float]:
@@ -124,7 +131,7 @@ class _SquaredWeights(dict[str, int]):
         return round(math.log(1 + self._index.count / (size or 1)) ** 2 * WHOLE)
 
 
-def pairs_of(asked: Sequence[CompanyName], meant: Sequence[CompanyName]) -> list[tuple[CompanyName, CompanyName]]:
+def pairs_of(asked: Sequence[Asked], meant: Sequence[CompanyName]) -> list[tuple[Asked, CompanyName]]:
     """Which names of two texts are compared; that both have the same in brackets, such as a province, says nothing."""
     if len(asked) == len(meant) == 1:
         return [(asked[0], meant[0])]

@@ -30,7 +30,7 @@ def word_likeness(a: str, b: str) -> float:
     same = same_words()
     if same.get(a, a) == same.get(b, b):
         return 0.97
-    sound, sound_too = _first_sound(a), _first_sound(b)
+    sound, sound_too = first_sound(a), first_sound(b)
     if sound == sound_too or a[0] == b[0]:
         short, long = (a, b) if len(a) <= len(b) else (b, a)
         if len(short) >= 4 and sound == sound_too and _spelt(a) == _spelt(b):
@@ -92,7 +92,7 @@ def _begins(short: str, long: str) -> bool:
     return len(short) >= 3 and long.startswith(short if len(short) < 5 else short.removesuffix("s"))
 
 
-def _first_sound(word: str) -> str:
+def first_sound(word: str) -> str:
     """What a word begins to sound like."""
     first = word[1] if word.startswith("ye") and len(word) > 2 else word[0]
     return _FIRST_SOUND.get(first, first)

@@ -75,7 +75,7 @@ def currencies(money: str) -> frozenset[str]:
 
 
 @node
-class Amount:
+class WrittenNumber:
     """A text taken apart: digits with their marks, and the decimal sign that alone makes sense of them (`?` if both do, empty if either does)."""
 
     negative: bool
@@ -85,11 +85,11 @@ class Amount:
     sign: str
 
 
-def amount(text: str) -> Amount | None:
+def amount(text: str) -> WrittenNumber | None:
     """The parts of a number's text, or None if it is not a number at all."""
     whole, point, rest = text.removeprefix("-").partition(".")
     if text.isascii() and whole.isdigit() and (rest.isdigit() or not point):  # as machines write it: no need to look closer
-        return Amount(text[0] == "-", whole + point + rest, "", "", _sign(whole + point + rest, False) or "")
+        return WrittenNumber(text[0] == "-", whole + point + rest, "", "", _sign(whole + point + rest, False) or "")
     m = _number().fullmatch(text)
     if not m or (m["minus"] and m["minus2"]) or (m["before"] and m["after"]):
         return None
@@ -98,7 +98,7 @@ def amount(text: str) -> Amount | None:
     sign = None if body is None else _sign(body, body != m["body"] or bool(m["power"]))
     if body is None or sign is None:
         return None
-    return Amount((m["minus"] or m["minus2"]) in ("-", "−"), body, m["power"] or "", money, sign)
+    return WrittenNumber((m["minus"] or m["minus2"]) in ("-", "−"), body, m["power"] or "", money, sign)
 
 
 def _is_currency(text: str) -> bool:

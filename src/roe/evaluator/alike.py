@@ -84,7 +84,7 @@ def _root(node: s.Node) -> str:
 
 def _is_of_record(node: s.Node) -> bool:
     """Whether a walk reads the record and nothing of a rep or of the day."""
-    return _root(node) in RECORDS and not any(isinstance(n, s.Name) and n.id in ("rep", "today", "now") for n in s.walk(node))
+    return _root(node) in RECORDS and s.names(node).isdisjoint(("rep", "today", "now"))
 
 
 def _is_stored_of_rep(node: s.Path | s.Filter, policy: Policy) -> bool:
@@ -110,4 +110,4 @@ def hashed(value: object) -> object:
 
 
 def is_about_rep(expr: Expr) -> bool:
-    return not any(isinstance(n, s.Name) and n.id in RECORDS for n in s.walk(expr.tree))
+    return s.names(expr.tree).isdisjoint(RECORDS)

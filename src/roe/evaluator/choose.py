@@ -14,7 +14,7 @@ from roe.grammar.closures import compile_expression
 from roe.grammar.functions import BY_NAME
 from roe.grammar.scopes import Code, Scope
 from roe.node import node
-from roe.plan.index import Hits, Index
+from roe.plan.index import Hits, PartitionIndex
 from roe.plan.operators import Choose
 from roe.policy.worked_out import index_of
 
@@ -47,13 +47,13 @@ class Chooser:
         """`policy` is the one that has the step just as it is, if there is one: its index may be known."""
         self.step, self._policy = step, policy
         self._lists = lists
-        self._index: Index | None = None
+        self._index: PartitionIndex | None = None
         self._asked = 0
         self._codes: dict[int, list[Code]] = {}
         self._decide = HIT_POLICIES[step.hit]
 
     @property
-    def index(self) -> Index:
+    def index(self) -> PartitionIndex:
         if self._index is None:
             with uncollected():
                 self._index = index_of(self._policy, self.step, self._lists)

@@ -13,7 +13,7 @@ from roe.grammar.closures import compile_expression
 from roe.grammar.functions.history import PER_ROLE, by_role
 from roe.grammar.parser import parse
 from roe.grammar.scopes import IMPLICIT, Code, Scope
-from roe.plan.operators import TEMPLATE, Choose, Derive, Expr
+from roe.plan.operators import TEMPLATE, Choose, Expr
 from roe.plan.outcome import RoleSteps, Sentence, conditions
 from roe.plan.parts import ExceptionRow
 from roe.plan.standard import standard_steps
@@ -53,17 +53,10 @@ class Compiled:
     @cached_property
     def asks_for_history(self) -> bool:
         """Whether anything in the policy reads since when, after whom or by what somebody owns a record."""
-        plan = self.policy.plan
-        trees: list[s.Node] = [step.expr.tree for step in plan.steps.values() if isinstance(step, Derive) and step.expr is not None]
-        for step in (*plan.steps.values(), *plan.engagement.values()):
-            if isinstance(step, Choose):
-                trees += [c.tree for rule in step.rules for c in rule.conditions]
-        for rules in plan.engagement.values():
-            for rule in rules.rules:
-                trees += [x for text in TEMPLATE.split(rule.because or "")[1::2] if (x := parse(text)[0]) is not None]
-                for action in rule.value.with_otherwise():
-                    trees += [e.tree for e in (action.assign, action.until) if e is not None]
-        return any(isinstance(n, s.Path) and n.field.partition(".")[0] in PER_ROLE for tree in trees for n in s.walk(tree))
+        from roe.policy.reads import expressions
+
+        nodes = (n for _, tree in expressions(self.policy) for n in s.walk(tree))
+        return any(isinstance(n, s.Path) and n.field.partition(".")[0] in PER_ROLE for n in nodes)
 
     def role(self, entity: str, role: str) -> RoleSteps:
         """The steps that the rules of a role lower to. KeyError if it has none."""

@@ -9,9 +9,9 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
+from roe.evaluator.by_name import NAMED_BY
 from roe.evaluator.kept_matches import KeptMatches
 from roe.evaluator.row import OWNERSHIP, Row
-from roe.evaluator.world import NAMED_BY
 from roe.grammar import syntax as s
 from roe.plan.operators import Derive, Expr, Fill, Relate
 from roe.policy.reads import MOMENT, Read, rests_on

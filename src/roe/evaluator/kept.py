@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING
 
 from roe.crm.ids import fold
 from roe.dynamic import Value, Values
+from roe.evaluator.by_name import NAMED_BY
 from roe.evaluator.fields import key_of
 from roe.evaluator.look_ups import by_id
 from roe.evaluator.row import Row
-from roe.evaluator.world import NAMED_BY
 from roe.grammar import syntax as s
 from roe.grammar.functions import BY_NAME
 from roe.plan.operators import Derive

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from datetime import date
+from itertools import islice
 from typing import TYPE_CHECKING, Any
 from weakref import WeakSet
 
@@ -62,6 +63,7 @@ class KeptMatches:
         self._ties = ties
         self._tied: dict[Answer, None] = {}  # answers that tiebreakers decide
         self._doubtful: dict[Answer, None] = {}
+        self._expected: list[Row] = []
         self._moved: set[Row] = set()  # records of which an answer is another one than when they asked
 
     @property
@@ -172,15 +174,34 @@ class KeptMatches:
         """The records that are matched to a row, as far as is known."""
         return [record for answer in self._having.get(row, ()) if answer.found is row for record in answer.records]
 
-    def renew(self) -> None:
-        """Ask again what may be another answer."""
-        while self._doubtful:
-            self._ask_again(next(iter(self._doubtful)))
+    @property
+    def is_behind(self) -> bool:
+        """Whether some answers may be others and have not been asked again, or some are still to be asked ahead."""
+        return bool(self._doubtful or self._expected)
+
+    def expect(self, rows: Iterable[Row]) -> None:
+        """The match of each of these will be asked for."""
+        self._expected = list(rows)
+
+    def ask_ahead(self, most: int) -> None:
+        """Ask again some of what may be another answer, and then some of what will be asked for."""
+        if self._doubtful:
+            self.renew(most)
+            return
+        for row in self._expected[-most:]:
+            if self.world.with_id(row.entity, str(row["id"])) is row:
+                self.match(row)
+        del self._expected[-most:]
+
+    def renew(self, most: int | None = None) -> None:
+        """Ask again what may be another answer: all, or so many."""
+        for answer in list(islice(self._doubtful, most)):
+            self._ask_again(answer)
 
     def _ask_again(self, answer: Answer) -> None:
         before = answer.found
-        self._doubtful.pop(answer)
         self._ask(answer, next(iter(answer.records)))
+        self._doubtful.pop(answer, None)
         if answer.found is not before:
             self._moved.update(answer.records)
             for followed in self.watching:

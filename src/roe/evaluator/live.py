@@ -78,6 +78,10 @@ class Live(Bound):
         for key in sorted(self.assigned):
             if self.assigned[key].get("company") is not None:
                 self._accompany(key)
+        for company in {pool.together for pool in self.plan.pools.values() if pool.together is not None}:
+            for entity in order:
+                world.follows(entity, company)
+        world.expect_matches()
 
     def _give_back(self) -> None:
         """Turns are given back by runs, which note it: a binding that is made again and again would give each of them back again."""

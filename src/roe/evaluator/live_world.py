@@ -234,6 +234,27 @@ class LiveWorld(World):
             self._matches[step.name] = kept_matches(self, step)
         return self._matches[step.name]
 
+    @property
+    def is_behind(self) -> bool:
+        """Whether matches can be asked for ahead: since a record has changed, or since this binding is new."""
+        return any(matches is not None and matches.is_behind for matches in self._matches.values())
+
+    def catch_up(self, most: int) -> None:
+        """Ask for so many of them while nobody waits: a new account's name may take part in every lead's match by name."""
+        for matches in self._matches.values():
+            if matches is not None and matches.is_behind:
+                with self.as_before(matches.step.entity):
+                    matches.ask_ahead(most)
+
+    def expect_matches(self) -> None:
+        """Those of all records that somebody has will be asked for, of the steps whose matches are kept by now."""
+        for matches in self._matches.values():
+            if matches is not None:
+                matches.expect(row for row in self.rows[matches.step.entity] if self._is_asked(matches.step, row))
+
+    def _is_asked(self, step: Relate, row: Row) -> bool:
+        return any(dict.get(row, f"owner.{role}") for role in self.policy.roles) and dict.get(row, step.name) is None
+
     def related(self, step: Relate, row: Row) -> Row | None:
         matches = self._matches.get(step.name)
         return super().related(step, row) if matches is None else matches.match(row)

@@ -29,8 +29,8 @@ from roe.ledger.reconcile import (
     Declared,
     Held,
     Kind,
+    RowVerdict,
     Shown,
-    Verdict,
     decided,
     key_parts,
     reconcile,
@@ -231,7 +231,7 @@ class OwnerMemory:
             self.changed.append((key, facts))
         return facts
 
-    def _by_verdict(self, verdict: Verdict, saved: Saved | None, since: date | None) -> tuple[date | None, date | None, str | None, str]:
+    def _by_verdict(self, verdict: RowVerdict, saved: Saved | None, since: date | None) -> tuple[date | None, date | None, str | None, str]:
         """Since when the holder has a record (or when it was first seen), after whom and by what, once the ledger and the data are reconciled."""
         if verdict.is_changed_in_crm:
             former = None if saved is None else saved.get("rep")

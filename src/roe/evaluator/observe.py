@@ -139,7 +139,7 @@ def leaves(tree: s.Node, bound: frozenset[str] = frozenset()) -> Iterator[s.Node
             yield tree
         return
     if isinstance(tree, (s.Path, s.Filter, s.Pick, s.Call, s.For)):
-        free = not any(isinstance(n, s.Name) and n.id in bound for n in s.walk(tree))
+        free = s.names(tree).isdisjoint(bound)
         if free:
             yield tree
         if isinstance(tree, s.Call) or (isinstance(tree, s.Path) and not free):

@@ -96,12 +96,12 @@ def _key(value: object) -> Value:
 
 def _parts(node: s.Node) -> list[s.Node]:
     """The largest parts of an expression that say something of the account and nothing of the rep."""
-    names = {n.id for n in s.walk(node) if isinstance(n, s.Name)}
+    names = s.names(node)
     if "account" not in names:
         return []
     if "rep" not in names and not isinstance(node, s.Binding):
         return [node]
-    bound = {b.name for n in s.walk(node) if isinstance(n, (s.Quantified, s.For)) for b in n.bindings}
+    bound = s.bound_names(node)
     inside = [p for child in s.children(node) for p in _parts(child)]
     loose = any(isinstance(n, (s.Filter, s.Pick)) for n in s.walk(node)) or any(
         isinstance(n, s.Name) and n.id in bound for p in inside for n in s.walk(p)

@@ -8,7 +8,7 @@ from datetime import UTC, date, datetime
 from typing import TYPE_CHECKING, NamedTuple
 
 from roe.dynamic import Saved, Value
-from roe.evaluator.world import NAMED_BY
+from roe.evaluator.by_name import NAMED_BY
 from roe.grammar import values as v
 from roe.grammar.values import Duration
 from roe.ledger.reconcile import key_parts

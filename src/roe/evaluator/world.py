@@ -11,10 +11,10 @@ from datetime import date, datetime
 from functools import cached_property
 from typing import TYPE_CHECKING, ClassVar
 
-from roe.crm.ids import fold
 from roe.data.coerce import WRITTEN, Typed, coerce_table, is_repetition
 from roe.data.reading import Reading, Reject
 from roe.dynamic import Record, Saved, Value, Values
+from roe.evaluator.by_name import RecordsByName
 from roe.evaluator.compiled import Compiled
 from roe.evaluator.data_owner import stamp_of
 from roe.evaluator.fields import Make, key_of, makers_of, ranks_of
@@ -22,7 +22,7 @@ from roe.evaluator.in_time import RecordsInTime
 from roe.evaluator.look_ups import KeyLookUp, NameLookUp
 from roe.evaluator.past import RecordPast
 from roe.evaluator.relate import Matcher
-from roe.evaluator.row import UNKNOWN_REP, OwnersOfRow, Row
+from roe.evaluator.row import OwnersOfRow, Row
 from roe.grammar import syntax as s
 from roe.grammar import values as v
 from roe.grammar.clock import Clock, zone_of
@@ -37,10 +37,8 @@ if TYPE_CHECKING:
     from roe.evaluator.followed import Followed
     from roe.evaluator.memory import OwnerMemory
 
-NAMED_BY = ("name", "email", "domain")  # what people call a record by, besides its id
 
-
-class World(RecordsInTime):
+class World(RecordsByName, RecordsInTime):
     """The records of a run at one moment. `tables` are raw records by entity; rejects and corrections are kept."""
 
     grows: ClassVar[bool] = False  # whether records come one by one later
@@ -235,70 +233,6 @@ class World(RecordsInTime):
         spelling = {str(row["id"]): row.written for rows in every for row in rows if dict.get(row, WRITTEN)}
         return {short: long for short, long in spelling.items() if short != long}
 
-    def with_id(self, entity: str, key: str) -> Row | None:
-        """A record by its id alone, in the short or the long form."""
-        return self._keys[entity].get(fold(key))
-
-    def find(self, entity: str, key: str) -> Row | None:
-        """A record by id, in the short or the long form, or by a name that only it has."""
-        row = self.with_id(entity, key)
-        if row is None:
-            named = self.named(entity).get(key.lower(), ())
-            row = named[0] if len(named) == 1 else None
-        return row
-
-    def search(self, entity: str, text: str, partly: bool = False) -> list[Row]:
-        """Every record that answers to a text by id, name, e-mail or domain; `partly` looks for it inside of them."""
-        exact = self.find(entity, text)
-        if exact is not None:
-            return [exact]
-        wanted = text.lower()
-        if not partly:
-            return list(dict.fromkeys(self.named(entity).get(wanted, ())))
-        return list(dict.fromkeys(r for name, rows in self.named(entity).items() if wanted in name for r in rows))
-
-    def named(self, entity: str) -> dict[str, list[Row]]:
-        """The records of an entity by what people call them, in small letters; made when the first is looked for."""
-        if entity not in self._names:
-            self._names[entity] = {}
-            self._name(entity, self._keys[entity].values())
-        return self._names[entity]
-
-    def _name(self, entity: str, rows: Iterable[Row]) -> None:
-        names = self._names[entity]
-        for row in rows:
-            for key in NAMED_BY:
-                if (called := dict.get(row, key)) and key not in row.derived:
-                    names.setdefault(str(called).lower(), []).append(row)
-
-    def rep(self, key: object) -> Row | None:
-        """The rep that a text means. A rep whom the data does not list is a stranger: known by name alone, not active."""
-        if key is None or key == "":
-            return None
-        if isinstance(key, Row):
-            return key
-        row = self.find("rep", str(key))
-        if row is None:
-            short = fold(str(key))
-            row = self._strangers.get(short)
-            if row is None:
-                values = {"id": short, "name": str(key), "active": not self.rows["rep"], WRITTEN: str(key), **UNKNOWN_REP}
-                row = self._strangers[short] = Row("rep", self, values)
-        return row
-
-    def rep_of(self, rep: str) -> Row:
-        """The rep, or stranger, with an id."""
-        row = self.rep(rep)
-        assert row is not None
-        return row
-
-    def assignee(self, value: Value, role: str) -> Row | None:
-        """The rep whom the value of an `assign` means: of owners the one in the role, else a rep or the text of one."""
-        if isinstance(value, OwnersOfRow):
-            owner: Row | None = value.get(role)
-            return owner
-        return self.rep(value) if isinstance(value, (Row, str)) else None
-
     def ranked(self, step: Derive) -> dict[str, Values]:
         """Of every record with a value its rank in its group (equals share the best one, or, if it is strict, follow each other by
         their ids), how many there are, its percentile
@@ -310,13 +244,6 @@ class World(RecordsInTime):
             ids, values, groups = (self.values(step.entity, name) for name in ("id", f"{step.name}_of", f"{step.name}_within"))
             ranks = self._ranks[step.entity, step.name] = ranks_of(ids, values, groups, step.among, step.strict)
         return ranks
-
-    def unlisted_rep(self, key: str) -> Row | None:
-        """A rep whom the data names as an owner, and the policy as a member or a holder, but whom no record of a rep lists."""
-        return self._strangers.get(fold(key))
-
-    def is_stranger(self, rep: Row) -> bool:
-        return rep["id"] not in self._keys["rep"]
 
     def owners(self, row: Row) -> OwnersOfRow:
         """Today's owners, as the data says."""

@@ -239,7 +239,7 @@ class _Compiler:
         if isinstance(test, s.Literal):
             constant = test.value
             return lambda value, scope: v.passes(value, constant)
-        if any(isinstance(n, s.Name) and n.id == "?" for n in s.walk(test)):
+        if "?" in s.names(test):
 
             def own(value: object, scope: Scope) -> Value:
                 verdict = code({**scope, "?": value})
@@ -298,7 +298,7 @@ class _Compiler:
                 results.append(body({**inner, "partial": list(results)} if uses_partial else inner))
             return results
 
-        uses_partial = any(isinstance(n, s.Name) and n.id == "partial" for n in s.walk(node.body))
+        uses_partial = "partial" in s.names(node.body)
         return iterate
 
     def _loops(self, bindings: tuple[s.Binding, ...]) -> Callable[[Scope], Iterator[Scope | None]]:

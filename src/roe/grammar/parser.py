@@ -147,6 +147,7 @@ _HABITS: tuple[tuple[str, str, str], ...] = (
     (r"&&?", "`&` is not an operator", "write `and`"),
     (r"\|\|?", "`|` is not an operator", "write `or`"),
     (r"!(?!=)", "`!` is not an operator", "write `not(…)`"),
+    (r"not\s+(?!(?:in|like)\b)[^\s(]", "`not` is a function", "write `not(…)`, or `!=`"),
     (r"is\s+(not\s+)?null\b", "`is null` is not a test", "write `= null` or `!= null`"),
     (r"is\b", "`is` is not an operator", "write `=`"),
     (r"(not\s+)?like\b", "`like` is not an operator", 'write `contains(x, "…")` or `matches(x, "…")`'),

@@ -37,7 +37,7 @@ def item_scopes(inside: s.Node) -> Callable[[list[object], Scope], Iterator[tupl
 
     The scope is one and the same dict, changed from item to item.
     """
-    names = sorted({n.id for n in s.walk(inside) if isinstance(n, s.Name)} - {"item"})
+    names = sorted(s.names(inside) - {"item"})
 
     def scopes(items: list[Value], scope: Scope) -> Iterator[tuple[object, Scope]]:
         inner = dict(scope)

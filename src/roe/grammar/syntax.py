@@ -255,6 +255,21 @@ def walk(node: Node) -> Iterator[Node]:
         todo.extend(reversed(list(children(at))))
 
 
+def names(node: Node) -> set[str]:
+    """Every name in an expression, but not the fields behind a dot."""
+    return {n.id for n in walk(node) if isinstance(n, Name)}
+
+
+def names_and_fields(node: Node) -> set[str]:
+    """Every name in an expression, and every field behind a dot."""
+    return names(node) | {n.field for n in walk(node) if isinstance(n, Path)}
+
+
+def bound_names(node: Node) -> set[str]:
+    """The names that loops in an expression give to their items."""
+    return {b.name for n in walk(node) if isinstance(n, (For, Quantified)) for b in n.bindings}
+
+
 def conjuncts(node: Node) -> tuple[Node, ...]:
     """The conditions that must all hold: the operands of `and`, or the node alone."""
     return node.items if isinstance(node, And) else (node,)

@@ -17,7 +17,7 @@ LOOKED_AT = 250_000  # entries that are looked at for a page
 
 
 @dataclass(frozen=True, slots=True)
-class Wanted:
+class EntryFilter:
     """Which entries. Empty filters let all pass. `record` is an id, of whatever entity if `entity` is empty; a rep is one who has, had or
     is the record. `without` names kinds that are left out.
 
@@ -43,7 +43,7 @@ class EntryPage:
     before: int | None
 
 
-def newest(store: Store, wanted: Wanted, before: int | None, most: int) -> EntryPage:
+def newest(store: Store, wanted: EntryFilter, before: int | None, most: int) -> EntryPage:
     """The newest entries below a number that answer to the filters."""
     end = store.head().number + 1 if before is None else before
     chosen = _chosen(store, wanted, end)
@@ -70,7 +70,7 @@ class _Chosen:
     end: int
 
 
-def _chosen(store: Store, wanted: Wanted, end: int) -> _Chosen | None:
+def _chosen(store: Store, wanted: EntryFilter, end: int) -> _Chosen | None:
     """None if nothing can answer, such as for a record that the ledger does not know."""
     where, values, first = ["1 = 1"], list[int](), 1
     if wanted.kind:
@@ -101,7 +101,7 @@ def _chosen(store: Store, wanted: Wanted, end: int) -> _Chosen | None:
     return _Chosen(" AND ".join(where), values, first, end)
 
 
-def _subjects(store: Store, wanted: Wanted) -> list[int]:
+def _subjects(store: Store, wanted: EntryFilter) -> list[int]:
     """The numbers of the records with an id: of one entity, or of each that has one."""
     if wanted.entity:
         number = store.words.subject(wanted.entity, wanted.record)

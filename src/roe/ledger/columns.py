@@ -13,7 +13,7 @@ from roe.ledger.encode import words_of
 from roe.ledger.entry import FORGOTTEN
 from roe.ledger.holders import QUEUE, holder_of
 from roe.ledger.moment import At
-from roe.ledger.open_rows import Rows
+from roe.ledger.open_rows import OpenRows
 from roe.ledger.reconcile import Holder
 from roe.ledger.role_tables import Codes, Decisions, RoleKey, RoleTable, T
 from roe.ledger.state import day_text, moment_text
@@ -23,12 +23,12 @@ One = TypeVar("One", bound=Hashable)
 Other = TypeVar("Other", bound=Hashable)
 
 
-def tables_of(store: Store, rows: Rows) -> dict[RoleKey, RoleTable]:
+def tables_of(store: Store, rows: OpenRows) -> dict[RoleKey, RoleTable]:
     """Rows as the tables of their roles."""
     return dict(_tables(rows, _Texts(store, rows)))
 
 
-def _tables(rows: Rows, texts: _Texts) -> Iterator[tuple[RoleKey, RoleTable]]:
+def _tables(rows: OpenRows, texts: _Texts) -> Iterator[tuple[RoleKey, RoleTable]]:
     entities, roles = rows["entity"], rows["role"]
     ends = np.flatnonzero((np.diff(entities) != 0) | (np.diff(roles) != 0)) + 1
     for start, stop in zip([0, *ends.tolist()], [*ends.tolist(), len(rows)], strict=True):
@@ -37,7 +37,7 @@ def _tables(rows: Rows, texts: _Texts) -> Iterator[tuple[RoleKey, RoleTable]]:
             yield key, _table(*key, rows.between(start, stop), texts)
 
 
-def _table(entity: str, role: str, rows: Rows, texts: _Texts) -> RoleTable:
+def _table(entity: str, role: str, rows: OpenRows, texts: _Texts) -> RoleTable:
     holders, (holder, base, former) = texts.holders(rows)
     nothing = np.full(len(rows), -1, np.int32)
     unknown = texts.by_word(rows["word"], lambda word: bool(word.get("since_unknown", False)))
@@ -60,7 +60,7 @@ def _table(entity: str, role: str, rows: Rows, texts: _Texts) -> RoleTable:
 class _Texts:
     """What the ids of a ledger's rows mean."""
 
-    def __init__(self, store: Store, rows: Rows) -> None:
+    def __init__(self, store: Store, rows: OpenRows) -> None:
         self.word = store.words.text
         ids = {i for name in ("rep", "base_rep", "former") for i in compact(rows[name])[1] if i >= 0}
         ids |= {rep for text in rows.codes["decided"].meaning for rep, _ in json.loads(text) if rep is not None}
@@ -87,7 +87,7 @@ class _Texts:
         """What the words of entries say, as `read` takes it from each of them."""
         return translated(numbered(words), lambda word: read(words_of(self.word(word))))
 
-    def holders(self, rows: Rows) -> tuple[list[str], tuple[Array, Array, Array]]:
+    def holders(self, rows: OpenRows) -> tuple[list[str], tuple[Array, Array, Array]]:
         """The distinct holders, and who holds each record, whom the CRM showed, and who had it before."""
         now = np.where(rows["queue"] != self.nobody, -2 - rows["queue"], rows["rep"])
         shown = rows["base_queue"]

@@ -21,7 +21,7 @@ CONFIRMED_BY_CRM = ("hand", "system", "conversion", "import")  # such an owner i
 
 
 @node(kw_only=True)
-class Run(Entry):
+class RunEntry(Entry):
     """A commit: what decided, by which policy, on which inputs. `at` is its as-of. `inputs` is name -> {digest, read_at}."""
 
     KIND: ClassVar[str] = "run"
@@ -315,7 +315,7 @@ class Evidence(About):
 
 
 ALL: tuple[type[Entry], ...] = (
-    Run, Activated, Owned, Loaded, Refused, Turn, TurnBack, Standing, Claimed, Returned, Referred, Answered, Frozen, Raised, Seen, Merged,
+    RunEntry, Activated, Owned, Loaded, Refused, Turn, TurnBack, Standing, Claimed, Returned, Referred, Answered, Frozen, Raised, Seen, Merged,
     Deleted, Restored, Placed, Cycle, Corrected, Erased, Evidence, Requested, Excepted, Declined, Away, Weighed, Reviewed,
 )  # fmt: skip
 KINDS: dict[str, type[Entry]] = {kind.KIND: kind for kind in ALL}

@@ -9,7 +9,7 @@ from datetime import date, timedelta
 
 from roe.dynamic import Json, Value, Values
 from roe.ledger import entries as e
-from roe.ledger.entries import Evidence, Owned, Run
+from roe.ledger.entries import Evidence, Owned, RunEntry
 from roe.ledger.entry import Entry, Stored
 from roe.ledger.holdings import Holding, InBook
 from roe.ledger.moment import At
@@ -21,7 +21,7 @@ QUIET = ("evidence", "standing")  # what no reader wants a line for
 
 
 @dataclass(frozen=True, slots=True)
-class Line:
+class StoryLine:
     """`role` is the role, field, event or credit that it is about; `what` happened, `because` of what."""
 
     stored: Stored
@@ -83,7 +83,7 @@ def _named(entry: Entry, name: Callable[[str], str]) -> Entry:
 
 def story(
     store: Store, entity: str, record: str, *, role: str = "", rep: str = "", since: date | None = None, names: Mapping[str, str] = NO_NAMES
-) -> list[Line]:
+) -> list[StoryLine]:
     """What the ledger has of a record, in the order in which it held; of one role, about one rep, or from a day on.
 
     `names` says what reps are called, where ids are not to be shown.
@@ -96,7 +96,7 @@ def story(
         if (role and named != role) or (rep and rep not in (getattr(x.entry, "rep", None), getattr(x.entry, "former", None))):
             continue
         what, reason = told(x.entry, lambda rep: names.get(rep, rep))
-        lines.append(Line(x, str(x.entry.at) if x.entry.at.day else f"{x.entry.at.local:%Y-%m-%d %H:%M}", named, what, reason))
+        lines.append(StoryLine(x, str(x.entry.at) if x.entry.at.day else f"{x.entry.at.local:%Y-%m-%d %H:%M}", named, what, reason))
     return lines
 
 
@@ -214,7 +214,7 @@ def runs_until(store: Store, day: At) -> list[Stored]:
 
 def last_decider(runs: Sequence[Stored]) -> Stored | None:
     """The last of some runs that decided by a policy: imports and adjustments do not."""
-    return next((x for x in reversed(runs) if isinstance(x.entry, Run) and x.entry.digest), runs[-1] if runs else None)
+    return next((x for x in reversed(runs) if isinstance(x.entry, RunEntry) and x.entry.digest), runs[-1] if runs else None)
 
 
 def last_number(store: Store, run: Stored) -> int:
@@ -284,7 +284,7 @@ def decided_on(store: Store, entity: str, record: str, day: date, role: str = ""
 
 def policy_of(run: Stored | None) -> str:
     """The policy of a run, as a reader wants it: its name, git revision, and the start of its digest."""
-    if run is None or not isinstance(run.entry, Run) or not run.entry.policy:
+    if run is None or not isinstance(run.entry, RunEntry) or not run.entry.policy:
         return ""
     parts = [
         f"revision {run.entry.revision[:10]}" if run.entry.revision else "",

@@ -16,7 +16,7 @@ from typing import NoReturn
 
 from roe.crm.ids import fold
 from roe.diagnostics import user_error
-from roe.ledger.entries import Owned, Run, Seen
+from roe.ledger.entries import Owned, RunEntry, Seen
 from roe.ledger.entry import Entry
 from roe.ledger.holders import HolderFields
 from roe.ledger.moment import At
@@ -55,7 +55,7 @@ def take_in(store: Store, name: str, entries: Sequence[Entry]) -> int:
         if new:
             latest = max(e.at for e in new)
             tx.run(
-                Run(
+                RunEntry(
                     at=At(latest.instant, False, latest.zone),
                     id=f"import-{name}-{tx.head.number + 1}",
                     what="import",

@@ -11,7 +11,7 @@ from roe.diagnostics import user_error
 from roe.dynamic import Value
 from roe.grammar import values as v
 from roe.ledger.between import entries_between
-from roe.ledger.entries import Run
+from roe.ledger.entries import RunEntry
 from roe.ledger.moment import At, zone_of
 from roe.ledger.state import VERSION
 from roe.ledger.store import Store
@@ -42,7 +42,7 @@ def take_over(store: Store, folder: Path, zone: str = "") -> int:
     with store.writing() as tx:
         if store.head().number:  # another run was faster
             return 0
-        tx.run(Run(at=at, id=ID, what="import", counts={"entries": len(entries)}))
+        tx.run(RunEntry(at=at, id=ID, what="import", counts={"entries": len(entries)}))
         return len(tx.append(entries))
 
 

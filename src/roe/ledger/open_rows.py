@@ -27,7 +27,7 @@ SUBJECTS = 100_000  # whose rows are read together
 
 
 @dataclass(frozen=True, slots=True)
-class Rows:
+class OpenRows:
     """Open holdings by entity, role and record. `numbers` are the columns of `PLAIN` as int[rows], `codes` those of `CODED`."""
 
     records: pa.Array
@@ -40,13 +40,13 @@ class Rows:
     def __getitem__(self, name: str) -> Array:
         return self.numbers[name]
 
-    def between(self, start: int, stop: int) -> Rows:
+    def between(self, start: int, stop: int) -> OpenRows:
         numbers = {name: values[start:stop] for name, values in self.numbers.items()}
         codes = {name: Codes(x.at[start:stop], x.meaning) for name, x in self.codes.items()}
-        return Rows(self.records.slice(start, stop - start), numbers, codes)
+        return OpenRows(self.records.slice(start, stop - start), numbers, codes)
 
 
-def every_row(store: Store) -> Rows:
+def every_row(store: Store) -> OpenRows:
     """All open holdings."""
     last = store.db.rows("SELECT max(id) FROM subject")[0][0] or 0
     sql = f"SELECT {_FIELDS} {_FROM} WHERE h.stop IS NULL AND h.subject > ? AND h.subject <= ?"
@@ -54,7 +54,7 @@ def every_row(store: Store) -> Rows:
     return _rows(_sorted(pa.concat_tables(parts).unify_dictionaries()))
 
 
-def rows_since(store: Store, number: int) -> tuple[list[int], Rows]:
+def rows_since(store: Store, number: int) -> tuple[list[int], OpenRows]:
     """The subjects about which anything was written after an entry, and their open holdings."""
     subjects = store.db.rows("SELECT DISTINCT subject FROM entry WHERE number > ? AND subject IS NOT NULL", (number,))
     newer = store.db.rows(
@@ -79,8 +79,8 @@ def _sorted(table: pa.Table) -> pa.Table:
     return table.take(order).combine_chunks()
 
 
-def _rows(table: pa.Table) -> Rows:
+def _rows(table: pa.Table) -> OpenRows:
     numbers = {name: table[name].combine_chunks().to_numpy(zero_copy_only=False) for name in PLAIN}
     coded = {name: table[name].combine_chunks() for name in CODED}
     codes = {name: Codes(pc.fill_null(x.indices, -1).to_numpy(zero_copy_only=False), x.dictionary.to_pylist()) for name, x in coded.items()}
-    return Rows(table["record"].combine_chunks(), numbers, codes)
+    return OpenRows(table["record"].combine_chunks(), numbers, codes)

@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from roe.ledger.database import Database
-from roe.ledger.entries import CONFIRMED_BY_CRM, Claimed, Loaded, Owned, Run, Turn
+from roe.ledger.entries import CONFIRMED_BY_CRM, Claimed, Loaded, Owned, RunEntry, Turn
 from roe.ledger.entry import Entry
 from roe.ledger.moment import At
 
@@ -187,7 +187,7 @@ class _Chunk:
             self.days[n.target, str(e.at.date)] += 1
         elif isinstance(e, Claimed):
             self._claimed(n, e)
-        elif isinstance(e, Run):
+        elif isinstance(e, RunEntry):
             self.runs.append((n.number, e.id, n.number))
         if e.KIND in KEPT:
             self._note(e.KIND, n, getattr(e, "until", None), getattr(e, "up", True))

@@ -76,7 +76,7 @@ class Declared:
 
 
 @node
-class Verdict:
+class RowVerdict:
     """What a row is, who holds the record today, and the base and the decisions since then that follow. `by` is hand, system or import."""
 
     kind: Kind
@@ -95,29 +95,29 @@ class Verdict:
 NOTHING_DECLARED = Declared()
 
 
-def reconcile(shown: Shown | None, held: Held | None, declared: Declared = NOTHING_DECLARED) -> Verdict:
+def reconcile(shown: Shown | None, held: Held | None, declared: Declared = NOTHING_DECLARED) -> RowVerdict:
     """What a row is; `shown` is None for a record that is not in the data, `held` None for one that the ledger does not know."""
     if shown is None:
         known = held or Held(None)
-        return Verdict(Kind.ABSENT, known.holder, known.base, known.base_at, known.decided)
+        return RowVerdict(Kind.ABSENT, known.holder, known.base, known.base_at, known.decided)
     if held is None:
-        return Verdict(Kind.FIRST_SIGHT, shown.holder, shown.holder, shown.read_at, by="import")
+        return RowVerdict(Kind.FIRST_SIGHT, shown.holder, shown.holder, shown.read_at, by="import")
     read_at = shown.read_at or held.base_at
     if shown.read_at is not None and held.base_at is not None and shown.read_at < held.base_at:
-        return Verdict(Kind.STALE, held.holder, held.base, held.base_at, held.decided)
+        return RowVerdict(Kind.STALE, held.holder, held.base, held.base_at, held.decided)
     since = held.base_at if shown.holder == held.base else read_at  # the base stays of the time at which the CRM first showed it
     if shown.holder == held.holder:
-        return Verdict(Kind.IN_FORCE, held.holder, held.holder, since)
+        return RowVerdict(Kind.IN_FORCE, held.holder, held.holder, since)
     if shown.holder == held.base:
-        return Verdict(Kind.PENDING, held.holder, held.base, since, held.decided)
+        return RowVerdict(Kind.PENDING, held.holder, held.base, since, held.decided)
     if shown.holder in held.decided:
         later = held.decided[held.decided.index(shown.holder) + 1 :]
-        return Verdict(Kind.LATE_LOAD, held.holder, shown.holder, read_at, later)
+        return RowVerdict(Kind.LATE_LOAD, held.holder, shown.holder, read_at, later)
     if shown.writer in declared.own or (declared.cascades and shown.holder == declared.cascaded):
-        return Verdict(Kind.OURS, held.holder, shown.holder, read_at)
+        return RowVerdict(Kind.OURS, held.holder, shown.holder, read_at)
     system = declared.systems.get(shown.writer, "")
     kind = Kind.BY_SYSTEM if system else Kind.BY_HAND
-    return Verdict(kind, shown.holder, shown.holder, read_at, by="system" if system else "hand", system=system)
+    return RowVerdict(kind, shown.holder, shown.holder, read_at, by="system" if system else "hand", system=system)
 
 
 def decided(held: Held, holder: Holder) -> Held:

@@ -20,7 +20,7 @@ from typing import TypeVar
 
 from roe.ledger.database import Database, SqlValue, migrate, refuse
 from roe.ledger.encode import Clock, mark_of, unpacked
-from roe.ledger.entries import Run
+from roe.ledger.entries import RunEntry
 from roe.ledger.entry import Entry, Stored
 from roe.ledger.holdings import Holding, InBook, book_of, holdings_where
 from roe.ledger.moment import At, ticks
@@ -284,7 +284,7 @@ class Store:
             self.words.forget()
             raise
 
-    def append(self, entries: Iterable[Entry], run: Run | None = None) -> range:
+    def append(self, entries: Iterable[Entry], run: RunEntry | None = None) -> range:
         """Append entries in a transaction of their own, after a `run` entry if one is given; their numbers."""
         with self.writing() as tx:
             if run is not None:

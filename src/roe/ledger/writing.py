@@ -10,7 +10,7 @@ from dataclasses import replace
 
 from roe.ledger.database import Database
 from roe.ledger.encode import SALT, Clock, chained, draft, is_evidence, packed, salted, small
-from roe.ledger.entries import Run
+from roe.ledger.entries import RunEntry
 from roe.ledger.entry import Entry
 from roe.ledger.projections import Noted, Projector
 from roe.ledger.stored import FORMER, PAGE, SUBJECT, TARGET, Head, entry_rows, read_head, stored_of
@@ -33,7 +33,7 @@ class Writing:
         self.projector = Projector(self.db, words.made)
         self._last_of: dict[int, int] = {}
 
-    def run(self, run: Run) -> int:
+    def run(self, run: RunEntry) -> int:
         """Begin a run: the entries that follow belong to it. Its number."""
         self.current = self.head.number + 1
         return self.append([run])[0]

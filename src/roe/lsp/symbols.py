@@ -13,7 +13,7 @@ from roe.grammar.types import Type
 from roe.plan.operators import Action, Choose, Derive, Expr
 from roe.policy.loader import Map
 from roe.policy.model import Policy
-from roe.source import Inline, Same, Span, Text, span_of
+from roe.source import Inline, SameOrigin, Span, Text, span_of
 from roe.stages import STAGES
 from roe.words import some
 
@@ -62,7 +62,7 @@ def _fields_declared(content: Map) -> Iterator[Use]:
 def _in_expressions(policy: Policy, checked: list[tuple[Expr, Names]]) -> Iterator[Use]:
     lists = {*policy.plan.lists, *policy.plan.dated_lists}
     for expr, names in checked:
-        if isinstance(expr.text.origin, (Same, Inline)):
+        if isinstance(expr.text.origin, (SameOrigin, Inline)):
             continue  # a stage wrote it
         watcher = _Watcher(expr.text, lists)
         watcher.type_of(expr.tree, names)

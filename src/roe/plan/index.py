@@ -129,7 +129,7 @@ class RuleTests:
         return cls([alternatives for alternatives, _ in made], all(plain for _, plain in made))
 
 
-class Index:
+class PartitionIndex:
     """The partition index over rules, each a conjunction of conditions."""
 
     def __init__(self, rules: Iterable[Sequence[Expr]], lists: Mapping[str, list[Value]], tests: RuleTests | None = None) -> None:

@@ -216,7 +216,7 @@ class Claims:
 
 
 @node
-class Share:
+class MixShare:
     """A part of a mix: at least and at most so many percent of a rep's capacity are accounts of this class."""
 
     name: str
@@ -240,7 +240,7 @@ class Solve:
     capacity: Expr
     eligible: Expr | None
     affinity: tuple[tuple[str, Expr, float], ...]
-    mix: tuple[Share, ...]
+    mix: tuple[MixShare, ...]
     continuity: float
     fairness: float
     fixed: Expr | None

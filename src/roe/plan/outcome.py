@@ -249,7 +249,7 @@ class _Lowering:
     def _otherwise(self, action: Action, because: str | None, left: _Left) -> Outcome:
         if action.otherwise is not None:
             return self._action(action.otherwise, because, left)
-        return self._outcome("unassigned", None, left.until if left.unowned else None, because)
+        return self._outcome("unassigned", None, left.until if left.unowned else None, None)  # `because` is about whom it would have found
 
     def _outcome(self, kind: str, owner: s.Node | None, until: s.Node | None, because: str | None, **more: Value) -> Outcome:
         return Outcome(kind, self._expr(owner), self._expr(until), self._of_rule(because) if because else self.says[kind], **more)

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import field
 from typing import Any, Generic, TypeVar
 
 from roe.dynamic import Value
 from roe.grammar.values import Duration
 from roe.node import node
-from roe.plan.operators import Allocate, Choose, Claims, DatedValue, Derive, Relate, Solve
+from roe.plan.operators import Allocate, Choose, Claims, DatedValue, Derive, Expr, Relate, Solve
 from roe.plan.parts import Credit, Crm, Event, ExceptionRow, Holdover, Invariant, Kpis, Past, Report, Untouched, Window
 
 Step = Derive | Choose | Relate
@@ -28,6 +28,20 @@ class _Part(Generic[T]):
     def __get__(self, plan: Plan, owner: type) -> T:
         part: T | None = plan.parts.get(self.name)
         return part or self.none
+
+
+def expressions_of(step: Step) -> Iterator[Expr]:
+    """The expressions that a step's value is made of; of rules their conditions."""
+    if isinstance(step, Derive):
+        if step.expr is not None:
+            yield step.expr
+    elif isinstance(step, Choose):
+        for rule in step.rules:
+            yield from rule.conditions
+    else:
+        for method in step.methods:
+            yield from (expr for expr in (method.match, *(method.similar or ()), method.unless) if expr is not None)
+        yield from (expr for _, expr in step.tie_break)
 
 
 @node

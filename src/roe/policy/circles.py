@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 
 from roe.grammar import syntax as s
-from roe.plan.operators import Choose, Derive, Expr, Relate
-from roe.plan.plan import Step
+from roe.plan.operators import Derive, Relate
+from roe.plan.plan import Step, expressions_of
 from roe.policy.model import Policy
 from roe.policy.reads import reads_of
 from roe.policy.worked_out import once
@@ -41,7 +41,7 @@ def _own_reads(steps: Mapping[Field, Step], field: Field) -> Iterator[Field]:
     step = steps[field]
     if isinstance(step, Derive) and step.frozen is not None:
         return
-    seen = {field for expr in expressions_of(step) if expr is not None for field in own_fields(expr.tree, step.entity)}
+    seen = {field for expr in expressions_of(step) for field in own_fields(expr.tree, step.entity)}
     if isinstance(step, Derive):
         seen |= {(step.entity, other) for other in (step.group or {}).values()}
     yield from (field for field in sorted(seen) if field in steps)
@@ -126,18 +126,5 @@ def _reads(policy: Policy, field: Field) -> Iterator[Field]:
 
 def _names(step: Relate) -> bool:
     """Whether a step that looks for a record reads the reference that the data may have, such as `lead.account`."""
-    parts = (node for expr in expressions_of(step) if expr is not None for node in s.walk(expr.tree))
+    parts = (node for expr in expressions_of(step) for node in s.walk(expr.tree))
     return any(isinstance(p, s.Path) and p.field == step.target and isinstance(p.base, s.Name) and p.base.id == step.entity for p in parts)
-
-
-def expressions_of(step: Step) -> Iterator[Expr | None]:
-    """The expressions that a step's value is made of."""
-    if isinstance(step, Derive):
-        yield step.expr
-    elif isinstance(step, Choose):
-        for rule in step.rules:
-            yield from rule.conditions
-    elif isinstance(step, Relate):
-        for method in step.methods:
-            yield from (method.match, *(method.similar or ()), method.unless)
-        yield from (expr for _, expr in step.tie_break)

@@ -26,13 +26,13 @@ from roe.plan.plan import Step
 from roe.policy.cells import read_cell
 from roe.policy.model import Model
 from roe.policy.tables import Row, Table, TableSection, all_numbers, inline_table, is_number_text, read_table
-from roe.source import Inline, Same, Span, Text, part_of, span_of
+from roe.source import Inline, SameOrigin, Span, Text, part_of, span_of
 
 _BY_DAYS = re.compile(r"(?:days?|weeks?)\s*$|^@\"-?P[^T]*\"$")
 RESERVED = ("name", "from", "until", "because", "description")
 
 
-def written(tree: s.Node, text: Text, origin: type[Same] = Same) -> Expr:
+def written(tree: s.Node, text: Text, origin: type[SameOrigin] = SameOrigin) -> Expr:
     """An expression that a stage wrote: its text is the printed tree, its place the setting it comes from."""
     from roe.grammar.printer import show
 

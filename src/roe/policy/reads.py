@@ -13,7 +13,7 @@ from roe.grammar.parser import parse
 from roe.grammar.registry import BY_NAME
 from roe.grammar.types import Type
 from roe.plan.operators import TEMPLATE, Action, Choose, Derive, Expr, Fill, Relate, Walk
-from roe.plan.plan import Plan, Step
+from roe.plan.plan import Plan, Step, expressions_of
 from roe.plan.standard import BuiltIn, standard_steps
 from roe.policy.model import Policy
 from roe.policy.worked_out import once
@@ -215,14 +215,7 @@ def _routed(plan: Plan) -> dict[str, set[str]]:
 
 
 def _of_step(step: Step) -> Iterator[Expr | Text | None]:
-    if isinstance(step, Derive):
-        yield step.expr
-    elif isinstance(step, Relate):
-        for method in step.methods:
-            yield from (method.match, *(method.similar or ()), method.unless)
-        yield from (expr for _, expr in step.tie_break)
-    elif isinstance(step, Choose):
-        yield from _rules(step)
+    yield from _rules(step) if isinstance(step, Choose) else expressions_of(step)
 
 
 def _of_parts(plan: Plan) -> Iterator[tuple[str, Expr | Text | None]]:

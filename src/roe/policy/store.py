@@ -24,7 +24,7 @@ from roe.plan import parts
 from roe.plan.plan import Plan
 from roe.plan.standard import TEXTS
 from roe.policy.model import DataSource, Field, Keys, Model, Policy, standard_fields
-from roe.source import Added, Cell, Inline, Origin, Same, Scalar, Span, Text
+from roe.source import Added, Cell, Inline, Origin, SameOrigin, Scalar, Span, Text
 
 # every node of a plan, whichever stage has it
 _NODES = [
@@ -38,7 +38,7 @@ _FIELDS = {name: names_of(c) for name, c in CLASSES.items()}
 _TEMPORAL = (date, datetime, time, timedelta)
 
 
-class Lazy(Sequence[T]):
+class LazyTuple(Sequence[T]):
     """Rules, or their conditions, that are made from what was kept when they are asked for."""
 
     __slots__ = ("_made", "_make", "_stored")
@@ -67,7 +67,7 @@ class Lazy(Sequence[T]):
         return (self[i] for i in range(len(self)))
 
     def __eq__(self, other: object) -> bool:
-        return isinstance(other, (tuple, Lazy)) and tuple(self) == tuple(other)
+        return isinstance(other, (tuple, LazyTuple)) and tuple(self) == tuple(other)
 
     def __hash__(self) -> int:
         return hash(tuple(self))
@@ -92,7 +92,7 @@ class PolicyWriter:
             return [name, *(self.value(getattr(x, f)) for f in s.FIELDS[type(x)] if f != "at"), *x.at]
         if CLASSES.get(name) is type(x):
             return [name, *(self.value(getattr(x, f)) for f in _FIELDS[name])]
-        if isinstance(x, (tuple, Lazy)):
+        if isinstance(x, (tuple, LazyTuple)):
             return ["t", *map(self.value, x)]
         if isinstance(x, list):
             return ["l", *map(self.value, x)]
@@ -236,11 +236,11 @@ class PolicyReader:
     def _choose(self, x: list[Stored]) -> o.Choose:
         *head, rules, default, priority = x[1:]
         entity, name, stage, hit = map(self.value, head)
-        return o.Choose(entity, name, stage, hit, Lazy(rules[1:], self.value), self.value(default), self.value(priority))
+        return o.Choose(entity, name, stage, hit, LazyTuple(rules[1:], self.value), self.value(default), self.value(priority))
 
     def _rule(self, x: list[Stored]) -> o.Rule:
         name, conditions, *rest = x[1:]
-        return o.Rule(self.value(name), Lazy(conditions[1:], self.value), *map(self.value, rest))
+        return o.Rule(self.value(name), LazyTuple(conditions[1:], self.value), *map(self.value, rest))
 
     def origin(self, x: list[Stored]) -> Origin:
         if x[0] == "S":
@@ -250,7 +250,7 @@ class PolicyReader:
             return Cell(file, line, index, self.stored["excerpts"][excerpt], delimiter, name)
         if x[0] == "I":
             return Inline(x[1])
-        return (Added if x[0] == "A" else Same)(self.value(x[1]))
+        return (Added if x[0] == "A" else SameOrigin)(self.value(x[1]))
 
 
 class KeptScalar:

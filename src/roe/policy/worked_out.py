@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from roe.dynamic import Json, Value
 from roe.files import read_own, write_aside
-from roe.plan.index import Index, RuleTests, as_tests
+from roe.plan.index import PartitionIndex, RuleTests, as_tests
 from roe.plan.operators import Choose
 from roe.plan.subjects import Test, Truth
 
@@ -64,11 +64,11 @@ def once(policy: Policy, name: str, make: Callable[[], Value]) -> Value:
     return make() if policy.worked_out is None else policy.worked_out.get(name, make)
 
 
-def index_of(policy: Policy | None, step: Choose, lists: Mapping[str, list[Value]]) -> Index:
+def index_of(policy: Policy | None, step: Choose, lists: Mapping[str, list[Value]]) -> PartitionIndex:
     """The partition index of the rules of a step of the policy. `lists` are the policy's own."""
     conditions = (rule.conditions for rule in step.rules)
     if policy is None or policy.worked_out is None:
-        return Index(conditions, lists)
+        return PartitionIndex(conditions, lists)
     made: list[RuleTests] = []
 
     def make() -> Value:
@@ -76,7 +76,7 @@ def index_of(policy: Policy | None, step: Choose, lists: Mapping[str, list[Value
         return _kept_tests(made[0])
 
     stored = policy.worked_out.get(f"rules of {step.stage} {step.entity}.{step.name}", make)
-    return Index(conditions, lists, made[0] if made else None if stored is None else _tests(stored, policy, step, lists))
+    return PartitionIndex(conditions, lists, made[0] if made else None if stored is None else _tests(stored, policy, step, lists))
 
 
 def _kept_tests(tests: RuleTests) -> Json | None:

@@ -13,7 +13,7 @@ from typing import NoReturn
 from roe import __version__
 from roe.diagnostics import user_error
 from roe.dynamic import Json, Saved
-from roe.ledger.entries import Answered, Evidence, Referred, Run
+from roe.ledger.entries import Answered, Evidence, Referred, RunEntry
 from roe.ledger.entry import Entry
 from roe.ledger.moment import At
 from roe.ledger.people import Away, Declined, Excepted, Requested, Reviewed, Weighed
@@ -65,7 +65,7 @@ class OfRole(Act):
 
 
 @node(kw_only=True)
-class Ask(OfRole):
+class Propose(OfRole):
     """Ask that `rep` has the record from `start` up to `until`."""
 
     rep: str
@@ -81,7 +81,7 @@ class Ask(OfRole):
 
 
 @node(kw_only=True)
-class Grant(Ask):
+class Grant(Propose):
     """Grant an exception. It answers the request for the same record and role, and replaces an earlier exception."""
 
     def problem(self, store: Store) -> str:
@@ -186,7 +186,7 @@ class Weigh(Act):
 
 
 @node(kw_only=True)
-class Review(Act):
+class JudgeChange(Act):
     """Say of a change of the policy, from one digest to another, that it is approved or rejected, or only what there is to say."""
 
     key: str
@@ -218,7 +218,7 @@ class Keep(OfRole):
         return [Evidence(at=at, **self.about, digest=self.digest, values=dict(self.values))]
 
 
-def _excepting(kind: type[Requested], act: Ask, at: At) -> Requested:
+def _excepting(kind: type[Requested], act: Propose, at: At) -> Requested:
     start = "" if act.start is None else str(act.start)
     return kind(at=at, **act.about, rep=act.rep, until=At.of(act.until, at.zone), start=start, by=act.by, reason=act.reason)
 
@@ -234,7 +234,7 @@ def perform(place: str, acts: Sequence[Act], at: At, wait: float = 10) -> int:
                 refuse(said)
         last, run = memory.store.last_run(), in_force(memory.store)
         when = last.entry.at if last is not None else At.of(at.date, at.zone)
-        own = Run(
+        own = RunEntry(
             at=when, id=run_id(str(at), acts[0].by, str(memory.store.head().number)), what=ADJUSTMENT, policy=run.policy if run else "",
             digest=run.digest if run is not None else "", version=__version__, accepted=acts[0].by,
         )  # fmt: skip

@@ -8,7 +8,7 @@ from typing import NoReturn
 
 from roe import __version__
 from roe.diagnostics import user_error
-from roe.ledger.entries import ASKED, FREE, Corrected, Owned, Refused, Run, Turn, TurnBack
+from roe.ledger.entries import ASKED, FREE, Corrected, Owned, Refused, RunEntry, Turn, TurnBack
 from roe.ledger.entry import Entry
 from roe.ledger.holdings import Holding
 from roe.ledger.moment import At
@@ -102,7 +102,7 @@ def correct(said: Correction, state: str, wait: float = 60) -> Owned:
 def _append(commit: Commit, at: At, about: str, accepted: str, entries: Sequence[Entry]) -> None:
     """Append the entries of one adjustment; `about` tells it from others that are made at the same number."""
     name = run_id(str(at), about, str(commit.memory.store.head().number))
-    commit.append(Run(at=at, id=name, what=ADJUSTMENT, version=__version__, accepted=accepted), {}, entries)
+    commit.append(RunEntry(at=at, id=name, what=ADJUSTMENT, version=__version__, accepted=accepted), {}, entries)
 
 
 def _owner_entry(store: Store, number: int) -> Owned:

@@ -9,7 +9,7 @@ from roe.diagnostics import user_error
 from roe.dynamic import Json, Saved
 from roe.evaluator.book_plan import applied, digest
 from roe.ledger.between import entries_between
-from roe.ledger.entries import Run
+from roe.ledger.entries import RunEntry
 from roe.ledger.legacy import moment_of
 from roe.run.inputs import run_id
 from roe.run.memory import opened
@@ -28,7 +28,7 @@ def apply_plan(plan: Saved, shown: str, state: str, wait: float, held: Collectio
             help = "plan again, from the ledger as it is now"
             raise user_error("R610", "the books have changed since this plan was made", shown, help)
         name = run_id(plan["as_of"], plan["policy"], base, str(memory.number), __version__)
-        run = Run(at=at, id=name, what="books", policy=plan["policy"], version=__version__, accepted=by)
+        run = RunEntry(at=at, id=name, what="books", policy=plan["policy"], version=__version__, accepted=by)
         commit.append(run, {}, entries_between(before, applied(before, without(plan, before, held)), at))
 
 

@@ -166,7 +166,7 @@ class AllAtOnce(Engine):
         return self.run.bound.memory.older
 
 
-class Rows(AllAtOnce):
+class RowEngine(AllAtOnce):
     """Record by record; it can decide anything that fits into memory."""
 
     name = "rows"
@@ -188,7 +188,7 @@ class Rows(AllAtOnce):
         return batch_of(self.run)
 
 
-class Columns(AllAtOnce):
+class ColumnEngine(AllAtOnce):
     """All records at once, as Arrow columns."""
 
     name = "columns"
@@ -275,13 +275,13 @@ class Shared(Engine):
         return owners_of
 
 
-class Portions(Shared):
+class PortionEngine(Shared):
     """Tasks of this process, one after the other, so that memory does not grow with the data."""
 
     name = "portions"
 
     def limits(self) -> list[Limit]:
-        if any(x.what != "size" for x in Columns(self.job).limits()):
+        if any(x.what != "size" for x in ColumnEngine(self.job).limits()):
             return [Limit("portions", "portions are columns, which cannot do it", weight="quiet")]
         why = not_in_portions(self.job)
         return [] if why == "" else [Limit("portions", why or "the data is so small that it is decided at once", weight="quiet")]
@@ -294,7 +294,7 @@ class Portions(Shared):
             self.notes.append(f"all records were decided at once, because {self.shared.together}")
 
 
-class Spark(Shared):
+class SparkEngine(Shared):
     """Tasks on Spark."""
 
     name = "spark"
@@ -348,10 +348,10 @@ def not_in_portions(job: Job) -> str | None:
 
 
 PREFERENCES: dict[str, tuple[type[Engine], ...]] = {
-    "auto": (Portions, Columns, Rows),
-    "columns": (Portions, Columns, Rows),
-    "rows": (Rows,),
-    "spark": (Spark, Rows),
+    "auto": (PortionEngine, ColumnEngine, RowEngine),
+    "columns": (PortionEngine, ColumnEngine, RowEngine),
+    "rows": (RowEngine,),
+    "spark": (SparkEngine, RowEngine),
 }
 
 

@@ -14,7 +14,7 @@ from roe.source import Span
 from roe.words import counted, some
 
 if TYPE_CHECKING:
-    from roe.ledger.entries import Activated, Owned, Run
+    from roe.ledger.entries import Activated, Owned, RunEntry
     from roe.ledger.entry import Entry
     from roe.ledger.moment import At
     from roe.ledger.store import Store
@@ -39,12 +39,12 @@ def decides(policy: Policy) -> list[str]:
 def another_policy(store: Store, policy: Policy) -> list[Diagnostic]:
     """Another policy that decides the same owners on this ledger, and was not followed by this one with `--activate`."""
     mine, named = set(decides(policy)), str(policy.name)
-    from roe.ledger.entries import Run
+    from roe.ledger.entries import RunEntry
 
-    last: dict[str, Run] = {}
+    last: dict[str, RunEntry] = {}
     for x in store.runs():
         e = x.entry
-        if isinstance(e, Run) and e.what == "run" and e.policy:
+        if isinstance(e, RunEntry) and e.what == "run" and e.policy:
             last.pop(e.policy, None)
             if e.counts.get("activate"):  # what this one decides, no other does from here on
                 last = {name: run for name, run in last.items() if not _both(run, set(e.counts.get("decides", ())))}
@@ -59,7 +59,7 @@ def another_policy(store: Store, policy: Policy) -> list[Diagnostic]:
     return []
 
 
-def _both(run: Run, pairs: set[str]) -> set[str]:
+def _both(run: RunEntry, pairs: set[str]) -> set[str]:
     return set(run.counts.get("decides", ())) & pairs
 
 

@@ -106,10 +106,10 @@ def _digest(evaluator: Evaluator, source: Source, as_of: str, state: Remembered)
 
 def _made(evaluator: Evaluator, source: Source, as_of: str, state: Remembered, folder: Path) -> Path:
     """Decide every record, in columns where that can be done, and write what pools did."""
-    from roe.run.engines import Columns, Job, Rows
+    from roe.run.engines import ColumnEngine, Job, RowEngine
 
     job = Job(evaluator, source, as_of, state)
-    is_columnar = all(limit.what == "size" for limit in Columns(job).limits())
-    batch = (Columns if is_columnar else Rows)(job).batch()
+    is_columnar = all(limit.what == "size" for limit in ColumnEngine(job).limits())
+    batch = (ColumnEngine if is_columnar else RowEngine)(job).batch()
     write_turns(folder, batch.turns, batch.pools)
     return folder

@@ -20,7 +20,7 @@ from roe.grammar import values as v
 from roe.grammar.values import Duration
 from roe.ledger.audit import anchor
 from roe.ledger.changed import differing
-from roe.ledger.entries import Owned, Run
+from roe.ledger.entries import Owned, RunEntry
 from roe.ledger.entry import Entry
 from roe.ledger.holders import OwnerState
 from roe.ledger.moment import At
@@ -41,7 +41,7 @@ class Memory:
     store: Store
     wait: float
     number: int = 0
-    last: Run | None = None
+    last: RunEntry | None = None
 
     def read(
         self, digest: str = "", owners: Callable[[Store], Mapping[str, OwnerState]] | None = None, looks_back: bool = False
@@ -54,7 +54,7 @@ class Memory:
             state = remembered(self.store, owners) | held(self.store, digest) | (past(self.store) if looks_back else {})
             last = self.store.last_run()
             if self.store.head().number == self.number:
-                self.last = last.entry if last is not None and isinstance(last.entry, Run) else None
+                self.last = last.entry if last is not None and isinstance(last.entry, RunEntry) else None
                 return state
 
     def keep_copy(self, rows: int) -> None:
@@ -93,7 +93,7 @@ class Memory:
 
     def has(self, run: str) -> bool:
         """Whether a run was committed."""
-        return any(isinstance(x.entry, Run) and x.entry.id == run for x in self.store.runs())
+        return any(isinstance(x.entry, RunEntry) and x.entry.id == run for x in self.store.runs())
 
     def place_of(self, run: str) -> Json:
         """Where a run that was committed ends in the ledger (see `roe.ledger.audit.anchor`)."""
@@ -118,7 +118,7 @@ class Commit:
         """Whether nobody has appended anything since the memory was read."""
         return self.tx.head.number == self.memory.number
 
-    def append(self, run: Run, policy_files: Mapping[str, bytes], entries: Iterable[Entry]) -> Json:
+    def append(self, run: RunEntry, policy_files: Mapping[str, bytes], entries: Iterable[Entry]) -> Json:
         """The run and its entries; what ties the ledger to the run's files (see `roe.ledger.audit.anchor`)."""
         if run.digest:
             self.tx.keep_policy(run.digest, policy_files)
@@ -144,7 +144,7 @@ def _copy(store: Store, to: Store, until: At) -> None:
     runs = [x for x in store.runs() if x.entry.at.instant <= until.instant]
     for run in runs:
         entries = [x.entry for x in store.of_run(run.number)]
-        assert isinstance(entries[0], Run)
+        assert isinstance(entries[0], RunEntry)
         to.append(entries[1:], entries[0])
 
 
@@ -172,7 +172,7 @@ def held(store: Store, digest: str) -> Remembered:
     holdings: Json = {}
     for x in store.runs():
         run = x.entry
-        if isinstance(run, Run) and run.what == UNDO and (not digest or run.digest == digest):
+        if isinstance(run, RunEntry) and run.what == UNDO and (not digest or run.digest == digest):
             for e in store.of_run(x.number):
                 if isinstance(e.entry, Owned) and e.entry.until is not None:
                     now = store.holding(e.entry.entity, e.entry.record, e.entry.role)
@@ -187,9 +187,9 @@ def held(store: Store, digest: str) -> Remembered:
     return {"held": dict(sorted(holdings.items()))} if holdings else {}
 
 
-def in_force(store: Store) -> Run | None:
+def in_force(store: Store) -> RunEntry | None:
     """The newest run of a policy; adjustments, plans of books and imports may be of none."""
-    return next((x.entry for x in reversed(store.runs()) if isinstance(x.entry, Run) and x.entry.digest), None)
+    return next((x.entry for x in reversed(store.runs()) if isinstance(x.entry, RunEntry) and x.entry.digest), None)
 
 
 def changed(before: Remembered, after: Remembered) -> set[str]:

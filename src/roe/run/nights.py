@@ -6,7 +6,7 @@ Each is the same run as `roe run` makes record by record, and the memory is a le
 from __future__ import annotations
 
 from roe.evaluator.engine import Evaluator, Run, Tables
-from roe.ledger.entries import Run as RunEntry
+from roe.ledger.entries import RunEntry
 from roe.ledger.state import past, remembered
 from roe.ledger.store import Store, store_in_memory
 from roe.run.entries import entries_of

@@ -12,7 +12,7 @@ from roe.data.files import write_whole
 from roe.diagnostics import user_error
 from roe.dynamic import Json, Saved
 from roe.ledger.encode import Draft, draft, entry
-from roe.ledger.entries import Run
+from roe.ledger.entries import RunEntry
 from roe.ledger.entry import Entry
 from roe.run.folder import MARK, OutFolder, damaged, read_mark
 from roe.run.memory import opened
@@ -20,7 +20,7 @@ from roe.run.memory import opened
 FILE = "pending.jsonl"
 
 
-def keep(folder: Path, base: Saved, run: Run, policy: Mapping[str, bytes], entries: list[Entry]) -> None:
+def keep(folder: Path, base: Saved, run: RunEntry, policy: Mapping[str, bytes], entries: list[Entry]) -> None:
     """Write what a run would append. `base` is the epoch and number of the ledger that it was decided on."""
     first = {"base": dict(base), "policy": {name: content.hex() for name, content in policy.items()}}
     lines = [json.dumps(first), *(json.dumps(_plain(draft(e)), ensure_ascii=False) for e in (run, *entries))]
@@ -60,7 +60,7 @@ def apply_dry_run(out: Path, state: str, zone: str, as_of: str, policy: str, wai
         with (out / FILE).open(encoding="utf-8") as file:
             first = json.loads(next(file))
             run, *entries = _entries(file)
-        assert isinstance(run, Run)
+        assert isinstance(run, RunEntry)
         with memory.committing() as commit:
             if first["base"] != commit.tx.head.base:
                 _refuse(out, "the ledger has gone on since the dry run", "make the dry run again")

@@ -30,7 +30,7 @@ from roe.run.source import expected
 if TYPE_CHECKING:
     from roe.evaluator.engine import Evaluator
     from roe.evaluator.world import World
-    from roe.ledger.entries import Run
+    from roe.ledger.entries import RunEntry
     from roe.ledger.entry import Entry
     from roe.ledger.moment import At
     from roe.run.memory import Memory
@@ -239,12 +239,12 @@ class _Draft:
         self.finished.outcome = "committed"
         self.folder.seal({**self.about, "outcome": "committed", "ledger": place})
 
-    def _entry(self) -> Run:
+    def _entry(self) -> RunEntry:
         """The run's own entry."""
-        from roe.ledger.entries import Run
+        from roe.ledger.entries import RunEntry
 
         about = self.about
-        return Run(
+        return RunEntry(
             at=_at(self.job),
             id=about["run"],
             policy=about["policy"]["name"],

@@ -14,7 +14,7 @@ from typing import NoReturn
 from roe import __version__
 from roe.diagnostics import suggest, user_error
 from roe.dynamic import Json
-from roe.ledger.entries import CONFIRMED_BY_CRM, Owned, Raised, Run, Standing, Turn, TurnBack
+from roe.ledger.entries import CONFIRMED_BY_CRM, Owned, Raised, RunEntry, Standing, Turn, TurnBack
 from roe.ledger.entry import Entry, Stored
 from roe.ledger.moment import At
 from roe.ledger.store import Store
@@ -44,7 +44,7 @@ def undo(name: str, state: str, who: str, until: date | None, wait: float) -> Un
         undone, entries, at = _planned(memory.store, name, until)
         undone.id, policy = run_id(str(at), name, str(memory.store.head().number)), in_force(memory.store)
         assert policy is not None
-        own = Run(
+        own = RunEntry(
             at=at, id=undone.id, what=UNDO, policy=policy.policy, digest=policy.digest, version=__version__, accepted=who,
             counts={"run": name, "records": len(undone.back), "left": len(undone.left), "turns": undone.turns},
         )  # fmt: skip
@@ -71,11 +71,11 @@ def _planned(store: Store, name: str, until: date | None = None) -> tuple[Undone
 
 def _run(store: Store, name: str) -> Stored:
     every = store.runs()
-    runs = {x.entry.id: x for x in every if isinstance(x.entry, Run) and x.entry.what == "run"}
+    runs = {x.entry.id: x for x in every if isinstance(x.entry, RunEntry) and x.entry.what == "run"}
     if name not in runs:
         help = suggest(name, runs, f"the last ones are {', '.join(list(runs)[-3:])}" if runs else "the ledger has no run")
         _refuse(f"the ledger has no run `{name}`", help)
-    undone = {x.entry.counts.get("run") for x in every if isinstance(x.entry, Run) and x.entry.what == UNDO}
+    undone = {x.entry.counts.get("run") for x in every if isinstance(x.entry, RunEntry) and x.entry.what == UNDO}
     if name in undone:
         _refuse(f"the run `{name}` is undone already", "see roe history, or undo another run")
     return runs[name]

@@ -89,7 +89,7 @@ def _history(tables: Tables, main: str, outcome: str, time: str, group: str) -> 
     headers = {header: name for header, name in tables.headers.items() if name in columns and header not in columns}
     tree = _parse(outcome, [*columns, *headers])
     won, how = _won(tree, columns, raw, headers, len(joined.rows))
-    used = {headers.get(name, name) for name in _names_in(tree)}
+    used = {headers.get(name, name) for name in s.names_and_fields(tree)}
     _check_columns(columns, time, group)
     history = ScoredHistory(_ids(joined, columns), {}, won, notes=joined.notes + ([how] if how else []))
     history.time = columns[name_of(time)] if time else None
@@ -100,11 +100,6 @@ def _history(tables: Tables, main: str, outcome: str, time: str, group: str) -> 
     history.keys = {name: values for name, values in raw.items() if is_key(values)}
     history.raw = {name: raw.get(name, columns[name]) for name in history.features}
     return _without_unknown(history, tree, [raw[name] for name in used if name in raw], joined, used)
-
-
-def _names_in(tree: s.Node) -> set[str]:
-    """Every name and field that an expression reads."""
-    return {x.id for x in s.walk(tree) if isinstance(x, s.Name)} | {x.field for x in s.walk(tree) if isinstance(x, s.Path)}
 
 
 def _ids(joined: Joined, columns: Mapping[str, list[Value]]) -> list[str]:
@@ -184,7 +179,7 @@ def _parse(outcome: str, known: list[str]) -> s.Node:
     tree, problems = parse_checked(text)
     if tree is None:
         raise PolicyError(problems)
-    bound = {b.name for n in s.walk(tree) if isinstance(n, (s.Quantified, s.For)) for b in n.bindings} | {"item", "today", "now", "?"}
+    bound = s.bound_names(tree) | {"item", "today", "now", "?"}
     inner = {id(x) for n in s.walk(tree) if isinstance(n, s.Filter) for x in s.walk(n.condition)}
     inner |= {id(x) for n in s.walk(tree) if isinstance(n, s.Pick) for x in s.walk(n.by)}
     unknown = [n for n in s.walk(tree) if isinstance(n, s.Name) and n.id not in known and n.id not in bound and id(n) not in inner]

@@ -41,7 +41,7 @@ SCALARS = ("string", "number", "boolean")
 
 
 @dataclass(slots=True)
-class Place:
+class Landing:
     """Where a card lands: a policy's folder, the entity, the file that the card is, and the policy's own records if they are there."""
 
     root: Path
@@ -84,7 +84,7 @@ def no_policy() -> Iterator[Path]:
         yield Path(folder)
 
 
-def load_with(place: Place, text: str) -> Evaluator:
+def load_with(place: Landing, text: str) -> Evaluator:
     """The policy with the card as one of its files. Raises PolicyError."""
     policy, problems = build(place.root, {place.file: text})
     if policy is None:
@@ -95,7 +95,7 @@ def load_with(place: Place, text: str) -> Evaluator:
 # --- the history in the policy's values -----------------------------------------------------------------------------
 
 
-def land(history: ScoredHistory, place: Place) -> Landed:
+def land(history: ScoredHistory, place: Landing) -> Landed:
     """The features as the policy reads them; those that it cannot have are left out, with the reason. Raises PolicyError."""
     plain = load_with(place, "{}\n")
     model = plain.policy.model
@@ -159,7 +159,7 @@ def _read(evaluator: Evaluator, entity: str, name: str, raw: Sequence[Value]) ->
     return [by_id.get(f"r{i}") for i in range(len(raw))], len(raw) - len(by_id)
 
 
-def _own(evaluator: Evaluator, history: ScoredHistory, place: Place) -> tuple[ScoredHistory, dict[str, list[Value]]] | None:
+def _own(evaluator: Evaluator, history: ScoredHistory, place: Landing) -> tuple[ScoredHistory, dict[str, list[Value]]] | None:
     """(the history of the records that the policy has, their columns in its values); None if they are other records."""
     rows = {str(r["id"]): r for r in evaluator.bind(place.records or {}, as_of=DAY).world.rows[place.entity]}
     ids = max(([fold(str(x)) for x in key] for key in (history.ids, *history.keys.values())), key=lambda key: sum(i in rows for i in key))
@@ -196,7 +196,7 @@ class Fitted:
     held_out: int
 
 
-def fit_for(history: ScoredHistory, place: Place, name: str, outcome: str, keep: Sequence[str], drop: Sequence[str]) -> Fitted:
+def fit_for(history: ScoredHistory, place: Landing, name: str, outcome: str, keep: Sequence[str], drop: Sequence[str]) -> Fitted:
     """Fit a card to the earlier records in the policy's values, and prove it there. Raises PolicyError; ValueError with one outcome only."""
     leaks = leave_out_leaks(history, keep, drop)
     before = set(history.dropped)
@@ -212,7 +212,7 @@ def fit_for(history: ScoredHistory, place: Place, name: str, outcome: str, keep:
 # --- the card in the policy -----------------------------------------------------------------------------------------
 
 
-def prove(card: Card, landed: Landed, place: Place, text: str, name: str, held_out: Sequence[int]) -> Proof:
+def prove(card: Card, landed: Landed, place: Landing, text: str, name: str, held_out: Sequence[int]) -> Proof:
     """Load the card into the policy, score the same history there, and compare. Raises PolicyError."""
     evaluator = load_with(place, text)
     records = place.records if landed.of_the_policy else {place.entity: landed.rows}

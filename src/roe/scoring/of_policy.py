@@ -14,6 +14,7 @@ from roe.grammar import syntax as s
 from roe.grammar import types as t
 from roe.grammar import values as v
 from roe.plan.operators import Expr
+from roe.plan.plan import expressions_of
 from roe.policy.context import Context
 from roe.scoring.history import ScoredHistory
 
@@ -58,13 +59,8 @@ def policy_history(evaluator: Evaluator, question: ScoreQuestion, bind: Callable
     history.scores |= _scores(evaluator, world, rows, names, moments)
     when = "of the day of each record" if of_its_day else f"as of {last}"
     history.notes.append(f"records: the {len(rows)} {entity}s of {policy.name}; scores {when}")
-    _fields(history, evaluator, entity, rows, _names_in(outcome))
+    _fields(history, evaluator, entity, rows, s.names_and_fields(outcome.tree))
     return history
-
-
-def _names_in(expr: Expr) -> set[str]:
-    """The names and fields that an expression mentions."""
-    return {x.id if isinstance(x, s.Name) else x.field for x in s.walk(expr.tree) if isinstance(x, (s.Name, s.Path))}
 
 
 def score_names(evaluator: Evaluator, question: ScoreQuestion) -> list[str]:
@@ -133,19 +129,8 @@ def fields_read(evaluator: Evaluator, entity: str, score: str) -> frozenset[str]
             continue
         read.add(name)
         step = plan.steps.get((entity, name))
-        trees = [e.tree for e in _expressions_of(step)]
-        todo += [x.field for tree in trees for x in s.walk(tree) if isinstance(x, s.Path)]
+        todo += [x.field for expr in expressions_of(step) for x in s.walk(expr.tree) if isinstance(x, s.Path)] if step is not None else []
     return frozenset(read)
-
-
-def _expressions_of(part: object) -> list[Expr]:
-    """Every expression inside of a step, wherever it stands."""
-    if isinstance(part, Expr):
-        return [part]
-    if isinstance(part, Sequence) and not isinstance(part, str):  # rules of a kept policy are made when they are asked for
-        return [e for item in part for e in _expressions_of(item)]
-    slots = getattr(type(part), "__dataclass_fields__", {})
-    return [e for name in slots for e in _expressions_of(getattr(part, name, None))]
 
 
 def _id(value: Value) -> Value:

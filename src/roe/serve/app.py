@@ -11,13 +11,14 @@ import contextlib
 import logging
 import time as clock
 from collections.abc import AsyncIterator, Sequence
+from itertools import chain
 
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, Response
-from starlette.routing import BaseRoute, Route
+from starlette.routing import BaseRoute, Match, Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from roe.serve.logs import request_line
@@ -40,7 +41,7 @@ def build_app(server: Server, more: Sequence[BaseRoute] = ()) -> Starlette:
             await asyncio.to_thread(server.stop)
 
     app = Starlette(
-        routes=[*routes(), *more],
+        routes=[ByPath(routes()), *more],
         lifespan=lifespan,
         middleware=[Middleware(Watched, server=server)],
         exception_handlers={Refused: _refused, HTTPException: _not_routed, ClientDisconnect: _gone, Exception: _failed},
@@ -84,6 +85,32 @@ async def _failed(request: Request, e: Exception) -> Response:
     return problem(Refused(500, "R907", "the service failed on this request", "repeat it; if it fails again, see the service's log"))
 
 
+class ByPath(BaseRoute):
+    """Addresses, of which those without a parameter are found by their path: a request that names a record does not go through all of them."""
+
+    def __init__(self, routes: Sequence[Route]) -> None:
+        self._fixed: dict[str, list[Route]] = {}
+        for route in routes:
+            if not route.param_convertors:
+                self._fixed.setdefault(route.path, []).append(route)
+        self._others = [route for route in routes if route.param_convertors]
+
+    def matches(self, scope: Scope) -> tuple[Match, Scope]:
+        """Whether one of them has the path and the method, or else the path alone; `address` in the scope is the one."""
+        partial: tuple[Match, Scope] = Match.NONE, {}
+        path = scope["path"].removeprefix(scope.get("root_path", "")) if scope["type"] == "http" else ""
+        for route in chain(self._fixed.get(path, ()), self._others) if path else ():
+            match, found = route.matches(scope)
+            if match is Match.FULL:
+                return match, {**found, "address": route}
+            if match is Match.PARTIAL and partial[0] is Match.NONE:
+                partial = match, {**found, "address": route}
+        return partial
+
+    async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:
+        await scope["address"].handle(scope, receive, send)
+
+
 class Watched:
     """Counts and logs every request, and takes no more than a time for each."""
 
@@ -111,7 +138,7 @@ class Watched:
             await self.app(scope, receive, watched)
         finally:
             seconds = clock.perf_counter() - started
-            route = scope.get("route")
+            route = scope.get("address", scope.get("route"))
             name = route.path_format if isinstance(route, Route) else "other"
             self.server.metrics.requests.labels(name, str(status)).observe(seconds)
             tracing.end(span, scope["method"], name, status, scope.get("state", {}).get("noted", {}).get("decision"))

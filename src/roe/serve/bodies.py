@@ -37,7 +37,8 @@ def parsed(body: bytes, help: str = OBJECT) -> Value:
     """A body as JSON. NaN and numbers beyond what JSON has are refused, and so are lone surrogates, which nothing can store."""
     try:
         value = json.loads(body, parse_constant=_no_number, object_pairs_hook=_each_once)
-        json.dumps(value, ensure_ascii=False).encode()
+        if b"\\u" in body or not body.isascii():  # a lone surrogate can be written in no other way
+            json.dumps(value, ensure_ascii=False).encode()
     except (ValueError, RecursionError) as e:
         raise unreadable(f"the body is not JSON: {_why(e)}", help) from None
     if b"\\u0000" in body:

@@ -17,7 +17,7 @@ from roe.serve.hooks.model import Message, forged, same
 from roe.serve.problems import Refused, unknown
 from roe.serve.requests import body_of, noted, server_of
 from roe.serve.server import Server
-from roe.serve.writer import Job, Reply
+from roe.serve.writer import Act, Job, Reply
 
 
 async def from_hubspot(request: Request) -> Response:
@@ -75,7 +75,7 @@ async def _taken(request: Request, server: Server, source: str, messages: Sequen
     return {"received": len(messages), "repeated": repeated, "refused": refused}
 
 
-def _act(message: Message):  # type: ignore[no-untyped-def]
+def _act(message: Message) -> Act:
     def act(desk: Desk, at: datetime) -> Reply:
         entity = desk.entity(message.entity)
         if message.kind == "route":

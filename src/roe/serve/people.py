@@ -13,7 +13,7 @@ from roe.grammar import values as v
 from roe.ledger.entry import Entry
 from roe.ledger.people import Away, Excepted
 from roe.ledger.state import granted_of
-from roe.run.acts import STANDS, Act, Ask, Decline, End, Grant
+from roe.run.acts import STANDS, Act, Decline, End, Grant, Propose
 from roe.serve import timers
 from roe.serve.desk import Desk
 from roe.serve.problems import Refused
@@ -47,7 +47,7 @@ def excepted(desk: Desk, event: Saved, subject: tuple[str, str, str], rep: Calla
     if what in ("requested", "granted"):
         if not reason:
             raise Refused(422, "R903", "`reason` is missing", "say why; everybody who sees the record can read it")
-        act = (Grant if what == "granted" else Ask)(**about, rep=rep(), until=until_of(event, desk, at), start=None)
+        act = (Grant if what == "granted" else Propose)(**about, rep=rep(), until=until_of(event, desk, at), start=None)
     else:
         if what == "ended" and desk.state.get("granted", f"{entity}|{id}|{role}") is None:
             raise Refused(

@@ -113,6 +113,8 @@ class Queue:
             if jobs or writer.problem or writer.swap is not None or writer.is_due() or writer.has_news():
                 self._handle(jobs)
             self._answer()
+            if not jobs and writer.is_behind:
+                self._catch_up()
         writer.close()
 
     def _next(self) -> list[Job] | None:
@@ -120,7 +122,7 @@ class Queue:
         writer = self.writer
         with self._wake:
             if not self._jobs and not self._questions and not self._stopping and writer.swap is None:
-                if writer.ready and not writer.is_due():
+                if writer.ready and not writer.is_due() and not writer.is_behind:
                     self._wake.wait(writer.seconds_to_wait())
                 elif not writer.ready and writer.failed_at:
                     self._wake.wait(RETRY)
@@ -129,6 +131,13 @@ class Queue:
             jobs = [self._jobs.popleft() for _ in range(min(len(self._jobs), MOST_TOGETHER))]
             writer.metrics.queue.set(len(self._jobs))
             return jobs
+
+    def _catch_up(self) -> None:
+        try:
+            self.writer.catch_up()
+        except Exception:
+            log.exception("nothing could be worked out ahead")
+            clock.sleep(RETRY)
 
     def _answer(self) -> None:
         """Answer what was asked meanwhile."""

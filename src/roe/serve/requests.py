@@ -86,7 +86,7 @@ def id_of(request: Request) -> str:
 
 def version_of(request: Request) -> str:
     """The version of the record at its source, from `Record-Version` or `?version=`; empty if none is said."""
-    text = request.headers.get("record-version") or request.query_params.get("version") or ""
+    text = request.headers.get("record-version") or (request.scope["query_string"] and request.query_params.get("version")) or ""
     if not text:
         return ""
     try:

@@ -14,7 +14,7 @@ from starlette.routing import Route
 from roe.diagnostics import PolicyError
 from roe.dynamic import Json
 from roe.ledger.database import BUSY, MISSING
-from roe.ledger.entries import Run
+from roe.ledger.entries import RunEntry
 from roe.ledger.store import Store
 from roe.run.acts import LONGEST
 from roe.run.memory import UNDO
@@ -37,7 +37,7 @@ async def runs(request: Request) -> Response:
     most = whole_number(request, "limit", MOST, MOST)
 
     def ask(store: Store) -> list[Json]:
-        runs = [(x, x.entry) for x in reversed(store.runs()) if isinstance(x.entry, Run)]
+        runs = [(x, x.entry) for x in reversed(store.runs()) if isinstance(x.entry, RunEntry)]
         undone = {run.counts.get("run") for _, run in runs if run.what == UNDO}
         return [
             {"run": run.id, "number": x.number, "what": run.what, "at": str(run.at), "policy": run.digest, "undone": run.id in undone}

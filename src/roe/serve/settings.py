@@ -28,13 +28,13 @@ from __future__ import annotations
 import base64
 import binascii
 import os
-import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from roe.diagnostics import PolicyError, suggest, user_error
 from roe.dynamic import Json
+from roe.files import read_toml
 from roe.serve.letters import DIGEST, FORMS, KINDS, Receiver
 
 Table = Mapping[str, object]  # of the file, as TOML has it
@@ -98,8 +98,8 @@ class _File:
 
     def read(self) -> Json:
         try:
-            raw = tomllib.loads(self.path.read_text("utf-8-sig"))
-        except (OSError, ValueError, RecursionError) as e:
+            raw = read_toml(self.path)
+        except (OSError, ValueError) as e:
             raise self.wrong(f"the settings cannot be read: {e}", "see docs/serve.md") from None
         self.known(raw, (*_SECTIONS, "forms", "receivers"), "section")
         for name, keys in _SECTIONS.items():

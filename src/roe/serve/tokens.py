@@ -16,12 +16,12 @@ import hashlib
 import os
 import re
 import secrets
-import tomllib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from roe.diagnostics import PolicyError, suggest, user_error
+from roe.files import read_toml
 from roe.web.app.access import Viewer
 
 SCOPES = {
@@ -93,8 +93,8 @@ def read_tokens(path: Path | None, environment: Mapping[str, str] = os.environ) 
 
 def _tables(path: Path) -> dict[str, object]:
     try:
-        return tomllib.loads(path.read_text("utf-8"))
-    except (OSError, ValueError, RecursionError) as e:
+        return read_toml(path)
+    except (OSError, ValueError) as e:
         raise _wrong(str(path), f"the file of tokens cannot be read: {e}", "write one with `roe token NAME`") from None
 
 

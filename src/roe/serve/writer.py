@@ -23,7 +23,7 @@ from roe.files import uncollected
 from roe.grammar.clock import zone_of
 from roe.ledger.backup import is_restored
 from roe.ledger.database import MISSING, Database, refuse
-from roe.ledger.entries import Run
+from roe.ledger.entries import RunEntry
 from roe.ledger.moment import At
 from roe.ledger.store import Store
 from roe.ledger.stored import Head
@@ -48,6 +48,7 @@ Act = Callable[[Desk, datetime], Reply]
 
 MOST_TIMERS = 200  # timers that one group fires, so that requests do not wait for thousands
 LOCK_WAIT = 10.0  # seconds
+AHEAD = 5  # matches that are asked again at a time while nothing waits: a request that comes meanwhile waits for them
 PRUNE = 3600.0  # seconds between clean-ups
 
 
@@ -111,6 +112,16 @@ class Writer:
         """Whether a timer is due."""
         due = self.desk.next_due() if self.desk is not None else None
         return due is not None and due <= self.time.now()
+
+    @property
+    def is_behind(self) -> bool:
+        """Whether something can be worked out before the next request asks for it."""
+        return self.desk is not None and self.desk.records.live.world.is_behind
+
+    def catch_up(self) -> None:
+        """Work some of that out."""
+        if self.desk is not None:
+            self.desk.records.live.world.catch_up(AHEAD)
 
     def seconds_to_wait(self) -> float:
         """Seconds until the next timer. Other servers may have set one meanwhile, so never more than one."""
@@ -252,7 +263,7 @@ class Writer:
         if self._run is None:
             self._run = tx.head.number + 1
             tx.keep_policy(self.policy.digest, self.policy.files)
-            run = Run(
+            run = RunEntry(
                 at=At.of(at.astimezone(zone_of(self.policy.evaluator.policy.timezone)).date(), self.policy.evaluator.policy.timezone),
                 id=f"serve-{self._run}",
                 what="service",
@@ -337,10 +348,12 @@ class Writer:
 
 
 def timeline_of(db: Database) -> int:
-    """PostgreSQL's timeline, which grows with each fail-over; 0 where it is not told."""
+    """PostgreSQL's timeline, which grows with each fail-over; 0 where it is not told. It is read from the name of the file that is written now:
+    what a checkpoint has noted is that of the old primary until the first checkpoint of the new one.
+    """
     if db.dialect != "postgres":
         return 0
     try:
-        return int(db.rows("SELECT timeline_id FROM pg_control_checkpoint()")[0][0])
+        return int(db.rows("SELECT substr(pg_walfile_name(pg_current_wal_lsn()), 1, 8)")[0][0], 16)
     except Exception:  # the role may not ask
         return 0

@@ -182,7 +182,7 @@ class _Reader:
         row[self.column] = text.strip()
 
     def _value(self, cell: dict[str, str], stored: str | None) -> str:
-        """A cell's text. Raises Unreadable where the sheet has none to rely on."""
+        """A cell's text. Raises UnreadableCell where the sheet has none to rely on."""
         kind = cell.get("t", "n")
         if kind == "inlineStr":
             return _short(self.inline.text())

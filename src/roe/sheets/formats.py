@@ -47,7 +47,7 @@ class FormatSection:
 
 
 def as_text(number: float, code: str, epoch_1904: bool) -> str:
-    """A number as the text that its format makes of it. Raises Unreadable for a date that does not exist."""
+    """A number as the text that its format makes of it. Raises UnreadableCell for a date that does not exist."""
     sections = _parse(code)
     section = _section_for(number, sections)
     if section.kind == "number":

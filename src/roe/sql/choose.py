@@ -8,8 +8,8 @@ from sqlglot import exp
 
 from roe.grammar import values as v
 from roe.plan.operators import Choose, Rule
-from roe.source import Text
-from roe.sql.forms import NoSql, Sql, column, comment, literal
+from roe.source import Inline, Text
+from roe.sql.forms import NoSql, Sql, column, comment, is_null, literal, total
 from roe.sql.outcome import when
 from roe.sql.query import Query, Ref, RowOutputs, SqlScalar
 
@@ -25,22 +25,18 @@ def chosen(statement: Statement, step: Choose) -> Reader | None:
     held = [c for c in conditions if c is not None]
     comment = f"{step.entity}.{step.name}: {len(held)} rules, {step.hit}"
     if step.hit in ("collect sum", "collect count"):
-        points = [literal(rule.value) if step.hit == "collect sum" else exp.Literal.number(1) for rule in step.rules]
-        cases = [
-            _named(exp.Case().when(c, p).else_(exp.Literal.number(0)), rule) for c, p, rule in zip(held, points, step.rules, strict=True)
-        ]
-        total: Sql = cases[0]
-        for case in cases[1:]:
-            total = exp.Add(this=total, expression=case)
-        if step.default not in (0,):
+        points = [literal(rule.value) if step.hit == "collect sum" else literal(1) for rule in step.rules]
+        cases = [_named(exp.Case().when(c, p).else_(literal(0)), rule) for c, p, rule in zip(held, points, step.rules, strict=True)]
+        points_held = total(cases)
+        if step.default != 0:
             none = exp.Not(this=exp.paren(exp.or_(*(exp.func("COALESCE", c.copy(), exp.false()) for c in held))))
-            total = exp.Case().when(none, literal(step.default)).else_(total)
-        statement.layer(step.entity, {step.name: total}, query, comment)
+            points_held = exp.Case().when(none, literal(step.default)).else_(points_held)
+        statement.layer(step.entity, {step.name: points_held}, query, comment)
         return lambda t, row: SqlScalar(column(step.name, row.alias), "number")
     if step.hit not in ("first", "unique"):
         statement.say(
             NoSql(f"the hit policy `{step.hit}` cannot be written the same way in every warehouse"),
-            step.rules[0].name if step.rules else Text("", statement.nowhere()),
+            step.rules[0].name if step.rules else Text("", Inline()),
             f"{step.entity}.{step.name}",
         )
         return None
@@ -51,14 +47,11 @@ def _single(statement: Statement, step: Choose, held: list[Sql], query: Query, c
     """The row that holds: its number first, then what it gives."""
     case = exp.Case()
     for i, (condition, rule) in enumerate(zip(held, step.rules, strict=True), 1):
-        case = when(case, condition, exp.Literal.number(i), rule)
+        case = when(case, condition, literal(i), rule)
     number: Sql = case
     if step.hit == "unique" and len(held) > 1:
-        ones = [exp.Case().when(c.copy(), exp.Literal.number(1)).else_(exp.Literal.number(0)) for c in held]
-        count: Sql = ones[0]
-        for one in ones[1:]:
-            count = exp.Add(this=count, expression=one)
-        number = exp.Case().when(exp.GT(this=exp.paren(count), expression=exp.Literal.number(1)), exp.Literal.number(0)).else_(case)
+        count = total(exp.Case().when(c.copy(), literal(1)).else_(literal(0)) for c in held)
+        number = exp.Case().when(exp.GT(this=exp.paren(count), expression=literal(1)), literal(0)).else_(case)
     at = f"{step.name}__row"
     statement.layer(step.entity, {at: number if held else exp.null()}, query, comment)
     values = [rule.value for rule in step.rules]
@@ -70,9 +63,9 @@ def _single(statement: Statement, step: Choose, held: list[Sql], query: Query, c
     if any(isinstance(x, dict) for x in values):
         nothing = step.default is None
         columns = {f"{step.name}__{name}": sql for name, sql in columns.items()}
-        known = exp.Case().when(exp.GT(this=column(at, "r"), expression=exp.Literal.number(0)), column(at, "r"))
+        known = exp.Case().when(exp.GT(this=column(at, "r"), expression=literal(0)), column(at, "r"))
         if not nothing:  # no row held, and the default stands for it; several held, and nothing does
-            known = known.when(exp.Is(this=column(at, "r"), expression=exp.null()), exp.Literal.number(0))
+            known = known.when(is_null(column(at, "r")), literal(0))
         columns[f"{step.name}__held"] = known
         statement.layer(step.entity, columns, query, f"what {step.entity}.{step.name} gives")
         return lambda t, row: RowOutputs(row, step.name)
@@ -101,9 +94,9 @@ def _by_number(at: Sql, given: list[object], default: object) -> Sql:
     case = exp.Case(this=at)
     for number, value in enumerate(given, 1):
         if value is not None:
-            case = case.when(exp.Literal.number(number), literal(value), copy=False)
+            case = case.when(literal(number), literal(value), copy=False)
     if not case.args.get("ifs"):
         return literal(default)
     if default is None:
         return case
-    return case.when(exp.Literal.number(0), exp.null()).else_(literal(default))  # 0: several rows of a unique table held
+    return case.when(literal(0), exp.null()).else_(literal(default))  # 0: several rows of a unique table held

@@ -11,7 +11,7 @@ from roe.grammar import syntax as s
 from roe.grammar import values as v
 from roe.grammar.printer import show
 from roe.sql.dialects.dialect import TIMES
-from roe.sql.forms import NoSql, Sql, literal
+from roe.sql.forms import NoSql, Sql, equals, is_null, is_one_of, literal
 from roe.sql.functions import is_constant, with_value
 from roe.sql.query import RecordRow, Ref, SqlScalar
 
@@ -25,7 +25,7 @@ def compared(t: Translator, node: s.Compare, exact: bool) -> Sql:
     if node.op in ("=", "!="):
         for one, other in ((node.left, node.right), (node.right, node.left)):
             if isinstance(other, s.Literal) and other.value is None:
-                missing = exp.Is(this=t.key(one), expression=exp.null())
+                missing = is_null(t.key(one))
                 return missing if node.op == "=" else exp.Not(this=missing)
     spans = _span(t, node)
     if spans is not None:
@@ -60,18 +60,18 @@ def _span(t: Translator, node: s.Compare) -> Sql | None:
 
 def equal(t: Translator, a: SqlScalar, b: SqlScalar, same: bool, exact: bool, node: s.Node) -> Sql:
     if "null" in (a.kind, b.kind):
-        missing = exp.Is(this=(b if a.kind == "null" else a).sql, expression=exp.null())
+        missing = is_null((b if a.kind == "null" else a).sql)
         return missing if same else exp.Not(this=missing)
     if a.kind != b.kind:
         raise NoSql(f"`{show(node)}` compares a {a.kind} with a {b.kind}", node)
     comparable(t, a.kind)
-    plain = exp.EQ(this=a.sql, expression=b.sql)
+    plain = equals(a.sql, b.sql)
     if is_constant(a.sql) or is_constant(b.sql):  # the other side may be null, which is not equal
         if same:
             return exp.func("COALESCE", plain, exp.false()) if exact else plain
         other = a.sql if is_constant(b.sql) else b.sql
-        return exp.paren(exp.or_(exp.NEQ(this=a.sql, expression=b.sql), exp.Is(this=other.copy(), expression=exp.null())))
-    both = exp.and_(exp.Is(this=a.sql.copy(), expression=exp.null()), exp.Is(this=b.sql.copy(), expression=exp.null()))
+        return exp.paren(exp.or_(exp.NEQ(this=a.sql, expression=b.sql), is_null(other.copy())))
+    both = exp.and_(is_null(a.sql.copy()), is_null(b.sql.copy()))
     equal = exp.paren(exp.or_(exp.func("COALESCE", plain, exp.false()), both)) if exact or not same else exp.paren(exp.or_(plain, both))
     return equal if same else exp.Not(this=equal)
 
@@ -104,7 +104,7 @@ def tested(t: Translator, node: s.In, exact: bool) -> Sql:
         for one in test.items if isinstance(test, s.ListOf) else (test,):
             _test(t, one, value, node, exact, plain, parts)
     if plain:
-        inside: Sql = exp.In(this=value.sql, expressions=plain) if len(plain) > 1 else exp.EQ(this=value.sql, expression=plain[0])
+        inside = is_one_of(value.sql, plain)
         parts.insert(0, exp.func("COALESCE", inside, exp.false()) if exact else inside)
     if not parts:
         parts = [exp.false()]
@@ -119,7 +119,7 @@ def _test(t: Translator, test: s.Node, value: SqlScalar, node: s.In, exact: bool
             raise NoSql(f"a list holds texts, and `{show(node.value)}` is a {value.kind}", test)
         plain += [literal(x) for x in t.statement.lists[test.id]]
     elif isinstance(test, s.Literal) and test.value is None:
-        parts.append(exp.Is(this=value.sql.copy(), expression=exp.null()))
+        parts.append(is_null(value.sql.copy()))
     elif isinstance(test, s.Literal):
         if v.kind(test.value) != value.kind:
             raise NoSql(f"`{show(test)}` is not a {value.kind}", test)
@@ -132,7 +132,7 @@ def _test(t: Translator, test: s.Node, value: SqlScalar, node: s.In, exact: bool
         parts.append(_range(t, test, value, exact))
     elif isinstance(test, s.Not) and len(test.operands) == 1:
         parts.append(tested(t, s.In(node.value, test.operands, True), exact))
-    elif any(isinstance(n, s.Name) and n.id == "?" for n in s.walk(test)):
+    elif "?" in s.names(test):
         parts.append(t.condition(with_value(test, node.value), exact))
     else:
         raise NoSql(f"the test `{show(test)}` cannot be written the same way in every warehouse", test)

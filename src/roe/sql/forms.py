@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from datetime import date, datetime, timedelta
+from functools import reduce
 from typing import TypeAlias
 
 from sqlglot import exp
@@ -91,6 +93,25 @@ def literal(value: object) -> Sql:
     if isinstance(value, date):
         return exp.cast(exp.Literal.string(value.isoformat()), "DATE")
     raise NoSql(f"`{v.literal(value)}` cannot be written as a value in SQL")
+
+
+# --- conditions and sums --------------------------------------------------------------------------------------------
+
+
+def equals(a: Sql, b: Sql) -> Sql:
+    return exp.EQ(this=a, expression=b)
+
+
+def is_null(sql: Sql) -> Sql:
+    return exp.Is(this=sql, expression=exp.null())
+
+
+def is_one_of(sql: Sql, values: list[Sql]) -> Sql:
+    return exp.In(this=sql, expressions=values) if len(values) > 1 else equals(sql, values[0])
+
+
+def total(parts: Iterable[Sql]) -> Sql:
+    return reduce(lambda a, b: exp.Add(this=a, expression=b), parts)
 
 
 # --- numbers and dates within bounds --------------------------------------------------------------------------------

@@ -50,7 +50,7 @@ def arithmetic(op: str, a: SqlScalar, b: SqlScalar) -> SqlScalar:
     if op == "/":
         b = bounded(b)  # by more than the largest number everything is 0
         right = b.sql if b.is_double and not isinstance(a.sql, exp.Literal) else right
-        right = right if is_constant(b.sql) and b.most else exp.func("NULLIF", right, exp.Literal.number(0))
+        right = right if is_constant(b.sql) and b.most else exp.func("NULLIF", right, literal(0))
     most = _most(op, a, b)
     return SqlScalar(exp.paren(ARITHMETIC[op](this=left, expression=right)), "number", math.inf if math.isnan(most) else most, True)
 

@@ -15,8 +15,8 @@ from roe.grammar import syntax as s
 from roe.grammar import values as v
 from roe.plan.operators import Expr, Rule
 from roe.plan.outcome import Outcome, RoleSteps, Sentence, conditions
-from roe.source import Text
-from roe.sql.forms import NoSql, Sql, column, comment, literal
+from roe.source import Inline, Text
+from roe.sql.forms import NoSql, Sql, column, comment, equals, is_null, is_one_of, literal
 from roe.sql.query import OwnersByRole, RecordOwners, RecordRow, Ref, SqlScalar, Translated
 from roe.sql.translate import Translator
 
@@ -68,9 +68,9 @@ class RoleSql:
     def columns(self, t: Translator) -> dict[str, Sql]:
         """What the statement gives of the role."""
         self._name_steps(t)
-        undecided = exp.EQ(this=column(f"{self.role}_outcome", "r"), expression=exp.Literal.number(0))
+        undecided = equals(column(f"{self.role}_outcome", "r"), literal(0))
         action = self._by(lambda o: f"route: {o.pool}" if o.pool else o.action, literal)
-        action = action.when(undecided, exp.Literal.string(UNDECIDED)) if isinstance(action, exp.Case) else action
+        action = action.when(undecided, literal(UNDECIDED)) if isinstance(action, exp.Case) else action
         until = self._by(lambda o: o.until, lambda until: exp.null() if until is None else self._value(t, until))
         reason = self._by(lambda o: o.reason, lambda sentence: worded(t, sentence))
         return {
@@ -88,11 +88,11 @@ class RoleSql:
         fields = self.statement.policy.model.field_names(self.statement.entity)
         for row in self.excepted:
             held = [t.true(c) for c in conditions(row, fields)]
-            case = case.when(exp.and_(_same_record(row.record), *held), exp.Literal.string(EXCEPTION))
+            case = case.when(exp.and_(_same_record(row.record), *held), literal(EXCEPTION))
         for rule in self.rules:
             condition = self.statement.condition(t, rule, f"{self.statement.entity}.{self.role}")
             if condition is None:  # from here on this rule might come first
-                return when(case, exp.true(), exp.Literal.string(UNDECIDED), rule)
+                return when(case, exp.true(), literal(UNDECIDED), rule)
             case = when(case, condition, literal(str(rule.name)), rule)
         return case
 
@@ -101,21 +101,21 @@ class RoleSql:
         owner, number = exp.Case(), exp.Case()
         rule_column = column(f"{self.role}_rule", "r")
         for row in self.excepted:
-            here = exp.and_(exp.EQ(this=rule_column.copy(), expression=exp.Literal.string(EXCEPTION)), _same_record(row.record))
+            here = exp.and_(equals(rule_column.copy(), literal(EXCEPTION)), _same_record(row.record))
             who, which = self._chain(t, self.steps.approved(row), row.record)
             owner, number = owner.when(here, who), number.when(here.copy(), which)
         for i, rule in enumerate(self.rules):
-            here = exp.EQ(this=rule_column.copy(), expression=literal(str(rule.name)))
+            here = equals(rule_column.copy(), literal(str(rule.name)))
             try:
                 who, which = self._chain(t, self.steps.of(i), rule.name)
             except NoSql as e:
                 self.statement.say(e, rule.name, f"{self.statement.entity}.{self.role}: {rule.name}")
-                who, which = exp.null(), exp.Literal.number(0)
+                who, which = exp.null(), literal(0)
             owner = owner.when(here, who, copy=False)
             number = number.when(here.copy(), which, copy=False)
-        undecided = exp.EQ(this=rule_column.copy(), expression=exp.Literal.string(UNDECIDED))
-        number = number.when(undecided, exp.Literal.number(0))
-        return owner, number.else_(self._number(self.steps.no_rule, Text("", self.statement.nowhere())))
+        undecided = equals(rule_column.copy(), literal(UNDECIDED))
+        number = number.when(undecided, literal(0))
+        return owner, number.else_(self._number(self.steps.no_rule, Text("", Inline())))
 
     def _chain(self, t: Translator, outcome: Outcome, name: Text) -> tuple[Sql, Sql]:
         """(the owner, the number of the outcome) of an outcome and of those behind it."""
@@ -128,7 +128,7 @@ class RoleSql:
             return who, self._number(outcome, name)
         number = self._number(outcome, name)
         rest, behind = self._chain(t, outcome.otherwise, name)
-        missing = exp.Is(this=who.copy(), expression=exp.null())
+        missing = is_null(who.copy())
         whole = who if isinstance(rest, exp.Null) else exp.func("COALESCE", who, rest)
         return whole, exp.Case().when(missing, behind).else_(number)
 
@@ -136,7 +136,7 @@ class RoleSql:
         """The rep, if able to receive the record, or who has it and may hold it; of whom the data does not list nothing is known."""
         rep = Ref("rep", who)
         able, may_hold = (exp.func("COALESCE", t.field(rep, x, s.Name(x)).sql, exp.true()) for x in ("able", "may_hold"))  # type: ignore[union-attr]
-        keeps = exp.and_(exp.EQ(this=who.copy(), expression=column(f"owner_{self.role}", "r")), may_hold)
+        keeps = exp.and_(equals(who.copy(), column(f"owner_{self.role}", "r")), may_hold)
         return exp.Case().when(exp.or_(keeps, able), who.copy())
 
     def _assignee(self, t: Translator, expr: Expr) -> Sql:
@@ -159,7 +159,7 @@ class RoleSql:
         if outcome not in known:
             self.outcomes.append((outcome, name))
             known.append(outcome)
-        return exp.Literal.number(known.index(outcome) + 1)
+        return literal(known.index(outcome) + 1)
 
     def _name_steps(self, t: Translator) -> None:
         """The steps of the role that later ones may read."""
@@ -185,8 +185,8 @@ class RoleSql:
                 said = "the reason" if isinstance(value, Sentence) else "until when it holds"
                 self.statement.say(e, name, f"{self.statement.entity}.{self.role}: {name}: {said}")
                 continue
-            among, wanted = column(f"{self.role}_outcome", "r"), [exp.Literal.number(n) for n in numbers]
-            case = case.when(exp.In(this=among, expressions=wanted) if len(wanted) > 1 else exp.EQ(this=among, expression=wanted[0]), sql)
+            among, wanted = column(f"{self.role}_outcome", "r"), [literal(n) for n in numbers]
+            case = case.when(is_one_of(among, wanted), sql)
         return case if case.args.get("ifs") else exp.null()
 
     def _value(self, t: Translator, expr: Expr) -> Sql:
@@ -214,7 +214,7 @@ def when(case: exp.Case, condition: Sql, value: Sql, rule: Rule) -> exp.Case:
 
 
 def _same_record(record: Text) -> Sql:
-    return exp.EQ(this=column("id", "r"), expression=literal(str(record)))
+    return equals(column("id", "r"), literal(str(record)))
 
 
 # --- sentences --------------------------------------------------------------------------------------------------------
@@ -224,9 +224,9 @@ def worded(t: Translator, sentence: Sentence) -> Sql:
     """The text of a sentence."""
     made: Sql = None
     for text, tree in sentence.pieces:
-        piece = literal(text) if tree is None else exp.func("COALESCE", said(t, t.value(tree), tree), exp.Literal.string("(unknown)"))
+        piece = literal(text) if tree is None else exp.func("COALESCE", said(t, t.value(tree), tree), literal("(unknown)"))
         made = piece if made is None else exp.DPipe(this=made, expression=piece)
-    return exp.Literal.string("") if made is None else made
+    return literal("") if made is None else made
 
 
 def said(t: Translator, value: Translated, tree: s.Node) -> Sql:
@@ -238,16 +238,12 @@ def said(t: Translator, value: Translated, tree: s.Node) -> Sql:
     if isinstance(value, SqlScalar) and value.kind in ("string", "null"):
         return value.sql
     if isinstance(value, SqlScalar) and value.kind == "boolean":
-        return (
-            exp.Case()
-            .when(value.sql, exp.Literal.string("true"))
-            .when(exp.Not(this=exp.paren(value.sql.copy())), exp.Literal.string("false"))
-        )
+        return exp.Case().when(value.sql, literal("true")).when(exp.Not(this=exp.paren(value.sql.copy())), literal("false"))
     if isinstance(value, SqlScalar) and value.kind == "date":
         day, month, year = (t.part(value.sql.copy(), part) for part in ("day", "month", "year"))
         named = exp.Case()
         for i, name_of_month in enumerate(v.MONTHS, 1):
-            named = named.when(exp.EQ(this=month.copy(), expression=exp.Literal.number(i)), exp.Literal.string(f" {name_of_month} "))
+            named = named.when(equals(month.copy(), literal(i)), literal(f" {name_of_month} "))
         before, after = (exp.cast(exp.cast(x, "BIGINT"), "TEXT") for x in (day, year))
         return exp.DPipe(this=exp.DPipe(this=before, expression=named), expression=after)
     kind = value.kind if isinstance(value, SqlScalar) else "list"

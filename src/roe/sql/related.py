@@ -16,7 +16,7 @@ from roe.grammar import values as v
 from roe.grammar.printer import show
 from roe.grammar.registry import Function
 from roe.sql.compare import comparable
-from roe.sql.forms import NoSql, Sql, column, double, finite, named
+from roe.sql.forms import NoSql, Sql, column, double, equals, finite, is_null, literal, named
 from roe.sql.functions import EXACT, filled
 from roe.sql.query import Many, Query, RecordRow, SqlScalar, Translated
 
@@ -35,14 +35,14 @@ def quantified(t: Translator, node: s.Quantified, exact: bool) -> Sql:
     held = inner.exact(node.condition)
 
     def any_of(test: Sql) -> Sql:
-        return exp.func("MAX", exp.Case().when(test, exp.Literal.number(1)).else_(exp.Literal.number(0)))
+        return exp.func("MAX", exp.Case().when(test, literal(1)).else_(literal(0)))
 
-    yes, maybe = any_of(held), any_of(exp.Is(this=exp.paren(held.copy()), expression=exp.null()))
+    yes, maybe = any_of(held), any_of(is_null(exp.paren(held.copy())))
     no = any_of(exp.Not(this=exp.paren(held.copy())))
     alias = _grouped(t, source, inner, {"yes": yes, "maybe": maybe, "no": no}, "quantified")
 
     def is_one(name: str) -> Sql:
-        return exp.EQ(this=exp.func("COALESCE", column(name, alias), exp.Literal.number(0)), expression=exp.Literal.number(1))
+        return equals(exp.func("COALESCE", column(name, alias), literal(0)), literal(1))
 
     decides = "yes" if node.kind == "some" else "no"
     result = exp.Case().when(is_one(decides), exp.true() if node.kind == "some" else exp.false()).when(is_one("maybe"), exp.null())
@@ -76,9 +76,9 @@ def _item(inner: Translator, item: RecordRow, many: Many) -> SqlScalar:
 def _grouped(t: Translator, many: Many, inner: Translator, columns: dict[str, Sql], what: str) -> str:
     """Aggregates by owner as a table of their own, joined to the owner; the alias of the join."""
     made = inner.query.select(column(many.via, "i").as_("record"), *(named(sql, name) for name, sql in columns.items()))
-    made = made.where(exp.Not(this=exp.Is(this=column(many.via, "i"), expression=exp.null()))).group_by(column(many.via, "i"))
+    made = made.where(exp.Not(this=is_null(column(many.via, "i")))).group_by(column(many.via, "i"))
     table = t.statement.add(f"{many.entity}_{what}", made)
-    return t.query.join(table, lambda a: exp.EQ(this=column("record", a), expression=many.owner_key))
+    return t.query.join(table, lambda a: equals(column("record", a), many.owner_key))
 
 
 def aggregate(t: Translator, function: Function, many: Many) -> SqlScalar:
@@ -87,14 +87,14 @@ def aggregate(t: Translator, function: Function, many: Many) -> SqlScalar:
     assert isinstance(function.sql, str)
     if function.sql == "COUNT(*)":  # of the rows, whatever is in them
         alias = _grouped(t, many, inner, {"items": exp.Count(this=exp.Star())}, function.name)
-        return SqlScalar(exp.func("COALESCE", column("items", alias), exp.Literal.number(0)), "number", EXACT)
+        return SqlScalar(exp.func("COALESCE", column("items", alias), literal(0)), "number", EXACT)
     value = _item(inner, item, many)
     comparable(t, value.kind)
     is_arithmetic = function.result == "number"
     if value.kind != "number" and (is_arithmetic or value.kind not in ("date", "date and time")):
         raise NoSql(f"`{function.name}` of a {value.kind} cannot be written the same way in every warehouse")
     total = filled(function.sql, {"list": double(value.sql) if is_arithmetic else value.sql}, t.statement.spelling)
-    known = exp.EQ(this=exp.func("COUNT", value.sql.copy()), expression=exp.Count(this=exp.Star()))
+    known = equals(exp.func("COUNT", value.sql.copy()), exp.Count(this=exp.Star()))
     total = finite(total) if is_arithmetic and value.most > EXACT else total
     alias = _grouped(t, many, inner, {"total": exp.Case().when(known, total)}, function.name)
     return SqlScalar(column("total", alias), value.kind)
@@ -156,7 +156,7 @@ def pick(t: Translator, node: s.Pick) -> RecordRow:
         exp.Ordered(this=by.sql, desc=node.kind == "latest", nulls_first=False),
         exp.Ordered(this=_by_id(t), desc=False, nulls_first=False),
     ]
-    known = exp.Not(this=exp.Is(this=by.sql.copy(), expression=exp.null()))
+    known = exp.Not(this=is_null(by.sql.copy()))
     return _ranked(t, base, inner.query, order, 1, f"{base.entity}_{node.kind}", known)
 
 
@@ -167,8 +167,8 @@ def _ranked(t: Translator, base: Many, inner: Query, order: list[Sql], position:
     table = t.statement.add(name, made.where(where) if where is not None else made)
 
     def on(alias: str) -> Sql:
-        at = exp.EQ(this=column("position", alias), expression=exp.Literal.number(position))
-        return exp.and_(exp.EQ(this=column(base.via, alias), expression=base.owner_key), at)
+        at = equals(column("position", alias), literal(position))
+        return exp.and_(equals(column(base.via, alias), base.owner_key), at)
 
     alias = t.query.join(table, on)
     return RecordRow(base.entity, alias, column("id", alias))

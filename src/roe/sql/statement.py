@@ -7,7 +7,7 @@ diagnostics; a record that only they could decide says so, and is never guessed.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -23,7 +23,7 @@ from roe.grammar.clock import Clock
 from roe.grammar.functions.history import PER_ROLE
 from roe.plan.operators import Choose, Derive, Expr, Fill, Rule, Walk
 from roe.policy.standard import FILES
-from roe.source import Span, Text
+from roe.source import Inline, Span, Text
 from roe.sql.choose import chosen
 from roe.sql.dialects import DIALECTS
 from roe.sql.forms import NoSql, Sql, column, comment, grouped, named, plain
@@ -84,9 +84,9 @@ class Statement:
         self._roles = [RoleSql(self, self.compiled.role(e, role)) for e, role in plan.engagement if e == self.entity]
         of_steps = [tree for step in plan.steps.values() for tree in _trees(step)]
         of_roles = [tree for e, role in plan.engagement for tree in RoleSql(self, self.compiled.role(e, role)).trees()]
-        self._names = names_in([*of_steps, *of_roles])
+        self._names = {name for tree in (*of_steps, *of_roles) for name in s.names_and_fields(tree)}
         built_in = [step for key, step in self.compiled.steps.items() if key not in plan.steps and key[1] in self._names]
-        self._names |= names_in(tree for step in built_in for tree in _trees(step))
+        self._names |= {name for step in built_in for tree in _trees(step) for name in s.names_and_fields(tree)}
 
     # --- tables -----------------------------------------------------------------------------------------------------
 
@@ -173,7 +173,7 @@ class Statement:
 
     def ensure(self, tree: s.Node) -> None:
         """Put the steps that an expression may read into tables first."""
-        names = names_in([tree])
+        names = s.names_and_fields(tree)
         relations = [f for fields in self.policy.model.entities.values() for f in fields.values() if f.key and f.name in names]
         names |= {name for f in relations for name in (f.via, f.key)}
         for key in list(self.compiled.steps):
@@ -258,18 +258,13 @@ class Statement:
         return exp.and_(*parts) if parts else exp.true()
 
     def say(self, e: NoSql, at: Text, where: str) -> None:
-        text = at if isinstance(at, Text) else Text(str(at), self.nowhere())
+        text = at if isinstance(at, Text) else Text(str(at), Inline())
         span: Span = text.span()
         self.diagnostics.append(
             Diagnostic(
                 "R408", f"{where} cannot be compiled: {e}", span, "run it with `roe run`, or prepare the value as a column of the source"
             )
         )
-
-    def nowhere(self) -> Sql:
-        from roe.source import Inline
-
-        return Inline()
 
     # --- the whole --------------------------------------------------------------------------------------------------
 
@@ -317,11 +312,6 @@ def _trees(step: Step | BuiltIn) -> Iterator[s.Node]:
         yield step.expr.tree
     elif isinstance(step, Choose):
         yield from (c.tree for rule in step.rules for c in rule.conditions)
-
-
-def names_in(trees: Iterable[s.Node]) -> set[str]:
-    """Every name that expressions mention."""
-    return {n.id if isinstance(n, s.Name) else n.field for tree in trees for n in s.walk(tree) if isinstance(n, (s.Name, s.Path))}
 
 
 def compile_sql(

@@ -24,7 +24,7 @@ from roe.grammar.registry import Function
 from roe.grammar.scopes import CLOCK
 from roe.sql.compare import comparable, compared, ordered, side, tested
 from roe.sql.dialects.dialect import MONTHS
-from roe.sql.forms import NoSql, Sql, column, plus
+from roe.sql.forms import NoSql, Sql, column, equals, plus
 from roe.sql.functions import ARITHMETIC, EXACT, arithmetic, bounded, constant, filled
 from roe.sql.query import Many, OwnersByRole, Query, RecordOwners, RecordRow, Ref, RowOutputs, SqlScalar, Translated
 from roe.sql.related import aggregate, filtered, latest, pick, quantified
@@ -136,7 +136,7 @@ class Translator:
     def _evaluated(self, node: s.Node) -> SqlScalar | None:
         if isinstance(node, s.Literal):
             return constant(node.value, node)
-        names = {n.id for n in s.walk(node) if isinstance(n, s.Name)}
+        names = s.names(node)
         binds = any(isinstance(n, (s.For, s.Quantified, s.Filter, s.Pick)) for n in s.walk(node))
         if not names <= {"today", "now"} or binds or isinstance(node, (s.ListOf, s.RangeOf, s.Unary)):
             return None
@@ -169,7 +169,7 @@ class Translator:
             if name == "id":
                 return SqlScalar(of.key, "string")
             key = of.key
-            alias = self.query.join(self.statement.table(of.entity), lambda a: exp.EQ(this=column("id", a), expression=key.copy()))
+            alias = self.query.join(self.statement.table(of.entity), lambda a: equals(column("id", a), key.copy()))
             of = RecordRow(of.entity, alias, column("id", alias))
         if isinstance(of, RecordOwners):
             return Ref("rep", column(f"owner_{name}", of.row.alias))
@@ -306,7 +306,7 @@ class _Outer(RecordRow):
     @property
     def alias(self) -> str:  # type: ignore[override]
         table = self._query.statement.table(self.entity)
-        return self._query.join(table, lambda a: exp.EQ(this=column("id", a), expression=column(self._via, "i")))
+        return self._query.join(table, lambda a: equals(column("id", a), column(self._via, "i")))
 
     @property
     def key(self) -> Sql:

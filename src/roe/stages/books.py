@@ -14,7 +14,7 @@ from typing import Annotated, Literal
 from roe.grammar import types as t
 from roe.grammar.names import Names
 from roe.grammar.printer import show
-from roe.plan.operators import Choose, Derive, Expr, Rule, Share, Solve
+from roe.plan.operators import Choose, Derive, Expr, MixShare, Rule, Solve
 from roe.policy.context import Context, written
 from roe.policy.model import Field
 from roe.policy.section import Duration, Expression, Form, Heading, Identifier, Name, Percent, PositiveDuration, Section, key, section
@@ -245,7 +245,7 @@ class _Book:
             done += f" and count(account.activities[{reply} and {self.since}]) = 0"
         add("worked-to-completion", done)
 
-    def _mix(self) -> tuple[Share, ...]:
+    def _mix(self) -> tuple[MixShare, ...]:
         book, cx, step = self.book, self.cx, f"{self.name}_mix"
         shares, rules = [], []
         cx.unique_names([group.name for group in book.mix], "parts of a mix")
@@ -256,7 +256,7 @@ class _Book:
                 cx.say("R304", group.key("least"), f"at least {least:g} % and at most {most:g} % contradict each other", "swap the two")
             if when:
                 rules.append(Rule(group.name, (when,), str(group.name)))
-                shares.append(Share(str(group.name), least, most))
+                shares.append(MixShare(str(group.name), least, most))
         if sum(share.least for share in shares) > 100:
             cx.say("R304", book.key("mix"), "the minimum shares add up to more than 100 %", "lower one of them")
         cx.steps["account", step] = Choose("account", step, "book", "first", tuple(rules))

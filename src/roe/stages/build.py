@@ -10,8 +10,8 @@ from roe.diagnostics import Diagnostic, errors
 from roe.files import schema
 from roe.grammar.names import Names
 from roe.plan.operators import Expr
-from roe.plan.plan import Plan
-from roe.policy.circles import expressions_of, own_circles, own_fields
+from roe.plan.plan import Plan, expressions_of
+from roe.policy.circles import own_circles, own_fields
 from roe.policy.context import Context
 from roe.policy.loader import Map, Seq, load_policy_files, parse_yaml, validate_files
 from roe.policy.model import Model, Policy
@@ -115,7 +115,7 @@ def _say_circles(cx: Context) -> None:
             continue
         names = " -> ".join(map(".".join, around))
         for field, needed in itertools.pairwise(around):
-            text = next((x.text for x in expressions_of(cx.steps[field]) if x is not None and needed in own_fields(x.tree, field[0])), None)
+            text = next((x.text for x in expressions_of(cx.steps[field]) if needed in own_fields(x.tree, field[0])), None)
             if text is not None and not _has_finding(cx, span_of(text)):
                 help = "break the circle: let one of them read stored fields only"
                 cx.say("R208", text, f"`{'.'.join(circle[0])}` depends on itself: {names}", help)

@@ -34,7 +34,7 @@ from roe.policy.section import (
     key,
     section,
 )
-from roe.source import Added, Inline, Same, Text
+from roe.source import Added, Inline, SameOrigin, Text
 from roe.stages import do_not_route
 from roe.stages.crm import OPEN
 from roe.stages.do_not_route import UntouchedSection
@@ -336,7 +336,7 @@ def _deciders(steps: tuple[EscalationSection, ...], entity: str, role: str, cx: 
             cx.days(after)
         since = "today" if after is None else f"(if {asked} = null then today else {asked}) + {after} <= today"
         decider = _before(decider, who if after is None else f"if {since} then {who}")
-    return Text(f"{{{decider}}}", Same(steps[0].to))
+    return Text(f"{{{decider}}}", SameOrigin(steps[0].to))
 
 
 def _who(to: Text, following: str, entity: str, role: str, cx: Context) -> str:
@@ -364,9 +364,9 @@ def _decider(to: Text, entity: str, role: str, cx: Context) -> tuple[str, Expr |
         return to, None
     expr = cx.value(to, cx.names(entity), "record", "owners", "string")
     if expr is None or cx.type_of(expr, cx.names(entity)).name == "string":
-        return Text(f"{{{to}}}", Same(to)), None
+        return Text(f"{{{to}}}", SameOrigin(to)), None
     if cx.type_of(expr, cx.names(entity)) == t.OWNERS:
-        of_role = Text(f"{to}.{role}", Same(to))
-        return Text(f"{{{of_role}}}", Same(to)), Expr(s.Path(expr.tree, role), of_role)
+        of_role = Text(f"{to}.{role}", SameOrigin(to))
+        return Text(f"{{{of_role}}}", SameOrigin(to)), Expr(s.Path(expr.tree, role), of_role)
     is_rep = cx.type_of(expr, cx.names(entity)).entity == "rep"
-    return Text(f"{{{to}}}", Same(to)), expr if is_rep else None
+    return Text(f"{{{to}}}", SameOrigin(to)), expr if is_rep else None

@@ -16,7 +16,7 @@ from roe.plan.operators import Derive, Expr
 from roe.plan.parts import RUN_FACTS, Invariant
 from roe.policy.context import Context
 from roe.policy.section import Expression, Form, Heading, Name, Section, key, section
-from roe.source import Same, Span, Text, span_of
+from roe.source import SameOrigin, Span, Text, span_of
 
 SENTENCES = (
     (re.compile(r"every (\w+) has (?:exactly )?(?:one|an|a) (\w+)"), lambda m: (m[1], f"{m[1]}.owner.{m[2]} != null", "")),
@@ -83,7 +83,7 @@ def lower(invariants: Invariants, cx: Context) -> tuple[Invariant, ...]:
             name, severity, place = invariant.name, invariant.severity, span_of(invariant.every or invariant.name)
         else:
             name, severity, place = invariant, "error", span_of(invariant)
-            text = Text(text, Same(invariant))
+            text = Text(text, SameOrigin(invariant))
         if role and role not in cx.model.roles():
             cx.say("R502", place, f"there is no role `{role}`", suggest(role, cx.model.roles(), "add it under `roles:`"))
             continue

@@ -18,7 +18,7 @@ from roe.plan.parts import Report
 from roe.policy.context import Context, written
 from roe.policy.section import Day, Duration, Expression, Form, Identifier, Name, Percent, PositiveDuration, Section, key, section
 from roe.policy.tables import TableSection
-from roe.source import Same, Text, span_of
+from roe.source import SameOrigin, Text, span_of
 
 Positive = Annotated[float, Form(exclusiveMinimum=0)]
 
@@ -281,7 +281,7 @@ class _Model:
     def _has(self, records: str, field: str, place: Text) -> None:
         """Say where the records of a list have no such field."""
         with self.cx.apart() as problems:
-            self.cx.value(Text(f"for x in {records} return x.{field}", Same(self.name)), self.names)
+            self.cx.value(Text(f"for x in {records} return x.{field}", SameOrigin(self.name)), self.names)
         at = field if isinstance(field, Text) else place
         self.cx.diagnostics += [replace(d, span=span_of(at)) for d in problems]
 

@@ -22,7 +22,7 @@ from roe.evaluator.world import World
 from roe.grammar import syntax as s
 from roe.grammar.scopes import Scope
 from roe.plan.operators import Choose
-from roe.source import Same, Span
+from roe.source import SameOrigin, Span
 from roe.testing.cases import Case
 from roe.testing.runner import CaseResult, run_case
 
@@ -118,7 +118,7 @@ def _by_hand(step: Choose) -> bool:
     """Whether somebody wrote the rules, and not a stage, as those of a score's matrix."""
     if step.stage in ("engagement", "staffing"):
         return bool(step.rules)
-    return any(not isinstance(c.text.origin, Same) for rule in step.rules for c in rule.conditions)
+    return any(not isinstance(c.text.origin, SameOrigin) for rule in step.rules for c in rule.conditions)
 
 
 @dataclass(slots=True)
@@ -236,7 +236,7 @@ def _reasons(evaluator: Evaluator, report: CoverageReport, watches: Mapping[Key,
         step = watches[key].step
         never = {
             v.rules[0]: [str(step.rules[i].name) for i in v.others]
-            for v in RuleTable(finder, step, Chooser(step, evaluator.policy.plan.lists)).never()
+            for v in RuleTable(finder, step, Chooser(step, evaluator.policy.plan.lists)).never
         }
         for number, rule in enumerate(rules):
             if rule.fired:

@@ -86,7 +86,7 @@ class DraftReport:
             )
             yield f"  territories: one for each value of {c.by}, {len(c.territories)} in total{rep}{share}"
         if self.written.unowned:
-            yield f"  {counted(self.written.unowned, c.entity)} {verb(self.written.unowned, 'has', 'have')} no owner: {', '.join(self._placed())}"
+            yield f"  {counted(self.written.unowned, c.entity)} {verb(self.written.unowned, 'has', 'have')} no owner{', or one who has left' if c.left else ''}: {', '.join(self._placed())}"
 
     def _placed(self) -> Iterator[str]:
         """Where the records without an owner go: one phrase for each rule that places some."""

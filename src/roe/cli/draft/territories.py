@@ -39,7 +39,7 @@ def carve(known: Understood) -> Carved:
     carved = Carved(entity, has_file="rep" in known.export.sources)
     _name_reps(known, carved)
     role, rows = known.roles[0], known.rows(entity)
-    carved.owned = sum(row["owner"].get(role) is not None for row in rows)
+    carved.owned = sum((rep := row["owner"].get(role)) is not None and rep["active"] is not False for row in rows)
     evidence = [(row, _owners(row, role)) for row in rows]
     carved.by_deals = not carved.owned and any(counts for _, counts in evidence)
     for name in FIELDS:

@@ -20,6 +20,7 @@ from roe.evaluator.engine import Evaluator, Run
 from roe.stages.build import build
 
 POOL = "everyone"
+PLACING = ("with-account", "territory", "the-rest")  # the rules of a draft for what nobody has who is still here
 DAY = "2026-01-01"  # the moment of the drafted tests; nothing in them depends on it
 
 
@@ -115,11 +116,11 @@ def _role(entity: str, role: str, known: Understood, carved: Carved, linked: boo
         lines.extend([f"        when: {when}"] if when else [])
         lines.extend([f"        then: {then}", f"        because: {quote(because)}"])
 
-    rule("as-it-is", f"{entity}.owner.{role} != null", "keep", "today's owner keeps it")
+    rule("as-it-is", f"{entity}.owner.{role}.may_hold", "keep", "today's owner keeps it")
     if entity == "lead" and linked:
         rule(
             "with-account",
-            f"account.owner.{role} != null",
+            f"account.owner.{role}.able",
             f"{{assign: account.owner.{role}}}",
             "{account.name} has an owner, who takes its leads",
         )
@@ -129,7 +130,7 @@ def _role(entity: str, role: str, known: Understood, carved: Carved, linked: boo
         elif not carved.reps:
             rule("territory", "territory != null", "open", "it is in {territory.name}, which nobody staffs yet")
     if carved.reps:
-        rule("the-rest", "", f"{{route: {POOL}}}", "it had no owner, and the next in turn gets it")
+        rule("the-rest", "", f"{{route: {POOL}}}", "nobody who is still here had it, and the next in turn gets it")
     else:
         rule("the-rest", "", "open", "nobody owns it yet")
     return lines
@@ -162,7 +163,7 @@ def _decided(run: Run, day: str) -> Written:
     written = Written(day=day)
     first = next(iter(run.bound.plan.engagement), ("account", ""))
     for d in run.decisions:
-        if d.previous is None and (d.entity, d.role) == first:
+        if (d.previous is None or d.rule in PLACING) and (d.entity, d.role) == first:
             written.unowned += 1
             written.rules[d.rule] = written.rules.get(d.rule, 0) + 1
     names = [d for d in run.decisions if (d.entity, d.role) == first and run.world.find(d.entity, d.name) is d.row]

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING
 
 from roe.diagnostics import suggest, user_error
 from roe.dynamic import Saved
+from roe.files import read_toml
 from roe.web.app.kept import Kept, in_memory
 
 if TYPE_CHECKING:
@@ -31,7 +32,6 @@ LONGEST = 10 * 3600.0  # seconds that a session lasts
 IDLE = 2 * 3600.0  # seconds after which one that nobody uses ends
 USED_AGAIN = 60.0  # seconds after which its use is noted again
 MOST_SESSIONS = 20  # of one person at a time
-MAX_BYTES = 1 << 20  # of a file with users
 # the pages that not everybody may open, with those who may
 PAGES = {
     "changes": ("rep", "manager", "revops", "auditor"),
@@ -186,19 +186,15 @@ def read_users(path: Path) -> Users:
 
     `[oidc]` names an OpenID Connect provider (see `roe.web.app.oidc`). Each `[[user]]` has `name`, `role`, for reps and managers `rep` (an id), and `token_sha256`, `login` (what the proxy or the provider calls them) or both.
     """
-    import tomllib
-
     try:
-        if path.stat().st_size > MAX_BYTES:
-            raise ValueError("it is too large")
-        raw = tomllib.loads(path.read_bytes().decode("utf-8-sig"))
+        raw = read_toml(path)
         users = users_of(raw.get("user", ()))
         if "oidc" in raw:
             from roe.web.app.oidc import provider_of
 
             users.provider = provider_of(raw["oidc"])
         return users
-    except (OSError, ValueError, TypeError, RecursionError) as e:
+    except (OSError, ValueError, TypeError) as e:
         help = 'write [[user]], name = "Ana", role = "rep", rep = "ana", token_sha256 = "…"'
         raise user_error("R804", f"the file with users cannot be read: {e}", path, help) from e
 

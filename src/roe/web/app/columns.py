@@ -36,7 +36,7 @@ from roe.progress import phase
 from roe.run.allocations import ALLOCATIONS
 from roe.run.columns import batch_of
 from roe.run.result import Batch
-from roe.web.app.outcomes import Outcome, Outcomes
+from roe.web.app.outcomes import Outcomes, RecordOutcome
 from roe.web.app.snapshot import Key, Snapshot, was_asked
 
 LOOKED_AT = 20  # records of each pool that are looked at for its last turn
@@ -148,7 +148,7 @@ class ColumnSnapshot(Snapshot):
         return Bound(evidence.evaluator, d.row.world, {})
 
 
-def _outcomes(run: ColumnRun, batch: Batch) -> Iterator[Outcome]:
+def _outcomes(run: ColumnRun, batch: Batch) -> Iterator[RecordOutcome]:
     """The outcomes of a run, by entity and record, the roles of a record together."""
     parts: dict[str, list[tuple[Allocations, list[str]]]] = {}
     for part, portion in zip(run.allocations, batch.portions, strict=True):
@@ -162,7 +162,7 @@ def _outcomes(run: ColumnRun, batch: Batch) -> Iterator[Outcome]:
         for at, record in enumerate(ids):
             for role, column in columns:
                 action, owner, previous, rule, territory, pool, window, until, reason = (x[at] for x in column)
-                yield Outcome(
+                yield RecordOutcome(
                     entity, str(record), str(names[at] or record), role, ACTIONS[action],
                     rep_ids[owner] if owner >= 0 else None, labels[owner] if owner >= 0 else "",
                     rep_ids[previous] if previous >= 0 else None, labels[previous] if previous >= 0 else "",

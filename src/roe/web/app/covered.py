@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from roe.analysis.report import ReportResult, run_report
 from roe.evaluator.row import Row
-from roe.web.app.outcomes import Outcome
+from roe.web.app.outcomes import RecordOutcome
 from roe.web.app.snapshot import Snapshot
 
 Key = tuple[str, str]  # an entity and a role
@@ -27,7 +27,7 @@ def territories(snapshot: Snapshot) -> list[Territory]:
     return snapshot.once("territories", lambda: _counted(snapshot.outcomes.all))
 
 
-def _counted(outcomes: Iterable[Outcome]) -> list[Territory]:
+def _counted(outcomes: Iterable[RecordOutcome]) -> list[Territory]:
     by_name: dict[str, Territory] = {}
     for o in outcomes:
         if o.territory:

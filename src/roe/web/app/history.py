@@ -11,8 +11,8 @@ from typing import Concatenate, ParamSpec, TypeVar
 
 from roe.dynamic import Value
 from roe.ledger.audit import Verified, verify
-from roe.ledger.browse import Wanted, newest
-from roe.ledger.entries import KINDS, Evidence, Owned, Referred, Run
+from roe.ledger.browse import EntryFilter, newest
+from roe.ledger.entries import KINDS, Evidence, Owned, Referred, RunEntry
 from roe.ledger.entry import Entry, Stored
 from roe.ledger.history import told
 from roe.ledger.holdings import Holding
@@ -46,7 +46,7 @@ class Reader:
 
 
 @dataclass(frozen=True, slots=True)
-class Line:
+class EntryLine:
     """An entry to read. `at` is when it holds, `recorded` when it was written; `record` is empty where it is about none.
 
     `answer` says who owns a record, and until when, for those who may know no more.
@@ -76,17 +76,17 @@ class History:
         self._store: Store | None = None
         self._answers: dict[str, tuple[tuple[object, ...], Value]] = {}  # the last question of a kind, and its answer
 
-    def of_record(self, entity: str, record: str, before: int | None, most: int, reader: Reader) -> tuple[list[Line], int | None]:
+    def of_record(self, entity: str, record: str, before: int | None, most: int, reader: Reader) -> tuple[list[EntryLine], int | None]:
         """What happened to a record, page by page as `browse`."""
-        return self.browse(Wanted(entity=entity, record=record, without=QUIET), before, most, reader)
+        return self.browse(EntryFilter(entity=entity, record=record, without=QUIET), before, most, reader)
 
-    def browse(self, wanted: Wanted, before: int | None, most: int, reader: Reader) -> tuple[list[Line], int | None]:
+    def browse(self, wanted: EntryFilter, before: int | None, most: int, reader: Reader) -> tuple[list[EntryLine], int | None]:
         """(the newest entries below a number that answer to the filters, the number that the next page begins below)."""
         with self._open() as store:
             page = newest(store, wanted, before, most)
         return [line(x, reader) for x in page.entries], page.before
 
-    def entry(self, number: int, reader: Reader) -> Line | None:
+    def entry(self, number: int, reader: Reader) -> EntryLine | None:
         """One entry, or None where there is none with this number."""
         with self._open() as store:
             try:
@@ -122,7 +122,7 @@ class History:
         """The last runs, undoes and adjustments, the newest first, each with whether it can be undone."""
         with self._open() as store:
             newest = store.runs(most)  # what undoes a run is newer than the run
-        runs = [(x, x.entry) for x in reversed(newest) if isinstance(x.entry, Run)]
+        runs = [(x, x.entry) for x in reversed(newest) if isinstance(x.entry, RunEntry)]
         undone = {run.counts.get("run") for _, run in runs if run.what == "undo"}
         return [(x, run.what == "run" and run.id not in undone) for x, run in runs]
 
@@ -207,12 +207,12 @@ class History:
                 raise
 
 
-def line(stored: Stored, reader: Reader) -> Line:
+def line(stored: Stored, reader: Reader) -> EntryLine:
     e = stored.entry
     at = e.at
     text, why = _words(e, reader)
     answer = _owns(e, reader) if isinstance(e, Owned) else _decided(e, reader) if isinstance(e, Evidence) else ""
-    return Line(
+    return EntryLine(
         stored.number, stored.run, at.date if at.day else at.local, stored.recorded, stored.kind, getattr(e, "entity", ""),
         getattr(e, "record", ""), getattr(e, "role", "") or "", text, "erased" if stored.erased else why, answer,
     )  # fmt: skip

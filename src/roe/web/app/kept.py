@@ -27,7 +27,7 @@ _PUT = (
 )
 
 
-class Rows(Protocol):
+class RowsOf(Protocol):
     """A statement that stands alone: its rows, none if it only writes."""
 
     def __call__(self, sql: str, values: tuple[SqlValue, ...] = ()) -> list[Row]: ...
@@ -36,7 +36,7 @@ class Rows(Protocol):
 class Kept:
     """See above. `clock` gives seconds; tests set it."""
 
-    def __init__(self, rows: Rows, clock: Callable[[], float] = time.time) -> None:
+    def __init__(self, rows: RowsOf, clock: Callable[[], float] = time.time) -> None:
         self._rows, self.clock, self._swept = rows, clock, 0.0
         self._lock = threading.Lock()  # one connection, one statement at a time
         rows(_TABLE)
@@ -90,7 +90,7 @@ def beside(state: str) -> Kept:
     return Kept(_sqlite(str(folder / FILE)))
 
 
-def _sqlite(place: str) -> Rows:
+def _sqlite(place: str) -> RowsOf:
     con = sqlite3.connect(place, timeout=10, isolation_level=None, check_same_thread=False)
     if place != ":memory:":
         con.execute("PRAGMA journal_mode = WAL").fetchall()
@@ -104,7 +104,7 @@ def _sqlite(place: str) -> Rows:
     return rows
 
 
-def _postgres(url: str) -> Rows:
+def _postgres(url: str) -> RowsOf:
     from roe.ledger.postgres import PostgresDatabase
 
     opened: list[PostgresDatabase] = []

@@ -12,7 +12,7 @@ from roe.evaluator.decision import Decision
 T = TypeVar("T")
 
 
-class Outcome(NamedTuple):
+class RecordOutcome(NamedTuple):
     """Who owns a record in a role, and what decided it. `owner` and `previous` are ids of reps, or None for nobody."""
 
     entity: str
@@ -40,33 +40,33 @@ class Outcome(NamedTuple):
 class Outcomes:
     """All outcomes of a run, and where those of a record or of a rep are."""
 
-    def __init__(self, outcomes: Iterable[Outcome]) -> None:
-        self.all: list[Outcome] = list(outcomes)
+    def __init__(self, outcomes: Iterable[RecordOutcome]) -> None:
+        self.all: list[RecordOutcome] = list(outcomes)
         self._by_record: dict[tuple[str, str], list[int]] = {}
         self._by_rep: dict[str, list[int]] = {}
         for number, o in enumerate(self.all):
             self._by_record.setdefault((o.entity, o.id), []).append(number)
             for rep in {o.owner, o.previous} - {None}:
                 self._by_rep.setdefault(str(rep), []).append(number)
-        self.moved: list[Outcome] = [o for o in self.all if o.moved]
-        self.held: list[Outcome] = [o for o in self.all if o.action == "hold"]
-        self.referred: list[Outcome] = [o for o in self.all if o.action == "refer"]
+        self.moved: list[RecordOutcome] = [o for o in self.all if o.moved]
+        self.held: list[RecordOutcome] = [o for o in self.all if o.action == "hold"]
+        self.referred: list[RecordOutcome] = [o for o in self.all if o.action == "refer"]
         self.rules: Counter[tuple[str, str, str]] = Counter((o.entity, o.role, o.rule) for o in self.all)
 
-    def of(self, entity: str, record: str) -> list[Outcome]:
+    def of(self, entity: str, record: str) -> list[RecordOutcome]:
         return [self.all[i] for i in self._by_record.get((entity, record), ())]
 
-    def touching(self, rep: str) -> list[Outcome]:
+    def touching(self, rep: str) -> list[RecordOutcome]:
         """The outcomes of records that a rep owns or owned until now."""
         return [self.all[i] for i in self._by_rep.get(rep, ())]
 
-    def owned(self, rep: str) -> list[Outcome]:
+    def owned(self, rep: str) -> list[RecordOutcome]:
         return [o for o in self.touching(rep) if o.owner == rep]
 
 
-def outcome(d: Decision, rep_name: Callable[[str | None], str]) -> Outcome:
+def outcome(d: Decision, rep_name: Callable[[str | None], str]) -> RecordOutcome:
     """A decision's plain values; `rep_name` gives the name of a rep's id."""
-    return Outcome(
+    return RecordOutcome(
         d.entity, d.id, d.name, d.role, d.action, d.owner, d.owner_name, d.previous, rep_name(d.previous), d.rule, d.territory, d.pool,
         d.window, d.until, d.reason,
     )  # fmt: skip

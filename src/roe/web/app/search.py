@@ -32,7 +32,7 @@ def plain(text: str) -> str:
     return " ".join("".join(c for c in folded if not unicodedata.combining(c)).split())
 
 
-class Index:
+class SearchIndex:
     """Everything that can be found."""
 
     def __init__(self, hits: Iterable[Hit]) -> None:

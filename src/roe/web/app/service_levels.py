@@ -9,7 +9,7 @@ from itertools import islice
 
 from roe.grammar import values as v
 from roe.ledger.reconcile import key_parts
-from roe.web.app.outcomes import Outcome, moment
+from roe.web.app.outcomes import RecordOutcome, moment
 from roe.web.app.snapshot import Snapshot
 
 
@@ -17,12 +17,12 @@ from roe.web.app.snapshot import Snapshot
 class Missed:
     """A record that `reps` (ids) had and did not work in time. `still` says that the last of them has it yet."""
 
-    outcome: Outcome
+    outcome: RecordOutcome
     reps: tuple[str, ...]
     still: bool
 
 
-def to_work(snapshot: Snapshot, outcomes: Iterable[Outcome], most: int) -> list[Outcome]:
+def to_work(snapshot: Snapshot, outcomes: Iterable[RecordOutcome], most: int) -> list[RecordOutcome]:
     """The records that pools gave out and nobody has worked yet, those that are due first first."""
     now = snapshot.clock.now
     given = sorted((o for o in outcomes if o.action == "route" and o.until is not None), key=lambda o: moment(o.until, now))
@@ -44,7 +44,7 @@ def missed(snapshot: Snapshot, reps: Collection[str]) -> Iterator[Missed]:
             yield Missed(outcome, late, False)
 
 
-def _is_worked(snapshot: Snapshot, o: Outcome) -> bool:
+def _is_worked(snapshot: Snapshot, o: RecordOutcome) -> bool:
     """Whether its rep has worked a record since a pool gave it to them."""
     assigned, row = snapshot.assigned.get(f"{o.entity}|{o.id}|{o.role}"), snapshot.row(o.entity, o.id)
     pool = snapshot.pools.pools.get(assigned["pool"]) if assigned is not None else None

@@ -27,7 +27,7 @@ from roe.plan.operators import Choose
 from roe.plan.plan import Plan
 from roe.policy.model import Policy
 from roe.web.app.outcomes import Outcomes, outcome
-from roe.web.app.search import Hit, Index
+from roe.web.app.search import Hit, SearchIndex
 
 FOUND_BY = ("email", "domain", "website", "phone")
 OLD_NAMES = ("former_name", "old_name", "old_names", "previous_name", "other_domains")
@@ -177,8 +177,8 @@ class Snapshot(ABC):
         return self.once(("said", entity, role), lambda: said_of(self.plan.engagement[entity, role], self.rep_name))
 
     @cached_property
-    def index(self) -> Index:
-        return Index(self._hits())
+    def index(self) -> SearchIndex:
+        return SearchIndex(self._hits())
 
     def _hits(self) -> Iterator[Hit]:
         world, model = self.world, self.policy.model.entities

@@ -15,24 +15,23 @@ from starlette.responses import Response
 
 from roe.diagnostics import PolicyError
 from roe.ledger.moment import At
-from roe.run.acts import STANDS, Act, Answer, Ask, Decline, End, Grant, Keep, Leave, Return
+from roe.run.acts import STANDS, Act, Answer, Decline, End, Grant, Keep, Leave, Propose, Return
 from roe.run.evidence import explained
 from roe.run.inputs import digest_of, policy_files
 from roe.web.app.acting import Acts, day_of, said, text_of, wrong
-from roe.web.app.outcomes import Outcome
+from roe.web.app.outcomes import RecordOutcome
 from roe.web.app.pages.people import is_asked
-from roe.web.app.site import Ask as Asked
-from roe.web.app.site import part
+from roe.web.app.site import Ask, part
 
 MONTH = timedelta(days=30)
 
 
-def acting(act: str) -> Callable[[Callable[[Asked], Response]], Callable[[Asked], Response]]:
+def acting(act: str) -> Callable[[Callable[[Ask], Response]], Callable[[Ask], Response]]:
     """A view that acts: only where acts go somewhere and the viewer's role may. What goes wrong is said on a page of its own."""
 
-    def made(view: Callable[[Asked], Response]) -> Callable[[Asked], Response]:
+    def made(view: Callable[[Ask], Response]) -> Callable[[Ask], Response]:
         @wraps(view)
-        def guarded(ask: Asked) -> Response:
+        def guarded(ask: Ask) -> Response:
             if ask.options.acts is None or not ask.viewer.may(act):
                 return ask.refused()
             try:
@@ -45,24 +44,24 @@ def acting(act: str) -> Callable[[Callable[[Asked], Response]], Callable[[Asked]
     return made
 
 
-def acts_of(ask: Asked) -> Acts:
+def acts_of(ask: Ask) -> Acts:
     assert ask.options.acts is not None
     return ask.options.acts
 
 
-def now(ask: Asked) -> At:
+def now(ask: Ask) -> At:
     """The moment of the snapshot, as a day where it is a midnight."""
     clock = ask.snapshot.clock
     midnight = (clock.now.hour, clock.now.minute, clock.now.second) == (0, 0, 0)
     return At.of(clock.today if midnight else clock.now, ask.snapshot.policy.timezone)
 
 
-def form_of(ask: Asked) -> FormData:
+def form_of(ask: Ask) -> FormData:
     assert ask.form is not None
     return ask.form
 
 
-def perform(ask: Asked, *acts: Act) -> int:
+def perform(ask: Ask, *acts: Act) -> int:
     """Do some acts together; the number of the last entry."""
     return acts_of(ask).perform(acts, now(ask))
 
@@ -71,10 +70,10 @@ def perform(ask: Asked, *acts: Act) -> int:
 
 
 @dataclass(frozen=True, slots=True)
-class About:
+class ActedOn:
     """What an act is about: the decision on a record in a role, as the pages show it now."""
 
-    outcome: Outcome
+    outcome: RecordOutcome
 
     @property
     def key(self) -> dict[str, str]:
@@ -85,16 +84,16 @@ class About:
         return f"/record/{part(self.outcome.entity)}/{part(self.outcome.id)}"
 
 
-def about(ask: Asked) -> About:
+def about(ask: Ask) -> ActedOn:
     entity, record = ask.request.path_params["entity"], ask.request.path_params["id"]
     role = text_of(form_of(ask), "role")
     outcome = next((o for o in ask.snapshot.outcomes.of(entity, record) if o.role == role), None)
-    return About(
+    return ActedOn(
         outcome if outcome is not None else wrong(f"The policy decides nothing about the {entity} `{record[:80]}` as `{role[:40]}`.")
     )
 
 
-def rep_of(ask: Asked) -> str:
+def rep_of(ask: Ask) -> str:
     """The id of the rep whom the form names, by id, name or e-mail."""
     text = text_of(form_of(ask), "rep", "Name the rep who is to have it.")
     with ask.snapshot.lock:
@@ -102,7 +101,7 @@ def rep_of(ask: Asked) -> str:
     return str(rep["id"]) if rep is not None else wrong(f"There is no one rep `{text[:60]}`. Use the name, id or e-mail of one.")
 
 
-def until_of(ask: Asked) -> date:
+def until_of(ask: Ask) -> date:
     """The first day on which it does not hold any more, which must come."""
     today = ask.snapshot.clock.today
     day = day_of(form_of(ask), "until", today + timedelta(days=1), "Say until when: the first day on which the rules decide again.")
@@ -110,7 +109,7 @@ def until_of(ask: Asked) -> date:
     return day
 
 
-def may_answer(ask: Asked, o: Outcome) -> bool:
+def may_answer(ask: Ask, o: RecordOutcome) -> bool:
     """Whether the viewer may decide a referral: whoever is asked, their manager, and RevOps."""
     viewer = ask.viewer
     if o.action != "refer" or ask.options.acts is None or not viewer.may("answer"):
@@ -123,7 +122,7 @@ def may_answer(ask: Asked, o: Outcome) -> bool:
 
 
 @acting("answer")
-def answer(ask: Asked) -> Response:
+def answer(ask: Ask) -> Response:
     subject = about(ask)
     if not may_answer(ask, subject.outcome):
         return ask.refused()
@@ -136,15 +135,15 @@ def answer(ask: Asked) -> Response:
 
 
 @acting("ask")
-def request(ask: Asked) -> Response:
+def request(ask: Ask) -> Response:
     subject = about(ask)
     reason = text_of(form_of(ask), "reason", "Say why: whoever grants it reads that first.")
-    perform(ask, Ask(by=ask.viewer.name, **subject.key, rep=rep_of(ask), until=until_of(ask), start=start_of(ask), reason=reason))
+    perform(ask, Propose(by=ask.viewer.name, **subject.key, rep=rep_of(ask), until=until_of(ask), start=start_of(ask), reason=reason))
     return ask.go(subject.path, done="requested")
 
 
 @acting("grant")
-def grant(ask: Asked) -> Response:
+def grant(ask: Ask) -> Response:
     subject = about(ask)
     reason = text_of(form_of(ask), "reason", "Say why: everybody who sees the record reads it.")
     perform(ask, Grant(by=ask.viewer.name, **subject.key, rep=rep_of(ask), until=until_of(ask), start=start_of(ask), reason=reason))
@@ -152,21 +151,21 @@ def grant(ask: Asked) -> Response:
 
 
 @acting("grant")
-def decline(ask: Asked) -> Response:
+def decline(ask: Ask) -> Response:
     subject = about(ask)
     perform(ask, Decline(by=ask.viewer.name, **subject.key, reason=text_of(form_of(ask), "reason", "Say why not.")))
     return ask.go(back_to(ask, subject), done="declined")
 
 
 @acting("grant")
-def end(ask: Asked) -> Response:
+def end(ask: Ask) -> Response:
     subject = about(ask)
     perform(ask, End(by=ask.viewer.name, **subject.key, reason=text_of(form_of(ask), "reason")))
     return ask.go(back_to(ask, subject), done="ended")
 
 
 @acting("keep")
-def keep(ask: Asked) -> Response:
+def keep(ask: Ask) -> Response:
     """Keep the explanation of a decision, and go to the link that shows it from now on."""
     subject, snapshot = about(ask), ask.snapshot
     o = subject.outcome
@@ -179,18 +178,18 @@ def keep(ask: Asked) -> Response:
     return ask.go(f"/entry/{perform(ask, Keep(by=ask.viewer.name, **subject.key, digest=files, values=values))}", done="kept")
 
 
-def start_of(ask: Asked) -> date | None:
+def start_of(ask: Ask) -> date | None:
     return day_of(form_of(ask), "start", ask.snapshot.clock.today)
 
 
-def back_to(ask: Asked, subject: About) -> str:
+def back_to(ask: Ask, subject: ActedOn) -> str:
     return "/exceptions" if text_of(form_of(ask), "from") == "exceptions" else subject.path
 
 
 # --- leave ------------------------------------------------------------------------------------------------------------------
 
 
-def may_set_leave(ask: Asked, rep: str) -> bool:
+def may_set_leave(ask: Ask, rep: str) -> bool:
     viewer = ask.viewer
     if ask.options.acts is None or not viewer.may("leave"):
         return False
@@ -198,7 +197,7 @@ def may_set_leave(ask: Asked, rep: str) -> bool:
 
 
 @acting("leave")
-def leave(ask: Asked) -> Response:
+def leave(ask: Ask) -> Response:
     rep = ask.request.path_params["id"]
     if ask.snapshot.row("rep", rep) is None or not may_set_leave(ask, rep):
         return ask.refused()
@@ -210,7 +209,7 @@ def leave(ask: Asked) -> Response:
 
 
 @acting("leave")
-def back(ask: Asked) -> Response:
+def back(ask: Ask) -> Response:
     rep = ask.request.path_params["id"]
     if not may_set_leave(ask, rep):
         return ask.refused()
@@ -218,7 +217,7 @@ def back(ask: Asked) -> Response:
     return ask.go(f"/rep/{part(rep)}", done="back")
 
 
-def proposed(ask: Asked) -> dict[str, date]:
+def proposed(ask: Ask) -> dict[str, date]:
     """The days that forms begin with: until when an answer and an exception stand."""
     today = ask.snapshot.clock.today
     return {"answer": today + STANDS, "exception": today + 3 * MONTH, "tomorrow": today + timedelta(days=1)}

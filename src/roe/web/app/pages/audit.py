@@ -8,7 +8,7 @@ from datetime import date
 from starlette.responses import Response, StreamingResponse
 
 from roe.data.files import csv_text
-from roe.ledger.browse import Wanted
+from roe.ledger.browse import EntryFilter
 from roe.web.app.history import Reader
 from roe.web.app.kept_trace import steps_of
 from roe.web.app.search import plain
@@ -37,20 +37,20 @@ def show(ask: Ask) -> Response:
     )  # fmt: skip
 
 
-def wanted_of(ask: Ask) -> tuple[Wanted, str]:
+def wanted_of(ask: Ask) -> tuple[EntryFilter, str]:
     """The filters of the address, and what of them cannot be understood. Records and reps may be named as people know them."""
     days: dict[str, date | None] = {}
     for name in ("since", "until"):
         try:
             day = date.fromisoformat(text) if (text := ask.text(name, 10)) else None
         except ValueError:
-            return Wanted(), f"`{text}` is not a day. Write it as 2026-03-31."
+            return EntryFilter(), f"`{text}` is not a day. Write it as 2026-03-31."
         if day is not None and not YEARS[0] <= day.year <= YEARS[1]:
-            return Wanted(), f"`{text}` is too far away. Use a year from {YEARS[0]} to {YEARS[1]}."
+            return EntryFilter(), f"`{text}` is too far away. Use a year from {YEARS[0]} to {YEARS[1]}."
         days[name] = day
     record, problem = _record(ask, ask.text("record"))
     named = ask.snapshot.world.find("rep", rep) if (rep := ask.text("rep")) else None
-    return Wanted(
+    return EntryFilter(
         kind=ask.text("kind"), rep=str(named["id"]) if named is not None else rep, record=record, run=ask.text("run"),
         since=days["since"], until=days["until"], zone=ask.snapshot.policy.timezone,
     ), problem  # fmt: skip

@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from starlette.responses import Response
 
 from roe.data.files import csv_text
-from roe.web.app.outcomes import Outcome
+from roe.web.app.outcomes import RecordOutcome
 from roe.web.app.site import Ask
 
 SIZE = 50
@@ -20,7 +20,7 @@ Choices = tuple[dict[str, list[str]], list[tuple[str, str]]]  # see `choices_of`
 Ways = list[tuple[tuple[str | None, str, str | None, str], int]]  # (the former owner and what they are called, the new one), records
 
 
-def rows_of(ask: Ask) -> list[Outcome]:
+def rows_of(ask: Ask) -> list[RecordOutcome]:
     """The moves that the viewer may see: all, or those of the own team."""
     moved = ask.snapshot.outcomes.moved
     if ask.viewer.sees_all:
@@ -29,7 +29,7 @@ def rows_of(ask: Ask) -> list[Outcome]:
     return [o for o in moved if o.owner in own or o.previous in own]
 
 
-def filtered(rows: Iterable[Outcome], asked: dict[str, str]) -> list[Outcome]:
+def filtered(rows: Iterable[RecordOutcome], asked: dict[str, str]) -> list[RecordOutcome]:
     """The moves that answer to every filter that is given."""
     text = asked.get("q", "").lower()
     return [
@@ -63,7 +63,7 @@ def show(ask: Ask) -> Response:
     )  # fmt: skip
 
 
-def choices_of(every: list[Outcome]) -> Choices:
+def choices_of(every: list[RecordOutcome]) -> Choices:
     """(the values of each filter, the reps by name) that moves have."""
     values = {name: sorted({getattr(o, name) for o in every if getattr(o, name)}) for name in FILTERS}
     return values, sorted(
@@ -71,12 +71,12 @@ def choices_of(every: list[Outcome]) -> Choices:
     )
 
 
-def ways_of(moves: list[Outcome]) -> Ways:
+def ways_of(moves: list[RecordOutcome]) -> Ways:
     """The ways that most records go: from whom to whom."""
     return Counter((o.previous, o.previous_name, o.owner, o.owner_name) for o in moves).most_common(8)
 
 
-def figures(moves: list[Outcome]) -> list[tuple[str, int]]:
+def figures(moves: list[RecordOutcome]) -> list[tuple[str, int]]:
     return [
         ("change hands", len(moves)),
         ("had nobody until now", sum(o.previous is None for o in moves)),

@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 from starlette.responses import Response
 
 from roe.dynamic import JsonObject
-from roe.web.app.outcomes import Outcome, moment
+from roe.web.app.outcomes import RecordOutcome, moment
 from roe.web.app.search import Hit
 from roe.web.app.site import Ask, part
 from roe.web.app.snapshot import Snapshot
@@ -75,7 +75,7 @@ def _overview(snapshot: Snapshot) -> JsonObject:
     }
 
 
-def ending_soon(snapshot: Snapshot) -> list[Outcome]:
+def ending_soon(snapshot: Snapshot) -> list[RecordOutcome]:
     """What ends within a fortnight, the first first."""
     now: datetime = snapshot.clock.now
     ends = [(moment(o.until, now), o) for o in snapshot.outcomes.all if o.until is not None and o.owner is not None]

@@ -18,7 +18,7 @@ from roe.evaluator.turns import Slots
 from roe.grammar import syntax as s
 from roe.plan.operators import TEMPLATE, Expr
 from roe.web.app.covered import cells, reports, territories
-from roe.web.app.outcomes import Outcome, moment
+from roe.web.app.outcomes import RecordOutcome, moment
 from roe.web.app.service_levels import missed, to_work
 from roe.web.app.site import Ask
 from roe.web.app.snapshot import Snapshot
@@ -30,7 +30,7 @@ LOOKED_AHEAD = 200  # turns of a pool that are worked out to find the rep's own
 
 
 @dataclass(slots=True)
-class Place:
+class PoolPlace:
     """A rep's place in a pool: the weight, turns so far, credit owed, why they are skipped, and whose turn comes before theirs."""
 
     pool: str
@@ -78,12 +78,12 @@ def day(ask: Ask) -> Response:
     )
 
 
-def referred_to(snapshot: Snapshot, rep: Row) -> Iterator[Outcome]:
+def referred_to(snapshot: Snapshot, rep: Row) -> Iterator[RecordOutcome]:
     """The records that the rep must decide on: by id, name, e-mail or role, as the policy names who decides."""
     return (o for o in snapshot.outcomes.referred if is_asked(snapshot, o, rep))
 
 
-def is_asked(snapshot: Snapshot, o: Outcome, rep: Row) -> bool:
+def is_asked(snapshot: Snapshot, o: RecordOutcome, rep: Row) -> bool:
     """Whether a referral is for a rep."""
     rule = next((r for r in snapshot.plan.engagement[o.entity, o.role].rules if str(r.name) == o.rule), None)
     to = rule.value.refers() if rule is not None else ""
@@ -101,12 +101,12 @@ def claims_of(snapshot: Snapshot, rep: Row) -> list[tuple[Row | None, Value, str
     return [(c["account"], c["at"], str(c["status"] or ""), str(c["reason"] or ""), c["until"]) for c in rows][:FEW]
 
 
-def places_of(snapshot: Snapshot, rep: Row) -> list[Place]:
+def places_of(snapshot: Snapshot, rep: Row) -> list[PoolPlace]:
     """The rep's place in each pool that has them as a member, as it stood at the pool's last turn of the run."""
     return [x for name in snapshot.plan.pools for r, x in members(snapshot, name) if r == str(rep["id"])]
 
 
-def members(snapshot: Snapshot, name: str) -> list[tuple[str, Place]]:
+def members(snapshot: Snapshot, name: str) -> list[tuple[str, PoolPlace]]:
     """Every member of a pool at its last turn, with what that turn left them; or now, if the pool took none in this run."""
     turn = snapshot.last_turn(name) or turn_now(snapshot, name)
     if turn is None or turn.standing is None:
@@ -123,7 +123,7 @@ def members(snapshot: Snapshot, name: str) -> list[tuple[str, Place]]:
     return [
         (
             m.rep["id"],
-            Place(
+            PoolPlace(
                 name, pool.step.strategy, float(m.weight), pool.counts[m.rep["id"]], float(ledger.credit(m.rep["id"])), m.skipped,
                 None if m.skipped else ahead.get(m.rep["id"]), m.load,
             ),
@@ -232,7 +232,7 @@ def load(snapshot: Snapshot, rep: Row) -> Load:
     return Load(rep, Counter((o.entity, o.role) for o in held), rep["capacity"], ends, gained, lost)
 
 
-def shares(places: Iterable[tuple[str, Place]]) -> dict[str, tuple[float, float]]:
+def shares(places: Iterable[tuple[str, PoolPlace]]) -> dict[str, tuple[float, float]]:
     """Of each member of a pool (the share of turns that the weights ask for, the share that the rep had)."""
     rows = list(places)
     weight, turns = sum(x.weight for _, x in rows) or 1, sum(x.turns for _, x in rows) or 1

@@ -23,7 +23,7 @@ MOST = 400  # rules whose counts are listed together
 
 
 @dataclass(slots=True)
-class Section:
+class HandbookSection:
     """A heading of the handbook and what stands below it; `roles` are the rules' counts by the rule's name."""
 
     title: str
@@ -68,16 +68,16 @@ def share(snapshot: Snapshot) -> dict[tuple[str, str], int]:
     return decided
 
 
-def sections(snapshot: Snapshot) -> list[Section]:
+def sections(snapshot: Snapshot) -> list[HandbookSection]:
     """The handbook in its sections; made once for a snapshot."""
     return snapshot.once("handbook", lambda: _sections(blocks(snapshot)))
 
 
-def _sections(blocks: Iterable[Block]) -> list[Section]:
-    made: list[Section] = []
+def _sections(blocks: Iterable[Block]) -> list[HandbookSection]:
+    made: list[HandbookSection] = []
     for block in blocks:
         if block.kind == "h2":
-            made.append(Section(block.text, f"part-{len(made) + 1}", []))
+            made.append(HandbookSection(block.text, f"part-{len(made) + 1}", []))
         elif made:
             made[-1].blocks.append(block)
     return made
@@ -90,7 +90,7 @@ def blocks(snapshot: Snapshot) -> list[Block]:
     return handbook(snapshot.evaluator, snapshot.bound, cases, None, "")
 
 
-def searched(section: Section, text: str) -> Section | None:
+def searched(section: HandbookSection, text: str) -> HandbookSection | None:
     """The section with only what answers to a text; None if nothing does."""
     wanted = plain(text)
     if not wanted or wanted in plain(section.title):
@@ -106,7 +106,7 @@ def searched(section: Section, text: str) -> Section | None:
             left += [Block("table", block.text, rows=(header, *rows))] if rows else []
         elif wanted in plain(block.text):
             left.append(block)
-    return Section(section.title, section.anchor, left) if left else None
+    return HandbookSection(section.title, section.anchor, left) if left else None
 
 
 def marked(text: str) -> Markup:

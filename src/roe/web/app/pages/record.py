@@ -29,7 +29,7 @@ NEAR = 4  # rules that would decide first and are named
 
 
 @dataclass(slots=True)
-class Answer:
+class RoleAnswer:
     """Who owns a record in one role. `trace`, `flow` and `near` are only there for those who may see the record's values."""
 
     role: str
@@ -111,10 +111,10 @@ def standing(ask: Ask, entity: str, record: str, full: bool) -> dict[str, dict[s
     return {role: {"requested": request, "excepted": None} for role, request in own.items()}
 
 
-def answer(ask: Ask, d: Decision, full: bool, whole: bool) -> Answer:
+def answer(ask: Ask, d: Decision, full: bool, whole: bool) -> RoleAnswer:
     """A decision as the page shows it; without `full` only what everybody may know, without `whole` no values that it read."""
     snapshot, trace = ask.snapshot, d.trace
-    shown = Answer(d.role, d.owner, d.owner_name, trace.sentence, sentence(d), d.action, d.until)
+    shown = RoleAnswer(d.role, d.owner, d.owner_name, trace.sentence, sentence(d), d.action, d.until)
     if not full:
         return shown
     step = snapshot.plan.engagement.get((d.entity, d.role))
@@ -171,7 +171,7 @@ def sentence(d: Decision) -> str:
 
 
 @dataclass(slots=True)
-class WhyNot:
+class WhyNotShown:
     """Why a rep does not own a record: sentences, and ways that would give it to them; each way is a list of changes and a rule."""
 
     rep: Row
@@ -196,7 +196,7 @@ def why_not_part(ask: Ask) -> Response:
     return ask.render("why.html", why=why_not_answer(ask, d, ask.text("rep")), given=ask.text("rep"))
 
 
-def why_not_answer(ask: Ask, d: Decision, text: str) -> WhyNot | None:
+def why_not_answer(ask: Ask, d: Decision, text: str) -> WhyNotShown | None:
     """The answer for the rep that a text means, by id, name or e-mail; None if it means nobody."""
     from roe.analysis.whynot import why_not
 
@@ -208,7 +208,7 @@ def why_not_answer(ask: Ask, d: Decision, text: str) -> WhyNot | None:
     full = ask.viewer.may_see_whole(ask.snapshot, d.row)
     ways = [([_change(c, full, ask.zone) for c in way], rule) for way, rule in zip(reasons.ways, reasons.rules, strict=True)]
     route = reasons.route
-    return WhyNot(
+    return WhyNotShown(
         rep, d.role, reasons.owns, reasons.turn, ways,
         [(o.what, o.value if full else "", o.place if full else "") for o in route.obstacles] if route is not None else [],
         route.rule if route is not None else "", route.how if route is not None else "", reasons.complete, reasons.replays,
@@ -282,7 +282,7 @@ def values(row: Row) -> list[tuple[str, Value]]:
     return stored
 
 
-def computed(row: Row, answers: Iterable[Answer]) -> list[StepTrace]:
+def computed(row: Row, answers: Iterable[RoleAnswer]) -> list[StepTrace]:
     """The values that the decisions computed of this record, each once."""
     steps: dict[str, StepTrace] = {}
     for a in answers:

@@ -17,8 +17,7 @@ from roe.data.files import csv_text
 from roe.data.read import read_tables
 from roe.diagnostics import PolicyError, errors
 from roe.evaluator.engine import Evaluator, Run
-from roe.run.acts import VERDICTS
-from roe.run.acts import Review as ReviewAct
+from roe.run.acts import VERDICTS, JudgeChange
 from roe.run.inputs import digest_of, policy_files
 from roe.web.app.acting import text_of, wrong
 from roe.web.app.pages.acts import acting, form_of, perform
@@ -171,7 +170,7 @@ def verdict(ask: Ask) -> Response:
         wrong("Choose whether you approve, reject or only comment.")
     comment = text_of(form_of(ask), "comment", "" if verdict == "approved" else "Say why: whoever made the change reads it.")
     versions = {"before": review.before, "after": review.after, "old": review.old, "new": review.new}
-    perform(ask, ReviewAct(by=ask.viewer.name, key=review.key, verdict=verdict, comment=comment, **versions))
+    perform(ask, JudgeChange(by=ask.viewer.name, key=review.key, verdict=verdict, comment=comment, **versions))
     return ask.go(f"/review/{review.key}", done="reviewed")
 
 
