@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import date, timedelta
@@ -11,7 +11,7 @@ from pathlib import Path
 
 from roe.crm.ids import fold
 from roe.diagnostics import Diagnostic, suggest
-from roe.dynamic import Value, Values
+from roe.dynamic import Value
 from roe.grammar import syntax as s
 from roe.grammar import types as t
 from roe.grammar import values as v
@@ -20,16 +20,14 @@ from roe.grammar.names import Names
 from roe.grammar.parser import parse
 from roe.grammar.types import Type
 from roe.grammar.values import Duration
-from roe.plan.operators import TEMPLATE, Allocate, Choose, DatedValue, Expr, Rule
+from roe.plan.operators import TEMPLATE, Allocate, DatedValue, Expr
 from roe.plan.parts import Report, Window
 from roe.plan.plan import Step
-from roe.policy.cells import read_cell
 from roe.policy.model import Model
-from roe.policy.tables import Row, Table, TableSection, all_numbers, inline_table, is_number_text, read_table
+from roe.policy.tables import Row, Table, inline_table, read_table
 from roe.source import Inline, SameOrigin, Span, Text, part_of, span_of
 
 _BY_DAYS = re.compile(r"(?:days?|weeks?)\s*$|^@\"-?P[^T]*\"$")
-RESERVED = ("name", "from", "until", "because", "description")
 
 
 def written(tree: s.Node, text: Text, origin: type[SameOrigin] = SameOrigin) -> Expr:
@@ -276,16 +274,6 @@ class Context:
                 self.say("R306", name, f"two {what} have the name `{name}`", "rename one of the two", related)
             seen.setdefault(str(name), name)
 
-    def table(self, section: TableSection, asked: Text) -> Table | None:
-        """The table of a section: its rows, or the file it names."""
-        place = span_of(asked)
-        if section.rows is not None:
-            return self.inline_table(section.rows, place)
-        if section.table is not None:
-            return self.file_table(section.table)
-        self.say("R304", place, "a table or rows are missing", "add `table: file.csv`, or `rows:`")
-        return None
-
     def file_table(self, name: str) -> Table | None:
         self.files.append(str(name).partition("#")[0])
         table, problems = read_table(self.root, name)
@@ -311,103 +299,6 @@ class Context:
             return False
         return True
 
-    def columns(self, table: Table, section: TableSection, names: Names, own: str) -> tuple[dict[int, Expr], dict[int, str]]:
-        """Which columns are inputs, with their expressions, and which are outputs.
-
-        A header that is an expression about the record (a field, or anything with a dot or parenthesis) is an input;
-        `inputs` and `outputs` in the policy say otherwise.
-        """
-        texts, outputs = self.split(table, section, names, own)
-        declared, wanted = section.inputs, section.outputs
-        for name in (*declared, *(wanted or ())):
-            self.has_column(table, name)
-        fields = names.model.field_names(names.implicit[-1].entity) if names.implicit else []
-        for i, header in outputs.items():
-            near = suggest(header, [f for f in fields if f != own], "", 0.75)
-            if near and wanted is None and header != own:
-                self.say("R404", table.header[i], f"`{header}` is treated as an output", f"{near} otherwise list it under `outputs:`")
-        parsed = {i: self.value(text, names) for i, text in texts.items()}
-        return {i: expr for i, expr in parsed.items() if expr is not None}, outputs
-
-    def split(self, table: Table, section: TableSection, names: Names, own: str) -> tuple[dict[int, str], dict[int, str]]:
-        """The columns that are inputs, with the text of their expressions, and those that are outputs.
-
-        A column that is called as the table itself is what the table finds.
-        """
-        declared, wanted = section.inputs, section.outputs
-        fields = [f for f in names.model.field_names(names.implicit[-1].entity) if f != own] if names.implicit else []
-        inputs: dict[int, str] = {}
-        outputs: dict[int, str] = {}
-        for i, header in enumerate(table.header):
-            if header in declared:
-                inputs[i] = declared[header]
-            elif header in RESERVED:
-                continue
-            elif header not in wanted if wanted is not None else self._reads(header, names, fields):
-                inputs[i] = header
-            else:
-                outputs[i] = header
-        return inputs, outputs
-
-    def _reads(self, header: str, names: Names, fields: list[str]) -> bool:
-        return header in fields or header in names.variables or any(c in header for c in ".([ <>=")
-
-    def choose(
-        self, section: TableSection, asked: Text, entity: str, name: str, stage: str, as_value: Callable[[Value, Values], Value]
-    ) -> Choose | None:
-        """A decision table as a `Choose`; `as_value(row name, outputs)` says what a row gives."""
-        table = self.table(section, asked)
-        if table is None:
-            return None
-        names = self.names(entity, implicit=True)
-        inputs, outputs = self.columns(table, section, names, name)
-        types = {i: self.type_of(e, names) for i, e in inputs.items()}
-        numeric = {i for i in outputs if all_numbers(row[i] for row in table.rows)}
-        labels = table.column("name")
-        rules = []
-        for number, row in enumerate(table.rows, 1):
-            cells = table.cells(row)
-            conditions = [c for i, e in inputs.items() if (c := self._cell(e, row[i], names, types[i])) is not None]
-            conditions += self.period(cells.get("from"), cells.get("until"))
-            given = {o: _output(row[i], i in numeric) for i, o in outputs.items()}
-            first_output = next((row[i] for i in outputs), None)
-            label = row[labels] if labels is not None else first_output
-            label = Text(f"row {number}", row[0].origin) if label is None or not label else label
-            rules.append(Rule(label, tuple(conditions), as_value(label, given), cells.get("because") or None))
-        default = section.default
-        value = None if default is None else as_value(None, self._defaults(default, {o: i in numeric for i, o in outputs.items()}))
-        order = (tuple(map(str, section.priority)),) if section.priority else ()
-        return Choose(entity, name, stage, str(section.hit), tuple(rules), value, order)
-
-    def _defaults(self, given: Mapping[Text, Text] | Text, numeric: dict[str, bool]) -> Values:
-        """What a table gives where no row holds: numbers in columns of numbers, as its cells are."""
-        by_name = dict.fromkeys(numeric, given) if isinstance(given, Text) else {str(key): default for key, default in given.items()}
-        for key, default in by_name.items():
-            number = numeric.get(str(key), False)
-            if number and isinstance(default, str) and default not in ("", "-") and not is_number_text(default):
-                self.say("R311", default, f"the default `{default}` is not a number, as the cells of `{key}` are", "write a number")
-        return {k: _output(x, numeric.get(str(k), False) and is_number_text(x)) if isinstance(x, str) else x for k, x in by_name.items()}
-
-    def _cell(self, subject: Expr, cell: Text, names: Names, kind: Type) -> Expr | None:
-        """A cell as a condition on its column's expression."""
-        if cell.strip() in ("", "-"):
-            return None
-        tree, problems = read_cell(cell, names, kind)
-        if tree is None:
-            self.diagnostics += problems
-            return None
-        from roe.grammar import check as checker
-
-        names = replace(names, tested=kind)
-        self.diagnostics += checker.check(tree, cell, names)[1]
-        self.checked.append((Expr(tree, cell), names))
-        only = tree.tests[0] if len(tree.tests) == 1 and not tree.negated else None
-        if isinstance(only, s.Literal):  # the same test, spelt as people read it
-            return Expr(s.Compare("=", subject.tree, only, tree.at), cell)
-        if isinstance(only, s.Unary):
-            return Expr(s.Compare(only.op, subject.tree, only.operand, tree.at), cell)
-        return Expr(s.In(subject.tree, tree.tests, tree.negated, tree.at), cell)
-
 
 # Fields that stand without their entity, and what a policy declares to have them
 SHORTHANDS = {
@@ -416,11 +307,3 @@ SHORTHANDS = {
     "source": "declare `sources:`",
     "window": "declare `windows:`",
 }
-
-
-def _output(text: str, numeric: bool) -> object:
-    if text in ("", "-"):
-        return None
-    if numeric:
-        return int(text) if text.removeprefix("-").isdecimal() else v.number(float(text))
-    return fold(str(text))

@@ -9,6 +9,7 @@ from roe.grammar import types as t
 from roe.grammar.types import Type
 from roe.plan.operators import Choose
 from roe.policy.context import Context
+from roe.policy.decision_tables import choose, split, table_of
 from roe.policy.section import Heading, Identifier
 from roe.policy.tables import Table, TableSection, all_numbers
 from roe.source import Text
@@ -71,7 +72,7 @@ def _type(section: AnyScore, cx: Context, name: str) -> Type:
     if kind := models.kind_of(section):
         return models.type_of(section, kind)
     with cx.apart():
-        table = cx.table(section, section.asked)
+        table = table_of(cx, section, section.asked)
     if table is None:
         return t.ANY
     return output_type(table, section, cx, entity_of(section), str(name))
@@ -79,7 +80,7 @@ def _type(section: AnyScore, cx: Context, name: str) -> Type:
 
 def output_type(table: Table, section: TableSection, cx: Context, entity: str, own: str) -> Type:
     """One output column is a value, several are a record."""
-    _, outputs = cx.split(table, section, cx.names(entity, implicit=True), own)
+    _, outputs = split(cx, table, section, cx.names(entity, implicit=True), own)
 
     hit, default = section.hit, section.default
     kinds = {}
@@ -109,7 +110,7 @@ def lower(scores: Scores, tables: Tables, cx: Context) -> None:
         if section.criteria:
             step: Choose | None = _criteria(section.criteria, cx, entity, str(name))
         else:
-            step = cx.choose(section, name, entity, str(name), stage, _single)
+            step = choose(cx, section, name, entity, str(name), stage, _single)
         if step:
             cx.steps[entity, str(name)] = step
 

@@ -18,6 +18,7 @@ from roe.grammar import syntax as s
 from roe.grammar import types as t
 from roe.plan.operators import Choose, Derive, Expr, Rule
 from roe.policy.context import Context, written
+from roe.policy.decision_tables import choose, split, table_of
 from roe.policy.section import Day, Expression, FilePath, Heading, Identifier, Name, Section, key, section
 from roe.policy.tables import Table, TableSection
 from roe.source import Text, span_of
@@ -109,10 +110,10 @@ def _own(name: str) -> str:
 
 def _type(section: TerritoriesSection, cx: Context, entity: str, name: str) -> t.Type:
     with cx.apart():
-        table = cx.table(section, section.asked)
+        table = table_of(cx, section, section.asked)
         kind = t.ANY if table is None else output_type(table, section, cx, entity, name)
     if kind.name != "record" and table is not None:
-        _, outputs = cx.split(table, section, cx.names(entity, implicit=True), name)
+        _, outputs = split(cx, table, section, cx.names(entity, implicit=True), name)
         kind = t.Type("record", fields={"name": t.STRING, **dict.fromkeys(outputs.values(), kind)})
     return kind
 
@@ -133,7 +134,7 @@ def _lower(name: str, section: TerritoriesSection, cx: Context) -> None:
         decided = section.decided_by
         own = _own(name) if decided else name
         with cx.apart() as problems:
-            step = cx.choose(section, section.asked, entity, own, "territory", as_value)
+            step = choose(cx, section, section.asked, entity, own, "territory", as_value)
         is_first = entity == entities(section)[0]  # of several entities, only of the first is said what is wrong
         cx.diagnostics += problems if is_first else []
         if step is None:
