@@ -237,7 +237,7 @@ class _Bands:
 
 class _Numbers(_Bands):
     value = r"-?\d+(?:\.\d+)?(?:[eE][+-]?\d{1,2})?"
-    written = "write such as `500`, `>= 500`, `1-499`, `500+` or `[500..2000)`; an empty cell matches everything"
+    written = "write, for example, `500`, `>= 500`, `1-499`, `500+` or `[500..2000)`; an empty cell matches everything"
 
     @staticmethod
     def in_one_way(text: str, at: s.Place) -> None:
@@ -272,7 +272,7 @@ _SPELT_OTHERWISE = re.compile(
 
 class _Days(_Bands):
     value = r'(?:@"\d{4}-\d\d-\d\d"|\d{4}-\d\d-\d\d)'
-    written = "write such as `2026-01-31`, `>= 2026-01-31` or `2026-01-01..2026-03-31`; an empty cell matches everything"
+    written = "write, for example, `2026-01-31`, `>= 2026-01-31` or `2026-01-01..2026-03-31`; an empty cell matches everything"
 
     def literal(self, text: str, at: s.Place) -> s.Literal:
         spelt = text.removeprefix('@"').removesuffix('"')
