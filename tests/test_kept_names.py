@@ -96,6 +96,21 @@ def test_other_names_are_another_index(tmp_path: Path) -> None:
     assert answers(kept.index_of(names[1:]), names) == answers(NameIndex(names[1:]), names)
 
 
+def test_the_indexes_that_were_used_last_stay(monkeypatch: pytest.MonkeyPatch) -> None:
+    sets = [made_up(size) for size in (50, 60, 70, 80)]
+    made, built = list[int](), kept.built
+
+    def counted(names: list[str], meanwhile: Callable[[], object] | None) -> NameIndex:
+        made.append(len(names))
+        return built(names, meanwhile)
+
+    monkeypatch.setattr(kept, "built", counted)
+    for which in (0, 1, 2, 0, 3, 0, 2, 3, 1):  # the second gives way to the fourth, and then takes the place of the first
+        names = sets[which]
+        assert answers(kept.index_of(names), names[:9]) == answers(NameIndex(names), names[:9])
+    assert made == [50, 60, 70, 80, 60]
+
+
 def test_whoever_adds_names_begins_with_the_index_of_most_of_them(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     names, new = made_up(300), ["Lumen Gas AG", "Kaltmeer Lumen", "Lumen Gas AG"]
     kept.index_of(names)
@@ -135,6 +150,6 @@ def test_another_index_is_made(changed: str, monkeypatch: pytest.MonkeyPatch) ->
 def test_a_damaged_file_is_made_again(tmp_path: Path, damage: object) -> None:
     names = made_up(50)
     kept.index_of(names)
-    path = tmp_path / "cache" / kept.FILE
+    path = tmp_path / "cache" / kept.FILES[0]
     path.write_bytes(damage(path.read_bytes()))  # type: ignore[operator]
     assert answers(kept.index_of(names), names) == answers(NameIndex(names), names)

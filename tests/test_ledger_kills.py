@@ -21,7 +21,7 @@ from roe.ledger.store import Store, open_store
 # takes turns of one pool: under the lock it reads the last turn and gives the next; what it prints was committed
 WRITER = """
 import sys, time
-from roe.ledger.entries import Run, Standing, Turn
+from roe.ledger.entries import RunEntry, Standing, Turn
 from roe.ledger.moment import At
 from roe.ledger.store import open_store
 place, name, runs = sys.argv[1], sys.argv[2], int(sys.argv[3])
@@ -32,7 +32,7 @@ with open_store(place) as store:
         with store.writing(wait=120) as tx:
             last = store.latest("standing")
             turn = last[0].stored.entry.turns if last else 0
-            tx.run(Run(at=at, id=f"{name}-{n}", counts={"entries": 5}))
+            tx.run(RunEntry(at=at, id=f"{name}-{n}", counts={"entries": 5}))
             tx.append([Turn(at=at, entity="lead", record=f"{name}-{n}-{i}", role="sdr", rep=f"r{(turn + i) % 3}", pool="p", number=turn + i + 1) for i in range(4)])
             tx.append([Standing(at=at, pool="p", turns=turn + 4)])
         print(n, flush=True)

@@ -550,11 +550,13 @@ def test_what_is_known_of_a_company_follows_a_change(record: str, changes: dict[
         ("domain(lead.account.website)", "account", {"segment"}, False),
         ("lead.account.owner.ae.team", "rep", {"team"}, True),
         ("'lead.account.opportunities[1].name'", "rep", {"team"}, False),
-        ("lead.kind", "account", {"name"}, True),  # a table, of which it is not told what it rests on
+        ("lead.kind", "account", {"name"}, False),  # a table, which reads the lead's company only
+        ("string(lead.place.rank)", "rep", {"team"}, True),  # a rank, which is not followed
     ],
 )
 def test_what_companies_rest_on(together: str, entity: str, changed: set[str], again: bool) -> None:
     table = "tables: {kind: {for: lead, rows: [{company: acme, kind: big}]}}\n"
+    table += "scores: {place: {for: lead, rank: {of: lead.points, ties: strict}}}\n"
     text = POLICY.replace("together: lead.company", f"together: {together}").replace("pools:\n", table + "pools:\n")
     leads = [{"id": "A", "company": "acme", "account": "K", "owner.sdr": "ann"}]
     world = compiled(text, DATED).bind({"lead": leads, "rep": REPS, "account": [{"id": "K", "website": "acme.com"}]}, as_of=NOW)

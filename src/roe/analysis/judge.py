@@ -114,8 +114,8 @@ def differs(before: Decision | None, after: Decision | None) -> bool:
 
 
 def wrote(decision: Decision | None) -> bool:
-    """Whether the policy itself wrote the sentence of a decision."""
-    if decision is None or decision.choice is None or not decision.choice.fired:
+    """Whether the policy itself wrote the sentence of a decision. A rule that finds nobody says so in roe's words, whatever its `because`."""
+    if decision is None or decision.action == "unassigned" or decision.choice is None or not decision.choice.fired:
         return False
     rules = decision.row.world.compiled.engagement[decision.entity, decision.role].step.rules
     return bool(rules[decision.choice.fired[0]].because)

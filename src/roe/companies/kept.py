@@ -3,7 +3,7 @@ it again.
 
 What is kept is texts and numbers: no code can come out of it. A run uses it only for the same names and the same version of roe, and only in
 a folder that nobody else may write to. A service may begin with it if only a few names are new and none is gone: it adds names one by one
-anyway. One index is kept, the last one that was large enough. The file is mapped into memory: a search reads the pages that it needs, and all
+anyway. The three that were used last are kept, so that a service and a nightly match on one machine have one each. A file is mapped into memory: a search reads the pages that it needs, and all
 processes share them. Where numpy is not installed, an index is made name by name and not kept.
 """
 
@@ -14,6 +14,7 @@ import hashlib
 import json
 import mmap
 import os
+import time
 from array import array
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
@@ -29,7 +30,7 @@ from roe.files import cache_folder, is_private, own_digest, uncollected
 from roe.parallel import each
 
 LARGE = 20_000  # names from which on an index is worth its place on the disk
-FILE = "names.index"
+FILES = ("names.index", "names.2.index", "names.3.index")
 PORTION = 5_000  # names that a process takes apart together
 FEW_NEW = 0.05  # of all names: with more new ones an index is made sooner than these are added
 ALIGNED = 64  # each part of the file begins at a multiple of so many bytes
@@ -44,11 +45,23 @@ def index_of(names: Sequence[str], meanwhile: Callable[[], object] | None = None
     folder = cache_folder()
     if folder is None or not is_private(folder):
         return built(names, meanwhile)
-    index = _read(folder / FILE, names, grows)
-    if index is None:
-        index = built(names, meanwhile)
-        _write(folder / FILE, index)
+    for path in (folder / name for name in FILES):
+        index = _read(path, names, grows)
+        if index is not None:
+            break
+    else:
+        path, index = min((folder / name for name in FILES), key=_last_used), built(names, meanwhile)
+        _write(path, index)
+    with contextlib.suppress(OSError):
+        os.utime(path, ns=(time.time_ns(), time.time_ns()))
     return index
+
+
+def _last_used(path: Path) -> int:
+    try:
+        return path.stat().st_mtime_ns
+    except OSError:
+        return 0
 
 
 def built(names: Sequence[str], meanwhile: Callable[[], object] | None = None) -> NameIndex:
@@ -91,7 +104,8 @@ def _write(path: Path, index: NameIndex) -> None:
     names, columns, words, written = index.parts()
     texts = ["\n".join(words).encode(), array("I", words.values()).tobytes(), written.lines, array("Q", written.ends).tobytes()]
     parts = [*(memoryview(column).cast("B") for column in columns), *texts, _joined(names)]
-    head = json.dumps({"digest": _digest(parts[-1]), "item": array("I").itemsize, "sizes": [len(part) for part in parts]}).encode() + b"\n"
+    sizes = [len(part) for part in parts]
+    head = json.dumps({"digest": _digest(parts[-1]), "item": array("I").itemsize, "names": len(names), "sizes": sizes}).encode() + b"\n"
     with contextlib.suppress(OSError):  # a cache that cannot be written is not an error
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         draft = path.with_suffix(f".{os.getpid()}")
@@ -121,13 +135,15 @@ def _read(path: Path, names: Sequence[str], grows: bool) -> NameIndex | None:
 
     from roe.companies.keys import KeyColumns
 
+    distinct = dict.fromkeys(names)
     try:
         if os.name != "nt" and path.stat().st_uid not in (0, os.getuid()):  # from when the folder was open to others
             return None
         with path.open("rb") as file:
             line = file.readline()
             head = json.loads(line)
-            if head["item"] != array("I").itemsize:
+            new = len(distinct) - head["names"]
+            if head["item"] != array("I").itemsize or not 0 <= new <= (FEW_NEW * len(distinct) if grows else 0):
                 return None
             content = memoryview(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ))
         parts, start = [], len(line)
@@ -142,13 +158,7 @@ def _read(path: Path, names: Sequence[str], grows: bool) -> NameIndex | None:
         if len(codes) + 1 != len(starts) or starts[-1] != len(numbers) or len(words) != len(counts) or ends[-1] != len(parts[5]):
             return None
         known = str(parts[7], "utf-8", "surrogatepass").split("\0")
-        distinct = dict.fromkeys(names)
-        new = len(distinct) - len(known)
-        if (
-            head["digest"] != _digest(parts[7])
-            or not 0 <= new <= (FEW_NEW * len(distinct) if grows else 0)
-            or not distinct.keys() >= set(known)
-        ):
+        if head["digest"] != _digest(parts[7]) or len(known) != head["names"] or not distinct.keys() >= set(known):
             return None
         with uncollected():
             counted = Counter(dict(zip(words, counts, strict=True)))
