@@ -10,7 +10,7 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from ledgers import STORES, Ticks, place, state
@@ -330,6 +330,7 @@ class Model:
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 @given(seed=st.integers(0, 10**9), cuts=st.lists(st.integers(1, 7), min_size=1, max_size=6))
+@example(seed=1008890, cuts=[1, 1, 1, 1, 7, 7])  # the past of a record that is gone: its last holding has ended, and begins no earlier
 def test_random_appends_agree_with_a_model(kind: str, tmp_path_factory: pytest.TempPathFactory, seed: int, cuts: list[int]) -> None:
     rng = random.Random(seed)
     model, written = Model(), []

@@ -280,7 +280,7 @@ def _fill(holds: list[Hold], n: Noted, at: int, holder: Holder) -> None:
     for h in holds:
         if h.start < at and (h.stop is None or h.stop > at):
             h.stop = at
-    if following is holds[-1] and following.holder == holder:
+    if following is holds[-1] and following.stop is None and following.holder == holder:
         following.start, following.entry, following.word, following.grain = at, n.number, n.word, n.grain
         return
     holds.append(Hold(at, following.start, *holder, n.word, n.grain, n.word, n.number, n.number))
@@ -303,7 +303,7 @@ def loaded(holds: list[Hold], n: Noted, e: Loaded) -> None:
 
 
 TABLES = ("run", "holding", "latest", "day", "snapshot")  # the last is made from holdings
-PROJECTIONS = 3  # one more whenever they keep more, so that ledgers of before are made to have it too
+PROJECTIONS = 4  # one more whenever they keep more, or other things, so that ledgers of before are made to have it too
 
 
 def dump(db: Database) -> bytes:
