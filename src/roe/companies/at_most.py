@@ -36,7 +36,7 @@ class AtMost:
 
     def odds(self, other: CompanyName, needed: float) -> float:
         """No less than the log-odds of `likeness.signs` but for those of the letters; infinite where nothing is known. Below `needed`, any number below it."""
-        name, words = self.name, other.words
+        words = other.words
         if not self._is_comparable or other.dotted or VOWELS.isdisjoint(other.glued) or len(set(words)) < len(words):
             return math.inf
         beside = [self._words[word] for word in words]
@@ -53,9 +53,7 @@ class AtMost:
                 left += 1
         if (self._short and self._has_initials_of(other)) or self._may_be_misread(words, paired, beside, left):
             return math.inf
-        odds = ALWAYS + RAREST * rarest + MORE * (shared - rarest)
-        if name.kinds and other.kinds:
-            odds += WEIGHTS["other_form"] * other_form(name, other) + (WEIGHTS["same_form"] if name.kinds & other.kinds else 0.0)
+        odds = ALWAYS + RAREST * rarest + MORE * (shared - rarest) + _of_forms(self.name, other)
         if paired == self._all or not left:
             odds += WEIGHTS["contained"]
         if not paired & 1 or not beside[0].places:
@@ -184,3 +182,10 @@ def _initials_of(name: CompanyName) -> frozenset[str]:
     if len(name.spoken) == 1 and len(first_letters(name.spoken[0])) == 1:
         return frozenset()
     return frozenset([letter for word in {*name.words, *name.spoken} for letter in first_letters(word)])
+
+
+def _of_forms(a: CompanyName, b: CompanyName) -> float:
+    """What the legal forms speak for or against one company."""
+    if not (a.kinds and b.kinds):
+        return 0.0
+    return WEIGHTS["other_form"] * other_form(a, b) + (WEIGHTS["same_form"] if a.kinds & b.kinds else 0.0)

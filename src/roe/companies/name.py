@@ -176,17 +176,7 @@ def parse(text: str) -> CompanyName:
             if form in text:
                 text = text.replace(form, " ")
                 kinds |= {kind, "ltd"}
-    if "(" in text:
-        text = _ASIDE.sub(" ", text)
-    if "&" in text:
-        text = _LETTERS_AND.sub(r"\1\2", text)
-    if "&" in text or _LONE_U.search(text):
-        text = _AND.sub(" and ", text)
-    if "." in text and " " not in text and (address := _ADDRESS.fullmatch(text)):
-        text = address[1]
-    if "lli" in text or "LLI" in text:
-        text = _FRATELLI.sub("Fratelli", text)
-    text = without_notes(text)
+    text = without_notes(_in_words(text))
     written = _without_repeats(_joined(words_of(text)))
     spoken, more = _without_forms(written)
     last = len(spoken) - 1
@@ -198,6 +188,21 @@ def parse(text: str) -> CompanyName:
     return CompanyName(
         words, said, shared_kinds(frozenset(kinds | more)), " ".join(words), "".join(words), _seat(spoken), _dotted(text, words)
     )
+
+
+def _in_words(text: str) -> str:
+    """A name without what stands aside, with its signs as words."""
+    if "(" in text:
+        text = _ASIDE.sub(" ", text)
+    if "&" in text:
+        text = _LETTERS_AND.sub(r"\1\2", text)
+    if "&" in text or _LONE_U.search(text):
+        text = _AND.sub(" and ", text)
+    if "." in text and " " not in text and (address := _ADDRESS.fullmatch(text)):
+        text = address[1]
+    if "lli" in text or "LLI" in text:
+        text = _FRATELLI.sub("Fratelli", text)
+    return text
 
 
 def _dotted(text: str, words: Sequence[str]) -> frozenset[str]:

@@ -56,12 +56,20 @@ def _is_from(adjective: str, place: str) -> bool:
 
 def _shortened(short: str, long: str) -> float:
     """How likely a word is short for a longer one that begins with the same letter, 0 to 1."""
+    return _without_ending(short, long) or _abbreviated(short, long)
+
+
+def _without_ending(short: str, long: str) -> float:
     if short + "s" == long:
         return 0.9 if len(short) >= 5 else 0.6
     if long == short + "co" and len(short) >= 4:
         return 0.9
     if len(short) >= 8 and long.startswith(short) and long[len(short) :].removeprefix("s") in COMPOSED_WITH:
         return 0.85
+    return 0.0
+
+
+def _abbreviated(short: str, long: str) -> float:
     common = common_words()
     known = common.get(long, 0)
     if known >= COMMON and _begins(short, long) and common.get(short, 0) < known:
