@@ -92,27 +92,34 @@ def _text_cell(cell: Text, names: Names) -> tuple[s.Tests | None, list[Diagnosti
     return s.Tests(words, negated is not None, (0, len(cell))), []
 
 
-# What people write into a cell of a text column, and how it is spelt: as it stands it would be a text that no record has
+# What people write into a cell of a text column, and how it is spelt: as it stands it would be a text that no record has. The cell has single
+# spaces by then, and parts that follow each other share no sign, so a search takes time in proportion to the cell.
 _WORD = r"[^\W\d][\w.-]*"
+_NOT_EXCLUDED, _STAR = "this is not how a cell says what it excludes", "`*` stands behind letters and digits alone"
 _OTHERWISE: tuple[tuple[str, str, str], ...] = (
-    (r"\s*(?:not\s+(?!in\s)(?!\()|(?:Not|NOT)\s*\()\s*(?P<a>[^()\"]+?)\s*\)?\s*", "this is not how a cell says what it excludes", "write `not({a})`"),
-    (rf"\s*(?:!=|<>|!)\s*(?P<a>{_WORD}(?:\s*,\s*{_WORD})*)\s*", "this is not how a cell says what it excludes", "write `not({a})`"),
-    (rf"\s*(?P<a>{_WORD}(?:\s+(?:or|OR|Or)\s+{_WORD})+)\s*", "a comma separates values, and `or` does not", "write `{a}`"),
-    (r"\s*\*\s*", "`*` alone would be that very text", "leave the cell empty: it then matches everything"),
-    (r"\s*\*\s*(?P<a>[^*,\"()]+?)\s*\*\s*", "`*` stands behind letters and digits alone", 'write `contains(?, "{a}")`'),
-    (r"\s*\*\s*(?P<a>[^*,\"()]+?)\s*", "`*` stands behind letters and digits alone", 'write `ends_with(?, "{a}")`'),
-    (r"\s*(?P<a>[^*,\"()]+?)\s*\*\s*", "`*` stands behind letters and digits alone", 'write `starts_with(?, "{a}")`'),
-    (r"\s*(?P<a>[^,;|\n\"()]+(?:\s*[;|\n]\s*[^,;|\n\"()]+)+?)\s*", "a comma separates values, and nothing else does", 'write `{a}`, or quotes around it if it is one text'),
-)  # fmt: skip
+    (r"(?:not (?!in )(?!\()|(?:Not|NOT) ?\()(?P<a>[^()\"]+)\)?", _NOT_EXCLUDED, "write `not({a})`"),
+    (rf"(?:!=|<>|!) ?(?P<a>{_WORD}(?: ?, ?{_WORD})*)", _NOT_EXCLUDED, "write `not({a})`"),
+    (rf"(?P<a>{_WORD}(?: (?:or|OR|Or) {_WORD})+)", "a comma separates values, and `or` does not", "write `{a}`"),
+    (r"\*", "`*` alone would be that very text", "leave the cell empty: it then matches everything"),
+    (r"\*(?P<a>[^*,\"()]+)\*", _STAR, 'write `contains(?, "{a}")`'),
+    (r"\*(?P<a>[^*,\"()]+)", _STAR, 'write `ends_with(?, "{a}")`'),
+    (r"(?P<a>[^*,\"()]+)\*", _STAR, 'write `starts_with(?, "{a}")`'),
+    (
+        r"(?P<a>[^,;|\n\"()]+(?:[;|\n][^,;|\n\"()]+)+)",
+        "a comma separates values, and nothing else does",
+        "write `{a}`, or quotes around it if it is one text",
+    ),
+)
 
 
 def _meant_otherwise(cell: Text, names: Names) -> Diagnostic | None:
     """What to write where a cell would be read as a text that nobody means, or as an expression that nobody wrote."""
+    text = re.sub(r"[^\S\n]+", " ", cell.strip())
     for pattern, message, help in _OTHERWISE:
-        m = re.fullmatch(pattern, cell)
-        if m and (words := m.groupdict().get("a", "")) not in names.variables:
-            help = help.format(a=re.sub(r"\s*[;|\n]\s*|\s+(?i:or)\s+", ", ", words))
-            return Diagnostic("R207", message, span_of(cell), help)
+        m = re.fullmatch(pattern, text)
+        if m and (words := m.groupdict().get("a", "").strip()) not in names.variables:
+            values = ", ".join(value.strip() for value in re.split(r"[;|\n]| (?i:or) ", words))
+            return Diagnostic("R207", message, span_of(cell), help.format(a=values))
     return None
 
 
