@@ -5,12 +5,26 @@ The lock is a statement of its own. One that locked and read at once would see t
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterable, Sequence
 from typing import NoReturn
 
 from roe.ledger.database import BUSY, MISSING, Row, SqlValue, refuse
 
 LOCK = 0x726F65  # "roe"
+ERASED = (
+    "value",
+    "evidence",
+    "subject",
+    "snapshot",
+    "mirror",
+    "known",
+    "answer",
+    "inbox",
+    "outbox",
+    "page_kept",
+)  # tables with what can be erased
+SCRUB = 10  # seconds that scrubbing waits for transactions of others
 COPIED = 50  # rows from which on COPY is quicker, though it takes ways of its own to the server
 
 
@@ -120,10 +134,32 @@ class PostgresDatabase:
         except self.error:
             self.con.close()
 
-    def scrub(self) -> None:
-        """Leave nothing in the tables of what was erased."""
-        for table in ("value", "evidence", "subject", "snapshot", "mirror", "known", "answer", "inbox", "outbox"):
-            self.con.execute(f"VACUUM FULL {table}")
+    def scrub(self) -> list[str]:
+        """Leave nothing in the tables of what was erased, nor in what PostgreSQL notes of their columns. What stays is said, each in a line."""
+        is_left = not self._is_seen_by_nobody()
+        there = {name for (name,) in self.rows("SELECT tablename FROM pg_tables WHERE schemaname = current_schema()")}
+        for table in sorted(there & set(ERASED)):
+            self.run(f"VACUUM (FULL, ANALYZE) {table}")
+        left = ["rows that an open transaction still sees: end it, and run `VACUUM FULL`"] if is_left else []
+        owns = "SELECT pg_has_role(datdba, 'USAGE') FROM pg_database WHERE datname = current_database()"
+        if self.rows(owns)[0][0]:
+            self.run("VACUUM FULL pg_catalog.pg_statistic")
+        else:
+            left.append("what PostgreSQL notes of columns: its owner has to run `VACUUM FULL pg_statistic` in this database")
+        return left
+
+    def _is_seen_by_nobody(self) -> bool:
+        """Whether no transaction sees the rows that were just erased, also after some waiting."""
+        until = time.monotonic() + SCRUB
+        seen = (
+            "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid() "
+            "AND backend_xmin IS NOT NULL AND age(backend_xmin) > 0 AND backend_type = 'client backend'"
+        )
+        while self.rows(seen)[0][0]:
+            if time.monotonic() > until:
+                return False
+            time.sleep(0.1)
+        return True
 
     def close(self) -> None:
         self.con.close()
