@@ -24,6 +24,11 @@ ERASED = (
     "outbox",
     "page_kept",
 )  # tables with what can be erased
+LINE = {  # how long nothing is heard of the database's machine until it counts as gone; an address may say otherwise
+    "connect_timeout": 10, "keepalives_idle": 10, "keepalives_interval": 5, "keepalives_count": 3, "tcp_user_timeout": 25_000,
+}  # fmt: skip
+# what is acknowledged is on disk, also where the database is set not to wait for that
+DURABLE = "SELECT set_config('synchronous_commit', 'on', true) WHERE current_setting('synchronous_commit') = 'off'"
 SCRUB = 10  # seconds that scrubbing waits for transactions of others
 COPIED = 50  # rows from which on COPY is quicker, though it takes ways of its own to the server
 
@@ -34,6 +39,7 @@ class PostgresDatabase:
     def __init__(self, url: str, create: bool = True) -> None:
         try:
             import psycopg
+            from psycopg.conninfo import conninfo_to_dict
         except ImportError:
             refuse("R406", "a ledger in PostgreSQL needs the package psycopg", _shown(url), "pip install 'roe-policy[postgres]'")
         self.url = _shown(url)
@@ -42,7 +48,7 @@ class PostgresDatabase:
         self.error: type[Exception] = psycopg.Error
         self.lost: type[Exception] = psycopg.OperationalError
         try:
-            self.con = psycopg.connect(url, autocommit=True)
+            self.con = psycopg.connect(url, autocommit=True, **{name: x for name, x in LINE.items() if name not in conninfo_to_dict(url)})
         except psycopg.Error as e:
             refuse(
                 MISSING, f"the ledger's database cannot be reached: {_first(e)}", self.url, "check the address and that the server is up"
@@ -105,8 +111,8 @@ class PostgresDatabase:
     def begin(self, wait: float) -> None:
         """Take the one lock of this ledger (a ledger is a schema). PostgreSQL lets those who wait in, in the order in which they came."""
         try:
-            self.con.execute(  # three statements, each of its own, on one way to the server
-                f"BEGIN ISOLATION LEVEL READ COMMITTED; SET LOCAL lock_timeout = '{max(1, int(wait * 1000))}ms'; "
+            self.con.execute(  # statements, each of its own, on one way to the server
+                f"BEGIN ISOLATION LEVEL READ COMMITTED; SET LOCAL lock_timeout = '{max(1, int(wait * 1000))}ms'; {DURABLE}; "
                 f"SELECT pg_advisory_xact_lock({LOCK}, hashtext(current_schema()))"
             )
             self._begun = True
