@@ -192,8 +192,8 @@ class Queue:
         try:
             for job, answer in zip(jobs, writer.group(jobs), strict=True):
                 job.future.set_result(answer)
-            if writer.shadow is not None and writer.desk is not None and writer.desk.last is not None:
-                writer.shadow.follow(writer.desk, writer.desk.last)
+            if writer.shadow is not None and writer.desk is not None:
+                writer.shadow.follow(writer.desk, writer.desk.as_of(writer.time.now()))
         except Exception as e:
             writer.take_back()
             if writer.swap is not None:
