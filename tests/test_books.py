@@ -379,7 +379,10 @@ def test_ten_more_places_bring_what_a_plan_with_them_is_worth_more(tmp_path: Pat
 
 
 def _reviewed(evaluator: roe.Evaluator, accounts: list[dict[str, Any]], reps: list[dict[str, Any]]) -> Saved:
-    return plan_books(evaluator.bind({"account": accounts, "rep": reps}, as_of=str(TODAY)), reviewed=True)["books"]["core"]["solution"]
+    solution: Saved = plan_books(evaluator.bind({"account": accounts, "rep": reps}, as_of=str(TODAY)), reviewed=True)["books"]["core"][
+        "solution"
+    ]
+    return solution
 
 
 def test_a_plan_says_whether_a_greedy_one_is_worth_less() -> None:
