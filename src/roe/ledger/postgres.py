@@ -39,7 +39,7 @@ class PostgresDatabase:
     def __init__(self, url: str, create: bool = True) -> None:
         try:
             import psycopg
-            from psycopg.conninfo import conninfo_to_dict
+            from psycopg.conninfo import conninfo_to_dict, make_conninfo
         except ImportError:
             refuse("R406", "a ledger in PostgreSQL needs the package psycopg", _shown(url), "pip install 'roe-policy[postgres]'")
         self.url = _shown(url)
@@ -48,7 +48,7 @@ class PostgresDatabase:
         self.error: type[Exception] = psycopg.Error
         self.lost: type[Exception] = psycopg.OperationalError
         try:
-            self.con = psycopg.connect(url, autocommit=True, **{name: x for name, x in LINE.items() if name not in conninfo_to_dict(url)})
+            self.con = psycopg.connect(make_conninfo("", **{**LINE, **conninfo_to_dict(url)}), autocommit=True)
         except psycopg.Error as e:
             refuse(
                 MISSING, f"the ledger's database cannot be reached: {_first(e)}", self.url, "check the address and that the server is up"
