@@ -124,8 +124,8 @@ class Postgres:
         done = subprocess.run([*self._drop, str(self.programs / program), *args], cwd=self.folder, capture_output=True, text=True)
         assert done.returncode == 0, done.stdout + done.stderr
 
-    def init(self) -> Postgres:
-        self.run("initdb", "-D", str(self.data), "-A", "trust", "-U", "postgres", "-E", "UTF8", "--locale=C.UTF-8", "--no-sync")
+    def init(self, *more: str) -> Postgres:
+        self.run("initdb", "-D", str(self.data), "-A", "trust", "-U", "postgres", "-E", "UTF8", "--locale=C.UTF-8", "--no-sync", *more)
         return self
 
     def copy_of(self, primary: Postgres) -> Postgres:
@@ -147,10 +147,15 @@ class Postgres:
         )
         return self
 
-    def start(self) -> Postgres:
-        options = (
-            f"-c listen_addresses= -c unix_socket_directories={self.folder} -c fsync=off -c full_page_writes=off -c max_connections=20"
+    def start(self, *more: str) -> Postgres:
+        settings = (
+            "listen_addresses=",
+            f"unix_socket_directories={self.folder}",
+            "fsync=off",
+            "full_page_writes=off",
+            "max_connections=20",
         )
+        options = " ".join(f"-c {setting}" for setting in (*settings, *more))
         self.run("pg_ctl", "-D", str(self.data), "-o", options, "-l", str(self.folder / "log"), "-w", "start")
         return self
 

@@ -1,4 +1,4 @@
-"""What goes wrong below the service: a torn log, a database that is gone or fails in the middle of a commit, an older one that comes back."""
+"""What goes wrong below the service: a database that is gone or fails in the middle of a commit, an older one that comes back."""
 
 from __future__ import annotations
 
@@ -54,38 +54,6 @@ def running(state: str, tmp_path: Path, **more: Any) -> Iterator[tuple[TestClien
             threading.Event().wait(0.01)
         fill(client)
         yield client, server
-
-
-# --- a torn log -------------------------------------------------------------------------------------------------------
-
-
-def test_scenario_2_what_is_left_of_a_torn_log_is_a_prefix(tmp_path: Path) -> None:
-    """The write-ahead log is cut at many places, as a loss of power may: entries, owners and answers end at the same commit."""
-    state = tmp_path / "state"
-    with service(str(state), tmp_path) as desk:
-        desk.local.writer._store.db.rows("PRAGMA wal_autocheckpoint = 0")  # type: ignore[union-attr]
-        for n in range(12):
-            desk.route(f"L{n}", email=f"a@x{n}.com")
-        log = state / "ledger.sqlite-wal"
-        whole = log.stat().st_size
-        for cut in (whole, *range(whole, 0, -whole // 9)):
-            copy = tmp_path / f"copy-{cut}"
-            copy.mkdir(exist_ok=True)
-            for part in ("", "-wal"):
-                shutil.copy(state / f"ledger.sqlite{part}", copy / f"ledger.sqlite{part}")
-            with (copy / "ledger.sqlite-wal").open("r+b") as torn:
-                torn.truncate(cut)
-            try:
-                store = open_store(copy)
-            except Exception:
-                assert cut < whole
-                continue
-            with store:
-                owned = [x.entry.record for x in store.entries(kinds=("owned",))]  # type: ignore[attr-defined]
-                assert owned == [f"L{n}" for n in range(len(owned))] and (cut < whole or len(owned) == 12)
-                known = {row[0].split("|")[1] for row in store.db.rows("SELECT key FROM known WHERE kind = 'owner'")}
-                mirrored = {row[0] for row in store.db.rows("SELECT id FROM mirror WHERE entity = 'lead'")}
-                assert known == mirrored == set(owned)
 
 
 # --- a database that is gone ------------------------------------------------------------------------------------------
