@@ -253,7 +253,8 @@ def test_a_lead_that_was_cleared_by_hand_is_decided_anew(state: str, tmp_path: P
 # --- timers -----------------------------------------------------------------------------------------------------------
 
 
-def test_scenario_13_due_times_follow_the_working_calendar(tmp_path: Path) -> None:
+@pytest.mark.parametrize("kind", STORES)
+def test_scenario_13_due_times_follow_the_working_calendar(kind: str, tmp_path: Path) -> None:
     """Two working hours from Friday 16:30 in Berlin end on Monday at 10:30, also across both changes of the clocks."""
     cases = [
         (datetime(2026, 3, 27, 16, 30), datetime(2026, 3, 30, 10, 30)),
@@ -261,14 +262,15 @@ def test_scenario_13_due_times_follow_the_working_calendar(tmp_path: Path) -> No
     ]
     cases.append((datetime(2026, 4, 2, 16, 0), datetime(2026, 4, 7, 10, 0)))  # Easter between
     for n, (start, end) in enumerate(cases):
-        with service(str(tmp_path / f"s{n}"), tmp_path / str(n), start.replace(tzinfo=BERLIN)) as desk:
+        with service(place(kind, tmp_path / f"s{n}"), tmp_path / str(n), start.replace(tzinfo=BERLIN)) as desk:
             assert datetime.fromisoformat(desk.route("L1", email="a@x.com")["until"]) == end.replace(tzinfo=BERLIN)
 
 
-def test_scenario_13_a_cap_of_a_day_counts_the_days_of_23_and_25_hours(tmp_path: Path) -> None:
+@pytest.mark.parametrize("kind", STORES)
+def test_scenario_13_a_cap_of_a_day_counts_the_days_of_23_and_25_hours(kind: str, tmp_path: Path) -> None:
     for n, day in enumerate(((2026, 3, 29), (2026, 10, 25))):
         first = datetime(*day, tzinfo=BERLIN)
-        with service(str(tmp_path / f"s{n}"), tmp_path / str(n), first, per_day=2) as desk:
+        with service(place(kind, tmp_path / f"s{n}"), tmp_path / str(n), first, per_day=2) as desk:
             given = [desk.route(f"A{i}", email=f"a@x{i}.com")["owner"] for i in range(3)]
             desk.to(first.replace(hour=23, minute=59))
             given += [desk.route(f"B{i}", email=f"a@y{i}.com")["owner"] for i in range(4)]

@@ -80,6 +80,13 @@ def test_scenario_5_the_same_key_fifty_times_at_once(state: str, tmp_path: Path)
         assert len(c.get("/v1/changes", params={"kinds": "turn"}).json()["entries"]) == 1
 
 
+def test_scenario_5_the_same_key_fifty_times_at_once_at_two_servers(state: str, tmp_path: Path) -> None:
+    with client(state, tmp_path) as one, client(state, tmp_path) as two, ThreadPoolExecutor(50) as pool:
+        answers = list(pool.map(lambda n: lead((one, two)[n % 2], "L1", "k1"), range(50)))
+        assert {a.status_code for a in answers} <= {201, 409} and len({a.text for a in answers if a.status_code == 201}) == 1
+        assert [e["kind"] for e in two.get("/v1/changes", params={"kinds": "turn,owned"}).json()["entries"]] == ["owned", "turn"]
+
+
 def test_a_refusal_is_kept_under_its_key_too(tmp_path: Path) -> None:
     with client(str(tmp_path / "s"), tmp_path) as c:
         assert lead(c, "L1", "k1", created="soon").status_code == 422

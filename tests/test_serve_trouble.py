@@ -23,18 +23,22 @@ from databases import Postgres
 from helpers import HEAVY
 from ledgers import STORES, place
 from roe.diagnostics import PolicyError
+from roe.evaluator.trace import trace
 from roe.ledger.audit import verify
 from roe.ledger.backup import backup, restore
 from roe.ledger.erase import ALWAYS, forget
+from roe.ledger.postgres import PostgresDatabase
+from roe.ledger.projections import dump
 from roe.ledger.sqlite import SqliteDatabase
 from roe.ledger.store import Store, open_store
 from roe.serve.app import build_app
 from roe.serve.server import Server
 from roe.serve.settings import Settings
+from roe.serve.swap import kept
 from roe.serve.sync import sync
 from roe.serve.times import SetTime
 from roe.web.app.kept import beside
-from services import MONDAY, REPS, Service, feed, fill, policy, service
+from services import MONDAY, POLICY, REPS, Service, feed, fill, policy, service
 
 
 @pytest.fixture(params=STORES)
@@ -311,19 +315,59 @@ def test_scenario_11_a_server_that_was_started_anew_still_knows_what_this_machin
     assert "entries are missing from the ledger" in caplog.text
 
 
+def test_scenario_3_a_full_disk_of_postgres_is_503_and_recovers_by_itself(tmp_path: Path) -> None:
+    """PostgreSQL says that no space is left as soon as the service writes a record."""
+    state = place("postgres", tmp_path)
+    with running(state, tmp_path) as (c, _), open_store(state) as other:
+        lead(c, "L0")
+        other.db.run(
+            "CREATE FUNCTION full_disk() RETURNS trigger LANGUAGE plpgsql AS "
+            "$$ BEGIN RAISE EXCEPTION 'could not extend file: No space left on device' USING ERRCODE = 'disk_full'; END $$"
+        )
+        other.db.run("CREATE TRIGGER full_disk BEFORE INSERT ON mirror EXECUTE FUNCTION full_disk()")
+        refused = [lead(c, f"M{n}") for n in range(3)]
+        assert {r.status_code for r in refused} == {503} and all(r.headers["Retry-After"] for r in refused)
+        assert c.get("/ready").status_code == 503 and c.get("/healthz").status_code == 200
+        other.db.run("DROP TRIGGER full_disk ON mirror")
+        owners = [repeated(c, f"M{n}").json()["owner"] for n in range(3)]
+        assert c.get("/ready").status_code == 200
+        turns = [e for e in feed(c) if e["kind"] == "turn"]
+        assert [(t["turn"], t["rep"]) for t in turns] == [(1, "ann"), *zip((2, 3, 4), owners, strict=True)] and owners == [
+            "ben",
+            "cid",
+            "ann",
+        ]
+
+
 # --- what the ledger keeps ----------------------------------------------------------------------------------------------
 
 
-def test_scenario_22_projections_are_the_entries_replayed_and_old_decisions_name_their_policy(state: str, tmp_path: Path) -> None:
-    with running(state, tmp_path) as (c, _):
+def test_scenario_22_projections_are_the_entries_replayed_and_an_old_decision_is_explained_by_its_own_policy(
+    state: str, tmp_path: Path
+) -> None:
+    """The rule of the first decision is in no policy of today: the ledger's copy of the policy with the decision's digest decides and explains as then."""
+    rules = POLICY.replace("{name: rest, then: {route: inbound}}", "{name: sweets, when: lead.email != null, then: {route: inbound}}")
+    with running(state, tmp_path) as (c, server):
+        policy(tmp_path / "policy", rules)
+        first = c.put("/v1/policy", json={}).json()["policy"]
         old = lead(c, "L1").json()
         policy(tmp_path / "policy", per_day=7)
         new = c.put("/v1/policy", json={}).json()["policy"]
-        assert lead(c, "L2").json()["policy"] == new
-        assert c.get(f"/v1/decisions/{old['decision']}").json()["policy"] == old["policy"] != new
+        later = lead(c, "L2").json()
+        assert (old["policy"], old["rule"], later["policy"], later["rule"]) == (first, "sweets", new, "rest")
+        for answer in (old, later):
+            decision = c.get(f"/v1/decisions/{answer['decision']}").json()
+            assert [decision[x] for x in ("policy", "rule", "sentence", "rep")] == [
+                answer[x] for x in ("policy", "rule", "sentence", "owner")
+            ]
     with open_store(state) as store:
-        assert store.rebuild()
-        assert b"per_day: 1000" in store.policy(old["policy"])["policy.yaml"] and b"per_day: 7" in store.policy(new)["policy.yaml"]
+        before = dump(store.db)
+        assert store.rebuild() and dump(store.db) == before
+        reps = [{"id": rep, "name": rep.title(), "role": "SDR", "active": "yes"} for rep in REPS]
+        for answer in (old, later):
+            leads = [{"id": answer["id"], "email": f"a@{answer['id'].lower()}.com"}]
+            (d,) = kept(store, answer["policy"]).evaluator.run({"lead": leads, "rep": reps}, as_of=MONDAY).decisions
+            assert d.rule == answer["rule"] == trace(d).steps[0].rules[-1].name
 
 
 TRACES = ("zaphod", "secret-lead", "secret-rep", "trillian")
@@ -358,8 +402,7 @@ def test_scenario_24_what_is_forgotten_leaves_no_trace(state: str, tmp_path: Pat
         c.put("/v1/reps/secret-rep", json={"name": "Trillian", "role": "SDR", "email": "trillian@beeblebrox.example"})
         c.put("/v1/accounts/secret-lead", json={"name": "zaphod's"})
         c.post("/v1/leads", json=secret, headers={"Idempotency-Key": "k"})
-        kept = beside(state)
-        kept.put("plan", "p", {"moves": ["secret-lead"]}, 1e9)
+        beside(state).put("plan", "p", {"moves": ["secret-lead"]}, 1e9)
         event: dict[str, Any]
         for event in (
             {"event": "worked", "rep": "ann", "activity": {"subject": "a call with zaphod"}},
@@ -429,8 +472,8 @@ def test_scenario_25_a_restored_backup_is_compared_with_the_crm_before_it_decide
     again.close()
 
 
-def test_scenario_23_an_older_memory_is_taken_over_and_a_newer_ledger_is_refused(tmp_path: Path) -> None:
-    """`state.json` of an earlier roe becomes the ledger's first entries, and the service knows its owners. A newer ledger makes the service wait."""
+def test_scenario_23_an_older_memory_is_taken_over(tmp_path: Path) -> None:
+    """`state.json` of an earlier roe becomes the ledger's first entries, and the service knows its owners."""
     state = tmp_path / "s"
     state.mkdir()
     owners = {"lead|L1|sdr": {"rep": "cid", "since": "2026-02-20"}}
@@ -440,30 +483,37 @@ def test_scenario_23_an_older_memory_is_taken_over_and_a_newer_ledger_is_refused
         found = desk.route("L1", email="a@x1.com")
         assert (found["owner"], found["known"]) == ("cid", True)
         assert desk.route("L2", email="a@x2.com")["owner"] == "ann"
+
+
+def test_scenario_23_a_newer_ledger_is_refused(state: str, tmp_path: Path) -> None:
+    with service(state, tmp_path) as desk:
+        desk.route("L1", email="a@x1.com")
     with open_store(state) as store:
         store.db.run("INSERT INTO migration (version) VALUES (9999)")
-    later = Service(str(state), desk.ready)
+    later = Service(state, desk.ready)
     with pytest.raises(PolicyError) as said:
         later.route("L3", email="a@x3.com")
     assert said.value.diagnostics[0].code == "R643"
 
 
 @pytest.mark.parametrize("done", range(9))
-def test_scenario_23_a_migration_that_stops_halfway_is_made_again(done: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_scenario_23_a_migration_that_stops_halfway_is_made_again(
+    done: int, state: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """A server that dies while it brings a ledger of an earlier version up to date leaves it as it was; the next one does it whole."""
-    state = str(tmp_path / "s")
-    run, left = SqliteDatabase.run, [done]
+    database: Any = PostgresDatabase if state.startswith("postgresql:") else SqliteDatabase
+    run, left = database.run, [done]
 
-    def dies(self: SqliteDatabase, sql: str, values: Any = ()) -> None:
+    def dies(self: Any, sql: str, values: Any = ()) -> None:
         left[0] -= 1
         if left[0] < 0:
             raise KeyboardInterrupt
         run(self, sql, values)
 
-    monkeypatch.setattr(SqliteDatabase, "run", dies)
+    monkeypatch.setattr(database, "run", dies)
     with pytest.raises(KeyboardInterrupt):
         open_store(state)
-    monkeypatch.setattr(SqliteDatabase, "run", run)
+    monkeypatch.setattr(database, "run", run)
     with service(state, tmp_path) as desk:
         assert [desk.route(f"L{n}", email=f"a@x{n}.com")["owner"] for n in range(3)] == ["ann", "ben", "cid"]
     with open_store(state) as store:
