@@ -255,9 +255,9 @@ class Together:
             if pool.step.together is not None and ((read := self.rests_on(pool, key[1])) is None or MOMENT in read):
                 del self._existing[key]
 
-    def leads_others(self, pool: Pool, company: object, companies: Companies) -> bool:
-        """Whether somebody has a record of a company that its others follow now."""
-        return any(self._is_recent(pool.step.together_within, record.since) for record in companies.of.get(company, ()))
+    def is_followed(self, pool: Pool, since: date | datetime | None) -> bool:
+        """Whether others of its company follow a record that somebody has, by when that came."""
+        return self._is_recent(pool.step.together_within, since)
 
     def _is_recent(self, within: Duration | None, since: date | datetime | None) -> bool:
         """Whether a record of that date came within the time in which a company's records stay together; one without a date did not."""
