@@ -80,6 +80,12 @@ class Words:
             self._add([text])
         return self._numbers[text]
 
+    def made_subject(self, subject: Subject) -> int:
+        """The number of a subject, which is added if the ledger does not have it."""
+        self.made(subject[0])
+        self._learn_subjects([] if subject in self.subjects else [subject])
+        return self.subjects[subject][0]
+
     def learn(self, drafts: Sequence[Draft]) -> dict[str, int]:
         """Add the words and subjects of entries that the ledger does not have; the numbers of words by their text."""
         words = {"", *(d.kind for d in drafts), *(d.name for d in drafts), *(d.grain for d in drafts), *(d.word for d in drafts)}

@@ -73,11 +73,9 @@ class ServiceStore:
 
         They are put in order here: asked for an order, a database may walk through all records in that order to find a few.
         """
-        rows = sorted(self.db.rows("SELECT entity, id, fields, deleted FROM mirror WHERE seq > ?", (seq,)), key=lambda row: row[:2])
+        rows = sorted(self.db.rows("SELECT entity, id, fields, deleted FROM mirror WHERE seq > ?", (seq,)))
         fields = _all_json([row[2] for row in rows])
-        return [
-            Mirrored(entity, id, of_record, deleted=deleted == 1) for (entity, id, _, deleted), of_record in zip(rows, fields, strict=True)
-        ]
+        return [Mirrored(entity, id, of_record, {}, deleted == 1) for (entity, id, _, deleted), of_record in zip(rows, fields, strict=True)]
 
     def known_since(self, seq: int) -> list[Change]:
         return [(str(k), str(key), body) for k, key, body in self.db.rows("SELECT kind, key, body FROM known WHERE seq > ?", (seq,))]

@@ -171,7 +171,7 @@ class Writer:
         now = self.time.now()
         with store.writing(LOCK_WAIT) as tx:
             desk = self._caught_up(tables)
-            at = max(now, desk.last) if desk.last is not None else now  # the order of entries stands if the clock goes back
+            at = desk.as_of(now)
             swap, desk = self._swapped(tables, desk)
             desk.begin(self._prefetched(tables, jobs))
             self._read_again(tables, desk, take_over(desk, store, tx.head.number, at))
@@ -192,13 +192,13 @@ class Writer:
                 for job, (status, body, _) in zip(jobs, answers, strict=True)
                 if job.key and job.key not in earlier and status < 429
             ]
-            desk.writes.known = desk.state.changes()
+            desk.note_changes(at)
             if desk.writes:
                 tables.write(desk.writes, desk.seq + 1, millis(at))
             if clock.monotonic() - self._pruned_at > PRUNE:
                 tables.prune(millis(at))
                 self._pruned_at = clock.monotonic()
-        desk.written(at)
+        desk.written()
         self.witness.note(tx.head, self._timeline)
         self._committed_run, self._activate = self._run, False
         if swap is not None:
@@ -329,7 +329,7 @@ class Writer:
         new = swap.desk
         stale = new.learn(tables.known_since(new.seq), tables.records_since(new.seq))
         self._read_again(tables, new, stale)
-        new.seq, new.last, new.receivers = desk.seq, desk.last, desk.receivers
+        new.seq, new.receivers = desk.seq, desk.receivers
         self.desk, self.policy, self._run = new, new.policy, None
         return swap, new
 
