@@ -12,16 +12,17 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import field
 from datetime import datetime, tzinfo
 from functools import partial
+from operator import itemgetter
 
 from roe.crm.ids import fold
-from roe.data.cells import Cells, LoneCells, cells_of, corrected, shown
+from roe.data.cells import Cells, LoneCells, cells_of, corrected, read_column, shown
 from roe.data.habits import Habits, is_open
 from roe.data.headers import MOST_HEADERS, field_of, known_columns
 from roe.data.local import is_local, read_locally
 from roe.data.makers import maker
 from roe.data.reading import Problem, Reading, Reject
 from roe.data.scan import TableOrigin
-from roe.dynamic import Record, Value, Values
+from roe.dynamic import Cell, Record, Value, Values
 from roe.node import node
 from roe.policy.model import DataSource, Field
 
@@ -101,12 +102,7 @@ def coerce_table(
     table = Typed(_started(entity, columns.columns, keys, origin, len(raw), decided))
     table.rejects += [Reject(entity, "", line, "", text, reason) for line, text, reason in origin.rejects]
     cells = columns.cells_of(alone, known.cells, table, raw, earlier)
-    reader = _RecordReader(entity, decided, table, columns, cells)
-    records = [reader.read(row, number) for number, row in enumerate(raw, 1)]
-    for name in columns.listed:
-        table.reading.list_values(name, {x for record in records if (x := record.typed.get(name)) is not None})
-    for record in records:
-        reader.take(record)
+    _RecordReader(entity, decided, table, columns, cells, raw).read()
     table.rejects.sort(key=lambda r: r.line)
     _only_one_each(entity, table)
     finished(table.reading, table.rejects)
@@ -123,16 +119,6 @@ def _keys_of(header: Iterable[str], raw: Iterable[Record]) -> list[str]:
             keys |= dict.fromkeys(k for k in shape if k != "$line")
             last = shape
     return list(keys)
-
-
-@node(frozen=False)
-class _ReadRecord:
-    """A record on its way: its values, the row that it was read from, and the first thing that is wrong with it."""
-
-    typed: Values
-    row: Record
-    line: int
-    problem: Problem | None
 
 
 ReadBy = list[tuple[str, str, Cells | LoneCells]]  # field, column, how its cells are read
@@ -176,20 +162,55 @@ class _Columns:
 class _RecordReader:
     """Reads the records of one table, and takes those that nothing is wrong with."""
 
-    def __init__(self, entity: str, decided: bool, table: Typed, columns: _Columns, cells: ReadBy) -> None:
-        self.entity, self.decided, self.table, self.cells = entity, decided, table, cells
-        self.defaults, self.required, self.local = columns.defaults, columns.required, columns.local
+    def __init__(self, entity: str, decided: bool, table: Typed, columns: _Columns, cells: ReadBy, raw: Sequence[Record]) -> None:
+        self.entity, self.decided, self.table, self.cells, self.raw = entity, decided, table, cells, raw
+        self.listed, self.defaults, self.required, self.local = columns.listed, columns.defaults, columns.required, columns.local
 
-    def read(self, row: Record, number: int) -> _ReadRecord:
-        """The values of a row, the `number`-th of its table unless the row says its line."""
-        reading = self.table.reading
-        marked = row.get("$line")
-        typed, problem = self._cells(row)
+    def read(self) -> None:
+        """Read all rows, column by column, and take the records that nothing is wrong with; the others are rejects."""
+        raw, reading = self.raw, self.table.reading
+        problems: dict[int, Problem] = {}  # by row the first thing that is wrong with it
+        columns: list[list[Cell]] = []
+        for (name, _, cells), written in zip(self.cells, self._columns(), strict=True):
+            values, odd = read_column(cells, written)
+            columns.append(values)
+            reading.filled[name] += len(values) - values.count(None)
+            for number, (meant, wrong, alias, unread) in odd:
+                if wrong:
+                    problems.setdefault(number, (name, written[number], wrong))
+                elif meant is None and unread:
+                    reading.unread[name, unread] += 1
+                if alias is not None:
+                    reading.corrected[name, alias, corrected(cells.field, alias)] += 1
+        records = _records([name for name, _, _ in self.cells], columns, len(raw))
+        if self.local or self.required or self.defaults or not self.table.columns.keys().isdisjoint(GONE):
+            for number, typed in enumerate(records):
+                problem = self._complete(typed, problems.get(number))
+                if problem is not None:
+                    problems[number] = problem
+        for name in self.listed:
+            reading.list_values(name, (x for record in records if (x := record.get(name)) is not None))
+        self._take(records, problems)
+
+    def _columns(self) -> Iterable[Sequence[Cell]]:
+        """The raw cells of the columns that are read. Rows with the same columns are looked at once."""
+        names = [column for _, column, _ in self.cells]
+        try:
+            return (
+                list(zip(*map(itemgetter(*names), self.raw), strict=True))
+                if len(names) > 1 and self.raw
+                else self._columns_one_by_one(names)
+            )
+        except KeyError:
+            return self._columns_one_by_one(names)
+
+    def _columns_one_by_one(self, names: Iterable[str]) -> Iterable[Sequence[Cell]]:
+        return [[row.get(name) for row in self.raw] for name in names]
+
+    def _complete(self, typed: Values, problem: Problem | None) -> Problem | None:
+        """Add to a record what its other fields and the policy say of a field; returns the first thing that is wrong with it."""
         for name, f in self.local:
-            problem = read_locally(name, f, typed, problem, reading)
-        filled = reading.filled
-        for name in typed:
-            filled[name] += 1
+            problem = read_locally(name, f, typed, problem, self.table.reading)
         for name, default in self.defaults.items():
             if typed.get(name) is None:
                 typed[name] = default
@@ -199,53 +220,45 @@ class _RecordReader:
         for f in self.required:
             if typed.get(f.name) is None:
                 problem = problem or (f.name, "", f"`{f.name}` is required and missing")
-        return _ReadRecord(typed, row, marked if type(marked) is int and marked > 0 else number, problem)
+        return problem
 
-    def _cells(self, row: Record) -> tuple[Values, Problem | None]:
-        """(field -> value of the cells that have one; field, raw value and reason of the first that cannot be read)."""
-        reading = self.table.reading
-        typed: Values = {}
-        problem: Problem | None = None
-        for name, column, cells in self.cells:
-            value = row.get(column)
-            if value is None:
+    def _take(self, records: Sequence[Values], problems: Mapping[int, Problem]) -> None:
+        """Add records to the table, or to its rejects; each gets its id, its line (its number unless its row says another) and its name."""
+        table, entity, decided = self.table, self.entity, self.decided
+        id_column, unknown = table.columns.get("id"), table.reading.unknown
+        for number, (typed, row) in enumerate(zip(records, self.raw, strict=True)):
+            problem, marked = problems.get(number), row.get("$line")
+            line = marked if type(marked) is int and marked > 0 else number + 1
+            if typed.get("id"):
+                identity = str(typed["id"])
+            else:
+                identity = "" if id_column is not None else _identity(entity, typed, line, decided)
+                if not identity:
+                    problem = problem or ("id", "", NAMELESS if id_column is not None else UNKNOWN_RECORD)
+            if problem:
+                name, value, reason = problem
+                table.rejects.append(Reject(entity, identity, line, name, shown(value), reason, modified_text(typed.get(MODIFIED))))
                 continue
-            meant, wrong, alias, unread = cells.read(value)
-            if meant is not None:
-                typed[name] = meant
-            elif wrong:
-                problem = problem or (name, value, wrong)
-            elif unread:
-                reading.unread[name, unread] += 1
-            if alias is not None:
-                reading.corrected[name, alias, corrected(cells.field, alias)] += 1
-        return typed, problem
+            if id_column is not None and row[id_column] is not identity:
+                written = str(row[id_column]).strip()
+                if written != identity and fold(written) == identity:
+                    typed[WRITTEN] = written
+            typed["id"] = identity
+            if unknown:
+                typed["$extra"] = {k: row[k] for k in unknown if row.get(k) not in (None, "")}
+            typed["$line"] = line
+            if typed.get("name") is None:
+                typed["name"] = _name(typed)
+            table.rows.append(typed)
 
-    def take(self, record: _ReadRecord) -> None:
-        """Add a record to the table, or to its rejects; it gets its id and its name."""
-        typed, row, table = record.typed, record.row, self.table
-        id_column = table.columns.get("id")
-        if typed.get("id"):
-            identity = str(typed["id"])
-        else:
-            identity = "" if id_column is not None else _identity(self.entity, typed, record.line, self.decided)
-        problem = record.problem
-        if not identity:
-            problem = problem or ("id", "", NAMELESS if id_column is not None else UNKNOWN_RECORD)
-        if problem:
-            name, value, reason = problem
-            table.rejects.append(Reject(self.entity, identity, record.line, name, shown(value), reason, modified_text(typed.get(MODIFIED))))
-            return
-        written = str(row.get(id_column)).strip() if typed.get("id") and id_column is not None else ""
-        if written and written != identity and fold(written) == identity:
-            typed[WRITTEN] = written
-        typed["id"] = identity
-        if table.reading.unknown:
-            typed["$extra"] = {k: row[k] for k in table.reading.unknown if row.get(k) not in (None, "")}
-        typed["$line"] = record.line
-        if typed.get("name") is None:
-            typed["name"] = _name(typed)
-        table.rows.append(typed)
+
+def _records(names: Sequence[str], columns: Sequence[Sequence[Cell]], rows: int) -> list[Values]:
+    """The records of columns, each with the fields that it has a value of."""
+    if not columns:
+        return [{} for _ in range(rows)]
+    if any(None in column for column in columns):
+        return [{name: x for name, x in zip(names, values, strict=True) if x is not None} for values in zip(*columns, strict=True)]
+    return [dict(zip(names, values, strict=True)) for values in zip(*columns, strict=True)]
 
 
 def stamp(value: Value) -> datetime | None:

@@ -7,12 +7,31 @@ Whoever writes has the lock, and others wait for it. So statements go to the ser
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterable, Sequence
 from typing import NoReturn
 
 from roe.ledger.database import BUSY, MISSING, Query, Row, SqlValue, refuse
 
 LOCK = 0x726F65  # "roe"
+ERASED = (
+    "value",
+    "evidence",
+    "subject",
+    "snapshot",
+    "mirror",
+    "known",
+    "answer",
+    "inbox",
+    "outbox",
+    "page_kept",
+)  # tables with what can be erased
+LINE = {  # how long nothing is heard of the database's machine until it counts as gone; an address may say otherwise
+    "connect_timeout": 10, "keepalives_idle": 10, "keepalives_interval": 5, "keepalives_count": 3, "tcp_user_timeout": 25_000,
+}  # fmt: skip
+# what is acknowledged is on disk, also where the database is set not to wait for that
+DURABLE = "SELECT set_config('synchronous_commit', 'on', true) WHERE current_setting('synchronous_commit') = 'off'"
+SCRUB = 10  # seconds that scrubbing waits for transactions of others
 COPIED = 50  # rows from which on COPY is quicker, though it takes ways of its own to the server
 
 
@@ -22,6 +41,7 @@ class PostgresDatabase:
     def __init__(self, url: str, create: bool = True) -> None:
         try:
             import psycopg
+            from psycopg.conninfo import conninfo_to_dict, make_conninfo
         except ImportError:
             refuse("R406", "a ledger in PostgreSQL needs the package psycopg", _shown(url), "pip install 'roe-policy[postgres]'")
         self.url = _shown(url)
@@ -31,7 +51,7 @@ class PostgresDatabase:
         self.lost: type[Exception] = psycopg.OperationalError
         self._aborted: type[Exception] = psycopg.errors.PipelineAborted
         try:
-            self.con = psycopg.connect(url, autocommit=True)
+            self.con = psycopg.connect(make_conninfo("", **{**LINE, **conninfo_to_dict(url)}), autocommit=True)
         except psycopg.Error as e:
             refuse(
                 MISSING, f"the ledger's database cannot be reached: {_first(e)}", self.url, "check the address and that the server is up"
@@ -115,6 +135,7 @@ class PostgresDatabase:
         lock = (
             "BEGIN ISOLATION LEVEL READ COMMITTED",
             f"SET LOCAL lock_timeout = '{max(1, int(wait * 1000))}ms'",
+            DURABLE,
             f"SELECT pg_advisory_xact_lock({LOCK}, hashtext(current_schema()))",
         )
         try:
@@ -144,10 +165,32 @@ class PostgresDatabase:
         except self.error:
             self.con.close()
 
-    def scrub(self) -> None:
-        """Leave nothing in the tables of what was erased."""
-        for table in ("value", "evidence", "subject", "snapshot", "mirror", "known", "answer", "inbox", "outbox"):
-            self.con.execute(f"VACUUM FULL {table}")
+    def scrub(self) -> list[str]:
+        """Leave nothing in the tables of what was erased, nor in what PostgreSQL notes of their columns. What stays is said, each in a line."""
+        is_left = not self._is_seen_by_nobody()
+        there = {name for (name,) in self.rows("SELECT tablename FROM pg_tables WHERE schemaname = current_schema()")}
+        for table in sorted(there & set(ERASED)):
+            self.run(f"VACUUM (FULL, ANALYZE) {table}")
+        left = ["rows that an open transaction still sees: end it, and run `VACUUM FULL`"] if is_left else []
+        owns = "SELECT pg_has_role(datdba, 'USAGE') FROM pg_database WHERE datname = current_database()"
+        if self.rows(owns)[0][0]:
+            self.run("VACUUM FULL pg_catalog.pg_statistic")
+        else:
+            left.append("what PostgreSQL notes of columns: its owner has to run `VACUUM FULL pg_statistic` in this database")
+        return left
+
+    def _is_seen_by_nobody(self) -> bool:
+        """Whether no transaction sees the rows that were just erased, also after some waiting."""
+        until = time.monotonic() + SCRUB
+        seen = (
+            "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid() "
+            "AND backend_xmin IS NOT NULL AND age(backend_xmin) > 0 AND backend_type = 'client backend'"
+        )
+        while self.rows(seen)[0][0]:
+            if time.monotonic() > until:
+                return False
+            time.sleep(0.1)
+        return True
 
     def close(self) -> None:
         self.con.close()

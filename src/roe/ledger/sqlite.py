@@ -20,6 +20,7 @@ FILE = "ledger.sqlite"
 NETWORK = ("nfs", "cifs", "smb", "sshfs", "afs", "ceph", "glusterfs", "davfs", "9p", "drvfs")
 CACHE = 65_536  # KiB of pages in memory: what a night changes is scattered, and each page is written once
 LOG = 10_000  # pages of the write-ahead log until they go into the file: whoever commits then waits long, so few are to do so
+SCRUB = 30  # seconds that scrubbing waits for those who read
 SYNCHRONISED = ("dropbox", "onedrive", "google drive", "googledrive", "mobile documents", "icloud drive", "box sync", "nextcloud")
 
 
@@ -113,10 +114,17 @@ class SqliteDatabase:
         if self.con.in_transaction:
             self.con.execute("ROLLBACK")
 
-    def scrub(self) -> None:
-        """Leave nothing in the files of what was erased."""
-        self.run("VACUUM")
-        self.con.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+    def scrub(self) -> list[str]:
+        """Leave nothing in the files of what was erased. What stays, since another program reads for long, is said in a line."""
+        self.con.execute(f"PRAGMA busy_timeout = {SCRUB * 1000}").fetchall()
+        try:
+            self.con.execute("VACUUM")
+            is_left = self.con.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0] == 1
+        except sqlite3.OperationalError as e:
+            if "locked" not in str(e) and "busy" not in str(e):
+                self._said(e)
+            is_left = True
+        return [f"the free pages of {FILE}, since another program reads it: end it, and run `sqlite3 {FILE} VACUUM`"] if is_left else []
 
     def close(self) -> None:
         self.con.close()

@@ -88,18 +88,27 @@ class Words:
             self._add([text])
         return self._numbers[text]
 
+    def made_subject(self, subject: Subject) -> int:
+        """The number of a subject, which is added if the ledger does not have it."""
+        self.made(subject[0])
+        self._learn_subjects([subject])
+        return self.subjects[subject][0]
+
     def learn(self, drafts: Sequence[Draft]) -> dict[str, int]:
         """Add the words and subjects of entries that the ledger does not have; the numbers of words by their text."""
         words = {"", *(d.kind for d in drafts), *(d.name for d in drafts), *(d.grain for d in drafts), *(d.word for d in drafts)}
         subjects = dict.fromkeys(x for d in drafts for x in (d.subject, d.target, d.former) if x is not None)
         words |= {entity for entity, _ in subjects}
         words |= {str(json.loads(w)["queue"]) for w in {d.word for d in drafts} if '"queue"' in w}
+        self._learn_subjects(subjects, words)
+        return self._numbers
+
+    def _learn_subjects(self, subjects: Iterable[Subject], words: Iterable[str] = ()) -> None:
         missing, unknown = sorted(w for w in words if w not in self._numbers), [x for x in subjects if x not in self.subjects]
         if missing or unknown:
             self._read_both(unknown)
             self._add([w for w in missing if w not in self._numbers])
             self._add_subjects([x for x in unknown if x not in self.subjects])
-        return self._numbers
 
     def _read_both(self, wanted: Sequence[Subject]) -> None:
         """Read the words that were added since, and those of some subjects that the ledger has."""

@@ -7,7 +7,7 @@ entry of the ledger. An event about the past counts as of its own moment: proof 
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import date, datetime, timedelta
+from datetime import date, datetime
 
 from roe.crm.ids import fold
 from roe.dynamic import Json, Saved
@@ -19,10 +19,9 @@ from roe.ledger.state import granted_of
 from roe.serve import held, people, timers, turns
 from roe.serve.desk import Desk
 from roe.serve.problems import Refused, unknown
-from roe.serve.times import first_moment
+from roe.serve.times import MOST_AHEAD, first_moment
 
 YEARS = 1900, 9999  # of moments that exist in every time zone
-MOST_AHEAD = timedelta(hours=36)  # beyond which a moment in the future is a mistake, and not another clock
 Act = Callable[[Desk, Saved, datetime], Json]  # an event, and when it comes in: what became of it
 EVENTS: dict[str, Act] = {}
 

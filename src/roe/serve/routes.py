@@ -20,6 +20,7 @@ from roe.serve.desk import Desk
 from roe.serve.openapi import document
 from roe.serve.people import DECIDES
 from roe.serve.problems import Refused, busy, unknown, unreadable
+from roe.serve.queue import answered, in_time
 from roe.serve.requests import authorized, fields_of, id_of, json_of, key_of, noted, server_of, version_of, whole_number
 from roe.serve.times import millis
 from roe.serve.tokens import ANYBODY, Token
@@ -46,7 +47,7 @@ async def written(
     if key:
         server.under_way.add(key)
     try:
-        status, body, replayed = await asyncio.wrap_future(server.queue.submit(Job(act, touches, key, digest, routes=routes)))
+        status, body, replayed = await answered(server.queue.submit(Job(act, touches, key, digest, routes=routes)))
     finally:
         server.under_way.discard(key)
     noted(request, **({"decision": body["decision"]} if "decision" in body else {}))
@@ -56,15 +57,19 @@ async def written(
 
 async def known(request: Request, ask: Callable[[Desk, datetime], Json]) -> Json:
     """Ask the desk something that changes nothing."""
-    return await asyncio.wrap_future(server_of(request).queue.ask(ask))
+    return await answered(server_of(request).queue.ask(ask))
 
 
 async def read(request: Request, ask: Callable[[Store], T]) -> T:
     """Ask the ledger, away from the event loop."""
     from roe.diagnostics import PolicyError
 
+    server = server_of(request)
+    if server.queue.is_stuck:
+        raise busy(server.queue.problem, 2)
     try:
-        return await asyncio.to_thread(server_of(request).read, ask)
+        async with in_time():
+            return await asyncio.to_thread(server.read, ask)
     except (PolicyError, OSError) as e:
         raise busy(f"the ledger cannot be read: {str(e).splitlines()[0]}", 2) from None
 
@@ -320,9 +325,10 @@ async def alive(request: Request) -> Response:
 
 
 async def is_ready(request: Request) -> Response:
-    writer = server_of(request).writer
-    if not writer.ready:
-        raise busy(writer.problem, 2)
+    server = server_of(request)
+    writer, problem = server.writer, server.queue.problem
+    if writer.desk is None or problem:
+        raise busy(problem, 2)
     return JSONResponse({"ready": True, "policy": writer.policy.digest, "paused": writer.desk is not None and writer.desk.is_paused})
 
 

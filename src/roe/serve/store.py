@@ -213,9 +213,9 @@ def _among(sql: str, values: Sequence[str], before: Sequence[SqlValue] = ()) -> 
 
 def _learnt(rows: list[Row]) -> list[Mirrored]:
     """Records to be learnt. They are put in order here: asked for an order, a database may walk through all records in that order to find a few."""
-    rows = sorted(rows, key=lambda row: row[:2])
+    rows = sorted(rows)
     fields = _all_json([row[2] for row in rows])
-    return [Mirrored(entity, id, of_record, deleted=deleted == 1) for (entity, id, _, deleted), of_record in zip(rows, fields, strict=True)]
+    return [Mirrored(entity, id, of_record, {}, deleted == 1) for (entity, id, _, deleted), of_record in zip(rows, fields, strict=True)]
 
 
 def _changes(rows: list[Row]) -> list[Change]:

@@ -51,6 +51,7 @@ MOST_TIMERS = 200  # timers that one group fires, so that requests do not wait f
 LOCK_WAIT = 10.0  # seconds
 AHEAD = 5  # matches that are asked again at a time while nothing waits: a request that comes meanwhile waits for them
 PRUNE = 3600.0  # seconds between clean-ups
+LAST = 2**62  # no commit comes after it: what a server without a desk reads first, since it reads all there is then
 
 
 @dataclass(slots=True)
@@ -174,11 +175,11 @@ class Writer:
         if self.desk is not None:
             self.desk.expect(record for job in jobs for record in job.routes)  # before others have to wait for the lock
         touched = {touched for job in jobs for touched in (*job.touches, *_ids_of(job.routes))}
-        opening = Opening(-1 if self.desk is None else self.desk.seq, touched, [job.key for job in jobs if job.key])
+        opening = Opening(LAST if self.desk is None else self.desk.seq, touched, [job.key for job in jobs if job.key])
         with store.writing(LOCK_WAIT, opening.queries) as tx:
             news = opening.news(tx.found)
             desk = self._caught_up(tables, news)
-            at = max(now, desk.last) if desk.last is not None else now  # the order of entries stands if the clock goes back
+            at = desk.as_of(now)
             swap, desk = self._swapped(tables, desk)
             desk.begin(_looked_up(tables, {**dict.fromkeys(touched), **news.mirrored}))
             self._read_again(tables, desk, take_over(desk, store, tx.head.number, at))
@@ -198,13 +199,13 @@ class Writer:
                 for job, (status, body, _) in zip(jobs, answers, strict=True)
                 if job.key and job.key not in news.answers and status < 429
             ]
-            desk.writes.known = desk.state.changes()
+            desk.note_changes(at)
             if desk.writes:
                 tables.write(desk.writes, desk.seq + 1, millis(at))
             if clock.monotonic() - self._pruned_at > PRUNE:
                 tables.prune(millis(at))
                 self._pruned_at = clock.monotonic()
-        desk.written(at)
+        desk.written()
         self.witness.note(tx.head, self._timeline)
         self._committed_run, self._activate = self._run, False
         if swap is not None:
@@ -293,8 +294,7 @@ class Writer:
         if desk is None:
             gc.unfreeze()
             with uncollected():  # all of these stay
-                known, records = (tables.known_since(-1), tables.records_since(-1)) if self.desk is not None else (news.known, news.records)
-                state = State(known)
+                state, records = State(tables.known_since(-1)), tables.records_since(-1)
                 self._take_policy_of(state)
                 desk = self.desk = Desk(self.policy, state, records, self.receivers)
                 gc.freeze()
@@ -335,7 +335,7 @@ class Writer:
         new = swap.desk
         stale = new.learn(tables.known_since(new.seq), tables.records_since(new.seq))
         self._read_again(tables, new, stale)
-        new.seq, new.last, new.receivers = desk.seq, desk.last, desk.receivers
+        new.seq, new.receivers = desk.seq, desk.receivers
         self.desk, self.policy, self._run = new, new.policy, None
         return swap, new
 
