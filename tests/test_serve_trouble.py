@@ -56,6 +56,43 @@ def running(state: str, tmp_path: Path, **more: Any) -> Iterator[tuple[TestClien
         yield client, server
 
 
+class Ways:
+    """A connection to PostgreSQL that counts how often it waits for the server; a pipeline waits once."""
+
+    def __init__(self, con: Any) -> None:
+        self.con, self.count = con, 0
+        self._together = False
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.con, name)
+
+    def execute(self, *args: Any) -> Any:
+        self.count += not self._together
+        return self.con.execute(*args)
+
+    @contextlib.contextmanager
+    def pipeline(self) -> Iterator[None]:
+        self.count, self._together = self.count + 1, True
+        with self.con.pipeline():
+            yield
+        self._together = False
+
+
+def test_a_group_of_requests_takes_four_ways_to_the_database(tmp_path: Path) -> None:
+    """With the lock it reads what is new; then words and subjects, projections with the writes before them, and the rest with the commit."""
+    with service(place("postgres", tmp_path), tmp_path) as desk, service(desk.state, tmp_path) as other:
+        for n in range(3):
+            desk.route(f"L{n}", email=f"a@x{n}.com")
+            other.route(f"M{n}", email=f"a@y{n}.com")
+        db = other.local.writer.opened().db
+        db.con = ways = Ways(db.con)  # type: ignore[attr-defined]
+        desk.route("L9", email="a@x9.com")
+        other.route("M9", email="a@y9.com")
+        assert ways.count == 4
+        other.shown("M9")
+        assert ways.count <= 6
+
+
 # --- a torn log -------------------------------------------------------------------------------------------------------
 
 
@@ -185,7 +222,7 @@ ROOM = 8  # requests that may wait
 
 
 @contextlib.contextmanager
-def outage(kind: str, how: str, tmp_path: Path) -> Iterator[tuple[str, Callable[[], None], Callable[[], None]]]:
+def outage(kind: str, how: str, tmp_path: Path) -> Iterator[tuple[str, Callable[[], object], Callable[[], object]]]:
     """A ledger, and how its outage begins and ends: another program has its lock, or the line is cut, or nobody answers on it."""
     if how == "locked":
         state = place(kind, tmp_path)

@@ -7,6 +7,7 @@ stream of requests has one meaning whoever handles it. What is left behind becom
 
 from __future__ import annotations
 
+import contextlib
 import logging
 from collections.abc import Callable, Iterable, Mapping
 from datetime import date, datetime
@@ -74,6 +75,12 @@ class Desk:
         self.decided: list[tuple[str, str, str, str]] = []  # entity, record, role, action
         self.missed = 0
 
+    def expect(self, records: Iterable[tuple[str, Record]]) -> None:
+        """Records are about to be routed, by the address's name of their entity. What can be found out of them before they may be decided is."""
+        for name, values in records:
+            with contextlib.suppress(Refused):  # as it will be, when it comes
+                self.records.expect(self.entity(name), values)
+
     def number(self, numbers: list[int]) -> None:
         """Tell owners and letters the numbers that the entries have got."""
         for key, place in self._numbered.items():
@@ -105,10 +112,12 @@ class Desk:
         if self.writes:
             self.seq += 1
         self.state.written()
+        self.records.let_go()
 
     def take_back(self) -> set[tuple[str, str]]:
         """The group was not committed: what is known is as it was before. Returns the records that the caller must read again."""
         undone = self.state.take_back()
+        self.records.let_go()
         self.records.take_pools_back()
         return self._renew(undone) | set(self.writes.records)
 

@@ -35,4 +35,5 @@ class Local:
             id, was_known, stale = desk.route(name, values, version, at)
             return 200 if was_known else 201, lambda: {**desk.answer(name, id), "known": was_known, "stale": stale}
 
-        return self.do(act)[0]
+        status, body, _ = self.writer.group([Job(act, routes=[(entity, values)])])[0]
+        return status, body
