@@ -172,6 +172,20 @@ class Changing:
                 record = made[entity]()
                 self.records[entity][record["id"]] = record
         self.live = self.fresh()
+        self.foreseeing = random.Random(0)  # by a chance of its own
+        self.coming: list[dict[str, Any]] = []  # leads that the binding expects
+
+    def expect(self) -> None:
+        """Leads are expected: they come later, as others, or never."""
+        if self.foreseeing.random() < 0.1:
+            self.live.world.let_go()
+            self.coming.clear()
+        while self.foreseeing.random() < 0.3:
+            chance, self.chance = self.chance, self.foreseeing
+            lead = self.lead()
+            self.chance = chance
+            self.live.world.expect("lead", self.live.world.typed_records("lead", [lead])[0][0])
+            self.coming.append(lead)
 
     def fresh(self, state: Remembered | None = None) -> Live:
         given = {entity: list(rows.values()) for entity, rows in self.records.items()}
@@ -232,6 +246,7 @@ class Changing:
 
     def change(self) -> None:
         """A record comes, changes in a few of its fields, or goes."""
+        self.expect()
         chance, entity = (
             self.chance,
             self.chance.choice(("account", "account", "lead", "lead", "lead", "rep", "opportunity", "activity", "leave")),
@@ -242,7 +257,7 @@ class Changing:
             del known[id]
             self.live.remove(entity, id)
             return
-        record = self.make[entity]()
+        record = self.coming.pop() if entity == "lead" and self.coming else self.make[entity]()
         before = known.get(record["id"])
         if before is not None and chance.random() < 0.8:
             record = {**before, **{name: record[name] for name in chance.sample(sorted(record), 2)}, "id": record["id"]}

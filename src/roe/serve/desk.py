@@ -7,6 +7,8 @@ stream of requests has one meaning whoever handles it. What is left behind becom
 
 from __future__ import annotations
 
+import contextlib
+import logging
 from collections.abc import Callable, Iterable, Mapping
 from datetime import date, datetime
 
@@ -29,10 +31,12 @@ from roe.serve.problems import Refused, unknown
 from roe.serve.records import LONGEST_ID, Records, wrong_id
 from roe.serve.state import Change, State
 from roe.serve.store import Writes
-from roe.serve.times import first_moment, moment
+from roe.serve.times import MOST_AHEAD, first_moment, moment
 from roe.serve.versions import Mirrored, deleted, patched, replaced
 
 Fetch = Callable[[str, str], Mirrored | None]
+log = logging.getLogger("roe.serve")
+LAST = ("source", "moment")  # under which the moment of the last commit is kept
 MAKES_ABLE = ("rep", "leave")  # a change of these may let somebody take a held record
 SHOWN = ("decision", "owner", "owner_name", "former", "by", "action", "rule", "sentence", "until", "pool", "since", "policy")
 TOLD_AGAIN = ("owner", "action", "rule", "until", "pool")  # a decision in which one of these differs is an entry
@@ -45,7 +49,6 @@ class Desk:
         self.able_changed = False  # whether somebody may be able to take a record who was not
         self.outdated = False  # whether something was forgotten that the desk still has
         self.seq = 0  # the last commit that the desk has seen
-        self.last: datetime | None = None  # the moment of the last group
         self.take_policy(policy, records)
         self._timers = timers.TimerQueue()
         for key, timer in state.all("timer").items():
@@ -72,6 +75,12 @@ class Desk:
         self.decided: list[tuple[str, str, str, str]] = []  # entity, record, role, action
         self.missed = 0
 
+    def expect(self, records: Iterable[tuple[str, Record]]) -> None:
+        """Records are about to be routed, by the address's name of their entity. What can be found out of them before they may be decided is."""
+        for name, values in records:
+            with contextlib.suppress(Refused):  # as it will be, when it comes
+                self.records.expect(self.entity(name), values)
+
     def number(self, numbers: list[int]) -> None:
         """Tell owners and letters the numbers that the entries have got."""
         for key, place in self._numbered.items():
@@ -83,16 +92,32 @@ class Desk:
             self.writes.letters.append(letter(count, receiver, kind, about, more))
         self._letters.clear()
 
-    def written(self, at: datetime) -> None:
+    def as_of(self, now: datetime) -> datetime:
+        """The moment of the next group: now, but not before the last commit of any server, so that the order of entries stands if a clock goes back."""
+        noted = self.state.get(*LAST)
+        last = now if noted is None else datetime.fromisoformat(noted)
+        if last - now > MOST_AHEAD:
+            log.error("the last commit was made at %s, and the clock says %s: one of them is wrong; going by the clock", last, now)
+            return now
+        return max(now, last)
+
+    def note_changes(self, at: datetime) -> None:
+        """Add what is known now to what the group leaves behind, and when that was if it leaves anything."""
+        if self.writes or self.state.has_changed:
+            self.state.put(*LAST, at.isoformat())
+        self.writes.known = self.state.changes()
+
+    def written(self) -> None:
         """What the group left behind is committed."""
         if self.writes:
             self.seq += 1
-        self.last = at
         self.state.written()
+        self.records.let_go()
 
     def take_back(self) -> set[tuple[str, str]]:
         """The group was not committed: what is known is as it was before. Returns the records that the caller must read again."""
         undone = self.state.take_back()
+        self.records.let_go()
         self.records.take_pools_back()
         return self._renew(undone) | set(self.writes.records)
 
