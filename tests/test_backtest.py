@@ -25,6 +25,7 @@ from roe.scoring.backtest import auc, calibration, deciles, stability, threshold
 from roe.scoring.card import fit  # noqa: E402
 from roe.scoring.history import hold_out, read_history  # noqa: E402
 from roe.scoring.leakage import leave_out_leaks  # noqa: E402
+from roe.scoring.tables import typed  # noqa: E402
 
 
 def sample(seed: int, n: int = 300) -> tuple[Any, Any]:
@@ -246,6 +247,32 @@ def test_a_name_that_no_column_has_is_refused_and_all_that_is_left_out_is_said(t
         assert line in told
     assert "`deal` is left out: it is another value nearly everywhere" in told and "of 1 won" not in told
     assert "`deal` cannot be kept: it is another value nearly everywhere" in said('stage = "Won"', "--keep", "deal")
+
+
+@pytest.mark.parametrize(
+    ("cells", "numbers"),
+    [
+        (["1.200,50 €", "€ 300", "n/a", "-12"], [1200.5, 300, None, -12]),
+        (["$1,200", "$12.5", "$1,000,000"], [1200, 12.5, 1_000_000]),
+        (["EUR 700,000.00", "€ 23.900.000", "5"], [700_000, 23_900_000, 5]),  # both signs, and each in one way only
+        (["206.000 €", "1.000 €"], None),  # thousands or thousandths: nobody can tell
+        (["$5", "€ 5"], None),
+        (["02139", "10115"], None),  # a code
+        (["5 km", "7 km"], None),
+        (["12.05.2024", "x"], None),
+    ],
+)
+def test_numbers_as_people_write_them_are_numbers(cells: list[str], numbers: list[float | None] | None) -> None:
+    assert typed([*cells]) == ([*cells] if numbers is None else numbers)
+
+
+def test_numbers_that_can_be_read_in_two_ways_are_told(tmp_path: Path, without_charts: None) -> None:
+    rows = [f"D{n},{'Won' if n % 3 == 0 else 'Lost'},{'web' if n % 5 else 'call'},{n % 60 + 1}.000 €" for n in range(90)]
+    (tmp_path / "deals.csv").write_text("deal,stage,source,amount\n" + "\n".join(rows), "utf-8")
+    said = CliRunner().invoke(
+        main, ["score", "backtest", "--data", str(tmp_path), "--outcome", 'stage = "Won"', "--drop", "deal", "--out", str(tmp_path / "out")]
+    )
+    assert "`amount` is left out: numbers such as `1.000 €` can be read in two ways" in said.output
 
 
 @pytest.mark.skipif(not (SHARED / "data" / "olist").is_dir(), reason="the data is not at hand")

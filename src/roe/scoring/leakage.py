@@ -28,7 +28,7 @@ from roe.dynamic import Array, Json, Value
 from roe.scoring.backtest import wilson
 from roe.scoring.history import ScoredHistory
 from roe.scoring.marks import mark_of, steps_of_a_sale
-from roe.scoring.tables import failure, name_of
+from roe.scoring.tables import example_of_open_numbers, failure, name_of
 from roe.words import verb
 
 FOLDS = 5
@@ -396,7 +396,12 @@ def grouped(leaks: Sequence[Leak]) -> list[str]:
 
 def without_points(history: ScoredHistory, used: frozenset[str]) -> dict[str, str]:
     """The columns that a card could look at and does not, with the reason."""
-    return dict.fromkeys((name for name in history.features if name not in used), "no value or range of it earns a point")
+    reasons = {}
+    for name, values in history.features.items():
+        if name not in used:
+            example = example_of_open_numbers(values)
+            reasons[name] = f"numbers such as `{example}` can be read in two ways" if example else "no value or range of it earns a point"
+    return reasons
 
 
 def left_out(history: ScoredHistory) -> list[str]:
