@@ -48,7 +48,7 @@ class KeyColumns(NamedTuple):
     def of(cls, pairs: Sequence[tuple[Array, Array]]) -> KeyColumns:
         """The columns of (keys, numbers of the names that have them), each pair once."""
         codes, numbers = (np.concatenate(some) if pairs else np.empty(0) for some in (zip(*pairs, strict=True) if pairs else ((), ())))
-        order = np.argsort(codes)
+        order = np.argsort(codes, kind="stable")  # merges portions that are in order, and so leaves the numbers of each key
         codes, numbers = codes[order], numbers[order]
         firsts = np.flatnonzero(np.concatenate(([True], codes[1:] != codes[:-1]))) if len(codes) else np.empty(0, np.int64)
         return cls(codes[firsts], np.append(firsts, len(codes)).astype(np.uint64), numbers)

@@ -232,6 +232,30 @@ class Live(Bound):
             if not self._rests_on_owner(pool, row.entity)
         }
 
+    def companies_of(self, row: Row) -> Values:
+        """The same of the record that was decided last, by how pools ask; nothing of another one."""
+        return self._last[1] if self._last[0] is row else {}
+
+    def take_companies(self, row: Row, companies: Values) -> None:
+        """Take over what another binding of the same records knows of a record's company: it is looked up here when nobody waits."""
+        if "pools" in self.__dict__:
+            self.pools.together.trust(row, companies)
+
+    @property
+    def is_behind(self) -> bool:
+        """Whether something can be worked out before a decision asks for it."""
+        return self.world.is_behind or ("pools" in self.__dict__ and self.pools.together.has_trusted)
+
+    def catch_up(self, most: int) -> None:
+        """Work some of that out."""
+        self.world.catch_up(most)
+        self.look_up_trusted(most)
+
+    def look_up_trusted(self, most: int | None = None) -> None:
+        """Look up what is only taken over from another binding: all, or so much."""
+        if "pools" in self.__dict__:
+            self.pools.together.look_up_trusted(most)
+
     def _rests_on_owner(self, pool: Pool, entity: str) -> bool:
         known = self._owner_read.get((pool.company_name, entity))
         if known is None:

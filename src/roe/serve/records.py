@@ -198,6 +198,15 @@ class Records:
         else:
             self.live.owners.pop(key, None)
 
+    def take_companies(self, keys: Iterable[str], policy: str) -> None:
+        """Take over what another server, which decided by the same policy, knows of the companies of records that it has decided."""
+        for key in keys:
+            owner = self.state.get("owner", key)
+            entity, id, _ = key.split("|", 2)
+            row = self.row(entity, id)
+            if row is not None and owner is not None and owner["policy"] == policy and "company" in owner:
+                self.live.take_companies(row, owner["company"])
+
     def grant(self, key: str) -> None:
         """Heed the exception for a record in a role as the state has it now."""
         self.live.grant(key, self.state.get("granted", key))

@@ -119,12 +119,12 @@ class Writer:
     @property
     def is_behind(self) -> bool:
         """Whether something can be worked out before the next request asks for it."""
-        return self.desk is not None and self.desk.records.live.world.is_behind
+        return self.desk is not None and self.desk.records.live.is_behind
 
     def catch_up(self) -> None:
         """Work some of that out."""
         if self.desk is not None:
-            self.desk.records.live.world.catch_up(AHEAD)
+            self.desk.records.live.catch_up(AHEAD)
 
     def seconds_to_wait(self) -> float:
         """Seconds until the next timer. Other servers may have set one meanwhile, so never more than one."""
@@ -172,8 +172,9 @@ class Writer:
         store = self.opened()
         tables = ServiceStore(store.db)
         now = self.time.now()
-        if self.desk is not None:
-            self.desk.expect(record for job in jobs for record in job.routes)  # before others have to wait for the lock
+        if self.desk is not None:  # before others have to wait for the lock
+            self.desk.records.live.look_up_trusted()
+            self.desk.expect(record for job in jobs for record in job.routes)
         touched = {touched for job in jobs for touched in (*job.touches, *_ids_of(job.routes))}
         opening = Opening(LAST if self.desk is None else self.desk.seq, touched, [job.key for job in jobs if job.key])
         with store.writing(LOCK_WAIT, opening.queries) as tx:
