@@ -11,7 +11,7 @@ import pytest
 
 import roe
 from helpers import EXAMPLES
-from roe.data.coerce import coerce_table
+from roe.data.coerce import OneByOne, coerce_table
 from roe.policy.model import DataSource
 
 ODD: tuple[Any, ...] = (
@@ -38,7 +38,7 @@ def test_a_record_means_the_same_whoever_stands_beside_it(entity: str) -> None:
     raw += [{**row, "id": f"S{n:03}", "$line": 1000 + n} for n, row in enumerate(raw[:20])]
 
     def read(rows: list[dict[str, Any]]) -> Any:
-        return coerce_table(entity, fields, rows, ["ae", "sdr"], UTC, DataSource(), True, None, {}, True)
+        return coerce_table(entity, fields, rows, ["ae", "sdr"], UTC, DataSource(), True, None, OneByOne(), True)
 
     together, alone = read(raw), [read([{"$line": n, **row}]) for n, row in enumerate(raw, 1)]
     assert kinds(together.rows) == kinds([row for one in alone for row in one.rows])

@@ -139,7 +139,12 @@ def compare(one: str, three: str) -> None:
     assert len(others) == len(entries)
     assert set(known) == set(known_too)
     for key, value in known.items():
-        assert known_too[key] == value, key
+        other = known_too[key]
+        if key[0] == "owner":  # which servers know a record's company rests on what their pools have been asked, but they know the same
+            companies = [owner["company"] for owner in (value, other) if "company" in owner]
+            assert companies[1:] == companies[:-1], key
+            value, other = ({n: x for n, x in owner.items() if n != "company"} for owner in (value, other))
+        assert other == value, key
 
 
 def seen(server: Local) -> dict[str, Any]:

@@ -25,6 +25,8 @@ from roe.ledger.remembered import Remembered
 from roe.ledger.store import open_store
 from roe.serve import asked, held
 from roe.serve.desk import Desk
+from roe.serve.events import FIELDS
+from roe.serve.openapi import SCHEMAS
 from roe.serve.policies import load
 from roe.serve.versions import parse_version
 from roe.serve.writer import Act, Reply
@@ -356,6 +358,32 @@ def test_a_late_proof_gives_the_lead_back_unless_the_new_owner_has_worked_it(sta
         assert (desk.owner("L0"), desk.owner("L1")) == ("ann", second)
         assert [(x.record, x.rep) for x in desk.entries("turn-back")] == [("L0", "cid")]
         assert desk.route("L9", email="a@z.com")["owner"] == "cid"  # who is owed the turn
+
+
+def test_an_activity_that_keeps_no_deadline_says_why(tmp_path: Path) -> None:
+    with service(str(tmp_path / "s"), tmp_path) as desk:
+        desk.route("L1", email="a@x1.com")
+        desk.route("L2", email="a@x2.com", form="partner")  # a pool without a service level
+        other, none, kept = (
+            desk.event("worked", **about)
+            for about in ({"id": "L1", "rep": "ben"}, {"id": "L2", "rep": desk.owner("L2")}, {"id": "L1", "rep": "ann"})
+        )
+        assert (other["worked"], other["reason"]) == (False, "Ann owns it, and not Ben")
+        assert (none["worked"], none["reason"]) == (False, "no deadline runs for the lead: it is noted as an activity")
+        assert (kept["worked"], kept["reason"]) == (True, None)
+
+
+def test_an_event_names_what_it_does_not_know(tmp_path: Path) -> None:
+    assert set(SCHEMAS["Event"]["properties"]) == set(FIELDS)
+    with service(str(tmp_path / "s"), tmp_path) as desk:
+        desk.route("L1", email="a@x1.com")
+        assert desk.event("returned", id="L1", rep="ann", reasn="no fit")["not_understood"] == ["reasn"]
+        assert "not_understood" not in desk.event("available", rep="ann")
+        wrong = desk.event("unavailable", rep="ann", until="03/04/2027")
+        assert (wrong["detail"], wrong["help"]) == (
+            "`until` must be a day or a moment with a time zone",
+            "write 2026-03-02, or 2026-03-02T09:30:00Z",
+        )
 
 
 @pytest.mark.parametrize("who", ["the same server", "a server that was started anew", "another server", "a new policy"])

@@ -11,7 +11,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote, unquote
@@ -23,6 +23,7 @@ from databases import Postgres
 from helpers import HEAVY
 from ledgers import STORES, place
 from roe.diagnostics import PolicyError
+from roe.evaluator.kept_matches import KeptMatches
 from roe.evaluator.trace import trace
 from roe.ledger.audit import verify
 from roe.ledger.backup import backup, restore
@@ -32,11 +33,13 @@ from roe.ledger.projections import dump
 from roe.ledger.sqlite import SqliteDatabase
 from roe.ledger.store import Store, open_store
 from roe.serve.app import build_app
+from roe.serve.desk import Desk
 from roe.serve.server import Server
 from roe.serve.settings import Settings
 from roe.serve.swap import kept
 from roe.serve.sync import sync
 from roe.serve.times import SetTime
+from roe.serve.writer import Reply
 from roe.web.app.kept import beside
 from services import MONDAY, POLICY, REPS, Service, feed, fill, policy, service
 
@@ -58,6 +61,93 @@ def running(state: str, tmp_path: Path, **more: Any) -> Iterator[tuple[TestClien
             threading.Event().wait(0.01)
         fill(client)
         yield client, server
+
+
+class Ways:
+    """A connection to PostgreSQL that counts how often it waits for the server; a pipeline waits once."""
+
+    def __init__(self, con: Any) -> None:
+        self.con, self.count = con, 0
+        self._together = False
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.con, name)
+
+    def execute(self, *args: Any) -> Any:
+        self.count += not self._together
+        return self.con.execute(*args)
+
+    @contextlib.contextmanager
+    def pipeline(self) -> Iterator[None]:
+        self.count, self._together = self.count + 1, True
+        with self.con.pipeline():
+            yield
+        self._together = False
+
+
+def test_a_group_of_requests_takes_four_ways_to_the_database(tmp_path: Path) -> None:
+    """With the lock it reads what is new; then words and subjects, projections with the writes before them, and the rest with the commit."""
+    with service(place("postgres", tmp_path), tmp_path) as desk, service(desk.state, tmp_path) as other:
+        for n in range(3):
+            desk.route(f"L{n}", email=f"a@x{n}.com")
+            other.route(f"M{n}", email=f"a@y{n}.com")
+        db = other.local.writer.opened().db
+        db.con = ways = Ways(db.con)  # type: ignore[attr-defined]
+        desk.route("L9", email="a@x9.com")
+        other.route("M9", email="a@y9.com")
+        assert ways.count == 4
+        other.shown("M9")
+        assert ways.count <= 6
+
+
+def test_a_server_takes_over_what_another_one_knows_of_a_company(state: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Leads that another server has decided are not matched while the ledger is locked, and a new one of their company follows them all the same."""
+    text = POLICY.replace("roles: [ae, sdr]", "roles: [ae, sdr]\nmatching: default")
+    with service(state, tmp_path, text=text) as one, service(state, tmp_path, text=text) as two:
+        for n, name in enumerate(("Norrsken Bank", "Halden Energy", "Vetri Foods")):
+            one.put("account", id=f"A{n}", name=name, domain=f"d{n}.com")
+        for lead, desk in (("K0", one), ("K1", two)):  # the first lead of a pool looks at all leads
+            desk.route(lead, company="Kaltmeer", email="a@kaltmeer.com")
+        done, database = list[str](), type(two.local.writer.opened().db)  # ids of leads that are matched, and "(" and ")" for the lock
+
+        def noted(owner: type[Any], name: str, note: Callable[..., str]) -> None:
+            before = getattr(owner, name)
+
+            def after(*args: Any) -> Any:
+                done.append(note(*args))
+                return before(*args)
+
+            monkeypatch.setattr(owner, name, after)
+
+        noted(KeptMatches, "_ask", lambda matches, answer, row: row["id"])
+        noted(database, "begin", lambda *_: "(")
+        noted(database, "commit", lambda *_: ")")
+        for id in ("L0", "L1"):
+            one.route(id, company="Norrsken Bank AB", email=f"{id}@mail.org")
+        done.clear()
+        assert "of the same company" in two.route("M1", company="Norrsken Bank", email="b@other.org")["sentence"]
+        assert set(done[: done.index("(")]) == {"M1"} and done[done.index("(") :] == ["(", ")"]
+        done.clear()
+        two.route("M2", company="Halden Energy", email="c@other.org")
+        before = set(done[: done.index("(")])
+        assert "M2" in before and before & {"L0", "L1"}, "what was taken over is looked up when nobody waits for it"
+        assert done[done.index("(") :] == ["(", ")"]
+        owners = one.local.writer.desk.state.all("owner")  # type: ignore[union-attr]
+        assert owners["lead|L0|sdr"]["company"] == owners["lead|L1|sdr"]["company"]
+        one.patch("lead", "L0", company="Zeta")
+        assert "company" not in owners["lead|L0|sdr"], "it was that of the record as it was decided"
+        one.route("L2", company="Vetri Foods", email="d@mail.org", form="partner")  # of a pool whose own leads M3 does not follow
+
+        def renamed(desk: Desk, at: datetime) -> Reply:
+            desk.put("account", {"id": "A2", "name": "Somebody else", "domain": "d2.com"}, "", at)
+            return 200, dict
+
+        def routed(desk: Desk, at: datetime) -> Reply:
+            desk.route("lead", {"id": "M3", "company": "Zeta", "email": "e@d2.com"}, "", at)
+            return 200, lambda: desk.answer("lead", "M3")
+
+        _, (_, answer) = two.local.do(renamed, routed)
+        assert "of the same company" not in answer["sentence"], "what L2 was said to be is of before"
 
 
 # --- a database that is gone ------------------------------------------------------------------------------------------
@@ -157,7 +247,7 @@ ROOM = 8  # requests that may wait
 
 
 @contextlib.contextmanager
-def outage(kind: str, how: str, tmp_path: Path) -> Iterator[tuple[str, Callable[[], None], Callable[[], None]]]:
+def outage(kind: str, how: str, tmp_path: Path) -> Iterator[tuple[str, Callable[[], object], Callable[[], object]]]:
     """A ledger, and how its outage begins and ends: another program has its lock, or the line is cut, or nobody answers on it."""
     if how == "locked":
         state = place(kind, tmp_path)
@@ -347,7 +437,7 @@ def test_scenario_22_projections_are_the_entries_replayed_and_an_old_decision_is
 ) -> None:
     """The rule of the first decision is in no policy of today: the ledger's copy of the policy with the decision's digest decides and explains as then."""
     rules = POLICY.replace("{name: rest, then: {route: inbound}}", "{name: sweets, when: lead.email != null, then: {route: inbound}}")
-    with running(state, tmp_path) as (c, server):
+    with running(state, tmp_path) as (c, _):
         policy(tmp_path / "policy", rules)
         first = c.put("/v1/policy", json={}).json()["policy"]
         old = lead(c, "L1").json()

@@ -17,7 +17,7 @@ from operator import itemgetter
 from roe.crm.ids import fold
 from roe.data.cells import Cells, LoneCells, cells_of, corrected, read_column, shown
 from roe.data.habits import Habits, is_open
-from roe.data.headers import field_of, known_columns
+from roe.data.headers import MOST_HEADERS, field_of, known_columns
 from roe.data.local import is_local, read_locally
 from roe.data.makers import maker
 from roe.data.reading import Problem, Reading, Reject
@@ -64,6 +64,14 @@ WRITTEN = "$id"  # the id as the data has it, where that is the longer form of t
 REPEATED = "id"  # the field that a record is rejected for when another has its id
 
 
+@node(frozen=False)
+class OneByOne:
+    """What is found out once by whoever reads one record of an entity after another: how cells are read, by field, and what columns settle."""
+
+    cells: dict[str, Cells | LoneCells] = field(default_factory=dict)
+    tables: dict[tuple[str, ...], _Columns] = field(default_factory=dict)
+
+
 def coerce_table(
     entity: str,
     fields: Mapping[str, Field],
@@ -73,21 +81,28 @@ def coerce_table(
     source: DataSource,
     decided: bool = False,
     earlier: Typed | None = None,
-    known: dict[str, Cells | LoneCells] | None = None,
+    known: OneByOne | None = None,
     alone: bool = False,
 ) -> Typed:
     """Typed records: references still as text, under the field's name; `$line` and unknown columns are kept.
 
     A record that the policy decides goes back to where it came from, so its id is never made up. `earlier` are records of the same table:
-    what its columns settled holds for these too. `known` keeps how cells are read, field by field, for whoever reads one record after another.
+    what its columns settled holds for these too.
     With `alone`, no column settles anything: each text is read by what it says itself.
     """
     origin = raw.origin if isinstance(raw, RawRecords) else TableOrigin("")
     raw = list(raw)
-    keys = _keys_of(origin.header, raw)
-    table = Typed(started(entity, fields, keys, roles, origin, len(raw), decided))
+    known = OneByOne() if known is None else known
+    keys = tuple(_keys_of(origin.header, raw))
+    columns = known.tables.get(keys)
+    if columns is None:
+        if len(known.tables) >= MOST_HEADERS:
+            known.tables.clear()
+        columns = known.tables[keys] = _Columns(entity, fields, known_columns(entity, fields, keys, roles), zone, source)
+    table = Typed(_started(entity, columns.columns, keys, origin, len(raw), decided))
     table.rejects += [Reject(entity, "", line, "", text, reason) for line, text, reason in origin.rejects]
-    _RecordReader(entity, fields, zone, source, decided, table, raw, earlier, {} if known is None else known, alone).read()
+    cells = columns.cells_of(alone, known.cells, table, raw, earlier)
+    _RecordReader(entity, decided, table, columns, cells, raw).read()
     table.rejects.sort(key=lambda r: r.line)
     _only_one_each(entity, table)
     finished(table.reading, table.rejects)
@@ -106,40 +121,50 @@ def _keys_of(header: Iterable[str], raw: Iterable[Record]) -> list[str]:
     return list(keys)
 
 
-class _RecordReader:
-    """Reads the records of one table, and takes those that nothing is wrong with."""
+ReadBy = list[tuple[str, str, Cells | LoneCells]]  # field, column, how its cells are read
 
-    def __init__(
-        self,
-        entity: str,
-        fields: Mapping[str, Field],
-        zone: tzinfo,
-        source: DataSource,
-        decided: bool,
-        table: Typed,
-        raw: Sequence[Record],
-        earlier: Typed | None,
-        known: dict[str, Cells | LoneCells],
-        alone: bool,
-    ) -> None:
-        self.entity, self.fields, self.decided, self.table, self.raw = entity, fields, decided, table, raw
-        columns = table.columns
-        self.cells: list[tuple[str, str, Cells | LoneCells]] = []  # field, column, how it is read
-        for name, column in columns.items():
-            cells = known.get(name)
-            if cells is None:
-                f = field_of(fields, name)
-                is_alone = alone and is_open(f)
-                if is_open(f) and not alone:
-                    table.habits[column] = _habits(f, raw, column, table.reading, earlier)
-                made = partial(cells_of, f, zone, source, entity=entity)
-                cells = LoneCells(f, made) if is_alone else made(table.habits.get(column))
-                if is_alone or not is_open(f):
-                    known[name] = cells
-            self.cells.append((name, column, cells))
+
+class _Columns:
+    """What the columns of a table settle, whatever its records."""
+
+    def __init__(self, entity: str, fields: Mapping[str, Field], columns: Mapping[str, str], zone: tzinfo, source: DataSource) -> None:
+        self.entity, self.fields, self.columns, self.zone, self.source = entity, fields, columns, zone, source
+        self.listed = listed(columns, fields)
         self.defaults = {name: maker(f, zone, source)(f.default) for name, f in fields.items() if f.default is not None}
         self.required = [f for f in fields.values() if f.required and f.type.name != "owners"]
         self.local = [(name, f) for name, f in fields.items() if name in columns and is_local(f)]
+        self._alone: ReadBy | None = None  # for records that are read alone
+
+    def cells_of(
+        self, alone: bool, known: dict[str, Cells | LoneCells], table: Typed, raw: Sequence[Record], earlier: Typed | None
+    ) -> ReadBy:
+        """How the cells of each column are read, and what some settle for all of them. `known` has it by field where records decide nothing."""
+        if alone and self._alone is not None:
+            return self._alone
+        read_by: ReadBy = []
+        for name, column in self.columns.items():
+            cells = known.get(name)
+            if cells is None:
+                f = field_of(self.fields, name)
+                is_alone = alone and is_open(f)
+                if is_open(f) and not alone:
+                    table.habits[column] = _habits(f, raw, column, table.reading, earlier)
+                made = partial(cells_of, f, self.zone, self.source, entity=self.entity)
+                cells = LoneCells(f, made) if is_alone else made(table.habits.get(column))
+                if is_alone or not is_open(f):
+                    known[name] = cells
+            read_by.append((name, column, cells))
+        if alone:
+            self._alone = read_by
+        return read_by
+
+
+class _RecordReader:
+    """Reads the records of one table, and takes those that nothing is wrong with."""
+
+    def __init__(self, entity: str, decided: bool, table: Typed, columns: _Columns, cells: ReadBy, raw: Sequence[Record]) -> None:
+        self.entity, self.decided, self.table, self.cells, self.raw = entity, decided, table, cells, raw
+        self.listed, self.defaults, self.required, self.local = columns.listed, columns.defaults, columns.required, columns.local
 
     def read(self) -> None:
         """Read all rows, column by column, and take the records that nothing is wrong with; the others are rejects."""
@@ -163,7 +188,7 @@ class _RecordReader:
                 problem = self._complete(typed, problems.get(number))
                 if problem is not None:
                     problems[number] = problem
-        for name in listed(self.table.columns, self.fields):
+        for name in self.listed:
             reading.list_values(name, (x for record in records if (x := record.get(name)) is not None))
         self._take(records, problems)
 
@@ -258,15 +283,18 @@ def started(
     entity: str, fields: Mapping[str, Field], keys: Iterable[str], roles: list[str], origin: TableOrigin, rows: int, decided: bool
 ) -> Reading:
     """A reading report before the first cell is read."""
-    keys = list(keys)
-    columns = known_columns(entity, fields, tuple(keys), roles)
+    keys = tuple(keys)
+    return _started(entity, known_columns(entity, fields, keys, roles), keys, origin, rows, decided)
+
+
+def _started(entity: str, columns: Mapping[str, str], keys: Sequence[str], origin: TableOrigin, rows: int, decided: bool) -> Reading:
     used = set(columns.values())
     unknown = [k for k in keys if k not in used]
     notes = list(origin.notes)
     if decided and rows and "id" not in columns:
         instead = [f"`{columns[k]}`" for k in ("email", "name", "domain") if k in columns]
         notes.append(f"it has no id column: {' or else '.join(instead) or 'nothing'} is what tells its records apart")
-    return Reading(entity, origin.shown, rows + len(origin.rejects), origin.blank, notes, columns, unknown)
+    return Reading(entity, origin.shown, rows + len(origin.rejects), origin.blank, notes, dict(columns), unknown)
 
 
 def listed(columns: Mapping[str, str], fields: Mapping[str, Field]) -> list[str]:

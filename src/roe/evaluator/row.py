@@ -107,6 +107,10 @@ class Row(dict[str, Value]):
         """Whether a reference that the data does not have was asked for, and so taken from another step."""
         return step.source in self.derived
 
+    def stored_value(self, name: str) -> Value:
+        """A field's value where it is not computed; else None."""
+        return None if name in self.derived else dict.get(self, name)
+
     def stored(self) -> Iterable[tuple[str, Value]]:
         """The fields that are not computed, with their values."""
         return ((k, x) for k, x in self.items() if k not in self.derived)

@@ -13,6 +13,7 @@ MISSING, BUSY, NEWER, CHANGED = "R641", "R642", "R643", "R644"
 
 SqlValue = str | int | float | bytes | None
 Row = tuple[Any, ...]  # of a query: what its columns hold, in their order
+Query = tuple[str, Sequence[SqlValue]]
 
 
 class Database(Protocol):
@@ -22,9 +23,14 @@ class Database(Protocol):
     url: str
 
     def rows(self, sql: str, values: Sequence[SqlValue] = ()) -> list[Row]: ...
+    def together(self, queries: Sequence[Query]) -> list[list[Row]]:
+        """The rows of each of several queries. A database that is far away is asked for them at once."""
+
     def run(self, sql: str, values: Sequence[SqlValue] = ()) -> None: ...
     def many(self, sql: str, rows: Iterable[Sequence[SqlValue]]) -> None: ...
-    def begin(self, wait: float) -> None: ...
+    def begin(self, wait: float, queries: Sequence[Query] = ()) -> list[list[Row]]:
+        """Take the one lock of the ledger; then the rows of the queries, as `together` gives them."""
+
     def commit(self) -> None: ...
     def rollback(self) -> None: ...
     def scrub(self) -> list[str]: ...

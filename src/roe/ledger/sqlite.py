@@ -14,7 +14,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import NoReturn
 
-from roe.ledger.database import BUSY, MISSING, Row, SqlValue, refuse
+from roe.ledger.database import BUSY, MISSING, Query, Row, SqlValue, refuse
 
 FILE = "ledger.sqlite"
 NETWORK = ("nfs", "cifs", "smb", "sshfs", "afs", "ceph", "glusterfs", "davfs", "9p", "drvfs")
@@ -59,6 +59,9 @@ class SqliteDatabase:
         except sqlite3.DatabaseError as e:
             self._said(e)
 
+    def together(self, queries: Sequence[Query]) -> list[list[Row]]:
+        return [self.rows(sql, values) for sql, values in queries]
+
     def run(self, sql: str, values: Sequence[SqlValue] = ()) -> None:
         try:
             self.con.execute(sql, values)
@@ -84,20 +87,21 @@ class SqliteDatabase:
             )
         refuse(MISSING, f"the ledger cannot be used: {e}", self.url, "free disk space, or restore the ledger from a backup")
 
-    def begin(self, wait: float) -> None:
-        """Take the one lock. SQLite's own waiting gives later comers no turn, so this asks again and again until `wait` seconds are over."""
+    def begin(self, wait: float, queries: Sequence[Query] = ()) -> list[list[Row]]:
+        """SQLite's own waiting gives later comers no turn, so this asks again and again until `wait` seconds are over."""
         until = time.monotonic() + wait
         self.con.execute(f"PRAGMA busy_timeout = {max(0, min(2000, int(wait * 1000)))}").fetchall()
         while True:
             try:
                 self.con.execute("BEGIN IMMEDIATE")
-                return
+                break
             except sqlite3.OperationalError as e:
                 if "locked" not in str(e) and "busy" not in str(e):
                     self._said(e)
                 if time.monotonic() >= until:
                     refuse(BUSY, f"another run is writing to the ledger, also after {wait:g} seconds", self.url, "try again when it is done, or wait longer: --wait 600")  # fmt: skip
                 time.sleep(0.02)
+        return self.together(queries)
 
     def commit(self) -> None:
         try:

@@ -7,6 +7,7 @@ stream of requests has one meaning whoever handles it. What is left behind becom
 
 from __future__ import annotations
 
+import contextlib
 import logging
 from collections.abc import Callable, Iterable, Mapping
 from datetime import date, datetime
@@ -74,6 +75,12 @@ class Desk:
         self.decided: list[tuple[str, str, str, str]] = []  # entity, record, role, action
         self.missed = 0
 
+    def expect(self, records: Iterable[tuple[str, Record]]) -> None:
+        """Records are about to be routed, by the address's name of their entity. What can be found out of them before they may be decided is."""
+        for name, values in records:
+            with contextlib.suppress(Refused):  # as it will be, when it comes
+                self.records.expect(self.entity(name), values)
+
     def number(self, numbers: list[int]) -> None:
         """Tell owners and letters the numbers that the entries have got."""
         for key, place in self._numbered.items():
@@ -105,19 +112,28 @@ class Desk:
         if self.writes:
             self.seq += 1
         self.state.written()
+        self.records.let_go()
 
     def take_back(self) -> set[tuple[str, str]]:
         """The group was not committed: what is known is as it was before. Returns the records that the caller must read again."""
         undone = self.state.take_back()
+        self.records.let_go()
         self.records.take_pools_back()
         return self._renew(undone) | set(self.writes.records)
 
     def learn(self, known: Iterable[Change], records: Iterable[Mirrored]) -> set[tuple[str, str]]:
         """Take over what another server has committed; returns further records that the caller must read again."""
-        stale = self._renew(self.state.learn(known))
+        changed = self.state.learn(known)
+        stale = self._renew(changed)
+        entities = set()
         for record in records:
             self.records.learn(record)
             stale.discard((record.entity, record.id))
+            entities.add(record.entity)
+        if len(entities) == 1:  # nothing has changed since that a record's company may rest on
+            self.records.take_companies(
+                [key for kind, key in changed if kind == "owner" and key.split("|", 1)[0] in entities], self.policy.digest
+            )
         return stale
 
     def follow(self, changed: Iterable[tuple[str, str]]) -> set[tuple[str, str]]:
@@ -251,12 +267,21 @@ class Desk:
         if not new.deleted:
             for key in self.owner_keys(new.entity, new.id):
                 held.changed(self, key)
+                self._forget_company(key)
             in_crm.compare(self, new, at)
             return True
         for key in list(self.owner_keys(new.entity, new.id)):
             self.schedule(key, None)
             self.state.put("held", key, None)
         return True
+
+    def _forget_company(self, key: str) -> None:
+        """A record has changed: what its owner says of its company is of before."""
+        owner = self.state.owner(key)
+        if "company" in owner:
+            now: Owner = {**owner}
+            del now["company"]
+            self.state.put("owner", key, now)
 
     def held_by(self, rep: str) -> list[str]:
         """The keys of all that a rep has, which is in the mirror."""
@@ -313,6 +338,8 @@ class Desk:
             base = d.previous if before is None else before["base"]  # of a record that is new here, what the CRM shows
             former = before["owner"] if before is not None else d.previous
             more: Marks = {"base": base, "owner_name": d.owner_name or None, "rule": d.rule or None, "pool": d.pool or None, **marks}
+            if company := self.records.live.companies_of(row):
+                more["company"] = company
             self.own(key, d.owner, at, d.until, sentence=d.reason, action=d.action, was=former, more=more)
         if d.turn is not None and not timers.is_repeated(d):
             turns.take(self, d, at)

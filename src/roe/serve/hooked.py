@@ -69,7 +69,15 @@ async def from_form(request: Request) -> Response:
 
 async def _taken(request: Request, server: Server, source: str, messages: Sequence[Message]) -> dict[str, object]:
     """Each message is a job of its own: one that is refused does not hold up the others, and one that came before changes nothing."""
-    jobs = [Job(_act(m), [(m.entity, m.record)], message=(source, m.id, f"{m.entity}|{m.record}")) for m in messages]
+    jobs = [
+        Job(
+            _act(m),
+            [(m.entity, m.record)],
+            message=(source, m.id, f"{m.entity}|{m.record}"),
+            routes=[(m.entity, m.values)] if m.kind == "route" else (),
+        )
+        for m in messages
+    ]
     answers = await asyncio.gather(*(answered(server.queue.submit(job)) for job in jobs))
     refused = [body for status, body, _ in answers if status >= 400]
     repeated = sum(1 for *_, old in answers if old)

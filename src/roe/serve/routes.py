@@ -31,7 +31,14 @@ FEED = 500  # entries in one answer of the feed
 RECORD = "/v1/{entity}/{id:path}"  # an id may have slashes, which arrive as such however they were sent
 
 
-async def written(request: Request, token: Token, value: object, act: Act, touches: Sequence[tuple[str, str]] = ()) -> Response:
+async def written(
+    request: Request,
+    token: Token,
+    value: object,
+    act: Act,
+    touches: Sequence[tuple[str, str]] = (),
+    routes: Sequence[tuple[str, Record]] = (),
+) -> Response:
     """Have the writer do something, and answer once it is committed."""
     server = server_of(request)
     key, digest = key_of(request, token, value)
@@ -40,7 +47,7 @@ async def written(request: Request, token: Token, value: object, act: Act, touch
     if key:
         server.under_way.add(key)
     try:
-        status, body, replayed = await answered(server.queue.submit(Job(act, touches, key, digest)))
+        status, body, replayed = await answered(server.queue.submit(Job(act, touches, key, digest, routes=routes)))
     finally:
         server.under_way.discard(key)
     noted(request, **({"decision": body["decision"]} if "decision" in body else {}))
@@ -81,7 +88,7 @@ async def route(request: Request) -> Response:
         not_read = desk.not_read
         return 200 if was_known else 201, lambda: {**desk.answer(entity, id), "known": was_known, "stale": stale, **not_read}
 
-    return await written(request, token, values, act, _touched(name, values))
+    return await written(request, token, values, act, routes=[(name, values)])
 
 
 async def put(request: Request) -> Response:
@@ -129,11 +136,6 @@ def _mirrored(desk: Desk, entity: str, id: str, stale: bool) -> Json:
     """What became of a record that was sent, and its owners if it has any."""
     owners = {key.split("|", 2)[2]: desk.shown(*key.split("|", 2)) for key in desk.owner_keys(entity, id)}
     return {"entity": entity, "id": id, "stale": stale, "roles": owners}
-
-
-def _touched(entity: str, values: Record) -> list[tuple[str, str]]:
-    id = next((x for n, x in values.items() if n.lower() == "id" and isinstance(x, (str, int))), None)
-    return [] if id is None else [(entity.removesuffix("s"), fold(str(id)))]
 
 
 async def event(request: Request) -> Response:
