@@ -323,38 +323,44 @@ def _beside_columns(root: Path, rows: int, kind: str, data: Path, what: str, goa
 
 
 def portions(root: Path, rows: int) -> None:
-    """Accounts with activities, of whom a pool gets some, in portions and all at once: memory, and the same files."""
+    """Accounts with activities, of whom a pool gets some, in portions and all at once: memory, what it grows by, and the same files."""
     from pyarrow import parquet
 
-    data, out = with_activities(root, rows), root / "out"
-    parquet.write_table(made.pool_tables(1, REPS)["rep"], data / "reps.parquet")
-    more = (
-        str(policy(root, "shared")),
-        "--data",
-        str(data),
-        "--as-of",
-        AS_OF,
-        "--out",
-        str(out),
-        "--engine",
-        "columns",
-        "--format",
-        "parquet",
-    )
-    whole_process("-m", "roe", "check", str(policy(root, "shared")), "--no-data")  # now the policy is in the cache
-    found = {}
+    out, rules = root / "out", policy(root, "shared")
+    whole_process("-m", "roe", "check", str(rules), "--no-data")  # now the policy is in the cache
     ways = {"in portions": ("-m", "roe"), "at once": ("-c", WHOLE)}
-    for way in ways if rows <= AT_ONCE else [*ways][:1]:
-        cost = whole_process(*ways[way], "run", *more, "--turns", "parquet")
+
+    def run(rows: int, way: str) -> tuple[Cost, int, list[Any]]:
+        """The cost of a run, how many records waited for the pool, and what its files say."""
+        more = ("--data", str(root / f"worked{rows}"), "--as-of", AS_OF, "--out", str(out), "--engine", "columns", "--format", "parquet")
+        cost = whole_process(*ways[way], "run", str(rules), *more, "--turns", "parquet")
         engine = json.loads((out / "run.json").read_text("utf-8"))["engine"]
-        found[way] = cost, digests(out)
         say(f"{rows:,} accounts, {rows // 2:,} activities and a pool, {way} ({engine}): peak", cost.mib, "MiB", 4096)
         say("    seconds; those of processors", cost.seconds, f"{cost.processor:.1f}")
+        found = cost, parquet.read_metadata(out / "turns.parquet").num_rows, digests(out) if rows <= AT_ONCE else []
         shutil.rmtree(out)
-    if len(found) > 1:
-        different = sum(x != y for x, y in zip(*(digest for _, digest in found.values()), strict=True))
+        return found
+
+    few = max(rows // 4, 1_600_000)
+    for n in {few, rows}:
+        parquet.write_table(made.pool_tables(1, REPS)["rep"], with_activities(root, n) / "reps.parquet")
+    least, waited, _ = run(few, "in portions")
+    cost, waits, found = run(rows, "in portions")
+    if rows > few:
+        grown = (cost.mib - least.mib) * (1 << 20)
+        say("    it grows by, for each account", grown / (rows - few), "bytes", 40)
+        say("    for each account that waits for the pool", grown / (waits - waited), "bytes")
+        say(
+            "    50,000,000 accounts at this rate (calculated): peak",
+            cost.mib + grown / (rows - few) * (50e6 - rows) / (1 << 20),
+            "MiB",
+            4096,
+        )
+    if rows <= AT_ONCE:
+        at_once, _, wanted = run(rows, "at once")
+        different = sum(x != y for x, y in zip(found, wanted, strict=True))
         say("    of 4 files, those with another owner, turn or credit", different, "", 0)
-        say("    in portions: processor seconds", found["in portions"][0].processor / found["at once"][0].processor, "x at once")
+        say("    in portions: processor seconds", cost.processor / at_once.processor, "x at once")
 
 
 def cluster(root: Path, rows: int) -> None:

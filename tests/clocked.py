@@ -1,10 +1,9 @@
-"""`python clocked.py POLICY STATE PORT CLOCK`: the service on a clock that stands in a file, so that several servers live the same day."""
+"""The service on a clock that stands in a file, so that several servers live the same day."""
 
 from __future__ import annotations
 
 import mmap
 import struct
-import sys
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -35,7 +34,3 @@ def main(policy: str, state: str, port: str, clock: str) -> None:
 
     server = Server(Settings(Path(policy), state), FileTime(Path(clock)))
     uvicorn.run(build_app(server), port=int(port), log_level="warning", access_log=False)
-
-
-if __name__ == "__main__":
-    main(*sys.argv[1:])

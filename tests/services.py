@@ -5,19 +5,19 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-import signal
 import socket
-import subprocess
 import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, datetime, timedelta
+from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
 
+from forked import forked, roe
 from helpers import policy_text
 from roe.ledger.store import open_store
 from roe.serve import events
@@ -158,48 +158,57 @@ def plain_client(**more: Any) -> httpx.Client:
 
 
 class Process:
-    """`roe serve` in a process of its own."""
+    """`roe serve` in a process of its own, or another `run` of the arguments policy, state, port and `args`."""
 
     ASKED = plain_client(timeout=2)
 
-    def __init__(self, policy: Path, state: str, *args: str, environment: Mapping[str, str] | None = None) -> None:
+    def __init__(
+        self, policy: Path, state: str, *args: str, environment: Mapping[str, str] | None = None, run: Callable[..., None] | None = None
+    ) -> None:
         with socket.socket() as probe:
             probe.bind(("127.0.0.1", 0))
             self.port = probe.getsockname()[1]
         self.url = f"http://127.0.0.1:{self.port}"
-        self.command = [sys.executable, "-m", "roe", "serve", str(policy), "--state", state, "--port", str(self.port), *args]
+        self.run = run or roe
+        self.args: tuple[str, ...] = (str(policy), state, str(self.port), *args)
+        if run is None:
+            self.args = ("serve", str(policy), "--state", state, "--port", str(self.port), *args)
         self.environment = {**os.environ, "PYTHONPATH": os.pathsep.join(p for p in sys.path if p), **(environment or {})}
         self.log = Path(os.environ.get("ROE_CACHE", "/tmp")) / f"serve-{self.port}.log"
         self.log.parent.mkdir(parents=True, exist_ok=True)
-        self.process: subprocess.Popen[bytes] | None = None
+        self.process: BaseProcess | None = None
 
-    def start(self, ready: bool = True) -> Process:
-        with self.log.open("ab") as log:
-            self.process = subprocess.Popen(self.command, env=self.environment, stdout=log, stderr=log)
+    @property
+    def is_alive(self) -> bool:
+        return self.process is not None and self.process.is_alive()
+
+    def start(self) -> Process:
+        """Start it, and wait until it is ready."""
+        self.process = forked(self.log, self.environment, self.run, self.args)
         until = time.monotonic() + 60
-        while ready and time.monotonic() < until:
+        while time.monotonic() < until:
             with contextlib.suppress(httpx.HTTPError):
                 if self.ASKED.get(f"{self.url}/ready").status_code == 200:
                     return self
-            assert self.process.poll() is None, self.log.read_text()
+            assert self.is_alive, self.log.read_text()
             time.sleep(0.02)
-        assert not ready, self.log.read_text()
-        return self
+        raise AssertionError(self.log.read_text())
 
     def kill(self) -> None:
         assert self.process is not None
-        self.process.send_signal(signal.SIGKILL)
-        self.process.wait()
+        self.process.kill()
+        self.process.join()
 
     def stop(self) -> int:
-        if self.process is None or self.process.poll() is not None:
+        """End it by the signal that asks for it; its exit code, or -1 where it had ended."""
+        if self.process is None or not self.process.is_alive():
             return -1
         self.process.terminate()
-        try:
-            return self.process.wait(20)
-        except subprocess.TimeoutExpired:
-            self.process.kill()
-            return self.process.wait()
+        self.process.join(20)
+        if self.process.is_alive():
+            self.kill()
+        assert self.process.exitcode is not None
+        return self.process.exitcode
 
     def client(self, **more: Any) -> httpx.Client:
         return plain_client(base_url=self.url, timeout=30, **more)

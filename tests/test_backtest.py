@@ -6,6 +6,7 @@ import csv
 import json
 import math
 import random
+import re
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -24,6 +25,7 @@ from roe.scoring.backtest import auc, calibration, deciles, stability, threshold
 from roe.scoring.card import fit  # noqa: E402
 from roe.scoring.history import hold_out, read_history  # noqa: E402
 from roe.scoring.leakage import leave_out_leaks  # noqa: E402
+from roe.scoring.tables import typed  # noqa: E402
 
 
 def sample(seed: int, n: int = 300) -> tuple[Any, Any]:
@@ -152,6 +154,16 @@ def test_a_fitted_card_is_what_a_policy_computes(tmp_path: Path) -> None:
     assert auc(np.array(found.outcome), card.score(found)) > 0.7  # type: ignore[operator]
 
 
+def test_a_card_says_how_many_points_double_the_odds(tmp_path: Path) -> None:
+    """Its header has the chance of winning by the score, and the points that double the odds there."""
+    asked = ["--data", str(history(tmp_path / "h")), "--outcome", "seller != null", "--time", "came_on"]
+    done = CliRunner().invoke(main, ["score", "fit", *asked, "--out", str(tmp_path / "c.yaml")])
+    assert done.exit_code == 0, done.output
+    text = (tmp_path / "c.yaml").read_text()
+    double, slope = re.search(r"; ([\d.]+) of them double the odds", text), re.search(r"\+ ([\d.]+) \* score", text)
+    assert double and slope and math.exp(float(slope[1]) * float(double[1])) == pytest.approx(2, rel=0.01)
+
+
 def test_scores_of_a_policy_are_tested_too(tmp_path: Path) -> None:
     history(tmp_path / "h")
     (tmp_path / "h" / "leads.csv").rename(tmp_path / "h" / "lead.csv")
@@ -203,6 +215,64 @@ def test_few_records_warn_and_one_outcome_is_said(tmp_path: Path, without_charts
         assert done.exit_code == 2 and code in done.output, done.output
     done = CliRunner().invoke(main, ["score", "backtest", "--data", str(tmp_path / "nowhere"), "--outcome", "true"])
     assert done.exit_code == 2 and "R606" in done.output
+
+
+def test_a_name_that_no_column_has_is_refused_and_all_that_is_left_out_is_said(tmp_path: Path, without_charts: None) -> None:
+    """A column of texts that differ everywhere earns no points, and neither does one that is the same everywhere: both are told."""
+    folder = tmp_path / "h"
+    folder.mkdir()
+    rows = [
+        f"D{n},{'Won' if n % 3 == 0 else 'Lost'},R-{n if n % 3 == 0 else ''},{('web', 'call')[n % 3 == 0 and n % 2]},x,2024-{n % 12 + 1:02}-11"
+        for n in range(300)
+    ]
+    (folder / "deals.csv").write_text("deal,stage,invoice,source,same,came\n" + "\n".join(rows))
+    command = ["score", "backtest", "--data", str(folder), "--time", "came", "--out", str(tmp_path / "out")]
+
+    def said(outcome: str, *more: str) -> str:
+        return str(CliRunner().invoke(main, [*command, "--outcome", outcome, *more]).output)
+
+    for option in ("--keep", "--drop"):
+        assert (
+            f"{option}:1:1: there is no column `sorce`" in (wrong := said('stage = "Won"', option, "sorce"))
+            and "did you mean `source`" in wrong
+        )
+    lower = said('stage = "won"')
+    assert "the outcome is true for 0 of 300 records" in lower and "did you mean `Won`?" in lower
+    told = said('stage = "Won"')
+    for line in (
+        "`came` is left out: --time names it",
+        "`same` is left out: it is the same everywhere",
+        "`stage` is left out: the outcome is made of it",
+    ):
+        assert line in told
+    assert "`deal` is left out: it is another value nearly everywhere" in told and "of 1 won" not in told
+    assert "`deal` cannot be kept: it is another value nearly everywhere" in said('stage = "Won"', "--keep", "deal")
+
+
+@pytest.mark.parametrize(
+    ("cells", "numbers"),
+    [
+        (["1.200,50 €", "€ 300", "n/a", "-12"], [1200.5, 300, None, -12]),
+        (["$1,200", "$12.5", "$1,000,000"], [1200, 12.5, 1_000_000]),
+        (["EUR 700,000.00", "€ 23.900.000", "5"], [700_000, 23_900_000, 5]),  # both signs, and each in one way only
+        (["206.000 €", "1.000 €"], None),  # thousands or thousandths: nobody can tell
+        (["$5", "€ 5"], None),
+        (["02139", "10115"], None),  # a code
+        (["5 km", "7 km"], None),
+        (["12.05.2024", "x"], None),
+    ],
+)
+def test_numbers_as_people_write_them_are_numbers(cells: list[str], numbers: list[float | None] | None) -> None:
+    assert typed([*cells]) == ([*cells] if numbers is None else numbers)
+
+
+def test_numbers_that_can_be_read_in_two_ways_are_told(tmp_path: Path, without_charts: None) -> None:
+    rows = [f"D{n},{'Won' if n % 3 == 0 else 'Lost'},{'web' if n % 5 else 'call'},{n % 60 + 1}.000 €" for n in range(90)]
+    (tmp_path / "deals.csv").write_text("deal,stage,source,amount\n" + "\n".join(rows), "utf-8")
+    said = CliRunner().invoke(
+        main, ["score", "backtest", "--data", str(tmp_path), "--outcome", 'stage = "Won"', "--drop", "deal", "--out", str(tmp_path / "out")]
+    )
+    assert "`amount` is left out: numbers such as `1.000 €` can be read in two ways" in said.output
 
 
 @pytest.mark.skipif(not (SHARED / "data" / "olist").is_dir(), reason="the data is not at hand")

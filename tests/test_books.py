@@ -24,6 +24,7 @@ import roe
 from helpers import EXAMPLES, HEAVY, policy_text
 from roe.cli import main
 from roe.columns.world import ColumnWorld
+from roe.dynamic import Saved
 from roe.evaluator.assigned import empty_state
 from roe.evaluator.book_plan import applied, check_plan
 from roe.evaluator.books import plan_books
@@ -353,10 +354,40 @@ def test_accounts_take_places_and_a_pair_has_a_worth_of_its_own(tmp_path: Path) 
             if all(sum(s for s, c in zip(size, choice, strict=True) if c == k) <= reps[k]["book"] for k in (0, 1)):
                 best = max(best, sum(worth[i][c] for i, c in enumerate(choice) if c >= 0))
         assert plan["solution"]["objective"] == best and plan["solution"]["gap"] == 0
-        for more_places in plan["solution"]["more_places"]:
-            assert more_places["gain"] >= 0 and more_places["places"] == 10
         lines = sentences(plan["solution"])
         assert lines[0].startswith("A greedy plan") and all("more places for Rep" in line for line in lines[1:])
+
+
+@pytest.mark.parametrize(
+    "more", ["", "fairness: 0.3", "total: rep.book", "distribute: {fixed: 2}", "places: 'if account.tier = \"A\" then 2 else 1'"]
+)
+def test_ten_more_places_bring_what_a_plan_with_them_is_worth_more(tmp_path: Path, more: str) -> None:
+    """The answer is that of a second plan of a rep with ten more places, mix, total and all. A cycle that brings two accounts at most asks nothing."""
+    policy_text(tmp_path, POLICY.format(more=more))
+    evaluator = roe.compile(roe.load(tmp_path))
+    rng = random.Random(7)
+    gains = []
+    for _ in range(4):
+        accounts = [{"id": f"A{k}", "points": rng.randint(1, 9), "tier": rng.choice("AB")} for k in range(12)]
+        reps: list[dict[str, Any]] = [{"id": f"R{k}", "name": f"Rep {k}", "book": rng.randint(2, 5)} for k in range(2)]
+        solution = _reviewed(evaluator, accounts, reps)
+        for answer in solution["more_places"]:
+            larger = [{**r, "book": r["book"] + 10 * (r["name"] == answer["rep"])} for r in reps]
+            gains.append(answer["gain"])
+            assert answer["gain"] == pytest.approx(max(_reviewed(evaluator, accounts, larger)["objective"] - solution["objective"], 0))
+    assert any(gains) != ("fixed" in more)
+
+
+def _reviewed(evaluator: roe.Evaluator, accounts: list[dict[str, Any]], reps: list[dict[str, Any]]) -> Saved:
+    solution: Saved = plan_books(evaluator.bind({"account": accounts, "rep": reps}, as_of=str(TODAY)), reviewed=True)["books"]["core"][
+        "solution"
+    ]
+    return solution
+
+
+def test_a_plan_says_whether_a_greedy_one_is_worth_less() -> None:
+    assert sentences({"objective": 10.0, "greedy": 8.5})[0] == "A greedy plan would be worth 8.5, which is 1.5 less."
+    assert sentences({"objective": 10.0, "greedy": 10.0 + 1e-9})[0] == "A greedy plan would be worth as much: 10.0."
 
 
 def test_a_greedy_plan_that_misses_the_mix_is_not_called_better() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import subprocess
 from pathlib import Path
@@ -13,7 +14,7 @@ from click.testing import CliRunner
 
 import roe
 from helpers import AS_OF, EXAMPLES, compiled, example, policy_text, tables
-from roe.analysis.diff import Impact, Moved, changes, impact
+from roe.analysis.diff import Impact, Load, Moved, changes, impact
 from roe.analysis.equivalence import compare
 from roe.cli import main
 from roe.policy.format import format_policy
@@ -67,7 +68,7 @@ def test_the_impact_is_the_difference_of_two_runs(other: Path) -> None:
         k: (owners[0][k], owners[1][k]) for k in owners[0] if owners[0][k] != owners[1][k]
     }
     assert found.moved and sum(found.matrix().values()) == len(found.moved) == found.facts["moved"]
-    for rep, (was, now, _) in found.load.items():
+    for rep, (was, now, _, _) in found.load.items():
         assert (was, now) == tuple(sum(o == rep for o in own.values()) for own in owners)
     assert found.facts["windows_cut"] == sum(m.rule_before == "protected" for m in found.moved if m.role == "ae")
     assert impact(runs[0], runs[0]).moved == []
@@ -87,8 +88,9 @@ def test_who_gains_from_whom_is_counted_also_of_records_that_nobody_has() -> Non
 
     found = Impact(9, [moved("ann", "ben"), moved("ann", "ben"), moved(None, "ben"), moved("ann", None)], {})
     assert found.matrix() == {("ann", "ben"): 2, ("(nobody)", "ben"): 1, ("ann", "(nobody)"): 1}
-    found.load |= {"ann": (1, 2, None), "ben": (5, 1, 3), "cat": (1, 3, None), "dee": (4, 4, 4)}
-    assert found.shifts() == [("ben", 5, 1, 3), ("cat", 1, 3, None), ("ann", 1, 2, None)], "who gains or loses most comes first"
+    loads = {"ann": Load(1, 2, 2, None), "ben": Load(5, 1, 1, 3), "cat": Load(1, 3, 3, None), "dee": Load(4, 4, 4, 4)}
+    found.load |= loads
+    assert found.shifts() == [(rep, loads[rep]) for rep in ("ben", "cat", "ann")], "who gains or loses most comes first"
     found.names["ann"] = "Ann"
     assert [found.name(rep) for rep in ("ann", "ben", None)] == ["Ann", "ben", "(nobody)"]
 
@@ -417,10 +419,31 @@ def test_the_facts_of_an_impact_are_counted() -> None:
     assert found.facts == {
         "decided": 8, "moved": 5, "moved_share": 5 / 8, "unowned": 1, "customers_moved": 1, "windows_cut": 1, "over_capacity": 1, "most_lost": 4, "most_gained": 3
     }  # fmt: skip
-    assert found.load == {"ann": (4, 0, 10), "ben": (2, 5, 4), "cat": (1, 2, 2)}
-    assert found.shifts() == [("ann", 4, 0, 10), ("ben", 2, 5, 4), ("cat", 1, 2, 2)]
+    assert found.load == {"ann": (4, 0, 0, 10), "ben": (2, 5, 5, 4), "cat": (1, 2, 2, 2)}
+    assert found.shifts() == [("ann", (4, 0, 0, 10)), ("ben", (2, 5, 5, 4)), ("cat", (1, 2, 2, 2))]
     same = impact(runs[0], runs[0])
     assert same.shifts() == [] and same.facts["moved_share"] == 0 == same.facts["most_lost"] == same.facts["most_gained"]
+
+
+def test_a_capacity_is_of_accounts_and_reps_go_by_name(tmp_path: Path) -> None:
+    """Leads fill no capacity, as in the figures of a run: Ann Archer has two accounts of two, and a lead. Two reps of one name show their ids."""
+    policies = []
+    for name, then in (("old", "keep"), ("new", "{assign: '\"ann\"'}")):
+        text = f"roe: 1\nname: n\nroles: [ae]\nengagement: {{account: {{ae: [{{name: all, then: {then}}}]}}, lead: {{ae: [{{name: lead, then: {then}}}]}}}}\n"
+        policies.append(policy_text(tmp_path / name, text))
+    data = tmp_path / "data"
+    data.mkdir()
+    (data / "accounts.csv").write_text("id,name,owner\nA1,Acme,ann\nA2,Globex,ben\n")
+    (data / "leads.csv").write_text("id,email,owner\nL1,x@y.com,cat\n")
+    (data / "reps.csv").write_text("id,name,capacity\nann,Ann Archer,2\nben,Bo Birch,5\ncat,Bo Birch,5\n")
+    asked = [*map(str, policies), "--data", str(data), "--as-of", "2026-02-01"]
+    shown = run(*asked).output
+    assert re.search(r"Ann Archer +1 +3 +\+2 +2 of 2\n", shown) and "account Globex (A2) as ae: Bo Birch (ben) -> Ann Archer" in shown
+    assert "| Bo Birch (cat) | Ann Archer | 1 |" in run(*asked, "--format", "md").output
+    assert run(*asked, "--fail-if", "over_capacity > 0").exit_code == 0
+    (data / "reps.csv").write_text("id,name,capacity\nann,Ann Archer,1\nben,Bo Birch,5\ncat,Bo Birch,5\n")
+    full = run(*asked, "--fail-if", "over_capacity > 0")
+    assert full.exit_code == 1 and "2 of 1, over" in full.output
 
 
 def test_a_record_that_one_policy_alone_decides_is_nobodys_in_the_other() -> None:

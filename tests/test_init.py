@@ -306,3 +306,36 @@ def test_a_rule_that_finds_nobody_does_not_say_what_it_would_have_found(tmp_path
         with (out / "allocations.csv").open(encoding="utf-8", newline="") as file:
             (row,) = csv.DictReader(file)
         assert (row["action"], row["owner"], row["reason"]) == ("unassigned", "", "rule `stays` holds, and finds nobody")
+
+
+def test_an_export_of_two_crms_keeps_the_owners_of_both(tmp_path: Path) -> None:
+    """Accounts of Salesforce beside HubSpot's contacts: each file is read by the headers of its own CRM."""
+    export = tmp_path / "export"
+    export.mkdir()
+    (export / "accounts.csv").write_text(
+        "Account ID,Account Name,Billing Country,Account Owner\n0015g00000AAAA1,Acme,US,Ann Ash\n0015g00000AAAA2,Bolt,US,Ben Bo\n"
+    )
+    (export / "contacts.csv").write_text(
+        "Record ID;Email;Company name;Website URL;Contact owner\n7;x@zeta.com;Zeta;;ben@x.com\n8;y@zeta.com;Zeta;https://zeta.com;Ann Ash\n9;y@zeta.com;Eta;;Ann Ash\n"
+    )
+    (export / "users.csv").write_text("User ID,Full Name,Email\nu1,Ann Ash,ann@x.com\nu2,Ben Bo,ben@x.com\n")
+    said = roe("init", str(tmp_path / "rules"), "--from", str(export)).output
+    assert "contacts.csv (HubSpot): 3 rows" in said and "owner from `Contact owner`" in said and "every row was read" in said
+    out = tmp_path / "out"
+    assert roe("run", str(tmp_path / "rules"), "--out", str(out)).exit_code == 0
+    owners = {r["record"]: r["owner"] for r in csv.DictReader((out / "allocations.csv").open(encoding="utf-8"))}
+    assert owners == {"0015g00000AAAA1": "u1", "0015g00000AAAA2": "u2", "7": "u2", "8": "u1", "9": "u1"}
+
+
+def test_owners_by_name_and_by_address_without_users_are_reported(tmp_path: Path) -> None:
+    export = tmp_path / "export"
+    export.mkdir()
+    rows = ["Jörg Müller", "joerg.mueller@x.com", "Renée Roe", "renee_roe@x.com", "ben@x.com", "Bo Berg"]
+    (export / "accounts.csv").write_text("id,name,owner\n" + "".join(f"{n},Co {n},{owner}\n" for n, owner in enumerate(rows)), "utf-8")
+    said = roe("init", str(tmp_path / "rules"), "--from", str(export)).output
+    assert (
+        "perhaps one person under two names: `joerg.mueller@x.com` and `Jörg Müller`, `renee_roe@x.com` and `Renée Roe`; export the users"
+        in said
+    )
+    (export / "users.csv").write_text("id,name,email\nu1,Jörg Müller,joerg.mueller@x.com\n", "utf-8")
+    assert "two names" not in roe("init", str(tmp_path / "other"), "--from", str(export)).output

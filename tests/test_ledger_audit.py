@@ -160,6 +160,50 @@ def test_a_restored_backup_forgets_again_before_it_is_read(tmp_path: Path) -> No
         assert forget_again(again, here / "forgotten.jsonl") == 0
 
 
+def test_a_restored_backup_forgets_again_what_the_service_alone_had(tmp_path: Path) -> None:
+    here, row = (
+        tmp_path / "state",
+        "INSERT INTO mirror (entity, id, fields, versions, deleted, seq) VALUES ('contact', ?, '{}', '{}', 0, 1)",
+    )
+    with telling(str(here)) as store:
+        for id in ("zq-17", "zq-18"):
+            store.db.run(row, (id,))
+        saved = backup(store, tmp_path / "backups", datetime(2026, 3, 5, tzinfo=UTC))
+        assert forget(store, "zq-17", entity="contact", list_file=here / "forgotten.jsonl").subjects == 1
+        assert store.words.subject("rep", "zq-17") is not None
+    for file in saved.iterdir():
+        shutil.copy(file, here)
+    with open_store(here) as again:
+        assert again.db.rows("SELECT id FROM mirror") == [("zq-18",)] and again.words.subject("rep", "zq-17") is not None
+        assert verify(again).bad is None
+
+
+def test_what_another_program_reads_meanwhile_cannot_be_scrubbed_and_is_said(state: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    for database in ("sqlite", "postgres"):
+        monkeypatch.setattr(f"roe.ledger.{database}.SCRUB", 0)
+    with telling(state) as store, open_store(state) as other:
+        other.db.run("BEGIN ISOLATION LEVEL REPEATABLE READ" if other.db.dialect == "postgres" else "BEGIN")
+        other.db.rows("SELECT count(*) FROM entry")
+        left = forget(store, "zq-17", also=[SECRET]).unreachable
+        assert "VACUUM" in left[-1] and "end it" in left[-1]
+        other.db.rollback()
+        assert "VACUUM" not in forget(store, "A-2").unreachable[-1]
+
+
+def test_the_owner_of_the_database_alone_can_erase_what_it_notes_of_columns(tmp_path: Path) -> None:
+    import psycopg
+
+    state = place("postgres", tmp_path)
+    schema = state.rpartition("%3D")[2]
+    with psycopg.connect(state, autocommit=True) as con:
+        con.execute(
+            "DO $$ BEGIN IF NOT EXISTS (SELECT 1 FROM pg_roles WHERE rolname = 'clerk') THEN CREATE ROLE clerk LOGIN; END IF; END $$"
+        )
+        con.execute(f"GRANT ALL ON SCHEMA {schema} TO clerk")
+    with telling(state.replace("user=postgres", "user=clerk")) as store:
+        assert "VACUUM FULL pg_statistic" in forget(store, "zq-17", also=[SECRET]).unreachable[-1]
+
+
 def test_old_evidence_goes_and_the_newest_of_each_record_stays(state: str) -> None:
     with open_store(state) as store:
         for month in (1, 2, 3):

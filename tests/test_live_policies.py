@@ -172,6 +172,32 @@ class Changing:
                 record = made[entity]()
                 self.records[entity][record["id"]] = record
         self.live = self.fresh()
+        self.foreseeing, self.telling = random.Random(0), random.Random(1)  # by chances of their own
+        self.coming: list[dict[str, Any]] = []  # leads that the binding expects
+
+    def expect(self) -> None:
+        """Leads are expected: they come later, as others, or never."""
+        if self.foreseeing.random() < 0.1:
+            self.live.world.let_go()
+            self.coming.clear()
+        while self.foreseeing.random() < 0.3:
+            chance, self.chance = self.chance, self.foreseeing
+            lead = self.lead()
+            self.chance = chance
+            self.live.world.expect("lead", self.live.world.typed_records("lead", [lead])[0][0])
+            self.coming.append(lead)
+
+    def trust(self, lead: str) -> None:
+        """Another binding has told the company of a lead that has just come; now and then there is time to look such leads up."""
+        if self.telling.random() < 0.2:
+            self.live.catch_up(2)
+        if self.telling.random() < 0.5:
+            other = self.fresh()
+            pool, row = other.pools.pools["desk"], other.world.with_id("lead", lead)
+            assert row is not None
+            with other.world.as_before("lead"):
+                company = other.pools.together.company(pool, row)
+            self.live.take_companies(self.live.world._keys["lead"][lead], {pool.company_name: company})
 
     def fresh(self, state: Remembered | None = None) -> Live:
         given = {entity: list(rows.values()) for entity, rows in self.records.items()}
@@ -232,6 +258,7 @@ class Changing:
 
     def change(self) -> None:
         """A record comes, changes in a few of its fields, or goes."""
+        self.expect()
         chance, entity = (
             self.chance,
             self.chance.choice(("account", "account", "lead", "lead", "lead", "rep", "opportunity", "activity", "leave")),
@@ -242,7 +269,7 @@ class Changing:
             del known[id]
             self.live.remove(entity, id)
             return
-        record = self.make[entity]()
+        record = self.coming.pop() if entity == "lead" and self.coming else self.make[entity]()
         before = known.get(record["id"])
         if before is not None and chance.random() < 0.8:
             record = {**before, **{name: record[name] for name in chance.sample(sorted(record), 2)}, "id": record["id"]}
@@ -250,6 +277,8 @@ class Changing:
             record["owner_sdr"] = self.given[record["id"]]
         known[record["id"]] = record
         self.live.put(entity, record)
+        if entity == "lead":
+            self.trust(record["id"])
 
 
 def companies(bound: Any) -> dict[Any, list[Any]]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import random
+import re
 from pathlib import Path
 from typing import Any
 
@@ -128,7 +129,7 @@ def test_roe_match_on_any_two_files(tmp_path: Path) -> None:
     rows = list(csv.DictReader(out.open(encoding="utf-8")))
     assert [(r["lead"], r["account"], r["method"]) for r in rows] == [("1", "A1", "company-name"), ("2", "A4", "email-domain")]
     wrong = command("match", "--leads", leads, "--accounts", accounts, "--map", "company=Firm", "--out", str(out), code=2).output
-    assert "did you mean `Firma`" in wrong
+    assert "there is no column `Firm`" in wrong and "did you mean `Firma`" in wrong
     for args in (["--accounts", "nowhere.csv"], [], ["--accounts", accounts, "--duplicates"]):
         assert "Traceback" not in command("match", "--leads", leads, *args, "--out", str(out), code=2).output
     command("match", "--leads", leads, "--accounts", accounts, "--out", str(tmp_path / "no" / "x.csv"), code=2)
@@ -194,6 +195,66 @@ def test_duplicate_leads_are_found(tmp_path: Path) -> None:
     assert found == {"1": ("", ""), "2": ("", ""), "3": ("1", "same-email"), "4": ("1", "same-person"), "5": ("1", "same-phone")}
 
 
+# (first name, last name, company, e-mail address) of two leads, and whether they are one person at one company
+PAIRS = [
+    (("Zoë", "Dubois", "Orchardwerk", ""), ("Ömer", "Dubois", "Juniperfood", ""), False),  # no e-mail address is no address that both have
+    (("Ann", "Ash", "Orchardwerk", "a@gmail.com"), ("Ann", "Ash", "Juniperfood", "ann@gmx.de"), False),  # nor is a mail provider's domain
+    (("Ann", "Ash", "", ""), ("Ann", "Ash", "", ""), False),  # nobody says that their company is the same
+    (("Max", "Mustermann", "Acme", ""), ("Marie", "Mustermann", "Acme", ""), False),
+    (("Max", "Öztürk", "Acme", ""), ("M.", "Ozturk", "ACME GmbH", ""), True),
+    (("Max", "Öztürk", "", "max@acme.com"), ("MAX", "Öztürk", "", "m.o@acme.com"), True),
+    (("Ann", "Ash", "Acme", ""), ("Ash", "Ann", "Acme", ""), True),
+    (("", "Ann Lee Ash", "Acme", ""), ("", "Ash, Ann Lee", "Acme", ""), True),
+    (("M.", "Berg", "Acme", ""), ("Bo", "Berg", "Acme", ""), False),
+]
+
+
+@pytest.mark.parametrize("number", range(len(PAIRS)))
+def test_a_person_at_a_company_is_found_again(tmp_path: Path, number: int) -> None:
+    *leads, same = PAIRS[number]
+    named = "name" if not leads[0][0] else "last_name"
+    rows = [
+        {"id": str(n), "first_name": first, named: last, "company": company, "email": email}
+        for n, (first, last, company, email) in enumerate(leads)
+    ]
+    out = tmp_path / "out.csv"
+    command("match", "--leads", write(tmp_path / "l.csv", rows), "--duplicates", "--out", str(out))
+    _, second = csv.DictReader(out.open(encoding="utf-8"))
+    assert second["method"] == ("same-person" if same else "")
+    assert second["reason"] == ("by same-person" if same else second["reason"]) and "account" not in second["reason"]
+
+
+def test_roe_match_says_what_it_reads(tmp_path: Path) -> None:
+    """HubSpot's and Salesforce's own headers are known; what has nothing to go by is told apart from what finds nobody."""
+    leads = write(tmp_path / "l.csv", [
+        {"Record ID": "1", "Company name": "", "Website URL": "https://www.acme.com/about", "Email": "", "Original Source": "x"},
+        {"Record ID": "2", "Company name": "Globex", "Website URL": "", "Email": "", "Original Source": ""},
+        {"Record ID": "3", "Company name": "", "Website URL": "", "Email": "x@gmail.com", "Original Source": ""},
+    ])  # fmt: skip
+    accounts = write(tmp_path / "a.csv", [{"Account ID": "A1", "Account Name": "Acme Foods", "Website": "www.acme.com"}])
+    out = tmp_path / "out.csv"
+    said = command("match", "--leads", leads, "--accounts", accounts, "--out", str(out)).output
+    assert (
+        "l.csv: 3 rows; id from `Record ID`, company from `Company name`, email from `Email`, website from `Website URL`\n  not used: Original Source"
+        in said
+    )
+    rows = list(csv.DictReader(out.open(encoding="utf-8")))
+    assert [(r["account"], r["reason"]) for r in rows] == [
+        ("A1", "by web-domain"), ("", "no account is like it"), ("", "it has nothing that a method compares"),
+    ]  # fmt: skip
+    assert re.search(r"\(nothing to go by\) +1 +33.3%", said)
+    strange = write(tmp_path / "s.csv", [{"x": "1", "y": "2"}])
+    assert (
+        "--map company=… (there are x, y)" in command("match", "--leads", strange, "--accounts", accounts, "--out", str(out), code=2).output
+    )
+    for mapped, why in (
+        ("web=Website", "there is no field `web`"),
+        ("website=Web", "there is no column `Web`"),
+        ("x", "is not FIELD=COLUMN"),
+    ):
+        assert why in command("match", "--leads", leads, "--accounts", accounts, "--map", mapped, "--out", str(out), code=2).output
+
+
 GROUP_LEADS = [
     ({"company": "Wexmark AG"}, "A1", "company-name"),  # the same company is found as such
     ({"company": "Wexmark Chile SpA", "email": "jo@wexmark.cl"}, "A1", "group-domain"),
@@ -234,7 +295,10 @@ def test_groups_on_the_command_line(tmp_path: Path) -> None:
     found = [(r["account"] or None, r["method"]) for r in csv.DictReader(out.open(encoding="utf-8"))]
     assert found == [(account, method) for _, account, method in GROUP_LEADS]
     wrong = command("match", "--leads", leads, "--duplicates", "--group", "--out", str(out), code=2).output
-    assert "matching: group" in wrong
+    assert "leave out --group" in wrong
+    policy_text(tmp_path / "policy", POLICY)
+    own = ("match", "--leads", leads, "--accounts", accounts, "--group", "--policy", str(tmp_path / "policy"), "--out", str(out))
+    assert "matching: group" in command(*own, code=2).output
 
 
 @pytest.mark.parametrize(

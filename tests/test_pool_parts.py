@@ -415,10 +415,7 @@ def test_records_of_a_company_come_and_go() -> None:
 def test_how_long_others_follow_a_record(since: Any, within: Any, now: str, expected: bool) -> None:
     world: Any = SimpleNamespace(clock=Clock.at(now))
     pool: Any = SimpleNamespace(step=SimpleNamespace(together_within=within))
-    together, companies = Together(world, {}), Companies()
-    companies.add("acme", existing("A", "ann", since=since))
-    assert together.leads_others(pool, "acme", companies) is expected
-    assert not together.leads_others(pool, "other", companies)
+    assert Together(world, {}).is_followed(pool, since) is expected
 
 
 @pytest.mark.parametrize(

@@ -104,6 +104,63 @@ def test_two_roles_owners_invariants_and_rejects(number: int, tmp_path: Path, mo
     assert same(roe.compile(roe.load(root)), root / "data", "2026-02-01", tmp_path, monkeypatch, number) == ""
 
 
+TOGETHER = """roe: 1
+name: together
+roles: [ae]
+define: {account.calls: count(account.activities)}
+pools:
+  desk: {members: 'rep.id in ("pia", "quin")', together: account.domain, caps: {open_accounts: 60}, fallback: rest}
+  rest: {members: 'rep.id = "zed"', together: account.name}
+engagement: {account: {ae: [{name: new, when: account.calls = 1 and account.owner.ae = null, then: {route: desk}}, {name: kept, then: keep}]}}
+"""
+
+
+@pytest.mark.parametrize("held", ["others", "the same company"])
+def test_of_the_records_beside_only_those_of_waiting_companies_come_to_the_pool(
+    held: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """How many accounts each rep has is counted where the accounts are, and nobody else's company matters."""
+    from roe.share.waiting import Gathered
+
+    came: list[int] = []
+    take = Gathered._take
+
+    def taken(self: Gathered, bucket: int, rows: Any) -> None:
+        came.append(len(rows))
+        take(self, bucket, rows)
+
+    monkeypatch.setattr(Gathered, "_take", taken)
+    rng, accounts, calls = random.Random(5), [], []
+    for i in range(300):
+        is_new = i % 3 == 0
+        domain = f"d{rng.randrange(40)}.com" if is_new else f"d{rng.randrange(100, 140)}.com"
+        owner = "" if is_new else ("pia", "ann")[i % 2]
+        accounts.append(
+            {"id": f"A{i:03}", "name": f"N{i if is_new else -i}", "domain": domain, "created": f"2026-01-{i % 28 + 1:02}", "owner": owner}
+        )
+        calls += [{"id": f"T{i}", "account": f"A{i:03}"}] if is_new else []
+    if held == "the same company":
+        accounts.append(
+            {
+                "id": "B1",
+                "name": "N",
+                "domain": next(x["domain"] for x in accounts if x["owner"] == ""),
+                "created": "2020-01-01",
+                "owner": "ann",
+            }
+        )
+    root = policy_text(tmp_path / "policy", TOGETHER)
+    (tmp_path / "data").mkdir()
+    reps = [{"id": x, "name": x.title()} for x in ("ann", "pia", "quin", "zed")]
+    for name, rows in (("accounts", accounts), ("activities", calls), ("reps", reps)):
+        _write(tmp_path / "data" / f"{name}.csv", rows)
+    found = same(roe.compile(roe.load(root)), tmp_path / "data", "2026-02-01", tmp_path, monkeypatch, 4)
+    if held == "others":
+        assert (found, sum(came)) == ("", 100)  # those that wait
+    else:
+        assert found == "reps already own other records of the same companies" and sum(came) == 101
+
+
 # --- large files --------------------------------------------------------------------------------------------------------
 
 WORKED = """roe: 1

@@ -10,7 +10,6 @@ import contextlib
 import json
 import os
 import random
-import sys
 import threading
 import time
 from collections.abc import Sequence
@@ -22,6 +21,7 @@ from typing import Any
 import httpx
 import pytest
 
+from clocked import main as clocked
 from clocked import set_clock
 from days import START, Happening, Request, fill, happenings, policies
 from helpers import HEAVY
@@ -139,7 +139,12 @@ def compare(one: str, three: str) -> None:
     assert len(others) == len(entries)
     assert set(known) == set(known_too)
     for key, value in known.items():
-        assert known_too[key] == value, key
+        other = known_too[key]
+        if key[0] == "owner":  # which servers know a record's company rests on what their pools have been asked, but they know the same
+            companies = [owner["company"] for owner in (value, other) if "company" in owner]
+            assert companies[1:] == companies[:-1], key
+            value, other = ({n: x for n, x in owner.items() if n != "company"} for owner in (value, other))
+        assert other == value, key
 
 
 def seen(server: Local) -> dict[str, Any]:
@@ -189,16 +194,8 @@ class RealDay:
         self.chaos, self.clock, self.rules, self.kills = chaos, folder / "clock", folder / "rules", 0
         set_clock(self.clock, START)
         self.take_policy(0)
-        self.servers = [Process(self.rules, state) for _ in range(3)]
+        self.servers = [Process(self.rules, state, str(self.clock), run=clocked) for _ in range(3)]
         for one in self.servers:
-            one.command = [
-                sys.executable,
-                str(Path(__file__).with_name("clocked.py")),
-                str(self.rules),
-                state,
-                str(one.port),
-                str(self.clock),
-            ]
             one.start()
         self.starting: list[threading.Thread] = []
         self.not_started: list[BaseException] = []
@@ -240,7 +237,7 @@ class RealDay:
         kills = self.chaos.random() < KILLED and not any(one.is_alive() for one in self.starting)
         while True:
             server = self.chaos.choice(self.servers)
-            if server.process is None or server.process.poll() is not None:
+            if not server.is_alive:
                 time.sleep(0.01)
                 continue
             if kills:

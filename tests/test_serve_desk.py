@@ -5,6 +5,7 @@ Where a scenario of the service's list is meant, the name of the test has its nu
 
 from __future__ import annotations
 
+import logging
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
@@ -19,11 +20,13 @@ from ledgers import STORES, place
 from roe.data.read import read_tables
 from roe.evaluator.decision import Decision
 from roe.evaluator.engine import Run
-from roe.ledger.entries import Loaded
+from roe.ledger.entries import Loaded, RunEntry
 from roe.ledger.remembered import Remembered
 from roe.ledger.store import open_store
 from roe.serve import asked, held
 from roe.serve.desk import Desk
+from roe.serve.events import FIELDS
+from roe.serve.openapi import SCHEMAS
 from roe.serve.policies import load
 from roe.serve.versions import parse_version
 from roe.serve.writer import Act, Reply
@@ -355,17 +358,74 @@ def test_a_late_proof_gives_the_lead_back_unless_the_new_owner_has_worked_it(sta
         assert desk.route("L9", email="a@z.com")["owner"] == "cid"  # who is owed the turn
 
 
-def test_scenario_12_a_clock_that_goes_back_keeps_the_order_and_fires_nothing_twice(state: str, tmp_path: Path) -> None:
+def test_an_activity_that_keeps_no_deadline_says_why(tmp_path: Path) -> None:
+    with service(str(tmp_path / "s"), tmp_path) as desk:
+        desk.route("L1", email="a@x1.com")
+        desk.route("L2", email="a@x2.com", form="partner")  # a pool without a service level
+        other, none, kept = (
+            desk.event("worked", **about)
+            for about in ({"id": "L1", "rep": "ben"}, {"id": "L2", "rep": desk.owner("L2")}, {"id": "L1", "rep": "ann"})
+        )
+        assert (other["worked"], other["reason"]) == (False, "Ann owns it, and not Ben")
+        assert (none["worked"], none["reason"]) == (False, "no deadline runs for the lead: it is noted as an activity")
+        assert (kept["worked"], kept["reason"]) == (True, None)
+
+
+def test_an_event_names_what_it_does_not_know(tmp_path: Path) -> None:
+    assert set(SCHEMAS["Event"]["properties"]) == set(FIELDS)
+    with service(str(tmp_path / "s"), tmp_path) as desk:
+        desk.route("L1", email="a@x1.com")
+        assert desk.event("returned", id="L1", rep="ann", reasn="no fit")["not_understood"] == ["reasn"]
+        assert "not_understood" not in desk.event("available", rep="ann")
+        wrong = desk.event("unavailable", rep="ann", until="03/04/2027")
+        assert (wrong["detail"], wrong["help"]) == (
+            "`until` must be a day or a moment with a time zone",
+            "write 2026-03-02, or 2026-03-02T09:30:00Z",
+        )
+
+
+@pytest.mark.parametrize("who", ["the same server", "a server that was started anew", "another server", "a new policy"])
+def test_scenario_12_a_clock_that_goes_back_keeps_the_order_and_fires_nothing_twice(who: str, state: str, tmp_path: Path) -> None:
+    """Half an hour after L1 was missed the clock of whoever goes on says it is an hour earlier: what follows in the ledger is not before what is there."""
     with service(state, tmp_path) as desk:
         desk.route("L1", email="a@x1.com")
-        desk.after(hours=2)
-        assert desk.owner("L1") == "ben"
-        desk.time.at -= timedelta(hours=1)
         desk.route("L2", email="a@x2.com")
-        desk.local.do()
-        assert [x.rep for x in desk.entries("owned") if x.record == "L1"] == ["ann", "ben"]
-        moments = [x.at.instant for x in desk.entries("owned")]
+        desk.after(hours=3)
+        assert (desk.owner("L1"), desk.owner("L2")) == ("cid", "cid")
+        desk.after(minutes=30)
+        desk.route("L4", email="a@x4.com")
+        back = desk.time.at - timedelta(hours=1)
+        ready = load(policy(tmp_path / "new", POLICY.replace("times: 1", "times: 2"))) if who == "a new policy" else desk.ready
+        other = desk if who == "the same server" else Service(state, ready, back, activate=who == "a new policy")
+        if who == "a server that was started anew":
+            desk.close()
+        other.time.at = back
+        other.local.do()
+        assert other.event("returned", id="L1", rep="cid", reason="not mine")["owner"] == "ben"
+        other.route("L3", email="a@x3.com")
+        other.after(minutes=59)
+        assert [x.rep for x in other.entries("owned") if x.record == "L1"] == ["ann", "cid", None, "ben"]
+        assert [x.rep for x in other.entries("owned") if x.record == "L2"] == ["ben", "cid"]
+        entries = [x for x in other.entries() if not isinstance(x, RunEntry)]
+        moments = [x.at.instant for x in entries]
         assert moments == sorted(moments)
+        with open_store(state) as store:
+            assert [(h.rep, h.stop is None) for h in store.history_of("lead", "L1")][-1] == ("ben", True)
+            assert {h.rep for h in store.history_of("lead", "L1")} >= {"ann", "cid", "ben"}
+            assert store.rebuild()
+        if other is not desk:
+            other.close()
+
+
+def test_a_clock_that_was_days_ahead_is_not_followed(state: str, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    with service(state, tmp_path) as desk:
+        desk.time.at += timedelta(days=400)
+        desk.route("L1", email="a@x1.com")
+        desk.time.at -= timedelta(days=400)
+        with caplog.at_level(logging.ERROR):
+            desk.route("L2", email="a@x2.com")
+        assert "one of them is wrong" in caplog.text
+        assert datetime.fromisoformat(desk.shown("L2")["until"]) == MONDAY + timedelta(hours=2)
 
 
 def test_a_referral_becomes_overdue_once_and_keeps_its_day(state: str, tmp_path: Path) -> None:

@@ -59,36 +59,46 @@ def two_roles(folder: Path, rng: random.Random) -> Any:
 
 def in_tasks(evaluator: Any, tables: Any, as_of: str, number: int, decide: Any = None) -> Any:
     """What the tasks of a Spark run do, one after the other; the reason if turns must be taken one by one."""
+    from functools import partial
+
     from roe.columns.raw import Raw
-    from roe.share.parcels import LINE, raw_of
+    from roe.data.headers import columns_of, field_of
+    from roe.share.parcels import LINE, Key, opened, packed, table_of
     from roe.share.plan import Share, share
-    from roe.share.pools import Said, columns_for_pools, hand_out, waiting
-    from roe.share.tasks import HANDED, SAID
+    from roe.share.pools import Said, hand_out
+    from roe.share.tasks import HANDED, SAID, Here, Shared, of_records
+    from roe.share.waiting import columns_for_pools, waiting
 
     how = share(evaluator.policy)
     assert isinstance(how, Share), how
     whole = {entity: Raw.of_rows(rows) for entity, rows in tables.items()}
     leads, others = whole[ENTITY], {entity: raw for entity, raw in whole.items() if entity != ENTITY}
     fields = evaluator.policy.model.entities[ENTITY]
-    from roe.data.headers import columns_of, field_of
-
     held = columns_of(ENTITY, fields, leads.columns, evaluator.policy.model.roles())
     habits = {c: h for name, c in held.items() if (h := leads.habits_of(c, field_of(fields, name))) is not None}
-    columns = columns_for_pools(evaluator.policy, how, leads.columns)
+    columns = columns_for_pools(evaluator.policy, how, leads.columns, remembers=False)
     bucket = np.array([hash((x, "bucket")) % number for x in pa.array(leads.columns[held["id"]]).to_pylist()])
 
     def task(i: int, handed: Any = None) -> Any:
         rows = np.flatnonzero(bucket == i)
         own = {name: pa.array(c).take(pa.array(rows)) for name, c in leads.columns.items()}
-        gave = {HANDED: Raw.of_table(handed.filter(np.isin(handed[LINE], leads.lines[rows])))} if handed is not None and len(rows) else {}
+        gave = {HANDED: Raw.of_table(handed)} if handed is not None and len(rows) else {}
         return {**others, ENTITY: Raw(own, len(rows), leads.lines[rows], leads.origin, habits), **gave}
 
-    waits = pa.concat_tables([waiting(evaluator, as_of, task(i), {}, entity=ENTITY, columns=columns) for i in range(number)]).sort_by(LINE)
-    gave = hand_out(evaluator, as_of, {**others, ENTITY: raw_of(waits, leads.origin, habits)}, {}, entity=ENTITY, files=None)
-    said = Said.of(gave[SAID])
+    found = [
+        (i, of, rows) for i in range(number) for of, rows in waiting(evaluator, as_of, task(i), {}, entity=ENTITY, columns=columns).items()
+    ]
+    parcels = [batch for i, of, rows in found for batch in packed(of, rows, np.full(len(rows), i)).to_batches()]
+    give = partial(hand_out, entity=ENTITY, files=None)
+    giver = of_records(
+        give, Here(evaluator, as_of, others, {}), Shared("", table_of(leads).schema, Key(held["id"]), habits), ENTITY, waiting_first=False
+    )
+    gave = dict(opened(giver(iter(parcels))))
+    said = Said.of(gave[0][SAID])
     if said.reason:
         return said.reason
-    return said, [(decide or _batch)(evaluator, as_of, task(i, gave[HANDED])) for i in range(number)], len(waits)
+    shares = [(decide or _batch)(evaluator, as_of, task(i, gave.get(i, {}).get(HANDED))) for i in range(number)]
+    return said, shares, sum(len(rows) for _, _, rows in found if LINE in rows.column_names)
 
 
 def _batch(evaluator: Any, as_of: str, tables: Any) -> Any:

@@ -10,6 +10,7 @@ import yaml
 from click.testing import CliRunner
 
 from roe.cli import main
+from roe.ledger.store import open_store
 from roe.words import counted, plural, verb
 
 HEAD = "Account ID,Account Name,Account Owner,Billing Country\n"
@@ -88,3 +89,19 @@ def test_a_port_in_use_is_one_finding(tmp_path: Path) -> None:
         port = taken.getsockname()[1]
         said = roe("serve", "--port", str(port), "--state", str(tmp_path / "s"))
     assert f"port {port} is in use" in said and "Traceback" not in said
+
+
+def test_what_cannot_be_served_is_said_before_anything_is_made(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("uvicorn")
+    monkeypatch.chdir(tmp_path)
+    said = roe("serve", "--host", "0.0.0.0", "--state", "s")
+    assert "since it has no tokens" in said and "serving" not in said and not (tmp_path / "s").exists()
+
+
+def test_a_service_that_there_is_not_cannot_be_paused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Somebody in a hurry has no policy at hand, and may misspell the ledger."""
+    pytest.importorskip("uvicorn")
+    monkeypatch.chdir(tmp_path)
+    assert "there is no ledger in this folder" in roe("pause", "--state", "s") and not (tmp_path / "s").exists()
+    open_store(tmp_path / "s").close()
+    assert roe("pause", "--state", "s").startswith("the service is paused")

@@ -10,6 +10,7 @@ from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from datetime import timedelta
+from typing import NamedTuple
 
 from roe.dynamic import Json
 from roe.evaluator.decision import Decision
@@ -58,24 +59,42 @@ class Moved:
         return {k: getattr(self, k) for k in self.__slots__}
 
 
+class Load(NamedTuple):
+    """What a rep has: records before and after, and afterwards accounts in the policy's first role, which is what a capacity is about."""
+
+    before: int
+    after: int
+    accounts: int
+    capacity: float | None
+
+    @property
+    def is_over(self) -> bool:
+        return self.capacity is not None and self.accounts > self.capacity
+
+    @property
+    def of_capacity(self) -> str:
+        """The accounts beside the capacity: `107 of 60, over`."""
+        return "" if self.capacity is None else f"{self.accounts:,} of {self.capacity:,g}{', over' if self.is_over else ''}"
+
+
 @dataclass(slots=True)
 class Impact:
-    """All that moves, and what reps have before and after: (owned before, owned after, capacity)."""
+    """All that moves, and what reps have before and after."""
 
     decisions: int
     moved: list[Moved]
-    load: dict[str, tuple[int, int, float | None]]
+    load: dict[str, Load]
     facts: dict[str, float] = field(default_factory=dict)
     names: dict[str, str] = field(default_factory=dict)  # of the reps in the data
 
     def name(self, rep: str | None) -> str:
-        """A rep by name."""
+        """A rep by name, and by id too where two share a name."""
         return NOBODY if rep is None else self.names.get(rep, rep)
 
-    def shifts(self) -> list[tuple[str, int, int, float | None]]:
-        """(rep, owned before, owned after, capacity) of the reps who gain or lose, the most first."""
-        changed = [(rep, was, now, capacity) for rep, (was, now, capacity) in self.load.items() if was != now]
-        return sorted(changed, key=lambda x: -abs(x[2] - x[1]))
+    def shifts(self) -> list[tuple[str, Load]]:
+        """The reps who gain or lose, the most first."""
+        changed = [(rep, load) for rep, load in self.load.items() if load.before != load.after]
+        return sorted(changed, key=lambda x: -abs(x[1].after - x[1].before))
 
     def matrix(self) -> Counter[tuple[str, str]]:
         return Counter((m.before or NOBODY, m.after or NOBODY) for m in self.moved)
@@ -221,16 +240,20 @@ def impact(old: Run, new: Run) -> Impact:
     moved = [_moved(key, a, b) for key, a, b in pairs if _owner(a) != _owner(b)]
     had, has = Counter(map(_owner, before.values())), Counter(map(_owner, after.values()))
     reps = {str(r["id"]): r for r in new.world.all("rep")}
+    first = new.world.policy.roles[0]
+    accounts = Counter(_owner(d) for d in after.values() if d.entity == "account" and d.role == first)
     owners = sorted(rep for rep in {*had, *has} if rep is not None)
-    loads = {rep: (had[rep], has[rep], reps[rep]["capacity"] if rep in reps else None) for rep in owners}
+    loads = {rep: Load(had[rep], has[rep], accounts[rep], reps[rep]["capacity"] if rep in reps else None) for rep in owners}
     facts = {
         "decided": len(keys), "moved": len(moved), "moved_share": len(moved) / max(len(keys), 1), "unowned": sum(m.after is None for m in moved),
         "customers_moved": sum(m.customer for m in moved), "windows_cut": sum(m.cut for m in moved),
-        "over_capacity": sum(capacity is not None and now > capacity for _, now, capacity in loads.values()),
-        "most_lost": max((was - now for was, now, _ in loads.values()), default=0),
-        "most_gained": max((now - was for was, now, _ in loads.values()), default=0),
+        "over_capacity": sum(load.is_over for load in loads.values()),
+        "most_lost": max((load.before - load.after for load in loads.values()), default=0),
+        "most_gained": max((load.after - load.before for load in loads.values()), default=0),
     }  # fmt: skip
-    return Impact(len(keys), moved, loads, facts, {rep: str(row.label) for rep, row in reps.items()})
+    labels = Counter(row.label for row in reps.values())
+    names = {rep: row.label if labels[row.label] == 1 else f"{row.label} ({rep})" for rep, row in reps.items()}
+    return Impact(len(keys), moved, loads, facts, names)
 
 
 def _moved(key: tuple[str, str, str], before: Decision | None, after: Decision | None) -> Moved:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import click
 
+from roe import words
 from roe.cli.common import (
     PATH,
     STATE,
@@ -76,15 +77,16 @@ def plan(policy: Path | None, data: Path, as_of: str, state: str | None, out: Pa
 
 def _show(book: str, planned: Saved) -> None:
     from roe.evaluator.questions import sentences
+    from roe.web.books import books_of_reps
 
     solution = planned["solution"]
     click.echo(f"{book}: the cycle of {planned['cycle']}\n")
-    rows = [[r["name"], r["capacity"], r["before"], r["came"], r["after"], round(r["value"], 1)] for r in planned["reps"][:30]]
-    click.echo(table(rows, ["rep", "capacity", "before", "came", "after", "value"]))
+    heads, *rows = books_of_reps(planned)
+    click.echo(table(rows[:30], heads))
     if len(planned["reps"]) > 30:
         click.echo(f"… and {len(planned['reps']) - 30} more reps, in {PLAN}")
     left = ", ".join(f"{n} {why}" for why, n in planned["returned"].items()) or "none"
-    click.echo(f"\n{len(planned['moves'])} moves; accounts that left a book: {left}")
+    click.echo(f"\n{words.counted(len(planned['moves']), 'move')}; accounts that left a book: {left}")
     gap = "" if solution["gap"] is None else "proven best" if solution["gap"] == 0 else f"within {100 * solution['gap']:.3f} % of the best"
     click.echo(f"worth {solution['objective']:,.1f} by {solution['method']}{', ' + gap if gap else ''}")
     for line in sentences(solution):
@@ -112,7 +114,7 @@ def apply(plan: Path, state: str, out: Path | None, wait: float) -> None:
         if out is not None:
             _write_allocations(planned, out)
     moves = sum(len(moves_of_book["moves"]) for moves_of_book in planned["books"].values())
-    click.echo(f"{', '.join(planned['books'])}: {moves} moves applied; see {state}")
+    click.echo(f"{', '.join(planned['books'])}: {words.counted(moves, 'move')} applied; see {state}")
 
 
 def _read(path: Path) -> Json:

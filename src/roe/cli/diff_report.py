@@ -49,7 +49,7 @@ def as_json(diff: PolicyDiff, failed: bool) -> Json:
         "changes": [c.as_json() for c in diff.changes], "facts": diff.facts, "failed": failed,
     }  # fmt: skip
     if impact is not None:
-        load = {rep: {"before": was, "after": now, "capacity": capacity} for rep, (was, now, capacity) in impact.load.items()}
+        load = {rep: load._asdict() for rep, load in impact.load.items()}
         matrix = [{"from": a, "to": b, "records": n} for (a, b), n in sorted(impact.matrix().items())]
         report |= {"moved": [m.as_json() for m in impact.moved], "matrix": matrix, "load": load}
     return report
@@ -87,20 +87,26 @@ def _impact_text(impact: Impact) -> list[str]:
              f"{f['windows_cut']:g} in a live window, {f['unowned']:g} to nobody"]  # fmt: skip
     if not impact.moved:
         return lines
-    lines.append("\n" + table([[a, b, n] for (a, b), n in impact.matrix().most_common(MOST)], ["from", "to", "records"]))
-    lines.append("\n" + table(_load(impact), ["rep", "before", "after", "", "capacity"]))
+    lines.append("\n" + table(_ways(impact), ["from", "to", "records"]))
+    lines.append("\n" + table(_load(impact), ["rep", "before", "after", "", "accounts of capacity"]))
     for m in impact.moved[:MOST]:
         marks = "".join(x for x, on in ((" [customer]", m.customer), (" [window cut short]", m.cut)) if on)
-        lines.append(f"\n{m.entity} {m.name} ({m.record}) as {m.role}: {m.before or 'nobody'} -> {m.after or 'nobody'}{marks}")
+        lines.append(f"\n{m.entity} {m.name} ({m.record}) as {m.role}: {impact.name(m.before)} -> {impact.name(m.after)}{marks}")
         lines.append(f"  was {m.rule_before or '(no rule)'}: {m.reason_before}")
         lines.append(f"  is  {m.rule_after or '(no rule)'}: {m.reason_after}")
     return lines + _more(impact.moved, MOST, "\n… and {} more; --format json has all of them")
 
 
+def _ways(impact: Impact) -> list[list[object]]:
+    """From whom to whom how many records go."""
+    return [[impact.name(a), impact.name(b), n] for (a, b), n in impact.matrix().most_common(MOST)]
+
+
 def _load(impact: Impact) -> list[list[object]]:
+    """What the reps who gain or lose have."""
     return [
-        [rep, was, now, f"{now - was:+d}", "" if c is None else f"{c:g}" + (" over" if now > c else "")]
-        for rep, was, now, c in impact.shifts()[:MOST]
+        [impact.name(rep), load.before, load.after, f"{load.after - load.before:+d}", load.of_capacity]
+        for rep, load in impact.shifts()[:MOST]
     ]
 
 
@@ -137,8 +143,8 @@ def _impact_markdown(impact: Impact) -> list[str]:
              f"live windows cut short: {f['windows_cut']:g}; left without an owner: {f['unowned']:g}", ""]  # fmt: skip
     if not impact.moved:
         return lines
-    lines += [*_table("| from | to | records |", ((a, b, n) for (a, b), n in impact.matrix().most_common(MOST))), ""]
-    lines += [*_table("| rep | before | after | | capacity |", _load(impact)), ""]
+    lines += [*_table("| from | to | records |", _ways(impact)), ""]
+    lines += [*_table("| rep | before | after | | accounts of capacity |", _load(impact)), ""]
     lines += [
         "<details><summary>Every record that moves</summary>",
         "",
@@ -146,7 +152,7 @@ def _impact_markdown(impact: Impact) -> list[str]:
         "|---|---|---|---|---|---|",
     ]
     for m in impact.moved[:MOST_MOVED]:
-        cells = map(_cell, (m.before, m.after, m.reason_before, m.reason_after))
+        cells = map(_cell, (impact.name(m.before), impact.name(m.after), m.reason_before, m.reason_after))
         lines.append(f"| {_cell(m.name)}{' (customer)' if m.customer else ''} | {m.role} | {' | '.join(cells)} |")
     return [*lines, *_more(impact.moved, MOST_MOVED, "\n… and {} more"), "", "</details>"]
 

@@ -233,12 +233,12 @@ def forget(subject: str, state: str, entity: str, also: tuple[str, ...], by: str
     The entries stay as a skeleton (a time, a kind, a rule), and the chain still verifies. What roe cannot reach is listed.
     """
     from roe.crm.ids import fold
-    from roe.ledger.erase import LIST
+    from roe.ledger.erase import LIST, is_known
     from roe.ledger.erase import forget as forget_subject
 
     with open_ledger(state) as store:
         key = fold(subject)
-        if not store.db.rows("SELECT 1 FROM subject WHERE record = ?", (key,)):
+        if not is_known(store, key):
             raise user_error(
                 "R604",
                 f"the ledger has nothing about `{subject}`",

@@ -28,6 +28,9 @@ class Records(Protocol):
     """The records of a file, as they were read."""
 
     @property
+    def n(self) -> int: ...
+
+    @property
     def headers(self) -> list[str]: ...
 
     def tells_apart(self, column: str) -> bool:
@@ -43,6 +46,10 @@ class Rows:
     def __init__(self, rows: Iterable[Record]) -> None:
         self.rows = list(rows)
         self._header = list(rows.origin.header) if isinstance(rows, RawRecords) else []
+
+    @property
+    def n(self) -> int:
+        return len(self.rows)
 
     @property
     def headers(self) -> list[str]:
@@ -62,6 +69,10 @@ class Columns:
 
     def __init__(self, raw: Raw) -> None:
         self.raw = raw
+
+    @property
+    def n(self) -> int:
+        return self.raw.n
 
     @property
     def headers(self) -> list[str]:

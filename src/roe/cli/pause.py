@@ -7,7 +7,8 @@ from pathlib import Path
 
 import click
 
-from roe.cli.common import find_policy, needs_service, policy_argument, service_state
+from roe.cli.common import needs_service, policy_argument, service_state
+from roe.cli.serve import own_policy
 
 
 @click.command("pause")
@@ -18,13 +19,15 @@ from roe.cli.common import find_policy, needs_service, policy_argument, service_
 def command(policy: Path | None, state: str, resume: bool, reason: str) -> None:
     """Stop all webhooks and reassignments of the service, on all servers.
 
-    Records are still routed, and timers wait: what fell due meanwhile happens after --resume, marked as late.
+    Records are still routed, and timers wait: what fell due meanwhile happens after --resume, marked as late. Without POLICY, and with none in or
+    above the current folder, it pauses the example that `roe serve` serves then.
     """
     needs_service()
     import getpass
 
     from roe.serve.desk import Desk
     from roe.serve.local import Local
+    from roe.serve.main import example
     from roe.serve.policies import load
     from roe.serve.writer import Reply
 
@@ -33,6 +36,6 @@ def command(policy: Path | None, state: str, resume: bool, reason: str) -> None:
         desk.state.put("pause", "all", value)
         return 200, dict
 
-    with Local(state, load(find_policy(policy))) as local:
+    with Local(state, load(own_policy(policy) or example()), create=False) as local:
         local.do(act)
     click.echo("the service goes on" if resume else "the service is paused: records are routed, nothing is sent or reassigned")

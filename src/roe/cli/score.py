@@ -149,13 +149,15 @@ def _write(report: ScoringReport, out: Path) -> None:
 
 
 def _show(report: ScoringReport, out: Path) -> None:
-    from roe.scoring.leakage import grouped
+    from roe.scoring.leakage import grouped, left_out
 
     history = report.history
     for test in report.tests:
         click.echo(f"{test.result.name}: {test.verdict.sentence}")
     for line in grouped(report.leaks):
         click.echo(f"leakage: {line}")
+    for line in left_out(history):
+        click.echo(line)
     click.echo(f"\n{len(history.ids)} records, {sum(history.outcome)} won ({sum(history.outcome) / max(len(history.ids), 1):.1%})")
     for note in history.notes:
         click.echo(note)

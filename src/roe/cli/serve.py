@@ -35,17 +35,18 @@ def command(
     Without POLICY, and with none in or above the current folder, it serves the example that comes with roe, with its accounts and reps.
     """
     needs_service()
-    from roe.serve.main import example, serve
+    from roe.serve.main import example, serve, settings_of
 
-    root = _own_policy(policy)
-    if root is None:
-        _fill(example(), state)
-        click.echo("no policy here: serving the example that comes with roe", err=True)
+    root = own_policy(policy)
     arguments = {
         "policy": root or example(), "state": state, "host": host, "port": port, "tokens": tokens, "config": config, "shadow": shadow,
         "users": users, "trust_header": trust_header, "watch": watch, "activate": activate,
     }  # fmt: skip
+    settings_of(arguments)  # what is wrong with them is said before anything is made
     _is_free(host, port)
+    if root is None:
+        _fill(example(), state)
+        click.echo("no policy here: serving the example that comes with roe", err=True)
     click.echo(f"serving {root or 'the example'} at http://{host}:{port}; the addresses are in docs/serve.md; to end: Ctrl-C", err=True)
     serve(arguments, workers)
 
@@ -65,7 +66,7 @@ def _is_free(host: str, port: int) -> None:
             raise user_error("R801", f"port {port} is in use", "--port", "stop what listens there, or name another port") from e
 
 
-def _own_policy(given: Path | None) -> Path | None:
+def own_policy(given: Path | None) -> Path | None:
     """The policy that is named or near; None if there is none, and none was named."""
     return None if given is None and policy_folder(None) is None else find_policy(given)
 

@@ -168,7 +168,7 @@ def hand_out(turns: Turns, kinds: dict[str, PoolKinds], handed: Handed) -> None:
 def _fallback(turns: Turns, of: PoolKinds, i: int) -> int:
     """The rep who receives a record where nobody of a pool can take it; -1 for nobody."""
     at = np.array([place_of(turns.pools.world.rep(of.pool.step.fallback))])
-    return int(turns.table.world.receivers(at, turns.holder[i : i + 1])[0])
+    return int(turns.table.world.receivers(at, turns.holder(slice(i, i + 1)))[0])
 
 
 def _rep_of_others(turns: Turns, of: PoolKinds, i: int, able: frozenset[int], handed: Handed) -> int:

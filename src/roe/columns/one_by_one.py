@@ -14,6 +14,7 @@ import pyarrow.compute as pc
 
 from roe.columns.column import Refs, occurring
 from roe.columns.kinds import kinds_of
+from roe.columns.pool_column import can_be_companies
 from roe.evaluator.pool import OPEN_CAPS
 from roe.ledger.reconcile import key_parts
 from roe.plan.outcome import Outcome
@@ -70,17 +71,22 @@ def _are_owned(turns: Turns, used: set[str]) -> bool:
 
 def _follow_others(turns: Turns, used: set[str]) -> bool:
     """Whether somebody has a record of the same company as one of these."""
-    for name in used:
-        pool = turns.pools.pools[name]
-        existing = [turns.pools.together.existing(pool, turns.table.entity, part.role) for part in turns.parts]
-        if pool.step.together is not None and any(companies.of for companies in existing):
-            waiting = turns.parts[0].frame(turns.row).eval(pool.step.together.tree).encode()[1].list
-            if any(
-                turns.pools.together.leads_others(pool, x, companies)
-                for companies in existing
-                for x in waiting
-                if isinstance(x, (str, int, float))
-            ):
+    table, roles = turns.table, [part.role for part in turns.parts]
+    owned = np.zeros(table.n, bool)
+    for owner in map(table.owner, roles):
+        if isinstance(owner, Refs):
+            owned |= owner.at >= 0
+    rows = np.flatnonzero(owned)
+    if not len(rows):
+        return False
+    for pool in (turns.pools.pools[name] for name in used):
+        if pool.step.together is not None:
+            codes, meaning = table.frame.eval(pool.step.together.tree).encode()
+            waits = np.zeros(len(meaning) + 1, bool)
+            waits[codes[turns.row]] = True
+            waits &= np.append(can_be_companies(meaning), False)
+            others = map(table.row, rows[waits[codes[rows]]].tolist())
+            if any(turns.pools.together.is_followed(pool, row["created"] or row["owner_since"]) for row in others):
                 return True
     return False
 

@@ -45,16 +45,21 @@ class SlotTable:
             self._picks = np.concatenate([self._picks, turns])
             if [b - a for a, b in zip(before, self._slots.taken, strict=True)] == weights:
                 self._repeats = turns  # everybody has had their share: it all begins again
-        if len(self._picks) < need:
-            assert self._repeats is not None
-            more = max(need - len(self._picks), len(self._picks))
-            self._picks = np.concatenate([self._picks, np.resize(self._repeats, -(-more // len(self._repeats)) * len(self._repeats))])
-        return self._picks[self.used : need]
+        known = len(self._picks)
+        if need <= known:
+            return self._picks[self.used : need]
+        assert self._repeats is not None
+        later = self._repeats[np.arange(max(self.used - known, 0), need - known) % len(self._repeats)]
+        return np.concatenate([self._picks[self.used :], later])
 
     def counts(self) -> dict[str, int]:
         """Turns used by each rep."""
-        counts = np.bincount(self._picks[: self.used], minlength=len(self.standing.able)).tolist()
-        return {rep: n for (rep, _), n in zip(self.standing.able, counts, strict=True) if n}
+        able = len(self.standing.able)
+        counts = np.bincount(self._picks[: self.used], minlength=able)
+        if self._repeats is not None and self.used > len(self._picks):
+            rounds, rest = divmod(self.used - len(self._picks), len(self._repeats))
+            counts += rounds * np.bincount(self._repeats, minlength=able) + np.bincount(self._repeats[:rest], minlength=able)
+        return {rep: n for (rep, _), n in zip(self.standing.able, counts.tolist(), strict=True) if n}
 
 
 class PoolColumn:
@@ -76,7 +81,7 @@ class PoolColumn:
             return
         codes, self.names = company.encode()
         codes = _first_alike(self.names)[codes] if len(self.names) else codes
-        known = _can_be_companies(self.names)
+        known = can_be_companies(self.names)
         self.companies = np.where(known[codes], codes, -1).astype(np.int32) if len(known) else np.full(len(codes), -1, np.int32)
         self.companion, self.leader, self._first = (np.full(len(self.names) + 1, -1, np.int32) for _ in range(3))
         if together.given:
@@ -149,7 +154,7 @@ def span_of(places: Array) -> Array | slice:
     return slice(int(places[0]), int(places[-1]) + 1) if is_whole else places
 
 
-def _can_be_companies(meaning: Dictionary) -> Array:
+def can_be_companies(meaning: Dictionary) -> Array:
     """Which values tell a company: texts and numbers."""
     if isinstance(meaning.items, pa.Array) and pa.types.is_string(meaning.items.type):
         known = meaning.items.is_valid().to_numpy(zero_copy_only=False)

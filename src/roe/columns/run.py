@@ -150,7 +150,7 @@ class ColumnRun:
         by_row = [
             d.turn.record(bound.key(d)) for allocations in self.allocations for d in allocations.decisions.values() if d.turn is not None
         ]
-        tables = [turns.as_table(handed, start, until) for start, turns, handed, until in self.handed]
+        tables = [table for start, turns, handed, until in self.handed for table in turns.as_tables(handed, start, until)]
         if not by_row:  # those that were handed out as columns are in order already
             return pa.concat_tables(tables) if tables else turn_files.schema().empty_table()
         return pa.concat_tables([*tables, turn_files.table_of(by_row)], promote_options="permissive").unify_dictionaries().sort_by("n")

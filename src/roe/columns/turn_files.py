@@ -17,6 +17,8 @@ from roe.evaluator import recorded
 if TYPE_CHECKING:
     import pyarrow as pa
 
+    from roe.columns.turn_marks import Taken
+
 
 MANY = 50_000  # turns from which a run writes Parquet
 GROUP = 1 << 16  # turns in a row group
@@ -61,21 +63,34 @@ def _json(item: object) -> str:
 # --- writing ----------------------------------------------------------------------------------------------------------
 
 
+def form_of(turns: int, asked: str = "") -> str:
+    """How so many turns are written: as it is asked, or as suits their number."""
+    return asked or ("parquet" if turns > MANY and _has_parquet() else "jsonl")
+
+
 def write_turns(folder: Path, turns: pa.Table | list[str], pools: str, form: str = "") -> None:
     """The files that say what pools did. `turns` are lines or a table; `form` is jsonl or parquet, by default whichever suits their number."""
-    if (form or ("parquet" if len(turns) > MANY and _has_parquet() else "jsonl")) == "jsonl":
+    if form_of(len(turns), form) == "jsonl":
         recorded.write_turns(folder, turns if isinstance(turns, list) else lines_of(turns), pools)
         return
+    from roe.columns.turn_marks import Taken
+
+    table = table_of(map(json.loads, turns)) if isinstance(turns, list) else turns.cast(schema())
+    write_parquet(folder, [table], Taken.of(table), pools)
+
+
+def write_parquet(folder: Path, tables: Iterable[pa.Table], taken: Taken, pools: str) -> None:
+    """The same files as Parquet, from tables that come one after the other, so that all turns need not be held as a table."""
     from pyarrow import parquet
 
     from roe.columns.turn_marks import histories_of, marks_of
 
-    table = table_of(map(json.loads, turns)) if isinstance(turns, list) else turns.cast(schema())
     write_whole(folder / POOLS, pools + "\n")
-    parquet.write_table(
-        table, folder / TURNS, row_group_size=GROUP, compression="zstd", use_dictionary=["pool", "rep", "why", "until", "before"]
-    )
-    parquet.write_table(marks_of(table, histories_of(pools)), folder / MARKS, compression="zstd")
+    words = ["pool", "rep", "why", "until", "before"]
+    with parquet.ParquetWriter(folder / TURNS, schema(), compression="zstd", use_dictionary=words) as writer:
+        for table in tables:
+            writer.write_table(table, row_group_size=GROUP)
+    parquet.write_table(marks_of(taken, histories_of(pools)), folder / MARKS, compression="zstd")
 
 
 def _has_parquet() -> bool:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import pyarrow as pa
@@ -52,19 +53,37 @@ def seats_of(history: PoolHistory) -> list[str]:
     return sorted({*reps, *history.turns.credits, *history.turns.counts})
 
 
-def marks_of(table: pa.Table, histories: Mapping[str, PoolHistory]) -> Value:
+@dataclass(frozen=True)
+class Taken:
+    """All turns in their order: of each the pool, the rep and the standing by number, and whether one was taken; a record that follows another,
+    or finds nobody, takes none.
+    """
+
+    pools: list[str]
+    pool: Array
+    reps: list[str]
+    rep: Array
+    standing: Array
+    is_taken: Array
+
+    @classmethod
+    def of(cls, table: pa.Table) -> Taken:
+        """Of turns as a table."""
+        pool, rep = (table[name].combine_chunks() for name in ("pool", "rep"))
+        pools, reps = (np.asarray(x.indices.fill_null(-1)) for x in (pool, rep))
+        standing = np.asarray(table["standing"].combine_chunks())
+        is_free = pc.not_equal(table["why"].combine_chunks(), "").to_numpy(zero_copy_only=False)
+        return cls(pool.dictionary.to_pylist(), pools, rep.dictionary.to_pylist(), reps, standing, ~is_free & (reps >= 0) & (standing >= 0))
+
+
+def marks_of(taken: Taken, histories: Mapping[str, PoolHistory]) -> Value:
     """The states of all pools at their marks."""
     marks: list[Json] = []
-    numbers = {name: _numbers(table[name]) for name in ("standing", "index")}
-    pool, rep = (table[name].combine_chunks() for name in ("pool", "rep"))
-    pool_codes, rep_codes = (np.asarray(x.indices.fill_null(-1)) for x in (pool, rep))
-    names = rep.dictionary.to_pylist()
-    taken = _taken(table)
-    for code, name in enumerate(pool.dictionary.to_pylist()):
-        rows = np.flatnonzero((pool_codes == code) & taken)
+    for code, name in enumerate(taken.pools):
+        rows = np.flatnonzero((taken.pool == code) & taken.is_taken)
         if name not in histories or not len(rows):
             continue
-        history, standing = histories[name], numbers["standing"][rows]
+        history, standing, rep = histories[name], taken.standing[rows], taken.rep[rows]
         seats = seats_of(history)
         state: tuple[int, Ledger, Counter[str]] = (0, Ledger(history.turns.limit, history.turns.credits), Counter(history.turns.counts))
         cuts = np.flatnonzero(np.diff(standing)) + 1
@@ -72,7 +91,7 @@ def marks_of(table: pa.Table, histories: Mapping[str, PoolHistory]) -> Value:
             cuts = cuts[:0]
         stops = np.unique(np.concatenate([np.arange(EVERY, len(rows), EVERY), cuts]))
         for stop in stops.tolist():
-            state = _on(state, stop, standing, rep_codes[rows], names, history)
+            state = _on(state, stop, standing, rep, taken.reps, history)
             index, ledger, counts = state
             marks.append(
                 {
@@ -99,13 +118,3 @@ def _on(
         counts.update(used)
         start = end
     return stop, ledger, counts
-
-
-def _numbers(column: pa.Array) -> Array:
-    return np.asarray(column.combine_chunks())
-
-
-def _taken(table: pa.Table) -> Value:
-    """Which lines are turns that were taken, rather than records that follow another, or find nobody."""
-    held = pc.and_(pc.equal(table["why"], ""), pc.is_valid(table["rep"].combine_chunks()))
-    return np.asarray(held.combine_chunks()) & (_numbers(table["standing"]) >= 0)

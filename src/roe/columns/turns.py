@@ -22,6 +22,7 @@ from roe.columns.kinds import PoolKinds, hand_out
 from roe.columns.limits import Limits
 from roe.columns.pool_column import LEAST, MOST, Handed, PoolColumn, span_of
 from roe.columns.row import place_of
+from roe.columns.turn_marks import Taken
 from roe.dynamic import Array, Json, Value
 from roe.evaluator.allocate import Pools
 from roe.evaluator.allocation import FALLBACK
@@ -35,6 +36,8 @@ if TYPE_CHECKING:
     from roe.columns.role import RoleRows
     from roe.columns.table import RecordTable
     from roe.evaluator.row import Row
+
+ALL = slice(None)
 
 
 def created(table: RecordTable, rows: Array) -> Array:
@@ -57,19 +60,28 @@ class Turns:
         self.table, self.pools, self.parts = table, pools, parts
         rows = [np.asarray(rows) for part in parts for rows, _ in part.waiting]
         actions = [(k, action) for k, part in enumerate(parts) for _, action in part.waiting]
-        self.row = np.concatenate(rows)
-        self.action = np.repeat(np.arange(len(actions)), [len(r) for r in rows])
+        row = np.concatenate(rows)
+        action = np.repeat(np.arange(len(actions), dtype=_least_type(len(actions))), [len(r) for r in rows])
+        del rows
         self.actions = actions
-        role = np.array([k for k, _ in actions])[self.action]
-        # the queue: by the time of creation, then by id (rows are in the order of the ids), of one record by its roles
-        order = np.lexsort((role, self.row, created(table, self.row)))
-        self.row, self.action, self.role = self.row[order], self.action[order], role[order]
-        self.holder = np.stack([part.previous for part in parts])[self.role, self.row]  # who has each record
+        # the queue: by the time of creation, then by id (rows are in the order of the ids), of one record by its roles, which are in order
+        order = np.lexsort((row, created(table, row)))
+        self.row, self.action = row[order].astype(np.int32), action[order]
+        del row, action, order
+        self.role = np.array([k for k, _ in actions], _least_type(len(parts)))[self.action]
         self.names = sorted(pools.pools)
         self.kinds: dict[str, tuple[Array, list[int]]] = {}  # by pool the kind of each record, and the place of one of each
         self.columns: dict[str, PoolColumn] = {}  # of the pools that are asked, once they are prepared
-        asked = np.array([self.names.index(action.pool) for _, action in actions])
-        self.asked = asked[self.action]
+        self.asked = np.array([self.names.index(action.pool) for _, action in actions], _least_type(len(self.names)))[self.action]
+
+    def holder(self, places: Array | slice) -> Array:
+        """Who has the records at some places of the queue."""
+        return self._by_role([part.previous for part in self.parts], places)
+
+    def _by_role(self, of_roles: list[Array], places: Array | slice) -> Array:
+        """Of what each role has for every row, what is for the records at some places."""
+        rows = self.row[places]
+        return np.choose(self.role[places], [of_role[rows] for of_role in of_roles]) if len(of_roles) > 1 else of_roles[0][rows]
 
     def one_of_each(self, name: str) -> list[Row]:
         """A waiting record of each kind that a pool tells apart."""
@@ -166,7 +178,7 @@ class Turns:
         if pool.step.sticky is None:
             return company, None
         values = frame.eval(pool.step.sticky.tree)
-        each = [part.assignee(self.row, values) for part in self.parts]
+        each = [part.assignee(self.row, values).astype(np.int32) for part in self.parts]
         return company, np.choose(self.role, each) if len(each) > 1 else each[0]
 
     def _window(self, at: int, end: int, handed: Handed) -> int:
@@ -202,7 +214,7 @@ class Turns:
         if not standing.able:
             fallback = self.pools.world.rep(column.pool.step.fallback)
             at = np.full(len(places), place_of(fallback))
-            handed.rep[span] = self.table.world.receivers(at, self.holder[span])
+            handed.rep[span] = self.table.world.receivers(at, self.holder(span))
             handed.why[span], handed.leader[span] = self.why(FALLBACK, handed), -1
             return places, np.zeros(len(places), bool)
         rep, why, leader = (np.full(len(places), -1, np.int32) for _ in range(3))
@@ -302,23 +314,24 @@ class Turns:
                     assignment(self.rep_ids[rep], self.names[self.asked[i]], self.names[by], now, position[i], company, [], is_free[i]),
                 )
 
-    def _positions(self, handed: Handed) -> Array:
+    def _positions(self, handed: Handed, places: slice = ALL) -> Array:
         start = np.array([self.pools.pools[name].history.turns.position for name in self.names])
-        return np.asarray(start[handed.pool] + handed.index + 1)
+        return np.asarray(start[handed.pool[places]] + handed.index[places] + 1)
 
     # --- words --------------------------------------------------------------------------------------------------------
 
-    def following(self, handed: Handed) -> pa.Array:
-        """Of every waiting record, whom it follows, in words; null for most."""
-        ids = self.table.ids
-        led = np.where(handed.leader >= 0, self.row[handed.leader], -1)
+    def following(self, handed: Handed, places: Array | slice = ALL) -> pa.Array:
+        """Of the waiting records at some places, whom each follows, in words; null for most."""
+        leader = handed.leader[places]
+        led = np.where(leader >= 0, self.row[leader], -1)
         before, after = reason_together(f"{self.table.entity} \0").split("\0")
-        return pc.binary_join_element_wise(before, ids.take(pa.array(led, mask=led < 0)), after, "")
+        return pc.binary_join_element_wise(before, self.table.ids.take(pa.array(led, mask=led < 0)), after, "")
 
-    def why_given(self, handed: Handed) -> pa.Array:
-        """Of every waiting record, why its rep got it without a turn; null for most."""
-        whys = pa.array(list(handed.whys), pa.string()).take(pa.array(handed.why, mask=handed.why < 0))
-        return pc.coalesce(self.following(handed), whys)
+    def why_given(self, handed: Handed, places: Array | slice = ALL) -> pa.Array:
+        """Of the waiting records at some places, why the rep of each got it without a turn; null for most."""
+        why = handed.why[places]
+        whys = pa.array(list(handed.whys), pa.string()).take(pa.array(why, mask=why < 0))
+        return pc.coalesce(self.following(handed, places), whys)
 
     def why(self, text: str, handed: Handed) -> int:
         return handed.whys.setdefault(text, len(handed.whys))
@@ -334,22 +347,37 @@ class Turns:
         pools = [[pool.step.name, number, pool.history.turns.taken] for pool, number in tried]
         return handed.befores.setdefault(json.dumps(pools, ensure_ascii=False, separators=(",", ":")), len(handed.befores))
 
-    def as_table(self, handed: Handed, start: int, until: Value) -> pa.Table:
-        """The turns as the run's records have them: what `PoolTurn.record` gives, from column to column."""
-        n = len(self.row)
-        ids = self.table.ids.take(pa.array(self.row))
+    def as_tables(self, handed: Handed, start: int, until: Value) -> Iterator[pa.Table]:
+        """The turns as the run's records have them, some at a time: what `PoolTurn.record` gives, from column to column."""
+        for first in range(0, len(self.row), turn_files.GROUP):
+            yield self._as_table(slice(first, min(first + turn_files.GROUP, len(self.row))), handed, start, until)
+
+    def _as_table(self, places: slice, handed: Handed, start: int, until: Value) -> pa.Table:
+        ids = self.table.ids.take(pa.array(self.row[places]))
         roles = pa.array([f"|{part.role}" for part in self.parts])
-        keys = pc.binary_join_element_wise(f"{self.table.entity}|", ids, roles.take(pa.array(self.role)), "")
-        ends = pa.array([v.string(x) for x in until], pa.string()).take(pa.array(self.asked, mask=handed.rep < 0))
+        keys = pc.binary_join_element_wise(f"{self.table.entity}|", ids, roles.take(pa.array(self.role[places])), "")
+        rep, n = handed.rep[places], np.arange(places.start, places.stop)
+        ends = pa.array([v.string(x) for x in until], pa.string()).take(pa.array(self.asked[places], mask=rep < 0))
         columns = {
-            "n": np.arange(start, start + n), "pool": _words(handed.pool, self.names), "standing": handed.standing, "index": handed.index,
-            "rep": _words(handed.rep, self.rep_ids), "key": keys, "why": pc.fill_null(self.why_given(handed), ""),
-            "repeated": pa.repeat(pa.scalar(""), n), "until": ends, "before": _words(handed.before, list(handed.befores)),
-            "position": self._positions(handed), "loads": pa.array(map(handed.loads.get, range(n)), pa.string()) if handed.loads else pa.nulls(n, pa.string()),
+            "n": start + n, "pool": _words(handed.pool[places], self.names), "standing": handed.standing[places],
+            "index": handed.index[places], "rep": _words(rep, self.rep_ids), "key": keys,
+            "why": pc.fill_null(self.why_given(handed, places), ""), "repeated": pa.repeat(pa.scalar(""), len(n)), "until": ends,
+            "before": _words(handed.before[places], list(handed.befores)), "position": self._positions(handed, places),
+            "loads": pa.array([handed.loads.get(i) for i in n.tolist()] if handed.loads else pa.nulls(len(n)), pa.string()),
         }  # fmt: skip
         return pa.table(columns).cast(turn_files.schema())
+
+    def taken(self, handed: Handed) -> Taken:
+        """Which rep took a turn of which pool."""
+        is_taken = (handed.why < 0) & (handed.leader < 0) & (handed.rep >= 0) & (handed.standing >= 0)
+        return Taken(self.names, handed.pool, self.rep_ids, handed.rep, handed.standing, is_taken)
 
 
 def _words(codes: Array, words: list[str]) -> pa.Array:
     """Words by their numbers; -1 is none."""
     return pa.DictionaryArray.from_arrays(pa.array(codes.astype(np.int32), mask=codes < 0), pa.array(words or [""], pa.string()))
+
+
+def _least_type(n: int) -> np.dtype[np.signedinteger]:
+    """The smallest type of the numbers from 0 to n."""
+    return np.min_scalar_type(-n - 1)

@@ -328,26 +328,27 @@ class ColumnWorld(World):
                 table.decided[full] = self.refer(decided, "rep", table.n, None) if name == "former_owner" else decided
 
     def open_records(self) -> dict[tuple[str, str], int]:
-        open_of: dict[tuple[str, str], int] = {}
-        reps = self.tables["rep"]
-        for entity in ("lead", "account"):
-            table = self.tables[entity]
-            flags = table.column("is_open") if entity == "lead" else None
-            if isinstance(flags, Truths):
-                open_ = flags.data != 0
-            else:
-                open_ = np.ones(table.n, bool) if flags is None else np.array([x is not False for x in flags.values()], bool)
-            pairs = []
-            for role in self.policy.roles:
-                owner = table.owner(role)
-                if isinstance(owner, Refs):
-                    rows = np.flatnonzero((owner.at >= 0) & open_)
-                    pairs.append(rows * reps.n + owner.at[rows])
-            if pairs:  # a rep counts once for a record, whatever the roles
-                counts = np.bincount(np.unique(np.concatenate(pairs)) % max(reps.n, 1), minlength=reps.n)
-                for i in np.flatnonzero(counts).tolist():
-                    open_of[entity, str(reps.row(i)["id"])] = int(counts[i])
-        return open_of
+        return {(entity, rep): n for entity in ("lead", "account") for rep, n in self.open_of(entity).items()}
+
+    def open_of(self, entity: str) -> Mapping[str, int]:
+        """How many open records of an entity each rep has."""
+        reps, table = self.tables["rep"], self.tables[entity]
+        flags = table.column("is_open") if entity == "lead" else None
+        if isinstance(flags, Truths):
+            open_ = flags.data != 0
+        else:
+            open_ = np.ones(table.n, bool) if flags is None else np.array([x is not False for x in flags.values()], bool)
+        pairs = []
+        for role in self.policy.roles:
+            owner = table.owner(role)
+            if isinstance(owner, Refs):
+                rows = np.flatnonzero((owner.at >= 0) & open_)
+                pairs.append(rows * reps.n + owner.at[rows])
+        if not pairs:
+            return {}
+        # a rep counts once for a record, whatever the roles
+        counts = np.bincount(np.unique(np.concatenate(pairs)) % max(reps.n, 1), minlength=reps.n)
+        return {str(reps.row(i)["id"]): int(counts[i]) for i in np.flatnonzero(counts).tolist()}
 
     def forget(self) -> None:
         self._ranks = {}

@@ -14,9 +14,8 @@ from typing import NamedTuple
 
 from roe.companies.likeness import INTERCEPT, WEIGHTS, Alone, alone, other_form, rarity_of
 from roe.companies.name import CompanyName, first_letters
-from roe.companies.pairing import CUT, MOST_INITIALS, MUCH, SHORTENED, VOWELS
-from roe.companies.spelling import MOST_WRONG, first_sound, letters_of, word_likeness
-from roe.companies.tables import same_words
+from roe.companies.pairing import CUT, MOST_INITIALS, MUCH, VOWELS, shortened_to
+from roe.companies.spelling import known, may_be_like, word_likeness
 
 ALWAYS = INTERCEPT + WEIGHTS["written_alike"]
 RAREST, MORE = WEIGHTS["rarest_shared"], WEIGHTS["more_shared"]
@@ -37,9 +36,10 @@ class AtMost:
     def odds(self, other: CompanyName, needed: float) -> float:
         """No less than the log-odds of `likeness.signs` but for those of the letters; infinite where nothing is known. Below `needed`, any number below it."""
         words = other.words
-        if not self._is_comparable or other.dotted or VOWELS.isdisjoint(other.glued) or len(set(words)) < len(words):
+        if not self._is_comparable or VOWELS.isdisjoint(other.glued) or len(set(words)) < len(words):
             return math.inf
-        beside = [self._words[word] for word in words]
+        of, dotted = self._words, other.dotted
+        beside = [of[word + "." if word in dotted else word] for word in words] if dotted else [of[word] for word in words]
         paired, shared, rarest, left = 0, 0.0, 0.0, 0
         for j, (places, rare, may_be_other) in enumerate(beside):
             if may_be_other is not None and may_be_other(words, j):
@@ -82,8 +82,10 @@ class AtMost:
 
     def _has_initials_of(self, other: CompanyName) -> bool:
         """Whether a word may be the initials of the other name, each of whose words has one letter among them, or two where it is composed."""
-        most = 2 * (len(other.words) if other.spoken is other.words else len(other.words) + len(other.spoken))
-        short = [word for word, letters in self._short if letters <= most and word not in other.words]
+        words, spoken = other.words, other.spoken
+        most = 2 * (len(words) if spoken is words else len(words) + len(spoken))
+        firsts = {spoken[0][0], *[word[0] for word in words]}
+        short = [word for word, letters in self._short if letters <= most and word[0] in firsts and word not in words]
         return bool(short) and any(map(_initials_of(other).issuperset, short))
 
     def _may_be_misread(self, words: Sequence[str], paired: int, beside: Sequence[WordBeside], left: int) -> bool:
@@ -109,45 +111,33 @@ class WordBeside(NamedTuple):
 
 
 class _WordsBeside(dict[str, WordBeside]):
-    """What each word can be beside a name, found when it is asked for."""
+    """What each word can be beside a name, found when it is asked for. A full stop behind a word says that it may be cut short."""
 
     def __init__(self, name: CompanyName, rarity: Callable[[str], float]) -> None:
         super().__init__()
         self._name, self._rarity, self._initials = name, rarity, _initials_of(name)
-        self._mine = [(word[0], first_sound(word), same_words().get(word, word), len(word)) for word in name.words]
+        self._mine = [known(word) for word in name.words]
         self._firsts = {word[0] for word in name.words}
         self._can_be_cut = len(name.glued) >= CUT
 
-    def __missing__(self, word: str) -> WordBeside:
-        beside = self[word] = self._beside(word)
+    def __missing__(self, written: str) -> WordBeside:
+        is_dotted = written[-1] == "."
+        beside = self[written] = self._beside(written[:-1] if is_dotted else written, is_dotted)
         return beside
 
-    def _beside(self, word: str) -> WordBeside:
-        mine = self._name.words
+    def _beside(self, word: str, is_dotted: bool) -> WordBeside:
+        mine, dotted = self._name.words, self._name.dotted
         if word in mine:
             return WordBeside(1 << mine.index(word), self._rarity(word), None)
-        places, most = 0, 0.0
-        for i in self._may_be_like(word):
-            x = mine[i]
-            likeness = word_likeness(x, word)
-            if x in self._name.dotted and x[0] == word[0] and letters_of(x, word):
-                likeness = max(likeness, SHORTENED)
-            if likeness:
-                places |= 1 << i
-                most = max(most, likeness * rarity_of(x, word, self._rarity))
+        places, most, other = 0, 0.0, known(word)
+        for i, each in enumerate(self._mine):
+            if may_be_like(each, other):
+                x = each.word
+                likeness = word_likeness(x, word) or shortened_to(x, x in dotted, word, is_dotted)
+                if likeness:
+                    places |= 1 << i
+                    most = max(most, likeness * rarity_of(x, word, self._rarity))
         return WordBeside(places, most, self._other(word))
-
-    def _may_be_like(self, word: str) -> list[int]:
-        """The places of words that a word may be like: they mean one thing, begin alike, or are long and of nearly the same length."""
-        sound, same, letters = first_sound(word), same_words().get(word, word), len(word)
-        return [
-            i
-            for i, (first, their_sound, theirs, n) in enumerate(self._mine)
-            if first == word[0]
-            or sound == their_sound
-            or same == theirs
-            or (-MOST_WRONG <= n - letters <= MOST_WRONG and (n > 5 or letters > 5))
-        ]
 
     def _other(self, word: str) -> Callable[[Sequence[str], int], bool] | None:
         """Whether a word, at a place among others, may belong to a name though it is like no word of it."""

@@ -164,9 +164,9 @@ class NameIndex:
             return []
         scored, looked = [], self._look_up(name)
         for i in looked.closest:
-            places = self._at[i] if only is None else list(filter(only, self._at[i]))
-            if places and (score := self._score(looked, i, least, group)) >= least:
-                scored += [(score, place) for place in places]
+            score = self._score(looked, i, least, group)
+            if score >= least:
+                scored += [(score, place) for place in self._at[i] if only is None or only(place)]
         return sorted(scored, key=lambda x: (-x[0], x[1]))
 
     def _score(self, looked: Looked, i: int, least: float, group: bool) -> float:
@@ -187,14 +187,19 @@ class NameIndex:
         if looked is None:
             if len(self._looked) >= REMEMBERED:
                 self._looked.clear()
-            shared = self._shared(self._looked_up(name))
-            texts = self._texts
-            closest = sorted(((-weight, texts[i], i) for weight, i in shared))[:MOST]
-            if len(closest) > CLOSEST:
-                as_close = AS_CLOSE * closest[CLOSEST - 1][0]
-                closest = [x for n, x in enumerate(closest) if n < CLOSEST or x[0] <= as_close]
-            looked = self._looked[name] = Looked([i for _, _, i in closest], self.scores.asked(names_in(name)), {})
+            looked = self._looked[name] = Looked(self._closest(name), self.scores.asked(names_in(name)), {})
         return looked
+
+    def _closest(self, name: str) -> list[int]:
+        """The names that share the most with a name, the closest first."""
+        shared = sorted(self._shared(self._looked_up(name)), reverse=True)
+        if len(shared) > CLOSEST:
+            as_close = AS_CLOSE * shared[CLOSEST - 1][0]
+            shared = [x for x in shared if x[0] >= as_close]
+        if len(shared) > MOST:  # of names that share as much, the first in the alphabet: numbers tell only in which order names came
+            texts = self._texts
+            shared.sort(key=lambda x: (-x[0], texts[x[1]]))
+        return [i for _, i in shared[:MOST]]
 
     def _looked_up(self, name: str) -> list[tuple[float, str, int, int]]:
         """The rarest keys of a name, the rarest first: (weight, key, where its names in the columns begin, where they end)."""
@@ -240,9 +245,13 @@ class NameIndex:
         if not len(touched):
             return []
         near = np.flatnonzero(weights >= SHARES_LITTLE * weights.max())
-        touched, firsts = np.unique(touched[near], return_index=True)
-        weights = weights[near][firsts]
-        if len(weights) > CLOSEST:  # those that share less than is compared need no look at their texts
+        touched, weights = touched[near], weights[near]
+        nth = np.arange(len(near), dtype=float)
+        sums[touched] = nth
+        once = np.flatnonzero(sums[touched] == nth)  # a name stands there for each of its keys
+        sums[touched] = 0.0
+        touched, weights = touched[once], weights[once]
+        if len(weights) > CLOSEST:
             near = np.flatnonzero(weights >= AS_CLOSE * np.partition(weights, -CLOSEST)[-CLOSEST])
             touched, weights = touched[near], weights[near]
         return list(zip(weights.tolist(), touched.tolist(), strict=True))

@@ -45,8 +45,9 @@ def index_of(names: Sequence[str], meanwhile: Callable[[], object] | None = None
     folder = cache_folder()
     if folder is None or not is_private(folder):
         return built(names, meanwhile)
+    asked = _Asked(names)
     for path in (folder / name for name in FILES):
-        index = _read(path, names, grows)
+        index = _read(path, asked, grows)
         if index is not None:
             break
     else:
@@ -55,6 +56,24 @@ def index_of(names: Sequence[str], meanwhile: Callable[[], object] | None = None
     with contextlib.suppress(OSError):
         os.utime(path, ns=(time.time_ns(), time.time_ns()))
     return index
+
+
+class _Asked:
+    """The names that an index is asked for."""
+
+    def __init__(self, names: Sequence[str]) -> None:
+        self.names = names
+        self.distinct = list(dict.fromkeys(names))
+        self.digest = _digest(_joined(self.distinct))
+
+    def known(self, digest: str, number: int, joined: memoryview, grows: bool) -> list[str] | None:
+        """The distinct names of a kept index, if they can serve for these: they are the same, or all but a few of these."""
+        if digest == self.digest:
+            return self.distinct
+        if not grows or not 0 <= len(self.distinct) - number <= FEW_NEW * len(self.distinct) or digest != _digest(joined):
+            return None
+        known = str(joined, "utf-8", "surrogatepass").split("\0")
+        return known if len(known) == number and set(self.distinct).issuperset(known) else None
 
 
 def _last_used(path: Path) -> int:
@@ -130,20 +149,18 @@ def _digest(names: bytes | memoryview) -> str:
     return digest.hexdigest()
 
 
-def _read(path: Path, names: Sequence[str], grows: bool) -> NameIndex | None:
+def _read(path: Path, asked: _Asked, grows: bool) -> NameIndex | None:
     import numpy as np
 
     from roe.companies.keys import KeyColumns
 
-    distinct = dict.fromkeys(names)
     try:
         if os.name != "nt" and path.stat().st_uid not in (0, os.getuid()):  # from when the folder was open to others
             return None
         with path.open("rb") as file:
             line = file.readline()
             head = json.loads(line)
-            new = len(distinct) - head["names"]
-            if head["item"] != array("I").itemsize or not 0 <= new <= (FEW_NEW * len(distinct) if grows else 0):
+            if head["item"] != array("I").itemsize or (head["digest"] != asked.digest and not grows):
                 return None
             content = memoryview(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ))
         parts, start = [], len(line)
@@ -154,14 +171,14 @@ def _read(path: Path, names: Sequence[str], grows: bool) -> NameIndex | None:
         if start + -start % ALIGNED != len(content):
             return None
         codes, starts, numbers = (np.frombuffer(part, kind) for part, kind in zip(parts, (np.uint64, np.uint64, np.uint32), strict=False))
+        known = asked.known(head["digest"], head["names"], parts[7], grows)
+        if known is None:
+            return None
         words, counts, ends = str(parts[3], "utf-8").split("\n"), parts[4].cast("I"), parts[6].cast("Q")
         if len(codes) + 1 != len(starts) or starts[-1] != len(numbers) or len(words) != len(counts) or ends[-1] != len(parts[5]):
             return None
-        known = str(parts[7], "utf-8", "surrogatepass").split("\0")
-        if head["digest"] != _digest(parts[7]) or len(known) != head["names"] or not distinct.keys() >= set(known):
-            return None
         with uncollected():
             counted = Counter(dict(zip(words, counts, strict=True)))
-            return NameIndex.of(names, known, KeyColumns(codes, starts, numbers), counted, WrittenNames(parts[5], ends))
+            return NameIndex.of(asked.names, known, KeyColumns(codes, starts, numbers), counted, WrittenNames(parts[5], ends))
     except (OSError, ValueError, KeyError, TypeError, IndexError):
         return None

@@ -6,6 +6,7 @@ as a whole, `==name`, can be long: it is a digest behind a byte that no other ke
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Iterable, Iterator, Sequence
 from hashlib import blake2b
 from typing import NamedTuple
@@ -17,6 +18,7 @@ from roe.companies.pairing import MOST_INITIALS
 from roe.dynamic import Array
 
 BEGINNING, WHOLE = 5, 8  # letters of a word, and of a name without spaces, that are keys
+SPANS_KEPT = 100_000  # keys whose places in columns are remembered
 _DIGEST = 0xFF << 56  # the first byte of a digest
 _SPACE = ord(" ")
 MARKS = b".^=\x00"  # of keys that are not groups of letters; a shorter key begins with an empty byte
@@ -46,18 +48,14 @@ class KeyColumns(NamedTuple):
     def of(cls, pairs: Sequence[tuple[Array, Array]]) -> KeyColumns:
         """The columns of (keys, numbers of the names that have them), each pair once."""
         codes, numbers = (np.concatenate(some) if pairs else np.empty(0) for some in (zip(*pairs, strict=True) if pairs else ((), ())))
-        order = np.argsort(codes)
+        order = np.argsort(codes, kind="stable")  # merges portions that are in order, and so leaves the numbers of each key
         codes, numbers = codes[order], numbers[order]
         firsts = np.flatnonzero(np.concatenate(([True], codes[1:] != codes[:-1]))) if len(codes) else np.empty(0, np.int64)
         return cls(codes[firsts], np.append(firsts, len(codes)).astype(np.uint64), numbers)
 
-    def find(self, keys: Sequence[str]) -> list[tuple[str, int, int]]:
-        """(key, where its names begin, where they end) of the keys that names have."""
-        asked = np.array([code_of(key) if key[0] == "=" else int.from_bytes(key.encode(), "big") for key in keys], np.uint64)
-        at = np.minimum(np.searchsorted(self.codes, asked), len(self.codes) - 1)
-        there = (self.codes[at] == asked).tolist()
-        spans = zip(keys, there, self.starts[at].tolist(), self.starts[at + 1].tolist(), strict=True)
-        return [(key, start, end) for key, is_there, start, end in spans if is_there]
+    def spans(self) -> dict[str, tuple[int, int]]:
+        """Where the names of a key begin and end, by the key."""
+        return _Spans(self)
 
     def groups(self) -> Iterator[tuple[str, Array]]:
         """Each group of letters, and the numbers of the names that have it."""
@@ -67,6 +65,24 @@ class KeyColumns(NamedTuple):
             key = code.to_bytes(3, "big")
             if key[0] not in MARKS:
                 yield key.decode(), self.numbers[start:end]
+
+
+class _Spans(dict[str, tuple[int, int]]):
+    """Where the names of a key begin and end in columns, found when it is asked for; most keys of a name are those of many others."""
+
+    def __init__(self, columns: KeyColumns) -> None:
+        super().__init__()
+        self._codes, self._starts = memoryview(columns.codes), memoryview(columns.starts)
+
+    def __missing__(self, key: str) -> tuple[int, int]:
+        code, codes = code_of(key), self._codes
+        at = bisect_left(codes, code)
+        span = (self._starts[at], self._starts[at + 1]) if at < len(codes) and codes[at] == code else (0, 0)
+        if key[0] != "=":  # what a whole name is or begins with does not come back
+            if len(self) >= SPANS_KEPT:
+                self.clear()
+            self[key] = span
+        return span
 
 
 def keys_of_many(meant: Iterable[tuple[int, Sequence[CompanyName]]]) -> tuple[Array, Array]:

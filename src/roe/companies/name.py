@@ -35,7 +35,6 @@ DIGITS = frozenset("0123456789")
 LONGEST_SHORT = 12  # letters of a name's short form
 SHORT_FORM = 4  # letters of a legal form from which on it may begin any name
 FULL = 31  # characters of the field in which lists of listed companies cut names off, in capitals
-LONG_FORM = 6  # letters from which on a legal form is recognised in the middle of a name
 _WORD = re.compile(r"[^\W_]+")
 _ELIDED = re.compile(r"\b([dl])['’´`](?=\w)", re.IGNORECASE)
 _ITALIAN = re.compile(r"\b(dell|nell)['’´`](?=\w)", re.IGNORECASE)  # `dell'Etna`
@@ -336,15 +335,15 @@ def _forms_at(words: list[str]) -> list[tuple[int, int, str, bool]]:
     """(first word, the word after the last, kind, whether it is long enough to be one anywhere) of each legal form."""
     forms = legal_forms()
     hits: list[tuple[int, int, str, bool]] = []
-    i = 0
-    while i < len(words):
-        for form, kind in forms.get(words[i], ()):
+    after = 0
+    for i, word in enumerate(words):
+        if i < after or word not in forms:
+            continue
+        for form, kind, anywhere in forms[word]:
             if len(form) == 1 or tuple(words[i : i + len(form)]) == form:
-                anywhere = len("".join(form)) >= LONG_FORM and form != ("company",)
-                hits.append((i, i + len(form), kind, anywhere))
-                i += len(form) - 1
+                after = i + len(form)
+                hits.append((i, after, kind, anywhere))
                 break
-        i += 1
     return hits
 
 

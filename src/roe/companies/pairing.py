@@ -70,7 +70,7 @@ def _alike(a: CompanyName, b: CompanyName, left: set[int], right: set[int]) -> l
         x = a.words[i]
         for j in right:
             y = b.words[j]
-            likeness = word_likeness(x, y) or (dotted(a, b, x, y) if may_be_short else 0.0)
+            likeness = word_likeness(x, y) or (shortened_to(x, x in a.dotted, y, y in b.dotted) if may_be_short else 0.0)
             if bare is not None and not likeness:
                 likeness = _without_vowels(*((x, y) if bare is a else (y, x)))
             if likeness:
@@ -97,13 +97,12 @@ def _pair_the_rest(a: CompanyName, b: CompanyName, pairing: Pairing, rarity: Cal
         pairing.initials |= _initials(b, a, right, left, rarity)
 
 
-def dotted(a: CompanyName, b: CompanyName, x: str, y: str) -> float:
-    """How likely a word with a full stop is short for another, 0 to 1: `Benck.`, `R.`."""
-    if x in a.dotted and y not in b.dotted and x[0] == y[0] and letters_of(x, y):
-        return SHORTENED if len(x) > 2 else 0.5
-    if y in b.dotted and x not in a.dotted and x[0] == y[0] and letters_of(y, x):
-        return SHORTENED if len(y) > 2 else 0.5
-    return 0.0
+def shortened_to(x: str, x_is_dotted: bool, y: str, y_is_dotted: bool) -> float:
+    """How likely one of two words has a full stop because it is short for the other, 0 to 1: `Benck.`, `R.`."""
+    if x_is_dotted is y_is_dotted or x[0] != y[0]:
+        return 0.0
+    short, long = (x, y) if x_is_dotted else (y, x)
+    return 0.0 if not letters_of(short, long) else SHORTENED if len(short) > 2 else 0.5
 
 
 def _without_vowels(short: str, long: str) -> float:

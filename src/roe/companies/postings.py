@@ -26,6 +26,7 @@ class Postings:
 
     def __init__(self, columns: KeyColumns | None = None) -> None:
         self.columns = columns  # of names that were taken apart together
+        self._spans: dict[str, tuple[int, int]] = columns.spans() if columns is not None else {}
         self._having: dict[str, int | array[int]] = {}  # key -> the name, or the names, that came later
         self._gone: Counter[str] = Counter()  # key -> how many of all those are gone
 
@@ -58,15 +59,10 @@ class Postings:
         if self.columns is None:
             some = [(key, having[key]) for key in keys if key in having]
             return [(size, key, 0, 0) for key, numbers in some if (size := _count(numbers) - gone.get(key, 0))]
-        spans = self.columns.find(keys)
+        spans = [(key, *self._spans[key]) for key in keys]
         if not having and not gone:
-            return [(end - start, key, start, end) for key, start, end in spans]
-        in_columns = {key: (start, end) for key, start, end in spans}
-        every = (
-            (_count(having.get(key)) + end - start - gone.get(key, 0), key, start, end)
-            for key in keys
-            for start, end in (in_columns.get(key, (0, 0)),)
-        )
+            return [(end - start, key, start, end) for key, start, end in spans if start < end]
+        every = ((_count(having.get(key)) + end - start - gone.get(key, 0), key, start, end) for key, start, end in spans)
         return [sized for sized in every if sized[0]]
 
     def later(self, key: str) -> Sequence[int]:

@@ -61,6 +61,8 @@ class Scores:
     def likely(self, asked: Sequence[AtMost], i: int, least: float) -> float:
         """The probability that a name is the i-th one. Below `least`, 0."""
         meant = self._index.meant(i)
+        if len(asked) == len(meant) == 1:
+            return self._probability(asked[0], meant[0], self._lengths[i] if self._lengths is not None else None, least)
         squared = self._lengths[i] if self._lengths is not None and len(meant) == 1 else None
         return max([self._probability(mine, other, squared, least) for mine, other in pairs_of(asked, meant)])
 

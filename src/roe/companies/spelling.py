@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from functools import lru_cache
+from typing import NamedTuple
 
 from rapidfuzz.distance import OSA
 
@@ -16,7 +17,20 @@ MOST_WRONG = 3  # letters of a misspelt word
 _RUSSIAN_ADJECTIVE = re.compile(r"(\w{3,})sk(?:iy|ij|y|oy|oj|aya|aja|oe|oye)")
 
 
+class Word(NamedTuple):
+    """A word, its first letter, what it begins to sound like, and the word that stands for all its spellings."""
+
+    word: str
+    first: str
+    sound: str
+    same: str
+
+
 @lru_cache(maxsize=KEPT)
+def known(word: str) -> Word:
+    return Word(word, word[0], first_sound(word), same_words().get(word, word))
+
+
 def word_likeness(a: str, b: str) -> float:
     """How likely two words are meant to be one, 0 to 1: equal, another spelling, shortened, or misspelt.
 
@@ -25,15 +39,25 @@ def word_likeness(a: str, b: str) -> float:
     """
     if a == b:
         return 1.0
+    return _likeness(a, b) if may_be_like(known(a), known(b)) else 0.0
+
+
+def may_be_like(a: Word, b: Word) -> bool:
+    """Whether two words can be alike, which most are not: they begin alike, mean one thing, or one may be the other misspelt."""
+    return a.first == b.first or a.sound == b.sound or a.same == b.same or wrong_letters(a.word, b.word) > 0
+
+
+@lru_cache(maxsize=KEPT)
+def _likeness(a: str, b: str) -> float:
+    """The same of two words that can be alike and are not equal."""
     if a.isdigit() or b.isdigit():
         return 0.0
-    same = same_words()
-    if same.get(a, a) == same.get(b, b):
+    mine, other = known(a), known(b)
+    if mine.same == other.same:
         return 0.97
-    sound, sound_too = first_sound(a), first_sound(b)
-    if sound == sound_too or a[0] == b[0]:
+    if mine.sound == other.sound or mine.first == other.first:
         short, long = (a, b) if len(a) <= len(b) else (b, a)
-        if len(short) >= 4 and sound == sound_too and _spelt(a) == _spelt(b):
+        if len(short) >= 4 and mine.sound == other.sound and _spelt(a) == _spelt(b):
             return 0.95
         if "sk" in long and _is_from(long, short):
             return 0.9
@@ -107,15 +131,24 @@ def first_sound(word: str) -> str:
 
 
 def _misspelt(a: str, b: str) -> float:
-    letters = max(len(a), len(b))
-    if letters < 6 or abs(len(a) - len(b)) > MOST_WRONG:
+    wrong = wrong_letters(a, b)
+    if not wrong:
         return 0.0
-    wrong = OSA.distance(a, b, score_cutoff=MOST_WRONG)
+    letters = max(len(a), len(b))
     if wrong == 1:
         return {6: 0.5, 7: 0.75, 8: 0.85}.get(letters, 0.92)
-    if wrong == 2 and letters >= 8:
-        return 0.5 if letters < 10 else 0.75
-    return 0.6 if wrong == 3 and letters >= 11 else 0.0
+    return 0.6 if wrong == 3 else 0.5 if letters < 10 else 0.75
+
+
+def wrong_letters(a: str, b: str) -> int:
+    """How many letters of two words are wrong if one is the other misspelt; 0 if they are too many for words of that length."""
+    m, n = len(a), len(b)
+    letters = m if m > n else n
+    most = MOST_WRONG if letters >= 11 else 2 if letters >= 8 else 1 if letters >= 6 else 0
+    if not -most <= m - n <= most or not most:
+        return 0
+    wrong = OSA.distance(a, b, score_cutoff=most)
+    return wrong if wrong <= most else 0
 
 
 def _without_vowels(short: str, long: str, common: bool) -> bool:

@@ -298,16 +298,17 @@ def translations() -> dict[str, str]:
 
 
 @cache
-def legal_forms() -> dict[str, list[tuple[tuple[str, ...], str]]]:
-    """By their first word, the longest first: a legal form's words, and its kind.
+def legal_forms() -> dict[str, list[tuple[tuple[str, ...], str, bool]]]:
+    """By their first word, the longest first: a legal form's words, its kind, and whether it is long enough to be one anywhere in a name.
 
     Kinds are `stock` (AG, SA, PAO), `limited` (GmbH, SARL, OOO), `partners`, `inc`, `ltd`, `plc`, and '' for forms that say nothing.
     """
-    forms: dict[str, list[tuple[tuple[str, ...], str]]] = {}
+    forms: dict[str, list[tuple[tuple[str, ...], str, bool]]] = {}
     with (HERE / "forms.csv").open(encoding="utf-8", newline="") as file:
         for row in csv.DictReader(file):
             words = tuple(row["form"].split())
-            forms.setdefault(words[0], []).append((words, row["kind"]))
+            anywhere = len("".join(words)) >= LONG_FORM and words != ("company",)
+            forms.setdefault(words[0], []).append((words, row["kind"], anywhere))
     for longest_first in forms.values():
         longest_first.sort(key=lambda form: -len(form[0]))
     return forms
@@ -325,6 +326,7 @@ def common_words() -> dict[str, int]:
     return counted
 
 
+LONG_FORM = 6  # letters from which on a legal form is recognised in the middle of a name
 NAMES_COUNTED = 44_097
 LEAST_COUNTED = 15
 

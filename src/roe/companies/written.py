@@ -41,7 +41,7 @@ class WrittenNames:
     def meant(self, i: int) -> tuple[CompanyName, ...]:
         """What the i-th text means."""
         line = str(self.lines[self.ends[i - 1] if i else 0 : self.ends[i]], "utf-8")
-        return tuple([_read(name) for name in line.split(NAMES)])
+        return tuple(map(_read, line.split(NAMES))) if NAMES in line else (_read(line),)
 
 
 def line_of(meant: Iterable[CompanyName]) -> str:

@@ -32,6 +32,11 @@ class Profile:
     several: str = ""  # what separates the ids of several records in one cell; the first of them counts
     left: str = ""  # a regular expression for what the CRM adds to the name of a user who has left
 
+    @property
+    def shown(self) -> str:
+        """What people call the CRM."""
+        return self.title or self.name.title()
+
 
 def label(text: str) -> str:
     """A header for comparing: case, accents, width, spaces and punctuation do not count, in any script."""

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import field as slot
 from datetime import date, time, timedelta, tzinfo
 
-from roe.crm.ids import LONG
+from roe.crm.ids import LONG, fold
 from roe.data.habits import Habits
 from roe.data.makers import clean, maker
 from roe.dynamic import Cell
 from roe.files import NOT_AVAILABLE, SHEET_ERROR
 from roe.grammar import values as v
+from roe.grammar.functions.sales import plain_hosts
 from roe.node import node
 from roe.policy.model import DataSource, Field
 
@@ -25,6 +26,9 @@ INFINITE = (float("inf"), float("-inf"))
 _PROTECTED = re.compile(r'="([^"]*)"')
 _ROUNDED = re.compile(r"\d([.,]\d+)?E\+\d+", re.ASCII)
 MOST_REPEATED = 2_000  # texts of a column whose meaning is kept: more are names or ids, which do not repeat
+
+MANY = 16  # cells of a column from which on those that are equal are looked for
+ALIKE = {str, int, bool}  # types of which values that are equal are the same, as 0.0 and -0.0 are not
 
 # What a raw value means, why it cannot be read, the text that is taken for another, and the text that has no value
 Outcome = tuple[Cell, str, str | None, str]
@@ -63,6 +67,19 @@ class Cells:
         if not isinstance(value, SCALARS) or value in INFINITE:
             return None, f"a {type(value).__name__} is not a {self.field.type}", None, ""
         return self._made(value, None)
+
+    def taken_as_they_are(self, values: Collection[Cell]) -> list[str]:
+        """Those of many values that are texts known to be taken as they are: what `read` finds of one, at a third of the cost."""
+        f, texts = self.field, [x for x in values if type(x) is str]
+        if self.plain:
+            exact, names = self.exact, self.names
+            plain = [
+                x for x in texts if x.isascii() and x == x.strip() and x not in exact and x[0] not in "#=" and not (names and "E+" in x)
+            ]
+            return [x for x in plain if len(x) != LONG or fold(x) == x]
+        if f.normalize == "domain" and f.type.name == "string" and f.keys is None and not (f.type.values or f.words or f.aliases):
+            return [x for x in plain_hosts(texts) if x not in self.words]
+        return []
 
     def _of_text(self, value: str) -> Outcome:
         text = clean(value)
@@ -110,6 +127,37 @@ class LoneCells:
         if cells is None:
             cells = self.by_habits[key] = self.made(habits)
         return cells.read(value)
+
+
+def read_column(cells: Cells | LoneCells, values: Sequence[Cell]) -> tuple[list[Cell], list[tuple[int, Outcome]]]:
+    """(what the cells of a column mean, None for nothing; by number the outcomes of those that say more than that)."""
+    kinds = set(map(type, values)) - {type(None)} if len(values) >= MANY else set()
+    if len(kinds) == 1 and kinds <= ALIKE and cells.field.type.name != "list":  # a list belongs to its record
+        return _read_alike(cells, values)
+    outcomes = [NOTHING if value is None else cells.read(value) for value in values]
+    return [x[0] for x in outcomes], [(n, x) for n, x in enumerate(outcomes) if says_more(x)]
+
+
+def _read_alike(cells: Cells | LoneCells, values: Sequence[Cell]) -> tuple[list[Cell], list[tuple[int, Outcome]]]:
+    """The same of values of one type. Of those that are equal one is read, and most texts are known to be taken as they are."""
+    distinct = set(values)
+    distinct.discard(None)
+    as_they_are = cells.taken_as_they_are(distinct) if isinstance(cells, Cells) else []
+    if len(as_they_are) == len(distinct):
+        return list(values), []
+    meant: dict[Cell, Cell] = {None: None, **dict(zip(as_they_are, as_they_are, strict=True))}
+    odd: dict[Cell, Outcome] = {}
+    for value in distinct - meant.keys():
+        outcome = cells.read(value)
+        meant[value] = outcome[0]
+        if says_more(outcome):
+            odd[value] = outcome
+    return [meant[x] for x in values], [(n, odd[x]) for n, x in enumerate(values) if x in odd] if odd else []
+
+
+def says_more(outcome: Outcome) -> bool:
+    """Whether an outcome says more than its value."""
+    return bool(outcome[1] or outcome[2] is not None or outcome[3])
 
 
 def cells_of(f: Field, zone: tzinfo, source: DataSource, habits: Habits | None, entity: str) -> Cells:

@@ -12,16 +12,17 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import field
 from datetime import datetime, tzinfo
 from functools import partial
+from operator import itemgetter
 
 from roe.crm.ids import fold
-from roe.data.cells import Cells, LoneCells, cells_of, corrected, shown
+from roe.data.cells import Cells, LoneCells, cells_of, corrected, read_column, shown
 from roe.data.habits import Habits, is_open
-from roe.data.headers import field_of, known_columns
+from roe.data.headers import MOST_HEADERS, field_of, known_columns
 from roe.data.local import is_local, read_locally
 from roe.data.makers import maker
 from roe.data.reading import Problem, Reading, Reject
 from roe.data.scan import TableOrigin
-from roe.dynamic import Record, Value, Values
+from roe.dynamic import Cell, Record, Value, Values
 from roe.node import node
 from roe.policy.model import DataSource, Field
 
@@ -63,6 +64,14 @@ WRITTEN = "$id"  # the id as the data has it, where that is the longer form of t
 REPEATED = "id"  # the field that a record is rejected for when another has its id
 
 
+@node(frozen=False)
+class OneByOne:
+    """What is found out once by whoever reads one record of an entity after another: how cells are read, by field, and what columns settle."""
+
+    cells: dict[str, Cells | LoneCells] = field(default_factory=dict)
+    tables: dict[tuple[str, ...], _Columns] = field(default_factory=dict)
+
+
 def coerce_table(
     entity: str,
     fields: Mapping[str, Field],
@@ -72,26 +81,28 @@ def coerce_table(
     source: DataSource,
     decided: bool = False,
     earlier: Typed | None = None,
-    known: dict[str, Cells | LoneCells] | None = None,
+    known: OneByOne | None = None,
     alone: bool = False,
 ) -> Typed:
     """Typed records: references still as text, under the field's name; `$line` and unknown columns are kept.
 
     A record that the policy decides goes back to where it came from, so its id is never made up. `earlier` are records of the same table:
-    what its columns settled holds for these too. `known` keeps how cells are read, field by field, for whoever reads one record after another.
+    what its columns settled holds for these too.
     With `alone`, no column settles anything: each text is read by what it says itself.
     """
     origin = raw.origin if isinstance(raw, RawRecords) else TableOrigin("")
     raw = list(raw)
-    keys = _keys_of(origin.header, raw)
-    table = Typed(started(entity, fields, keys, roles, origin, len(raw), decided))
+    known = OneByOne() if known is None else known
+    keys = tuple(_keys_of(origin.header, raw))
+    columns = known.tables.get(keys)
+    if columns is None:
+        if len(known.tables) >= MOST_HEADERS:
+            known.tables.clear()
+        columns = known.tables[keys] = _Columns(entity, fields, known_columns(entity, fields, keys, roles), zone, source)
+    table = Typed(_started(entity, columns.columns, keys, origin, len(raw), decided))
     table.rejects += [Reject(entity, "", line, "", text, reason) for line, text, reason in origin.rejects]
-    reader = _RecordReader(entity, fields, zone, source, decided, table, raw, earlier, {} if known is None else known, alone)
-    records = [reader.read(row, number) for number, row in enumerate(raw, 1)]
-    for name in listed(table.columns, fields):
-        table.reading.list_values(name, {x for record in records if (x := record.typed.get(name)) is not None})
-    for record in records:
-        reader.take(record)
+    cells = columns.cells_of(alone, known.cells, table, raw, earlier)
+    _RecordReader(entity, decided, table, columns, cells, raw).read()
     table.rejects.sort(key=lambda r: r.line)
     _only_one_each(entity, table)
     finished(table.reading, table.rejects)
@@ -110,61 +121,96 @@ def _keys_of(header: Iterable[str], raw: Iterable[Record]) -> list[str]:
     return list(keys)
 
 
-@node(frozen=False)
-class _ReadRecord:
-    """A record on its way: its values, the row that it was read from, and the first thing that is wrong with it."""
+ReadBy = list[tuple[str, str, Cells | LoneCells]]  # field, column, how its cells are read
 
-    typed: Values
-    row: Record
-    line: int
-    problem: Problem | None
+
+class _Columns:
+    """What the columns of a table settle, whatever its records."""
+
+    def __init__(self, entity: str, fields: Mapping[str, Field], columns: Mapping[str, str], zone: tzinfo, source: DataSource) -> None:
+        self.entity, self.fields, self.columns, self.zone, self.source = entity, fields, columns, zone, source
+        self.listed = listed(columns, fields)
+        self.defaults = {name: maker(f, zone, source)(f.default) for name, f in fields.items() if f.default is not None}
+        self.required = [f for f in fields.values() if f.required and f.type.name != "owners"]
+        self.local = [(name, f) for name, f in fields.items() if name in columns and is_local(f)]
+        self._alone: ReadBy | None = None  # for records that are read alone
+
+    def cells_of(
+        self, alone: bool, known: dict[str, Cells | LoneCells], table: Typed, raw: Sequence[Record], earlier: Typed | None
+    ) -> ReadBy:
+        """How the cells of each column are read, and what some settle for all of them. `known` has it by field where records decide nothing."""
+        if alone and self._alone is not None:
+            return self._alone
+        read_by: ReadBy = []
+        for name, column in self.columns.items():
+            cells = known.get(name)
+            if cells is None:
+                f = field_of(self.fields, name)
+                is_alone = alone and is_open(f)
+                if is_open(f) and not alone:
+                    table.habits[column] = _habits(f, raw, column, table.reading, earlier)
+                made = partial(cells_of, f, self.zone, self.source, entity=self.entity)
+                cells = LoneCells(f, made) if is_alone else made(table.habits.get(column))
+                if is_alone or not is_open(f):
+                    known[name] = cells
+            read_by.append((name, column, cells))
+        if alone:
+            self._alone = read_by
+        return read_by
 
 
 class _RecordReader:
     """Reads the records of one table, and takes those that nothing is wrong with."""
 
-    def __init__(
-        self,
-        entity: str,
-        fields: Mapping[str, Field],
-        zone: tzinfo,
-        source: DataSource,
-        decided: bool,
-        table: Typed,
-        raw: Sequence[Record],
-        earlier: Typed | None,
-        known: dict[str, Cells | LoneCells],
-        alone: bool,
-    ) -> None:
-        self.entity, self.decided, self.table = entity, decided, table
-        columns = table.columns
-        self.cells: list[tuple[str, str, Cells | LoneCells]] = []  # field, column, how it is read
-        for name, column in columns.items():
-            cells = known.get(name)
-            if cells is None:
-                f = field_of(fields, name)
-                is_alone = alone and is_open(f)
-                if is_open(f) and not alone:
-                    table.habits[column] = _habits(f, raw, column, table.reading, earlier)
-                made = partial(cells_of, f, zone, source, entity=entity)
-                cells = LoneCells(f, made) if is_alone else made(table.habits.get(column))
-                if is_alone or not is_open(f):
-                    known[name] = cells
-            self.cells.append((name, column, cells))
-        self.defaults = {name: maker(f, zone, source)(f.default) for name, f in fields.items() if f.default is not None}
-        self.required = [f for f in fields.values() if f.required and f.type.name != "owners"]
-        self.local = [(name, f) for name, f in fields.items() if name in columns and is_local(f)]
+    def __init__(self, entity: str, decided: bool, table: Typed, columns: _Columns, cells: ReadBy, raw: Sequence[Record]) -> None:
+        self.entity, self.decided, self.table, self.cells, self.raw = entity, decided, table, cells, raw
+        self.listed, self.defaults, self.required, self.local = columns.listed, columns.defaults, columns.required, columns.local
 
-    def read(self, row: Record, number: int) -> _ReadRecord:
-        """The values of a row, the `number`-th of its table unless the row says its line."""
-        reading = self.table.reading
-        marked = row.get("$line")
-        typed, problem = self._cells(row)
+    def read(self) -> None:
+        """Read all rows, column by column, and take the records that nothing is wrong with; the others are rejects."""
+        raw, reading = self.raw, self.table.reading
+        problems: dict[int, Problem] = {}  # by row the first thing that is wrong with it
+        columns: list[list[Cell]] = []
+        for (name, _, cells), written in zip(self.cells, self._columns(), strict=True):
+            values, odd = read_column(cells, written)
+            columns.append(values)
+            reading.filled[name] += len(values) - values.count(None)
+            for number, (meant, wrong, alias, unread) in odd:
+                if wrong:
+                    problems.setdefault(number, (name, written[number], wrong))
+                elif meant is None and unread:
+                    reading.unread[name, unread] += 1
+                if alias is not None:
+                    reading.corrected[name, alias, corrected(cells.field, alias)] += 1
+        records = _records([name for name, _, _ in self.cells], columns, len(raw))
+        if self.local or self.required or self.defaults or not self.table.columns.keys().isdisjoint(GONE):
+            for number, typed in enumerate(records):
+                problem = self._complete(typed, problems.get(number))
+                if problem is not None:
+                    problems[number] = problem
+        for name in self.listed:
+            reading.list_values(name, (x for record in records if (x := record.get(name)) is not None))
+        self._take(records, problems)
+
+    def _columns(self) -> Iterable[Sequence[Cell]]:
+        """The raw cells of the columns that are read. Rows with the same columns are looked at once."""
+        names = [column for _, column, _ in self.cells]
+        try:
+            return (
+                list(zip(*map(itemgetter(*names), self.raw), strict=True))
+                if len(names) > 1 and self.raw
+                else self._columns_one_by_one(names)
+            )
+        except KeyError:
+            return self._columns_one_by_one(names)
+
+    def _columns_one_by_one(self, names: Iterable[str]) -> Iterable[Sequence[Cell]]:
+        return [[row.get(name) for row in self.raw] for name in names]
+
+    def _complete(self, typed: Values, problem: Problem | None) -> Problem | None:
+        """Add to a record what its other fields and the policy say of a field; returns the first thing that is wrong with it."""
         for name, f in self.local:
-            problem = read_locally(name, f, typed, problem, reading)
-        filled = reading.filled
-        for name in typed:
-            filled[name] += 1
+            problem = read_locally(name, f, typed, problem, self.table.reading)
         for name, default in self.defaults.items():
             if typed.get(name) is None:
                 typed[name] = default
@@ -174,53 +220,45 @@ class _RecordReader:
         for f in self.required:
             if typed.get(f.name) is None:
                 problem = problem or (f.name, "", f"`{f.name}` is required and missing")
-        return _ReadRecord(typed, row, marked if type(marked) is int and marked > 0 else number, problem)
+        return problem
 
-    def _cells(self, row: Record) -> tuple[Values, Problem | None]:
-        """(field -> value of the cells that have one; field, raw value and reason of the first that cannot be read)."""
-        reading = self.table.reading
-        typed: Values = {}
-        problem: Problem | None = None
-        for name, column, cells in self.cells:
-            value = row.get(column)
-            if value is None:
+    def _take(self, records: Sequence[Values], problems: Mapping[int, Problem]) -> None:
+        """Add records to the table, or to its rejects; each gets its id, its line (its number unless its row says another) and its name."""
+        table, entity, decided = self.table, self.entity, self.decided
+        id_column, unknown = table.columns.get("id"), table.reading.unknown
+        for number, (typed, row) in enumerate(zip(records, self.raw, strict=True)):
+            problem, marked = problems.get(number), row.get("$line")
+            line = marked if type(marked) is int and marked > 0 else number + 1
+            if typed.get("id"):
+                identity = str(typed["id"])
+            else:
+                identity = "" if id_column is not None else _identity(entity, typed, line, decided)
+                if not identity:
+                    problem = problem or ("id", "", NAMELESS if id_column is not None else UNKNOWN_RECORD)
+            if problem:
+                name, value, reason = problem
+                table.rejects.append(Reject(entity, identity, line, name, shown(value), reason, modified_text(typed.get(MODIFIED))))
                 continue
-            meant, wrong, alias, unread = cells.read(value)
-            if meant is not None:
-                typed[name] = meant
-            elif wrong:
-                problem = problem or (name, value, wrong)
-            elif unread:
-                reading.unread[name, unread] += 1
-            if alias is not None:
-                reading.corrected[name, alias, corrected(cells.field, alias)] += 1
-        return typed, problem
+            if id_column is not None and row[id_column] is not identity:
+                written = str(row[id_column]).strip()
+                if written != identity and fold(written) == identity:
+                    typed[WRITTEN] = written
+            typed["id"] = identity
+            if unknown:
+                typed["$extra"] = {k: row[k] for k in unknown if row.get(k) not in (None, "")}
+            typed["$line"] = line
+            if typed.get("name") is None:
+                typed["name"] = _name(typed)
+            table.rows.append(typed)
 
-    def take(self, record: _ReadRecord) -> None:
-        """Add a record to the table, or to its rejects; it gets its id and its name."""
-        typed, row, table = record.typed, record.row, self.table
-        id_column = table.columns.get("id")
-        if typed.get("id"):
-            identity = str(typed["id"])
-        else:
-            identity = "" if id_column is not None else _identity(self.entity, typed, record.line, self.decided)
-        problem = record.problem
-        if not identity:
-            problem = problem or ("id", "", NAMELESS if id_column is not None else UNKNOWN_RECORD)
-        if problem:
-            name, value, reason = problem
-            table.rejects.append(Reject(self.entity, identity, record.line, name, shown(value), reason, modified_text(typed.get(MODIFIED))))
-            return
-        written = str(row.get(id_column)).strip() if typed.get("id") and id_column is not None else ""
-        if written and written != identity and fold(written) == identity:
-            typed[WRITTEN] = written
-        typed["id"] = identity
-        if table.reading.unknown:
-            typed["$extra"] = {k: row[k] for k in table.reading.unknown if row.get(k) not in (None, "")}
-        typed["$line"] = record.line
-        if typed.get("name") is None:
-            typed["name"] = _name(typed)
-        table.rows.append(typed)
+
+def _records(names: Sequence[str], columns: Sequence[Sequence[Cell]], rows: int) -> list[Values]:
+    """The records of columns, each with the fields that it has a value of."""
+    if not columns:
+        return [{} for _ in range(rows)]
+    if any(None in column for column in columns):
+        return [{name: x for name, x in zip(names, values, strict=True) if x is not None} for values in zip(*columns, strict=True)]
+    return [dict(zip(names, values, strict=True)) for values in zip(*columns, strict=True)]
 
 
 def stamp(value: Value) -> datetime | None:
@@ -245,15 +283,18 @@ def started(
     entity: str, fields: Mapping[str, Field], keys: Iterable[str], roles: list[str], origin: TableOrigin, rows: int, decided: bool
 ) -> Reading:
     """A reading report before the first cell is read."""
-    keys = list(keys)
-    columns = known_columns(entity, fields, tuple(keys), roles)
+    keys = tuple(keys)
+    return _started(entity, known_columns(entity, fields, keys, roles), keys, origin, rows, decided)
+
+
+def _started(entity: str, columns: Mapping[str, str], keys: Sequence[str], origin: TableOrigin, rows: int, decided: bool) -> Reading:
     used = set(columns.values())
     unknown = [k for k in keys if k not in used]
     notes = list(origin.notes)
     if decided and rows and "id" not in columns:
         instead = [f"`{columns[k]}`" for k in ("email", "name", "domain") if k in columns]
         notes.append(f"it has no id column: {' or else '.join(instead) or 'nothing'} is what tells its records apart")
-    return Reading(entity, origin.shown, rows + len(origin.rejects), origin.blank, notes, columns, unknown)
+    return Reading(entity, origin.shown, rows + len(origin.rejects), origin.blank, notes, dict(columns), unknown)
 
 
 def listed(columns: Mapping[str, str], fields: Mapping[str, Field]) -> list[str]:

@@ -76,8 +76,12 @@ class Reading:
         """Note the texts of a field; more than a few are none."""
         known = self.values.get(name, [])
         if known is not None:
-            every = sorted({*known, *values})
-            self.values[name] = every if len(every) <= FEW else None
+            every = set(known)
+            for value in values:
+                every.add(value)
+                if len(every) > FEW:
+                    break
+            self.values[name] = sorted(every) if len(every) <= FEW else None
 
     @property
     def rejected(self) -> int:

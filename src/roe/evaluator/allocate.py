@@ -6,7 +6,7 @@ was skipped and why) and the turn's place in the pool's history. Both go to the 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import date, datetime, timedelta
 from functools import cached_property
 from typing import TYPE_CHECKING
@@ -39,6 +39,7 @@ class Pools:
         self.together = Together(world, state)
         self._open: dict[tuple[str, str], int] | None = None
         self._away: dict[tuple[str, bool], str] = {}
+        self._heeding: dict[str, dict[Pool, None]] = {}  # rep -> the pools in which what counts against the rep's caps may matter
         self.pools: dict[str, Pool] = {}
         for name, step in plan.items():
             self.pools[name] = Pool(step, self)
@@ -76,8 +77,13 @@ class Pools:
 
     def _seated_anew(self, rep: Row, row: Row) -> None:
         """What counts against a rep's caps has changed."""
-        for pool in self.pools.values():
+        for pool in self._heeding.get(rep["id"], ()):
             pool.changed(rep, row)
+
+    def heed(self, pool: Pool, reps: Iterable[str]) -> None:
+        """A pool has looked at the caps of some reps: it is told when they change."""
+        for rep in reps:
+            self._heeding.setdefault(rep, {})[pool] = None
 
     def again(self) -> None:
         """The next decision at this moment: what the last one gave stands in the data now."""
@@ -240,9 +246,5 @@ class Pools:
 
     def saved(self) -> Remembered:
         """The pointers and day counts as they are to be kept."""
-        pools = {}
-        for name, p in sorted(self.pools.items()):
-            turns = p.history.turns.position + p.history.turns.taken
-            credits = {rep: str(c) for rep, c in p.ledger().credits().items()}
-            pools[name] = {"turns": turns, "counts": {r: n for r, n in sorted(p.counts.items()) if n}, "credits": credits}
+        pools = {name: pool.saved() for name, pool in sorted(self.pools.items())}
         return {"pools": pools, "days": days_that_count(self.days, self.world.clock.today)}

@@ -54,11 +54,15 @@ class RecordsByName:
         return self._names[entity]
 
     def _name(self, entity: str, rows: Iterable[Row]) -> None:
-        names = self._names[entity]
+        names, get = self._names[entity], dict.get
         for row in rows:
             for key in NAMED_BY:
-                if (called := dict.get(row, key)) and key not in row.derived:
-                    names.setdefault(str(called).lower(), []).append(row)
+                if (called := get(row, key)) and key not in row.derived:
+                    called = str(called).lower()
+                    if called in names:
+                        names[called].append(row)
+                    else:
+                        names[called] = [row]
 
     def rep(self, key: object) -> Row | None:
         """The rep that a text means. A rep whom the data does not list is a stranger: known by name alone, not active."""

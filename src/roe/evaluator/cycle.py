@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 
 import numpy as np
@@ -56,6 +56,7 @@ class BookCycle:
         self.begun, self.given = self._cycle(saved)
         self.pairs = PairAnswers(self.world, step, self.reps)
         self.capacity = np.array([_count(x) for x in self._of_reps(step.capacity)], np.int64)  # of each rep
+        self.spare = self.capacity  # less what cannot leave the book and what other books take; below zero where that is too much
         self.relaxed: list[str] = []
         self.unit = "accounts" if step.places is None else "places"
 
@@ -78,7 +79,7 @@ class BookCycle:
         problem = self._problem(accounts)
         solution = greedy(problem) if self.fast else solve(problem)
         after = np.where(accounts.pinned, accounts.now, solution.rep)
-        self._short(after, self.capacity, problem.kind)
+        self._short(after, problem.kind)
         return Moves(self, accounts, problem, solution, after).plan()
 
     def _accounts(self) -> Accounts:
@@ -133,12 +134,12 @@ class BookCycle:
             self.relaxed.append(
                 f"capacity of {self.reps[i].label}: {fixed[i]} {self.unit} cannot leave the book, {over} more than its {capacity[i]}"
             )
-        room = np.maximum(self._within_total(capacity, fixed) - fixed, 0)
-        if step.fixed is not None:
-            amount = np.array([_count(x) for x in self._of_reps(step.fixed)], np.int64)
-            given = np.array([self.given.get(str(r["id"]), 0) for r in self.reps], np.int64)
-            room = np.minimum(room, np.maximum(amount - given, 0))
-        kind, most, least = self._mix(capacity, now, accounts.pinned, room)
+        self.spare = self._within_total(capacity, fixed) - fixed
+        room = self._room(self.spare)
+        kind = self._kinds()
+        stuck = self._stuck(accounts, kind)
+        self._too_much(stuck)
+        most, least = self._mix(capacity, room, stuck)
         account, rep, worth = self._candidates(accounts)
         base = np.bincount(now[held], weights=accounts.value[held], minlength=len(self.reps))
         places = self.pairs.places(account, rep) if step.places is not None else None
@@ -146,6 +147,15 @@ class BookCycle:
         return Problem(
             len(accounts.ids), account, rep, worth, room, kind, most, least, today, accounts.value, base, capacity, step.fairness, places
         )
+
+    def _room(self, spare: Array) -> Array:
+        """How many places the solver may fill in each book: the spare ones, and no more than a cycle may bring."""
+        room = np.maximum(spare, 0)
+        if self.step.fixed is None:
+            return room
+        amount = np.array([_count(x) for x in self._of_reps(self.step.fixed)], np.int64)
+        given = np.array([self.given.get(str(r["id"]), 0) for r in self.reps], np.int64)
+        return np.minimum(room, np.maximum(amount - given, 0))
 
     def _candidates(self, accounts: Accounts) -> tuple[Array, Array, Array]:
         """(account, rep, worth) of every pair that may come about: no rep on leave receives one, and what returns goes to another."""
@@ -175,39 +185,63 @@ class BookCycle:
         code = self.world.compiled.code(expr)
         return [code(self.world.scope(rep)) for rep in self.reps]
 
-    def _mix(self, capacity: Array, now: Array, pinned: Array, room: Array) -> tuple[Array, Array, Array]:
-        """The class of each account, and how many of each a rep may and must still get. What cannot leave counts already."""
-        shares = self.step.mix
-        place = {share.name: k for k, share in enumerate(shares)}
-        kind = np.array([place.get(x, -1) for x in self.column("_mix")], np.int64)
-        most = (
-            np.stack([np.floor(capacity * s.most / 100 + 1e-9) for s in shares], 1).astype(np.int64)
-            if shares
-            else np.zeros((len(capacity), 0), np.int64)
+    def with_more(self, problem: Problem, accounts: Accounts, r: int, places: int) -> Problem:
+        """The problem if one rep had so many more places, in this book and in all. A mix is a share of the capacity, so it grows with it."""
+        capacity, spare = self.capacity.copy(), self.spare.copy()
+        capacity[r] += places
+        spare[r] += places
+        room = self._room(spare)
+        most, least = self._mix(capacity, room, self._stuck(accounts, problem.kind))
+        return replace(problem, capacity=room, most=most, least=least, size=capacity)
+
+    def _kinds(self) -> Array:
+        """The class of each account that the mix is about, or -1."""
+        place = {share.name: k for k, share in enumerate(self.step.mix)}
+        return np.array([place.get(x, -1) for x in self.column("_mix")], np.int64)
+
+    def _stuck(self, accounts: Accounts, kind: Array) -> Array:
+        """How many places of each class cannot leave each rep's book, int[reps, classes]."""
+        stuck = np.zeros((len(self.reps), len(self.step.mix)), np.int64)
+        for k in range(stuck.shape[1]):
+            held = np.flatnonzero(accounts.pinned & (kind == k) & (accounts.now >= 0))
+            stuck[:, k] = self.pairs.count_places(held, accounts.now[held])
+        return stuck
+
+    def _mix(self, capacity: Array, room: Array, stuck: Array) -> tuple[Array, Array]:
+        """How many places of each class a rep may and must still get. What cannot leave counts already."""
+        most, least = (np.clip(bound - stuck, 0, room[:, None]) for bound in self._bounds(capacity))
+        return most, np.minimum(least, most)
+
+    def _bounds(self, capacity: Array) -> tuple[Array, Array]:
+        """The most and the least places of each class, int[reps, classes]: whole places within the shares of the capacity."""
+        most, least = (np.array([getattr(s, end) for s in self.step.mix], float) / 100 for end in ("most", "least"))
+        return (
+            np.floor(capacity[:, None] * most + 1e-9).astype(np.int64),
+            np.ceil(capacity[:, None] * least - 1e-9).astype(np.int64),
         )
-        least = np.stack([np.ceil(capacity * s.least / 100 - 1e-9) for s in shares], 1).astype(np.int64) if shares else most.copy()
-        for k, share in enumerate(shares):
-            stuck = np.flatnonzero(pinned & (kind == k) & (now >= 0))
-            have = self.pairs.count_places(stuck, now[stuck])
-            for i in np.flatnonzero(have > most[:, k]).tolist():
-                self.relaxed.append(
-                    f"mix of {self.reps[i].label}: {have[i]} {self.unit} of `{share.name}` cannot leave the book, {have[i] - most[i, k]} more than {share.most:g} %"
-                )
-            most[:, k] = np.maximum(most[:, k] - have, 0)
-            least[:, k] = np.maximum(least[:, k] - have, 0)
-        least = np.minimum(least, most)
-        return kind, np.minimum(most, np.maximum(room[:, None], 0)), np.minimum(least, np.maximum(room[:, None], 0))
 
     # --- what there was no room for ----------------------------------------------------------------------------------
 
-    def _short(self, after: Array, capacity: Array, kind: Array) -> None:
+    def _too_much(self, stuck: Array) -> None:
+        """Say where more of a class cannot leave a book than its mix has room for."""
+        most = self._bounds(self.capacity)[0]
+        for k, share in enumerate(self.step.mix):
+            for i in np.flatnonzero(stuck[:, k] > most[:, k]).tolist():
+                self.relaxed.append(
+                    f"mix of {self.reps[i].label}: {stuck[i, k]} {self.unit} of `{share.name}` cannot leave the book, "
+                    f"{stuck[i, k] - most[i, k]} more than {share.most:g} %"
+                )
+
+    def _short(self, after: Array, kind: Array) -> None:
         """Say where a mix asks for more than there was room for, or than may go there."""
+        least = self._bounds(self.capacity)[1]
         for k, share in enumerate(self.step.mix):
             given = np.flatnonzero((kind == k) & (after >= 0))
             have = self.pairs.count_places(given, after[given])
-            need = np.ceil(capacity * share.least / 100 - 1e-9).astype(np.int64)
-            for i in np.flatnonzero(have < need).tolist():
-                said = f"{have[i]} {self.unit} of `{share.name}`, {need[i] - have[i]} fewer than {share.least:g} % of {capacity[i]}"
+            for i in np.flatnonzero(have < least[:, k]).tolist():
+                said = (
+                    f"{have[i]} {self.unit} of `{share.name}`, {least[i, k] - have[i]} fewer than {share.least:g} % of {self.capacity[i]}"
+                )
                 self.relaxed.append(f"mix of {self.reps[i].label}: {said}")
 
 

@@ -53,8 +53,12 @@ def passed_on_from(world: World, row: Row) -> str:
 def let_own(world: World, row: Row, role: str, facts: Facts) -> None:
     """Let a record have the owner of today, and what is known of that."""
     row.forget()
-    row[f"owner.{role}"] = facts.holder
-    row.update(known_of(world, row, role, facts))
+    row.update(owned_by(world, row, role, facts))
+
+
+def owned_by(world: World, row: Row, role: str, facts: Facts) -> Values:
+    """The fields that say who has a record in a role today, and what is known of that."""
+    return {f"owner.{role}": facts.holder, **known_of(world, row, role, facts)}
 
 
 def known_of(world: World, row: Row, role: str, facts: Facts) -> Values:
@@ -68,5 +72,5 @@ def known_of(world: World, row: Row, role: str, facts: Facts) -> Values:
     if role != world.first_role(row.entity):
         return fields
     data = dict.get(row, DATA_SINCE, NOT_STORED)
-    data = dict.get(row, "owner_since") if data is NOT_STORED else data
+    data = row.stored_value("owner_since") if data is NOT_STORED else data
     return fields | {"owner_since": facts.owner_since, "former_owner": former, DATA_SINCE: data}

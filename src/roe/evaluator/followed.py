@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
+from roe.dynamic import Value
 from roe.evaluator.by_name import NAMED_BY
 from roe.evaluator.kept_matches import KeptMatches
 from roe.evaluator.row import OWNERSHIP, Row
@@ -35,6 +36,8 @@ class Followed:
         """`matches` has the match of each link that is matched where the data does not say it."""
         self.entity, self.parts, self.rests_on, self.matches = entity, parts, rests_on, matches
         self.stale: dict[Row, None] = {}
+        self.trusted: dict[Row, Value] = {}  # records whose value another binding has told, and whose matches are not asked here yet
+        self.trusts = all(of != entity for of, _ in parts.beyond) and all(kept.step.target != entity for kept in matches.values())
         for kept in matches.values():
             kept.watching.add(self)
 
@@ -47,12 +50,16 @@ class Followed:
     def forget(self, row: Row) -> None:
         """A record has changed itself, or is gone."""
         self.stale.pop(row, None)
+        self.trusted.pop(row, None)
 
     def follow(self, change: Change) -> None:
         """Some record has changed, and matches know it."""
         row, changed = change.row, change.fields
         if not any((row.entity, name) in self.rests_on for name in changed):
             return
+        if row.entity != self.entity:  # whether it is about a record that is only trusted is not known
+            self.stale.update(dict.fromkeys(self.trusted))
+            self.trusted.clear()
         shown = "id" in changed or any((row.entity, name) in self.parts.beyond for name in changed)
         for matches in self.matches.values():
             if shown and row.entity == matches.step.target:

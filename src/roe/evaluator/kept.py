@@ -14,7 +14,7 @@ from roe.dynamic import Value, Values
 from roe.evaluator.by_name import NAMED_BY
 from roe.evaluator.fields import key_of
 from roe.evaluator.look_ups import by_id
-from roe.evaluator.row import Row
+from roe.evaluator.row import Row, rows_with
 from roe.grammar import syntax as s
 from roe.grammar.functions import BY_NAME
 from roe.plan.operators import Derive
@@ -44,7 +44,7 @@ class KeptUp:
         self._plain_open = self.is_own("lead", "is_open") or not self._exists("lead", "is_open")
         for entity, rows in world.rows.items():
             world.named(entity)  # a request does not wait for it
-            for row in rows:
+            for row in rows_with([AS_WRITTEN + name for name, _ in world._references[entity]], rows):
                 self._register(row)
 
     # --- records ----------------------------------------------------------------------------------------------------

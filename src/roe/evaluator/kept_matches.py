@@ -64,6 +64,7 @@ class KeptMatches:
         self._tied: dict[Answer, None] = {}  # answers that tiebreakers decide
         self._doubtful: dict[Answer, None] = {}
         self._expected: list[Row] = []
+        self._awaited: list[Answer] = []  # which records that are not there yet will ask for; perhaps nobody else does
         self._moved: set[Row] = set()  # records of which an answer is another one than when they asked
 
     @property
@@ -100,14 +101,29 @@ class KeptMatches:
         """What a method finds for a record, as it is now."""
         key = (number, self._read(number, row, scope), ties)
         answer = self._answers.get(key)
+        if answer is not None and answer in self._doubtful:
+            self._ask_again(answer)
+            answer = self._answers.get(key)
         if answer is None:
             answer = self._answers[key] = Answer(number, key, looked_up)
             for value in looked_up:
                 self._looking_up.setdefault((number, value), {})[answer] = None
             self._ask(answer, row)
-        elif answer in self._doubtful:
-            self._ask_again(answer)
         return answer
+
+    def ask_before(self, row: Row) -> None:
+        """Find the match of a record that is about to come. What was found is kept until `let_go`, and followed as any other answer."""
+        self.match(row)
+        for answer in self._of_record.pop(row, ()):
+            del answer.records[row]
+            self._awaited.append(answer)
+
+    def let_go(self) -> None:
+        """The records that were about to come are there, or do not come."""
+        awaited, self._awaited = self._awaited, []
+        for answer in awaited:
+            if not answer.records and self._answers.get(answer.key) is answer:
+                self._drop(answer)
 
     def forget(self, row: Row) -> None:
         """Nobody asks for a record any more, or it is about to read another way."""
@@ -199,6 +215,10 @@ class KeptMatches:
             self._ask_again(answer)
 
     def _ask_again(self, answer: Answer) -> None:
+        """Ask for those who stand behind it. An answer that is only awaited is dropped: who comes asks anew."""
+        if not answer.records:
+            self._drop(answer)
+            return
         before = answer.found
         self._ask(answer, next(iter(answer.records)))
         self._doubtful.pop(answer, None)

@@ -25,7 +25,7 @@ from roe.dynamic import Record, Saved, Value, Values
 from roe.evaluator.allocation import FALLBACK
 from roe.evaluator.assigned import empty_state, granted
 from roe.evaluator.bound import Bound
-from roe.evaluator.data_owner import known_of, let_own
+from roe.evaluator.data_owner import let_own, owned_by
 from roe.evaluator.decision import Decision
 from roe.evaluator.engine import Tables
 from roe.evaluator.live_world import Change, LiveWorld
@@ -38,7 +38,6 @@ from roe.plan.parts import ExceptionRow
 
 if TYPE_CHECKING:
     from roe.evaluator.engine import Evaluator
-    from roe.evaluator.memory import Facts
     from roe.evaluator.pool import Pool
 
 NO_RECORD = "there is no record of this id"
@@ -126,21 +125,21 @@ class Live(Bound):
         facts = self.memory.of(row.entity, str(row["id"]), role, shown, row[f"owner_since.{role}"])
         facts = self.memory.known[key] = facts.moved_to(rep, self.world.clock.today, "pool")
         self.owners[key] = facts.saved()
-        self._own_now(row, role, facts)
+        self._own_now(row, owned_by(self.world, row, role, facts))
 
     def know(self, row: Row, role: str, saved: OwnerState) -> None:
         """Show the owner of a record as the state has it from now on, with since when and after whom."""
         key = f"{row.entity}|{row['id']}|{role}"
         self.owners[key] = saved
         facts = self.memory.take(key, saved)
-        now = {f"owner.{role}": facts.holder, **known_of(self.world, row, role, facts)}
+        now = owned_by(self.world, row, role, facts)
         if any(dict.get(row, name) != value for name, value in now.items()):
-            self._own_now(row, role, facts)
+            self._own_now(row, now)
 
-    def _own_now(self, row: Row, role: str, facts: Facts) -> None:
+    def _own_now(self, row: Row, owned: Values) -> None:
         """Show today's owner in a record's data. Of the one that was decided last, the companies that do not rest on it are known still."""
         last = self._last
-        self.world.own_now(row, role, facts, last[1] if last[0] is row else {})
+        self.world.own_now(row, owned, last[1] if last[0] is row else {})
         self._heed(row.entity, True)
         if last[0] is row:
             self._last = last
@@ -232,6 +231,30 @@ class Live(Bound):
             for pool in self.pools.together.askers()
             if not self._rests_on_owner(pool, row.entity)
         }
+
+    def companies_of(self, row: Row) -> Values:
+        """The same of the record that was decided last, by how pools ask; nothing of another one."""
+        return self._last[1] if self._last[0] is row else {}
+
+    def take_companies(self, row: Row, companies: Values) -> None:
+        """Take over what another binding of the same records knows of a record's company: it is looked up here when nobody waits."""
+        if "pools" in self.__dict__:
+            self.pools.together.trust(row, companies)
+
+    @property
+    def is_behind(self) -> bool:
+        """Whether something can be worked out before a decision asks for it."""
+        return self.world.is_behind or ("pools" in self.__dict__ and self.pools.together.has_trusted)
+
+    def catch_up(self, most: int) -> None:
+        """Work some of that out."""
+        self.world.catch_up(most)
+        self.look_up_trusted(most)
+
+    def look_up_trusted(self, most: int | None = None) -> None:
+        """Look up what is only taken over from another binding: all, or so much."""
+        if "pools" in self.__dict__:
+            self.pools.together.look_up_trusted(most)
 
     def _rests_on_owner(self, pool: Pool, entity: str) -> bool:
         known = self._owner_read.get((pool.company_name, entity))

@@ -7,12 +7,10 @@ from contextlib import contextmanager
 from functools import cached_property
 from typing import TYPE_CHECKING, NamedTuple
 
-from roe.data.cells import Cells, LoneCells
-from roe.data.coerce import NAMELESS, Typed, coerce_table
+from roe.data.coerce import NAMELESS, OneByOne, Typed, coerce_table
 from roe.data.reading import Reading, Reject
 from roe.dynamic import Record, Value, Values
 from roe.evaluator.compiled import Compiled
-from roe.evaluator.data_owner import let_own
 from roe.evaluator.engine import Tables
 from roe.evaluator.followed import Followed, followed, kept_matches
 from roe.evaluator.kept import AS_WRITTEN, KeptUp
@@ -20,13 +18,12 @@ from roe.evaluator.row import OWNERSHIP, OwnersOfRow, Row
 from roe.evaluator.world import World
 from roe.grammar import syntax as s
 from roe.grammar.clock import Clock, zone_of
-from roe.plan.operators import Expr, Relate
+from roe.plan.operators import Expr, Fill, Relate
 from roe.policy.model import DataSource
 
 if TYPE_CHECKING:
     from roe.evaluator.claims import Settled
     from roe.evaluator.kept_matches import KeptMatches
-    from roe.evaluator.memory import Facts
 
 
 class Change(NamedTuple):
@@ -53,7 +50,8 @@ class LiveWorld(World):
         self.last_read: Reading | None = None  # of the records that were typed last
         self._decided: dict[int, OwnersOfRow] = {}
         self._matches: dict[str, KeptMatches | None] = {}  # by name of a step, once somebody asks to have them kept
-        self._cells: dict[str, dict[str, Cells | LoneCells]] = {}  # entity -> field -> how its cells are read
+        self._links: dict[str, list[str]] = {}  # by name of a matching step, the fields in which a record may have what it would find
+        self._one_by_one = {entity: OneByOne() for entity in compiled.policy.model.entities}
         super().__init__(compiled, tables, clock)
 
     # --- records ----------------------------------------------------------------------------------------------------
@@ -93,7 +91,7 @@ class LiveWorld(World):
         source, earlier = self.policy.data.get(entity, DataSource()), None if self.alone else self.typed.get(entity)
         typed = coerce_table(
             entity, model.entities[entity], raw, model.roles(), zone_of(self.policy.timezone), source, decided, earlier,
-            self._cells.setdefault(entity, {}), self.alone,
+            self._one_by_one[entity], self.alone,
         )  # fmt: skip
         nameless = [x for x in typed.rows if "id" not in typed.columns and x["id"] == f"{entity}-{x['$line']}"]
         return typed, (typed.rows, [*typed.rejects, *(Reject(entity, "", x["$line"], "id", "", NAMELESS) for x in nameless)])
@@ -137,12 +135,13 @@ class LiveWorld(World):
         self._follow(Change(row, ["id", *row], self._kept_up.referring, is_gone=True))
         return True
 
-    def own_now(self, row: Row, role: str, facts: Facts, unchanged: Mapping[str, Value]) -> None:
-        """Show today's owner in the data of a record. `unchanged` is what was computed of it and does not rest on the owner."""
+    def own_now(self, row: Row, owned: Values, unchanged: Mapping[str, Value]) -> None:
+        """Show today's owner in the data of a record (see `owned_by`). `unchanged` is what was computed of it and does not rest on the owner."""
         assert self._kept_up is not None
         self.changed()
         self._kept_up.take_out_of_look_ups(row)
-        let_own(self, row, role, facts)
+        row.forget()
+        row.update(owned)
         self._kept_up.put_in_look_ups(row)
         self.forget_computed()
         for name, value in unchanged.items():
@@ -251,6 +250,30 @@ class LiveWorld(World):
         for matches in self._matches.values():
             if matches is not None:
                 matches.expect(row for row in self.rows[matches.step.entity] if self._is_asked(matches.step, row))
+
+    def expect(self, entity: str, values: Values) -> None:
+        """A record with these typed values is about to come: find its matches, where they are kept."""
+        row = Row(entity, self, values)
+        asked = [x for x in self._matches.values() if x is not None and x.step.entity == entity and not self._is_said(x.step, row)]
+        if asked:
+            with self.as_before(entity):
+                for matches in asked:
+                    matches.ask_before(row)
+
+    def let_go(self) -> None:
+        """No record that was expected is still to come."""
+        for matches in self._matches.values():
+            if matches is not None:
+                matches.let_go()
+
+    def _is_said(self, step: Relate, row: Row) -> bool:
+        """Whether the data says itself what a step would match."""
+        if step.name not in self._links:
+            fills = [
+                name for (of, name), x in self.compiled.steps.items() if of == step.entity and isinstance(x, Fill) and x.source == step.name
+            ]
+            self._links[step.name] = [step.name, *fills]
+        return any(dict.get(row, name) is not None for name in self._links[step.name])
 
     def _is_asked(self, step: Relate, row: Row) -> bool:
         return any(dict.get(row, f"owner.{role}") for role in self.policy.roles) and dict.get(row, step.name) is None

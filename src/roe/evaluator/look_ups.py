@@ -8,8 +8,9 @@ with `similar` searches all names at once (`companies.index`). Every other condi
 from __future__ import annotations
 
 from bisect import bisect_left, insort
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
+from itertools import repeat
 from typing import TYPE_CHECKING
 
 from roe.dynamic import Value
@@ -86,13 +87,17 @@ class KeyLookUp:
 
     def fill(self, world: World) -> None:
         """Find the keys of all rows."""
-        groups, of = self._groups, self.keys_of
-        for row in world.all(self._target):
-            for key in of(row):
+        groups, rows = self._groups, world.all(self._target)
+        for row, texts in zip(rows, self._texts_of_all(world, rows), strict=True):
+            for key in self._keys_of(row, texts):
                 if key in groups:
                     groups[key].append(row)
                 else:
                     groups[key] = [row]
+
+    def _texts_of_all(self, world: World, rows: Sequence[Row]) -> Iterable[tuple[Value, ...] | None]:
+        """What the expression rests on, of each of all rows; None where it rests on more than their fields."""
+        return zip(*(world.values(self._target, name) for name in self._fields), strict=True) if self._fields else repeat(None, len(rows))
 
     def rows(self, key: Value) -> Sequence[Row]:
         """The rows that have a key, by id."""
@@ -114,9 +119,11 @@ class KeyLookUp:
 
     def keys_of(self, row: Row) -> tuple[Value, ...]:
         """The keys of a row. Rows with the same texts have the same ones, and where a column is empty all rows have."""
-        if self._fields is None:
+        return self._keys_of(row, tuple([row[name] for name in self._fields]) if self._fields else None)
+
+    def _keys_of(self, row: Row, texts: tuple[Value, ...] | None) -> tuple[Value, ...]:
+        if self._fields is None or texts is None:
             return self._made_of(row)
-        texts = tuple([row[name] for name in self._fields])
         for x in texts:
             if x is not None and type(x) is not str:  # 1 is equal to 1.0 and to true
                 return self._made_of(row)
@@ -148,10 +155,17 @@ class NameLookUp:
 
     def fill(self) -> list[str]:
         """The names; each is at the place in the index that it has in this list."""
-        named = [(row, name) for row in self._world.all(self._target) if (name := self._name(row))]
+        rows = self._world.all(self._target)
+        named = [(row, name) for row, value in zip(rows, self._values(rows), strict=True) if (name := name_in(value))]
         self._rows = [row for row, _ in named]
         self._place = {id(row): place for place, (row, _) in enumerate(named)}
         return [name for _, name in named]
+
+    def _values(self, rows: Sequence[Row]) -> Iterable[Value]:
+        """What the expression gives for each of all rows."""
+        if isinstance(self.theirs, s.Path) and isinstance(self.theirs.base, s.Name) and self.theirs.base.id == self._target:
+            return self._world.values(self._target, self.theirs.field)
+        return (self._code({**self._world.base, self._target: row}) for row in rows)
 
     def row(self, place: int) -> Row | None:
         """The row whose name is at a place in the index; None if it is gone."""

@@ -101,7 +101,8 @@ class Moves:
         if not self.cycle.fast:
             about |= compare_greedy(problem, solution)
         if self.cycle.reviewed:
-            about |= questions(problem, solution, [rep.label for rep in self.reps])
+            names = [rep.label for rep in self.reps]
+            about |= questions(problem, solution, names, lambda r, places: self.cycle.with_more(problem, self.accounts, r, places))
         return about
 
     def _first(self, account: str, rep: str) -> Json:
@@ -136,13 +137,15 @@ class Moves:
         """One entry for each rep: the book before and after, what came, its value, and its mix where the policy has one."""
         reps = []
         now, after, problem = self.accounts.now, self.after, self.problem
+        held = np.flatnonzero(after >= 0)
+        filled = None if self.step.places is None else self.cycle.pairs.count_places(held, after[held])
         for j, rep in enumerate(self.reps):
             mine = after == j
             kinds = {share.name: int((problem.kind[mine] == k).sum()) for k, share in enumerate(self.step.mix)}
             reps.append({
                 "rep": str(rep["id"]), "name": rep.label, "capacity": int(self.cycle.capacity[j]), "before": int((now == j).sum()),
                 "after": int(mine.sum()), "came": int((mine & (now != j)).sum()), "value": round(float(self.accounts.value[mine].sum()), 6),
-                **({"mix": kinds} if kinds else {}),
+                **({} if filled is None else {"filled": int(filled[j])}), **({"mix": kinds} if kinds else {}),
             })  # fmt: skip
         return reps
 

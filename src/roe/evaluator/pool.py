@@ -9,7 +9,7 @@ from fractions import Fraction
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
-from roe.dynamic import Saved, Value, Values
+from roe.dynamic import Json, Saved, Value, Values
 from roe.evaluator.able import receiver
 from roe.evaluator.alike import CLASSES, NO_KEY, Class, hashed, is_about_rep, is_of_the_day, record_parts
 from roe.evaluator.allocation import FALLBACK, LEAST_LOADED, PoolHistory, PoolTurn
@@ -161,6 +161,11 @@ class Pool:
         self.book()
         return self._ledger
 
+    def saved(self) -> Json:
+        """The turns taken, and the counts and credits, as a state keeps them."""
+        turns = self.history.turns.position + self.history.turns.taken
+        return {"turns": turns, "counts": {r: n for r, n in sorted(self.counts.items()) if n}, "credits": self.ledger().written()}
+
     def _fallback(self, turn: PoolTurn, row: Row, role: str, tried: Mapping[str, str] | None) -> PoolTurn:
         name = self.step.fallback
         if name is not None and str(name) in self.pools.pools:
@@ -219,6 +224,8 @@ class Pool:
             alike.seats = [self._seat(rep, row, alike=alike) for rep in alike.reps]
             alike.place = {seat.rep: i for i, seat in enumerate(alike.seats)}
             alike.is_seated = True
+            if self._caps:
+                self.pools.heed(self, alike.place)
         return alike
 
     def kind(self, row: Row) -> Value:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -15,8 +15,10 @@ PAIRS = 20_000  # up to which a plan is made again for each question
 REPS = 12  # of those with a full book, those with the most accounts who could still join it
 
 
-def questions(problem: Problem, solution: Solution, names: Sequence[str]) -> Json:
-    """The answers as JSON; `names` are the reps'. Questions that would take long are left out."""
+def questions(problem: Problem, solution: Solution, names: Sequence[str], with_more: Callable[[int, int], Problem]) -> Json:
+    """The answers as JSON; `names` are the reps', and `with_more(rep, places)` is the problem if a rep had more places. Questions that would
+    take long are left out.
+    """
     if len(problem.account) > PAIRS or solution.method == "greedy":
         return {}
     small = problem.places is None or (problem.places == 1).all() or len(problem.account) <= 1500
@@ -25,7 +27,8 @@ def questions(problem: Problem, solution: Solution, names: Sequence[str]) -> Jso
         free = replace(problem, most=np.repeat(problem.capacity[:, None], problem.most.shape[1], 1), least=np.zeros_like(problem.least))
         answers["mix_costs"] = round(max(solve(free).objective - solution.objective, 0.0), 6)
     if small:
-        answers["more_places"] = [_with_more(problem, solution, r, names[r]) for r in _full(problem, solution.rep)]
+        larger = ((r, with_more(r, MORE)) for r in _full(problem, solution.rep))
+        answers["more_places"] = [_gain(other, solution, r, names[r]) for r, other in larger if other.capacity[r] > problem.capacity[r]]
     return answers
 
 
@@ -39,11 +42,9 @@ def _full(problem: Problem, rep: Array) -> list[int]:
     return [int(r) for r in np.lexsort((-blocked, -wanted)) if blocked[r]][:REPS]
 
 
-def _with_more(problem: Problem, solution: Solution, r: int, name: str) -> Json:
-    capacity, most = problem.capacity.copy(), problem.most.copy()
-    capacity[r] += MORE
-    most[r][problem.most[r] >= problem.capacity[r]] += MORE  # a class that only the capacity bounds
-    other = solve(replace(problem, capacity=capacity, most=most))
+def _gain(larger: Problem, solution: Solution, r: int, name: str) -> Json:
+    """What the plan of the larger problem is worth more than the plan."""
+    other = solve(larger)
     before, after = (int((plan == r).sum()) for plan in (solution.rep, other.rep))
     return {"rep": name, "places": MORE, "gain": round(max(other.objective - solution.objective, 0.0), 6), "accounts": after - before}
 
@@ -64,9 +65,7 @@ def sentences(solution: Json) -> list[str]:
             f"A greedy plan would be worth {better:,.1f}, but leave {missing} more places of the mix empty, so the two do not compare."
         )
     elif better is not None:
-        lines.append(
-            f"A greedy plan with the same mix would be worth {better:,.1f}, which is {max(solution['objective'] - better, 0):,.1f} less."
-        )
+        lines.append(_compared(better, solution["objective"] - better))
     cost = solution.get("mix_costs")
     if cost is not None:
         lines.append(
@@ -82,3 +81,12 @@ def sentences(solution: Json) -> list[str]:
         )
         lines.append(f"With {more['places']} more places for {more['rep']}, {gain}.")
     return lines
+
+
+def _compared(greedy: float, less: float) -> str:
+    """A greedy plan beside the plan, whose objective may be less by a rounding."""
+    return (
+        f"A greedy plan would be worth {greedy:,.1f}, which is {less:,.1f} less."
+        if round(less, 1) > 0
+        else f"A greedy plan would be worth as much: {greedy:,.1f}."
+    )

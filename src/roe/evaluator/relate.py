@@ -123,6 +123,11 @@ class Matcher:
             else:
                 self._keys.pop((look_up.kind, id(look_up.theirs)), None)
 
+    def can_search(self, row: Row) -> bool:
+        """Whether the record has a value that some method compares."""
+        scope = self.world.scope(row)
+        return any(m.mine is None or m.mine(scope) is not None for m in self.methods if not m.finds_nothing(scope))
+
     def match(self, row: Row, only: Callable[[Row], bool] | None = None) -> Match:
         """The related row and every candidate; `only` says which rows may be candidates at all."""
         if only is not None:
@@ -226,11 +231,11 @@ class MatchMethod:
         """Rows for which the method's condition is true, and those that `unless` then excludes, or whose scores are a little too low."""
         scope = self.world.scope(row)
         held, excluded = [], []
-        for score, target in self._scored(scope, max(self.least - BELOW, 0.0), only):
+        for score, target in self._scored(scope, max(self.least - BELOW, min(self.least, CLOSE)), only):
             if self._is_excluded(target, scope):
                 excluded.append(Candidate(target, self.name, score, lost=f"unless {self.unless_text}"))
             elif score < self.least:
-                excluded.append(Candidate(target, self.name, score, lost=f"score {score:g}, and {self.least:g} is asked"))
+                excluded.append(Candidate(target, self.name, score, lost=f"score {score:g}, below {self.least:g}"))
             else:
                 held.append(Candidate(target, self.name, score))
         return held, excluded[:NEAR] if self.kind == "similar" else excluded

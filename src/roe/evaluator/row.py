@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from roe.data.coerce import WRITTEN
@@ -107,9 +107,19 @@ class Row(dict[str, Value]):
         """Whether a reference that the data does not have was asked for, and so taken from another step."""
         return step.source in self.derived
 
+    def stored_value(self, name: str) -> Value:
+        """A field's value where it is not computed; else None."""
+        return None if name in self.derived else dict.get(self, name)
+
     def stored(self) -> Iterable[tuple[str, Value]]:
         """The fields that are not computed, with their values."""
         return ((k, x) for k, x in self.items() if k not in self.derived)
+
+
+def rows_with(names: Iterable[str], rows: Sequence[Row]) -> list[Row]:
+    """Those of many rows in which a field of these is stored or was computed; most rows refer to few others."""
+    fields = frozenset(names)
+    return [row for row in rows if not fields.isdisjoint(row.keys())] if fields else []
 
 
 Known = list[tuple[Row, Values]]

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from bisect import insort
-from collections.abc import Collection, Container
+from collections.abc import Collection, Container, Mapping
 from datetime import UTC, date, datetime
+from itertools import islice
 from typing import TYPE_CHECKING, NamedTuple
 
 from roe.dynamic import Saved, Value
@@ -182,14 +183,40 @@ class Together:
         """Know a record's company as it is now, if somebody has the record."""
         record, rep = str(row["id"]), row["owner"].get(role)
         companies.drop(record)
-        if companies.followed is not None:
-            companies.followed.forget(row)
-            if rep is not None:
-                companies.followed.ask(row)
-        company = self.company(pool, row) if rep is not None else None
+        followed = companies.followed
+        if rep is not None and followed is not None and row in followed.trusted:
+            company = followed.trusted[row]
+        else:
+            if followed is not None:
+                followed.forget(row)
+                if rep is not None:
+                    followed.ask(row)
+            company = self.company(pool, row) if rep is not None else None
         if rep is not None and company is not None:
             since = row["created"] or row["owner_since"]
             companies.add(company, Existing(*queue_place(row["created"], record), str(rep["id"]), record, since))
+
+    def trust(self, row: Row, known: Mapping[str, Value]) -> None:
+        """Another binding knows a record's company, by `Pool.company_name`: until it is looked up here, or anything that it may rest on changes."""
+        for (name, entity, _), companies in self._existing.items():
+            followed = companies.followed
+            if entity == row.entity and name in known and followed is not None and followed.trusts and row in followed.stale:
+                followed.trusted[row] = known[name]
+
+    @property
+    def has_trusted(self) -> bool:
+        return any(companies.followed is not None and companies.followed.trusted for companies in self._existing.values())
+
+    def look_up_trusted(self, most: int | None = None) -> None:
+        """Look some of those up."""
+        for key, companies in list(self._existing.items()):
+            _, entity, role = key
+            if companies.followed is None or not companies.followed.trusted:
+                continue
+            with self.world.as_before(entity):
+                for row in list(islice(companies.followed.trusted, most)):
+                    companies.followed.forget(row)
+                    self._take_up(companies, self._asked[key], row, role)
 
     def askers(self) -> Collection[Pool]:
         """Of the pools that have asked for a record's company, one for each way of asking."""
@@ -255,9 +282,9 @@ class Together:
             if pool.step.together is not None and ((read := self.rests_on(pool, key[1])) is None or MOMENT in read):
                 del self._existing[key]
 
-    def leads_others(self, pool: Pool, company: object, companies: Companies) -> bool:
-        """Whether somebody has a record of a company that its others follow now."""
-        return any(self._is_recent(pool.step.together_within, record.since) for record in companies.of.get(company, ()))
+    def is_followed(self, pool: Pool, since: date | datetime | None) -> bool:
+        """Whether others of its company follow a record that somebody has, by when that came."""
+        return self._is_recent(pool.step.together_within, since)
 
     def _is_recent(self, within: Duration | None, since: date | datetime | None) -> bool:
         """Whether a record of that date came within the time in which a company's records stay together; one without a date did not."""

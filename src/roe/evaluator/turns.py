@@ -97,6 +97,15 @@ class Ledger:
     def credits(self) -> dict[str, Fraction]:
         return {rep: Fraction(n, self.scale) for rep, n in sorted(self.units.items()) if n}
 
+    def written(self) -> dict[str, str]:
+        """The credits as texts, such as 1/3."""
+        texts = {}
+        for rep, n in sorted(self.units.items()):
+            if n:
+                common = math.gcd(n, self.scale)
+                texts[rep] = str(n // common) if common == self.scale else f"{n // common}/{self.scale // common}"
+        return texts
+
     def of(self, standing: Standing) -> tuple[int, ...]:
         """The units of the able, in their order."""
         if not standing.reps:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import date, datetime
 from functools import cached_property
+from operator import itemgetter
 from typing import TYPE_CHECKING, ClassVar
 
 from roe.data.coerce import WRITTEN, Typed, coerce_table, is_repetition
@@ -22,7 +23,7 @@ from roe.evaluator.in_time import RecordsInTime
 from roe.evaluator.look_ups import KeyLookUp, NameLookUp
 from roe.evaluator.past import RecordPast
 from roe.evaluator.relate import Matcher
-from roe.evaluator.row import OwnersOfRow, Row
+from roe.evaluator.row import OwnersOfRow, Row, nothing, rows_with
 from roe.grammar import syntax as s
 from roe.grammar import values as v
 from roe.grammar.clock import Clock, zone_of
@@ -119,18 +120,17 @@ class World(RecordsByName, RecordsInTime):
 
     def restore(self, entity: str, typed: Iterable[Values]) -> list[Row]:
         """Add records that are typed already; of two with one id the first stays."""
-        added = []
+        added, keys = [], self._keys[entity]
         for values in typed:
-            if values["id"] in self._keys[entity]:
-                line = values.get("$line", 0)
-                self.rejects.append(Reject(entity, values["id"], line, "id", values["id"], "a record with this id is loaded already"))
+            key = values["id"]
+            if key in keys:
+                self.rejects.append(Reject(entity, key, values.get("$line", 0), "id", key, "a record with this id is loaded already"))
                 continue
-            row = Row(entity, self, values)
+            row = keys[key] = Row(entity, self, values)
             added.append(row)
-            self._keys[entity][values["id"]] = row
         if entity in self._names:
             self._name(entity, added)
-        self.rows[entity] = sorted([*self.rows[entity], *added], key=lambda row: str(row["id"]))
+        self.rows[entity] = sorted([*self.rows[entity], *added], key=itemgetter("id"))
         self._back.clear()
         self._keyed.clear()
         return added
@@ -179,6 +179,9 @@ class World(RecordsByName, RecordsInTime):
 
     def values(self, entity: str, name: str) -> list[Value]:
         """A field of every record of an entity, by id."""
+        if self.fields[entity].get(name) in (None, nothing):
+            get = dict.get
+            return [get(row, name) for row in self.rows[entity]]
         return [row[name] for row in self.rows[entity]]
 
     def evaluated(self, entity: str, expr: Expr) -> list[Value]:
@@ -314,8 +317,9 @@ class World(RecordsByName, RecordsInTime):
                 row[name] = record
 
     def resolve_all(self) -> None:
-        for rows in self.rows.values():
-            for row in rows:
+        for entity, rows in self.rows.items():
+            names = [name for name, _ in self._references[entity]]
+            for row in rows_with(names, rows):
                 self.resolve(row)
 
     def first_role(self, entity: str) -> str:

@@ -76,7 +76,7 @@ class Checker:
         fields = [f for item in names.implicit for f in self._fields(item, names)]
         if len(names.implicit) and not names.variables:
             return self.say("R204", node, f"unknown field `{node.id}`", suggest(node.id, fields, "see the fields of the policy"))
-        known = [*names.variables, *names.shorthands, *fields]
+        known = list(dict.fromkeys([*names.variables, *names.shorthands, *fields]))
         help = f'for a text, write `"{node.id}"`; known names: {some_of(known)}'
         help = names.undeclared.get(node.id) or suggest(node.id, known, help)
         return self.say("R201", node, f"unknown name `{node.id}`", help)

@@ -15,7 +15,7 @@ from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
-from roe.ledger.beside import forget_beside
+from roe.ledger.beside import forget_beside, mirrored_as, naming
 from roe.ledger.database import Database
 from roe.ledger.encode import SALT, canonical, salted, subject_bytes, unpacked, whole
 from roe.ledger.entries import Erased
@@ -38,7 +38,7 @@ class Forgotten:
 ALWAYS = (
     "the CRM, and files of earlier runs (allocations.csv and so on): delete them there",
     "the policy's git repository, if a table or a rule names the subject",
-    "database replicas and archives of its write-ahead log, until they expire",
+    "the write-ahead log of PostgreSQL until it has been written over, archives of it and replicas until they expire, and the log of the server",
     "backups of the ledger, until they expire (30 days); the list of forgotten subjects is applied when one is restored",
 )
 
@@ -46,24 +46,30 @@ ALWAYS = (
 def forget(
     store: Store, record: str, *, entity: str = "", also: Sequence[str] = (), by: str = "", why: str = "", list_file: Path | None = None
 ) -> Forgotten:
-    """Erase what the ledger has of a record or a rep: its id, and every value of entries that are about it, name it or have `also` in them.
+    """Erase what the ledger and the service have of a record or a rep: its id, and every value that is about it, names it or has `also` in it.
 
-    `list_file` is the list of forgotten subjects; None keeps none. Nothing is left in the files of the database.
+    `list_file` is the list of forgotten subjects; None keeps none. Nothing is left in the files of the database, but for what is said.
     """
     with store.writing() as tx:
-        ids = _subjects(store, record, entity)
+        ids = _subjects(tx, record, entity)
         erased = 0
         if ids:
             erased = _erase(tx, ids, [record, *also], by, why)
-        unreachable = [*_policies(store, [record, *also]), *_words(store, [record, *also]), *ALWAYS]
+        unreachable = naming(store.db, [kind for _, kind in ids], record, also)
+        unreachable += [*_policies(store, [record, *also]), *_words(store, [record, *also]), *ALWAYS]
         if ids and list_file is not None:
             _remember(list_file, [(kind, record) for _, kind in ids])
             _applied(store, _lines(list_file))
     if ids:
         _forget_pages(store)
         store.words.subjects.clear()
-        store.db.scrub()
+        unreachable += store.db.scrub()
     return Forgotten(len(ids), erased, tuple(unreachable))
+
+
+def is_known(store: Store, record: str) -> bool:
+    """Whether the ledger or the service has something of a record or a rep."""
+    return bool(store.db.rows("SELECT 1 FROM subject WHERE record = ?", (record,)) or mirrored_as(store.db, record))
 
 
 def _forget_pages(store: Store) -> None:
@@ -80,10 +86,13 @@ def _forget_pages(store: Store) -> None:
             con.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
 
 
-def _subjects(store: Store, record: str, entity: str) -> list[tuple[int, str]]:
-    rows = store.db.rows("SELECT id, entity FROM subject WHERE record = ? ORDER BY id", (record,))
-    every = [(id_, store.words.text(kind)) for id_, kind in rows]
-    return [x for x in every if not entity or x[1] == entity]
+def _subjects(tx: Writing, record: str, entity: str) -> list[tuple[int, str]]:
+    """(number, entity) of the subjects with an id. What the service alone has of one becomes a subject, so that its erasure is an entry, too."""
+    rows = tx.db.rows("SELECT id, entity FROM subject WHERE record = ? ORDER BY id", (record,))
+    every = [(id_, tx.words.text(kind)) for id_, kind in rows]
+    alone = [kind for kind in mirrored_as(tx.db, record) if kind not in [known for _, known in every]]
+    every += [(tx.words.made_subject((kind, record)), kind) for kind in alone if entity in ("", kind)]
+    return [x for x in every if entity in ("", x[1])]
 
 
 def _erase(tx: Writing, ids: Sequence[tuple[int, str]], words: Sequence[str], by: str, why: str) -> int:
@@ -184,16 +193,15 @@ def forget_again(store: Store, path: Path) -> int:
         return 0
     with path.open(encoding="utf-8") as file:
         listed = [json.loads(line) for line in file if line.strip()]
-    gone = []
-    for id_, entity, record in store.db.rows("SELECT id, entity, record FROM subject WHERE record IS NOT NULL"):
-        subject = (store.words.text(entity), record)
-        for x in listed:
-            if x["entity"] == subject[0] and salted(bytes.fromhex(x["salt"]), subject_bytes(subject)).hex() == x["digest"]:
-                gone.append((id_, subject))
-                break
+    subjects = {(store.words.text(entity), r) for entity, r in store.db.rows("SELECT entity, record FROM subject WHERE record IS NOT NULL")}
+    gone = [
+        subject
+        for subject in sorted(subjects | set(store.db.rows("SELECT entity, id FROM mirror")))
+        if any(x["entity"] == subject[0] and salted(bytes.fromhex(x["salt"]), subject_bytes(subject)).hex() == x["digest"] for x in listed)
+    ]
     with store.writing() as tx:
-        for id_, (kind, record) in gone:
-            _erase(tx, [(id_, kind)], [record], "", "the ledger was restored from a backup")
+        for kind, record in gone:
+            _erase(tx, [(tx.words.made_subject((kind, record)), kind)], [record], "", "the ledger was restored from a backup")
         _applied(store, n)
     store.words.subjects.clear()
     if gone:

@@ -12,7 +12,7 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from roe.ledger.database import Database
+from roe.ledger.database import Database, Row
 from roe.ledger.entries import CONFIRMED_BY_CRM, Claimed, Loaded, Owned, RunEntry, Turn
 from roe.ledger.entry import Entry
 from roe.ledger.moment import At
@@ -109,7 +109,14 @@ class Projector:
 
     def _chunk(self, noted: Sequence[Noted]) -> None:
         subjects = sorted({s for n in noted for s in (n.subject, n.former or 0 if isinstance(n.entry, Claimed) else 0)} | {0})
-        chunk = _Chunk(self.word, Holds(self._holdings(subjects)), self._latests(subjects))
+        these = f"subject IN ({','.join('?' * len(subjects))})"
+        holdings, latest = self.db.together(
+            [
+                (f"SELECT {HOLDING} FROM holding WHERE {these} ORDER BY subject, role, start", subjects),
+                (f"SELECT kind, subject, name, entry, open, due FROM latest WHERE {these}", subjects),
+            ]
+        )
+        chunk = _Chunk(self.word, Holds(_by_key(holdings)), {(k, s, n): (e, o, d) for k, s, n, e, o, d in latest})
         latest_before = dict(chunk.latest)
         for n in noted:
             chunk.take(n)
@@ -123,19 +130,7 @@ class Projector:
         if chunk.runs:
             self.db.many("INSERT INTO run (number, id, last) VALUES (?, ?, ?)", chunk.runs)
 
-    # --- reading and writing -------------------------------------------------------------------------------------------
-
-    def _holdings(self, subjects: Sequence[int]) -> dict[Key, list[HoldRow]]:
-        rows: dict[Key, list[HoldRow]] = {}
-        for subject, role, *row in self.db.rows(
-            f"SELECT {HOLDING} FROM holding WHERE subject IN ({_marks(subjects)}) ORDER BY subject, role, start", subjects
-        ):
-            rows.setdefault((subject, role), []).append(tuple(row))
-        return rows
-
-    def _latests(self, subjects: Sequence[int]) -> dict[LatestKey, Latest]:
-        rows = self.db.rows(f"SELECT kind, subject, name, entry, open, due FROM latest WHERE subject IN ({_marks(subjects)})", subjects)
-        return {(k, s, n): (e, o, d) for k, s, n, e, o, d in rows}
+    # --- writing -------------------------------------------------------------------------------------------------------
 
     def _write_holdings(self, held: Holds) -> None:
         gone, closed, confirmed, reopened, new = (list[tuple[int | str | None, ...]]() for _ in range(5))
@@ -161,10 +156,6 @@ class Projector:
         self.db.many("DELETE FROM latest WHERE kind = ? AND subject = ? AND name = ?", changed)
         added = [(*key, *value) for key, value in latest.items() if before.get(key) != value]
         self.db.many("INSERT INTO latest (kind, subject, name, entry, open, due) VALUES (?, ?, ?, ?, ?, ?)", added)
-
-
-def _marks(values: Sequence[int]) -> str:
-    return ",".join("?" * len(values))
 
 
 @dataclass(slots=True)
@@ -228,6 +219,14 @@ class _Chunk:
                 holds = self.held[key] if key[0] == n.subject else ()
                 if holds and holds[-1].stop is None:
                     holds[-1].stop = max(n.entry.at.instant, holds[-1].start)
+
+
+def _by_key(rows: Sequence[Row]) -> dict[Key, list[HoldRow]]:
+    """Rows with the columns of HOLDING, by record and role."""
+    by_key: dict[Key, list[HoldRow]] = {}
+    for subject, role, *row in rows:
+        by_key.setdefault((subject, role), []).append(tuple(row))
+    return by_key
 
 
 def _hold(row: HoldRow) -> Hold:

@@ -14,12 +14,13 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import NoReturn
 
-from roe.ledger.database import BUSY, MISSING, Row, SqlValue, refuse
+from roe.ledger.database import BUSY, MISSING, Query, Row, SqlValue, refuse
 
 FILE = "ledger.sqlite"
 NETWORK = ("nfs", "cifs", "smb", "sshfs", "afs", "ceph", "glusterfs", "davfs", "9p", "drvfs")
 CACHE = 65_536  # KiB of pages in memory: what a night changes is scattered, and each page is written once
 LOG = 10_000  # pages of the write-ahead log until they go into the file: whoever commits then waits long, so few are to do so
+SCRUB = 30  # seconds that scrubbing waits for those who read
 SYNCHRONISED = ("dropbox", "onedrive", "google drive", "googledrive", "mobile documents", "icloud drive", "box sync", "nextcloud")
 
 
@@ -58,6 +59,9 @@ class SqliteDatabase:
         except sqlite3.DatabaseError as e:
             self._said(e)
 
+    def together(self, queries: Sequence[Query]) -> list[list[Row]]:
+        return [self.rows(sql, values) for sql, values in queries]
+
     def run(self, sql: str, values: Sequence[SqlValue] = ()) -> None:
         try:
             self.con.execute(sql, values)
@@ -83,20 +87,21 @@ class SqliteDatabase:
             )
         refuse(MISSING, f"the ledger cannot be used: {e}", self.url, "free disk space, or restore the ledger from a backup")
 
-    def begin(self, wait: float) -> None:
-        """Take the one lock. SQLite's own waiting gives later comers no turn, so this asks again and again until `wait` seconds are over."""
+    def begin(self, wait: float, queries: Sequence[Query] = ()) -> list[list[Row]]:
+        """SQLite's own waiting gives later comers no turn, so this asks again and again until `wait` seconds are over."""
         until = time.monotonic() + wait
         self.con.execute(f"PRAGMA busy_timeout = {max(0, min(2000, int(wait * 1000)))}").fetchall()
         while True:
             try:
                 self.con.execute("BEGIN IMMEDIATE")
-                return
+                break
             except sqlite3.OperationalError as e:
                 if "locked" not in str(e) and "busy" not in str(e):
                     self._said(e)
                 if time.monotonic() >= until:
                     refuse(BUSY, f"another run is writing to the ledger, also after {wait:g} seconds", self.url, "try again when it is done, or wait longer: --wait 600")  # fmt: skip
                 time.sleep(0.02)
+        return self.together(queries)
 
     def commit(self) -> None:
         try:
@@ -109,10 +114,17 @@ class SqliteDatabase:
         if self.con.in_transaction:
             self.con.execute("ROLLBACK")
 
-    def scrub(self) -> None:
-        """Leave nothing in the files of what was erased."""
-        self.run("VACUUM")
-        self.con.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+    def scrub(self) -> list[str]:
+        """Leave nothing in the files of what was erased. What stays, since another program reads for long, is said in a line."""
+        self.con.execute(f"PRAGMA busy_timeout = {SCRUB * 1000}").fetchall()
+        try:
+            self.con.execute("VACUUM")
+            is_left = self.con.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0] == 1
+        except sqlite3.OperationalError as e:
+            if "locked" not in str(e) and "busy" not in str(e):
+                self._said(e)
+            is_left = True
+        return [f"the free pages of {FILE}, since another program reads it: end it, and run `sqlite3 {FILE} VACUUM`"] if is_left else []
 
     def close(self) -> None:
         self.con.close()

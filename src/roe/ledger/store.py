@@ -18,14 +18,14 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TypeVar
 
-from roe.ledger.database import Database, SqlValue, migrate, refuse
+from roe.ledger.database import Database, Query, SqlValue, migrate, refuse
 from roe.ledger.encode import Clock, mark_of, unpacked
 from roe.ledger.entries import RunEntry
 from roe.ledger.entry import Entry, Stored
 from roe.ledger.holdings import Holding, InBook, book_of, holdings_where
 from roe.ledger.moment import At, ticks
 from roe.ledger.projections import PROJECTIONS, clear, dump
-from roe.ledger.stored import COLUMNS, JOINS, Head, entries_after, entries_where, read_head, some_kinds, stored_of
+from roe.ledger.stored import COLUMNS, HEAD, JOINS, Head, entries_after, entries_where, head_of, read_head, some_kinds, stored_of
 from roe.ledger.words import Words
 from roe.ledger.writing import Writing
 
@@ -271,11 +271,14 @@ class Store:
     # --- writing -------------------------------------------------------------------------------------------------------
 
     @contextmanager
-    def writing(self, wait: float = 60) -> Iterator[Writing]:
-        """The one lock and one transaction. What the block appends appears together when it ends, or not at all if it raises."""
-        self.db.begin(wait)
+    def writing(self, wait: float = 60, queries: Sequence[Query] = ()) -> Iterator[Writing]:
+        """The one lock and one transaction. What the block appends appears together when it ends, or not at all if it raises.
+
+        The rows of some queries are read with the lock; see `Writing.found`.
+        """
         try:
-            tx = Writing(self.db, self.words, self.clock)
+            head, *found = self.db.begin(wait, [HEAD, *queries])
+            tx = Writing(self.db, self.words, self.clock, head_of(head), found)
             yield tx
             tx.close()
             self.db.commit()

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 from roe.dynamic import Json
-from roe.ledger.database import Database, Row, SqlValue
+from roe.ledger.database import Database, Query, Row, SqlValue
 from roe.ledger.encode import Draft, entry, unpacked, whole
 from roe.ledger.entry import Stored
 from roe.ledger.words import Words
@@ -44,9 +44,16 @@ class Head:
         return {"epoch": self.epoch if self.number else "", "number": self.number}
 
 
+HEAD: Query = ("SELECT epoch, number, hash FROM head", ())
+
+
 def read_head(db: Database) -> Head:
-    """The end of a ledger; of one without entries, the number 0 and no epoch."""
-    rows = db.rows("SELECT epoch, number, hash FROM head")
+    """The end of a ledger."""
+    return head_of(db.rows(*HEAD))
+
+
+def head_of(rows: Sequence[Row]) -> Head:
+    """What the rows of `HEAD` say; of a ledger without entries, the number 0 and no epoch."""
     return Head(rows[0][0], rows[0][1], bytes(rows[0][2])) if rows else Head("", 0, b"")
 
 

@@ -6,7 +6,7 @@ import json
 import os
 from collections.abc import Iterable, Sequence
 
-from roe.ledger.database import Database
+from roe.ledger.database import Database, Query, Row
 from roe.ledger.encode import SALT, Draft, Subject, salted, subject_bytes
 from roe.ledger.entry import FORGOTTEN
 
@@ -21,7 +21,8 @@ class Words:
         self.texts: dict[int, str] = {}
         self.subjects: dict[Subject, tuple[int, bytes]] = {}
         self._numbers: dict[str, int] = {}
-        self._next_word = self._next_subject = 0  # in an append, once something was added
+        self._last_word = 0  # the highest number of a word that is known here; all up to it are
+        self._last_subject: int | None = None  # in an append, once it was asked for: the highest number of a subject
 
     # --- reading -----------------------------------------------------------------------------------------------------
 
@@ -41,8 +42,15 @@ class Words:
 
     def read(self) -> None:
         """Read the words that were added since."""
-        for number, text in self.db.rows("SELECT id, text FROM word WHERE id > ?", (max(self.texts, default=0),)):
+        self._note(self.db.rows(*self._newer()))
+
+    def _newer(self) -> Query:
+        return "SELECT id, text FROM word WHERE id > ?", (self._last_word,)
+
+    def _note(self, words: Iterable[Row]) -> None:
+        for number, text in words:
             self._numbers[text], self.texts[number] = number, text
+            self._last_word = max(self._last_word, number)
 
     def subject(self, entity: str, record: str) -> int | None:
         """The number of a record, a rep or a claim; None for one that the ledger does not have."""
@@ -63,11 +71,11 @@ class Words:
 
     def begin(self) -> None:
         """An append begins: others may have added words and subjects since the last one."""
-        self._next_word = self._next_subject = 0
+        self._last_subject = None
 
     def forget(self) -> None:
         """An append was taken back: its numbers were never committed."""
-        self.texts, self.subjects, self._numbers = {}, {}, {}
+        self.texts, self.subjects, self._numbers, self._last_word = {}, {}, {}, 0
 
     def keep_few(self) -> None:
         """Hold no more subjects in memory than it is worth."""
@@ -80,47 +88,57 @@ class Words:
             self._add([text])
         return self._numbers[text]
 
+    def made_subject(self, subject: Subject) -> int:
+        """The number of a subject, which is added if the ledger does not have it."""
+        self.made(subject[0])
+        self._learn_subjects([subject])
+        return self.subjects[subject][0]
+
     def learn(self, drafts: Sequence[Draft]) -> dict[str, int]:
         """Add the words and subjects of entries that the ledger does not have; the numbers of words by their text."""
         words = {"", *(d.kind for d in drafts), *(d.name for d in drafts), *(d.grain for d in drafts), *(d.word for d in drafts)}
         subjects = dict.fromkeys(x for d in drafts for x in (d.subject, d.target, d.former) if x is not None)
         words |= {entity for entity, _ in subjects}
         words |= {str(json.loads(w)["queue"]) for w in {d.word for d in drafts} if '"queue"' in w}
-        missing = sorted(w for w in words if w not in self._numbers)
-        if missing:
-            self.read()
-            self._add([w for w in missing if w not in self._numbers])
-        self._learn_subjects([x for x in subjects if x not in self.subjects])
+        self._learn_subjects(subjects, words)
         return self._numbers
 
+    def _learn_subjects(self, subjects: Iterable[Subject], words: Iterable[str] = ()) -> None:
+        missing, unknown = sorted(w for w in words if w not in self._numbers), [x for x in subjects if x not in self.subjects]
+        if missing or unknown:
+            self._read_both(unknown)
+            self._add([w for w in missing if w not in self._numbers])
+            self._add_subjects([x for x in unknown if x not in self.subjects])
+
+    def _read_both(self, wanted: Sequence[Subject]) -> None:
+        """Read the words that were added since, and those of some subjects that the ledger has."""
+        queries = [self._newer()]
+        for at in range(0, len(wanted), 500):
+            some = [record for _, record in wanted[at : at + 500]]
+            queries.append((f"SELECT id, entity, record, digest FROM subject WHERE record IN ({','.join('?' * len(some))})", some))
+        if self._last_subject is None:
+            queries.append(("SELECT max(id) FROM subject", ()))
+        words, *subjects = self.db.together(queries)
+        self._note(words)
+        if self._last_subject is None:
+            self._last_subject = subjects.pop()[0][0] or 0
+        for number, entity, record, digest in (row for rows in subjects for row in rows):
+            self.subjects[self.text(entity), record] = (number, bytes(digest))
+
     def _add(self, texts: Sequence[str]) -> None:
-        first = self._next_word or (self.db.rows("SELECT max(id) FROM word")[0][0] or 0) + 1
-        rows = list(enumerate(texts, first))
+        """Add words. Those that others have added were read before, so the next number is free."""
+        rows = list(enumerate(texts, self._last_word + 1))
         if rows:
             self.db.many("INSERT INTO word (id, text) VALUES (?, ?)", rows)
-        for number, text in rows:
-            self._numbers[text], self.texts[number] = number, text
-        self._next_word = first + len(rows)
+            self._note(rows)
 
-    def _learn_subjects(self, wanted: Sequence[Subject]) -> None:
-        for at in range(0, len(wanted), 500):
-            some = wanted[at : at + 500]
-            rows = self.db.rows(
-                f"SELECT id, entity, record, digest FROM subject WHERE record IN ({','.join('?' * len(some))})", [r for _, r in some]
-            )
-            for number, entity, record, digest in rows:
-                self.subjects[self.text(entity), record] = (number, bytes(digest))
-        new = [x for x in wanted if x not in self.subjects]
-        if new:
-            self._add_subjects(new)
-
-    def _add_subjects(self, new: Iterable[Subject]) -> None:
-        first = self._next_subject or (self.db.rows("SELECT max(id) FROM subject")[0][0] or 0) + 1
+    def _add_subjects(self, new: Sequence[Subject]) -> None:
+        assert self._last_subject is not None
         rows = []
-        for number, (entity, record) in enumerate(new, first):
+        for number, (entity, record) in enumerate(new, self._last_subject + 1):
             salt = os.urandom(SALT)
             digest = salted(salt, subject_bytes((entity, record)))
             rows.append((number, self._numbers[entity], record, salt, digest))
             self.subjects[entity, record] = (number, digest)
         self.db.many("INSERT INTO subject (id, entity, record, salt, digest) VALUES (?, ?, ?, ?, ?)", rows)
-        self._next_subject = first + len(rows)
+        self._last_subject += len(rows)

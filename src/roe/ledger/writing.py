@@ -8,21 +8,21 @@ import uuid
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 
-from roe.ledger.database import Database
+from roe.ledger.database import Database, Row
 from roe.ledger.encode import SALT, Clock, chained, draft, is_evidence, packed, salted, small
 from roe.ledger.entries import RunEntry
 from roe.ledger.entry import Entry
 from roe.ledger.projections import Noted, Projector
-from roe.ledger.stored import FORMER, PAGE, SUBJECT, TARGET, Head, entry_rows, read_head, stored_of
+from roe.ledger.stored import FORMER, PAGE, SUBJECT, TARGET, Head, entry_rows, stored_of
 from roe.ledger.words import Words
 
 
 class Writing:
     """An open append: it holds the lock of the ledger. Made by `Store.writing`."""
 
-    def __init__(self, db: Database, words: Words, clock: Clock) -> None:
-        self.db, self.clock = db, clock
-        head = read_head(db)
+    def __init__(self, db: Database, words: Words, clock: Clock, head: Head, found: Sequence[list[Row]]) -> None:
+        """`found` is what was read with the lock."""
+        self.db, self.clock, self.found = db, clock, found
         if not head.epoch:
             head = Head(uuid.uuid4().hex, 0, bytes(32))
             self.db.run("INSERT INTO head (one, epoch, number, hash, label) VALUES (1, ?, 0, ?, '')", (head.epoch, head.hash))

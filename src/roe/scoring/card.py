@@ -97,6 +97,16 @@ class Card:
     slope: float
     trained: int
 
+    @property
+    def features(self) -> frozenset[str]:
+        """What the card looks at."""
+        return frozenset(c.feature for c in self.criteria)
+
+    @property
+    def points_that_double(self) -> float | None:
+        """How many points double the odds: about `DOUBLE`, which the penalty of the model and the calibration move a little."""
+        return math.log(2) / self.slope if self.slope > 0 else None
+
     def score(self, history: ScoredHistory) -> Array:
         total = np.zeros(len(history.ids))
         for c in self.criteria:

@@ -10,14 +10,16 @@ from datetime import date
 from pathlib import Path
 
 from roe.api import parse_checked, scope_of
-from roe.diagnostics import Diagnostic, PolicyError, suggest
+from roe.diagnostics import Diagnostic, PolicyError, suggest, user_error
 from roe.dynamic import Saved, Value
 from roe.grammar import syntax as s
 from roe.grammar.closures import compile_expression
 from roe.grammar.scopes import IMPLICIT
 from roe.scoring.tables import Joined, Tables, failure, is_key, join_tables, main_tables, name_of, read_tables, typed
 from roe.source import Inline, Text
+from roe.words import some
 
+MOST = 40  # columns that a message names
 _KEY = re.compile(r"(^|_)(id|key|number|no|nr|num|index|row)$")
 
 
@@ -64,21 +66,21 @@ def read_history(folder: Path, outcome: str, time: str = "", group: str = "", re
     and the list. Records whose outcome is not known are left out. Raises PolicyError.
     """
     tables = read_tables(folder)
-    first: ScoredHistory | PolicyError | None = None
+    first: PolicyError | None = None
     for main in main_tables(tables, records):
         try:
             history = _history(tables, main, outcome, time, group)
         except PolicyError as e:
-            first = first or e
+            first = e if first is None or (isinstance(e, OneOutcomeError) and not isinstance(first, OneOutcomeError)) else first
             continue
         history.notes += tables.notes
-        if any(history.outcome) and not all(history.outcome):
-            return history
-        first = history if not isinstance(first, ScoredHistory) else first
-    if isinstance(first, PolicyError):
-        raise first
+        return history
     assert first is not None
-    return first
+    raise first
+
+
+class OneOutcomeError(PolicyError):
+    """All records of a table are won, or none is."""
 
 
 def _history(tables: Tables, main: str, outcome: str, time: str, group: str) -> ScoredHistory:
@@ -96,10 +98,26 @@ def _history(tables: Tables, main: str, outcome: str, time: str, group: str) -> 
     history.group = [str(x) for x in columns[name_of(group)]] if group else None
     history.tables, history.matched = joined.source, joined.matched  # the main table is not in `matched`
     skip = {name_of(time) if time else "", name_of(group) if group else "", *joined.lists}
+    history.dropped |= {name_of(x): f"{option} names it" for x, option in ((time, "--time"), (group, "--group")) if x}
     _choose(history, {name: values for name, values in columns.items() if name not in skip}, used)
     history.keys = {name: values for name, values in raw.items() if is_key(values)}
     history.raw = {name: raw.get(name, columns[name]) for name in history.features}
-    return _without_unknown(history, tree, [raw[name] for name in used if name in raw], joined, used)
+    history = _without_unknown(history, tree, [raw[name] for name in used if name in raw], joined, used)
+    if len(set(history.outcome)) < 2:
+        raise _one_outcome(history, outcome, tree, {**raw, **{header: raw[name] for header, name in headers.items() if name in raw}})
+    return history
+
+
+def _one_outcome(history: ScoredHistory, outcome: str, tree: s.Node, cells: Mapping[str, list[Value]]) -> OneOutcomeError:
+    """What to say where all records are won or none is: perhaps a text is written otherwise in the data."""
+    help = "give more records, or another outcome"
+    for node in s.walk(tree):
+        if isinstance(node, s.Compare) and isinstance(node.left, s.Name) and isinstance(node.right, s.Literal):
+            text, values = node.right.value, {x for x in cells.get(node.left.id, ()) if isinstance(x, str)}
+            if isinstance(text, str) and values and text not in values:
+                help = suggest(text, values, f"`{node.left.id}` has {some([f'`{x}`' for x in sorted(values)], 12)}")
+    message = f"there is nothing to compare: the outcome is true for {sum(history.outcome):,} of {len(history.ids):,} records"
+    return OneOutcomeError(user_error("R606", message, "--outcome", help, outcome).diagnostics)
 
 
 def _ids(joined: Joined, columns: Mapping[str, list[Value]]) -> list[str]:
@@ -123,7 +141,7 @@ def _columns(joined: Joined, raw: Mapping[str, list[Value]]) -> dict[str, list[V
 def _check_columns(columns: Saved, time: str, group: str) -> None:
     for name, option in ((time, "--time"), (group, "--group")):
         if name and name_of(name) not in columns:
-            raise failure(f"there is no column `{name}`", suggest(name, columns, f"there are {', '.join(list(columns)[:12])}"), option)
+            raise failure(f"there is no column `{name}`", suggest(name, columns, f"there are {some([*columns], MOST)}"), option)
 
 
 def _without_unknown(
@@ -185,7 +203,7 @@ def _parse(outcome: str, known: list[str]) -> s.Node:
     unknown = [n for n in s.walk(tree) if isinstance(n, s.Name) and n.id not in known and n.id not in bound and id(n) not in inner]
     if unknown:
         raise PolicyError([
-            Diagnostic("R201", f"there is no column `{n.id}`", text.span(*n.at), suggest(n.id, known, f"there are {', '.join(known[:12])}")) for n in unknown
+            Diagnostic("R201", f"there is no column `{n.id}`", text.span(*n.at), suggest(n.id, known, f"there are {some(known, MOST)}")) for n in unknown
         ])  # fmt: skip
     return tree
 

@@ -26,7 +26,7 @@ from roe.policy.model import DataSource
 from roe.scoring.backtest import auc
 from roe.scoring.card import Card, Criterion, fit
 from roe.scoring.history import ScoredHistory, hold_out
-from roe.scoring.leakage import Leak, leave_out_leaks
+from roe.scoring.leakage import Leak, leave_out_leaks, left_out, without_points
 from roe.stages.build import build
 
 if TYPE_CHECKING:
@@ -199,14 +199,13 @@ class Fitted:
 def fit_for(history: ScoredHistory, place: Landing, name: str, outcome: str, keep: Sequence[str], drop: Sequence[str]) -> Fitted:
     """Fit a card to the earlier records in the policy's values, and prove it there. Raises PolicyError; ValueError with one outcome only."""
     leaks = leave_out_leaks(history, keep, drop)
-    before = set(history.dropped)
     landed = land(history, place)
     early, late, how = hold_out(landed.history)
     card = fit(landed.history.take(early))
     text = card_yaml(card, landed, place.entity, name, outcome, how)
     proof = prove(card, landed, place, text, name, late)
-    notes = [f"`{column}` is left out: {why}" for column, why in landed.history.dropped.items() if column not in before]
-    return Fitted(card, text, leaks, [*landed.history.notes, *notes], proof, len(late))
+    landed.history.dropped |= without_points(landed.history, card.features)
+    return Fitted(card, text, leaks, [*left_out(landed.history), *landed.history.notes], proof, len(late))
 
 
 # --- the card in the policy -----------------------------------------------------------------------------------------
@@ -228,9 +227,9 @@ def prove(card: Card, landed: Landed, place: Landing, text: str, name: str, held
 
 def card_yaml(card: Card, landed: Landed, entity: str, name: str, outcome: str, how: str) -> str:
     """A score card as a section of a policy, readable, with where it comes from."""
-    used = {c.feature for c in card.criteria}
+    used, double = card.features, card.points_that_double
     lines = [
-        "# A score card fitted by `roe score fit`; whole points, 20 of them double the odds.",
+        "# A score card fitted by `roe score fit`, in whole points" + (f"; {double:.1f} of them double the odds." if double else "."),
         f"# outcome: {' '.join(outcome.split())}",
         f"# fitted to {card.trained} records; held out: {how}",
         f"# chance of winning: 1 / (1 + exp(-({card.intercept:.4f} + {card.slope:.5f} * score)))",

@@ -23,11 +23,13 @@ from itertools import combinations, islice
 
 import numpy as np
 
+from roe.diagnostics import suggest
 from roe.dynamic import Array, Json, Value
 from roe.scoring.backtest import wilson
 from roe.scoring.history import ScoredHistory
 from roe.scoring.marks import mark_of, steps_of_a_sale
-from roe.scoring.tables import name_of
+from roe.scoring.tables import example_of_open_numbers, failure, name_of
+from roe.words import verb
 
 FOLDS = 5
 BINS = 20  # of a column of numbers
@@ -235,10 +237,11 @@ def pure_values(column: CheckedColumn) -> str:
 
 
 def _best_values(column: CheckedColumn, most: int = 2) -> str:
-    """The values that say most, each with its rate: those with the most records above or below the mean."""
+    """The values that say most, each with its rate: those with the most records above or below the mean. A value of few records says nothing."""
     counts, hits = np.bincount(column.levels), np.bincount(column.levels, weights=column.won)
     weight = np.abs(hits - counts * column.won.mean())
     weight[0] = 0
+    weight[counts < LEVEL_LEAST] = 0
     names = {int(level): x for level, x in zip(column.levels, column.values, strict=True)}
     best = [int(k) for k in np.argsort(-weight, kind="stable")[:most] if weight[k] > 0]
     return ", ".join(f"`{str(names[k])[:60]}`: {hits[k] / counts[k]:.0%} of {int(counts[k]):,} won" for k in best)
@@ -252,8 +255,8 @@ def alone(column: CheckedColumn) -> str:
     error = standard_error(column.area, int(column.won.sum()), int((~column.won).sum()))
     if column.area < limit or column.area - 2 * error < limit - 0.1:
         return ""
-    shown = "" if column.is_smooth else f" ({_best_values(column)})"
-    return f"it says the outcome by itself{shown}"
+    examples = "" if column.is_smooth else _best_values(column)
+    return "it says the outcome by itself" + (f" ({examples})" if examples else "")
 
 
 def written_later(column: CheckedColumn) -> str:
@@ -325,11 +328,16 @@ def _of_pair(one: CheckedColumn, other: CheckedColumn, won: Array, rows: Array) 
 
 def leave_out_leaks(history: ScoredHistory, keep: Sequence[str] = (), drop: Sequence[str] = ()) -> list[Leak]:
     """Leave out what is dropped by name, and what leaks unless it is kept by name; returns the leaks, the strongest first."""
+    check_names(history, [*map(name_of, drop)], "--drop")
+    check_names(history, [*map(name_of, keep)], "--keep")
     for name in map(name_of, drop):
         if history.features.pop(name, None) is not None or history.aside.pop(name, None) is not None:
             history.dropped[name] = "dropped by name"
     leaks = find_leaks(history)
     kept_names = {name_of(name) for name in keep}
+    for name in sorted(kept_names & history.dropped.keys()):
+        history.notes.append(f"`{name}` cannot be kept: {history.dropped[name]}")
+        kept_names.remove(name)
     judged = []
     for leak in leaks:
         judged.append(leak.kept() if leak.column in kept_names else leak)
@@ -337,6 +345,14 @@ def leave_out_leaks(history: ScoredHistory, keep: Sequence[str] = (), drop: Sequ
             history.dropped[leak.column] = f"leakage: {leak.evidence}"
             history.features.pop(leak.column, None)
     return judged
+
+
+def check_names(history: ScoredHistory, names: Iterable[str], option: str) -> None:
+    """Refuse a name that no column has."""
+    known = list(dict.fromkeys([*history.features, *history.aside, *history.dropped]))
+    for name in names:
+        if name not in known:
+            raise failure(f"there is no column `{name}`", suggest(name, known, f"there are {', '.join(known)}"), option)
 
 
 def find_leaks(history: ScoredHistory) -> list[Leak]:
@@ -375,4 +391,23 @@ def grouped(leaks: Sequence[Leak]) -> list[str]:
     columns: dict[tuple[str, str], list[str]] = {}
     for leak in leaks:
         columns.setdefault((leak.what_becomes, leak.evidence), []).append(f"`{leak.column}`")
-    return [f"{', '.join(names)} {'is' if len(names) == 1 else 'are'} {becomes}: {text}" for (becomes, text), names in columns.items()]
+    return [f"{', '.join(names)} {verb(len(names), 'is', 'are')} {becomes}: {text}" for (becomes, text), names in columns.items()]
+
+
+def without_points(history: ScoredHistory, used: frozenset[str]) -> dict[str, str]:
+    """The columns that a card could look at and does not, with the reason."""
+    reasons = {}
+    for name, values in history.features.items():
+        if name not in used:
+            example = example_of_open_numbers(values)
+            reasons[name] = f"numbers such as `{example}` can be read in two ways" if example else "no value or range of it earns a point"
+    return reasons
+
+
+def left_out(history: ScoredHistory) -> list[str]:
+    """A sentence for each other reason why columns are left out, with all of them."""
+    columns: dict[str, list[str]] = {}
+    for name, why in history.dropped.items():
+        if not why.startswith("leakage: "):
+            columns.setdefault(why, []).append(f"`{name}`")
+    return [f"{', '.join(names)} {verb(len(names), 'is', 'are')} left out: {why}" for why, names in columns.items()]

@@ -17,6 +17,7 @@ from roe.plan.operators import Expr
 from roe.plan.plan import expressions_of
 from roe.policy.context import Context
 from roe.scoring.history import ScoredHistory
+from roe.source import Inline, Text
 
 if TYPE_CHECKING:
     from roe.evaluator.row import Row
@@ -82,8 +83,10 @@ def score_names(evaluator: Evaluator, question: ScoreQuestion) -> list[str]:
 def _expressions(evaluator: Evaluator, question: ScoreQuestion) -> tuple[Expr, Expr | None, Expr | None]:
     cx = Context(evaluator.policy.root, evaluator.policy.model)
     names = cx.names(question.entity, implicit=True)
-    outcome = cx.condition(question.outcome, names)
-    time, group = (cx.value(x, names) if x else None for x in (question.time, question.group))
+    outcome = cx.condition(Text(question.outcome, Inline("--outcome")), names)
+    time, group = (
+        cx.value(Text(x, Inline(option)), names) if x else None for x, option in ((question.time, "--time"), (question.group, "--group"))
+    )
     if outcome is None or any(d.severity == "error" for d in cx.diagnostics):
         raise PolicyError(cx.diagnostics)
     return outcome, time, group

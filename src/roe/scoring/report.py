@@ -10,7 +10,7 @@ from roe.evaluator.bound import Bound
 from roe.evaluator.engine import Evaluator
 from roe.scoring.backtest import Result, backtest
 from roe.scoring.history import ScoredHistory, hold_out
-from roe.scoring.leakage import Leak, find_leaks, leave_out_leaks
+from roe.scoring.leakage import Leak, check_names, find_leaks, leave_out_leaks, without_points
 from roe.scoring.of_policy import ScoreQuestion, fields_read, policy_history
 from roe.scoring.trust import TrustVerdict, verdict
 
@@ -47,7 +47,8 @@ def backtest_card(history: ScoredHistory, outcome: str, keep: Sequence[str], dro
     leaks = leave_out_leaks(history, keep, drop)
     early, late, how = _parts(history)
     result = backtest(history, early, late, how)
-    used = frozenset(c.feature for c in result.card.criteria) if result.card else frozenset()
+    used = result.card.features if result.card else frozenset()
+    history.dropped |= without_points(history, used)
     return ScoringReport(history, outcome, leaks, [Tested(result, verdict(result, [x for x in leaks if x.column in used]))])
 
 
@@ -56,6 +57,8 @@ def backtest_policy(
 ) -> ScoringReport:
     """The scores of a policy. A field that leaks is reported if a score looks at it; `keep` vouches for it. Raises PolicyError, ValueError."""
     history = policy_history(evaluator, question, bind)
+    check_names(history, drop, "--drop")
+    check_names(history, keep, "--keep")
     for name in drop:
         if history.features.pop(name, None) is not None:
             history.dropped[name] = "dropped by name"

@@ -12,6 +12,7 @@ from pathlib import Path
 from roe.data.cells import MISSING, NO_TEXT
 from roe.data.coerce import RawRecords
 from roe.data.makers import clean
+from roe.data.numbers import WrittenNumber, amount, currencies, parse_number
 from roe.data.read import SUFFIXES, read_file
 from roe.data.reading import general, in_order
 from roe.diagnostics import PolicyError, errors, suggest, user_error
@@ -200,8 +201,42 @@ def typed(values: list[Value]) -> list[Value]:
             return [None if x is None else v.number(float(x)) for x in known]
         except ValueError:
             pass
+        amounts = _amounts(known)
+        if amounts is not None:
+            return amounts
     dates = _dates(known)
     return dates if dates is not None else values
+
+
+def _amounts(values: list[Value]) -> list[Value] | None:
+    """Numbers as people write them, `1.200,50 €`, by the decimal sign of their column as in a run; None if they are none or it leaves them open."""
+    written = _written(values)
+    money = {number.money for number in written.values() if number.money}
+    if len(money) > 1 and not frozenset.intersection(*map(currencies, money)):
+        return None
+    signs = {number.sign for number in written.values()} - {"", "?"}
+    sign = next(iter(signs)) if len(signs) == 1 else ""
+    try:
+        numbers = {text: parse_number(text, sign) for text in written}
+    except ValueError:
+        return None
+    return [numbers.get(x) if isinstance(x, str) else None for x in values] if numbers else None
+
+
+def example_of_open_numbers(values: Iterable[Value]) -> str:
+    """One of the texts of a column that are all numbers and can be read in two ways; empty if they are something else."""
+    return next((text for text, number in _written(values).items() if number.sign == "?"), "")
+
+
+def _written(values: Iterable[Value]) -> dict[str, WrittenNumber]:
+    """The texts of a column and the numbers that they are; nothing if one of them is not a number."""
+    written = {}
+    for text in {x: None for x in values if isinstance(x, str)}:
+        number = amount(text)
+        if number is None:
+            return {}
+        written[text] = number
+    return written
 
 
 def _coded(text: str) -> bool:

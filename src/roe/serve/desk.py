@@ -7,6 +7,8 @@ stream of requests has one meaning whoever handles it. What is left behind becom
 
 from __future__ import annotations
 
+import contextlib
+import logging
 from collections.abc import Callable, Iterable, Mapping
 from datetime import date, datetime
 
@@ -29,10 +31,12 @@ from roe.serve.problems import Refused, unknown
 from roe.serve.records import LONGEST_ID, Records, wrong_id
 from roe.serve.state import Change, State
 from roe.serve.store import Writes
-from roe.serve.times import first_moment, moment
+from roe.serve.times import MOST_AHEAD, first_moment, moment
 from roe.serve.versions import Mirrored, deleted, patched, replaced
 
 Fetch = Callable[[str, str], Mirrored | None]
+log = logging.getLogger("roe.serve")
+LAST = ("source", "moment")  # under which the moment of the last commit is kept
 MAKES_ABLE = ("rep", "leave")  # a change of these may let somebody take a held record
 SHOWN = ("decision", "owner", "owner_name", "former", "by", "action", "rule", "sentence", "until", "pool", "since", "policy")
 TOLD_AGAIN = ("owner", "action", "rule", "until", "pool")  # a decision in which one of these differs is an entry
@@ -45,7 +49,6 @@ class Desk:
         self.able_changed = False  # whether somebody may be able to take a record who was not
         self.outdated = False  # whether something was forgotten that the desk still has
         self.seq = 0  # the last commit that the desk has seen
-        self.last: datetime | None = None  # the moment of the last group
         self.take_policy(policy, records)
         self._timers = timers.TimerQueue()
         for key, timer in state.all("timer").items():
@@ -72,6 +75,12 @@ class Desk:
         self.decided: list[tuple[str, str, str, str]] = []  # entity, record, role, action
         self.missed = 0
 
+    def expect(self, records: Iterable[tuple[str, Record]]) -> None:
+        """Records are about to be routed, by the address's name of their entity. What can be found out of them before they may be decided is."""
+        for name, values in records:
+            with contextlib.suppress(Refused):  # as it will be, when it comes
+                self.records.expect(self.entity(name), values)
+
     def number(self, numbers: list[int]) -> None:
         """Tell owners and letters the numbers that the entries have got."""
         for key, place in self._numbered.items():
@@ -83,25 +92,48 @@ class Desk:
             self.writes.letters.append(letter(count, receiver, kind, about, more))
         self._letters.clear()
 
-    def written(self, at: datetime) -> None:
+    def as_of(self, now: datetime) -> datetime:
+        """The moment of the next group: now, but not before the last commit of any server, so that the order of entries stands if a clock goes back."""
+        noted = self.state.get(*LAST)
+        last = now if noted is None else datetime.fromisoformat(noted)
+        if last - now > MOST_AHEAD:
+            log.error("the last commit was made at %s, and the clock says %s: one of them is wrong; going by the clock", last, now)
+            return now
+        return max(now, last)
+
+    def note_changes(self, at: datetime) -> None:
+        """Add what is known now to what the group leaves behind, and when that was if it leaves anything."""
+        if self.writes or self.state.has_changed:
+            self.state.put(*LAST, at.isoformat())
+        self.writes.known = self.state.changes()
+
+    def written(self) -> None:
         """What the group left behind is committed."""
         if self.writes:
             self.seq += 1
-        self.last = at
         self.state.written()
+        self.records.let_go()
 
     def take_back(self) -> set[tuple[str, str]]:
         """The group was not committed: what is known is as it was before. Returns the records that the caller must read again."""
         undone = self.state.take_back()
+        self.records.let_go()
         self.records.take_pools_back()
         return self._renew(undone) | set(self.writes.records)
 
     def learn(self, known: Iterable[Change], records: Iterable[Mirrored]) -> set[tuple[str, str]]:
         """Take over what another server has committed; returns further records that the caller must read again."""
-        stale = self._renew(self.state.learn(known))
+        changed = self.state.learn(known)
+        stale = self._renew(changed)
+        entities = set()
         for record in records:
             self.records.learn(record)
             stale.discard((record.entity, record.id))
+            entities.add(record.entity)
+        if len(entities) == 1:  # nothing has changed since that a record's company may rest on
+            self.records.take_companies(
+                [key for kind, key in changed if kind == "owner" and key.split("|", 1)[0] in entities], self.policy.digest
+            )
         return stale
 
     def follow(self, changed: Iterable[tuple[str, str]]) -> set[tuple[str, str]]:
@@ -235,12 +267,21 @@ class Desk:
         if not new.deleted:
             for key in self.owner_keys(new.entity, new.id):
                 held.changed(self, key)
+                self._forget_company(key)
             in_crm.compare(self, new, at)
             return True
         for key in list(self.owner_keys(new.entity, new.id)):
             self.schedule(key, None)
             self.state.put("held", key, None)
         return True
+
+    def _forget_company(self, key: str) -> None:
+        """A record has changed: what its owner says of its company is of before."""
+        owner = self.state.owner(key)
+        if "company" in owner:
+            now: Owner = {**owner}
+            del now["company"]
+            self.state.put("owner", key, now)
 
     def held_by(self, rep: str) -> list[str]:
         """The keys of all that a rep has, which is in the mirror."""
@@ -297,6 +338,8 @@ class Desk:
             base = d.previous if before is None else before["base"]  # of a record that is new here, what the CRM shows
             former = before["owner"] if before is not None else d.previous
             more: Marks = {"base": base, "owner_name": d.owner_name or None, "rule": d.rule or None, "pool": d.pool or None, **marks}
+            if company := self.records.live.companies_of(row):
+                more["company"] = company
             self.own(key, d.owner, at, d.until, sentence=d.reason, action=d.action, was=former, more=more)
         if d.turn is not None and not timers.is_repeated(d):
             turns.take(self, d, at)

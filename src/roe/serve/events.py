@@ -7,7 +7,7 @@ entry of the ledger. An event about the past counts as of its own moment: proof 
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import date, datetime, timedelta
+from datetime import date, datetime
 
 from roe.crm.ids import fold
 from roe.dynamic import Json, Saved
@@ -19,10 +19,10 @@ from roe.ledger.state import granted_of
 from roe.serve import held, people, timers, turns
 from roe.serve.desk import Desk
 from roe.serve.problems import Refused, unknown
-from roe.serve.times import first_moment
+from roe.serve.times import MOST_AHEAD, first_moment
 
 YEARS = 1900, 9999  # of moments that exist in every time zone
-MOST_AHEAD = timedelta(hours=36)  # beyond which a moment in the future is a mistake, and not another clock
+FIELDS = ("event", "entity", "id", "role", "rep", "at", "until", "reason", "answer", "by", "activity")  # of an event
 Act = Callable[[Desk, Saved, datetime], Json]  # an event, and when it comes in: what became of it
 EVENTS: dict[str, Act] = {}
 
@@ -33,7 +33,8 @@ def handle(desk: Desk, event: Saved, at: datetime) -> Json:
     if act is None:
         what = "`event` is missing" if event.get("event") is None else f"`{event['event']}` is not an event"
         raise Refused(422, "R903", what, f"the events are {', '.join(EVENTS)}")
-    return act(desk, event, at)
+    strange = [name for name in event if name not in FIELDS]
+    return {**act(desk, event, at), **({"not_understood": strange} if strange else {})}
 
 
 def _event(name: str) -> Callable[[Act], Act]:
@@ -59,13 +60,25 @@ def worked(desk: Desk, event: Saved, at: datetime) -> Json:
     missed = owner.get("missed")
     if missed is not None and missed["rep"] == rep and when <= datetime.fromisoformat(missed["due"]):
         return _late_proof(desk, key, rep, missed, at)
-    timer = desk.state.get("timer", key)
-    in_time = timer is not None and timer["kind"] == "sla" and owner["owner"] == rep and when <= datetime.fromisoformat(timer["due"])
-    if in_time and _has_worked(desk, key, at):
+    why_not = _why_not_in_time(desk, key, rep, when, at)
+    if not why_not:
         desk.schedule(key, None)
         desk.state.put("owner", key, {**owner, "worked": when.isoformat()})
-        return {**desk.shown(entity, id, role), "worked": True}
-    return {**desk.shown(entity, id, role), "worked": owner.get("worked") is not None}
+    is_worked = not why_not or owner.get("worked") is not None
+    return {**desk.shown(entity, id, role), "worked": is_worked, "reason": None if is_worked else why_not}
+
+
+def _why_not_in_time(desk: Desk, key: str, rep: str, when: datetime, at: datetime) -> str:
+    """Why an activity keeps no deadline; empty if it does."""
+    entity = key.partition("|")[0]
+    owner, timer = desk.state.owner(key)["owner"], desk.state.get("timer", key)
+    if owner != rep:
+        return f"{desk.records.rep_name(owner) if owner else 'nobody'} owns it, and not {desk.records.rep_name(rep)}"
+    if timer is None or timer["kind"] != "sla":
+        return f"no deadline runs for the {entity}: it is noted as an activity"
+    if when > datetime.fromisoformat(timer["due"]):
+        return f"the deadline was {timer['due']}"
+    return "" if _has_worked(desk, key, at) else "by the pool's `sla:`, this is not yet enough"
 
 
 def _late_proof(desk: Desk, key: str, rep: str, missed: Saved, at: datetime) -> Json:
@@ -199,7 +212,7 @@ def unavailable(desk: Desk, event: Saved, at: datetime) -> Json:
     rep, until = _rep(desk, event), event.get("until")
     end: date | datetime | None = None
     if until is not None:
-        end = v.parse_date(str(until)) or _moment(str(until), "until")
+        end = v.parse_date(str(until)) or _moment(str(until), "until", "a day or ")
         if first_moment(end, desk.tz) <= at:
             raise Refused(422, "R903", "`until` has passed already", "name a later day or moment, or leave it out")
     timers.away(desk, rep, end, at, str(event.get("reason") or ""))
@@ -273,12 +286,13 @@ def _when(event: Saved, at: datetime) -> datetime:
     return min(at, when)
 
 
-def _moment(text: str, name: str) -> datetime:
+def _moment(text: str, name: str, or_else: str = "") -> datetime:
     moment: datetime | None
     try:
         moment = datetime.fromisoformat(text)
     except ValueError:
         moment = None
     if moment is None or moment.tzinfo is None or not YEARS[0] <= moment.year < YEARS[1]:
-        raise Refused(422, "R903", f"`{name}` must be a moment with a time zone", "write 2026-03-02T09:30:00Z")
+        help = "write 2026-03-02, or 2026-03-02T09:30:00Z" if or_else else "write 2026-03-02T09:30:00Z"
+        raise Refused(422, "R903", f"`{name}` must be {or_else}a moment with a time zone", help)
     return moment

@@ -15,6 +15,7 @@ from roe.serve.desk import Desk
 from roe.serve.hooks import forms, hubspot, salesforce
 from roe.serve.hooks.model import Message, forged, same
 from roe.serve.problems import Refused, unknown
+from roe.serve.queue import answered
 from roe.serve.requests import body_of, noted, server_of
 from roe.serve.server import Server
 from roe.serve.writer import Act, Job, Reply
@@ -68,8 +69,16 @@ async def from_form(request: Request) -> Response:
 
 async def _taken(request: Request, server: Server, source: str, messages: Sequence[Message]) -> dict[str, object]:
     """Each message is a job of its own: one that is refused does not hold up the others, and one that came before changes nothing."""
-    jobs = [Job(_act(m), [(m.entity, m.record)], message=(source, m.id, f"{m.entity}|{m.record}")) for m in messages]
-    answers = await asyncio.gather(*(asyncio.wrap_future(server.queue.submit(job)) for job in jobs))
+    jobs = [
+        Job(
+            _act(m),
+            [(m.entity, m.record)],
+            message=(source, m.id, f"{m.entity}|{m.record}"),
+            routes=[(m.entity, m.values)] if m.kind == "route" else (),
+        )
+        for m in messages
+    ]
+    answers = await asyncio.gather(*(answered(server.queue.submit(job)) for job in jobs))
     refused = [body for status, body, _ in answers if status >= 400]
     repeated = sum(1 for *_, old in answers if old)
     return {"received": len(messages), "repeated": repeated, "refused": refused}

@@ -16,6 +16,9 @@ class MissedLevel(TypedDict):
     at: str
 
 
+Companies = dict[str, str | int | float | None]  # what pools know of a record's company, by how they ask for it
+
+
 class Owner(TypedDict):
     """Who has a record in a role, and why. `base` is whom the CRM last showed, and `decided` are the owners that we decided since, before this one."""
 
@@ -39,6 +42,7 @@ class Owner(TypedDict):
     missed: NotRequired[MissedLevel]
     overdue: NotRequired[bool]  # whether a person should have decided by now
     worked: NotRequired[str]  # when the owner worked it in time
+    company: NotRequired[Companies]  # of the record as it was decided; gone once the record has changed
 
 
 class Marks(TypedDict, total=False):
@@ -51,6 +55,7 @@ class Marks(TypedDict, total=False):
     late: int
     gone: str
     worked: str
+    company: Companies
 
 
 class Assignment(TypedDict):

@@ -16,8 +16,8 @@ from roe.serve.writer import Act, Job, Reply, Writer
 class Local:
     """A writer that is asked directly. It sees everything that servers have committed, and they see what it commits."""
 
-    def __init__(self, state: str | Path, policy: Ready, time: Time | None = None, activate: bool = False) -> None:
-        self.writer = Writer(lambda: open_store(state), policy, time or SystemTime(), activate=activate)
+    def __init__(self, state: str | Path, policy: Ready, time: Time | None = None, activate: bool = False, create: bool = True) -> None:
+        self.writer = Writer(lambda: open_store(state, create=create), policy, time or SystemTime(), activate=activate)
 
     def __enter__(self) -> Local:
         return self
@@ -35,4 +35,5 @@ class Local:
             id, was_known, stale = desk.route(name, values, version, at)
             return 200 if was_known else 201, lambda: {**desk.answer(name, id), "known": was_known, "stale": stale}
 
-        return self.do(act)[0]
+        status, body, _ = self.writer.group([Job(act, routes=[(entity, values)])])[0]
+        return status, body

@@ -48,6 +48,7 @@ class Records:
             "granted": dict(state.all("granted")),
         }
         self.last_read: Reading | None = None  # what was read of the last record that was typed
+        self._ahead: dict[int, tuple[Record, Values, Reading]] = {}  # records that were typed before their turn, by what `id` says of them
         self._taken = 0  # turns since pools were made
         self._moved: dict[str, None] = {}  # pools that took turns which the state does not show yet
         self.live: Live = evaluator.live(tables, as_of=START, state=kept, alone=True)
@@ -63,11 +64,32 @@ class Records:
 
     def typed(self, entity: str, fields: Record) -> Values:
         """The record's fields with their types, `id` among them. Raises Refused where the policy cannot read it."""
+        ahead = self._ahead.get(id(fields))
+        if ahead is not None and ahead[0] is fields:
+            _, typed, self.last_read = ahead
+            return typed
         rows, rejects = self.live.world.typed_records(entity, [fields])
         if rejects:
             raise rejected(rejects[0])
         self.last_read = self.live.world.last_read
         return rows[0]
+
+    def expect(self, entity: str, fields: Record) -> None:
+        """Read a record that is about to be routed, and find its matches. Nothing of that rests on what is decided before it."""
+        try:
+            typed = self.typed(entity, fields)
+        except Refused:
+            return  # which is said when it comes
+        assert self.last_read is not None
+        self._ahead[id(fields)] = fields, typed, self.last_read
+        roles = (role for of, role in self.policy.plan.engagement if of == entity)
+        if any(self.state.get("owner", f"{entity}|{typed['id']}|{role}") is None for role in roles):
+            self.live.world.expect(entity, typed)
+
+    def let_go(self) -> None:
+        """Whatever was expected has come, or does not."""
+        self._ahead.clear()
+        self.live.world.let_go()
 
     def not_read(self) -> Json:
         """What of the record that was read last says nothing to this policy: fields that it does not know, and texts that its fields do not."""
@@ -176,6 +198,15 @@ class Records:
         else:
             self.live.owners.pop(key, None)
 
+    def take_companies(self, keys: Iterable[str], policy: str) -> None:
+        """Take over what another server, which decided by the same policy, knows of the companies of records that it has decided."""
+        for key in keys:
+            owner = self.state.get("owner", key)
+            entity, id, _ = key.split("|", 2)
+            row = self.row(entity, id)
+            if row is not None and owner is not None and owner["policy"] == policy and "company" in owner:
+                self.live.take_companies(row, owner["company"])
+
     def grant(self, key: str) -> None:
         """Heed the exception for a record in a role as the state has it now."""
         self.live.grant(key, self.state.get("granted", key))
@@ -201,12 +232,7 @@ class Records:
         """Have the state show the pools as they are. A pool has a credit for each rep, so this is done once for a group of turns."""
         moved, self._moved = self._moved, {}
         for name in moved:
-            pool = self.live.pools.pools[name]
-            credits = {rep: str(c) for rep, c in pool.ledger().credits().items()}
-            turns = pool.history.turns.position + pool.history.turns.taken
-            self.state.put(
-                "pool", name, {"turns": turns, "counts": {r: n for r, n in sorted(pool.counts.items()) if n}, "credits": credits}
-            )
+            self.state.put("pool", name, self.live.pools.pools[name].saved())
 
     def take_pools_back(self) -> None:
         """The turns that the state does not show are not taken: the pools are again as the state has them."""

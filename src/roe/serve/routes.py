@@ -20,6 +20,7 @@ from roe.serve.desk import Desk
 from roe.serve.openapi import document
 from roe.serve.people import DECIDES
 from roe.serve.problems import Refused, busy, unknown, unreadable
+from roe.serve.queue import answered, in_time
 from roe.serve.requests import authorized, fields_of, id_of, json_of, key_of, noted, server_of, version_of, whole_number
 from roe.serve.times import millis
 from roe.serve.tokens import ANYBODY, Token
@@ -30,7 +31,14 @@ FEED = 500  # entries in one answer of the feed
 RECORD = "/v1/{entity}/{id:path}"  # an id may have slashes, which arrive as such however they were sent
 
 
-async def written(request: Request, token: Token, value: object, act: Act, touches: Sequence[tuple[str, str]] = ()) -> Response:
+async def written(
+    request: Request,
+    token: Token,
+    value: object,
+    act: Act,
+    touches: Sequence[tuple[str, str]] = (),
+    routes: Sequence[tuple[str, Record]] = (),
+) -> Response:
     """Have the writer do something, and answer once it is committed."""
     server = server_of(request)
     key, digest = key_of(request, token, value)
@@ -39,7 +47,7 @@ async def written(request: Request, token: Token, value: object, act: Act, touch
     if key:
         server.under_way.add(key)
     try:
-        status, body, replayed = await asyncio.wrap_future(server.queue.submit(Job(act, touches, key, digest)))
+        status, body, replayed = await answered(server.queue.submit(Job(act, touches, key, digest, routes=routes)))
     finally:
         server.under_way.discard(key)
     noted(request, **({"decision": body["decision"]} if "decision" in body else {}))
@@ -49,15 +57,19 @@ async def written(request: Request, token: Token, value: object, act: Act, touch
 
 async def known(request: Request, ask: Callable[[Desk, datetime], Json]) -> Json:
     """Ask the desk something that changes nothing."""
-    return await asyncio.wrap_future(server_of(request).queue.ask(ask))
+    return await answered(server_of(request).queue.ask(ask))
 
 
 async def read(request: Request, ask: Callable[[Store], T]) -> T:
     """Ask the ledger, away from the event loop."""
     from roe.diagnostics import PolicyError
 
+    server = server_of(request)
+    if server.queue.is_stuck:
+        raise busy(server.queue.problem, 2)
     try:
-        return await asyncio.to_thread(server_of(request).read, ask)
+        async with in_time():
+            return await asyncio.to_thread(server.read, ask)
     except (PolicyError, OSError) as e:
         raise busy(f"the ledger cannot be read: {str(e).splitlines()[0]}", 2) from None
 
@@ -76,7 +88,7 @@ async def route(request: Request) -> Response:
         not_read = desk.not_read
         return 200 if was_known else 201, lambda: {**desk.answer(entity, id), "known": was_known, "stale": stale, **not_read}
 
-    return await written(request, token, values, act, _touched(name, values))
+    return await written(request, token, values, act, routes=[(name, values)])
 
 
 async def put(request: Request) -> Response:
@@ -124,11 +136,6 @@ def _mirrored(desk: Desk, entity: str, id: str, stale: bool) -> Json:
     """What became of a record that was sent, and its owners if it has any."""
     owners = {key.split("|", 2)[2]: desk.shown(*key.split("|", 2)) for key in desk.owner_keys(entity, id)}
     return {"entity": entity, "id": id, "stale": stale, "roles": owners}
-
-
-def _touched(entity: str, values: Record) -> list[tuple[str, str]]:
-    id = next((x for n, x in values.items() if n.lower() == "id" and isinstance(x, (str, int))), None)
-    return [] if id is None else [(entity.removesuffix("s"), fold(str(id)))]
 
 
 async def event(request: Request) -> Response:
@@ -318,9 +325,10 @@ async def alive(request: Request) -> Response:
 
 
 async def is_ready(request: Request) -> Response:
-    writer = server_of(request).writer
-    if not writer.ready:
-        raise busy(writer.problem, 2)
+    server = server_of(request)
+    writer, problem = server.writer, server.queue.problem
+    if writer.desk is None or problem:
+        raise busy(problem, 2)
     return JSONResponse({"ready": True, "policy": writer.policy.digest, "paused": writer.desk is not None and writer.desk.is_paused})
 
 

@@ -21,6 +21,7 @@ from roe.run.memory import UNDO
 from roe.run.undo import Undone, undo, would_undo
 from roe.serve import rights
 from roe.serve.problems import Refused, busy, unreadable
+from roe.serve.queue import answered
 from roe.serve.requests import authorized, fields_of, server_of, whole_number
 from roe.serve.tokens import ANYBODY
 from roe.serve.writer import Job
@@ -64,7 +65,7 @@ async def give_back(request: Request) -> Response:
         raise unreadable("the request does not say who undoes the run", 'send {"by": "Ann Lee", "reason": "the wrong file"}', 422)
     who = f"{by}: {reason}" if reason else by
     undone = await _asked(lambda: undo(run, server.settings.state, who[:LONGEST], until, PATIENCE))
-    await asyncio.wrap_future(server.queue.submit(Job(lambda desk, at: (200, dict))))
+    await answered(server.queue.submit(Job(lambda desk, at: (200, dict))))
     return JSONResponse(_shown(undone))
 
 

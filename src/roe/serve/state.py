@@ -78,6 +78,11 @@ class State:
         self.put("counter", name, number)
         return number
 
+    @property
+    def has_changed(self) -> bool:
+        """Whether something has changed and is not written yet."""
+        return bool(self._before)
+
     def changed(self, kind: str) -> list[str]:
         """The keys of a kind that have changed and are not written yet."""
         return sorted(key for of, key in self._before if of == kind)

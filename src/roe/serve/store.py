@@ -11,7 +11,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 from roe.dynamic import Json
-from roe.ledger.database import Database, Row, SqlValue
+from roe.ledger.database import Database, Query, Row, SqlValue
 from roe.serve.state import Change, compact
 from roe.serve.versions import Mirrored
 
@@ -57,6 +57,36 @@ class Writes:
         return bool(self.records or self.known or self.answers or self.inbox or self.letters)
 
 
+@dataclass(frozen=True, slots=True)
+class News:
+    """What a group of requests begins with: the last commit, what changed after the one that the server knows, and what is there for the requests."""
+
+    seq: int
+    known: list[Change]
+    records: list[Mirrored]
+    mirrored: dict[tuple[str, str], Mirrored]  # the records that requests touch
+    answers: dict[str, Answer]  # that their keys have had
+
+
+class Opening:
+    """The questions whose answers are `News`, to be asked all at once with the lock that they need."""
+
+    def __init__(self, after: int, touched: Iterable[tuple[str, str]], keys: Sequence[str]) -> None:
+        self._records, self._answers = _records_of(touched), _among(_ANSWERS, keys)
+        self.queries = [_SEQ, _known_after(after), _records_after(after), *self._records, *self._answers]
+
+    def news(self, found: Sequence[list[Row]]) -> News:
+        (((seq,),), known, records), rest = found[:3], found[3:]
+        mirrored, answers = rest[: len(self._records)], rest[len(self._records) :]
+        return News(
+            seq,
+            _changes(known),
+            _learnt(records),
+            {(x.entity, x.id): x for rows in mirrored for x in map(_mirrored, rows)},
+            {x.key: x for rows in answers for x in map(_answer, rows)},
+        )
+
+
 class ServiceStore:
     """One connection. Reads need no transaction; `write` belongs into one that `begin` has opened."""
 
@@ -66,32 +96,18 @@ class ServiceStore:
     # --- reading ----------------------------------------------------------------------------------------------------
 
     def seq(self) -> int:
-        return int(self.db.rows("SELECT seq FROM service")[0][0])
+        return int(self.db.rows(*_SEQ)[0][0])
 
     def records_since(self, seq: int) -> list[Mirrored]:
-        """Records that changed after a commit, to be learnt; all records after -1. Their versions are not read: only who changes one asks.
-
-        They are put in order here: asked for an order, a database may walk through all records in that order to find a few.
-        """
-        rows = sorted(self.db.rows("SELECT entity, id, fields, deleted FROM mirror WHERE seq > ?", (seq,)), key=lambda row: row[:2])
-        fields = _all_json([row[2] for row in rows])
-        return [
-            Mirrored(entity, id, of_record, deleted=deleted == 1) for (entity, id, _, deleted), of_record in zip(rows, fields, strict=True)
-        ]
+        """Records that changed after a commit, to be learnt; all records after -1."""
+        return _learnt(self.db.rows(*_records_after(seq)))
 
     def known_since(self, seq: int) -> list[Change]:
-        return [(str(k), str(key), body) for k, key, body in self.db.rows("SELECT kind, key, body FROM known WHERE seq > ?", (seq,))]
+        return _changes(self.db.rows(*_known_after(seq)))
 
     def records(self, wanted: Iterable[tuple[str, str]]) -> dict[tuple[str, str], Mirrored]:
         """The records of the mirror, deleted ones included, by entity and id."""
-        by_entity: dict[str, list[str]] = {}
-        for entity, id in wanted:
-            by_entity.setdefault(entity, []).append(id)
-        records = {}
-        for entity, ids in by_entity.items():
-            for row in self._among(f"SELECT {_RECORD} FROM mirror WHERE entity = ? AND id IN", ids, (entity,)):
-                records[entity, str(row[1])] = _mirrored(row)
-        return records
+        return {(x.entity, x.id): x for x in map(_mirrored, self._rows(_records_of(wanted)))}
 
     def known(self, wanted: Iterable[tuple[str, str]]) -> list[Change]:
         """The values by kind and key, with None for those that are not there."""
@@ -100,7 +116,7 @@ class ServiceStore:
             by_kind.setdefault(kind, []).append(key)
         changes: list[Change] = []
         for kind, keys in by_kind.items():
-            rows = self._among("SELECT key, body FROM known WHERE kind = ? AND key IN", keys, (kind,))
+            rows = self._rows(_among("SELECT key, body FROM known WHERE kind = ? AND key IN", keys, (kind,)))
             bodies = {str(key): body for key, body in rows}
             changes += [(kind, key, bodies.get(key)) for key in keys]
         return changes
@@ -118,21 +134,13 @@ class ServiceStore:
         """Whether there is a value of a kind."""
         return bool(self.db.rows("SELECT 1 FROM known WHERE kind = ? AND body IS NOT NULL LIMIT 1", (kind,)))
 
-    def answers(self, keys: Sequence[str]) -> dict[str, Answer]:
-        rows = self._among("SELECT key, digest, status, body FROM answer WHERE key IN", keys)
-        return {row[0]: Answer(str(row[0]), str(row[1]), int(row[2]), str(row[3])) for row in rows}
-
     def received(self, source: str, messages: Sequence[str]) -> set[str]:
         """Those of a source's messages that have come in before."""
-        rows = self._among("SELECT message FROM inbox WHERE source = ? AND message IN", messages, (source,))
+        rows = self._rows(_among("SELECT message FROM inbox WHERE source = ? AND message IN", messages, (source,)))
         return {str(row[0]) for row in rows}
 
-    def _among(self, sql: str, values: Sequence[str], before: Sequence[SqlValue] = ()) -> list[Row]:
-        rows = []
-        for start in range(0, len(values), CHUNK):
-            part = values[start : start + CHUNK]
-            rows += self.db.rows(f"{sql} ({', '.join('?' * len(part))})", (*before, *part))
-        return rows
+    def _rows(self, queries: Sequence[Query]) -> list[Row]:
+        return [row for rows in self.db.together(queries) for row in rows]
 
     # --- writing ----------------------------------------------------------------------------------------------------
 
@@ -173,6 +181,50 @@ class ServiceStore:
         """Drop answers and message ids that are older than seven days."""
         self.db.run("DELETE FROM answer WHERE at < ?", (now - KEEP_ANSWERS,))
         self.db.run("DELETE FROM inbox WHERE at < ?", (now - KEEP_INBOX,))
+
+
+_SEQ: Query = ("SELECT seq FROM service", ())
+_ANSWERS = "SELECT key, digest, status, body FROM answer WHERE key IN"
+
+
+def _records_after(seq: int) -> Query:
+    """Their versions are not read: only who changes one asks."""
+    return "SELECT entity, id, fields, deleted FROM mirror WHERE seq > ?", (seq,)
+
+
+def _known_after(seq: int) -> Query:
+    return "SELECT kind, key, body FROM known WHERE seq > ?", (seq,)
+
+
+def _records_of(wanted: Iterable[tuple[str, str]]) -> list[Query]:
+    by_entity: dict[str, list[str]] = {}
+    for entity, id in wanted:
+        by_entity.setdefault(entity, []).append(id)
+    return [
+        q for entity, ids in by_entity.items() for q in _among(f"SELECT {_RECORD} FROM mirror WHERE entity = ? AND id IN", ids, (entity,))
+    ]
+
+
+def _among(sql: str, values: Sequence[str], before: Sequence[SqlValue] = ()) -> list[Query]:
+    """A query that ends in `IN`, for some values at a time."""
+    parts = [values[start : start + CHUNK] for start in range(0, len(values), CHUNK)]
+    return [(f"{sql} ({', '.join('?' * len(part))})", (*before, *part)) for part in parts]
+
+
+def _learnt(rows: list[Row]) -> list[Mirrored]:
+    """Records to be learnt. They are put in order here: asked for an order, a database may walk through all records in that order to find a few."""
+    rows = sorted(rows)
+    fields = _all_json([row[2] for row in rows])
+    return [Mirrored(entity, id, of_record, {}, deleted == 1) for (entity, id, _, deleted), of_record in zip(rows, fields, strict=True)]
+
+
+def _changes(rows: list[Row]) -> list[Change]:
+    return [(str(kind), str(key), body) for kind, key, body in rows]
+
+
+def _answer(row: Row) -> Answer:
+    key, digest, status, body = row
+    return Answer(str(key), str(digest), int(status), str(body))
 
 
 def _mirrored(row: Row) -> Mirrored:

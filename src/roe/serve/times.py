@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from datetime import UTC, date, datetime, time, tzinfo
+from datetime import UTC, date, datetime, time, timedelta, tzinfo
 from typing import Protocol
 
 from roe.grammar.values import existing
+
+MOST_AHEAD = timedelta(hours=36)  # beyond which a moment in the future is a mistake, and not another clock
 
 
 class Time(Protocol):

@@ -17,8 +17,9 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from roe import __version__
+from roe.crm.ids import fold
 from roe.diagnostics import PolicyError
-from roe.dynamic import Json
+from roe.dynamic import Json, Record
 from roe.files import uncollected
 from roe.grammar.clock import zone_of
 from roe.ledger.backup import is_restored
@@ -35,7 +36,7 @@ from roe.serve.policies import Ready
 from roe.serve.problems import Refused
 from roe.serve.shared import KNOWN, standings, take_over
 from roe.serve.state import State, compact
-from roe.serve.store import Answer, ServiceStore
+from roe.serve.store import Answer, News, Opening, ServiceStore
 from roe.serve.swap import Shadow, kept
 from roe.serve.times import Time, millis
 from roe.serve.tracing import Tracing
@@ -50,6 +51,7 @@ MOST_TIMERS = 200  # timers that one group fires, so that requests do not wait f
 LOCK_WAIT = 10.0  # seconds
 AHEAD = 5  # matches that are asked again at a time while nothing waits: a request that comes meanwhile waits for them
 PRUNE = 3600.0  # seconds between clean-ups
+LAST = 2**62  # no commit comes after it: what a server without a desk reads first, since it reads all there is then
 
 
 @dataclass(slots=True)
@@ -63,13 +65,14 @@ class Swap:
 
 @dataclass(slots=True)
 class Job:
-    """A request that changes something: what it does, which records it reads, and the key by which its answer is kept."""
+    """A request that changes something: what it does, which records it reads or routes, and the key by which its answer is kept."""
 
     act: Act
     touches: Sequence[tuple[str, str]] = ()
     key: str = ""
     digest: str = ""  # of the request, where it has a key
     message: tuple[str, str, str] | None = None  # of a webhook: source, id, subject
+    routes: Sequence[tuple[str, Record]] = ()  # the records that it routes, by the address's name of their entity
     future: Future[tuple[int, Json, bool]] = field(default_factory=Future)  # status, body, and whether it is an earlier answer
 
 
@@ -116,12 +119,12 @@ class Writer:
     @property
     def is_behind(self) -> bool:
         """Whether something can be worked out before the next request asks for it."""
-        return self.desk is not None and self.desk.records.live.world.is_behind
+        return self.desk is not None and self.desk.records.live.is_behind
 
     def catch_up(self) -> None:
         """Work some of that out."""
         if self.desk is not None:
-            self.desk.records.live.world.catch_up(AHEAD)
+            self.desk.records.live.catch_up(AHEAD)
 
     def seconds_to_wait(self) -> float:
         """Seconds until the next timer. Other servers may have set one meanwhile, so never more than one."""
@@ -169,19 +172,24 @@ class Writer:
         store = self.opened()
         tables = ServiceStore(store.db)
         now = self.time.now()
-        with store.writing(LOCK_WAIT) as tx:
-            desk = self._caught_up(tables)
-            at = max(now, desk.last) if desk.last is not None else now  # the order of entries stands if the clock goes back
+        if self.desk is not None:  # before others have to wait for the lock
+            self.desk.records.live.look_up_trusted()
+            self.desk.expect(record for job in jobs for record in job.routes)
+        touched = {touched for job in jobs for touched in (*job.touches, *_ids_of(job.routes))}
+        opening = Opening(LAST if self.desk is None else self.desk.seq, touched, [job.key for job in jobs if job.key])
+        with store.writing(LOCK_WAIT, opening.queries) as tx:
+            news = opening.news(tx.found)
+            desk = self._caught_up(tables, news)
+            at = desk.as_of(now)
             swap, desk = self._swapped(tables, desk)
-            desk.begin(self._prefetched(tables, jobs))
+            desk.begin(_looked_up(tables, {**dict.fromkeys(touched), **news.mirrored}))
             self._read_again(tables, desk, take_over(desk, store, tx.head.number, at))
             if swap is not None or desk.in_force is None or (self._activate and desk.in_force != self.policy.digest):
                 desk.activate(swap.by if swap is not None else "the start of a server", at)
-            earlier = tables.answers([job.key for job in jobs if job.key])
             fired = desk.fire_due(at, MOST_TIMERS)
             made = []
             for job in jobs:
-                made.append(self._reply(desk, job, at, earlier, tables))
+                made.append(self._reply(desk, job, at, news.answers, tables))
                 fired += desk.fire_due(at, MOST_TIMERS - fired)  # what a leaver has, for example, is decided before the next request
             standings(desk, at)
             desk.number(list(tx.append(desk.entries, self._server_run(tx, at))) if desk.entries else [])
@@ -190,15 +198,15 @@ class Writer:
             desk.writes.answers += [
                 Answer(job.key, job.digest, status, compact(body))
                 for job, (status, body, _) in zip(jobs, answers, strict=True)
-                if job.key and job.key not in earlier and status < 429
+                if job.key and job.key not in news.answers and status < 429
             ]
-            desk.writes.known = desk.state.changes()
+            desk.note_changes(at)
             if desk.writes:
                 tables.write(desk.writes, desk.seq + 1, millis(at))
             if clock.monotonic() - self._pruned_at > PRUNE:
                 tables.prune(millis(at))
                 self._pruned_at = clock.monotonic()
-        desk.written(at)
+        desk.written()
         self.witness.note(tx.head, self._timeline)
         self._committed_run, self._activate = self._run, False
         if swap is not None:
@@ -274,15 +282,14 @@ class Writer:
             tx.run(run)
         return self._run
 
-    def _caught_up(self, tables: ServiceStore) -> Desk:
+    def _caught_up(self, tables: ServiceStore, news: News) -> Desk:
         """The desk, with everything that others have written since; read whole the first time."""
-        seq = tables.seq()
-        desk = self.desk
+        seq, desk = news.seq, self.desk
         if desk is not None and seq < desk.seq:
             log.error("the database is older than what this server has seen: commit %s, not %s; reading all of it again", seq, desk.seq)
             desk = None
         elif desk is not None and seq > desk.seq:
-            self._unsure |= desk.learn(tables.known_since(desk.seq), tables.records_since(desk.seq))
+            self._unsure |= desk.learn(news.known, news.records)
             desk.seq = seq
             desk = None if desk.outdated else desk
         if desk is None:
@@ -329,22 +336,28 @@ class Writer:
         new = swap.desk
         stale = new.learn(tables.known_since(new.seq), tables.records_since(new.seq))
         self._read_again(tables, new, stale)
-        new.seq, new.last, new.receivers = desk.seq, desk.last, desk.receivers
+        new.seq, new.receivers = desk.seq, desk.receivers
         self.desk, self.policy, self._run = new, new.policy, None
         return swap, new
 
-    def _prefetched(self, tables: ServiceStore, jobs: Sequence[Job]) -> Callable[[str, str], Mirrored | None]:
-        """A look-up of records in the mirror; those that jobs are known to touch are read together."""
-        wanted = {touched for job in jobs for touched in job.touches}
-        cache: dict[tuple[str, str], Mirrored | None] = dict(tables.records(wanted)) if wanted else {}
-        cache |= dict.fromkeys(wanted - set(cache))
 
-        def fetch(entity: str, id: str) -> Mirrored | None:
-            if (entity, id) not in cache:
-                cache[entity, id] = tables.records([(entity, id)]).get((entity, id))
-            return cache[entity, id]
+def _ids_of(records: Iterable[tuple[str, Record]]) -> Iterable[tuple[str, str]]:
+    """Entities and ids of records that are about to be routed, as far as they can be told without a policy."""
+    for name, values in records:
+        id = next((x for n, x in values.items() if n.lower() == "id" and isinstance(x, (str, int))), None)
+        if id is not None:
+            yield name.removesuffix("s"), fold(str(id))
 
-        return fetch
+
+def _looked_up(tables: ServiceStore, known: dict[tuple[str, str], Mirrored | None]) -> Callable[[str, str], Mirrored | None]:
+    """A look-up of records in the mirror; some are known already."""
+
+    def fetch(entity: str, id: str) -> Mirrored | None:
+        if (entity, id) not in known:
+            known[entity, id] = tables.records([(entity, id)]).get((entity, id))
+        return known[entity, id]
+
+    return fetch
 
 
 def timeline_of(db: Database) -> int:

@@ -6,7 +6,7 @@ files. It runs what a local run would on that much data. What cannot be shared o
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import partial, reduce
 from itertools import pairwise
@@ -26,7 +26,7 @@ from roe.share.carrier import Carrier, Frame
 from roe.share.memory import MEMORY, RECORD, others_owned, rest_of, rows_of, with_newest
 from roe.share.parcels import KEY, LINE, PARCEL, ROWS, Buckets, Hashed, Key, Ranged, of_bytes
 from roe.share.plan import Share, share
-from roe.share.pools import Said, TurnFiles, columns_for_pools, hand_out, waiting
+from roe.share.pools import Said, TurnFiles, hand_out
 from roe.share.result import TaskResult
 from roe.share.tables import Cut, cut_up, dated
 from roe.share.tasks import (
@@ -47,6 +47,7 @@ from roe.share.tasks import (
     sample_of,
     to_buckets,
 )  # fmt: skip
+from roe.share.waiting import BESIDE, OPEN, WAITING, columns_for_pools, waiting
 
 KEYS_A_TASK = 1_000_000
 MANY = 1000  # records of a task, of which there is at least one
@@ -131,12 +132,16 @@ def _in_buckets(work: Work, how: Share, check: Check) -> SharedOut | str:
     parcels = _parcels(carrier, cut, buckets, memory)
     said = None
     if how.handed_out_by is not None:
-        columns = columns_for_pools(policy, how, [c for c in cut.shared[entity].schema.names if c != LINE])
-        look: Look[pa.Table] = partial(waiting, entity=entity, columns=columns)
-        ask = of_waiting(look, common, entity, cut.shared)
-        give: Look[dict[str, pa.Table]] = partial(hand_out, entity=entity, files=work.turn_files, remembers=work.state is not None)
-        task = of_records(give, common.knowing(state), cut.shared[entity], entity)
-        handed = parcels.at_buckets(buckets.number).each(ask, PARCEL).in_one().each(task, PARCEL).kept()
+        remembers = work.state is not None
+        columns = columns_for_pools(policy, how, [c for c in cut.shared[entity].schema.names if c != LINE], remembers)
+        look: Look[dict[str, pa.Table]] = partial(waiting, entity=entity, columns=columns)
+        found = parcels.at_buckets(buckets.number).each(of_waiting(look, common, entity, cut.shared), PARCEL)
+        if carrier.in_order:
+            found = found.kept()
+            found = found.only(WAITING).joined(found.only(BESIDE)).joined(found.only(OPEN))
+        give: Look[Iterator[tuple[str, pa.Table]]] = partial(hand_out, entity=entity, files=work.turn_files, remembers=remembers)
+        task = of_records(give, common.knowing(state), cut.shared[entity], entity, waiting_first=carrier.in_order)
+        handed = found.in_one().each(task, PARCEL).kept()
         said = Said.of(of_bytes(bytes(next(iter(handed.only(SAID).rows()))[ROWS])))
         if said.reason:
             return said.reason

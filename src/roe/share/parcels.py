@@ -183,12 +183,18 @@ def _without_dictionaries(table: pa.Table) -> pa.Table:
     return table.cast(pa.schema(plain, table.schema.metadata))
 
 
+def each_of(batches: Iterable[pa.RecordBatch]) -> Iterator[tuple[int, str, pa.Table]]:
+    """Parcels as they come: the task, what the rows are, and the rows."""
+    for batch in batches:
+        for bucket, of, rows in zip(*(column.to_pylist() for column in batch.columns), strict=True):
+            yield bucket, of, of_bytes(rows)
+
+
 def opened(batches: Iterable[pa.RecordBatch]) -> Iterator[tuple[int, dict[str, pa.Table]]]:
     """The tables in parcels, task by task, each in the order of its lines if those of one parcel follow those of another."""
     held: dict[int, dict[str, list[pa.Table]]] = {}
-    for batch in batches:
-        for bucket, of, rows in zip(*(column.to_pylist() for column in batch.columns), strict=True):
-            held.setdefault(bucket, {}).setdefault(of, []).append(of_bytes(rows))
+    for bucket, of, rows in each_of(batches):
+        held.setdefault(bucket, {}).setdefault(of, []).append(rows)
     for bucket in sorted(held):
         yield bucket, {of: _joined(tables) for of, tables in held.pop(bucket).items()}
 

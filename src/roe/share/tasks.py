@@ -16,6 +16,7 @@ import pyarrow.compute as pc
 from roe.columns.raw import Raw
 from roe.data.habits import Habits
 from roe.data.scan import TableOrigin
+from roe.dynamic import Array
 from roe.evaluator.engine import Evaluator
 from roe.files import read_text
 from roe.ledger.remembered import Remembered
@@ -24,11 +25,12 @@ from roe.policy.store import PolicyReader, write_policy
 from roe.policy.worked_out import WorkedOut, remember
 from roe.share.carrier import Common, Decides, Task
 from roe.share.memory import MEMORY, received_state, sent_state, state_of
-from roe.share.parcels import KEY, LINE, MOST, Buckets, Key, as_bytes, keys_in, of_bytes, opened, packed, raw_of, table_of
+from roe.share.parcels import KEY, LINE, MOST, Buckets, Key, as_bytes, each_of, keys_in, of_bytes, opened, packed, raw_of, table_of
 from roe.share.result import TaskResult
+from roe.share.waiting import NUMBER, OPEN, REP, Gathered
 
 ROWS_A_TASK = 200_000
-HANDED, SAID, WAITING = "$handed", "$said", "$waiting"  # parcels of what pools gave, of what is for the driver, and of records that wait
+HANDED, SAID = "$handed", "$said"  # parcels of what pools gave, and of what is for the driver
 T = TypeVar("T", covariant=True)
 Batches = Iterator[pa.RecordBatch]
 
@@ -256,33 +258,50 @@ def of_bucket(decide: Decide, common: Common, entity: str, shared: Mapping[str, 
     return lambda batches: (result for _, result in _of_bucket(decide, common, entity, shared, batches))
 
 
-def of_waiting(look: Look[pa.Table], common: Common, entity: str, shared: Mapping[str, Shared]) -> Task:
-    """A task that sends on, as parcels, which of its records wait."""
+def of_waiting(look: Look[dict[str, pa.Table]], common: Common, entity: str, shared: Mapping[str, Shared]) -> Task:
+    """A task that sends on, as parcels, which of its records wait, and what else is asked of its records."""
 
     def task(batches: Batches) -> Batches:
-        for bucket, table in _of_bucket(look, common, entity, shared, batches):
-            yield from packed(WAITING, table, np.full(len(table), bucket)).to_batches()
+        for bucket, tables in _of_bucket(look, common, entity, shared, batches):
+            for of, table in tables.items():
+                yield from packed(of, table, np.full(len(table), bucket)).to_batches()
 
     return task
 
 
-def of_records(give: Look[dict[str, pa.Table]], common: Common, shared: Shared, entity: str) -> Task:
-    """One task for all records of an entity that others sent, with their lines. Whoever sent a record gets what becomes of it."""
+def of_records(give: Look[Iterator[tuple[str, pa.Table]]], common: Common, shared: Shared, entity: str, waiting_first: bool) -> Task:
+    """One task for all records of an entity that others sent. Whoever sent a record gets what becomes of it, by its line."""
 
     def task(batches: Batches) -> Batches:
-        held = [(tables[WAITING], np.full(len(tables[WAITING]), bucket)) for bucket, tables in opened(batches)]
-        rows = pa.concat_tables([table for table, _ in held]) if held else shared.schema.empty_table()
-        lines, buckets = rows[LINE].to_numpy(), np.concatenate([bucket for _, bucket in held]) if held else np.array([], np.int64)
-        order = np.argsort(lines)
-        raw = raw_of(rows.take(pa.array(order)), TableOrigin(shared.shown), shared.habits)
-        lines, buckets = lines[order], buckets[order]
-        del held, rows, order
-        given = give(common.evaluator(), common.as_of, {**common.tables(), entity: raw}, common.state())
-        for of, table in given.items():
-            back = buckets[np.searchsorted(lines, table[LINE].to_numpy())] if LINE in table.column_names else np.zeros(len(table))
-            yield from packed(of, table, back).to_batches()
+        gathered = Gathered(waiting_first)
+        for parcel in each_of(batches):
+            gathered.add(*parcel)
+        lines, buckets, given = _given(gathered, shared, entity, give, common)
+        for of, table in given:
+            if LINE not in table.column_names:
+                yield from packed(of, table, np.zeros(len(table), np.int32)).to_batches()
+                continue
+            places = table[LINE].to_numpy()
+            own = table.set_column(table.column_names.index(LINE), LINE, pa.array(lines[places]))
+            yield from packed(of, own, buckets[places]).to_batches()
 
     return task
+
+
+def _given(
+    gathered: Gathered, shared: Shared, entity: str, give: Look[Iterator[tuple[str, pa.Table]]], common: Common
+) -> tuple[Array, Array, Iterator[tuple[str, pa.Table]]]:
+    """The line and the task of each record, and what becomes of all, told by their places."""
+    rows, buckets = gathered.tables()
+    if not len(rows):
+        rows = shared.schema.empty_table()
+    lines = rows[LINE].to_numpy()
+    rows = rows.set_column(rows.column_names.index(LINE), LINE, pa.array(np.arange(len(rows))))
+    of_reps = Raw(
+        {REP: pa.array(list(gathered.open), pa.string()), NUMBER: pa.array(list(gathered.open.values()), pa.int64())}, len(gathered.open)
+    )
+    tables = {**common.tables(), entity: raw_of(rows, TableOrigin(shared.shown), shared.habits), OPEN: of_reps}
+    return lines, buckets, give(common.evaluator(), common.as_of, tables, common.state())
 
 
 def of_all(decide: Decide, common: Common) -> Decides:

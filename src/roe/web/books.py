@@ -19,10 +19,8 @@ def plan_page(plan: Saved) -> str:
         for line in (*planned["relaxed"], *planned["refused"]):
             page.say(line, "warn")
         page.heading("Books", 3)
-        page.table(
-            ("Rep", "Capacity", "Before", "Came", "After", "Worth"),
-            ((r["name"], r["capacity"], r["before"], r["came"], r["after"], f"{r['value']:,.1f}") for r in planned["reps"]),
-        )
+        heads, *rows = books_of_reps(planned)
+        page.table((head.capitalize() for head in heads), rows)
         names = planned["names"]
         page.heading(f"{len(planned['moves']):,} moves", 3)
         if len(planned["moves"]) > MOVES:
@@ -32,6 +30,13 @@ def plan_page(plan: Saved) -> str:
             ((m["name"], names.get(m["from"], "nobody"), names.get(m["to"], "nobody"), m["reason"]) for m in planned["moves"][:MOVES]),
         )
     return page.html()
+
+
+def books_of_reps(planned: Saved) -> list[list[str]]:
+    """The book of each rep, below its headings. A capacity counts places, so a book whose accounts take several says how many are filled."""
+    filled = ["filled"] if any("filled" in r for r in planned["reps"]) else []
+    keys = ["name", "capacity", *filled, "before", "came", "after"]
+    return [["rep", *keys[1:], "value"], *([*(str(r[key]) for key in keys), f"{r['value']:,.1f}"] for r in planned["reps"])]
 
 
 def day(text: str) -> str:

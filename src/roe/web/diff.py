@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from typing import TYPE_CHECKING
 
 from roe.analysis.compared import said, sections, sides
@@ -47,14 +46,10 @@ def _impact(page: ReportPage, made: Impact) -> None:
         page.bullets(text for n, text in notable if n)
     if not made.moved:
         return
-    ways = Counter((made.name(m.before), made.name(m.after)) for m in made.moved)
-    page.table(("From", "To", "Records"), ((a, b, n) for (a, b), n in ways.most_common()))
+    page.table(("From", "To", "Records"), ((made.name(a), made.name(b), n) for (a, b), n in made.matrix().most_common()))
     page.table(
-        ("Rep", "Before", "After", "Change", "Capacity"),
-        (
-            (made.name(rep), was, now, f"{now - was:+d}", "" if capacity is None else f"{capacity:g}" + (" over" if now > capacity else ""))
-            for rep, was, now, capacity in made.shifts()
-        ),
+        ("Rep", "Before", "After", "Change", "Accounts of capacity"),
+        ((made.name(rep), load.before, load.after, f"{load.after - load.before:+d}", load.of_capacity) for rep, load in made.shifts()),
     )
     page.heading("Every record that moves", 3)
     page.table(

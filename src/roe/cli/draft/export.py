@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from roe.crm import PROFILES
@@ -40,6 +40,7 @@ class ExportFile:
     path: Path
     rows: Rows
     headers: list[str]
+    profile: Profile  # of the CRM that this file is from: an export may hold files of two
 
     def values(self, header: str | None) -> list[str]:
         """A column's texts, the empty ones left out."""
@@ -82,14 +83,20 @@ def read_export(place: Path) -> tuple[Export, list[Diagnostic]]:
     rest = []
     named: dict[str, list[ExportFile]] = {}
     for path, rows, headers in files:
-        entity = _named(path, profile)
+        own = profile_of([(path, rows, headers)])
+        own = own if own.name != "generic" else profile
+        entity = _named(path, own)
         if entity is None:
             rest.append((path, rows, headers))
         else:
-            named.setdefault(entity, []).append(ExportFile(entity, path, rows, headers))
+            named.setdefault(entity, []).append(ExportFile(entity, path, rows, headers, own))
     for entity, sources in named.items():  # of several the one with most columns that are known
-        best = export.sources[entity] = max(sources, key=lambda s: len(matched(s.entity, s.headers, profile)))
+        best = export.sources[entity] = max(sources, key=lambda s: len(matched(s.entity, s.headers, s.profile)))
         export.unread += [(s.path.name, f"{FILES[entity][0]} are read from {best.path.name}") for s in sources if s is not best]
+    for source in list(export.sources.values()):  # a run takes a file for what its name says in the export's CRM, too
+        also = _named(source.path, profile)
+        if also is not None and also not in export.sources:
+            export.sources[also] = replace(source, entity=also)
     _by_headers(export, rest)
     return export, diagnostics
 
@@ -121,7 +128,7 @@ def _by_headers(export: Export, rest: list[tuple[Path, Rows, list[str]]]) -> Non
             if len(likeness[best]) >= 2:
                 fits.append((len(likeness[best]), best, path, rows, headers))
     for _, entity, path, rows, headers in sorted(fits, key=lambda x: -x[0])[:1]:
-        export.sources[entity] = ExportFile(entity, path, rows, headers)
+        export.sources[entity] = ExportFile(entity, path, rows, headers, export.profile)
         rest = [x for x in rest if x[0] != path]
     export.unread += [
         (path.name, "its name does not say whether it holds accounts, leads, reps, opportunities or activities") for path, _, _ in rest

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING
 
 from roe.cli.draft.export import Export, ExportFile
 from roe.cli.draft.typos import slips
+from roe.crm import spellings
 from roe.crm.generic import WORDS
 from roe.crm.profile import label
 from roe.data.bands import parse_band
@@ -49,7 +50,7 @@ FORMATS = tuple(
     for day in ("%m/%d/%Y", "%d/%m/%Y", "%d.%m.%Y", "%m-%d-%Y", "%d-%m-%Y", "%m/%d/%y", "%d/%m/%y", "%d.%m.%y", "%d-%b-%Y", "%d %B %Y")
     for clock in ("", " %H:%M", " %H:%M:%S", " %I:%M %p", ", %H:%M", ", %I:%M %p", " %I:%M:%S %p")
 )
-_GERMAN = str.maketrans({"ä": "ae", "ö": "oe", "ü": "ue", "Ä": "Ae", "Ö": "Oe", "Ü": "Ue", "ß": "ss"})
+GERMAN = str.maketrans({"ä": "ae", "ö": "oe", "ü": "ue", "Ä": "Ae", "Ö": "Oe", "Ü": "Ue", "ß": "ss"})
 _ISO = re.compile(r"\d{4}-\d\d-\d\d(?:[T ]\d\d:\d\d(?::\d\d(?:\.\d+)?)?(?:Z|[+-]\d\d:?\d\d)?)?", re.ASCII)
 _GROUPED = re.compile(r"-?\d{1,3}(?:[.,]\d{3})*(?:[.,]\d{1,2})?|-?\d+(?:[.,]\d{1,2})?", re.ASCII)
 WORDED = (
@@ -172,9 +173,10 @@ def _columns(known: Understood, source: ExportFile, standard: Mapping[str, Field
 
 
 def _by_words(columns: dict[str, str], specs: dict[str, Spec], source: ExportFile, roles: list[str]) -> None:
-    """Add the standard fields that a column has by the words of any export."""
+    """Add the standard fields that a column has by the words of any export, also of another CRM."""
     by_label = {label(h): h for h in reversed(source.headers)}
-    for name, words in WORDS.get(source.entity, {}).items():
+    for name in WORDS.get(source.entity, {}):
+        words = (*source.profile.columns.get(source.entity, {}).get(name, ()), *spellings(source.entity, name))
         shown = f"owner.{roles[0]}" if name == "owner" else name
         if shown in columns or (name == "owner" and any(c.startswith("owner.") for c in columns)):
             continue
@@ -227,7 +229,7 @@ def _seen(values: list[str]) -> tuple[str, ...]:
 
 def _field_name(header: str) -> str:
     """A header as the name of a field, without accents: `Jährlicher Umsatz` is `jaehrlicher_umsatz`. Empty where no Latin letter is in it."""
-    plain = unicodedata.normalize("NFKD", unicodedata.normalize("NFC", header).translate(_GERMAN))
+    plain = unicodedata.normalize("NFKD", unicodedata.normalize("NFC", header).translate(GERMAN))
     return normal("".join(c for c in plain if not unicodedata.combining(c)))
 
 

@@ -27,7 +27,7 @@ class DraftReport:
     def lines(self) -> Iterator[str]:
         profile = self.known.export.profile
         yield f"made {self.folder}: policy.yaml, tables, {counted(self.written.tests, 'test')}, a CI workflow and editor settings"
-        from_ = f"an export of {profile.title or profile.name.title()}" if profile.name != "generic" else "an export of no particular CRM"
+        from_ = f"an export of {profile.shown}" if profile.name != "generic" else "an export of no particular CRM"
         what = "its newest record is of" if self.written.dated else "no record has a date, and it was saved on"
         yield f"read as {from_}; {what} {self.written.day}"
         for entity, source in self.known.export.sources.items():
@@ -37,7 +37,8 @@ class DraftReport:
                 f"{name} from `{columns[c]}`" for c, name in (("id", "id"), (f"owner.{self.known.roles[0]}", "owner")) if c in columns
             )
             rest = f", {len(own)} more {verb(len(own), 'becomes a field of its own', 'become fields of their own')}" if own else ""
-            yield f"  {plural(entity):<13} {source.path.name}: {counted(len(source.rows), 'row')}; {counted(len(used), 'column')} understood{rest}{'; ' + keys if keys else ''}"
+            other = f" ({source.profile.shown})" if source.profile.name != profile.name else ""
+            yield f"  {plural(entity):<13} {source.path.name}{other}: {counted(len(source.rows), 'row')}; {counted(len(used), 'column')} understood{rest}{'; ' + keys if keys else ''}"
         own = [f"{entity}.{header}" for entity, headers in self.known.own.items() for header in headers]
         if own:
             yield f"  not a standard field, kept as {verb(len(own), 'a field of its own', 'fields of their own')}: {_some(own)}"
@@ -77,6 +78,11 @@ class DraftReport:
             yield f"  no {c.entity} has an owner; {people}"
         if c.strangers:
             yield f"  owners who are not in the file of reps: {_some(c.strangers)}"
+        if c.twice:
+            shown = ", ".join(f"`{mail}` and `{name}`" for mail, name in c.twice[:3]) + (
+                f", and {len(c.twice) - 3} more" if len(c.twice) > 3 else ""
+            )
+            yield f"  perhaps one person under two names: {shown}; export the users with name and e-mail address, so that they count once"
         if c.left:
             yield f"  reps who have left and own records: {_some(c.left)}"
         if c.by:

@@ -7,7 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from roe.cli.draft.fields import Understood
+from roe.cli.draft.fields import GERMAN, Understood
+from roe.crm.profile import label
 
 if TYPE_CHECKING:
     from roe.evaluator.row import Row
@@ -29,6 +30,7 @@ class Carved:
     reps: dict[str, str] = field(default_factory=dict)  # key -> name of everybody who may be assigned something
     strangers: list[str] = field(default_factory=list)  # owners whom the file of reps does not list
     left: list[str] = field(default_factory=list)  # reps who are not active, and own something
+    twice: list[tuple[str, str]] = field(default_factory=list)  # an owner by e-mail address, and one by name who seems to be the same
     by_deals: bool = False  # nobody owns an account, and who has its opportunities stands for its owner
     has_file: bool = False  # whether the export lists the reps
 
@@ -74,7 +76,20 @@ def _name_reps(known: Understood, carved: Carved) -> None:
     listed = {row["id"]: row for row in known.rows("rep")}
     carved.reps = {row.written: row.label for row in (listed or owners).values() if row["active"] is not False}
     carved.strangers = sorted(rep.label for key, rep in owners.items() if listed and key not in listed)
+    carved.twice = [] if listed else _twice([rep.label for rep in owners.values()])
     carved.left = sorted(rep.label for key, rep in listed.items() if rep["active"] is False and owned[key])
+
+
+def _twice(owners: list[str]) -> list[tuple[str, str]]:
+    """The owners who stand by e-mail address here and by name there, as the address spells the name."""
+    names = {letters: owner for owner in owners if "@" not in owner for letters in (_letters(owner), _letters(owner.translate(GERMAN)))}
+    mails = {mail: _letters(mail.partition("@")[0]) for mail in sorted(owners) if "@" in mail}
+    return [(mail, names[letters]) for mail, letters in mails.items() if letters in names]
+
+
+def _letters(name: str) -> str:
+    """A name's letters without accents."""
+    return label(name).replace(" ", "")
 
 
 def _groups(evidence: list[tuple[Row, Counter[str]]], name: str, reps: Mapping[str, str]) -> dict[str, Counter[str]]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 import re
+from collections.abc import Iterable
 from datetime import date, datetime, timedelta
 from functools import cache, lru_cache
 from pathlib import Path
@@ -57,6 +58,15 @@ def _not_registered(tld: str) -> frozenset[str] | None:
     if tld not in rules or any(rule[0] in "*!" and rule.count(".") == 1 for rule in rules):
         return None
     return frozenset(rule.removeprefix("*.") for rule in rules)
+
+
+def plain_hosts(texts: Iterable[str]) -> list[str]:
+    """Those of many texts that are registrable domains already, written as `domain` writes them."""
+    hosts = [text for text in texts if _PLAIN_HOST.fullmatch(text) and "xn--" not in text]
+    not_registered = {tld: _not_registered(tld) for tld in {host[host.rfind(".") + 1 :] for host in hosts}}
+    suffixes = frozenset[str]().union(*(known for known in not_registered.values() if known is not None))
+    unclear = tuple(f".{tld}" for tld, known in not_registered.items() if known is None)
+    return [host for host in hosts if host not in suffixes and not host.endswith(unclear)]
 
 
 @own_function(

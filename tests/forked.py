@@ -1,0 +1,40 @@
+"""Servers as copies of one process that has imported all that a server needs, which is most of the time that a start takes.
+
+Each is a process of its own, and can be killed as any other.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import sys
+from collections.abc import Callable, Mapping
+from multiprocessing.process import BaseProcess
+from pathlib import Path
+
+LOADED = ("roe.cli.serve", "roe.serve.main", "uvicorn", "psycopg")
+FORKS = multiprocessing.get_context("forkserver")
+FORKS.set_forkserver_preload(list(LOADED))
+
+
+def forked(log: Path, environment: Mapping[str, str], run: Callable[..., None], args: tuple[str, ...]) -> BaseProcess:
+    """Start a process that calls `run`, and writes what it says to a log."""
+    process = FORKS.Process(target=_begin, args=(log, environment, run, args))
+    process.start()
+    return process
+
+
+def roe(*args: str) -> None:
+    """The command `roe`."""
+    from roe.cli import entry
+
+    sys.argv = ["roe", *args]
+    entry()
+
+
+def _begin(log: Path, environment: Mapping[str, str], run: Callable[..., None], args: tuple[str, ...]) -> None:
+    with log.open("ab") as out:
+        os.dup2(out.fileno(), 1)
+        os.dup2(out.fileno(), 2)
+    os.environ.update(environment)
+    run(*args)
