@@ -95,8 +95,17 @@ ELSEWHERE = ("parent", "children")  # what leads to another account
 
 def make_policy(rng: random.Random, folder: Path, apart: bool = False) -> None:
     """A random policy; `apart` leaves out what makes one account's owner depend on other accounts."""
+    write_policy(policy_of(rng, apart), folder)
+
+
+def write_policy(policy: dict[str, Any], folder: Path) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "strategic.csv").write_text("domain\nacme.com\nexample.de\n", "utf-8")
+    (folder / "policy.yaml").write_text(yaml.safe_dump(policy, sort_keys=False, allow_unicode=True), "utf-8")
+
+
+def policy_of(rng: random.Random, apart: bool = False) -> dict[str, Any]:
+    """The sections of a random policy."""
     policy: dict[str, Any] = {
         "roe": 1, "name": "random", "timezone": rng.choice(ZONES), "calendar": rng.choice(["", "US", "DE"]), "roles": ["ae", "sdr"],
         "fields": {
@@ -157,8 +166,7 @@ def make_policy(rng: random.Random, folder: Path, apart: bool = False) -> None:
         policy["engagement"] = {"account": {role: found or [{"name": "all", "then": "keep"}] for role, found in rules.items()}}
         del policy["matching"], policy["pools"]
         _asked(policy)
-        folder.joinpath("policy.yaml").write_text(yaml.safe_dump(policy, sort_keys=False, allow_unicode=True), "utf-8")
-        return
+        return policy
     policy["engagement"] = {
         "account": {"ae": _rules(rng, CONDITIONS, "account"), "sdr": _rules(rng, CONDITIONS, "account")},
         "lead": {"sdr": _rules(rng, [*LEAD, *LEAD, "account.employees > {n}"], "lead")},
@@ -167,7 +175,7 @@ def make_policy(rng: random.Random, folder: Path, apart: bool = False) -> None:
         rule = {"name": "claimed", "when": "account.claim != null", "then": {"assign": "account.claim.rep", "until": "account.claim_until"}}
         policy["engagement"]["account"]["ae"].insert(1, rule)
     _asked(policy)
-    (folder / "policy.yaml").write_text(yaml.safe_dump(policy, sort_keys=False, allow_unicode=True), "utf-8")
+    return policy
 
 
 def _asked(policy: dict[str, Any]) -> None:

@@ -25,7 +25,7 @@ from roe.run.engines import Job, choose
 from roe.run.run import RunOptions, run
 from roe.run.source import Source
 
-POLICIES = 200 if HEAVY else 20
+POLICIES = 200 if HEAVY else 12
 
 
 def files_in(out: Path) -> dict[str, Any]:

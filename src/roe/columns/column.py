@@ -47,7 +47,7 @@ class Column:
         raise NotImplementedError
 
     def encode(self) -> tuple[Array, Dictionary]:
-        """(codes from 0 on, what each code means); null is a code like any other. By default each row has its own."""
+        """(codes from 0 on, what each code means); null is a code like any other. Two codes may mean one value; by default each row has its own."""
         return np.arange(self.n), Dictionary(self.values())
 
     def one(self, row: int) -> Value:

@@ -109,13 +109,14 @@ class Loads:
             self.pool.settle(self._standing, self._taken)
             self._taken = Counter()
 
-    def shown(self, standing: Standing) -> str:
+    def shown(self, standings: list[Standing]) -> str:
         """Everybody's open leads now, as a line of the turns has them."""
         texts = self._texts
-        for seat in standing.seats:
-            if seat.rep not in texts:
-                texts[seat.rep] = f"{json.dumps(seat.rep, ensure_ascii=False)}:{self.pool.pools.open_leads(seat.rep)}"
-        return "{" + ",".join([texts[seat.rep] for seat in standing.seats]) + "}"
+        reps = [seat.rep for standing in standings for seat in standing.seats]
+        for rep in reps:
+            if rep not in texts:
+                texts[rep] = f"{json.dumps(rep, ensure_ascii=False)}:{self.pool.pools.open_leads(rep)}"
+        return "{" + ",".join([texts[rep] for rep in (reps if len(standings) == 1 else dict.fromkeys(reps))]) + "}"
 
     def took(self, rep: str) -> None:
         """A rep has got a record, from whichever pool."""
@@ -139,8 +140,10 @@ def hand_out(turns: Turns, kinds: dict[str, PoolKinds], handed: Handed) -> None:
             tried.append((of.pool, known))
         tried = tried if able else tried[:-1]
         handed.before[i] = turns.tried(tried, handed) if tried else first
-        if of.loads is not None:
-            handed.loads[i] = of.loads.shown(standing)
+        if by_load:
+            asking = [pool.history.made[n] for pool, n in (*tried, (of.pool, known)) if pool.by_load]
+            if asking:
+                handed.loads[i] = by_load[0].shown(asking)
         handed.pool[i], handed.standing[i], handed.index[i] = number[of.pool.step.name], known, of.pool.history.turns.taken
         if not able:
             handed.rep[i], handed.why[i] = _fallback(turns, of, i), nobody

@@ -80,6 +80,7 @@ class PoolColumn:
         if company is None:
             return
         codes, self.names = company.encode()
+        codes = _first_alike(self.names)[codes] if len(self.names) else codes
         known = can_be_companies(self.names)
         self.companies = np.where(known[codes], codes, -1).astype(np.int32) if len(known) else np.full(len(codes), -1, np.int32)
         self.companion, self.leader, self._first = (np.full(len(self.names) + 1, -1, np.int32) for _ in range(3))
@@ -159,3 +160,15 @@ def can_be_companies(meaning: Dictionary) -> Array:
         known = meaning.items.is_valid().to_numpy(zero_copy_only=False)
         return np.append(False, known) if meaning.null_first else np.asarray(known)
     return np.array([isinstance(x, (str, int, float)) for x in meaning.list], bool)
+
+
+def _first_alike(meaning: Dictionary) -> Array:
+    """For each code the first one that means the same: in some columns every row has a code of its own."""
+    if not (isinstance(meaning.items, pa.Array) and pa.types.is_string(meaning.items.type)):
+        first: dict[object, int] = {}
+        return np.array([first.setdefault(x, i) if isinstance(x, (str, int, float)) else i for i, x in enumerate(meaning.list)], np.int64)
+    encoded = meaning.items.dictionary_encode(null_encoding="encode")
+    same = encoded.indices.to_numpy(zero_copy_only=False)
+    places = np.empty(len(encoded.dictionary), np.int64)
+    places[same[::-1]] = np.arange(len(same))[::-1]  # of several codes the one that is written last stays
+    return np.append(np.zeros(int(meaning.null_first), np.int64), places[same] + meaning.null_first)

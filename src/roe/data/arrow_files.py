@@ -39,13 +39,21 @@ class File:
 
 
 class ParquetFile(File):
+    """With `arrow_types`, Arrow reads every column as the type that it was held in. Without, texts are texts, however they were held, so that
+    all files of a table can be read as one.
+    """
+
     writer: pq.ParquetWriter = None
+
+    def __init__(self, path: Path, arrow_types: bool = True) -> None:
+        super().__init__(path)
+        self.arrow_types = arrow_types
 
     def add(self, table: pa.Table) -> None:
         from pyarrow import parquet
 
         if self.writer is None:
-            self.writer = parquet.ParquetWriter(self.draft, table.schema, compression="snappy")
+            self.writer = parquet.ParquetWriter(self.draft, table.schema, compression="snappy", store_schema=self.arrow_types)
         self.writer.write_table(table.cast(self.writer.schema), row_group_size=ROW_GROUP)
 
     def close(self) -> None:

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 
 FALLBACK = "nobody in the pool can take it"
+LEAST_LOADED = "least_loaded"  # the strategy that asks how many open leads each member has
 
 
 @dataclass(slots=True)
@@ -82,12 +83,14 @@ class PoolTurn:
         return [*self.before.chain(), self.before] if self.before else []
 
     def record(self, key: str) -> Json:
-        """The turn as a line of the run's own records; see `recorded`."""
+        """The turn as a line of the run's own records; see `recorded`. Its loads are those of all pools that were tried."""
+        chain = self.chain()
+        loads = {rep: load for t in (*chain, self) for rep, load in (t.loads or {}).items()}
         return {
             "n": self.n, "pool": self.pool, "standing": self._number(), "index": self.index,
             "rep": self.rep["id"] if self.rep is not None else None, "key": key, "why": self.why, "repeated": self.repeated,
-            "until": v.string(self.until), "before": [[t.pool, t._number(), t.index] for t in self.chain()],
-            "position": self.position, **({"loads": dict(self.loads)} if self.loads is not None else {}),
+            "until": v.string(self.until), "before": [[t.pool, t._number(), t.index] for t in chain],
+            "position": self.position, **({"loads": loads} if any(t.loads is not None for t in (*chain, self)) else {}),
         }  # fmt: skip
 
     def _number(self) -> int:
@@ -184,7 +187,10 @@ def recorded(written: Saved, world: World) -> PoolTurn:
             history.rep_of = world.rep_of
         standing = history.made[number] if history is not None and number >= 0 else None
         strategy = world.policy.plan.pools[pool].strategy
-        return PoolTurn(pool, strategy, None, written["n"], index, standing, history if standing is not None else None, before=before)
+        loads = written.get("loads") if strategy == LEAST_LOADED else None
+        return PoolTurn(
+            pool, strategy, None, written["n"], index, standing, history if standing is not None else None, before=before, loads=loads
+        )
 
     before = None
     for pool, number, index in written["before"]:
@@ -192,5 +198,5 @@ def recorded(written: Saved, world: World) -> PoolTurn:
     allocation = turn(written["pool"], written["standing"], written["index"], before)
     allocation.rep, allocation.why, allocation.repeated = world.rep(written["rep"]), written["why"], written["repeated"]
     allocation.until = v.parse_temporal(written["until"]) if written["until"] else None
-    allocation.saved_position, allocation.loads = written["position"], written.get("loads")
+    allocation.saved_position = written["position"]
     return allocation

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from roe.dynamic import Json, Saved, Value, Values
 from roe.evaluator.able import receiver
 from roe.evaluator.alike import CLASSES, NO_KEY, Class, hashed, is_about_rep, is_of_the_day, record_parts
-from roe.evaluator.allocation import FALLBACK, PoolHistory, PoolTurn
+from roe.evaluator.allocation import FALLBACK, LEAST_LOADED, PoolHistory, PoolTurn
 from roe.evaluator.together import reason_together
 from roe.evaluator.turns import Ledger, Seat, Slots, Standing, TurnHistory
 from roe.grammar import values as v
@@ -41,7 +41,7 @@ class Pool:
         self._caps = {cap: compile_expression(e.tree) for cap, e in step.caps.items()}
         self._members = compile_expression(step.members.tree) if isinstance(step.members, Expr) else None
         self.record_parts = record_parts(step, self.world.policy)
-        self.by_load = step.strategy == "least_loaded"
+        self.by_load = step.strategy == LEAST_LOADED
         self.classed = self.record_parts is not None
         self.fixed = self.classed and not self.record_parts and not self.by_load  # all records are alike, and turns a pattern that repeats
         self._part_codes = [compile_expression(tree) for tree in self.record_parts or ()]

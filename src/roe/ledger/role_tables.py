@@ -17,7 +17,7 @@ import pyarrow.compute as pc
 
 from roe.dynamic import Array
 from roe.ledger.decided import How
-from roe.ledger.holders import OwnerState, owner_state
+from roe.ledger.holders import NOBODY, OwnerState, owner_state
 from roe.ledger.reconcile import CHANGED_IN_CRM, Holder, key_parts
 from roe.node import node
 
@@ -284,7 +284,8 @@ def of_mapping(state: Mapping[str, OwnerState]) -> Owners:
     if isinstance(state, Owners):
         return state
     keys: dict[tuple[str, str], list[tuple[str, OwnerState]]] = {}
-    for key, saved in state.items():
+    nobodys = dict.fromkeys(getattr(state, "unowned", ()), NOBODY)
+    for key, saved in {**nobodys, **state}.items():
         entity, record, role = key_parts(key)
         keys.setdefault((entity, role), []).append((record, saved))
     return Owners({key: _of_values(*key, sorted(rows, key=lambda x: x[0])) for key, rows in keys.items()})

@@ -55,7 +55,7 @@ ALLOCATION_COLUMNS = (
     AllocationColumn("previous_owner_name", lambda d, world: _name(d.previous, world), lambda a: a.rep_names(a.of.previous)),
     AllocationColumn("action", lambda d, _: d.action, lambda a: a.actions(), {"enum": ACTIONS}, always=True),
     AllocationColumn("rule", lambda d, _: d.rule or None, lambda a: a.rules()),
-    AllocationColumn("territory", lambda d, _: d.territory, lambda a: a.texts(a.of.territory)),
+    AllocationColumn("territory", lambda d, _: d.territory or None, lambda a: a.texts(a.of.territory)),
     AllocationColumn("pool", lambda d, _: d.pool or None, lambda a: a.pools()),
     AllocationColumn("window", lambda d, _: d.window or None, lambda a: a.texts(a.of.window)),
     AllocationColumn(

@@ -101,7 +101,9 @@ class DecidedColumns:
         return _coded(self.of.until, pa.array([str(v.string(x)) for x in self.of.untils], pa.string()))
 
     def texts(self, column: Coded) -> pa.Array:
-        return _coded(column.codes, pa.array(column.meaning.list, pa.string()))
+        """A column's texts; an empty one is none."""
+        empty = [code for code, text in enumerate(column.meaning.list) if not text]
+        return _coded(np.where(np.isin(column.codes, empty), -1, column.codes), pa.array(column.meaning.list, pa.string()))
 
 
 def _portion(run: ColumnRun, allocations: Allocations) -> Portion:

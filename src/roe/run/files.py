@@ -187,7 +187,7 @@ def _table_file(path: Path, plain: bool) -> Value:
         return ListFile(path)
     from roe.data.arrow_files import CsvFile, ParquetFile
 
-    return CsvFile(path) if path.suffix == ".csv" else ParquetFile(path)
+    return CsvFile(path) if path.suffix == ".csv" else ParquetFile(path, arrow_types=False)
 
 
 class ListFile:

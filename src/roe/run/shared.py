@@ -61,14 +61,14 @@ def decide(
     takes_turns = not whole and isinstance(how, Share) and how.handed_out_by is not None  # which another task has given out
     run = run_of(evaluator, as_of, tables, state, how.entity if takes_turns and isinstance(how, Share) else "")
     batch = batch_of(run)
-    lines = tables_of(batch.portions, evaluator.policy)
-    files = {f"{name}.parquet": table for name, table in lines.items()} if wanted.parts else {}
+    lines, folder = tables_of(batch.portions, evaluator.policy), Path(wanted.folder)
+    parts = [_written(table, folder / f"{name}.parquet", arrow_types=False) for name, table in lines.items()] if wanted.parts else []
     if wanted.traces:
         entities = None if whole or isinstance(how, str) else {how.entity, *how.children}
-        files |= {f"{FOLDER}/{name}.parquet": table for name, table in seen(run, lines["allocations"], entities)}
+        parts += [_written(table, folder / FOLDER / f"{name}.parquet") for name, table in seen(run, lines["allocations"], entities)]
     result = TaskResult(
         {} if wanted.parts else lines,
-        [_written(table, Path(wanted.folder, name)) for name, table in files.items()],
+        parts,
         [batch.turns],
         [batch.pools],
         batch.extra,
@@ -86,13 +86,13 @@ def decide(
     return result
 
 
-def _written(table: pa.Table, folder: Path) -> str:
-    """The file of one task in the folder of a table, by its name."""
+def _written(table: pa.Table, folder: Path, arrow_types: bool = True) -> str:
+    """The file of one task in the folder of a table, by its name; `arrow_types` as in `ParquetFile`."""
     from pyarrow import parquet
 
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / f"part-{uuid.uuid4().hex}.parquet"
-    parquet.write_table(table, path, row_group_size=ROW_GROUP, compression="snappy")
+    parquet.write_table(table, path, row_group_size=ROW_GROUP, compression="snappy", store_schema=arrow_types)
     return path.name
 
 

@@ -1,0 +1,261 @@
+"""Random worlds for comparing engines: a policy of one of some kinds, its data night after night, and a CRM that loads what was decided.
+
+`made_policies` has the rules, scores, tables and most cells; here is what takes several nights, and what decides into how many tasks
+records can go.
+"""
+
+from __future__ import annotations
+
+import csv
+import random
+from collections.abc import Iterable, Mapping
+from datetime import date, timedelta
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import roe
+from made_policies import LEAD, REPS, SEGMENTS, condition, make_data, policy_of, write_policy
+from roe.evaluator.engine import Evaluator
+from roe.policy.standard import FILES
+
+KINDS = ("all", "accounts", "account pools", "leads")  # what a policy decides
+FIRST = date(2026, 2, 1)
+CRM_OWNER = {"ae": "owner", "sdr": "owner_sdr"}  # the column of each role
+
+BY_RECORD = [  # members that depend on the record that is handed out
+    'rep.team = "SMB" or rep.team = {e}.segment', "rep.capacity >= {e}.employees / 100", "rep.team = {e}.segment and rep.active != false",
+    'rep.role = "SDR" or {e}.employees > 100', 'rep.team != "Ent"',
+]  # fmt: skip
+WEIGHTS = ["rep.ramp", "if {e}.employees > 100 then rep.ramp else 1", "rep.capacity"]
+CAPS: list[dict[str, Any]] = [
+    {"per_day": "rep.capacity"}, {"open_leads": 9}, {"open_accounts": 12}, {"per_day": "if {e}.employees > 100 then 2 else 6"},
+    {"per_week": 7, "open_leads": "rep.capacity + 1"},
+]  # fmt: skip
+HISTORY = [
+    "account.owner_since.ae > today - 3 days", "account.former_owner.ae != null", 'account.owner_by.ae = "hand"', "account.returned_on.ae != null",
+    "count(account.owners) > 1", 'owner_at(account, "ae", today - 1 day) != null', "value_at(account.employees, today - 1 day) > 100",
+    'account.year_segment = "SMB"', "account.year_segment != account.segment", "account.owner.ae.may_hold", 'account.area.region = "R1"',
+]  # fmt: skip
+
+
+def world_of(seed: int, folder: Path) -> World:
+    return World(random.Random(seed), folder, KINDS[seed % len(KINDS)])
+
+
+class World:
+    """A policy and its data in a folder. Records are rows of texts, numbers and nulls, as `make_data` has them."""
+
+    def __init__(self, rng: random.Random, folder: Path, kind: str) -> None:
+        self.rng, self.folder, self.kind = rng, folder, kind
+        self.data = folder / "data"
+        self.headers: dict[str, list[str]] = {}  # of tables without rows; one that has none is not there
+        policy = policy_of(rng, apart=kind in ("accounts", "account pools"))
+        self._more(policy)
+        write_policy(policy, folder)
+        self.tables = make_data(rng, rng.choice([40, 40, 40, 1]))
+        self.in_parquet = rng.random() < 0.3
+        self.options = {"form": "csv", "turns": ""} | self._some({"form": "parquet", "turns": "parquet"})
+        for name in ("modified_at", "deleted"):
+            if rng.random() < 0.3:
+                self._stamp(name)
+        for entity in rng.sample(sorted(self.tables), rng.choice([0, 0, 0, 1])):
+            self.headers[entity] = _header(self.tables[entity]) if entity in policy["engagement"] or rng.random() < 0.5 else []
+            self.tables[entity] = []
+        if kind in ("account pools", "leads") and rng.random() < 0.6:  # those who own some already keep all records together
+            for row in self.tables["lead" if kind == "leads" else "account"]:
+                row.update(dict.fromkeys(CRM_OWNER.values()))
+        self.number = 0
+
+    @cached_property
+    def evaluator(self) -> Evaluator:
+        return roe.compile(roe.load(self.folder))
+
+    @property
+    def as_of(self) -> str:
+        return str(FIRST + timedelta(days=self.number)) + ("T09:30" if self.number % 2 else "")
+
+    # --- the policy ---------------------------------------------------------------------------------------------------
+
+    def _more(self, policy: dict[str, Any]) -> None:
+        """Sections that `made_policies` has not, each in some of the policies, and rules that look at them."""
+        rng, kind = self.rng, self.kind
+        if kind == "leads":
+            del policy["engagement"]["account"]
+            for name in ("claims", "holdovers"):
+                policy.pop(name, None)
+            policy["scores"].pop("place", None)
+            if rng.random() < 0.7:  # what looks at the activities of accounts keeps all leads together
+                policy["matching"]["tie_break"] = [{"least": "account.employees"}]
+                alone = [x for x in LEAD if "activities" not in x and "points" not in x]
+                for rule in policy["engagement"]["lead"]["sdr"]:
+                    rule["when"] = condition(rng, alone)
+        if kind in ("account pools", "leads"):
+            self._hand_out(policy, "lead" if kind == "leads" else "account")
+        policy["freezes"] = {"account.year_segment": {"value": "account.segment", "from": "2025-02-02", "every": "month"}}
+        policy["territories"]["staffing"] = [
+            {"territory": f"t{i}", "role": role, "rep": rng.choice([*REPS, "gone"])} for i in range(5) for role in ("ae", "sdr") if rng.random() < 0.7
+        ]  # fmt: skip
+        policy["territories"] |= self._some({"cover": "leave", "fallback": {"ae": "eve"}, "levels": ["region"]})
+        policy["overlays"] = {
+            "area": {"hit": "first", "rows": [{"name": "one", "segment": "SMB", "region": "R1"}, {"name": "other", "region": "R2"}]}
+        }
+        decided = self.decided = sorted(policy["engagement"])
+        either = rng.choice(decided)
+        policy |= self._some({
+            "by_hand": {either: {rng.choice(["ae", "sdr"] if either == "account" else ["sdr"]): rng.choice(["keep", {"keep": "1 day"}, {"refer": "vp", "within": "2 days"}, "decide"])}},
+            "track": ["account.employees", "account.flag"],
+            "exceptions": [self._exception(rng.choice(decided)) for _ in range(4)],
+            "do_not_route": [{"entity": entity, "record": self._id(entity), "reason": "a test", **self._some({"until": "2026-02-02"})} for entity in decided],
+            "invariants": self._invariants(decided),
+            "data": {rng.choice(decided): {"complete": True}},
+            "crm": {"systems": {"Router": "u9"}},
+        })  # fmt: skip
+        policy["track"] = ["account.employees"]
+        if kind == "all":
+            policy |= self._some({
+                "events": {"account.big": {"when": "account.employees > 100", "rearm": "account.employees < 50", "because": "{account.employees}"}},
+                "credits": {"sourcing": {"for": "opportunity", "rules": [{"name": "large", "when": "opportunity.amount > 50", "shares": {"opportunity.account.owner.ae": 60, '"bob"': 40}}], "disputes": {"refer": "vp", "within": "2 days"}}},
+            })  # fmt: skip
+            if rng.random() < 0.3:
+                decided.append("opportunity")
+                policy["engagement"]["opportunity"] = {"ae": [{"name": "follow", "when": "opportunity.amount > 50", "then": {"assign": "opportunity.account.owner.ae"}}, {"name": "kept", "then": "keep"}]}  # fmt: skip
+                policy["crm"] = {"systems": {"Router": "u9"}, "cascade": {"opportunity": "account"}}
+        for roles in policy["engagement"].get("account", {}).values():
+            for n in range(rng.randrange(3)):
+                then = rng.choice(["keep", "return", {"assign": "territory_owner"}, {"assign": "account.former_owner.ae"}, "open"])
+                roles.insert(rng.randrange(len(roles)), {"name": f"h{n}", "when": condition(rng, HISTORY), "then": then})
+
+    def _some(self, sections: dict[str, Any]) -> dict[str, Any]:
+        return {name: section for name, section in sections.items() if self.rng.random() < 0.4}
+
+    def _hand_out(self, policy: dict[str, Any], entity: str) -> None:
+        """Pools that look at the records that they hand out, and rules that ask them."""
+        rng = self.rng
+        policy["fields"].setdefault("lead", {})["segment"] = {"type": "string"}
+        texts = [x.format(e=entity) for x in BY_RECORD], [x.format(e=entity) for x in WEIGHTS]
+        for name, fallback in (("p", "q"), ("q", "eve"), ("r", "p")):
+            strategy = rng.choice(["round_robin", "weighted", "top_score", "least_loaded"])
+            pool: dict[str, Any] = {"members": rng.choice(texts[0]), "strategy": strategy, "fallback": fallback}
+            pool |= {"weight": rng.choice(texts[1])} if strategy == "weighted" else {}
+            pool |= {"score": f"if rep.team = {entity}.segment then rep.capacity else 0"} if strategy == "top_score" else {}
+            caps = {cap: x.format(e=entity) if isinstance(x, str) else x for cap, x in rng.choice(CAPS).items()}
+            pool |= self._some({"caps": caps, "sticky": f"{entity}.owner", "debt": 2, "hours": "working"})
+            pool |= self._some({"sla": {"within": "1 day", "escalate": "vp"}})
+            pool["together"] = rng.choice([f"{entity}.name", "never", {"by": f"{entity}.country", "within": "2 months"}])
+            policy.setdefault("pools", {})[name] = pool
+        if rng.random() < 0.2:
+            policy["pools"]["p"]["credit_back"] = [{"name": "moved", "when": f"{entity}.owner.sdr != rep"}]
+        for roles in policy["engagement"][entity].values():
+            for n in range(rng.randrange(1, 4)):
+                rule = {
+                    "name": f"p{n}",
+                    "when": rng.choice([f"{entity}.employees > 50", f'{entity}.country = "US"', "true"]),
+                    "then": {"route": rng.choice("pqr")},
+                }
+                roles.insert(rng.randrange(len(roles) + 1), rule)
+
+    def _id(self, entity: str) -> str:
+        return f"{entity[0].upper()}{self.rng.randrange(80 if entity == 'account' else 40)}"
+
+    def _exception(self, entity: str) -> dict[str, Any]:
+        rng = self.rng
+        return {
+            "entity": entity, "record": self._id(entity), "role": "ae" if entity == "opportunity" else "sdr", "owner": rng.choice([*REPS, "gone"]),
+            "approved_by": "vp", "reason": "a friend", "until": rng.choice(["2026-02-02", "2026-06-01", "2026-01-01"]), **self._some({"credit": "ann 60; bob 40"}),
+        }  # fmt: skip
+
+    def _invariants(self, decided: list[str]) -> list[dict[str, Any]]:
+        entity = self.rng.choice(decided)
+        asked = [
+            (entity, f"{entity}.owner.sdr != null"),
+            ("rep", "owned < 3"),
+            ("run", "moved_share < 0.1"),
+            ("run", "vanished = 0"),
+            ("run", "changed_in_crm = 0"),
+        ]
+        return [{"name": f"i{n}", "every": of, "holds": holds, "severity": "warn"} for n, (of, holds) in enumerate(asked)]
+
+    def some_ids(self, some: int) -> list[str]:
+        """Ids of records that are decided."""
+        ids = sorted({str(row["id"]) for entity in self.decided for row in self.tables[entity]})
+        return random.Random(self.number).sample(ids, min(some, len(ids)))
+
+    # --- the data -----------------------------------------------------------------------------------------------------
+
+    def _stamp(self, name: str) -> None:
+        """A column that says when a row was changed last, or that its record is deleted."""
+        for entity in ("account", "lead"):
+            for row in self.tables[entity]:
+                row[name] = self._stamped(name)
+
+    def _stamped(self, name: str) -> str:
+        stamps = [f"2026-01-{self.rng.randrange(1, 32):02}T12:30:00Z"]
+        return self.rng.choice(stamps if name == "modified_at" else ["", "", "", "yes"])
+
+    def write(self) -> None:
+        """The data of this night."""
+        self.data.mkdir(exist_ok=True)
+        for entity, rows in self.tables.items():
+            header = _header(rows) or self.headers.get(entity)
+            if not header:
+                continue
+            self.headers[entity] = header
+            path = self.data / FILES[entity][0]
+            if self.in_parquet:
+                write_parquet(path.with_suffix(".parquet"), header, rows)
+            else:
+                write_csv(path.with_suffix(".csv"), header, rows)
+
+    def a_day_passes(self, decided: Iterable[Mapping[str, str]]) -> None:
+        """The CRM loads most of what was decided (lines of allocations.csv); people move some records; others come, change, or are gone."""
+        rng = self.rng
+        self.number += 1
+        loads = {(x["entity"], x["record"], x["role"]): x["owner"] for x in decided if rng.random() < 0.7}
+        for entity, rows in self.tables.items():
+            if entity not in ("account", "lead", "opportunity"):
+                continue
+            for row in rows:
+                for role, column in CRM_OWNER.items():
+                    key = entity, str(row["id"]), role
+                    if key in loads and (column in row or entity != "opportunity"):
+                        row[column] = loads[key] or None
+                    if rng.random() < 0.05 and column in row:
+                        row[column] = rng.choice([*REPS, None, "ghost"])
+                if rng.random() < 0.1 and "employees" in row:
+                    row["employees"] = rng.choice([0, 10, 100, 500, None])
+                if rng.random() < 0.1 and "segment" in row:
+                    row["segment"] = rng.choice([*SEGMENTS, None])
+                for name in ("modified_at", "deleted"):
+                    if name in row and rng.random() < 0.3:
+                        row[name] = self._stamped(name)
+            kept = [row for row in rows if rng.random() > 0.05]
+            rows[:] = [*kept, *({**row, "id": f"{row['id']}n{self.number}"} for row in rng.sample(kept, len(kept) // 10))]
+        for row in self.tables["rep"]:
+            if rng.random() < 0.1:
+                row["active"] = rng.choice(["true", "false"])
+
+
+def _header(rows: list[dict[str, Any]]) -> list[str]:
+    return list(dict.fromkeys(name for row in rows for name in row if name != "$line"))
+
+
+def write_csv(path: Path, header: list[str], rows: list[dict[str, Any]]) -> None:
+    with path.open("w", encoding="utf-8", newline="") as file:
+        writer = csv.DictWriter(file, header, extrasaction="ignore")
+        writer.writeheader()
+        writer.writerows(rows)
+
+
+def write_parquet(path: Path, header: list[str], rows: list[dict[str, Any]]) -> None:
+    """Columns of one type as that type, all others as texts; in small row groups."""
+    import pyarrow as pa
+    from pyarrow import parquet
+
+    columns = {}
+    for name in header:
+        values = [row.get(name) for row in rows]
+        types = {type(x) for x in values if x is not None}
+        is_typed = types in ({bool}, {int}, {float}) or types == {int, float}
+        columns[name] = pa.array(values) if is_typed else pa.array([None if x is None else str(x) for x in values], pa.string())
+    parquet.write_table(pa.table(columns), path, row_group_size=7)

@@ -1,0 +1,110 @@
+"""Every engine says the same of random worlds, night after night: files, ledger, invariants, and what explains any decision.
+
+Every day a few worlds, with ROE_HEAVY=1 200 of them. One that differs is `world_of(seed, folder)`. Below them are the differences that were
+found so, each as the smallest policy that shows it.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import roe
+from helpers import HEAVY, policy_text
+
+pytest.importorskip("pyarrow")
+from alike import COLUMNS, ROWS, TASKS, allocations, assert_alike
+from made_worlds import KINDS, world_of
+from roe.columns.evidence import RunEvidence
+from roe.ledger.role_tables import of_mapping
+from roe.ledger.state import OwnersByKey
+from told import assert_told, assert_traces, before
+
+BLOCK, BLOCKS = (20, 10) if HEAVY else (len(KINDS), 1)
+
+
+@pytest.mark.parametrize("first", range(0, BLOCK * BLOCKS, BLOCK))
+def test_rows_columns_and_tasks_night_after_night(first: int, tmp_path: Path) -> None:
+    """The CRM loads most of what was decided between two nights."""
+    for seed in range(first, first + BLOCK):
+        world = world_of(seed, tmp_path / str(seed))
+        some = TASKS if HEAVY else dict([sorted(TASKS.items())[seed % len(TASKS)]])
+        try:
+            for _ in range(2):
+                world.write()
+                found = assert_alike({**ROWS, **COLUMNS, **some}, world.evaluator, world.data, world.as_of, world.folder, **world.options)
+                if "refused" in found:
+                    break
+                world.a_day_passes(allocations(found))
+        except AssertionError as e:
+            raise AssertionError(f"world {seed}: {e}") from e
+
+
+@pytest.mark.parametrize("first", range(0, BLOCK * BLOCKS, BLOCK) if HEAVY else [2])
+def test_explanations_tell_what_runs_decide(first: int, tmp_path: Path) -> None:
+    """On the first night, before the ledger knows anything."""
+    looked_at = 0
+    for seed in range(first, first + (BLOCK if HEAVY else 1)):
+        world = world_of(seed, tmp_path / str(seed))
+        try:
+            world.write()
+            told = before(world, world.folder / "rows" / "state", 3 if HEAVY else 1)
+            looked_at += assert_traces(world, 3 if HEAVY else 1)
+            found = assert_alike(ROWS, world.evaluator, world.data, world.as_of, world.folder, **world.options)
+            looked_at += 0 if "refused" in found else assert_told(told, allocations(found))
+        except AssertionError as e:
+            raise AssertionError(f"world {seed}: {e}") from e
+    assert looked_at
+
+
+# --- what was found ------------------------------------------------------------------------------------------------------
+
+
+def both(folder: Path, **more: Any) -> dict[str, Any]:
+    """A run by rows, with whose files those in columns are compared."""
+    evaluator = roe.compile(roe.load(folder))
+    return assert_alike({**ROWS, **COLUMNS}, evaluator, folder / "data", "2026-02-01", folder, remembers=False, **more)
+
+
+RULES = "engagement: {lead: {sdr: [{name: all, then: {route: p}}]}}\n"
+
+
+def test_texts_of_parquet_are_texts_and_nothing_is_null_whoever_decides(tmp_path: Path) -> None:
+    """Else files of two nights cannot be read as one table."""
+    policy_text(tmp_path, "roe: 1\nname: t\nroles: [sdr]\npools: {p: {members: [ann]}}\n" + RULES, data__leads_csv="id\nL1\nL2\n")
+    schema, rows = both(tmp_path, form="parquet")["allocations.parquet"]
+    assert "dictionary" not in schema
+    assert [(row["record"], row["owner"], row["territory"], row["window"]) for row in rows] == [("L1", "ann", None, None), ("L2", "ann", None, None)]  # fmt: skip
+
+
+def test_leads_of_one_name_are_of_one_company_though_the_name_stands_elsewhere(tmp_path: Path) -> None:
+    """Without a column of names a lead is called by its company, and columns have a code for each lead, not for each name."""
+    pools = "pools: {p: {members: [ann, ben, cy], together: lead.name}}\n"
+    policy_text(
+        tmp_path, f"roe: 1\nname: t\nroles: [sdr]\n{pools}{RULES}", data__leads_csv="id,company\nL1,Acme\nL2,Bolt\nL3,Acme\nL4,Cone\n"
+    )
+    found = both(tmp_path)
+    assert [x["owner"] for x in allocations(found)] == ["ann", "ben", "ann", "cy"]
+
+
+def test_open_leads_of_a_pool_that_was_tried_first_are_in_the_explanation(tmp_path: Path) -> None:
+    pools = "pools:\n  p: {members: [ann], strategy: least_loaded, caps: {open_leads: 1}, fallback: q, together: never}\n  q: {members: [ben], together: never}\n"
+    policy_text(
+        tmp_path, f"roe: 1\nname: t\nroles: [sdr]\n{pools}{RULES}", data__leads_csv="id,created\nL1,2026-01-01\nL2,2026-01-02\n", data__reps_csv="id\nann\nben\n"
+    )  # fmt: skip
+    turns = [json.loads(line) for line in both(tmp_path)["turns.jsonl"].splitlines()]
+    assert [(x["rep"], x["loads"]) for x in turns] == [("ann", {"ann": 0}), ("ben", {"ann": 1})]
+    evaluator = roe.compile(roe.load(tmp_path))
+    assert_alike(COLUMNS, evaluator, tmp_path / "data", "2026-02-01", tmp_path / "kept", remembers=False, traces=True)
+    trace = RunEvidence(tmp_path / "kept" / "columns" / "out").decision("lead", "L2", "sdr").trace.as_json()
+    steps = [step["details"] for step in trace["steps"] if "details" in step and "before" in step["details"]]
+    assert [(x["members"][0]["load"], x["before"]["members"][0]["load"]) for x in steps] == [(None, 1)]
+
+
+def test_columns_know_the_records_that_nobody_had_from_any_memory() -> None:
+    """An owner whom the data shows of one of them was given by hand, also where columns explain one record with a memory by key."""
+    owners = of_mapping(OwnersByKey({"lead|L1|sdr": {"rep": "ann", "since": None}}, {"lead|L2|sdr"}, {}))
+    assert (list(owners), list(owners.unowned)) == (["lead|L1|sdr"], ["lead|L2|sdr"])
