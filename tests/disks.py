@@ -99,7 +99,7 @@ def watched(folder: Path) -> Iterator[Disk]:
     opened = _OPEN(original)
 
     def on_open(of: int, name: bytes | None, file: int, flags: int, out: int) -> int:
-        code = opened(of, name, file, flags, out)
+        code: int = opened(of, name, file, flags, out)
         methods = ctypes.cast(file, ctypes.POINTER(ctypes.c_void_p))
         path = Path(name.decode()) if name else None
         if code == 0 and path is not None and path.is_relative_to(folder) and methods[0]:
@@ -128,17 +128,17 @@ def _watching(disk: Disk, file: File, methods: _Methods) -> tuple[Any, ...]:
     def on_write(of: int, data: int, size: int, offset: int) -> int:
         disk.happened()
         file.since.append((offset, ctypes.string_at(data, size)))
-        return write(of, data, size, offset)
+        return int(write(of, data, size, offset))
 
     def on_truncate(of: int, size: int) -> int:
         disk.happened()
         file.since.append((size, None))
-        return truncate(of, size)
+        return int(truncate(of, size))
 
     def on_sync(of: int, flags: int) -> int:
         disk.happened()
         file.sync()
-        return sync(of, flags)
+        return int(sync(of, flags))
 
     calls = _WRITE(on_write), _TRUNCATE(on_truncate), _SYNC(on_sync)
     table.xWrite, table.xTruncate, table.xSync = (ctypes.cast(call, ctypes.c_void_p).value for call in calls)
