@@ -33,8 +33,10 @@ def roe(*args: str) -> None:
 
 
 def _begin(log: Path, environment: Mapping[str, str], run: Callable[..., None], args: tuple[str, ...]) -> None:
-    with log.open("ab") as out:
+    with log.open("ab") as out, open(os.devnull, "rb") as nothing:
+        os.dup2(nothing.fileno(), 0)  # a copy has none, and the workers of a server are given the number of theirs
         os.dup2(out.fileno(), 1)
         os.dup2(out.fileno(), 2)
+    sys.stdin = os.fdopen(0, closefd=False)
     os.environ.update(environment)
     run(*args)
