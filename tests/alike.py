@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ from roe.evaluator.engine import Evaluator
 from roe.ledger.entries import RunEntry
 from roe.ledger.store import open_store
 from roe.run import engines
-from roe.run.engines import ColumnEngine, Engine, Job, RowEngine
+from roe.run.engines import ColumnEngine, Engine, Job, RowEngine, SparkEngine
 from roe.run.run import RunOptions, run
 from roe.run.source import Source
 
@@ -23,7 +24,18 @@ def tasks(number: int) -> type[InTasks]:
     return type(f"In{number}Tasks", (InTasks,), {"number": number})
 
 
-ROWS, COLUMNS = {"rows": RowEngine}, {"columns": ColumnEngine}
+def on_spark(session: Any, number: int) -> type[SparkEngine]:
+    """Records shared out to so many tasks of a Spark session."""
+
+    class OnSession(SparkEngine):
+        def __init__(self, job: Job) -> None:
+            super().__init__(replace(job, session=session, buckets=number))
+
+    return OnSession
+
+
+ROWS: dict[str, type[Engine]] = {"rows": RowEngine}
+COLUMNS: dict[str, type[Engine]] = {"columns": ColumnEngine}
 TASKS = {f"{number} tasks": tasks(number) for number in (1, 3, 7)}
 
 

@@ -23,6 +23,7 @@ from test_spark_pools import two_roles
 
 heavy = pytest.mark.skipif(not os.environ.get("ROE_HEAVY") or shutil.which("java") is None, reason="needs ROE_HEAVY=1 and Java")
 POLICIES = 200
+WORLDS, BLOCK = int(os.environ.get("ROE_WORLDS", "60")), 20
 TOGETHER = re.compile("one task decide[sd] all records, because ([^;]*)")
 WHY = {
     "distribution": "claims and credits look at all records",
@@ -123,6 +124,32 @@ def test_random_policies(tmp_path: Path, session: Any) -> None:
         except AssertionError as e:
             raise AssertionError(f"seed {seed}: {e}") from e
     assert shared > POLICIES / 3
+
+
+@heavy
+@pytest.mark.parametrize("first", range(0, WORLDS, BLOCK))
+def test_random_worlds_night_after_night(first: int, tmp_path: Path, session: Any) -> None:
+    """With a ledger, in one, three or seven tasks; each world is one of `test_alike.py`. ROE_WORLDS says how many, 60 by default."""
+    for seed in range(first, min(first + BLOCK, WORLDS)):
+        assert_alike_on_spark(seed, (1, 3, 7)[seed // 4 % 3], tmp_path / str(seed), session)
+
+
+def assert_alike_on_spark(seed: int, buckets: int, folder: Path, session: Any) -> None:
+    """Compare two nights of a world with those by rows."""
+    from alike import ROWS, allocations, assert_alike, on_spark
+    from made_worlds import world_of
+
+    world = world_of(seed, folder)
+    try:
+        for _ in range(2):
+            world.write()
+            named = ROWS | {"spark": on_spark(session, buckets)}
+            found = assert_alike(named, world.evaluator, world.data, world.as_of, world.folder, **world.options)
+            if "refused" in found:
+                return
+            world.a_day_passes(allocations(found))
+    except AssertionError as e:
+        raise AssertionError(f"world {seed}: {e}") from e
 
 
 @heavy

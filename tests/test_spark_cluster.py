@@ -12,7 +12,7 @@ import pytest
 
 import roe
 from helpers import AS_OF, EXAMPLES
-from test_spark import WHY, compare
+from test_spark import WHY, assert_alike_on_spark, compare
 
 HEAVY = bool(os.environ.get("ROE_HEAVY")) and shutil.which("java") is not None
 
@@ -33,3 +33,9 @@ def test_two_executors_give_the_files_of_a_local_run(name: str, tmp_path: Path, 
     monkeypatch.setattr("roe.run.run.without_a_ledger", lambda policy: [])
     evaluator = roe.compile(roe.load(EXAMPLES / name))
     assert compare(evaluator, EXAMPLES / name / "data", AS_OF[name], tmp_path, cluster, buckets=3) == ""
+
+
+@pytest.mark.skipif(not HEAVY, reason="needs ROE_HEAVY=1 and Java")
+@pytest.mark.parametrize("seed", range(1, 41, 3))
+def test_two_executors_decide_random_worlds_night_after_night(seed: int, tmp_path: Path, cluster: Any) -> None:
+    assert_alike_on_spark(seed, 3, tmp_path, cluster)
