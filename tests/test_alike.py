@@ -90,6 +90,33 @@ def test_leads_of_one_name_are_of_one_company_though_the_name_stands_elsewhere(t
     assert [x["owner"] for x in allocations(found)] == ["ann", "ben", "ann", "cy"]
 
 
+def in_tasks_too(folder: Path, as_of: str = "2026-02-01") -> dict[str, Any]:
+    """A night by rows with a ledger, with which all others are compared."""
+    return assert_alike({**ROWS, **COLUMNS, **TASKS}, roe.compile(roe.load(folder)), folder / "data", as_of, folder)
+
+
+def test_accounts_without_a_name_are_of_one_company_by_their_domain_in_tasks_too(tmp_path: Path) -> None:
+    """The task that gives out turns gets only the columns that pools rest on, and a name that is missing rests on others."""
+    rules = "pools: {p: {members: [ann, ben, cy], together: account.name}}\nengagement: {account: {ae: [{name: all, then: {route: p}}]}}\n"
+    data = "id,name,domain\nA1,,acme.com\nA2,Bolt,bolt.com\nA3,,acme.com\nA4,Cone,cone.com\n"
+    policy_text(tmp_path, "roe: 1\nname: t\nroles: [ae]\n" + rules, data__accounts_csv=data)
+    assert [x["owner"] for x in allocations(in_tasks_too(tmp_path))] == ["ann", "ben", "ann", "cy"]
+
+
+def test_whoever_is_asked_stays_asked_where_a_pool_gives_out_turns_in_tasks(tmp_path: Path) -> None:
+    """The task that gives out turns has other records only, and must not take the referral for settled."""
+    rules = (
+        "pools: {p: {members: [ann, ben]}}\n"
+        'engagement: {lead: {sdr: [{name: asked, when: lead.form = "ask", then: {refer: boss, within: 9 days}}, {name: rest, then: {route: p}}]}}\n'
+    )
+    policy_text(tmp_path, "roe: 1\nname: t\nroles: [sdr]\n" + rules, data__leads_csv="id,form\nL1,ask\nL2,other\n")
+    in_tasks_too(tmp_path)
+    (tmp_path / "data" / "leads.csv").write_text("id,form\nL1,ask\nL3,other\n")
+    second = in_tasks_too(tmp_path, "2026-02-02")["ledger"]
+    assert [x.record for x in second if x.KIND == "referred"] == ["L1"]
+    assert [x for x in second if x.KIND == "answered"] == []
+
+
 def test_open_leads_of_a_pool_that_was_tried_first_are_in_the_explanation(tmp_path: Path) -> None:
     pools = "pools:\n  p: {members: [ann], strategy: least_loaded, caps: {open_leads: 1}, fallback: q, together: never}\n  q: {members: [ben], together: never}\n"
     policy_text(

@@ -22,8 +22,10 @@ from roe.crm.ids import SHORT
 from roe.data.cells import cells_of, shown
 from roe.data.coerce import (
     GONE,
+    INSTEAD,
     MODIFIED,
     NAMELESS,
+    PERSON,
     REPEATED,
     UNKNOWN_RECORD,
     WRITTEN,
@@ -188,13 +190,13 @@ def _identify(entity: str, table: TypedColumns, problems: Problems, decided: boo
     has_name = table.columns.get("name")
     lacking = has_name.nulls() if has_name is not None else np.ones(table.n, bool)
     if lacking.any():
-        first, last = _texts(table, "first_name"), _texts(table, "last_name")
+        first, last = (_texts(table, name) for name in PERSON)
         blank = pa.nulls(table.n, pa.string())
         given = [t for t in (first, last) if t is not None]
         if first is not None and last is not None:
             both = pc.binary_join_element_wise(first, last, " ")
             given = [pc.coalesce(both, first, last)]
-        given += [t for name in ("company", "email", "domain") if (t := _texts(table, name)) is not None]
+        given += [t for name in INSTEAD if (t := _texts(table, name)) is not None]
         old = has_name.arrow() if isinstance(has_name, Coded) else blank
         texts = pc.coalesce(old, *given)
         table.columns["name"] = coded(texts)

@@ -368,7 +368,12 @@ def telling(entity: str, decided: bool) -> tuple[str, ...]:
     return () if entity in ("opportunity", "activity") and not decided else ("email", "name", "domain")
 
 
+PERSON, INSTEAD = (
+    ("first_name", "last_name"),
+    ("company", "email", "domain"),
+)  # what a record without a name is called by, the first that it has
+
+
 def _name(typed: Values) -> str | None:
-    parts = [typed.get("first_name"), typed.get("last_name")]
-    joined = " ".join(str(p) for p in parts if p)
-    return joined or typed.get("company") or typed.get("email") or typed.get("domain")
+    joined = " ".join(str(part) for name in PERSON if (part := typed.get(name)))
+    return joined or next((str(other) for name in INSTEAD if (other := typed.get(name))), None)

@@ -32,7 +32,7 @@ from roe.run.invariants import Broken, Tally
 from roe.run.result import Batch
 from roe.run.run import moment_of
 from roe.run.summary import Summary, counts_of
-from roe.share.memory import CENTRAL, Change, changes_between, lost_columns
+from roe.share.memory import CENTRAL, Change, changes_between, lost_columns, with_emptied
 from roe.share.out import SharedOut
 from roe.share.plan import Share, share
 from roe.share.pools import run_of
@@ -77,7 +77,7 @@ def decide(
     )
     if wanted.remembers:
         memory, at = run.world.columns_memory, moment_of(evaluator, as_of)
-        result.changes = list(changes_between(state, run.state(), CENTRAL if takes_turns else ()))
+        result.changes = list(changes_between(state, with_emptied(run.state()), CENTRAL if takes_turns else ()))
         for portion in batch.portions:
             some = portion.lines.select(DECIDED).take(pa.array(decided_anew(portion, memory, at), pa.int64()))
             result.decided += zip(*(column.cast(pa.string()).to_pylist() for column in some.columns), strict=True)

@@ -155,10 +155,15 @@ def _part(state: Remembered, part: str) -> Json:
 # --- what comes back ----------------------------------------------------------------------------------------------------
 
 
+def with_emptied(after: Remembered) -> Remembered:
+    """A whole memory, with those of its parts of which nothing is left."""
+    return as_remembered({**{part: {} for part in EMPTIED}, **after})
+
+
 def changes_between(before: Remembered, after: Remembered, without: Iterable[str] = ()) -> Iterator[Change]:
-    """What a task leaves otherwise than it found it."""
+    """What a task leaves otherwise than it found it, in the parts that it leaves."""
     older: Saved = before
-    newer: Saved = {**{part: {} for part in EMPTIED}, **after}
+    newer: Saved = after
     for part, entries in newer.items():
         if part in without or not hasattr(entries, "items"):
             continue

@@ -19,7 +19,7 @@ from roe.columns.raw import Raw
 from roe.columns.role_run import RoleRun
 from roe.columns.run import ColumnRun
 from roe.columns.table import RecordTable
-from roe.data.coerce import MODIFIED
+from roe.data.coerce import INSTEAD, MODIFIED, PERSON
 from roe.data.headers import columns_of
 from roe.data.local import is_local
 from roe.dynamic import Array
@@ -48,6 +48,8 @@ def columns_for_pools(policy: Policy, how: Share, header: Iterable[str], remembe
     """The columns of the records that pools rest on, who has them, and what they are known by; for a memory also who wrote them, and when."""
     fields = policy.model.entities[how.entity]
     needed = {"id", *(how.handed_out_by or ()), *(f.name for f in fields.values() if f.required)}
+    if "name" in needed:
+        needed |= {*PERSON, *INSTEAD}
     if any(name in fields and is_local(fields[name]) for name in needed):
         needed.add("country")
     if remembers:
