@@ -135,10 +135,10 @@ def test_what_an_earlier_run_left_is_replaced_whole(tmp_path: Path) -> None:
 def test_a_table_is_a_file_in_one_run_and_a_folder_of_files_in_the_next(tmp_path: Path) -> None:
     """As the traces of a run in columns and of one in tasks are."""
     folder = OutFolder(tmp_path)
-    for run, name in (("one", "trace"), ("two", "trace0part_csv"), ("three", "trace")):
-        write(folder, run, **{name: run})
+    for made, name in (("one", "trace"), ("two", "trace0part_csv"), ("three", "trace")):
+        write(folder, made, **{name: made})
         folder.put_in_place()
-        assert damaged(tmp_path) == [] and names(tmp_path) == sorted([*read_mark(tmp_path)["files"], MARK]), run
+        assert damaged(tmp_path) == [] and names(tmp_path) == sorted([*read_mark(tmp_path)["files"], MARK]), made
 
 
 @pytest.mark.parametrize("happened", [True, False])
