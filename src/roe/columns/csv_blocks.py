@@ -7,7 +7,7 @@ the ordinary reader reads a whole file. So there are the same records, and the s
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from pathlib import Path
 
 import numpy as np
@@ -18,6 +18,7 @@ from roe.data.encoding import Unreadable
 from roe.data.plain import LOST, blocks, is_plain, plain_head
 from roe.data.scan import CUT_OFF, TAIL, TableOrigin, marginal, rows_of
 from roe.dynamic import Array
+from roe.node import node
 from roe.policy.model import DataSource
 
 LARGE = 8 << 20  # bytes of CSV above which it is read in blocks
@@ -29,7 +30,7 @@ class NotInBlocks(Exception):
     """A file is for the ordinary reader, which says what is wrong with it, or in which encoding it is."""
 
 
-@dataclass
+@node(frozen=False)
 class CsvBlocks:
     """A CSV file in UTF-8 whose first line is its header. `origin` says what the reading has met so far."""
 

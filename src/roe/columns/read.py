@@ -94,11 +94,13 @@ def rows_in_database(policy: Policy, path: Path) -> int:
     """About how many rows the tables of all entities have, as DuckDB says; 0 if it cannot read them."""
     try:
         import duckdb
-
+    except ImportError:
+        return 0
+    try:
         names = [name for entity in policy.model.entities for name in table_names(policy, entity)]
         with duckdb.connect(str(path), read_only=True) as con:
             said = con.execute("SELECT sum(estimated_size) FROM duckdb_tables() WHERE table_name IN (SELECT unnest(?))", [names]).fetchone()
-    except (ImportError, duckdb.Error):
+    except duckdb.Error:
         return 0
     return int(said[0] or 0) if said else 0
 
