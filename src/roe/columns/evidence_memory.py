@@ -24,9 +24,9 @@ def keep_memory(folder: Path, state: Remembered) -> None:
         return
     own = folder / MEMORY
     own.mkdir()
-    files = []
+    files: list[tuple[str, str, str]] = []
     for (entity, role), table in sorted(of_mapping(state.get("owners", {})).roles.items(), key=lambda x: x[0]):
-        files.append([entity, role, f"{len(files)}.parquet"])
+        files.append((entity, role, f"{len(files)}.parquet"))
         parquet.write_table(as_arrow(table), own / files[-1][-1])
     rest = {name: section for name, section in state.items() if name not in LEFT_OUT}
     (own / REST).write_text(json.dumps({"owners": files, "rest": rest}, default=dict), "utf-8")
