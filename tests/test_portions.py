@@ -39,13 +39,19 @@ def files_in(out: Path) -> dict[str, Any]:
     return found
 
 
-def same(evaluator: Any, data: Path, as_of: str, folder: Path, monkeypatch: pytest.MonkeyPatch, number: int = 3, **more: Any) -> str:
-    """Run in columns and in portions, and compare all that they write; why the records stayed together, if they did."""
+def same(
+    evaluator: Any, data: Path, as_of: str, folder: Path, monkeypatch: pytest.MonkeyPatch, number: int = 3, large: bool = True, **more: Any
+) -> str:
+    """Run in columns and in portions, and compare all that they write; why the records stayed together, if they did. `large`: for portions every
+    CSV file counts as large, with blocks of some lines, and for columns none does.
+    """
     monkeypatch.setitem(engines.PREFERENCES, "columns", (engines.ColumnEngine,))
     monkeypatch.setitem(engines.PREFERENCES, "spark", (InTasks,))
     monkeypatch.setattr(InTasks, "number", number)
+    monkeypatch.setattr("roe.data.plain.BLOCK", 500)
     said = {}
     for engine in ("columns", "spark"):
+        monkeypatch.setattr("roe.columns.csv_blocks.LARGE", 0 if large and engine == "spark" else 1 << 40)
         finished = run(Job(evaluator, Source(evaluator.policy, data), as_of, **more), folder / engine, RunOptions(engine=engine))
         said[engine] = finished.summary, [d.message for d in finished.broken], finished.report
     one, other = files_in(folder / "columns"), files_in(folder / "spark")
@@ -62,7 +68,7 @@ def same(evaluator: Any, data: Path, as_of: str, folder: Path, monkeypatch: pyte
 def test_examples(name: str, form: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("roe.run.run.without_a_ledger", lambda policy: [])
     evaluator = roe.compile(roe.load(EXAMPLES / name))
-    assert same(evaluator, EXAMPLES / name / "data", AS_OF[name], tmp_path, monkeypatch, 5, form=form) == WHY[name]
+    assert same(evaluator, EXAMPLES / name / "data", AS_OF[name], tmp_path, monkeypatch, 5, form == "csv", form=form) == WHY[name]
 
 
 def test_random_policies(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -76,7 +82,7 @@ def test_random_policies(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Non
                 _write(folder / "data" / f"{FILES[entity][0]}.csv", rows)
         try:
             evaluator = roe.compile(roe.load(folder))
-            together[same(evaluator, folder / "data", "2026-02-01", folder, monkeypatch, (1, 4, 11)[seed % 3]) == ""] += 1
+            together[same(evaluator, folder / "data", "2026-02-01", folder, monkeypatch, (1, 4, 11)[seed % 3], seed % 4 != 1) == ""] += 1
         except AssertionError as e:
             raise AssertionError(f"seed {seed}: {e}") from e
     assert together[True] > POLICIES / 3
@@ -215,6 +221,127 @@ def test_large_files_are_taken_in_pieces(seed: int, what: str, rules: str, tmp_p
     write_parquet(data, seed, what)
     found = same(evaluator, data, "2026-02-01", tmp_path, monkeypatch, 0)
     assert found == ""
+
+
+DAMAGE = (
+    ",,,\n",
+    "A900,too,few\n",
+    'A901,5" pipe{rest}\n',
+    'A902,"two\nlines"{rest}\n',
+    "\n",
+    "Total{rest}\n",
+)  # `rest`: as many empty cells as the header asks for
+
+
+def write_csv(folder: Path, seed: int, what: str) -> None:
+    """The same tables as CSV, each with damaged rows among the others and a report's line at the end."""
+    from pyarrow import parquet
+
+    write_parquet(folder, seed, what)
+    rng = random.Random(seed)
+    for path in folder.glob("*.parquet"):
+        _write(path.with_suffix(".csv"), [{k: x or "" for k, x in row.items()} for row in parquet.read_table(path).to_pylist()])
+        path.unlink()
+        head, *lines = path.with_suffix(".csv").read_text("utf-8").splitlines(keepends=True)
+        for line in DAMAGE if path.stem == "accounts" else DAMAGE[:2]:  # where the other ones would refer to no account
+            between = [i for i in range(len(lines)) if "".join(lines[:i]).count('"') % 2 == 0]  # no cell is open
+            lines.insert(rng.choice(between), line.replace("{rest}", "," * (head.count(",") - 1)))
+        path.with_suffix(".csv").write_text("".join([head, *lines, "Total" + "," * head.count(",")]), "utf-8")
+
+
+@pytest.mark.parametrize("rules", ["pool", "no pool"])
+@pytest.mark.parametrize("what", ["alone", "with activities"])
+def test_large_csv_files_are_taken_in_pieces_with_what_is_damaged(
+    what: str, rules: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from roe.share.tables import Cut, cut_up
+
+    held: list[set[str]] = []
+
+    def seen(*given: Any) -> Any:
+        found = cut_up(*given)
+        assert isinstance(found, Cut)
+        held.append({*found.held, *found.whole})
+        return found
+
+    monkeypatch.setattr("roe.share.out.cut_up", seen)
+    monkeypatch.setattr("roe.share.tasks.ROWS_A_TASK", 16)
+    monkeypatch.setattr("roe.share.out.KEYS_A_TASK", 40)
+    text = WORKED if rules == "pool" else re.sub("pools:.*\n", "", WORKED).replace("{route: desk}", "open")
+    if what != "with activities":
+        text = text.replace("count(account.activities)", "0")
+    evaluator, data = roe.compile(roe.load(policy_text(tmp_path / "policy", text))), tmp_path / "data"
+    write_csv(data, 3, what)
+    assert same(evaluator, data, "2026-02-01", tmp_path, monkeypatch, 0) == ""
+    assert held == [set()]
+    rejects = (tmp_path / "spark" / "rejects.csv").read_text("utf-8")
+    assert all(x in rejects for x in ("a stray quote", "a line of the report", "the row has 3 cells"))
+
+
+def test_records_in_a_small_file_have_others_in_a_large_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from pyarrow import parquet
+
+    monkeypatch.setattr("roe.share.tasks.ROWS_A_TASK", 16)
+    evaluator, data = roe.compile(roe.load(policy_text(tmp_path / "policy", WORKED))), tmp_path / "data"
+    write_parquet(data, 1, "with activities")
+    rows = [{k: x or "" for k, x in row.items()} for row in parquet.read_table(data / "accounts.parquet").to_pylist()]
+    (data / "accounts.parquet").unlink()
+    _write(data / "accounts.csv", rows)
+    assert same(evaluator, data, "2026-02-01", tmp_path, monkeypatch, 0, large=False) == ""
+    monkeypatch.setattr(engines, "PORTIONS", 100)
+    engine = engines.PortionEngine(Job(evaluator, Source(evaluator.policy, data), "2026-02-01"))
+    assert engine.limits() == []
+
+
+def test_a_large_csv_file_that_cannot_be_taken_in_pieces_is_held_and_the_run_says_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rules = WORKED.replace("count(account.activities)", "0")
+    evaluator, data = roe.compile(roe.load(policy_text(tmp_path / "policy", rules))), tmp_path / "data"
+    write_csv(data, 1, "alone")
+    text = (data / "accounts.csv").read_text("utf-8")
+    (data / "accounts.csv").write_bytes((text + "\nA999,Zürich\n").encode("cp1252", "replace"))
+    assert same(evaluator, data, "2026-02-01", tmp_path, monkeypatch) == ""
+    monkeypatch.setattr(engines, "PORTIONS", 10)
+    monkeypatch.setitem(engines.PREFERENCES, "columns", (engines.PortionEngine,))
+    notes = run(Job(evaluator, Source(evaluator.policy, data), "2026-02-01"), tmp_path / "out", RunOptions(engine="columns")).notes
+    assert [x for x in notes if "`accounts.csv`" in x] == [
+        "all of `accounts.csv` was in memory, because it is damaged or not in UTF-8; see the notes on its reading"
+    ]
+
+
+@pytest.mark.parametrize("form", ["csv", "cp1252", "duckdb", "json"])
+def test_of_large_files_only_some_can_be_taken_in_pieces(form: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What a run says before it begins."""
+    data = tmp_path / "data"
+    write_csv(data, 1, "with activities")
+    encoding = "data: {account: {encoding: cp1252}}\n" if form == "cp1252" else ""
+    worked = roe.compile(roe.load(policy_text(tmp_path / "policy", WORKED + encoding)))
+    if form == "json":
+        (data / "accounts.csv").rename(data / "accounts.json")
+    if form == "duckdb":
+        con = pytest.importorskip("duckdb").connect(str(tmp_path / "crm.duckdb"))
+        for name in ("accounts", "activities", "reps"):
+            con.execute(f"CREATE TABLE {name} AS SELECT * FROM read_csv('{data / name}.csv', all_varchar = true, ignore_errors = true)")
+        con.close()
+        data = tmp_path / "crm.duckdb"
+    monkeypatch.setattr("roe.columns.csv_blocks.LARGE", 0)
+
+    def chosen() -> engines.Engine:
+        return choose("columns", Job(worked, Source(worked.policy, data), "2026-02-01"))
+
+    assert (chosen().name, chosen().foretold()) == ("columns", [])
+    monkeypatch.setattr(engines, "PORTIONS", 100)
+    whole = {"cp1252": "accounts.csv", "duckdb": "crm.duckdb", "json": "accounts.json"}.get(form)
+    assert chosen().name == ("columns" if whole else "portions")
+    assert chosen().foretold() == (
+        [
+            f"all records are decided at once, because portions are of Parquet or of CSV in UTF-8, and `{whole}` is neither; "
+            "this needs memory for all of them"
+        ]
+        if whole
+        else []
+    )
 
 
 def test_the_size_of_the_data_chooses_portions_and_what_cannot_be_shared_is_said_before(

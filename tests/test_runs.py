@@ -132,6 +132,15 @@ def test_what_an_earlier_run_left_is_replaced_whole(tmp_path: Path) -> None:
     assert damaged(tmp_path) == [MARK]
 
 
+def test_a_table_is_a_file_in_one_run_and_a_folder_of_files_in_the_next(tmp_path: Path) -> None:
+    """As the traces of a run in columns and of one in tasks are."""
+    folder = OutFolder(tmp_path)
+    for made, name in (("one", "trace"), ("two", "trace0part_csv"), ("three", "trace")):
+        write(folder, made, **{name: made})
+        folder.put_in_place()
+        assert damaged(tmp_path) == [] and names(tmp_path) == sorted([*read_mark(tmp_path)["files"], MARK]), made
+
+
 @pytest.mark.parametrize("happened", [True, False])
 def test_a_folder_torn_at_any_step_is_finished_or_undone(happened: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Every replacing and removing of a file is a moment at which the run may be killed."""

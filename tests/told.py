@@ -58,13 +58,11 @@ def assert_told(told: Told, lines: Iterable[dict[str, str]]) -> int:
 def assert_traces(world: World, some: int) -> int:
     """The traces that are made from what columns and tasks have kept are those of a run by rows; how many were looked at."""
     folder, looked_at = world.folder / "traced", 0
-    asked: dict[str, Any] = {**world.options, "form": "csv", "remembers": False, "traces": True}
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("roe.run.run.without_a_ledger", lambda policy: [])  # of what is frozen the first night alone is looked at
-        rows = by(RowEngine, world.evaluator, world.data, world.as_of, folder / "rows", **asked)
-        others = {
-            name: by(engine, world.evaluator, world.data, world.as_of, folder / name, **asked) for name, engine in (COLUMNS | TASKS).items()
-        }
+    asked: dict[str, Any] = {**world.options, "form": "csv", "traces": True}
+    rows = by(RowEngine, world.evaluator, world.data, world.as_of, folder / "rows", **asked)
+    others = {
+        name: by(engine, world.evaluator, world.data, world.as_of, folder / name, **asked) for name, engine in (COLUMNS | TASKS).items()
+    }
     if "refused" in rows:
         return 0
     expected: dict[tuple[str, str], list[Any]] = {}

@@ -1,7 +1,7 @@
 """Explanations at scale: what a run saw, in compact columns, from which any single trace is made again exactly.
 
-`trace/` beside a run's files holds the policy's own files, and each entity's typed records as Parquet with references
-as ids. An explanation loads one record and what the policy reads around it, into the row evaluator; turns of pools and
+`trace/` beside a run's files holds the policy's own files, each entity's typed records as Parquet with references as ids, and what the
+ledger knew. An explanation loads one record and what the policy reads around it, into the row evaluator; turns of pools and
 owners that the run decided are read back, never worked out again.
 """
 
@@ -20,6 +20,9 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from roe.columns.evidence_memory import kept_memory
+from roe.data.coerce import Typed
+from roe.data.reading import Reading
 from roe.diagnostics import Diagnostic
 from roe.dynamic import Json, Value, Values
 from roe.evaluator.around import Around
@@ -103,7 +106,7 @@ class RunEvidence:
         around.want(entity, [record])
         around.complete()
         world = self.world(around.rows)
-        bound = Bound(self.evaluator, world, {})
+        bound = Bound(self.evaluator, world, kept_memory(self.folder, around.rows))
         self._settle(world, entity)
         if any((self.out / name).is_file() for name in (TURNS, "turns.jsonl")):
             bound.turns = read_turns(self.out, f"{entity}|{record}|{role}")
@@ -165,6 +168,8 @@ class RunEvidence:
     def world(self, rows: Mapping[str, Mapping[str, Values]]) -> World:
         world = World(self.evaluator.compiled, {}, self.evaluator.clock(self.as_of))
         for entity, own in rows.items():
+            held = {name: name for data in self.parts(entity) for name in data.schema.names}
+            world.typed[entity] = Typed(Reading(entity, columns=held), list(own.values()))
             world.restore(entity, own.values())
         return world
 

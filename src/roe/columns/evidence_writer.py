@@ -12,19 +12,21 @@ import pyarrow as pa
 
 from roe.columns.column import NO_DAY, Coded, Column, Constant, Days, Instants, Numbers, Truths
 from roe.columns.evidence import FOLDER, LITERAL
+from roe.columns.evidence_memory import keep_memory
 from roe.columns.load import all_text
 from roe.columns.run import ColumnRun
 from roe.columns.world import ColumnWorld
 from roe.data.arrow_files import File, ParquetFile
 from roe.evaluator.engine import Evaluator
 from roe.grammar import values as v
+from roe.ledger.remembered import Remembered
 
 
 class EvidenceWriter:
     """Writes what the portions of a run saw."""
 
-    def __init__(self, out: Path, evaluator: Evaluator, as_of: str) -> None:
-        self.folder = begin(out, evaluator, as_of)
+    def __init__(self, out: Path, evaluator: Evaluator, as_of: str, state: Remembered | None = None) -> None:
+        self.folder = begin(out, evaluator, as_of, state or {})
         self.files: dict[str, File] = {}
         self.begun = False
 
@@ -41,8 +43,8 @@ class EvidenceWriter:
             file.close()
 
 
-def begin(out: Path, evaluator: Evaluator, as_of: str) -> Path:
-    """The folder for what a run saw, with nothing in it but the policy's own files."""
+def begin(out: Path, evaluator: Evaluator, as_of: str, state: Remembered) -> Path:
+    """The folder for what a run saw, with nothing in it but the policy's own files and what the ledger knew."""
     folder = out / FOLDER
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
@@ -50,6 +52,7 @@ def begin(out: Path, evaluator: Evaluator, as_of: str) -> Path:
     files = {name: (policy.root / name).read_text("utf-8") for name in sorted({"policy.yaml", *policy.files}) if not name.endswith(".xlsx")}
     binary = {name: (policy.root / name).read_bytes().hex() for name in sorted(policy.files) if name.endswith(".xlsx")}
     (folder / "run.json").write_text(json.dumps({"roe": 1, "as_of": as_of, "files": files, "binary": binary}), "utf-8")
+    keep_memory(folder, state)
     return folder
 
 
@@ -62,20 +65,18 @@ def seen(run: ColumnRun, allocations: pa.Table, entities: Collection[str] | None
 
 
 def stored(world: ColumnWorld, entity: str) -> pa.Table:
-    """An entity's typed records: references as ids, owners as the data wrote them."""
+    """An entity's typed records as they were read: references as ids, owners as the data wrote them."""
     table = world.tables[entity]
     fields = world.policy.model.entities[entity]
     columns: dict[str, pa.Array] = {}
-    for name in {**table.stored, "id": None}:
+    for name, column in table.typed.columns.items():
         f = fields.get(name.partition(".")[0])
-        column = table.given(name)
         if f is not None and f.type.name == "record" and not f.via:
-            refs = world.references.get((entity, name)) or table.reference(name, f.type.entity)
-            ids = world.tables[refs.entity].ids
-            at = refs.at[: table.listed]
+            at = world.refer(column, f.type.entity, table.listed, None).at
+            ids = world.tables[f.type.entity].ids
             columns[name] = ids.take(pa.array(at, mask=at < 0)) if len(ids) else pa.nulls(len(at), pa.string())
         else:
-            columns[name] = _arrow(column.take(np.arange(table.listed)))
+            columns[name] = _arrow(column)
     return pa.table({name: c.cast(pa.string()) if pa.types.is_null(c.type) else c for name, c in columns.items()})
 
 

@@ -6,7 +6,6 @@ A run gives owners to the accounts before leads are decided. To explain a lead, 
 from __future__ import annotations
 
 import tempfile
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -28,8 +27,7 @@ def again(bound: Bound) -> Bound:
     assert isinstance(first, ColumnWorld)
     world = ColumnWorld(first.compiled, {}, first.clock)
     for entity, typed in first.columns_of.items():
-        world.columns_of[entity] = own = replace(typed, columns=dict(typed.columns))
-        world.tables[entity] = RecordTable(entity, world, own)
+        world.columns_of[entity], world.tables[entity] = typed, RecordTable(entity, world, typed)
     world.rejects = first.rejects
     world.rows["rep"] = [world.tables["rep"].row(i) for i in range(world.tables["rep"].n)]
     return Bound(bound.evaluator, world, bound.state)

@@ -1,26 +1,25 @@
 """Tables as Arrow columns: Parquet, large CSV files, and DuckDB databases whose tables are named after their entities.
 
-A large CSV file that is plain (UTF-8, as many cells in each row, every quote where it belongs) goes through Arrow at full speed; any
-other is read as rows are, so that both have the same records.
+A large CSV file in UTF-8 is read in blocks; any other as rows are, so that both have the same records.
 """
 
 from __future__ import annotations
 
-from collections.abc import Container
+from collections.abc import Container, Iterable
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 
+from roe.columns.csv_blocks import CsvBlocks, NotInBlocks
 from roe.columns.raw import Raw, habits_of
 from roe.data.encoding import Unreadable
 from roe.data.habits import Habits, is_open
 from roe.data.headers import columns_of, field_of
-from roe.data.plain import plain_head, plain_lines
 from roe.data.read import DATABASES, files_of, kind_of, lacking, none_found, read_file, read_sheet, table_names, unreadable_parquet
-from roe.data.scan import TAIL, TableOrigin, marginal
+from roe.data.scan import TableOrigin
 from roe.data.shape import misshapen
 from roe.diagnostics import Diagnostic
 from roe.policy.model import DataSource, Policy
@@ -29,9 +28,6 @@ from roe.source import Span
 
 if TYPE_CHECKING:
     import pyarrow.parquet as pq
-
-
-LARGE = 8 << 20  # bytes of CSV above which Arrow reads it
 
 
 def read_columns(
@@ -67,20 +63,21 @@ def read_table(path: Path, source: DataSource) -> tuple[Raw, list[Diagnostic]]:
     if kind in (".json", ".jsonl", ".ndjson"):
         rows, problems = read_file(path, source)
         return Raw.of_rows(rows), problems
-    if path.suffix.lower() in (".csv", ".tsv") and path.stat().st_size > LARGE and not source.encoding:
-        raw = _large_csv(path)
-        if raw is not None:
-            return raw, []
+    large = CsvBlocks.of(path, source)
+    if large is not None:
+        with suppress(NotInBlocks):
+            tables, lines = zip(*large.records(), strict=True)
+            return Raw.of_table(pa.concat_tables(tables), np.concatenate(lines), large.origin), []
     try:
         return Raw.of_sheet(read_sheet(path, source)), []
     except Unreadable as e:
         return Raw({}, 0, origin=TableOrigin(str(path))), [e.diagnostic(str(path))]
 
 
-def habits_of_file(policy: Policy, entity: str, file: pq.ParquetFile) -> dict[str, Habits]:
-    """What the columns of a Parquet file settle, read in portions: for whoever decides it in portions."""
+def habits_of_file(policy: Policy, entity: str, file: pq.ParquetFile, header: Iterable[str]) -> dict[str, Habits]:
+    """What these columns of a Parquet file settle, read in portions: for whoever decides it in portions."""
     fields = policy.model.entities[entity]
-    names = columns_of(entity, fields, file.schema_arrow.names, policy.model.roles())
+    names = columns_of(entity, fields, header, policy.model.roles())
     habits: dict[str, Habits] = {}
     for name, column in names.items():
         f = field_of(fields, name)
@@ -93,59 +90,19 @@ def habits_of_file(policy: Policy, entity: str, file: pq.ParquetFile) -> dict[st
     return habits
 
 
-def _large_csv(path: Path) -> Raw | None:
-    """A well-formed CSV file as text columns; None leaves it, and what is wrong with it, to the ordinary reader."""
-    from pyarrow import csv
-
-    head = plain_head(path)
-    if head is None:
-        return None
-    delimiter, header = head
-    lines = plain_lines(path, delimiter)
-    if lines is None:
-        return None
+def rows_in_database(policy: Policy, path: Path) -> int:
+    """About how many rows the tables of all entities have, as DuckDB says; 0 if it cannot read them."""
     try:
-        table = csv.read_csv(
-            path,
-            csv.ReadOptions(column_names=list(header), skip_rows=1),
-            csv.ParseOptions(delimiter=delimiter, newlines_in_values=False),
-            csv.ConvertOptions(column_types=dict.fromkeys(header, pa.string()), strings_can_be_null=False),
-        )
-    except (pa.ArrowException, OSError):
-        return None
-    if lines != table.num_rows + 1:  # an empty line: which line is whose?
-        return None
-    places = np.arange(2, table.num_rows + 2)
-    origin = TableOrigin(str(path), header)
-    return Raw.of_table(*_without_marginal(table, places, origin), origin)
-
-
-def _without_marginal(
-    table: pa.Table, lines: np.ndarray[tuple[int], np.dtype[np.int64]], origin: TableOrigin
-) -> tuple[pa.Table, np.ndarray[tuple[int], np.dtype[np.int64]]]:
-    """The table without its blank rows, headers that come again, and the lines that a report adds at the end."""
-    if not table.num_rows:
-        return table, lines
-    header = list(origin.header)
-    first = table.column(0)
-    odd = pc.or_(pc.equal(first, header[0]), pc.equal(pc.utf8_trim_whitespace(first), ""))
-    at = np.union1d(np.flatnonzero(odd.to_numpy()), np.arange(max(0, table.num_rows - 2 * TAIL), table.num_rows))
-    rows = list(zip(*(c.to_pylist() for c in table.take(pa.array(at)).columns), strict=True))
-    blank = {int(i) for i, row in zip(at, rows, strict=True) if not any(map(str.strip, row))}
-    full = [int(i) for i in at if int(i) not in blank]
-    tail = set(full[-TAIL:])
-    drop = set(blank)
-    origin.blank += len(blank)
-    for i, row in zip(at.tolist(), rows, strict=True):
-        reason = "" if i in blank else marginal(row, header, i in tail)
-        if reason:
-            drop.add(i)
-            origin.rejects.append((int(lines[i]), ", ".join(c for c in row if c.strip())[:200], reason))
-    if not drop:
-        return table, lines
-    keep = np.ones(table.num_rows, bool)
-    keep[sorted(drop)] = False
-    return table.filter(pa.array(keep)), lines[keep]
+        import duckdb
+    except ImportError:
+        return 0
+    try:
+        names = [name for entity in policy.model.entities for name in table_names(policy, entity)]
+        with duckdb.connect(str(path), read_only=True) as con:
+            said = con.execute("SELECT sum(estimated_size) FROM duckdb_tables() WHERE table_name IN (SELECT unnest(?))", [names]).fetchone()
+    except duckdb.Error:
+        return 0
+    return int(said[0] or 0) if said else 0
 
 
 def _read_database(policy: Policy, path: Path, complete: bool) -> tuple[dict[str, Raw], list[Diagnostic]]:

@@ -44,7 +44,7 @@ class RecordTable:
         self.n, self.listed = typed.n, typed.n  # with strangers, and without
         self.strangers: list[str] = []
         self.stranger_names: list[str] = []  # as the data writes them
-        self.stored = typed.columns
+        self.stored = dict(typed.columns)  # and what is known of records besides; `typed` stays as it was read
         self.data_since: Column | None = None  # `owner_since` of the data, once the field says what is known of the first role
         self.decided: dict[str, Column] = {}  # what a run says of the owners that it gave, in place of what is stored
         self.derived: dict[str, Column | None] = {}

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from roe.data.scan import dialect, names_of
 
-_LOST = (b"\xef\xbf\xbd", b"\xc3\x83\xc2", b"\xc3\x83\xc5")  # `�` and `Ã…`: letters that an earlier export has lost
+LOST = (b"\xef\xbf\xbd", b"\xc3\x83\xc2", b"\xc3\x83\xc5")  # `�` and `Ã…`: letters that an earlier export has lost
 BLOCK = 16 << 20  # bytes that are looked at together
 
 
@@ -55,21 +55,9 @@ def blocks(path: Path) -> Iterator[bytes]:
         yield rest
 
 
-def plain_lines(path: Path, delimiter: str) -> int | None:
-    """How many lines a file has, if all its quotes open before a cell and close after it within one line."""
-    mark = ord(delimiter)
-    count, ended = 0, True
-    for block in blocks(path):
-        if not is_plain(block, mark):
-            return None
-        count += block.count(b"\n")
-        ended = block.endswith(b"\n")
-    return count + (not ended)
-
-
 def is_plain(text: bytes, mark: int) -> bool:
     """Whether every quote in some whole lines opens before a cell and closes after it, with no line end between."""
-    if b"\0" in text or any(x in text for x in _LOST) or (b"\r" in text and text.count(b"\r") != text.count(b"\r\n")):
+    if b"\0" in text or any(x in text for x in LOST) or (b"\r" in text and text.count(b"\r") != text.count(b"\r\n")):
         return False
     if b'"' not in text:
         return True

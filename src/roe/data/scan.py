@@ -18,6 +18,7 @@ from roe.data.encoding import Unreadable
 from roe.node import node
 
 DELIMITERS = ",;\t|"
+CUT_OFF = "the last line has no line end: make sure that the file is whole"
 TAIL = 20  # rows at the end among which a report's own lines are looked for
 _QUOTED = re.compile(r'"(?:[^"]|"")*"')
 _UNSEEN = dict.fromkeys(map(ord, "\ufeff\u200b\u200c\u200d\u2060"))
@@ -86,26 +87,37 @@ def scan(text: str, shown: str) -> Sheet:
         origin.notes.append(
             f"what stands above its header in line {skip + 1} is not read: {', '.join(f'`{t}`' for t in titles if t)[:200]}"
         )
+    rows, lines = rows_of(text, delimiter, skip, origin)
+    if not text.endswith("\n") and len(rows) > 1:
+        origin.notes.append(CUT_OFF)
+    drop_marginal(rows, lines, origin)
+    return Sheet(origin, rows, lines)
+
+
+def rows_of(
+    text: str, delimiter: str, skip: int, origin: TableOrigin, above: int = 0, before: int = 0
+) -> tuple[list[list[str]], list[int]]:
+    """The rows of a text with their lines, or of a part of one that has so many lines above it and rows before it. What is not a row, and the
+    header if that is not known yet, goes to the origin. Raises Unreadable.
+    """
     lines = text.split("\n") if '"' in text else []
-    width = 0
+    width = len(origin.header)
     rows: list[list[str]] = []
     places: list[int] = []
-    for line, cells in _records(text, delimiter, skip, lines, origin):
+    for line, cells in _records(text, delimiter, skip, lines, origin, above):
         if not any(map(str.strip, cells)):
             origin.blank += width > 0
-            origin.below = len(rows)
+            origin.below = before + len(rows)
         elif not width:
             origin.header, origin.twice = names_of(cells)
             width = len(origin.header)
         elif len(cells) == width or (len(cells) > width and not any(map(str.strip, cells[width:]))):
             rows.append(cells[:width] if len(cells) > width else cells)
-            places.append(line)
+            places.append(above + line)
         else:
-            origin.rejects.append((line, delimiter.join(cells)[:200], misfit(cells, width, delimiter, 0 < origin.below == len(rows))))
-    if not text.endswith("\n") and len(rows) > 1:
-        origin.notes.append("the last line has no line end: make sure that the file is whole")
-    drop_marginal(rows, places, origin)
-    return Sheet(origin, rows, places)
+            reason = misfit(cells, width, delimiter, 0 < origin.below == before + len(rows))
+            origin.rejects.append((above + line, delimiter.join(cells)[:200], reason))
+    return rows, places
 
 
 def dialect(text: str) -> tuple[str, int]:
@@ -139,8 +151,8 @@ def _titles(lines: list[str]) -> int:
     return first if agree and any(titles) and ("" in titles or any(" " in title for title in titles)) else 0
 
 
-def _records(text: str, delimiter: str, skip: int, lines: list[str], origin: TableOrigin) -> Iterator[tuple[int, list[str]]]:
-    """(the line that it begins in, the cells) of each record; those that are broken within their line are rejects."""
+def _records(text: str, delimiter: str, skip: int, lines: list[str], origin: TableOrigin, above: int) -> Iterator[tuple[int, list[str]]]:
+    """(the line that it begins in, the cells) of each record; those that are broken within their line are rejects, `above` lines further down."""
     reader = csv.reader(io.StringIO(text), delimiter=delimiter, strict=True)
     for _ in range(skip):
         next(reader, None)
@@ -154,7 +166,7 @@ def _records(text: str, delimiter: str, skip: int, lines: list[str], origin: Tab
             last = reader.line_num
             if last > line or "end of data" in str(e):
                 raise _unclosed(line, last) from e
-            origin.rejects.append((line, lines[line - 1][:200], "a quote closes in the middle of a cell"))
+            origin.rejects.append((above + line, lines[line - 1][:200], "a quote closes in the middle of a cell"))
             continue
         if lines:
             last = reader.line_num
@@ -164,7 +176,7 @@ def _records(text: str, delimiter: str, skip: int, lines: list[str], origin: Tab
                     if last > line:
                         raise _unclosed(line, last)
                     origin.rejects.append(
-                        (line, whole[:200], 'a stray quote: a cell with a `"` in it is written in quotes, with `""` for it')
+                        (above + line, whole[:200], 'a stray quote: a cell with a `"` in it is written in quotes, with `""` for it')
                     )
                     continue
                 if last > line + 1 and len(cells) > 2 and any(_cells(x, delimiter) == len(cells) for x in lines[line : last - 1]):

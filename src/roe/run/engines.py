@@ -292,6 +292,8 @@ class PortionEngine(Shared):
         self.decide_with(Local(files.folder), files, files_of_turns=True)
         if self.shared.together:
             self.notes.append(f"all records were decided at once, because {self.shared.together}")
+        for name in self.shared.whole:
+            self.notes.append(f"all of `{name}` was in memory, because it is damaged or not in UTF-8; see the notes on its reading")
 
 
 class SparkEngine(Shared):
@@ -331,20 +333,24 @@ class SparkEngine(Shared):
         return [f"one task decides all records, because {why}; {cost}"] if isinstance(why, str) else []
 
 
-PORTIONS = 1_500_000  # rows in Parquet files from which a run is decided in portions
+PORTIONS = 1_500_000  # rows in large files from which a run is decided in portions
 
 
 def not_in_portions(job: Job) -> str | None:
     """Why a large run cannot be decided in portions; empty if it can, and None if it is not large."""
     policy, source = job.evaluator.policy, job.source
-    if not source.is_folder or not any(source.has_parquet(entity) for entity, _ in policy.plan.engagement):
+    if not any(entity in source.files() for entity, _ in policy.plan.engagement):
         return None
-    if source.rows_in_parquet() < PORTIONS:  # most are not, and the policy is not gone through for nothing
+    if source.rows_in_large < PORTIONS:  # most are not, and the policy is not gone through for nothing
         return None
     from roe.share.plan import share
 
-    why = share(policy)
-    return why if isinstance(why, str) else ""
+    how = share(policy)
+    if isinstance(how, str):
+        return how
+    if source.is_whole(how.entity):
+        return f"portions are of Parquet or of CSV in UTF-8, and `{source.files()[how.entity].name}` is neither"
+    return ""
 
 
 PREFERENCES: dict[str, tuple[type[Engine], ...]] = {

@@ -109,7 +109,8 @@ class OutFolder:
         except (OSError, ValueError):  # there is none, or its run was killed while it was written, before anything else
             return False
         old = [name for name in listed if _inside(self.place, name)]
-        left = [self.place / name for name in sorted({*old} - {*mark["files"]}) if (self.place / name).exists()]
+        other = sorted({*old} - {*mark["files"]})
+        left = [self.place / name for name in other if (self.place / name).is_file()]  # where a folder is called so, it is this run's
         for path in left:
             path.unlink(missing_ok=True)
         self._remove_empty(self.place / name for name in old)

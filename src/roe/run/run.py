@@ -302,7 +302,7 @@ class _Watcher:
         if job.traces and engine.name == "columns":
             from roe.columns.evidence_writer import EvidenceWriter
 
-            self.evidence = EvidenceWriter(place, job.evaluator, job.as_of)
+            self.evidence = EvidenceWriter(place, job.evaluator, job.as_of, job.state)
 
     def see(self, batch: Batch, tables: Tables) -> None:
         if self.evidence is not None:

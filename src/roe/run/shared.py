@@ -193,7 +193,7 @@ def keep_others(others: dict[str, Raw], folder: Path, job: Job) -> None:
     """What all tasks saw alike, beside what each of them keeps of its own records."""
     from pyarrow import parquet
 
-    own = begin(folder, job.evaluator, job.as_of)
+    own = begin(folder, job.evaluator, job.as_of, job.state)
     world = _world_of(others, job)
     for entity in others:
         if world.tables[entity].listed:

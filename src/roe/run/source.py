@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from contextlib import suppress
+from functools import cached_property
 from pathlib import Path
 
 from roe.data.coerce import RawRecords
+from roe.data.plain import blocks
 from roe.data.read import DATABASES, Tables, files_of, read_tables
 from roe.data.report import Report, broken
 from roe.diagnostics import Diagnostic, PolicyError, errors
 from roe.dynamic import Json, Value
-from roe.policy.model import Policy
+from roe.policy.model import DataSource, Policy
 
 LARGE = 2 << 20  # bytes of data, from which on a record is taken out of it, and the ledger keeps no traces
 QUICK = 1 << 18  # bytes of data: below, starting NumPy and Arrow takes longer than deciding the rows
@@ -63,20 +65,37 @@ class Source:
             raise PolicyError(diagnostics)
         self.warnings += diagnostics
 
-    def has_parquet(self, entity: str) -> bool:
-        path = self.files().get(entity)
-        return path is not None and path.suffix.lower() == ".parquet"
+    def is_whole(self, entity: str) -> bool:
+        """Whether an entity's records are in a large file that cannot be read some rows at a time, as Parquet and most CSV files can."""
+        from roe.columns.csv_blocks import LARGE, CsvBlocks
 
-    def rows_in_parquet(self) -> int:
-        """How many rows the Parquet files have together, as they say themselves. Whoever reads them says what is wrong with one."""
+        path = self.files().get(entity)
+        if path is None or path.suffix.lower() == ".parquet" or path.stat().st_size <= LARGE:
+            return self.is_database
+        return CsvBlocks.of(path, self.policy.data.get(entity, DataSource())) is None
+
+    @cached_property
+    def rows_in_large(self) -> int:
+        """About how many rows the files have together, of those that can be large: Parquet and databases say it themselves, in CSV lines are
+        counted. Whoever reads them says what is wrong with one.
+        """
+        from roe.columns.csv_blocks import LARGE as LARGE_CSV
+        from roe.columns.read import rows_in_database
+
+        if self.is_database:
+            return rows_in_database(self.policy, self.place)
+        if not self.is_folder:
+            return 0
         import pyarrow as pa
         from pyarrow import parquet
 
         rows = 0
         for path in self.files().values():
-            if path.suffix.lower() == ".parquet":
-                with suppress(pa.ArrowException, OSError):
+            with suppress(pa.ArrowException, OSError):
+                if path.suffix.lower() == ".parquet":
                     rows += parquet.read_metadata(path).num_rows
+                elif path.suffix.lower() in (".csv", ".tsv") and path.stat().st_size > LARGE_CSV:
+                    rows += sum(block.count(b"\n") for block in blocks(path))
         return rows
 
     def files(self) -> dict[str, Path]:

@@ -6,7 +6,7 @@ What a portion adds is plain JSON, so that it can come from another machine.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import astuple
 
 from roe.crm.ids import spelt
@@ -129,18 +129,22 @@ class Summary:
     def readings(self) -> dict[str, Reading]:
         """entity -> what was read of it."""
         readings: dict[str, Reading] = {}
-        for entity in dict.fromkeys(entity for counts in self.parts for entity in counts["entities"]):
-            for read in self._each(entity):
+        for entity in dict.fromkeys([*(entity for counts in self.parts for entity in counts["entities"]), *self.origins]):
+            for read in [*self._of_file(entity), *(Reading.of(read["reading"]) for read in self._each(entity))]:
                 if entity in readings:
-                    readings[entity].merge(Reading.of(read["reading"]))
+                    readings[entity].merge(read)
                 else:
-                    readings[entity] = Reading.of(read["reading"])
-        for entity, origin in self.origins.items():
-            rejects = [Reject(entity, "", line, "", text, reason) for line, text, reason in origin.rejects]
-            more = Reading(entity, origin.shown, len(rejects), origin.blank, list(origin.notes))
-            more.count(rejects)
-            readings.setdefault(entity, Reading(entity, origin.shown)).merge(more)
+                    readings[entity] = read
         return readings
+
+    def _of_file(self, entity: str) -> Iterator[Reading]:
+        """What the reading of a file said that batches share out: it comes before what they say of its columns."""
+        if entity in self.origins:
+            origin = self.origins[entity]
+            rejects = [Reject(entity, "", line, "", text, reason) for line, text, reason in origin.rejects]
+            read = Reading(entity, origin.shown, len(rejects), origin.blank, list(origin.notes))
+            read.count(rejects)
+            yield read
 
     def as_json(self, policy: Policy, clock: Clock) -> Json:
         """summary.json: counts per rule, rep, pool and territory, unknowns, rejects and corrections."""

@@ -6,6 +6,7 @@ A carrier knows parcels and tasks, and nothing of what these are about. Nothing 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from pathlib import Path
 from typing import Protocol
 
 import pyarrow as pa
@@ -65,9 +66,14 @@ class Frame(Protocol):
 
 
 class Carrier(Protocol):
-    """Where tasks run. `in_order`: results come in the order of the buckets, and are wanted in the order of the records."""
+    """Where tasks run. `in_order`: results come in the order of the buckets, and are wanted in the order of the records. `scratch`: a folder
+    that all tasks can read, for what a large file is made into; None if there is none.
+    """
 
     in_order: bool
+
+    @property
+    def scratch(self) -> Path | None: ...
 
     def common(self, evaluator: Evaluator, as_of: str, tables: dict[str, Raw], state: Remembered) -> Common: ...
 

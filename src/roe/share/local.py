@@ -40,6 +40,10 @@ class Local:
         self.folder = tempfile.TemporaryDirectory(prefix="roe-portions-", dir=scratch)
         self.files = 0
 
+    @property
+    def scratch(self) -> Path:
+        return Path(self.folder.name)
+
     def common(self, evaluator: Evaluator, as_of: str, tables: dict[str, Raw], state: Remembered) -> Here:
         return Here(evaluator, as_of, tables, state)
 
@@ -52,7 +56,7 @@ class Local:
     def stored(self, batches: Iterable[pa.RecordBatch]) -> Spill:
         """Parcels, on disk."""
         self.files += 1
-        return Spill.of(Path(self.folder.name, str(self.files)), batches)
+        return Spill.of(self.scratch / str(self.files), batches)
 
     def close(self) -> None:
         self.folder.cleanup()

@@ -68,6 +68,7 @@ class SharedOut:
     turns: Said | None = None
     others: dict[str, Raw] = field(default_factory=dict)  # the tables that every task has
     warnings: list[Diagnostic] = field(default_factory=list)
+    whole: list[str] = field(default_factory=list)  # large files that were in memory all the same
 
 
 @dataclass(frozen=True)
@@ -111,16 +112,16 @@ def _in_buckets(work: Work, how: Share, check: Check) -> SharedOut | str:
     why = kept_together(work.evaluator, state, how)
     if why:
         return why
-    cut = cut_up(policy, work.data, how)
+    cut = cut_up(policy, work.data, how, carrier.scratch)
     if isinstance(cut, str):
         return cut
     check({**cut.broadcast, **{of: Raw({}, 0, None, origin) for of, origin in cut.origins.items()}})
     memory, keys = rows_of(state, entity), _Keys(work, cut, entity)
     if not keys.are_closed:
         return "some references are not ids, and are looked for in all records"
-    state = with_newest(state, policy, entity, dated(cut.shared[entity], cut.held.get(entity), policy, entity))
+    state = with_newest(state, policy, entity, dated(cut, policy, entity))
     common = carrier.common(work.evaluator, work.as_of, cut.broadcast, rest_of(state, entity))
-    done = partial(SharedOut, origins=cut.origins, others=cut.broadcast, warnings=cut.warnings)
+    done = partial(SharedOut, origins=cut.origins, others=cut.broadcast, warnings=cut.warnings, whole=cut.whole)
     is_alone = set(cut.shared) == {entity} and how.handed_out_by is None and not memory.num_rows
     if is_alone and cut.pieces and (keys.are_ascending if carrier.in_order else keys.are_own):
         read = of_pieces(work.decide, common, cut.shared[entity], cut.pieces)

@@ -62,24 +62,28 @@ class Shared:
 
 @dataclass(frozen=True)
 class Piece:
-    """Row groups of a Parquet file: of whose records, from which group to which, and the rows before them."""
+    """Row groups of a Parquet file: of whose records, from which group to which, and the rows before them. `has_lines`: the file says itself
+    which lines its rows are.
+    """
 
     entity: str
     path: str
     first: int
     after: int
     before: int
+    has_lines: bool = False
 
     def read(self, columns: list[str] | None = None) -> Iterator[pa.Table]:
         """Its rows with their lines, some at a time: a row group may have any number of them. There is at least one table."""
         from pyarrow import parquet
 
         line, file = self.before + 1, parquet.ParquetFile(self.path)
-        batches = file.iter_batches(ROWS_A_TASK, list(range(self.first, self.after)), columns)
+        wanted = [*columns, LINE] if columns is not None and self.has_lines else columns
+        batches = file.iter_batches(ROWS_A_TASK, list(range(self.first, self.after)), wanted)
         for n, batch in enumerate(batches):
             if len(batch) or not n:
                 rows = pa.Table.from_batches([batch]).replace_schema_metadata(None)  # which would go with every parcel
-                yield rows.append_column(LINE, pa.array(np.arange(line, line + len(rows))))
+                yield rows if self.has_lines else rows.append_column(LINE, pa.array(np.arange(line, line + len(rows))))
                 line += len(rows)
 
 

@@ -47,6 +47,7 @@ class OnSpark:
     """The carrier of a Spark session; `local[2]` if none is given."""
 
     in_order = False
+    scratch = None
 
     def __init__(self, wire: Wire, session: SparkSession | None = None) -> None:
         self.wire, self.spark = wire, session or local_session()

@@ -136,7 +136,7 @@ class ColumnSnapshot(Snapshot):
     def _evidence(self) -> RunEvidence:
         """What the run saw, in a folder that ends with the snapshot."""
         folder = Path(self._folder.name)
-        writer = EvidenceWriter(folder, self.evaluator, self.clock.now.isoformat())
+        writer = EvidenceWriter(folder, self.evaluator, self.clock.now.isoformat(), self._state)
         writer.add(self.run, self._allocations)
         writer.close()
         return RunEvidence(folder)
