@@ -13,6 +13,7 @@ import pytest
 import roe
 from helpers import AS_OF, EXAMPLES, HEAVY, policy_text
 from made_policies import make_data, make_policy
+from roe.evaluator.engine import Evaluator
 from roe.policy.standard import FILES
 from test_kinds import made
 from test_spark import WHY, _write
@@ -208,16 +209,21 @@ def write_parquet(folder: Path, seed: int, what: str) -> None:
     _write(folder / "reps.csv", [{"id": x, "name": x.title()} for x in ("ann", "bob", "pia", "quin", "zed")])
 
 
+def worked(rules: str, what: str, folder: Path) -> Evaluator:
+    """The policy with or without its pool, which looks at activities if there are some."""
+    text = WORKED if rules == "pool" else re.sub("pools:.*\n", "", WORKED).replace("{route: desk}", "open")
+    if what != "with activities":
+        text = text.replace("count(account.activities)", "0")
+    return roe.compile(roe.load(policy_text(folder / "policy", text)))
+
+
 @pytest.mark.parametrize("rules", ["pool", "no pool"])
 @pytest.mark.parametrize("what", ["alone", "alone, in order", "with activities"])
 @pytest.mark.parametrize("seed", range(4) if HEAVY else range(2))
 def test_large_files_are_taken_in_pieces(seed: int, what: str, rules: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("roe.share.tasks.ROWS_A_TASK", 16)
     monkeypatch.setattr("roe.share.out.KEYS_A_TASK", 40)
-    text = WORKED if rules == "pool" else re.sub("pools:.*\n", "", WORKED).replace("{route: desk}", "open")
-    if what != "with activities":
-        text = text.replace("count(account.activities)", "0")
-    evaluator, data = roe.compile(roe.load(policy_text(tmp_path / "policy", text))), tmp_path / "data"
+    evaluator, data = worked(rules, what, tmp_path), tmp_path / "data"
     write_parquet(data, seed, what)
     found = same(evaluator, data, "2026-02-01", tmp_path, monkeypatch, 0)
     assert found == ""
@@ -267,10 +273,7 @@ def test_large_csv_files_are_taken_in_pieces_with_what_is_damaged(
     monkeypatch.setattr("roe.share.out.cut_up", seen)
     monkeypatch.setattr("roe.share.tasks.ROWS_A_TASK", 16)
     monkeypatch.setattr("roe.share.out.KEYS_A_TASK", 40)
-    text = WORKED if rules == "pool" else re.sub("pools:.*\n", "", WORKED).replace("{route: desk}", "open")
-    if what != "with activities":
-        text = text.replace("count(account.activities)", "0")
-    evaluator, data = roe.compile(roe.load(policy_text(tmp_path / "policy", text))), tmp_path / "data"
+    evaluator, data = worked(rules, what, tmp_path), tmp_path / "data"
     write_csv(data, 3, what)
     assert same(evaluator, data, "2026-02-01", tmp_path, monkeypatch, 0) == ""
     assert held == [set()]
