@@ -46,10 +46,12 @@ WHY = {
 
 @pytest.fixture(scope="module")
 def session() -> Iterator[Any]:
-    pytest.importorskip("pyspark")
+    """Spark in this process, or, with ROE_CONNECT, a server of this machine that Spark Connect speaks to."""
+    sql = pytest.importorskip("pyspark.sql")
     from roe.spark.run import local_session
 
-    spark = local_session()
+    remote = sql.SparkSession.builder.remote("local[2]").config("spark.sql.shuffle.partitions", "4")
+    spark = remote.getOrCreate() if os.environ.get("ROE_CONNECT") else local_session()
     yield spark
     spark.stop()
 
@@ -124,6 +126,26 @@ def test_random_policies(tmp_path: Path, session: Any) -> None:
         except AssertionError as e:
             raise AssertionError(f"seed {seed}: {e}") from e
     assert shared > POLICIES / 3
+
+
+@heavy
+@pytest.mark.parametrize("kind", ["csv", "database"])
+def test_tasks_read_large_csv_files_and_databases(kind: str, tmp_path: Path, session: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    from roe.run.engines import Job
+    from roe.run.run import RunOptions, run
+    from roe.run.source import Source
+    from test_portions import database, files_in, pieces_of, worked, write_csv, write_parquet
+
+    evaluator, data = worked("pool", "with activities", tmp_path), tmp_path / "data"
+    (write_csv if kind == "csv" else write_parquet)(data, 3, "with activities")
+    data = database(data) if kind == "database" else data
+    run(Job(evaluator, Source(evaluator.policy, data), "2026-02-01"), tmp_path / "rows", RunOptions(engine="rows"))
+    monkeypatch.setattr("roe.columns.csv_blocks.LARGE", 0)
+    taken = pieces_of(monkeypatch)
+    job = Job(evaluator, Source(evaluator.policy, data), "2026-02-01", session=session, buckets=3)
+    run(job, tmp_path / "spark", RunOptions(engine="spark"))
+    assert taken == [{"account", "activity"}]
+    assert files_in(tmp_path / "spark") == files_in(tmp_path / "rows")
 
 
 @heavy
