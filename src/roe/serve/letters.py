@@ -16,7 +16,7 @@ KINDS = {
     "referred": "a person must decide",
     "overdue": "a person has not decided in time",
     "held": "nobody is able to take a record",
-    "unassigned": "the rules give a record to nobody",
+    "unassigned": "nobody owns a record: the rules give it to nobody, or its owner gave it back",
     "returned": "a late proof has given a record back",
     "proved": "a late proof shows that a record was worked in time, and its new owner keeps it",
 }
