@@ -108,6 +108,8 @@ class LiveWorld(World):
         """Raw records of an entity, typed as the table was that the binding began with, or alone; and those that are rejected."""
         typed, read = self._typed(entity, raw)
         self.last_read = typed.reading
+        if self.alone:  # their columns are columns of the data from now on, as they are for a binding that begins with them
+            self.typed.setdefault(entity, Typed(Reading(entity))).reading.columns |= typed.columns
         return read
 
     def _typed(self, entity: str, raw: Iterable[Record]) -> tuple[Typed, tuple[list[Values], list[Reject]]]:

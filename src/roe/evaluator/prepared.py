@@ -17,7 +17,7 @@ from roe.evaluator.row import Row
 from roe.grammar import syntax as s
 from roe.grammar.printer import show
 from roe.plan.operators import Derive
-from roe.policy.reads import reads_through
+from roe.policy.reads import reads_through, routed
 
 if TYPE_CHECKING:
     from roe.evaluator.live_world import LiveWorld
@@ -82,11 +82,12 @@ def asked_for_all(world: LiveWorld) -> set[str]:
         f = model.get(of, {}).get(name)
         if f is not None and f.via and f.type.item is not None:
             entities.add(f.type.item.entity)
-    for pool in plan.pools.values():
+    by_pool = routed(plan)
+    for name, pool in plan.pools.items():
         if pool.strategy == LEAST_LOADED or not OPEN_CAPS.keys().isdisjoint(pool.caps):
             entities |= set(OPEN_CAPS.values())
         if pool.together is not None:
-            entities |= {entity for entity, _ in plan.engagement}
+            entities |= by_pool.get(name, set())
     entities = {entity for entity in entities if world.rows.get(entity)}
     for entity in list(entities):
         entities |= {

@@ -67,15 +67,17 @@ def _in_order(ids: list[str], rows: list[Row]) -> tuple[list[str | None], list[s
 
 def keep(tables: ServiceStore, desk: Desk) -> None:
     """Prepare the next start; called in a transaction, with everything that is committed in the desk."""
-    world = desk.records.live.world
-    known = tables.prepared_by(_made_by(desk.policy))
-    if known is not None and tables.changed_since(known) <= FEW_CHANGED / 2 * sum(map(len, world.rows.values())):
-        return
-    by_entity = {entity: one.as_json() for entity, one in prepared(world, LEAST).items()}
+    by_entity = {entity: one.as_json() for entity, one in prepared(desk.records.live.world, LEAST).items()}
     text = zlib.compress(json.dumps(by_entity, separators=(",", ":")).encode(), 1) if by_entity else b""
     body = hashlib.sha256(text).digest() + text
     pieces = [body[at : at + CHUNK] for at in range(0, len(body), CHUNK)] if by_entity else []
     tables.keep_prepared(desk.seq, _made_by(desk.policy), pieces)
+
+
+def is_outdated(tables: ServiceStore, desk: Desk) -> bool:
+    """Whether so much has changed since the next start was prepared that it is better prepared anew."""
+    known = tables.prepared_by(_made_by(desk.policy))
+    return known is None or tables.changed_since(known) > FEW_CHANGED / 2 * sum(map(len, desk.records.live.world.rows.values()))
 
 
 def _made_by(policy: Ready) -> str:

@@ -33,7 +33,7 @@ from roe.serve.desk import Desk
 from roe.serve.letters import Receiver
 from roe.serve.metrics import Metrics
 from roe.serve.policies import Ready
-from roe.serve.prepared import keep, load
+from roe.serve.prepared import is_outdated, keep, load
 from roe.serve.problems import Refused
 from roe.serve.shared import KNOWN, standings, take_over
 from roe.serve.state import State, compact
@@ -167,7 +167,7 @@ class Writer:
         try:
             with store.writing(LOCK_WAIT):
                 tables = ServiceStore(store.db)
-                if tables.seq() == desk.seq:
+                if tables.seq() == desk.seq and is_outdated(tables, desk):
                     keep(tables, desk)
         except Exception as e:
             log.warning("the next start will read all records: %s", e)
