@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import hashlib
 import logging
 import random
 import time
+import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import replace
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +24,7 @@ from roe.serve.desk import Desk
 from roe.serve.local import Local
 from roe.serve.policies import Ready, load
 from roe.serve.queue import Queue
+from roe.serve.store import ServiceStore, Writes
 from roe.serve.times import SetTime
 from roe.serve.versions import Mirrored
 from roe.serve.writer import Job, Reply
@@ -168,11 +171,11 @@ def lived(state: str, policy: Ready, seed: int, starts: int, is_prepared: bool, 
     assert unread == (starts if is_prepared else 0)
     with started(state, policy, starts) as local:
         for n in range(ACCOUNTS + 20):
-            answers += [body for _, body in local.do(lambda desk, at, n=n: decided(desk, f"A{n:04d}", at))]
+            answers += [body for _, body in local.do(partial(decided, f"A{n:04d}"))]
     return answers
 
 
-def decided(desk: Desk, id: str, at: Any) -> Reply:
+def decided(id: str, desk: Desk, at: Any) -> Reply:
     row = desk.records.row("account", id)
     if row is None:
         return 200, dict
@@ -242,7 +245,7 @@ def test_what_is_forgotten_is_not_in_it(state: str, tmp_path: Path) -> None:
 
 
 def ids_in(store: Store, policy: Ready) -> list[str]:
-    found = prepared._read(prepared.ServiceStore(store.db), policy)
+    found = prepared._read(ServiceStore(store.db), policy)
     assert found is not None
     return found[1]["account"].ids
 
@@ -289,7 +292,7 @@ def test_it_is_data_and_not_code(tmp_path: Path) -> None:
     state, policy = str(tmp_path / "state"), ready(tmp_path / "policy")
     fill(state, policy)
     with open_store(state) as store:
-        tables = prepared.ServiceStore(store.db)
+        tables = ServiceStore(store.db)
         seq = tables.seq()
         for text in (
             b"cos\nsystem\n",
@@ -297,8 +300,8 @@ def test_it_is_data_and_not_code(tmp_path: Path) -> None:
             b'{"account": {"reading": {}, "ids": [], "called": 7, "keys": {}, "names": {}}}',
             b"[]",
         ):
-            packed = prepared.zlib.compress(text)
-            tables.keep_prepared(seq, prepared._made_by(policy), [prepared.hashlib.sha256(packed).digest() + packed])
+            packed = zlib.compress(text)
+            tables.keep_prepared(seq, prepared._made_by(policy), [hashlib.sha256(packed).digest() + packed])
             assert prepared._read(tables, policy) is None
             assert prepared.load(tables, policy).found == {}
 
@@ -308,16 +311,10 @@ def test_a_record_that_the_policy_cannot_read_is_read_at_every_start(tmp_path: P
     fill(state, policy)
     bad = Mirrored("account", "A0003", {"id": "A0003", "name": "Halden", "created": "no day at all"})
     with open_store(state) as store, store.writing():
-        tables = prepared.ServiceStore(store.db)
-        tables.write(prepared_writes(bad), tables.seq() + 1, 0)
+        tables = ServiceStore(store.db)
+        tables.write(Writes(records={(bad.entity, bad.id): bad}), tables.seq() + 1, 0)
     for _ in range(2):
         with started(state, policy) as local:
             assert is_unread(local) and local.writer.desk is not None
             assert ("account", "A0003") in local.writer.desk.records.unreadable
             assert local.writer.desk.records.row("account", "A0003") is None
-
-
-def prepared_writes(record: Mirrored) -> Any:
-    from roe.serve.store import Writes
-
-    return replace(Writes(), records={(record.entity, record.id): record})

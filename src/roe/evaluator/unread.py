@@ -42,9 +42,6 @@ class Later(dict[K, V], Generic[K, V, P]):
         at = bisect_left(self._keys, key)
         return at if at < len(self._keys) and self._keys[at] == key and not self._asked[at] else -1
 
-    def is_waiting(self, key: K) -> bool:
-        return self._waiting(key) >= 0
-
     def _made(self, key: object) -> None:
         at = self._waiting(key)
         if at >= 0:
@@ -136,18 +133,18 @@ class Unread:
         self._made: list[Row | None] = [None] * len(found.texts)
         self._next = 0  # all before it are read
         ids, self.fresh = self.prepared.ids, list(world.rows[entity])
-        there = [number for number, text in enumerate(found.texts) if text is not None]
-        rows: list[Row | int] = [*there, *self.fresh]
-        rows.sort(key=lambda row: ids[row] if isinstance(row, int) else by_id(row))
+        rows: list[Row | int] = [number for number, text in enumerate(found.texts) if text is not None]
+        if self.fresh:
+            rows = sorted([*rows, *self.fresh], key=lambda row: ids[row] if isinstance(row, int) else by_id(row))
         keys = Later[str, Row, int](ids, range(len(ids)), self._row_if_there)
-        keys.update({str(row["id"]): row for row in self.fresh})
-        self._keys = keys
+        keys.update({by_id(row): row for row in self.fresh})
         world.rows[entity], world._keys[entity] = Rows(rows, self), keys
         world._names[entity] = Later(*self.prepared.called, self.rows_at)
         world._name(entity, self.fresh)
 
     def is_unread(self, record: str) -> bool:
-        return self._keys.is_waiting(record) and self._is_there(self.number_of(record))
+        number = self.number_of(record)
+        return number < len(self._texts) and self._texts[number] is not None and self.prepared.ids[number] == record
 
     # --- reading ----------------------------------------------------------------------------------------------------
 
@@ -173,7 +170,10 @@ class Unread:
         records: list[Record] = json.loads(f"[{','.join(texts)}]")
         typed = {values["id"]: values for values in self.world.read_alone(self.entity, records)}
         for number in numbers:
-            row = self._made[number] = Row(self.entity, self.world, typed[self.prepared.ids[number]])
+            id = self.prepared.ids[number]
+            if id not in typed:
+                raise ValueError(f"something else than roe has changed {self.entity} {id} in the ledger's database")
+            row = self._made[number] = Row(self.entity, self.world, typed[id])
             self._texts[number] = None
             rows.append(row)
         self.world.take_up(rows)
