@@ -86,7 +86,7 @@ def test_what_can_be_shared_out(name: str) -> None:
         )
         return
     children = {"opportunity": "account"} if name == "pipeline" else children
-    links = {"account": ("parent",)} if name in ("territories", "pipeline") else {}
+    links: dict[str, tuple[str, ...]] = {"account": ("parent",)} if name in ("territories", "pipeline") else {}
     assert found == (WHY[name] or (Share("lead", {}) if name == "matching" else Share("account", children, links=links)))
 
 

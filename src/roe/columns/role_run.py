@@ -132,8 +132,6 @@ class RoleRun(RoleRows):
             if entity == self.table.entity and role == self.role:
                 row = self.world.find(entity, record)
                 assert isinstance(row, TableRow)
-                if row.at >= self.table.listed:
-                    continue
                 for i in chooser(self.world.scope(row)).unknown:
                     self.unknown[i] -= 1
                 self.rule[row.at] = EXCEPTION

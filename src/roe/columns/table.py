@@ -261,8 +261,8 @@ class RecordTable:
         if step.last:
             return Refs(after.entity, self._last(up, step.along).astype(np.int32), self.world)
         rows, at = np.arange(self.n), up
-        levels: list[tuple[Array, Array]] = []
-        while len(rows) and len(levels) < DEEP:
+        levels: list[tuple[Array, Array]] = [(rows[:0], at[:0])]
+        while len(rows) and len(levels) <= DEEP:
             there = at >= 0
             rows, at = rows[there], at[there]
             levels.append((rows, at))

@@ -54,6 +54,7 @@ from roe.share.waiting import BESIDE, OPEN, WAITING, columns_for_pools, waiting
 
 KEYS_A_TASK = 1_000_000
 MANY = 1000  # records of a task, of which there is at least one
+MOST_LOST = 1_000_000  # references to no id, of which it is asked whether they are names
 SAMPLES = 50  # ids that are looked at for each task, to tell where it begins
 Check = Callable[[Mapping[str, Raw]], None]
 
@@ -195,6 +196,8 @@ class _Keys:
 
     def may_be_names(self, policy: Policy) -> bool:
         """Whether a record may be meant by a reference that is not an id."""
+        if len(self.lost) > MOST_LOST:
+            return True  # to look for so many takes as much memory as their records
         asked = of_names(policy, self.entity, self.cut.shared[self.entity], self.lost)
         if self.entity in self.cut.held:
             return asked(self.cut.held[self.entity])
