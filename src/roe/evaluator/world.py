@@ -140,7 +140,7 @@ class World(RecordsByName, RecordsInTime):
         for entity in {r.entity for r in rejects}:
             some = [r for r in rejects if r.entity == entity]
             self._take_out(entity, some)
-            self.readings[entity].count(some)
+            self.readings[entity].count([r for r in some if not self.is_guest(entity, r.record)])
         self.rejects = sorted([*self.rejects, *rejects], key=lambda r: (is_repetition(r), r.line))
 
     def _take_out(self, entity: str, rejects: Sequence[Reject]) -> None:
@@ -150,6 +150,10 @@ class World(RecordsByName, RecordsInTime):
         self._names.pop(entity, None)
         self._back.clear()
         self._keyed.clear()
+
+    def is_guest(self, entity: str, record: str) -> bool:
+        """Whether a record is only here to be read: somebody else decides it, and counts what is said of it."""
+        return False
 
     def stamps_of(self, entity: str) -> list[datetime | None]:
         """When the CRM last changed the rows of an entity, those that are set aside among them."""
