@@ -234,9 +234,9 @@ class NameIndex:
         sums = self._sums
         if sums is None or len(sums) < len(self._texts):
             sums = self._sums = np.zeros(len(self._texts) * 5 // 4)
-        of_each = [(weight, numbers) for weight, key, start, end in looked_up for numbers in self._postings.arrays(key, start, end, np)]
-        touched = np.concatenate([numbers for _, numbers in of_each]).astype(np.intp)
-        np.add.at(sums, touched, np.repeat([weight for weight, _ in of_each], [len(numbers) for _, numbers in of_each]))
+        weights, numbers = self._postings.arrays(looked_up, np)
+        touched = np.concatenate(numbers).astype(np.intp)
+        np.add.at(sums, touched, np.repeat(weights, list(map(len, numbers))))
         weights = sums[touched]
         sums[touched] = 0.0
         if len(self._texts) > self.count:  # names that are gone share nothing

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from array import array
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from functools import cache
 from importlib import import_module
 from types import ModuleType
@@ -70,13 +70,22 @@ class Postings:
         numbers = self._having[key]
         return (numbers,) if isinstance(numbers, int) else numbers
 
-    def arrays(self, key: str, start: int, end: int, np: ModuleType) -> Iterator[Array]:
-        """The names that have a key: those from `start` to `end` in the columns, and those that came later."""
-        if end > start and self.columns is not None:
-            yield self.columns.numbers[start:end]
-        more = self._having.get(key)
-        if more is not None:
-            yield np.frombuffer(array("I", (more,)) if isinstance(more, int) else more, np.uintc)
+    def arrays(self, looked_up: Iterable[tuple[float, str, int, int]], np: ModuleType) -> tuple[list[float], list[Array]]:
+        """The names that have each of some keys: those from where they start to where they end in the columns, and those that came later. A key has
+        a weight, which stands beside each array of its names.
+        """
+        columns, having = self.columns, self._having
+        weights: list[float] = []
+        arrays: list[Array] = []
+        for weight, key, start, end in looked_up:
+            if end > start and columns is not None:
+                weights.append(weight)
+                arrays.append(columns.numbers[start:end])
+            more = having.get(key) if having else None
+            if more is not None:
+                weights.append(weight)
+                arrays.append(np.frombuffer(array("I", (more,)) if isinstance(more, int) else more, np.uintc))
+        return weights, arrays
 
 
 def _count(numbers: int | array[int] | None) -> int:

@@ -154,7 +154,8 @@ class LiveWorld(World):
 
     def forget_computed(self) -> None:
         ranks, keyed = self.__dict__.get("_ranks", {}), self.__dict__.get("_keyed", {})
-        super().forget_computed()
+        if self.touched or ranks or keyed or self._kept_up is None:
+            super().forget_computed()
         self._decided.clear()
         if self._kept_up is not None:
             self._kept_up.drop_uncertain(ranks, keyed)

@@ -60,6 +60,9 @@ class Desk:
         self.policy = policy
         self.records = Records(policy.evaluator, self.state, records)
         self.plan, self.zone = policy.evaluator.policy.plan, policy.evaluator.policy.timezone
+        self._roles = {entity: [role for e, role in self.plan.engagement if e == entity] for entity, _ in self.plan.engagement}
+        known = policy.evaluator.policy.model.entities
+        self._entities = {FILES.get(e, (e + "s",))[0]: e for e in reversed(known)} | {e: e for e in known}
         self.tz = zone_of(self.zone)
         self._moment: tuple[datetime, At] | None = None
 
@@ -215,11 +218,9 @@ class Desk:
 
     def entity(self, name: str) -> str:
         """The entity that an address means: `leads` and `lead` are one."""
-        known = self.policy.evaluator.policy.model.entities
-        if name in known:
-            return name
-        entity = next((e for e in known if name == FILES.get(e, (e + "s",))[0]), None)
+        entity = self._entities.get(name)
         if entity is None:
+            known = self.policy.evaluator.policy.model.entities
             raise unknown(f"the policy has no entity `{name}`", f"the entities are {', '.join(known)}")
         return entity
 
@@ -417,7 +418,7 @@ class Desk:
             raise unknown(f"the policy has no rules for the owners of {entity} records", f"it decides owners of {decided} records")
 
     def roles(self, entity: str) -> list[str]:
-        return [role for e, role in self.plan.engagement if e == entity]
+        return self._roles.get(entity, [])
 
     def decides(self, entity: str) -> None:
         """Refuse an entity that the policy has no rules for."""
