@@ -185,8 +185,8 @@ class NameIndex:
         """A name's candidates. Methods ask for one name after the other, and many leads have the same."""
         looked = self._looked.get(name)
         if looked is None:
-            if len(self._looked) >= REMEMBERED:
-                self._looked.clear()
+            if len(self._looked) >= REMEMBERED:  # the oldest alone: to let go of all of them takes 60 ms, for which one search would wait
+                del self._looked[next(iter(self._looked))]
             looked = self._looked[name] = Looked(self._closest(name), self.scores.asked(names_in(name)), {})
         return looked
 

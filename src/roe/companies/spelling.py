@@ -48,7 +48,9 @@ def may_be_like(a: Word, b: Word) -> bool:
     """Whether two words can be alike, which most are not: they begin alike, mean one thing, or one may be the other misspelt."""
     if a.first == b.first or a.sound == b.sound or a.same == b.same:
         return True
-    return -MOST_WRONG <= a.letters - b.letters <= MOST_WRONG and a.letters + b.letters >= SHORTEST_WRONG and wrong_letters(a.word, b.word) > 0
+    return (
+        -MOST_WRONG <= a.letters - b.letters <= MOST_WRONG and a.letters + b.letters >= SHORTEST_WRONG and wrong_letters(a.word, b.word) > 0
+    )
 
 
 @lru_cache(maxsize=KEPT)

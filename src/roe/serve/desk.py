@@ -80,9 +80,12 @@ class Desk:
 
     def expect(self, records: Iterable[tuple[str, Record]]) -> None:
         """Records are about to be routed, by the address's name of their entity. What can be found out of them before they may be decided is."""
+        by_name: dict[str, list[Record]] = {}
         for name, values in records:
-            with contextlib.suppress(Refused):  # as it will be, when it comes
-                self.records.expect(self.entity(name), values)
+            by_name.setdefault(name, []).append(values)
+        for name, several in by_name.items():
+            with contextlib.suppress(Refused):  # as each will be, when it comes
+                self.records.expect(self.entity(name), several)
 
     def number(self, numbers: list[int]) -> None:
         """Tell owners and letters the numbers that the entries have got."""
