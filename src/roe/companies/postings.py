@@ -59,11 +59,15 @@ class Postings:
         if self.columns is None:
             some = [(key, having[key]) for key in keys if key in having]
             return [(size, key, 0, 0) for key, numbers in some if (size := _count(numbers) - gone.get(key, 0))]
-        spans = [(key, *self._spans[key]) for key in keys]
-        if not having and not gone:
-            return [(end - start, key, start, end) for key, start, end in spans if start < end]
-        every = ((_count(having.get(key)) + end - start - gone.get(key, 0), key, start, end) for key, start, end in spans)
-        return [sized for sized in every if sized[0]]
+        spans, found = self._spans, []
+        for key in keys:
+            start, end = spans[key]
+            size = end - start
+            if having or gone:
+                size += _count(having.get(key)) - gone.get(key, 0)
+            if size:
+                found.append((size, key, start, end))
+        return found
 
     def later(self, key: str) -> Sequence[int]:
         """The names with a key that are not in the columns."""

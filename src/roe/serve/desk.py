@@ -410,7 +410,8 @@ class Desk:
     def answer(self, entity: str, id: str) -> Json:
         """All owners of a record. The first role's stand at the top, since most records have one."""
         self._has_owners(entity)
-        roles = {key.split("|", 2)[2]: self.shown(*key.split("|", 2)) for key in self.owner_keys(entity, id)}
+        known = self.state.all("owner")
+        roles = {role: self.shown(entity, id, role) for role in self.policy.evaluator.policy.roles if f"{entity}|{id}|{role}" in known}
         if not roles:
             raise unknown(f"nothing was decided about the {entity} `{id}`", "route it with POST first")
         return {**next(iter(roles.values())), "roles": roles, "held": any(self.state.get("held", f"{entity}|{id}|{r}") for r in roles)}
