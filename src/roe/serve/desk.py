@@ -14,6 +14,7 @@ from datetime import date, datetime
 
 from roe.dynamic import Json, Record, Saved
 from roe.evaluator.decision import Decision
+from roe.evaluator.prepared import Found
 from roe.evaluator.row import Row
 from roe.grammar import values as v
 from roe.grammar.clock import zone_of
@@ -21,6 +22,7 @@ from roe.ledger.beside import RELOAD
 from roe.ledger.entries import Activated, Owned
 from roe.ledger.entry import Entry
 from roe.ledger.moment import At
+from roe.ledger.people import Declined, Excepted, Requested
 from roe.ledger.reconcile import Held, decided
 from roe.policy.standard import FILES
 from roe.serve import digests, held, in_crm, timers, turns
@@ -35,6 +37,7 @@ from roe.serve.times import MOST_AHEAD, first_moment, moment
 from roe.serve.versions import Mirrored, deleted, patched, replaced
 
 Fetch = Callable[[str, str], Mirrored | None]
+WasAsked = Callable[[str, str, str], bool]  # of a record in a role
 log = logging.getLogger("roe.serve")
 LAST = ("source", "moment")  # under which the moment of the last commit is kept
 MAKES_ABLE = ("rep", "leave")  # a change of these may let somebody take a held record
@@ -43,22 +46,25 @@ TOLD_AGAIN = ("owner", "action", "rule", "until", "pool")  # a decision in which
 
 
 class Desk:
-    def __init__(self, policy: Ready, state: State, records: Iterable[Mirrored], receivers: Iterable[Receiver] = ()) -> None:
+    def __init__(
+        self, policy: Ready, state: State, records: Iterable[Mirrored], receivers: Iterable[Receiver] = (),
+        found: Mapping[str, Found] | None = None,
+    ) -> None:  # fmt: skip
         self.state, self.receivers = state, tuple(receivers)
         self.not_read: Json = {}  # what of the last record that came says nothing to the policy
         self.able_changed = False  # whether somebody may be able to take a record who was not
         self.outdated = False  # whether something was forgotten that the desk still has
         self.seq = 0  # the last commit that the desk has seen
-        self.take_policy(policy, records)
+        self.take_policy(policy, records, found)
         self._timers = timers.TimerQueue()
         for key, timer in state.all("timer").items():
             self._timers.add(key, timer["due"])
         self.begin(lambda entity, id: None)
 
-    def take_policy(self, policy: Ready, records: Iterable[Mirrored]) -> None:
-        """Decide by this policy from now on."""
+    def take_policy(self, policy: Ready, records: Iterable[Mirrored], found: Mapping[str, Found] | None = None) -> None:
+        """Decide by this policy from now on. `found` are records that are read when somebody asks for them."""
         self.policy = policy
-        self.records = Records(policy.evaluator, self.state, records)
+        self.records = Records(policy.evaluator, self.state, records, found)
         self.plan, self.zone = policy.evaluator.policy.plan, policy.evaluator.policy.timezone
         self._roles = {entity: [role for e, role in self.plan.engagement if e == entity] for entity, _ in self.plan.engagement}
         known = policy.evaluator.policy.model.entities
@@ -68,15 +74,17 @@ class Desk:
 
     # --- groups of requests -------------------------------------------------------------------------------------------
 
-    def begin(self, fetch: Fetch) -> None:
-        """Start a group: nothing is left behind yet. `fetch` looks records up in the mirror as it was committed."""
-        self.fetch = fetch
+    def begin(self, fetch: Fetch, was_asked: WasAsked = lambda *about: False) -> None:
+        """Start a group: nothing is left behind yet. `fetch` looks records up in the mirror as it was committed, and `was_asked` whether
+        somebody waits for an exception.
+        """
+        self.fetch, self.was_asked = fetch, was_asked
         self.writes = Writes()
         self.entries: list[Entry] = []
         self._numbered: dict[str, int] = {}  # of owners that are to carry the number of an entry, its place in `entries`
-        self._letters: list[tuple[int, Receiver, str, Json, Json, int | None]] = []  # letters whose decision has no number yet
+        self._letters: list[tuple[int, Receiver, str, datetime, Json, Json, int | None]] = []  # letters whose decision has no number yet
         self.decided: list[tuple[str, str, str, str]] = []  # entity, record, role, action
-        self.missed = 0
+        self.missed = self.proofs = 0  # deadlines, and of those that were missed before the ones that a late proof shows as kept
 
     def expect(self, records: Iterable[tuple[str, Record]]) -> None:
         """Records are about to be routed, by the address's name of their entity. What can be found out of them before they may be decided is."""
@@ -92,10 +100,10 @@ class Desk:
         for key, place in self._numbered.items():
             if (owner := self.state.get("owner", key)) is not None:
                 owner["decision"] = numbers[place]
-        for count, receiver, kind, about, more, written in self._letters:
+        for count, receiver, kind, at, about, more, written in self._letters:
             if written is not None:
                 about["decision"] = numbers[written]
-            self.writes.letters.append(letter(count, receiver, kind, about, more))
+            self.writes.letters.append(letter(count, receiver, kind, at, about, more))
         self._letters.clear()
 
     def as_of(self, now: datetime) -> datetime:
@@ -232,6 +240,13 @@ class Desk:
         pending = self.writes.records.get((entity, id))
         return pending or self.fetch(entity, id) or Mirrored(entity, id)
 
+    def is_asked(self, entity: str, id: str, role: str) -> bool:
+        """Whether somebody waits for an exception for a record in a role."""
+        about = (entity, id, role)
+        kinds = (Requested, Excepted, Declined)
+        newest = next((e for e in reversed(self.entries) if isinstance(e, kinds) and (e.entity, e.record, e.role) == about), None)
+        return self.was_asked(*about) if newest is None else isinstance(newest, Requested)
+
     def put(self, entity: str, values: Record, version: str, at: datetime) -> tuple[str, bool]:
         """Take the whole of a record over; returns its id and whether it was too old to count."""
         typed = self.records.typed(entity, values)
@@ -349,7 +364,7 @@ class Desk:
             turns.take(self, d, at)
         timers.set_for(self, key, d, until, at)
         held.keep(self, key, d, at)
-        self._tell(key, d, before)
+        self._tell(key, d, before, at)
         return d
 
     def own(
@@ -385,19 +400,21 @@ class Desk:
         self.state.put("assigned", key, given)
         self.records.recall([key])
 
-    def _tell(self, key: str, d: Decision, before: Owner | None) -> None:
+    def _tell(self, key: str, d: Decision, before: Owner | None, at: datetime) -> None:
         if before is not None and before["owner"] == d.owner and before["action"] == d.action:
             return
-        kind = "referred" if d.action == "refer" else "assigned" if d.owner is not None else "held" if d.turn is not None else "unassigned"
-        self.send(kind, key)
+        is_held = self.state.get("held", key) is not None
+        kind = "referred" if d.action == "refer" else "assigned" if d.owner is not None else "held" if is_held else "unassigned"
+        self.send(kind, key, at)
 
-    def send(self, kind: str, key: str, **more: object) -> None:
+    def send(self, kind: str, key: str, at: datetime, **more: object) -> None:
         """Put a letter about a record into the outbox of every receiver who wants letters of this kind."""
         entity, id, role = key.split("|", 2)
         for receiver in self.receivers:
             if receiver.wants(kind):
                 about = self.shown(entity, id, role)
-                self._letters.append((self.state.count("letter"), receiver, kind, about, more, self._numbered.get(key)))
+                said_at = at.astimezone(self.tz)
+                self._letters.append((self.state.count("letter"), receiver, kind, said_at, about, more, self._numbered.get(key)))
 
     # --- answers ------------------------------------------------------------------------------------------------------
 
@@ -405,6 +422,9 @@ class Desk:
         """An owner as an answer shows it."""
         owner: Saved = self.state.owner(f"{entity}|{id}|{role}")
         more = {name: owner[name] for name in ("late", "gone", "missed", "overdue") if name in owner}
+        waiting = self.state.get("held", f"{entity}|{id}|{role}")
+        if waiting is not None and "unable" in waiting:
+            more["unable"] = held.reasons(self, waiting)
         return {"entity": entity, "id": id, "role": role, **{name: owner[name] for name in SHOWN}, **more}
 
     def answer(self, entity: str, id: str) -> Json:
