@@ -159,10 +159,13 @@ class NameIndex:
 
     # --- searching --------------------------------------------------------------------------------------------------
 
-    def search(self, name: str, least: float, group: bool = False, only: Callable[[int], bool] | None = None) -> list[tuple[float, int]]:
+    def search(
+        self, name: str, least: float, group: bool = False, only: Callable[[int], bool] | None = None, within: float = 1.0
+    ) -> list[tuple[float, int]]:
         """(probability, place) of the names that are the same company at least so likely, the best first; of equals the first.
 
-        With `group`, the probability that both are of one corporate group. `only` says which places may be found at all.
+        With `group`, the probability that both are of one corporate group. `only` says which places may be found at all. Those that are less
+        likely than the best by more than `within` may be left out.
         """
         if not names_in(name)[0].words:
             return []
@@ -170,7 +173,10 @@ class NameIndex:
         for i in looked.closest:
             score = self._score(looked, i, least, group)
             if score >= least:
-                scored += [(score, place) for place in self._at[i] if only is None or only(place)]
+                found = [(score, place) for place in self._at[i] if only is None or only(place)]
+                scored += found
+                if found:
+                    least = max(least, score - within)
         return sorted(scored, key=lambda x: (-x[0], x[1]))
 
     def _score(self, looked: Looked, i: int, least: float, group: bool) -> float:

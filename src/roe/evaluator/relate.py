@@ -223,8 +223,9 @@ class MatchMethod:
     # --- candidates -------------------------------------------------------------------------------------------------
 
     def held(self, scope: Scope) -> list[Candidate]:
-        """Rows for which the method's condition is true, and `unless` is not."""
-        return [Candidate(t, self.name, score) for score, t in self._scored(scope, self.least, None) if not self._is_excluded(t, scope)]
+        """Rows for which the method's condition is true, and `unless` is not; but those whose scores are too low to be chosen."""
+        only = None if self.unless is None else lambda target: not self._is_excluded(target, scope)
+        return [Candidate(t, self.name, score) for score, t in self._scored(scope, self.least, only, CLOSE)]
 
     def candidates(self, row: Row, only: Callable[[Row], bool] | None = None) -> tuple[list[Candidate], list[Candidate]]:
         """Rows for which the method's condition is true, and those that `unless` then excludes, or whose scores are a little too low."""
@@ -249,20 +250,22 @@ class MatchMethod:
         scope[self.step.target] = target
         return self.unless(scope) is True
 
-    def _scored(self, scope: Scope, least: float, only: Callable[[Row], bool] | None) -> Iterable[tuple[float, Row]]:
-        """The rows for which the condition is true, and `only`, each with its score; of names the best first, down to `least`."""
+    def _scored(self, scope: Scope, least: float, only: Callable[[Row], bool] | None, within: float = 1.0) -> Iterable[tuple[float, Row]]:
+        """The rows for which the condition is true, and `only`, each with its score; of names the best first, down to `least`, and perhaps no
+        further below the best than `within`.
+        """
         if self.finds_nothing(scope):
             return ()
 
         def fits(target: Row) -> bool:
             scope[self.step.target] = target
-            return (only is None or only(target)) and self.match(scope) is True
+            return self.match(scope) is True and (only is None or only(target))
 
         if self.kind != "similar":
             return [(1.0, row) for row in self._possible(scope) if fits(row)]
         assert self.mine is not None and self.theirs is not None
         value = self.mine(scope)
-        return self.matcher.names(self.theirs).search(value, least, self.group, fits) if isinstance(value, str) else ()
+        return self.matcher.names(self.theirs).search(value, least, self.group, fits, within) if isinstance(value, str) else ()
 
     def keys_of(self, scope: Scope) -> tuple[Value, ...]:
         """The keys by which the record is looked up."""
