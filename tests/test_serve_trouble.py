@@ -20,7 +20,7 @@ import pytest
 from starlette.testclient import TestClient
 
 from databases import Postgres
-from helpers import HEAVY
+from effort import HEAVY
 from ledgers import STORES, place
 from roe.diagnostics import PolicyError
 from roe.evaluator.kept_matches import KeptMatches
