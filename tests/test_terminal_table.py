@@ -6,7 +6,7 @@ from roe.cli.table import table, width_of
 
 
 def test_columns_stand_below_each_other() -> None:
-    rows = [["account.ae", 8, "50.0%"], ["账户", None, " two\nlines "], ["e\u0301", True, ""]]
+    rows: list[list[object]] = [["account.ae", 8, "50.0%"], ["账户", None, " two\nlines "], ["e\u0301", True, ""]]
     assert table(rows, ["records", "decided", "share"]) == (
         "records     decided    share\n"
         "----------  ---------  ---------\n"
