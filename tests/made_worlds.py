@@ -50,7 +50,8 @@ class World:
         self.rng, self.folder, self.kind = rng, folder, kind
         self.data = folder / "data"
         self.headers: dict[str, list[str]] = {}  # of tables without rows; one that has none is not there
-        policy = policy_of(rng, apart=kind in ("accounts", "account pools"))
+        self.families = kind in ("accounts", "account pools") and rng.random() < 0.6
+        policy = policy_of(rng, apart=kind in ("accounts", "account pools"), families=self.families)
         self._more(policy)
         write_policy(policy, folder)
         self.tables = make_data(rng, rng.choice([40, 40, 40, 1]))

@@ -74,7 +74,9 @@ class Bound:
         self.exceptions: dict[tuple[str, str, str], ExceptionRow] = {}  # by entity, record and role
         for row in (*granted(state), *self.plan.exceptions, *held_back(state)):
             record = world.find(row.entity, row.record) if row.entity in world.rows else None
-            if record is not None and not world.is_untouched(row.entity, record["id"]) and self.excepts(row, record):
+            if record is None or world.is_guest(row.entity, record["id"]) or world.is_untouched(row.entity, record["id"]):
+                continue
+            if self.excepts(row, record):
                 self.exceptions.setdefault((row.entity, record["id"], str(row.role)), row)
 
     def _give_back(self) -> None:

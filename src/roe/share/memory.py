@@ -17,6 +17,7 @@ from roe.dynamic import Json, Saved
 from roe.grammar import values as v
 from roe.ledger.by_record import OWNERS, owners_in
 from roe.ledger.changed import Changed
+from roe.ledger.reconcile import key_parts
 from roe.ledger.remembered import Remembered, as_remembered
 from roe.ledger.role_tables import Owners, RoleTable, as_arrow, of_arrow
 from roe.policy.model import DataSource, Policy
@@ -91,6 +92,13 @@ def changes_between(before: Remembered, after: Remembered, without: Iterable[str
         old = older.get(part, {})
         yield from ((part, key, json.dumps(value)) for key, value in entries.items() if key not in old or old[key] != value)
         yield from ((part, key, None) for key in old if key not in entries)
+
+
+def record_of(change: Change) -> tuple[str, str]:
+    """The entity and the id of the record that a change is about, where it is about one."""
+    part, key, _ = change
+    entity, _, record = key.partition("|")
+    return (entity, record) if part == "gone" else key_parts(key)[:2]
 
 
 def changed_state(before: Remembered, changes: Iterable[Change]) -> Remembered:
