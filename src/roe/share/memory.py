@@ -33,6 +33,7 @@ PARTS = (
     "ends",
     "granted",
     "held",
+    "events",
     "past.owners",
     "past.seen",
 )  # by `entity|record|name`
