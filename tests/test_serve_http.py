@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import json
+import logging
 import socket
 import threading
 import time
-from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -20,6 +20,7 @@ from starlette.testclient import TestClient
 from ledgers import STORES, place
 from roe.diagnostics import CODES, PolicyError
 from roe.serve.app import build_app
+from roe.serve.logs import set_up
 from roe.serve.main import settings_of
 from roe.serve.server import Server
 from roe.serve.settings import Settings, read_settings
@@ -240,6 +241,21 @@ def test_an_address_without_an_id_is_refused_and_not_redirected(tmp_path: Path) 
             assert answer.status_code == status and answer.json()["help"], answer.text
 
 
+def test_what_a_library_warns_of_is_a_line_of_json_too(capsys: pytest.CaptureFixture[str]) -> None:
+    names = ("", "roe", "uvicorn", "uvicorn.error")
+    before = [(x := logging.getLogger(name), x.handlers, x.propagate, x.level) for name in names]
+    try:
+        set_up()
+        logging.getLogger("opentelemetry.exporter").warning("the collector\nis gone")
+        logging.getLogger("roe.serve").info("ready")
+    finally:
+        for logger, handlers, propagate, level in before:
+            logger.handlers, logger.propagate = handlers, propagate
+            logger.setLevel(level)
+    said = [json.loads(line) for line in capsys.readouterr().err.splitlines()]
+    assert [(x["logger"], x["message"]) for x in said] == [("opentelemetry.exporter", "the collector\nis gone"), ("roe.serve", "ready")]
+
+
 def test_a_client_that_goes_in_the_middle_of_its_body_is_no_failure(tmp_path: Path) -> None:
     with servers(policy(tmp_path / "policy"), str(tmp_path / "s")) as (s,):
         with socket.create_connection(("127.0.0.1", s.port)) as line:
@@ -299,33 +315,6 @@ def test_what_people_said_on_the_pages_can_be_read(state: str, tmp_path: Path) -
         found = [(m["book"], m["record"], m["accepted"], m["by"], m.get("reason")) for m in c.get("/v1/plans/p1").json()["moves"]]
         assert found == [("west", "A1", True, "Rev", None), ("west", "A2", False, "Ann", "a renewal is open")]
         assert c.get("/v1/reviews/other").status_code == c.get("/v1/plans/other").status_code == 404
-
-
-def test_scenario_8_a_reader_of_the_feed_misses_no_entry(state: str, tmp_path: Path) -> None:
-    with client(state, tmp_path) as c:
-        seen: list[int] = []
-        kinds: Counter[str] = Counter()
-        done = threading.Event()
-
-        def follow() -> None:
-            after = 0
-            while True:
-                last = done.is_set()
-                page = c.get("/v1/changes", params={"after": after, "limit": 7}).json()
-                seen.extend(e["number"] for e in page["entries"])
-                kinds.update(e["kind"] for e in page["entries"])
-                after = page["next"]
-                if last and not page["more"]:
-                    return
-
-        reader = threading.Thread(target=follow)
-        reader.start()
-        with ThreadPoolExecutor(8) as pool:
-            list(pool.map(lambda n: lead(c, f"L{n}"), range(60)))
-        done.set()
-        reader.join()
-        assert seen == list(range(1, seen[-1] + 1))
-        assert kinds["owned"] == kinds["turn"] == 60
 
 
 # --- trouble ----------------------------------------------------------------------------------------------------------

@@ -21,6 +21,7 @@ from roe.ledger.beside import RELOAD
 from roe.ledger.entries import Activated, Owned
 from roe.ledger.entry import Entry
 from roe.ledger.moment import At
+from roe.ledger.people import Declined, Excepted, Requested
 from roe.ledger.reconcile import Held, decided
 from roe.policy.standard import FILES
 from roe.serve import digests, held, in_crm, timers, turns
@@ -35,6 +36,7 @@ from roe.serve.times import MOST_AHEAD, first_moment, moment
 from roe.serve.versions import Mirrored, deleted, patched, replaced
 
 Fetch = Callable[[str, str], Mirrored | None]
+WasAsked = Callable[[str, str, str], bool]  # of a record in a role
 log = logging.getLogger("roe.serve")
 LAST = ("source", "moment")  # under which the moment of the last commit is kept
 MAKES_ABLE = ("rep", "leave")  # a change of these may let somebody take a held record
@@ -65,15 +67,17 @@ class Desk:
 
     # --- groups of requests -------------------------------------------------------------------------------------------
 
-    def begin(self, fetch: Fetch) -> None:
-        """Start a group: nothing is left behind yet. `fetch` looks records up in the mirror as it was committed."""
-        self.fetch = fetch
+    def begin(self, fetch: Fetch, was_asked: WasAsked = lambda *about: False) -> None:
+        """Start a group: nothing is left behind yet. `fetch` looks records up in the mirror as it was committed, and `was_asked` whether
+        somebody waits for an exception.
+        """
+        self.fetch, self.was_asked = fetch, was_asked
         self.writes = Writes()
         self.entries: list[Entry] = []
         self._numbered: dict[str, int] = {}  # of owners that are to carry the number of an entry, its place in `entries`
-        self._letters: list[tuple[int, Receiver, str, Json, Json, int | None]] = []  # letters whose decision has no number yet
+        self._letters: list[tuple[int, Receiver, str, datetime, Json, Json, int | None]] = []  # letters whose decision has no number yet
         self.decided: list[tuple[str, str, str, str]] = []  # entity, record, role, action
-        self.missed = 0
+        self.missed = self.proofs = 0  # deadlines, and of those that were missed before the ones that a late proof shows as kept
 
     def expect(self, records: Iterable[tuple[str, Record]]) -> None:
         """Records are about to be routed, by the address's name of their entity. What can be found out of them before they may be decided is."""
@@ -86,10 +90,10 @@ class Desk:
         for key, place in self._numbered.items():
             if (owner := self.state.get("owner", key)) is not None:
                 owner["decision"] = numbers[place]
-        for count, receiver, kind, about, more, written in self._letters:
+        for count, receiver, kind, at, about, more, written in self._letters:
             if written is not None:
                 about["decision"] = numbers[written]
-            self.writes.letters.append(letter(count, receiver, kind, about, more))
+            self.writes.letters.append(letter(count, receiver, kind, at, about, more))
         self._letters.clear()
 
     def as_of(self, now: datetime) -> datetime:
@@ -228,6 +232,13 @@ class Desk:
         pending = self.writes.records.get((entity, id))
         return pending or self.fetch(entity, id) or Mirrored(entity, id)
 
+    def is_asked(self, entity: str, id: str, role: str) -> bool:
+        """Whether somebody waits for an exception for a record in a role."""
+        about = (entity, id, role)
+        kinds = (Requested, Excepted, Declined)
+        newest = next((e for e in reversed(self.entries) if isinstance(e, kinds) and (e.entity, e.record, e.role) == about), None)
+        return self.was_asked(*about) if newest is None else isinstance(newest, Requested)
+
     def put(self, entity: str, values: Record, version: str, at: datetime) -> tuple[str, bool]:
         """Take the whole of a record over; returns its id and whether it was too old to count."""
         typed = self.records.typed(entity, values)
@@ -345,7 +356,7 @@ class Desk:
             turns.take(self, d, at)
         timers.set_for(self, key, d, until, at)
         held.keep(self, key, d, at)
-        self._tell(key, d, before)
+        self._tell(key, d, before, at)
         return d
 
     def own(
@@ -381,19 +392,21 @@ class Desk:
         self.state.put("assigned", key, given)
         self.records.recall([key])
 
-    def _tell(self, key: str, d: Decision, before: Owner | None) -> None:
+    def _tell(self, key: str, d: Decision, before: Owner | None, at: datetime) -> None:
         if before is not None and before["owner"] == d.owner and before["action"] == d.action:
             return
-        kind = "referred" if d.action == "refer" else "assigned" if d.owner is not None else "held" if d.turn is not None else "unassigned"
-        self.send(kind, key)
+        is_held = self.state.get("held", key) is not None
+        kind = "referred" if d.action == "refer" else "assigned" if d.owner is not None else "held" if is_held else "unassigned"
+        self.send(kind, key, at)
 
-    def send(self, kind: str, key: str, **more: object) -> None:
+    def send(self, kind: str, key: str, at: datetime, **more: object) -> None:
         """Put a letter about a record into the outbox of every receiver who wants letters of this kind."""
         entity, id, role = key.split("|", 2)
         for receiver in self.receivers:
             if receiver.wants(kind):
                 about = self.shown(entity, id, role)
-                self._letters.append((self.state.count("letter"), receiver, kind, about, more, self._numbered.get(key)))
+                said_at = at.astimezone(self.tz)
+                self._letters.append((self.state.count("letter"), receiver, kind, said_at, about, more, self._numbered.get(key)))
 
     # --- answers ------------------------------------------------------------------------------------------------------
 
@@ -401,6 +414,9 @@ class Desk:
         """An owner as an answer shows it."""
         owner: Saved = self.state.owner(f"{entity}|{id}|{role}")
         more = {name: owner[name] for name in ("late", "gone", "missed", "overdue") if name in owner}
+        waiting = self.state.get("held", f"{entity}|{id}|{role}")
+        if waiting is not None and "unable" in waiting:
+            more["unable"] = held.reasons(self, waiting)
         return {"entity": entity, "id": id, "role": role, **{name: owner[name] for name in SHOWN}, **more}
 
     def answer(self, entity: str, id: str) -> Json:
