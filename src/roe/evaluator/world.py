@@ -6,7 +6,7 @@ computed by its step on first use and kept, so evaluation order needs no plan of
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, MutableSequence, Sequence
 from datetime import date, datetime
 from functools import cached_property
 from operator import itemgetter
@@ -46,7 +46,7 @@ class World(RecordsByName, RecordsInTime):
 
     def __init__(self, compiled: Compiled, tables: Mapping[str, Iterable[Record]], clock: Clock) -> None:
         self.compiled, self.policy = compiled, compiled.policy
-        self.rows: dict[str, list[Row]] = {}
+        self.rows: dict[str, MutableSequence[Row]] = {}
         self.touched: list[Row] = []  # the rows with fields that were computed
         self.at(clock)
         self.rejects: list[Reject] = []
@@ -179,7 +179,12 @@ class World(RecordsByName, RecordsInTime):
 
     def first(self, entity: str) -> Row | None:
         """The record with the lowest id; None if there are no records."""
-        return next(iter(self.rows[entity]), None)
+        rows = self.rows[entity]
+        return rows[0] if rows else None
+
+    def is_unread(self, entity: str, record: str) -> bool:
+        """Whether a record is there that is read when somebody asks for it."""
+        return False
 
     def values(self, entity: str, name: str) -> list[Value]:
         """A field of every record of an entity, by id."""

@@ -14,6 +14,7 @@ from datetime import date, datetime
 
 from roe.dynamic import Json, Record, Saved
 from roe.evaluator.decision import Decision
+from roe.evaluator.prepared import Found
 from roe.evaluator.row import Row
 from roe.grammar import values as v
 from roe.grammar.clock import zone_of
@@ -45,22 +46,25 @@ TOLD_AGAIN = ("owner", "action", "rule", "until", "pool")  # a decision in which
 
 
 class Desk:
-    def __init__(self, policy: Ready, state: State, records: Iterable[Mirrored], receivers: Iterable[Receiver] = ()) -> None:
+    def __init__(
+        self, policy: Ready, state: State, records: Iterable[Mirrored], receivers: Iterable[Receiver] = (),
+        found: Mapping[str, Found] | None = None,
+    ) -> None:  # fmt: skip
         self.state, self.receivers = state, tuple(receivers)
         self.not_read: Json = {}  # what of the last record that came says nothing to the policy
         self.able_changed = False  # whether somebody may be able to take a record who was not
         self.outdated = False  # whether something was forgotten that the desk still has
         self.seq = 0  # the last commit that the desk has seen
-        self.take_policy(policy, records)
+        self.take_policy(policy, records, found)
         self._timers = timers.TimerQueue()
         for key, timer in state.all("timer").items():
             self._timers.add(key, timer["due"])
         self.begin(lambda entity, id: None)
 
-    def take_policy(self, policy: Ready, records: Iterable[Mirrored]) -> None:
-        """Decide by this policy from now on."""
+    def take_policy(self, policy: Ready, records: Iterable[Mirrored], found: Mapping[str, Found] | None = None) -> None:
+        """Decide by this policy from now on. `found` are records that are read when somebody asks for them."""
         self.policy = policy
-        self.records = Records(policy.evaluator, self.state, records)
+        self.records = Records(policy.evaluator, self.state, records, found)
         self.plan, self.zone = policy.evaluator.policy.plan, policy.evaluator.policy.timezone
         self.tz = zone_of(self.zone)
         self._moment: tuple[datetime, At] | None = None
