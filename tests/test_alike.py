@@ -13,7 +13,8 @@ from typing import Any
 import pytest
 
 import roe
-from helpers import HEAVY, policy_text
+from effort import HEAVY
+from helpers import policy_text
 
 pytest.importorskip("pyarrow")
 from alike import COLUMNS, ROWS, TASKS, allocations, assert_alike
