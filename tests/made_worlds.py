@@ -65,7 +65,7 @@ class World:
         for entity in rng.sample(sorted(self.tables), rng.choice([0, 0, 0, 1])):
             self.headers[entity] = _header(self.tables[entity]) if entity in policy["engagement"] or rng.random() < 0.5 else []
             self.tables[entity] = []
-        if kind in ("account pools", "leads") and rng.random() < 0.6:  # those who own some already keep all records together
+        if kind in ("account pools", "leads") and rng.random() < 0.4:  # else some of the companies that wait have owners already
             for row in self.tables["lead" if kind == "leads" else "account"]:
                 row.update(dict.fromkeys(CRM_OWNER.values()))
         self.number = 0

@@ -353,15 +353,20 @@ class ColumnWorld(World):
     def open_records(self) -> dict[tuple[str, str], int]:
         return {(entity, rep): n for entity in ("lead", "account") for rep, n in self.open_of(entity).items()}
 
-    def open_of(self, entity: str) -> Mapping[str, int]:
-        """How many open records of an entity each rep has."""
-        reps, table = self.tables["rep"], self.tables[entity]
+    def is_open(self, entity: str) -> Array:
+        """Whether each record counts as one that its owners have open."""
+        table = self.tables[entity]
         flags = table.column("is_open") if entity == "lead" else None
         if isinstance(flags, Truths):
-            open_ = flags.data != 0
+            found = np.asarray(flags.data != 0)
         else:
-            open_ = np.ones(table.n, bool) if flags is None else np.array([x is not False for x in flags.values()], bool)
-        open_[table.listed :] = False
+            found = np.ones(table.n, bool) if flags is None else np.array([x is not False for x in flags.values()], bool)
+        found[table.listed :] = False  # guests are for others to count
+        return found
+
+    def open_of(self, entity: str) -> Mapping[str, int]:
+        """How many open records of an entity each rep has."""
+        reps, table, open_ = self.tables["rep"], self.tables[entity], self.is_open(entity)
         pairs = []
         for role in self.policy.roles:
             owner = table.owner(role)

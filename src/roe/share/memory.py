@@ -17,6 +17,7 @@ from roe.dynamic import Json, Saved
 from roe.grammar import values as v
 from roe.ledger.by_record import OWNERS, owners_in
 from roe.ledger.changed import Changed
+from roe.ledger.reconcile import key_parts
 from roe.ledger.remembered import Remembered, as_remembered
 from roe.ledger.role_tables import Owners, RoleTable, as_arrow, of_arrow
 from roe.policy.model import DataSource, Policy

@@ -169,8 +169,6 @@ def kept_together(evaluator: Evaluator, state: Remembered, how: Share) -> str:
     id_field = evaluator.policy.model.entities[how.entity]["id"]
     if state and (id_field.normalize or id_field.aliases):
         return "the ids of the data are not those of the ledger"
-    if state.get("assigned") and any(pool.credit_back for pool in evaluator.policy.plan.pools.values()):
-        return "what stands in a record may give its turn back"
     return ""
 
 
