@@ -49,7 +49,7 @@ class Owners:
     def __init__(self, table: RecordTable, parts: Sequence[RoleRows], created: Callable[[RecordTable, Array], Array]) -> None:
         self.table, self.parts = table, parts
         self.of_role = [part.previous if isinstance(table.owner(part.role), Refs) else None for part in parts]
-        is_owned = np.zeros(table.n, bool)
+        is_owned = np.zeros(table.listed, bool)
         for owner in self.of_role:
             is_owned |= False if owner is None else owner >= 0
         rows = np.flatnonzero(is_owned)

@@ -358,11 +358,11 @@ class ColumnWorld(World):
         table = self.tables[entity]
         flags = table.column("is_open") if entity == "lead" else None
         if isinstance(flags, Truths):
-            found = np.asarray(flags.data != 0)
+            open_ = np.asarray(flags.data != 0)
         else:
-            found = np.ones(table.n, bool) if flags is None else np.array([x is not False for x in flags.values()], bool)
-        found[table.listed :] = False  # guests are for others to count
-        return found
+            open_ = np.ones(table.n, bool) if flags is None else np.array([x is not False for x in flags.values()], bool)
+        open_[table.listed :] = False
+        return open_
 
     def open_of(self, entity: str) -> Mapping[str, int]:
         """How many open records of an entity each rep has."""

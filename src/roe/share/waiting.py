@@ -25,6 +25,7 @@ from roe.data.headers import columns_of
 from roe.data.local import is_local
 from roe.dynamic import Array, Value
 from roe.evaluator.again import is_late
+from roe.evaluator.bound import ON_REQUEST
 from roe.evaluator.data_owner import MODIFIED_BY
 from roe.evaluator.engine import Evaluator
 from roe.evaluator.pool import OPEN_CAPS
@@ -142,11 +143,13 @@ def _of_earlier(run: _RulesAlone, table: RecordTable) -> dict[str, pa.Array]:
         for key, earlier in bound.assigned.items():
             entity, record, role = key_parts(key)
             row = bound.world.find(entity, record) if entity == table.entity and role in worked else None
-            if row is not None and earlier["pool"] in plan.pools and is_late(bound, earlier):
+            if 0 <= place_of(row) < table.listed and earlier["pool"] in plan.pools and is_late(bound, earlier):
+                assert row is not None
                 worked[role][place_of(row)] = bound.was_worked(row, role, earlier)
     for _, row, role, _ in bound.backs:
-        if role in back:
-            back[role][place_of(row)] = bound.assigned[f"{row.entity}|{row['id']}|{role}"]["back"]
+        if row.entity == table.entity and role in back and place_of(row) < table.listed:
+            said = bound.assigned.get(f"{row.entity}|{row['id']}|{role}", {})  # by now it may be nobody's
+            back[role][place_of(row)] = said.get("back") or ON_REQUEST
     return {
         **{f"{WORKED}{role}": pa.array(flags, pa.bool_()) for role, flags in worked.items()},
         **{f"{BACK}{role}": pa.array(texts, pa.string()) for role, texts in back.items()},
