@@ -27,6 +27,11 @@ _LAST: list[
 Read = Collection[tuple[str, str]]  # fields, each with its entity
 
 
+def by_entity(read: Read) -> dict[str, frozenset[str]]:
+    """The names of the fields, by their entity."""
+    return {entity: frozenset(name for of, name in read if of == entity) for entity in {of for of, _ in read}}
+
+
 def reads(policy: Policy) -> set[tuple[str, str]]:
     """Every (entity, field) that some expression of the policy reads; fields of whole records by their names alone."""
     for known, fields in _LAST:
