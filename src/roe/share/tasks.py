@@ -19,18 +19,20 @@ from roe.data.scan import TableOrigin
 from roe.dynamic import Array
 from roe.evaluator.engine import Evaluator
 from roe.files import read_text
+from roe.ledger.by_record import state_of
 from roe.ledger.remembered import Remembered
 from roe.policy.model import Policy
 from roe.policy.store import PolicyReader, write_policy
 from roe.policy.worked_out import WorkedOut, remember
 from roe.share.carrier import Common, Decides, Task
-from roe.share.memory import MEMORY, received_state, sent_state, state_of
+from roe.share.memory import MEMORY, received_state, sent_state
 from roe.share.parcels import (
     GUEST,
     KEY,
     LINE,
     LINK,
     MOST,
+    RANKS,
     TO,
     Buckets,
     Key,
@@ -297,6 +299,7 @@ def _of_bucket(
         own = {of: table.raw(tables.get(of), tables.get(GUEST + of)) for of, table in shared.items()}
         if HANDED in tables:
             own[HANDED] = Raw.of_table(tables[HANDED])
+        own[entity].ranks = tables.get(RANKS)
         known = [tables[of] for of in (MEMORY, GUEST + MEMORY) if of in tables]
         state = state_of(entity, pa.concat_tables(known, promote_options="default") if known else None, common.state())
         del tables
