@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import roe
-from made_policies import LEAD, REPS, SEGMENTS, condition, make_data, policy_of, write_policy
+from made_policies import LEAD, MODELS, REPS, SEGMENTS, condition, make_data, policy_of, write_policy
 from roe.evaluator.engine import Evaluator
 from roe.policy.standard import FILES
 
@@ -52,6 +52,8 @@ class World:
         self.headers: dict[str, list[str]] = {}  # of tables without rows; one that has none is not there
         self.families = kind in ("accounts", "account pools") and rng.random() < 0.6
         policy = policy_of(rng, apart=kind in ("accounts", "account pools"), families=self.families)
+        if self.families:
+            self._ranks(policy)
         self._more(policy)
         write_policy(policy, folder)
         self.tables = make_data(rng, rng.choice([40, 40, 40, 1]))
@@ -63,7 +65,7 @@ class World:
         for entity in rng.sample(sorted(self.tables), rng.choice([0, 0, 0, 1])):
             self.headers[entity] = _header(self.tables[entity]) if entity in policy["engagement"] or rng.random() < 0.5 else []
             self.tables[entity] = []
-        if kind in ("account pools", "leads") and rng.random() < 0.6:  # those who own some already keep all records together
+        if kind in ("account pools", "leads") and rng.random() < 0.4:  # else some of the companies that wait have owners already
             for row in self.tables["lead" if kind == "leads" else "account"]:
                 row.update(dict.fromkeys(CRM_OWNER.values()))
         self.number = 0
@@ -126,6 +128,19 @@ class World:
             for n in range(rng.randrange(3)):
                 then = rng.choice(["keep", "return", {"assign": "territory_owner"}, {"assign": "account.former_owner.ae"}, "open"])
                 roles.insert(rng.randrange(len(roles)), {"name": f"h{n}", "when": condition(rng, HISTORY), "then": then})
+
+    def _ranks(self, policy: dict[str, Any]) -> None:
+        """Places among all accounts, and events of accounts."""
+        rng = self.rng
+        of, within = rng.choice(["account.points", "account.revenue", "count(account.activities)", "account.parent.employees"]), ["account.owner.ae.team", "account.country", "account.territory.region", "account.parent.segment"]  # fmt: skip
+        rung: dict[str, Any] = {"of": of, "tiers": {"top": 10, "rest": 90}, **self._some({"ties": "strict", "within": rng.choice(within)})}
+        policy["scores"] |= {"place": MODELS["place"], "rung": {"rank": rung}}
+        big = rng.choice(
+            ["account.employees > 100", 'account.place.tier = "A"', "account.parent.points > 2", "account.parent.owner.ae != null"]
+        )
+        policy |= self._some(
+            {"events": {"account.big": {"when": big, "rearm": "account.employees < 50", "because": "{account.parent.name}"}}}
+        )
 
     def _some(self, sections: dict[str, Any]) -> dict[str, Any]:
         return {name: section for name, section in sections.items() if self.rng.random() < 0.4}

@@ -18,6 +18,7 @@ from helpers import policy_text
 
 pytest.importorskip("pyarrow")
 from alike import COLUMNS, ROWS, TASKS, allocations, assert_alike
+from made_pools import Nights
 from made_worlds import KINDS, world_of
 from roe.columns.evidence import RunEvidence
 from roe.columns.explained import decide
@@ -47,6 +48,23 @@ def test_rows_columns_and_tasks_night_after_night(first: int, tmp_path: Path) ->
                 world.a_day_passes(allocations(found))
         except AssertionError as e:
             raise AssertionError(f"world {seed}: {e}") from e
+
+
+@pytest.mark.parametrize("first", range(0, BLOCK * BLOCKS, BLOCK) if HEAVY else [0])
+def test_pools_night_after_night(first: int, tmp_path: Path) -> None:
+    """Reps have some of the records of waiting companies already; nobody decides all records in one task."""
+    for seed in range(first, first + (BLOCK if HEAVY else 3)):
+        nights = Nights(seed, tmp_path / str(seed))
+        name, tasks = sorted(TASKS.items())[seed % len(TASKS)]
+        try:
+            for _ in range(3):
+                nights.write()
+                engines = {**ROWS, **COLUMNS, name: tasks}
+                found = assert_alike(engines, nights.evaluator, nights.data, nights.as_of, nights.folder, remembers=seed % 4 > 0)
+                assert tasks.together == ""
+                nights.a_day_passes(allocations(found))
+        except AssertionError as e:
+            raise AssertionError(f"nights {seed}: {e}") from e
 
 
 @pytest.mark.parametrize("first", range(0, BLOCK * BLOCKS, BLOCK) if HEAVY else [2])
