@@ -17,7 +17,8 @@ from helpers import HEAVY, policy_text
 
 pytest.importorskip("pyarrow")
 from alike import COLUMNS, ROWS, TASKS, allocations, assert_alike
-from made_worlds import KINDS, world_of
+from made_features import KINDS
+from made_worlds import world_of
 from roe.columns.evidence import RunEvidence
 from roe.columns.explained import decide
 from roe.columns.run import ColumnRun
@@ -97,6 +98,17 @@ def test_leads_of_one_name_are_of_one_company_though_the_name_stands_elsewhere(t
     )
     found = both(tmp_path)
     assert [x["owner"] for x in allocations(found)] == ["ann", "ben", "ann", "cy"]
+
+
+def test_a_record_without_a_name_is_called_by_its_id_as_the_data_has_it(tmp_path: Path) -> None:
+    """Rows named it by the short form of the id, columns by the long one."""
+    rules = "engagement: {account: {ae: [{name: all, then: keep, because: '{account.owner.ae}, {account}'}]}}\n"
+    text = "roe: 1\nname: t\nroles: [ae]\n" + rules
+    data = "id,name,owner\n0015g00000Ab001AAB,,0055g00000AbCdEIAV\n"
+    policy_text(tmp_path, text, data__accounts_csv=data, data__reps_csv="id,name\n0055g00000AbCdEIAV,\n")
+    (line,) = allocations(both(tmp_path))
+    assert [line[x] for x in ("record", "name", "owner_name")] == ["0015g00000Ab001AAB"] * 2 + ["0055g00000AbCdEIAV"]
+    assert line["reason"] == "0055g00000AbCdEIAV, 0015g00000Ab001AAB"
 
 
 def in_tasks_too(folder: Path, as_of: str = "2026-02-01") -> dict[str, Any]:
