@@ -17,7 +17,7 @@ from helpers import HEAVY, policy_text
 
 pytest.importorskip("pyarrow")
 from alike import COLUMNS, ROWS, TASKS, allocations, assert_alike
-from made_features import KINDS
+from made_features import BASE, FEATURES, KINDS
 from made_worlds import world_of
 from roe.columns.evidence import RunEvidence
 from roe.columns.explained import decide
@@ -68,6 +68,42 @@ def test_explanations_tell_what_runs_decide(first: int, tmp_path: Path) -> None:
         except AssertionError as e:
             raise AssertionError(f"world {seed}: {e}") from e
     assert looked_at
+
+
+# --- what worlds have ----------------------------------------------------------------------------------------------------
+
+
+def nights(seed: int, folder: Path, leave_out: str = "") -> dict[str, list[str]]:
+    """What rows say of two nights of a world: each file, the invariants and the ledger, as texts."""
+    world, said = world_of(seed, folder, leave_out), dict[str, list[str]]()
+    for _ in range(2):
+        world.write()
+        found = assert_alike(ROWS, world.evaluator, world.data, world.as_of, folder, **world.options)
+        for part, content in found.items():
+            said.setdefault(part.partition(".")[0], []).append(str(content))
+        assert "refused" not in found, found
+        world.a_day_passes(allocations(found))
+    return said
+
+
+def test_every_feature_is_in_some_worlds(tmp_path: Path) -> None:
+    """And not in all of those of its kind, but for what the rules themselves have."""
+    worlds = [world_of(seed, tmp_path / str(seed)) for seed in range(80)]
+    for name in FEATURES.keys() | BASE.keys():
+        assert 3 <= sum(name in world.features for world in worlds) <= (70 if name in FEATURES else 80), name
+
+
+@pytest.mark.skipif(not HEAVY, reason="needs ROE_HEAVY=1")
+@pytest.mark.parametrize("name", [*FEATURES, *BASE])
+def test_every_feature_changes_what_is_decided(name: str, tmp_path: Path) -> None:
+    """Somewhere: else no difference between engines would show in it."""
+    part = FEATURES[name].file if name in FEATURES else BASE[name][1]
+    for seed in range(200):
+        if name in world_of(seed, tmp_path / "look").features:
+            with_it, without = nights(seed, tmp_path / f"{seed}"), nights(seed, tmp_path / f"{seed} without", name)
+            if with_it.get(part) != without.get(part):
+                return
+    raise AssertionError(f"{name} never matters")
 
 
 # --- what was found ------------------------------------------------------------------------------------------------------
