@@ -127,6 +127,26 @@ def test_random_policies(tmp_path: Path, session: Any) -> None:
 
 
 @heavy
+@pytest.mark.parametrize("kind", ["csv", "database"])
+def test_tasks_read_large_csv_files_and_databases(kind: str, tmp_path: Path, session: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    from roe.run.engines import Job
+    from roe.run.run import RunOptions, run
+    from roe.run.source import Source
+    from test_portions import database, files_in, pieces_of, worked, write_csv, write_parquet
+
+    evaluator, data = worked("pool", "with activities", tmp_path), tmp_path / "data"
+    (write_csv if kind == "csv" else write_parquet)(data, 3, "with activities")
+    data = database(data) if kind == "database" else data
+    run(Job(evaluator, Source(evaluator.policy, data), "2026-02-01"), tmp_path / "rows", RunOptions(engine="rows"))
+    monkeypatch.setattr("roe.columns.csv_blocks.LARGE", 0)
+    taken = pieces_of(monkeypatch)
+    job = Job(evaluator, Source(evaluator.policy, data), "2026-02-01", session=session, buckets=3)
+    run(job, tmp_path / "spark", RunOptions(engine="spark"))
+    assert taken == [{"account", "activity"}]
+    assert files_in(tmp_path / "spark") == files_in(tmp_path / "rows")
+
+
+@heavy
 @pytest.mark.parametrize("first", range(0, WORLDS, BLOCK))
 def test_random_worlds_night_after_night(first: int, tmp_path: Path, session: Any) -> None:
     """With a ledger, in one, three or seven tasks; each world is one of `test_alike.py`. ROE_WORLDS says how many, 60 by default."""

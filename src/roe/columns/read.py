@@ -5,7 +5,7 @@ A large CSV file in UTF-8 is read in blocks; any other as rows are, so that both
 
 from __future__ import annotations
 
-from collections.abc import Container, Iterable
+from collections.abc import Collection, Iterable
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -14,31 +14,31 @@ import numpy as np
 import pyarrow as pa
 
 from roe.columns.csv_blocks import CsvBlocks, NotInBlocks
+from roe.columns.database import read_database
 from roe.columns.raw import Raw, habits_of
 from roe.data.encoding import Unreadable
 from roe.data.habits import Habits, is_open
 from roe.data.headers import columns_of, field_of
-from roe.data.read import DATABASES, files_of, kind_of, lacking, none_found, read_file, read_sheet, table_names, unreadable_parquet
+from roe.data.read import files_of, is_database, kind_of, read_file, read_sheet, unreadable_parquet
 from roe.data.scan import TableOrigin
 from roe.data.shape import misshapen
 from roe.diagnostics import Diagnostic
 from roe.policy.model import DataSource, Policy
 from roe.progress import phase
-from roe.source import Span
 
 if TYPE_CHECKING:
     import pyarrow.parquet as pq
 
 
 def read_columns(
-    policy: Policy, folder: Path, leave_out: Container[str] = (), complete: bool = False
+    policy: Policy, folder: Path, leave_out: Collection[str] = (), complete: bool = False
 ) -> tuple[dict[str, Raw], list[Diagnostic]]:
     """Every entity's records in a folder, or in a DuckDB database file; those of some entities may be left out.
 
     `complete` asks for records of every entity that the policy decides.
     """
-    if folder.is_file() and folder.suffix in DATABASES:
-        return _read_database(policy, folder, complete)
+    if is_database(folder):
+        return read_database(policy, folder, leave_out, complete)
     paths, diagnostics = files_of(policy, folder, complete)
     tables: dict[str, Raw] = {}
     for entity, path in paths.items():
@@ -88,42 +88,3 @@ def habits_of_file(policy: Policy, entity: str, file: pq.ParquetFile, header: It
             for batch in file.iter_batches(batch_size=1 << 20, columns=[column]):
                 habits[column].merge(habits_of(f, batch.column(0)))
     return habits
-
-
-def rows_in_database(policy: Policy, path: Path) -> int:
-    """About how many rows the tables of all entities have, as DuckDB says; 0 if it cannot read them."""
-    try:
-        import duckdb
-    except ImportError:
-        return 0
-    try:
-        names = [name for entity in policy.model.entities for name in table_names(policy, entity)]
-        with duckdb.connect(str(path), read_only=True) as con:
-            said = con.execute("SELECT sum(estimated_size) FROM duckdb_tables() WHERE table_name IN (SELECT unnest(?))", [names]).fetchone()
-    except duckdb.Error:
-        return 0
-    return int(said[0] or 0) if said else 0
-
-
-def _read_database(policy: Policy, path: Path, complete: bool) -> tuple[dict[str, Raw], list[Diagnostic]]:
-    here = Span(str(path), 1, 1, 1)
-    try:
-        import duckdb
-    except ImportError:
-        return {}, [Diagnostic("R406", "reading a DuckDB database needs the package duckdb", here, "pip install 'roe-policy[batch]'")]
-    try:
-        with duckdb.connect(str(path), read_only=True) as con:
-            held = {name for (name,) in con.execute("SELECT table_name FROM information_schema.tables").fetchall()}
-            tables = {}
-            for entity in policy.model.entities:
-                name = next((n for n in table_names(policy, entity) if n in held), None)
-                if name is not None:
-                    quoted = name.replace('"', '""')
-                    table = con.sql(f'SELECT * FROM "{quoted}"').to_arrow_table()
-                    tables[entity] = Raw.of_table(table, origin=TableOrigin(f"{path}:{name}", tuple(table.column_names)))
-    except duckdb.Error as e:
-        return {}, [Diagnostic("R601", f"`{path}` cannot be read as a DuckDB database: {e}", here, "name a file that DuckDB wrote")]
-    if not tables:
-        return tables, [none_found(policy, path)]
-    problems = lacking(policy, path, tables) if complete else []
-    return tables, [*problems, *(d for entity, raw in tables.items() for d in misshapen(policy, entity, raw.origin, raw.n))]

@@ -130,6 +130,11 @@ def _declared_file(name: str, entity: str, folder: Path, files: list[Path]) -> t
     return None, [Diagnostic("R601", f"there is no `{name}` for {entity} records", Span(str(folder), 1, 1, 1), help)]
 
 
+def is_database(place: Path) -> bool:
+    """Whether records are in tables of a database rather than in files of a folder."""
+    return place.is_file() and place.suffix in DATABASES
+
+
 def kind_of(path: Path) -> str:
     """The suffix that says what a file holds: of `accounts.csv.gz` it is `.csv`."""
     suffix = path.suffix.lower()

@@ -249,6 +249,7 @@ class Shared(Engine):
             self.shared = share_out(work, partial(check, job))
             self._left = collect(self.shared, files, job)
         job.source.warnings += self.shared.warnings
+        self.notes += (f"all of `{name}` was in memory, because {why}" for name, why in self.shared.whole.items())
 
     def broken(self) -> list[Broken]:
         return self._left.broken
@@ -292,8 +293,6 @@ class PortionEngine(Shared):
         self.decide_with(Local(files.folder), files, files_of_turns=True)
         if self.shared.together:
             self.notes.append(f"all records were decided at once, because {self.shared.together}")
-        for name in self.shared.whole:
-            self.notes.append(f"all of `{name}` was in memory, because it is damaged or not in UTF-8; see the notes on its reading")
 
 
 class SparkEngine(Shared):
@@ -306,7 +305,7 @@ class SparkEngine(Shared):
         limits = []
         if not _packages("pyspark", "pandas", "pyarrow"):
             limits.append(_lacking("Spark", "spark", "pyspark", "pandas", "pyarrow", help=", and Java 17"))
-        if not job.source.is_folder:
+        if not (job.source.is_folder or job.source.is_database):
             limits.append(Limit("source", "a run on Spark reads a folder", "name the folder of the tables", option="--data"))
         return [*limits, _circle(job.circles)] if job.circles else limits
 
@@ -317,7 +316,8 @@ class SparkEngine(Shared):
         from roe.spark.run import OnSpark
 
         try:
-            self.decide_with(OnSpark(wire(self.job.form), self.job.session), files, files_of_turns=self.job.form == PARTS)
+            carrier = OnSpark(wire(self.job.form), files.folder, self.job.session)
+            self.decide_with(carrier, files, files_of_turns=self.job.form == PARTS)
         except PySparkException as e:
             first = next((line.strip() for line in reversed(str(e).splitlines()) if line.strip()), type(e).__name__)
             help = "use `--engine columns`, or look into Spark's own log"

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from roe.data.coerce import RawRecords
 from roe.data.plain import blocks
-from roe.data.read import DATABASES, Tables, files_of, read_tables
+from roe.data.read import Tables, files_of, is_database, read_tables
 from roe.data.report import Report, broken
 from roe.diagnostics import Diagnostic, PolicyError, errors
 from roe.dynamic import Json, Value
@@ -31,7 +31,7 @@ class Source:
 
     @property
     def is_database(self) -> bool:
-        return self.place.is_file() and self.place.suffix in DATABASES
+        return is_database(self.place)
 
     def is_large(self) -> bool:
         return is_large(self.place)
@@ -66,12 +66,12 @@ class Source:
         self.warnings += diagnostics
 
     def is_whole(self, entity: str) -> bool:
-        """Whether an entity's records are in a large file that cannot be read some rows at a time, as Parquet and most CSV files can."""
+        """Whether an entity's records are in a large file that cannot be read some rows at a time, as databases, Parquet and most CSV can."""
         from roe.columns.csv_blocks import LARGE, CsvBlocks
 
         path = self.files().get(entity)
-        if path is None or path.suffix.lower() == ".parquet" or path.stat().st_size <= LARGE:
-            return self.is_database
+        if path is None or self.is_database or path.suffix.lower() == ".parquet" or path.stat().st_size <= LARGE:
+            return False
         return CsvBlocks.of(path, self.policy.data.get(entity, DataSource())) is None
 
     @cached_property
@@ -80,7 +80,7 @@ class Source:
         counted. Whoever reads them says what is wrong with one.
         """
         from roe.columns.csv_blocks import LARGE as LARGE_CSV
-        from roe.columns.read import rows_in_database
+        from roe.columns.database import rows_in_database
 
         if self.is_database:
             return rows_in_database(self.policy, self.place)

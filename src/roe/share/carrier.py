@@ -67,13 +67,13 @@ class Frame(Protocol):
 
 class Carrier(Protocol):
     """Where tasks run. `in_order`: results come in the order of the buckets, and are wanted in the order of the records. `scratch`: a folder
-    that all tasks can read, for what a large file is made into; None if there is none.
+    that all tasks can read, for what a large file is made into.
     """
 
     in_order: bool
 
     @property
-    def scratch(self) -> Path | None: ...
+    def scratch(self) -> Path: ...
 
     def common(self, evaluator: Evaluator, as_of: str, tables: dict[str, Raw], state: Remembered) -> Common: ...
 

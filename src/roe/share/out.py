@@ -68,7 +68,7 @@ class SharedOut:
     turns: Said | None = None
     others: dict[str, Raw] = field(default_factory=dict)  # the tables that every task has
     warnings: list[Diagnostic] = field(default_factory=list)
-    whole: list[str] = field(default_factory=list)  # large files that were in memory all the same
+    whole: dict[str, str] = field(default_factory=dict)  # large files that were in memory all the same, and why
 
 
 @dataclass(frozen=True)

@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import pyarrow as pa
 
 from roe.columns.csv_blocks import CsvBlocks, NotInBlocks
+from roe.columns.database import as_parquet
 from roe.columns.raw import Raw
 from roe.columns.read import habits_of_file, read_columns
 from roe.data.coerce import MODIFIED
 from roe.data.habits import Habits
 from roe.data.headers import columns_of, field_of
-from roe.data.read import files_of, kind_of, unreadable_parquet
+from roe.data.read import files_of, is_database, kind_of, unreadable_parquet
 from roe.data.scan import TableOrigin
 from roe.data.shape import misshapen
 from roe.diagnostics import Diagnostic, PolicyError, errors
@@ -24,6 +25,9 @@ from roe.share import tasks
 from roe.share.parcels import LINE, key_of, table_of
 from roe.share.plan import Share
 from roe.share.tasks import Piece, Shared
+
+DAMAGED = "it is damaged or not in UTF-8; see the notes on its reading"
+UNKNOWN = "it has a column of a type that Parquet does not have"
 
 
 @dataclass
@@ -39,32 +43,27 @@ class Cut:
     broadcast: dict[str, Raw] = field(default_factory=dict)
     rows: int = 0
     warnings: list[Diagnostic] = field(default_factory=list)
-    whole: list[str] = field(default_factory=list)  # files that are large, and yet could only be read whole
+    whole: dict[str, str] = field(default_factory=dict)  # large files that could only be read whole, and why
 
 
-def cut_up(policy: Policy, data: Path, how: Share, scratch: Path | None) -> Cut | str:
-    """The tables, cut up, with large CSV files as Parquet in `scratch`; or why their records must stay together. Raises PolicyError for data
-    that cannot be read.
+def cut_up(policy: Policy, data: Path, how: Share, scratch: Path) -> Cut | str:
+    """The tables, cut up, with large CSV files and tables of a database as Parquet in `scratch`; or why their records must stay together.
+    Raises PolicyError for data that cannot be read.
     """
-    cut = Cut()
-    paths, problems = files_of(policy, data, complete=True)
-    _heed(problems)
-    in_pieces = {
-        entity: made
-        for entity, path in paths.items()
-        if entity in (how.entity, *how.children) and (made := _as_parquet(policy, entity, path, scratch, cut)) is not None
-    }
+    cut, parted = Cut(), (how.entity, *how.children)
+    in_pieces = _of_database(policy, data, parted, scratch, cut) if is_database(data) else _of_folder(policy, data, parted, scratch, cut)
     read, cut.warnings = read_columns(policy, data, leave_out=in_pieces, complete=True)
     _heed(cut.warnings)
-    for entity, path in paths.items():
-        if entity != how.entity and entity not in how.children:
-            cut.broadcast[entity] = read[entity]
+    for entity in policy.model.entities:
+        if entity in in_pieces:
+            schema, habits = _of_parquet(policy, entity, in_pieces[entity], cut)
+        elif entity in parted and entity in read:
+            schema, habits = _held_here(policy, entity, read[entity], cut)
+        else:
+            cut.broadcast |= {entity: read[entity]} if entity in read else {}
             continue
-        schema, habits = (
-            _of_parquet(policy, entity, in_pieces[entity], cut) if entity in in_pieces else _held_here(policy, entity, read[entity], cut)
-        )
         key = key_of(policy, entity, "id" if entity == how.entity else how.children[entity], schema.names)
-        cut.shared[entity] = Shared(str(path), schema, key, habits)
+        cut.shared[entity] = Shared(cut.origins[entity].shown, schema, key, habits)
     if not cut.rows:
         return "there are none"
     if how.entity not in cut.shared or cut.shared[how.entity].key.column is None:
@@ -77,12 +76,39 @@ def _heed(problems: list[Diagnostic]) -> None:
         raise PolicyError(problems)
 
 
-def _as_parquet(policy: Policy, entity: str, path: Path, scratch: Path | None, cut: Cut) -> Path | None:
-    """A file that can be read in pieces: Parquet, or what a large CSV file is made into; None for any other."""
-    if kind_of(path) == ".parquet":
-        return path
-    large = CsvBlocks.of(path, policy.data.get(entity, DataSource())) if scratch is not None else None
-    if large is None or scratch is None or LINE in large.origin.header:
+@dataclass(frozen=True)
+class Parquet:
+    """A file that goes in pieces. `has_lines`: it says itself which lines its rows were."""
+
+    path: Path
+    has_lines: bool = False
+
+
+def _of_database(policy: Policy, data: Path, parted: Collection[str], scratch: Path, cut: Cut) -> dict[str, Parquet]:
+    """What the tables of a database that are shared out are made into."""
+    made, not_made = as_parquet(policy, data, parted, scratch)
+    cut.origins |= {entity: origin for entity, (_, origin) in made.items()}
+    cut.whole |= dict.fromkeys(not_made, UNKNOWN)
+    return {entity: Parquet(path) for entity, (path, _) in made.items()}
+
+
+def _of_folder(policy: Policy, data: Path, parted: Collection[str], scratch: Path, cut: Cut) -> dict[str, Parquet]:
+    """The files of a folder that can be read in pieces: Parquet, and what large CSV files are made into."""
+    paths, problems = files_of(policy, data, complete=True)
+    _heed(problems)
+    found: dict[str, Parquet] = {}
+    for entity, path in paths.items():
+        if entity in parted and kind_of(path) == ".parquet":
+            found[entity] = Parquet(path)
+        elif entity in parted and (made := _of_csv(policy, entity, path, scratch, cut)) is not None:
+            found[entity] = Parquet(made, has_lines=True)
+    return found
+
+
+def _of_csv(policy: Policy, entity: str, path: Path, scratch: Path, cut: Cut) -> Path | None:
+    """What a large CSV file is made into; None for any other file, which is read whole."""
+    large = CsvBlocks.of(path, policy.data.get(entity, DataSource()))
+    if large is None or LINE in large.origin.header:
         return None
     from pyarrow import parquet
 
@@ -95,17 +121,17 @@ def _as_parquet(policy: Policy, entity: str, path: Path, scratch: Path | None, c
                 if len(lines):
                     file.write_table(rows.append_column(LINE, pa.array(lines)))
     except NotInBlocks:
-        cut.whole.append(path.name)
+        cut.whole[path.name] = DAMAGED
         return None
     cut.origins[entity] = large.origin
     return made
 
 
-def _of_parquet(policy: Policy, entity: str, path: Path, cut: Cut) -> tuple[pa.Schema, Mapping[str, Habits]]:
+def _of_parquet(policy: Policy, entity: str, given: Parquet, cut: Cut) -> tuple[pa.Schema, Mapping[str, Habits]]:
     """A Parquet file in pieces of as many rows as a task has, where row groups are no larger."""
     from pyarrow import parquet
 
-    has_lines = entity in cut.origins
+    path = given.path
     try:
         file = parquet.ParquetFile(path)
         origin = cut.origins.setdefault(entity, TableOrigin(str(path), tuple(file.schema_arrow.names)))
@@ -119,10 +145,10 @@ def _of_parquet(policy: Policy, entity: str, path: Path, cut: Cut) -> tuple[pa.S
     for group in range(file.metadata.num_row_groups):
         rows += file.metadata.row_group(group).num_rows
         if rows >= tasks.ROWS_A_TASK or group == file.metadata.num_row_groups - 1:
-            cut.pieces.append(Piece(entity, str(path.resolve()), first, group + 1, before, has_lines))
+            cut.pieces.append(Piece(entity, str(path.resolve()), first, group + 1, before, given.has_lines))
             first, before, rows = group + 1, before + rows, 0
     cut.rows += file.metadata.num_rows
-    return file.schema_arrow if has_lines else file.schema_arrow.append(pa.field(LINE, pa.int64())), habits
+    return file.schema_arrow if given.has_lines else file.schema_arrow.append(pa.field(LINE, pa.int64())), habits
 
 
 def _held_here(policy: Policy, entity: str, raw: Raw, cut: Cut) -> tuple[pa.Schema, Mapping[str, Habits]]:

@@ -44,14 +44,18 @@ class Wire:
 
 
 class OnSpark:
-    """The carrier of a Spark session; `local[2]` if none is given."""
+    """The carrier of a Spark session; `local[2]` if none is given. `folder` is where all tasks can read what is put there."""
 
     in_order = False
-    scratch = None
 
-    def __init__(self, wire: Wire, session: SparkSession | None = None) -> None:
+    def __init__(self, wire: Wire, folder: Path, session: SparkSession | None = None) -> None:
         self.wire, self.spark = wire, session or local_session()
+        self.folder = tempfile.TemporaryDirectory(prefix="roe-portions-", dir=folder)
         self.held: list[DataFrame] = []
+
+    @property
+    def scratch(self) -> Path:
+        return Path(self.folder.name)
 
     def common(self, evaluator: Evaluator, as_of: str, tables: dict[str, Raw], state: Remembered) -> Sent:
         return Sent.of(evaluator, as_of, tables, state)
@@ -65,6 +69,7 @@ class OnSpark:
     def close(self) -> None:
         for frame in self.held:
             frame.unpersist()
+        self.folder.cleanup()
 
 
 class SparkFrame:
