@@ -172,7 +172,7 @@ class World:
             if self.in_parquet:
                 write_parquet(path.with_suffix(".parquet"), header, rows)
             else:
-                write_csv(path.with_suffix(".csv"), header, rows)
+                write_rows(path.with_suffix(".csv"), rows, header)
 
     def a_day_passes(self, decided: Iterable[Mapping[str, str]]) -> None:
         """The CRM loads most of what was decided (lines of allocations.csv); people move some records; others come, change, or are gone."""
@@ -207,9 +207,17 @@ def _header(rows: list[dict[str, Any]]) -> list[str]:
     return list(dict.fromkeys(name for row in rows for name in row if name != "$line"))
 
 
-def write_csv(path: Path, header: list[str], rows: list[dict[str, Any]]) -> None:
+def write_tables(folder: Path, tables: Mapping[str, list[dict[str, Any]]]) -> None:
+    """Tables with rows, as CSV files."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for entity, rows in tables.items():
+        if rows:
+            write_rows(folder / f"{FILES[entity][0]}.csv", rows)
+
+
+def write_rows(path: Path, rows: list[dict[str, Any]], header: Iterable[str] = ()) -> None:
     with path.open("w", encoding="utf-8", newline="") as file:
-        writer = csv.DictWriter(file, header, extrasaction="ignore")
+        writer = csv.DictWriter(file, list(header) or _header(rows), extrasaction="ignore")
         writer.writeheader()
         writer.writerows(rows)
 

@@ -13,10 +13,10 @@ from typing import Any
 import pytest
 
 import roe
-from helpers import HEAVY, policy_text
+from helpers import AS_OF, HEAVY, policy_text
 
 pytest.importorskip("pyarrow")
-from alike import COLUMNS, ROWS, TASKS, allocations, assert_alike
+from alike import COLUMNS, ROWS, TASKS, allocations, assert_alike, assert_alike_in_nights, assert_example_alike
 from made_features import BASE, FEATURES, KINDS
 from made_worlds import world_of
 from roe.columns.evidence import RunEvidence
@@ -29,24 +29,23 @@ from roe.ledger.role_tables import of_mapping
 from roe.ledger.state import OwnersByKey
 from told import assert_told, assert_traces, before
 
-BLOCK, BLOCKS = (20, 10) if HEAVY else (len(KINDS), 1)
+BLOCK, BLOCKS = (20, 10) if HEAVY else (2 * len(KINDS), 1)
 
 
 @pytest.mark.parametrize("first", range(0, BLOCK * BLOCKS, BLOCK))
 def test_rows_columns_and_tasks_night_after_night(first: int, tmp_path: Path) -> None:
     """The CRM loads most of what was decided between two nights."""
     for seed in range(first, first + BLOCK):
-        world = world_of(seed, tmp_path / str(seed))
-        some = TASKS if HEAVY else dict([sorted(TASKS.items())[seed % len(TASKS)]])
-        try:
-            for _ in range(2):
-                world.write()
-                found = assert_alike({**ROWS, **COLUMNS, **some}, world.evaluator, world.data, world.as_of, world.folder, **world.options)
-                if "refused" in found:
-                    break
-                world.a_day_passes(allocations(found))
-        except AssertionError as e:
-            raise AssertionError(f"world {seed}: {e}") from e
+        some = TASKS if HEAVY else dict([sorted(TASKS.items())[(seed + seed // len(TASKS)) % len(TASKS)]])
+        assert_alike_in_nights(world_of(seed, tmp_path / str(seed)), {**ROWS, **COLUMNS, **some}, seed)
+
+
+@pytest.mark.parametrize("name", sorted(AS_OF))
+def test_examples_night_after_night(name: str, tmp_path: Path) -> None:
+    """The second night has the data of the first one and its ledger."""
+    some = TASKS if HEAVY else {"portions": TASKS["portions"]}
+    form = ("csv", "parquet")[len(name) % 2]
+    assert_example_alike(name, tmp_path, {**ROWS, **COLUMNS, **some}, form=form)
 
 
 @pytest.mark.parametrize("first", range(0, BLOCK * BLOCKS, BLOCK) if HEAVY else [2])
