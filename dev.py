@@ -64,15 +64,15 @@ HEAVY = tuple(
     f"tests/test_{name}.py"
     for name in ("expressions", "index", "analysis", "policies", "data", "columns", "pages", "sql", "examples", "mutation")
 )
-SPARK = "tests/test_spark.py"
+SPARK = ("tests/test_spark.py", "tests/test_spark_connect.py")
 
 
 def heavy() -> None:
     """Long fuzzing, engines compared at length, Spark, the conformance report where the suite is at hand, a hundred planted faults, and the quick benchmarks."""
     run("-m", "pytest", "-n", "auto", *HEAVY, heavy=True)
     if shutil.which("java"):
-        run("-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--editable", ".[spark]")
-        run("-m", "pytest", SPARK, heavy=True)
+        run("-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--editable", ".[spark]", "pyspark[connect]")
+        run("-m", "pytest", *SPARK, heavy=True)
     else:
         say("no Java: the tests on Spark are left out")
     run("tests/fuzz.py", "60", *(["2026"] if os.environ.get("CI") else []))
@@ -91,7 +91,7 @@ def proofs() -> None:
     for path in sorted((ROOT / "tests").glob("test_*.py")):
         text = path.read_text("utf-8")
         longer = any(mark in text for mark in ("HEAVY", "seeds(", "mark.heavy", "@given("))
-        if longer and f"tests/{path.name}" not in (*HEAVY, SPARK):
+        if longer and f"tests/{path.name}" not in (*HEAVY, *SPARK):
             run("-m", "pytest", "-s", f"tests/{path.name}", heavy=True)
 
 

@@ -1,6 +1,7 @@
-"""A disk as it may be after a loss of power: what SQLite has synchronised is there, and of what it has written since then any part.
+"""Disks that fail: one that loses its power, and one that is full.
 
-The calls that SQLite makes to write its files are watched, so this works where Python and this file reach the same SQLite.
+After a loss of power what SQLite has synchronised is there, and of what it has written since then any part. The calls that SQLite makes to
+write its files are watched, so this works where Python and this file reach the same SQLite. The disk that is full is a real file system.
 """
 
 from __future__ import annotations
@@ -8,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import random
+import subprocess
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -143,3 +145,37 @@ def _watching(disk: Disk, file: File, methods: _Methods) -> tuple[Any, ...]:
     calls = _WRITE(on_write), _TRUNCATE(on_truncate), _SYNC(on_sync)
     table.xWrite, table.xTruncate, table.xSync = (ctypes.cast(call, ctypes.c_void_p).value for call in calls)
     return table, calls
+
+
+# --- a disk that is full ----------------------------------------------------------------------------------------------
+
+
+class SmallDisk:
+    """A file system of its own on a folder, with so much room that it can be filled."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder, self._filler = folder, folder / "filler"
+
+    def fill(self) -> None:
+        """Leave no byte free."""
+        with contextlib.suppress(OSError), self._filler.open("wb", buffering=0) as file:
+            while file.write(bytes(SECTOR)):
+                pass
+
+    def free(self) -> None:
+        self._filler.unlink()
+
+
+@contextlib.contextmanager
+def small_disk(folder: Path, megabytes: int, options: str = "mode=700") -> Iterator[SmallDisk]:
+    """Put a small disk on a folder. Only who may mount file systems can."""
+    folder.mkdir(parents=True, exist_ok=True)
+    done = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", f"size={megabytes}m,{options}", "roe-test", str(folder)], capture_output=True, text=True
+    )
+    if done.returncode != 0:
+        pytest.skip(f"a small disk cannot be mounted here: {done.stderr.strip()}")
+    try:
+        yield SmallDisk(folder)
+    finally:
+        subprocess.run(["umount", "--lazy", str(folder)], check=True)

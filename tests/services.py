@@ -7,9 +7,11 @@ import json
 import os
 import socket
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, datetime, timedelta
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any
@@ -149,6 +151,46 @@ def service(state: str, folder: Path, at: datetime = MONDAY, reps: tuple[str, ..
         made.close()
 
 
+# --- a receiver of webhooks --------------------------------------------------------------------------------------------
+
+
+class Receiving:
+    """A receiver on this machine that answers as the test says."""
+
+    def __init__(self) -> None:
+        self.got: list[tuple[dict[str, str], bytes]] = []
+        self.answers: list[int] = []
+        receiving = self
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_POST(self) -> None:
+                body = self.rfile.read(int(self.headers["Content-Length"]))
+                receiving.got.append(({k.lower(): x for k, x in self.headers.items()}, body))
+                self.send_response(receiving.answers.pop(0) if receiving.answers else 200)
+                self.send_header("Content-Length", "0")
+                self.end_headers()
+
+            def log_message(self, *_: Any) -> None:
+                pass
+
+        self.server = HTTPServer(("127.0.0.1", 0), Handler)
+        self.url = f"http://127.0.0.1:{self.server.server_port}/hook"
+        threading.Thread(target=self.server.serve_forever, daemon=True).start()
+
+    def data(self) -> list[dict[str, Any]]:
+        return [json.loads(body)["data"] for _, body in self.got]
+
+
+@contextlib.contextmanager
+def receiving() -> Iterator[Receiving]:
+    made = Receiving()
+    try:
+        yield made
+    finally:
+        made.server.shutdown()
+        made.server.server_close()
+
+
 # --- real servers -----------------------------------------------------------------------------------------------------
 
 
@@ -247,4 +289,19 @@ def jsonl(path: Path) -> list[Any]:
     return [json.loads(line) for line in path.read_text().splitlines()]
 
 
-__all__ = ["MONDAY", "POLICY", "REPS", "Process", "Service", "feed", "fill", "plain_client", "policy", "pytest", "servers", "service"]
+__all__ = [
+    "MONDAY",
+    "POLICY",
+    "REPS",
+    "Process",
+    "Receiving",
+    "Service",
+    "feed",
+    "fill",
+    "plain_client",
+    "policy",
+    "pytest",
+    "receiving",
+    "servers",
+    "service",
+]

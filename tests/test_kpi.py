@@ -115,7 +115,7 @@ def test_wrong_options_are_said(args: list[str], code: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("targets", "code"), [("kpi,target\ncoverge,1\n", "R503"), ("name,target\nx,1\n", "R403"), ("kpi,target\ncoverage,much\n", "R311")]
+    ("targets", "code"), [("kpi,target\ncoverge,1\n", "R201"), ("name,target\nx,1\n", "R403"), ("kpi,target\ncoverage,much\n", "R311")]
 )
 def test_wrong_targets_are_found(tmp_path: Path, targets: str, code: str) -> None:
     policy_text(tmp_path, POLICY, tables__targets_csv=targets)

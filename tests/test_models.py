@@ -84,7 +84,7 @@ def test_an_event_is_raised_once_and_armed_again(ranked: Evaluator, tmp_path: Pa
 @pytest.mark.parametrize(
     ("score", "code"),
     [
-        ("{criteria: [{name: a, when: account.employees > 1, points: 5}], caps: {web: 3}}", "R503"),
+        ("{criteria: [{name: a, when: account.employees > 1, points: 5}], caps: {web: 3}}", "R201"),
         ("{signals: [{name: a, points: 5}]}", "R304"),
         ("{signals: [{name: a, points: 5, of: account.signals, half_life: 2 months}]}", "R311"),
         ("{signals: [{name: a, points: 5, of: account.employees}]}", "R205"),

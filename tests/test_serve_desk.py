@@ -7,13 +7,16 @@ from __future__ import annotations
 
 import logging
 import threading
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
 
 import pytest
+from starlette.testclient import TestClient
 
 from helpers import EXAMPLES, policy_text
 from ledgers import STORES, place
@@ -24,13 +27,19 @@ from roe.ledger.entries import Loaded, RunEntry
 from roe.ledger.remembered import Remembered
 from roe.ledger.store import open_store
 from roe.serve import asked, held
+from roe.serve.app import build_app
 from roe.serve.desk import Desk
 from roe.serve.events import FIELDS
+from roe.serve.letters import KINDS as LETTERS
+from roe.serve.letters import Receiver
 from roe.serve.openapi import SCHEMAS
 from roe.serve.policies import load
+from roe.serve.server import Server
+from roe.serve.settings import Settings
+from roe.serve.times import SetTime
 from roe.serve.versions import parse_version
 from roe.serve.writer import Act, Reply
-from services import MONDAY, POLICY, Service, policy, service
+from services import MONDAY, POLICY, Service, fill, policy, service
 
 BERLIN = ZoneInfo("Europe/Berlin")
 
@@ -328,19 +337,144 @@ def test_scenario_15_two_servers_one_timer(state: str, tmp_path: Path) -> None:
         two.close()
 
 
+@contextmanager
+def two_servers(state: str, tmp_path: Path, receivers: tuple[Receiver, ...]) -> Iterator[tuple[list[TestClient], SetTime]]:
+    """Two servers of one ledger, over HTTP, on one clock."""
+    clock, rules = SetTime(MONDAY), policy(tmp_path / "policy")
+    with ExitStack() as stack:
+        apps = [build_app(Server(Settings(rules, state, receivers=receivers), clock)) for _ in range(2)]
+        clients = [stack.enter_context(TestClient(app)) for app in apps]
+        for client in clients:
+            while client.get("/ready").status_code != 200:
+                threading.Event().wait(0.01)
+        fill(clients[0])
+        yield clients, clock
+
+
+def counted(clients: list[TestClient], name: str) -> int:
+    """What all servers together count under a name."""
+    lines = [line for c in clients for line in c.get("/metrics").text.splitlines()]
+    return sum(int(float(line.split()[1])) for line in lines if line.startswith(f"{name}_total "))
+
+
+Said = tuple[str, str | None, list[str], list[tuple[str, str]], list[str]]
+
+
+def said_of(clients: list[TestClient], id: str) -> Said:
+    """Whom a lead belongs to and who has missed it, by all that is said of it: the answer, its history, its timer and its letters."""
+    shown = [c.get(f"/v1/leads/{id}").json() for c in clients]
+    assert shown[0] == shown[1]
+    entries = clients[1].get(f"/v1/leads/{id}/history").json()["entries"]
+    letters = clients[0].get("/v1/letters", params={"state": "waiting"}).json()["letters"]
+    return (
+        shown[0]["owner"],
+        (shown[0].get("missed") or {}).get("rep"),
+        [e["rep"] for e in entries if e["kind"] == "owned"],
+        [(e["kind"], e["rep"]) for e in entries if e["kind"] in ("turn", "turn-back")],
+        [x["kind"] for x in letters if x["subject"] == f"lead|{id}"],
+    )
+
+
 def test_scenario_16_worked_or_missed_and_never_both(state: str, tmp_path: Path) -> None:
-    due = MONDAY + timedelta(hours=2)
+    """Reps work their leads as the deadline comes, on two servers: before it the lead is worked, at it and after it missed, whatever is asked."""
+    due, moment = MONDAY + timedelta(hours=2), timedelta(milliseconds=1)
+    crm = Receiver("crm", "https://crm.example.com", (), tuple(LETTERS))
+    with two_servers(state, tmp_path, (crm,)) as (clients, clock):
+        owners = {
+            f"L{n}": clients[n % 2].post("/v1/leads", json={"id": f"L{n}", "email": f"a@x{n}.com"}).json()["owner"] for n in range(24)
+        }
+
+        def work(id: str, server: int, **more: str) -> Any:
+            return clients[server].post("/v1/events", json={"event": "worked", "id": id, "rep": owners[id], **more}).json()
+
+        def check(id: str, answer: Any) -> None:
+            rep = owners[id]
+            owner, missed, owned, turns, letters = said_of(clients, id)
+            if answer["worked"]:
+                assert (answer["owner"], answer["reason"]) == (rep, None)
+                assert (owner, missed, owned, turns, letters) == (rep, None, [rep], [("turn", rep)], ["assigned"])
+            else:
+                assert owner != rep and answer["owner"] == owner
+                assert (missed, owned, letters) == (rep, [rep, owner], ["assigned", "assigned", "missed"])
+                assert turns == [("turn", rep), ("turn", owner)]
+
+        clock.at = due - moment
+        early = {id: work(id, n) for n, id in enumerate(("L0", "L1"))}
+        assert all(answer["worked"] for answer in early.values())
+        ids, start = [f"L{n}" for n in range(2, 20)], threading.Barrier(19)
+
+        def race(id: str) -> Any:
+            start.wait()
+            return work(id, int(id[1:]) % 2)
+
+        def tick() -> None:
+            start.wait()
+            clock.at = due
+
+        with ThreadPoolExecutor(19) as pool:
+            racing = [pool.submit(race, id) for id in ids]
+            pool.submit(tick).result()
+            answers = {id: r.result() for id, r in zip(ids, racing, strict=True)}
+        at_it = {id: work(id, n % 2, at=due.isoformat()) for n, id in enumerate(("L20", "L21"))}
+        clock.at = due + moment
+        after = {id: work(id, n % 2) for n, id in enumerate(("L22", "L23"))}
+        assert not any(answer["worked"] for answer in (*at_it.values(), *after.values()))
+        everything = {**early, **answers, **at_it, **after}
+        for id, answer in everything.items():
+            check(id, answer)
+        missed = sum(not answer["worked"] for answer in everything.values())
+        assert (counted(clients, "roe_missed"), counted(clients, "roe_late_proofs")) == (missed, 0)
+
+
+def test_scenario_16_a_proof_that_comes_late_takes_the_miss_back(state: str, tmp_path: Path) -> None:
+    """L0 goes back to its rep. L1 was worked by its new owner, who keeps it; the first is not said to have missed it either."""
+    crm = Receiver("crm", "https://crm.example.com", (), tuple(LETTERS))
+    with two_servers(state, tmp_path, (crm,)) as (clients, clock):
+        first = {id: clients[0].post("/v1/leads", json={"id": id, "email": f"a@{id}.com"}).json()["owner"] for id in ("L0", "L1")}
+        clock.at = MONDAY + timedelta(hours=2)
+        second = {id: clients[1].post("/v1/leads", json={"id": id, "email": f"a@{id}.com"}).json()["owner"] for id in first}
+        clock.at += timedelta(minutes=1)
+        worked = {"event": "worked", "id": "L1", "rep": second["L1"]}
+        assert clients[0].post("/v1/events", json=worked).json()["worked"] is True
+        at = (MONDAY + timedelta(hours=1)).isoformat()
+        for n, (id, rep) in enumerate(first.items()):
+            answer = clients[n].post("/v1/events", json={"event": "worked", "id": id, "rep": rep, "at": at}).json()
+            assert (answer["worked"], answer["given_back"]) == (True, id == "L0")
+        turn, back = ("turn", first["L0"]), ("turn-back", second["L0"])
+        assert said_of(clients, "L0") == (
+            first["L0"], None, [first["L0"], second["L0"], first["L0"]], [turn, ("turn", second["L0"]), back],
+            ["assigned", "assigned", "missed", "returned"],
+        )  # fmt: skip
+        assert said_of(clients, "L1") == (
+            second["L1"], None, [first["L1"], second["L1"]], [("turn", first["L1"]), ("turn", second["L1"])],
+            ["assigned", "assigned", "missed", "proved"],
+        )  # fmt: skip
+        assert (counted(clients, "roe_missed"), counted(clients, "roe_late_proofs")) == (2, 2)
+
+
+def test_a_late_proof_of_whoever_missed_it_first_gives_the_lead_back(state: str, tmp_path: Path) -> None:
     with service(state, tmp_path) as desk:
-        for i in range(3):
-            desk.route(f"L{i}", email=f"a@x{i}.com")
-        desk.time.at = due - timedelta(milliseconds=1)
-        assert desk.event("worked", id="L0", rep="ann")["worked"] is True
-        desk.time.at = due  # the same instant: the timer fires first, and the event is a proof
-        answer = desk.event("worked", id="L1", rep="ben", at=due.isoformat())
-        assert answer["owner"] == "ben" and answer["worked"] is True
-        desk.to(due + timedelta(hours=1))
-        owners = [desk.owner(f"L{i}") for i in range(3)]
-        assert owners[:2] == ["ann", "ben"] and owners[2] != "cid"
+        desk.route("L1", email="a@x1.com")
+        worked = desk.time.at + timedelta(hours=1)
+        desk.after(hours=2)
+        desk.after(hours=2)
+        assert desk.owner("L1") == "boss" and [m["rep"] for m in desk.shown("L1")["missed"]["earlier"]] == ["ann"]
+        assert desk.event("worked", id="L1", rep="ann", at=worked.isoformat())["given_back"] is True
+        assert desk.owner("L1") == "ann" and "missed" not in desk.shown("L1")
+
+
+@pytest.mark.parametrize("why", ["before it was the rep's", "not what the pool counts as work"])
+def test_an_activity_that_proves_nothing_gives_no_lead_back(why: str, tmp_path: Path) -> None:
+    text = POLICY.replace("within: 2 working hours", 'within: 2 working hours, worked_by: activity.type = "call"')
+    with service(str(tmp_path / "s"), tmp_path, text=text) as desk:
+        desk.route("L1", email="a@x1.com")
+        desk.after(hours=2)
+        at, kind = (MONDAY - timedelta(hours=1), "call") if why.startswith("before") else (MONDAY + timedelta(hours=1), "email")
+        answer = desk.event("worked", id="L1", rep="ann", at=at.isoformat(), activity={"type": kind})
+        assert (answer["worked"], answer["owner"], desk.owner("L1")) == (False, "ben", "ben")
+        assert desk.event("worked", id="L1", rep="ann", at=(MONDAY + timedelta(hours=1)).isoformat(), activity={"type": "call"})[
+            "given_back"
+        ]
 
 
 def test_a_late_proof_gives_the_lead_back_unless_the_new_owner_has_worked_it(state: str, tmp_path: Path) -> None:
@@ -620,6 +754,26 @@ def test_an_event_that_makes_no_sense_is_refused_and_changes_nothing(tmp_path: P
         assert len(desk.entries()) == before
 
 
+def test_an_exception_is_asked_for_and_answered_once(state: str, tmp_path: Path) -> None:
+    """Another server knows of the request, and a page's request counts as well; whoever answers second is told."""
+    with service(state, tmp_path) as desk, open_store(state) as store:
+        other = Service(state, desk.ready)
+        desk.route("L1", email="a@x.com")
+        about: dict[str, Any] = {"id": "L1", "by": "rev", "reason": "it is ben's cousin"}
+        assert desk.event("declined", **about)["code"] == "R648"
+        assert desk.event("requested", rep="ben", **about)["event"] == "requested"
+        again = other.event("requested", rep="cid", **about)
+        assert (again["status"], again["code"], bool(again["help"])) == (409, "R648", True)
+        assert other.event("declined", **about)["event"] == "declined"
+        assert desk.event("declined", **about)["status"] == 409
+        desk.event("requested", rep="ben", **about)
+        desk.event("granted", rep="ben", **about)
+        assert other.event("declined", **about)["status"] == 409
+        assert [x.KIND for x in desk.entries("requested", "excepted", "declined")] == ["requested", "declined", "requested", "excepted"]
+        assert store.rebuild()
+        other.close()
+
+
 def test_a_version_that_is_a_moment_before_the_first_is_refused() -> None:
     with pytest.raises(ValueError, match="no such moment"):
         parse_version("0001-01-01T00:00:00+14:00")
@@ -709,6 +863,47 @@ def test_scenario_18_a_timer_whose_pool_is_gone_is_decided_by_the_rules_of_today
         assert (later.owner("L1"), later.shown("L1")["gone"]) == ("boss", "inbound")
         assert later.entries("owned")[-1].rep == "boss"
         later.close()
+
+
+RULE_GONE = POLICY.replace("- {name: rest, then: {route: inbound}}", "- {name: later, then: LATER}")
+
+
+@pytest.mark.parametrize(
+    ("of", "later", "expected"),
+    [
+        ("sla", "{assign: '\"boss\"'}", [("rest", "ann"), ("later", "boss")]),
+        ("sla", "{route: inbound}", [("rest", "ann"), ("later", "ben")]),
+        ("sla", "{route: partners}", [("rest", "ann"), ("later", "ann")]),
+        ("until", "{assign: '\"boss\"'}", [("trial", "cid"), ("later", "boss")]),
+        ("until", "none", [("trial", "cid"), ("", None)]),
+        ("referral", "{assign: '\"boss\"'}", [("asks", None), ("later", "boss")]),
+        ("referral", "{refer: boss, within: 3 days}", [("asks", None), ("later", None)]),
+    ],
+)
+def test_scenario_18_a_timer_whose_rule_is_gone_is_decided_by_the_rules_of_today(
+    of: str, later: str, expected: list[tuple[str, str | None]], state: str, tmp_path: Path
+) -> None:
+    """The entry names the rule of today, and the answer the one that is gone. Nobody is told that a referral which no rule asks for is overdue."""
+    trial = '- {name: trial, when: lead.form = "try", then: {assign: \'"cid"\', until: today + 2 days}}\n      - {name: rest'
+    form = {"sla": "", "until": "try", "referral": "ask"}[of]
+    with service(state, tmp_path, text=POLICY.replace("- {name: rest", trial)) as desk:
+        first = desk.route("L1", email="a@x1.com", form=form)
+        rule, due = first["rule"], datetime.fromisoformat(first["until"])
+        due = due if due.tzinfo is not None else due.replace(tzinfo=BERLIN)  # a day: it ends as the day begins
+        text = RULE_GONE.replace("LATER", later)
+        text = "\n".join(line for line in text.splitlines() if "name: asks" not in line and (later != "none" or "name: later" not in line))
+        new, crm = load(policy(tmp_path / "new", text)), Receiver("crm", "https://crm.example.com", (), tuple(LETTERS))
+        server = Service(state, new, due - timedelta(seconds=1), (crm,), activate=True)
+        server.local.do()
+        assert (server.shown("L1")["rule"], server.shown("L1").get("gone")) == (rule, None), "its time is not up"
+        server.after(seconds=1)
+        shown = server.shown("L1")
+        assert (shown["rule"] or "", shown["owner"], shown["gone"], shown["policy"]) == (*expected[-1], rule, new.digest)
+        assert [(x.rule, x.rep) for x in server.entries("owned")] == expected
+        with open_store(state) as store:
+            kinds = [kind for (kind,) in store.db.rows("SELECT kind FROM outbox ORDER BY number")]
+        assert "overdue" not in kinds and ("missed" in kinds) is (of == "sla")
+        server.close()
 
 
 # --- one ledger with runs ---------------------------------------------------------------------------------------------

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
+import itertools
+import json
 import os
 import random
 import signal
 import threading
 import time
 from collections import Counter
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
 from pathlib import Path
@@ -22,6 +26,7 @@ from roe.ledger.audit import verify
 from roe.ledger.postgres import PostgresDatabase
 from roe.ledger.sqlite import SqliteDatabase
 from roe.ledger.store import open_store
+from roe.serve import shown
 from roe.serve.desk import Desk
 from roe.serve.local import Local
 from roe.serve.policies import Ready, load
@@ -215,6 +220,47 @@ def test_scenario_7_a_cap_across_pools_and_servers_is_never_exceeded(state: str,
             assert len(client.get("/v1/held").json()["held"]) == 18
 
 
+def follow(readers: Sequence[httpx.Client], done: threading.Event, kinds: str = "") -> list[dict[str, Any]]:
+    """What somebody reads of the feed who asks another server each time, until `done` is set and there is no more."""
+    seen: list[dict[str, Any]] = []
+    after, pages = 0, itertools.cycle(readers)
+    while True:
+        is_last = done.is_set()
+        page = next(pages).get("/v1/changes", params={"after": after, "limit": 7, "kinds": kinds})
+        assert page.status_code == 200, page.text
+        seen += page.json()["entries"]
+        after = page.json()["next"]
+        if is_last and not page.json()["more"]:
+            return seen
+
+
+def test_scenario_8_a_reader_of_the_feed_during_appends_by_three_servers_misses_no_entry(state: str, tmp_path: Path) -> None:
+    """Each entry once, in order, and as it stands in the end; whoever asks for some kinds misses none of those either."""
+    rules = policy(tmp_path / "policy", per_day=10**6)
+    with contextlib.ExitStack() as stack:
+        three = stack.enter_context(servers(rules, state, 3))
+        clients = [stack.enter_context(one.client()) for one in three]
+        fill(clients[0])
+        done, stop = threading.Event(), threading.Event()
+        with ThreadPoolExecutor(11) as pool:
+            readers = [
+                pool.submit(follow, clients, done),
+                pool.submit(follow, clients[:1], done),
+                pool.submit(follow, clients, done, "turn"),
+            ]
+            try:
+                answers = list(pool.map(lambda n: persistent(three[n % 3].url, f"L{n}", stop), range(LEADS)))
+            finally:
+                done.set()
+            every, one, turns = (reader.result() for reader in readers)
+        with open_store(state) as store:
+            written = [shown.entry(x) for x in store.entries()]
+    assert every == one == json.loads(json.dumps(written)), "entries"
+    assert [e["number"] for e in every] == list(range(1, len(every) + 1))
+    assert turns == [e for e in every if e["kind"] == "turn"] and len(turns) == len(answers) == LEADS
+    check(answers, every)
+
+
 def test_a_stop_answers_what_was_asked_before_it_ends(tmp_path: Path) -> None:
     rules = policy(tmp_path / "policy")
     with servers(rules, str(tmp_path / "s")) as (server,):
@@ -247,7 +293,6 @@ def test_workers_of_one_server_share_the_ledger(tmp_path: Path) -> None:
 
 
 def test_route_and_sync_work_beside_a_running_server(tmp_path: Path) -> None:
-    import json
     import subprocess
     import sys
 

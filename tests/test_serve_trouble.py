@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import logging
+import random
 import shutil
 import socket
 import threading
@@ -19,7 +20,8 @@ from urllib.parse import quote, unquote
 import pytest
 from starlette.testclient import TestClient
 
-from databases import Postgres
+from databases import Postgres, postgres
+from disks import SmallDisk, small_disk
 from helpers import HEAVY
 from ledgers import STORES, place
 from roe.diagnostics import PolicyError
@@ -405,28 +407,86 @@ def test_scenario_11_a_server_that_was_started_anew_still_knows_what_this_machin
     assert "entries are missing from the ledger" in caplog.text
 
 
-def test_scenario_3_a_full_disk_of_postgres_is_503_and_recovers_by_itself(tmp_path: Path) -> None:
-    """PostgreSQL says that no space is left as soon as the service writes a record."""
-    state = place("postgres", tmp_path)
-    with running(state, tmp_path) as (c, _), open_store(state) as other:
-        lead(c, "L0")
-        other.db.run(
-            "CREATE FUNCTION full_disk() RETURNS trigger LANGUAGE plpgsql AS "
-            "$$ BEGIN RAISE EXCEPTION 'could not extend file: No space left on device' USING ERRCODE = 'disk_full'; END $$"
-        )
-        other.db.run("CREATE TRIGGER full_disk BEFORE INSERT ON mirror EXECUTE FUNCTION full_disk()")
-        refused = [lead(c, f"M{n}") for n in range(3)]
+def uncompressed(seed: int) -> str:
+    """Thirty thousand characters that no database can pack."""
+    return random.Random(seed).randbytes(15_000).hex()
+
+
+@contextlib.contextmanager
+def on_small_disk(what: str, tmp_path: Path) -> Iterator[tuple[str, SmallDisk, Callable[[], object]]]:
+    """A ledger on a disk that can be filled, and how whoever runs the database starts it again where a full disk has ended it."""
+    if what == "sqlite":
+        with small_disk(tmp_path / "state", 8) as disk:
+            yield str(tmp_path / "state"), disk, lambda: None
+        return
+    database = Postgres()
+    owner = "mode=700,uid=postgres,gid=postgres"
+    with contextlib.ExitStack() as stack:
+        stack.callback(database.remove)
+        if what == "the data of postgres":
+            log = database.folder / "wal"
+            disk = stack.enter_context(small_disk(database.data, 64, owner))
+        else:
+            log = database.folder / "wal"
+            disk = stack.enter_context(small_disk(log, 8, owner))
+        database.init("--wal-segsize=1", f"--waldir={log}").start()
+        stack.callback(database.stop)
+
+        def again() -> None:
+            if not (database.data / "postmaster.pid").exists():
+                database.start()
+
+        yield f"postgresql:///postgres?host={database.folder}&user=postgres", disk, again
+
+
+@pytest.mark.parametrize("what", ["sqlite", "the data of postgres", "the log of postgres"])
+def test_scenario_3_a_full_disk_is_503_and_recovers_by_itself(what: str, tmp_path: Path) -> None:
+    with on_small_disk(what, tmp_path) as (state, disk, again), running(state, tmp_path) as (c, _):
+
+        def ask(id: str, big: int = 0) -> Any:
+            more = {"campaign": uncompressed(big)} if big else {}
+            return c.post("/v1/leads", json={"id": id, "email": f"a@{id.lower()}.com", **more}, headers={"Idempotency-Key": id})
+
+        answers = [ask("L0")]
+        disk.fill()
+        while answers[-1].status_code == 201:  # there may be room in what the database has reserved
+            assert len(answers) < 500
+            answers.append(ask(f"L{len(answers)}", len(answers)))
+        refused = [answers.pop(), *(ask(f"M{n}", n + 1) for n in range(3))]
         assert {r.status_code for r in refused} == {503} and all(r.headers["Retry-After"] for r in refused)
         assert c.get("/ready").status_code == 503 and c.get("/healthz").status_code == 200
-        other.db.run("DROP TRIGGER full_disk ON mirror")
-        owners = [repeated(c, f"M{n}").json()["owner"] for n in range(3)]
+        disk.free()
+        again()
+        ids = [f"L{len(answers)}", "M0", "M1", "M2", "N0"]
+        for n, id in enumerate(ids):
+            until = time.monotonic() + 60
+            while (answer := ask(id, (len(answers), 1, 2, 3, 0)[n])).status_code != 201:
+                assert answer.status_code == 503 and time.monotonic() < until, answer.text
+                threading.Event().wait(0.1)
+            assert "Idempotent-Replayed" not in answer.headers, "what was refused was not done"
+            answers.append(answer)
         assert c.get("/ready").status_code == 200
-        turns = [e for e in feed(c) if e["kind"] == "turn"]
-        assert [(t["turn"], t["rep"]) for t in turns] == [(1, "ann"), *zip((2, 3, 4), owners, strict=True)] and owners == [
-            "ben",
-            "cid",
-            "ann",
-        ]
+        entries = feed(c)
+        owned = [(e["record"], e["number"], e["rep"]) for e in entries if e["kind"] == "owned"]
+        assert owned == [(a["id"], a["decision"], a["owner"]) for a in (answer.json() for answer in answers)]
+        assert [e["turn"] for e in entries if e["kind"] == "turn"] == list(range(1, len(answers) + 1))
+        assert [rep for _, _, rep in owned] == [REPS[n % 3] for n in range(len(owned))]
+
+
+def test_a_database_that_takes_no_writes_is_503_and_recovers_by_itself(tmp_path: Path) -> None:
+    """So providers do whose disk is nearly full, and so a standby is."""
+    psycopg = pytest.importorskip("psycopg")
+    with between(tmp_path) as (state, line), running(state, tmp_path) as (c, _), psycopg.connect(postgres(), autocommit=True) as admin:
+        lead(c, "L0")
+        admin.execute("ALTER DATABASE postgres SET default_transaction_read_only = on")
+        try:
+            line.drop()
+            while lead(c, "L1").status_code != 503 or "read-only" not in c.get("/ready").json()["detail"]:
+                threading.Event().wait(0.05)
+            assert lead(c, "L1").status_code == 503 and c.get("/healthz").status_code == 200
+        finally:
+            admin.execute("ALTER DATABASE postgres RESET default_transaction_read_only")
+        assert repeated(c, "L1").json()["owner"] == "ben"
 
 
 # --- what the ledger keeps ----------------------------------------------------------------------------------------------

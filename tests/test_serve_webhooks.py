@@ -10,7 +10,6 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
-from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -31,7 +30,7 @@ from roe.serve.server import Server
 from roe.serve.settings import Form, Settings
 from roe.serve.times import SetTime
 from roe.serve.writer import Act, Reply
-from services import MONDAY, policy, service
+from services import MONDAY, policy, receiving, service
 
 SECRET = "whsec_" + base64.b64encode(b"a secret that only two know").decode()
 NOW = MONDAY.timestamp()
@@ -43,43 +42,6 @@ def state(request: Any, tmp_path: Path) -> str:
 
 
 # --- out --------------------------------------------------------------------------------------------------------------
-
-
-class Receiving:
-    """A receiver on this machine that answers as the test says."""
-
-    def __init__(self) -> None:
-        self.got: list[tuple[dict[str, str], bytes]] = []
-        self.answers: list[int] = []
-        receiving = self
-
-        class Handler(BaseHTTPRequestHandler):
-            def do_POST(self) -> None:
-                body = self.rfile.read(int(self.headers["Content-Length"]))
-                receiving.got.append(({k.lower(): x for k, x in self.headers.items()}, body))
-                self.send_response(receiving.answers.pop(0) if receiving.answers else 200)
-                self.send_header("Content-Length", "0")
-                self.end_headers()
-
-            def log_message(self, *_: Any) -> None:
-                pass
-
-        self.server = HTTPServer(("127.0.0.1", 0), Handler)
-        self.url = f"http://127.0.0.1:{self.server.server_port}/hook"
-        threading.Thread(target=self.server.serve_forever, daemon=True).start()
-
-    def data(self) -> list[dict[str, Any]]:
-        return [json.loads(body)["data"] for _, body in self.got]
-
-
-@contextmanager
-def receiving() -> Iterator[Receiving]:
-    made = Receiving()
-    try:
-        yield made
-    finally:
-        made.server.shutdown()
-        made.server.server_close()
 
 
 def test_a_letter_is_signed_and_says_what_was_decided(state: str, tmp_path: Path) -> None:

@@ -41,10 +41,12 @@ WHY = {
 
 @pytest.fixture(scope="module")
 def session() -> Iterator[Any]:
-    pytest.importorskip("pyspark")
+    """Spark in this process, or, with ROE_CONNECT, a server of this machine that Spark Connect speaks to."""
+    sql = pytest.importorskip("pyspark.sql")
     from roe.spark.run import local_session
 
-    spark = local_session()
+    remote = sql.SparkSession.builder.remote("local[2]").config("spark.sql.shuffle.partitions", "4")
+    spark = remote.getOrCreate() if os.environ.get("ROE_CONNECT") else local_session()
     yield spark
     spark.stop()
 

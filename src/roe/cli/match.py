@@ -69,7 +69,7 @@ def command(
     evaluator = load(find_policy(policy) if policy is not None else Path(str(own)))
     loaded = evaluator.policy
     if ("lead", "matched_account") not in loaded.plan.steps:
-        raise user_error("R503", "the policy has no `matching:`", policy, "add `matching: default`")
+        raise user_error("R304", "the policy has no `matching:`", policy, "add `matching: default`")
     in_columns = accounts is not None and is_for_columns(evaluator, (leads, accounts))
     files: dict[str, Records] = {
         "lead": read(leads, in_columns),

@@ -80,13 +80,13 @@ def _misread(text: str, name: str, column: str, policy: Policy, headers: Mapping
     """What is wrong with a `--map`: it is no pair, or there is no such field, or no such column."""
     at = Span("--map", 1, 1, 2, text)
     if not name:
-        return Diagnostic("R503", f"`--map {text}` is not FIELD=COLUMN", at, "write, for example, --map company=Firma")
+        return Diagnostic("R801", f"`--map {text}` is not FIELD=COLUMN", at, "write, for example, --map company=Firma")
     if column:
         known = sorted({*headers["lead"], *headers["account"]})
-        return Diagnostic("R503", f"there is no column `{column}`", at, suggest(column, known, f"the columns are {', '.join(known)}"))
+        return Diagnostic("R801", f"there is no column `{column}`", at, suggest(column, known, f"the columns are {', '.join(known)}"))
     fields = sorted({*SYNONYMS["lead"], *SYNONYMS["account"]})
     known = sorted({*policy.model.entities["lead"], *policy.model.entities["account"]})
-    return Diagnostic("R503", f"there is no field `{name}`", at, suggest(name, known, f"map one of {', '.join(fields)}"))
+    return Diagnostic("R801", f"there is no field `{name}`", at, suggest(name, known, f"map one of {', '.join(fields)}"))
 
 
 def _meant(entity: str, name: str) -> str:
@@ -120,7 +120,7 @@ def tell(path: Path, entity: str, records: Records, columns: Mapping[str, str]) 
     if not any(name in columns for name in FOUND_BY[entity]):
         needs = ", ".join(FOUND_BY[entity])
         raise user_error(
-            "R503",
+            "R633",
             f"no column is known to be {needs}",
             path,
             f"name it: --map {FOUND_BY[entity][0]}=… (there are {', '.join(records.headers)})",

@@ -48,7 +48,8 @@ class PostgresDatabase:
         self._begun = False  # whether a transaction is open
         self._waiting: list[tuple[str, list[Sequence[SqlValue]]]] = []  # writes of the transaction that are not sent yet
         self.error: type[Exception] = psycopg.Error
-        self.lost: type[Exception] = psycopg.OperationalError
+        # the database cannot be used: it is gone, its disk is full, it takes no writes (a standby, or one that its provider has locked), or it is damaged
+        self.lost: tuple[type[Exception], ...] = (psycopg.OperationalError, psycopg.InternalError)
         self._aborted: type[Exception] = psycopg.errors.PipelineAborted
         try:
             self.con = psycopg.connect(make_conninfo("", **{**LINE, **conninfo_to_dict(url)}), autocommit=True)

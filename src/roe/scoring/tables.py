@@ -58,7 +58,7 @@ def name_of(header: str) -> str:
     return f"_{name}" if not name or name[0].isdigit() else name
 
 
-def failure(message: str, help: str, at: str, code: str = "R503") -> PolicyError:
+def failure(message: str, help: str, at: str, code: str = "R801") -> PolicyError:
     return user_error(code, message, at, help)
 
 

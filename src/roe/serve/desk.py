@@ -21,6 +21,7 @@ from roe.ledger.beside import RELOAD
 from roe.ledger.entries import Activated, Owned
 from roe.ledger.entry import Entry
 from roe.ledger.moment import At
+from roe.ledger.people import Declined, Excepted, Requested
 from roe.ledger.reconcile import Held, decided
 from roe.policy.standard import FILES
 from roe.serve import digests, held, in_crm, timers, turns
@@ -35,6 +36,7 @@ from roe.serve.times import MOST_AHEAD, first_moment, moment
 from roe.serve.versions import Mirrored, deleted, patched, replaced
 
 Fetch = Callable[[str, str], Mirrored | None]
+WasAsked = Callable[[str, str, str], bool]  # of a record in a role
 log = logging.getLogger("roe.serve")
 LAST = ("source", "moment")  # under which the moment of the last commit is kept
 MAKES_ABLE = ("rep", "leave")  # a change of these may let somebody take a held record
@@ -65,15 +67,17 @@ class Desk:
 
     # --- groups of requests -------------------------------------------------------------------------------------------
 
-    def begin(self, fetch: Fetch) -> None:
-        """Start a group: nothing is left behind yet. `fetch` looks records up in the mirror as it was committed."""
-        self.fetch = fetch
+    def begin(self, fetch: Fetch, was_asked: WasAsked = lambda *about: False) -> None:
+        """Start a group: nothing is left behind yet. `fetch` looks records up in the mirror as it was committed, and `was_asked` whether
+        somebody waits for an exception.
+        """
+        self.fetch, self.was_asked = fetch, was_asked
         self.writes = Writes()
         self.entries: list[Entry] = []
         self._numbered: dict[str, int] = {}  # of owners that are to carry the number of an entry, its place in `entries`
         self._letters: list[tuple[int, Receiver, str, Json, Json, int | None]] = []  # letters whose decision has no number yet
         self.decided: list[tuple[str, str, str, str]] = []  # entity, record, role, action
-        self.missed = 0
+        self.missed = self.proofs = 0  # deadlines, and of those that were missed before the ones that a late proof shows as kept
 
     def expect(self, records: Iterable[tuple[str, Record]]) -> None:
         """Records are about to be routed, by the address's name of their entity. What can be found out of them before they may be decided is."""
@@ -227,6 +231,13 @@ class Desk:
         """A record as the mirror has it now; an empty one if it has none."""
         pending = self.writes.records.get((entity, id))
         return pending or self.fetch(entity, id) or Mirrored(entity, id)
+
+    def is_asked(self, entity: str, id: str, role: str) -> bool:
+        """Whether somebody waits for an exception for a record in a role."""
+        about = (entity, id, role)
+        kinds = (Requested, Excepted, Declined)
+        newest = next((e for e in reversed(self.entries) if isinstance(e, kinds) and (e.entity, e.record, e.role) == about), None)
+        return self.was_asked(*about) if newest is None else isinstance(newest, Requested)
 
     def put(self, entity: str, values: Record, version: str, at: datetime) -> tuple[str, bool]:
         """Take the whole of a record over; returns its id and whether it was too old to count."""

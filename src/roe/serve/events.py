@@ -18,6 +18,7 @@ from roe.ledger.people import Away, Excepted
 from roe.ledger.state import granted_of
 from roe.serve import held, people, timers, turns
 from roe.serve.desk import Desk
+from roe.serve.known import MissedLevel
 from roe.serve.problems import Refused, unknown
 from roe.serve.times import MOST_AHEAD, first_moment
 
@@ -57,9 +58,9 @@ def worked(desk: Desk, event: Saved, at: datetime) -> Json:
         fields[entity] = id
     desk.put("activity", fields, "", at)
     desk.entries.append(Seen(at=desk.moment(when), entity=entity, record=id, field="worked", value=rep))
-    missed = owner.get("missed")
-    if missed is not None and missed["rep"] == rep and when <= datetime.fromisoformat(missed["due"]):
-        return _late_proof(desk, key, rep, missed, at)
+    missed = next((m for m in timers.missed_levels(owner) if m["rep"] == rep and _is_disproved(desk, key, m, when)), None)
+    if missed is not None:
+        return _late_proof(desk, key, missed, when, at)
     why_not = _why_not_in_time(desk, key, rep, when, at)
     if not why_not:
         desk.schedule(key, None)
@@ -76,25 +77,41 @@ def _why_not_in_time(desk: Desk, key: str, rep: str, when: datetime, at: datetim
         return f"{desk.records.rep_name(owner) if owner else 'nobody'} owns it, and not {desk.records.rep_name(rep)}"
     if timer is None or timer["kind"] != "sla":
         return f"no deadline runs for the {entity}: it is noted as an activity"
-    if when > datetime.fromisoformat(timer["due"]):
+    if when >= datetime.fromisoformat(timer["due"]):  # at that moment it is missed, whoever comes first
         return f"the deadline was {timer['due']}"
     return "" if _has_worked(desk, key, at) else "by the pool's `sla:`, this is not yet enough"
 
 
-def _late_proof(desk: Desk, key: str, rep: str, missed: Saved, at: datetime) -> Json:
-    """The record was worked in time, and the proof came late: it goes back, unless the new owner has worked it."""
+def _is_disproved(desk: Desk, key: str, missed: MissedLevel, when: datetime) -> bool:
+    """Whether a record was worked in time after all, as the pool's `sla:` wants it; the newest activity is of `when`."""
+    entity, id, _ = key.split("|", 2)
+    due = datetime.fromisoformat(missed["due"])
+    if when >= due:
+        return False
+    live, row = desk.records.at(due), desk.records.row(entity, id)
+    rep, pool = live.world.rep(missed["rep"]), live.pools.pools.get(missed["pool"] or "")
+    if row is None or rep is None or pool is None or pool.step.sla is None:
+        return False
+    return live.pools.worked(pool, row, rep, v.parse_temporal(missed["since"]))
+
+
+def _late_proof(desk: Desk, key: str, missed: MissedLevel, when: datetime, at: datetime) -> Json:
+    """The record was worked in time, and the proof came late: it goes back, unless the new owner has worked it. It is not missed any more."""
     entity, id, role = key.split("|", 2)
-    owner, given = desk.state.owner(key), desk.state.get("assigned", key)
+    owner, given, rep = desk.state.owner(key), desk.state.get("assigned", key), missed["rep"]
+    who = desk.records.rep_name(rep)
+    desk.proofs += 1
     if owner.get("worked") is not None or _has_worked(desk, key, at):
+        timers.mark_missed(desk, key, [m for m in timers.missed_levels(owner) if m["since"] != missed["since"]])
+        desk.send("proved", key, worked_by=who)
         return {**desk.shown(entity, id, role), "worked": True, "given_back": False}
     other = owner["owner"]
-    who = desk.records.rep_name(rep)
     sentence = f"{who} worked it in time, and the proof came later"
     if given is not None and other is not None:
         desk.entries.append(TurnBack(at=desk.moment(at), entity=entity, record=id, role=role, rep=other, pool=given["by"], reason=sentence))
         turns.give_back(desk, given["by"], other, given["on"])
         desk.assign(key, {**given, "rep": rep, "tried": [x for x in given.get("tried", ()) if x != rep]})
-    desk.own(key, rep, at, by="correction", action="keep", sentence=sentence, more={"worked": missed["at"]})
+    desk.own(key, rep, at, by="correction", action="keep", sentence=sentence, more={"worked": when.isoformat()})
     desk.schedule(key, None)
     desk.send("returned", key)
     return {**desk.shown(entity, id, role), "worked": True, "given_back": True}

@@ -9,11 +9,17 @@ from roe.ledger.reconcile import Held, Holder
 
 
 class MissedLevel(TypedDict):
-    """That a rep has not worked a record in time: when it was due, and when that was noticed."""
+    """That a rep has not worked a record in time: when the rep got it from which pool, when it was due, and when that was noticed.
+
+    `earlier` are the reps who have missed it before, since nobody has worked it yet.
+    """
 
     rep: Holder
+    pool: str | None
+    since: str
     due: str
     at: str
+    earlier: NotRequired[list[MissedLevel]]
 
 
 Companies = dict[str, str | int | float | None]  # what pools know of a record's company, by how they ask for it
@@ -38,7 +44,7 @@ class Owner(TypedDict):
     base: Holder
     decided: NotRequired[list[Holder]]
     late: NotRequired[int]  # how many seconds late the timer was that had it decided
-    gone: NotRequired[str]  # the pool that had given the record, and that the policy does not have any more
+    gone: NotRequired[str]  # the pool or the rule that had given the record, and that the policy does not have any more
     missed: NotRequired[MissedLevel]
     overdue: NotRequired[bool]  # whether a person should have decided by now
     worked: NotRequired[str]  # when the owner worked it in time

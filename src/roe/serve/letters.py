@@ -17,6 +17,7 @@ KINDS = {
     "held": "nobody is able to take a record",
     "unassigned": "the rules give a record to nobody",
     "returned": "a late proof has given a record back",
+    "proved": "a late proof shows that a record was worked in time, and its new owner keeps it",
 }
 DIGEST = "digest"  # once a day, to each rep: what the rep has got and lost; only for receivers that ask for it
 FORMS = ("json", "slack", "email")
@@ -64,4 +65,5 @@ def subject_of(kind: str, data: Saved) -> str:
         "held": f"nobody is able to take {record}",
         "unassigned": f"{record} has no owner",
         "returned": f"{record} goes back to {owner}",
+        "proved": f"{data.get('worked_by')} had worked {record} in time, and {owner} keeps it",
     }[kind]

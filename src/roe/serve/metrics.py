@@ -32,6 +32,7 @@ class Metrics:
         self.decisions = Counter("roe_decisions", "Decisions by action", ["entity", "role", "action"], registry=registry)
         self.timers = Counter("roe_timers", "Timers that fired", registry=registry)
         self.missed = Counter("roe_missed", "Records that were not worked in time", registry=registry)
+        self.proofs = Counter("roe_late_proofs", "Missed records that had been worked in time, as was proved later", registry=registry)
         self.held = Gauge("roe_held", "Records that wait for somebody able", registry=registry)
         self.open_timers = Gauge("roe_open_timers", "Timers that are still to fire", registry=registry)
         self.unloaded = Gauge("roe_unloaded", "Decisions that the CRM does not show yet", registry=registry)
@@ -52,6 +53,7 @@ class Metrics:
         for labels, decided in alike.items():
             self.decisions.labels(*labels).inc(decided)
         self.missed.inc(desk.missed)
+        self.proofs.inc(desk.proofs)
 
     def text(self, desk: Desk | None) -> bytes:
         if desk is not None:

@@ -11,11 +11,12 @@ from datetime import date, datetime
 from roe.dynamic import Json, Saved
 from roe.grammar import values as v
 from roe.ledger.entry import Entry
-from roe.ledger.people import Away, Excepted
+from roe.ledger.people import Away, Excepted, Requested
 from roe.ledger.state import granted_of
+from roe.ledger.store import Store
 from roe.run.acts import STANDS, Act, Decline, End, Grant, Propose
 from roe.serve import timers
-from roe.serve.desk import Desk
+from roe.serve.desk import Desk, WasAsked
 from roe.serve.problems import Refused
 
 KINDS = ("excepted", "away")
@@ -47,15 +48,31 @@ def excepted(desk: Desk, event: Saved, subject: tuple[str, str, str], rep: Calla
     if what in ("requested", "granted"):
         if not reason:
             raise Refused(422, "R903", "`reason` is missing", "say why; everybody who sees the record can read it")
+        if what == "requested" and desk.is_asked(entity, id, role):
+            raise Refused(
+                409,
+                "R648",
+                f"somebody has already asked for an exception for the {entity} `{id}`",
+                "wait for the answer: `granted` or `declined`",
+            )
         act = (Grant if what == "granted" else Propose)(**about, rep=rep(), until=until_of(event, desk, at), start=None)
     else:
         if what == "ended" and desk.state.get("granted", f"{entity}|{id}|{role}") is None:
             raise Refused(
                 409, "R648", f"there is no exception for the {entity} `{id}` to end", "to end one from a policy file, change the file"
             )
+        if what == "declined" and not desk.is_asked(entity, id, role):
+            raise Refused(
+                409, "R648", f"nobody waits for an exception for the {entity} `{id}`", "somebody may have answered already; see its history"
+            )
         act = (Decline if what == "declined" else End)(**about)
     append(desk, act, at)
     return {"entity": entity, "id": id, "role": role, "event": what}
+
+
+def asked_in(store: Store) -> WasAsked:
+    """Whether somebody waits for an exception, by what the ledger has."""
+    return lambda entity, id, role: any(e.role == role for e in store.newest(Requested, True, entity, id))
 
 
 def append(desk: Desk, act: Act, at: datetime) -> None:

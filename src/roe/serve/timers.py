@@ -7,7 +7,7 @@ due while the service was down fires late, and says so.
 from __future__ import annotations
 
 import heapq
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import date, datetime
 from typing import TYPE_CHECKING
 
@@ -16,7 +16,7 @@ from roe.evaluator.decision import Decision
 from roe.ledger.entries import Answered, Referred, TurnBack
 from roe.ledger.moment import At
 from roe.serve import digests, held, turns
-from roe.serve.known import Marks, Timer
+from roe.serve.known import Marks, MissedLevel, Owner, Timer
 from roe.serve.times import first_moment, millis
 
 if TYPE_CHECKING:
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 LATE = 60  # seconds after which a timer counts as late
 AVAILABLE = "available"  # the role under which a rep's return is timed
+EXCEPTION = "exception"  # what a decision by an exception has for a rule
 LEFT = "left"  # the kind of timer by which what a leaver has is decided anew
 
 
@@ -100,7 +101,9 @@ def fire(desk: Desk, key: str, at: datetime) -> None:
         return
     late = max(0, (millis(at) - millis(datetime.fromisoformat(timer["due"]))) // 1000)
     marks: Marks = {"late": int(late)} if late > LATE else {}
-    if timer["kind"] == "referral":
+    if is_gone := _rule_is_gone(desk, key, timer):
+        marks = {**marks, "gone": timer["rule"]}
+    if timer["kind"] == "referral" and not is_gone:
         _overdue(desk, key, at, marks)
     elif timer["kind"] == "sla":
         _service_level(desk, key, timer, at, marks)
@@ -108,10 +111,17 @@ def fire(desk: Desk, key: str, at: datetime) -> None:
         desk.decide(entity, id, at, only=(role,), marks=marks)
 
 
+def _rule_is_gone(desk: Desk, key: str, timer: Timer) -> bool:
+    """Whether the rule that set a timer is not in the policy any more. What it has begun, the rules of today decide."""
+    entity, _, role = key.split("|", 2)
+    rules = desk.plan.engagement.get((entity, role))
+    return timer["rule"] not in ("", EXCEPTION, *(str(rule.name) for rule in (rules.rules if rules is not None else ())))
+
+
 def _service_level(desk: Desk, key: str, timer: Timer, at: datetime, marks: Marks) -> None:
     """The time to work a record is up. The engine knows whether it was worked, and who is next if it was not."""
     entity, id, role = key.split("|", 2)
-    before, pool = desk.state.owner(key), timer["pool"]
+    before, given, pool = desk.state.owner(key), desk.state.get("assigned", key), timer["pool"]
     gone = pool not in desk.plan.pools
     if gone:  # the pool that gave the record is not in the policy any more: today's rules decide
         desk.assign(key, None)
@@ -123,9 +133,35 @@ def _service_level(desk: Desk, key: str, timer: Timer, at: datetime, marks: Mark
     if desk.records.live.world.is_untouched(entity, id):
         return  # the policy says that nothing moves it
     desk.missed += 1
-    owner, due = desk.state.owner(key), timer.get("until") or timer["due"]
-    desk.state.put("owner", key, {**owner, "missed": {"rep": before["owner"], "due": due, "at": at.isoformat()}})
+    missed: MissedLevel = {
+        "rep": before["owner"], "pool": pool if given is None else given["pool"], "since": before["since"] if given is None else given["at"],
+        "due": timer.get("until") or timer["due"], "at": at.isoformat(),
+    }  # fmt: skip
+    mark_missed(desk, key, [*missed_levels(before), missed])
     desk.send("missed", key, missed_by=before["owner_name"] or before["owner"])
+
+
+def missed_levels(owner: Owner) -> list[MissedLevel]:
+    """Who has not worked a record in time since somebody did, the first one first."""
+    newest = owner.get("missed")
+    return [] if newest is None else [*newest.get("earlier", ()), newest]
+
+
+def mark_missed(desk: Desk, key: str, levels: Sequence[MissedLevel]) -> None:
+    """Have a record show who has not worked it in time; nobody, where there is no level."""
+    owner: Owner = {**desk.state.owner(key)}
+    owner.pop("missed", None)
+    if levels:
+        *earlier, newest = [_alone(level) for level in levels]
+        owner["missed"] = {**newest, "earlier": earlier} if earlier else newest
+    desk.state.put("owner", key, owner)
+
+
+def _alone(level: MissedLevel) -> MissedLevel:
+    """A level without those before it."""
+    alone: MissedLevel = {**level}
+    alone.pop("earlier", None)
+    return alone
 
 
 def is_repeated(d: Decision) -> bool:

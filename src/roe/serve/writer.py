@@ -29,6 +29,7 @@ from roe.ledger.moment import At
 from roe.ledger.store import Store
 from roe.ledger.stored import Head
 from roe.ledger.writing import Writing
+from roe.serve import people
 from roe.serve.desk import Desk
 from roe.serve.letters import Receiver
 from roe.serve.metrics import Metrics
@@ -182,7 +183,7 @@ class Writer:
             desk = self._caught_up(tables, news)
             at = desk.as_of(now)
             swap, desk = self._swapped(tables, desk)
-            desk.begin(_looked_up(tables, {**dict.fromkeys(touched), **news.mirrored}))
+            desk.begin(_looked_up(tables, {**dict.fromkeys(touched), **news.mirrored}), people.asked_in(store))
             self._read_again(tables, desk, take_over(desk, store, tx.head.number, at))
             if swap is not None or desk.in_force is None or (self._activate and desk.in_force != self.policy.digest):
                 desk.activate(swap.by if swap is not None else "the start of a server", at)

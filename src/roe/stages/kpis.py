@@ -68,7 +68,7 @@ def _targets(file: Text | None, cx: Context) -> tuple[Target, ...]:
         cells = {name: row[at] for name in ("kpi", "group", "target", "benchmark", "source") if (at := table.column(name)) is not None}
         if cells["kpi"] not in KPI_NAMES:
             cx.say(
-                "R503",
+                "R201",
                 cells["kpi"],
                 f"there is no KPI `{cells['kpi']}`",
                 suggest(cells["kpi"], KPI_NAMES, f"there are {', '.join(KPI_NAMES)}"),

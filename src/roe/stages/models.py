@@ -236,7 +236,7 @@ class _Model:
         caps = section.caps
         for group in caps:
             if group not in by_group:
-                cx.say("R503", group, f"no criterion belongs to the group `{group}`", f"the groups are {', '.join(by_group) or 'none'}")
+                cx.say("R201", group, f"no criterion belongs to the group `{group}`", f"the groups are {', '.join(by_group) or 'none'}")
         terms = []
         for group, rules in by_group.items():
             step = f"{self.name}_{group}"
