@@ -16,8 +16,9 @@ from pathlib import Path
 from typing import Any
 
 import roe
-from made_features import BASE, FEATURES, KINDS, OWN, Draft, alone
+from made_features import FEATURES, KINDS, OWN, Draft, alone
 from made_policies import LEAD, REPS, SEGMENTS, condition, make_data, policy_of, write_policy
+from made_without import WITHOUT
 from roe.evaluator.engine import Evaluator
 from roe.policy.standard import FILES
 
@@ -80,7 +81,7 @@ class World:
                 names.add(name)
                 if name != leave_out:
                     feature.add(self.draft, rng)
-        for name, (without, _) in BASE.items():
+        for name, (without, _) in WITHOUT.items():
             left = deepcopy(self.draft)
             without(left)
             if left != self.draft:

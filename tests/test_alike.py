@@ -17,7 +17,8 @@ from helpers import AS_OF, HEAVY, policy_text
 
 pytest.importorskip("pyarrow")
 from alike import COLUMNS, ROWS, TASKS, allocations, assert_alike, assert_alike_in_nights, assert_example_alike
-from made_features import BASE, FEATURES, KINDS
+from made_features import FEATURES, KINDS
+from made_without import WITHOUT
 from made_worlds import world_of
 from roe.columns.evidence import RunEvidence
 from roe.columns.explained import decide
@@ -88,15 +89,15 @@ def nights(seed: int, folder: Path, leave_out: str = "") -> dict[str, list[str]]
 def test_every_feature_is_in_some_worlds(tmp_path: Path) -> None:
     """And not in all of those of its kind, but for what the rules themselves have."""
     worlds = [world_of(seed, tmp_path / str(seed)) for seed in range(80)]
-    for name in FEATURES.keys() | BASE.keys():
+    for name in FEATURES.keys() | WITHOUT.keys():
         assert 3 <= sum(name in world.features for world in worlds) <= (70 if name in FEATURES else 80), name
 
 
 @pytest.mark.skipif(not HEAVY, reason="needs ROE_HEAVY=1")
-@pytest.mark.parametrize("name", [*FEATURES, *BASE])
+@pytest.mark.parametrize("name", [*FEATURES, *WITHOUT])
 def test_every_feature_changes_what_is_decided(name: str, tmp_path: Path) -> None:
     """Somewhere: else no difference between engines would show in it."""
-    part = FEATURES[name].file if name in FEATURES else BASE[name][1]
+    part = FEATURES[name].file if name in FEATURES else WITHOUT[name][1]
     for seed in range(200):
         if name in world_of(seed, tmp_path / "look").features:
             with_it, without = nights(seed, tmp_path / f"{seed}"), nights(seed, tmp_path / f"{seed} without", name)
