@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 import roe
-from helpers import AS_OF, EXAMPLES, write_run
+from helpers import AS_OF, EXAMPLES, policy_text, write_run
 from roe.data.read import read_tables
 from test_spark_pools import two_roles
 
@@ -236,6 +236,48 @@ def _lines(path: Path) -> list[str]:
     from pyarrow import parquet
 
     return [str({k: x or None for k, x in row.items()}) for row in parquet.read_table(path).to_pylist()]
+
+
+def test_an_empty_table_does_not_end_what_spark_reads(tmp_path: Path) -> None:
+    """`createDataFrame` loses every row behind an empty batch: with an empty contacts.csv, records lost their activities without a word."""
+    pytest.importorskip("pyspark")
+    import pyarrow as pa
+
+    from roe.run.spark import wire
+    from roe.share.parcels import PARCEL
+    from roe.spark.run import OnSpark
+
+    seen: list[pa.Table] = []
+
+    class Session:
+        def createDataFrame(self, table: pa.Table, schema: str) -> None:
+            seen.append(table)
+
+    of = [pa.table([[0], [name], [b"x"]], schema=PARCEL) for name in ("account", "activity")]
+    session: Any = Session()
+    OnSpark(wire("csv"), tmp_path, session).parcels(pa.concat_tables([PARCEL.empty_table(), of[0], PARCEL.empty_table(), of[1]]))
+    assert [batch.column("of").to_pylist() for batch in seen[0].to_batches()] == [["account"], ["activity"]]
+
+
+def test_lines_of_tasks_are_in_the_order_of_the_records_whatever_their_ids_are_called(tmp_path: Path) -> None:
+    """Ids of Salesforce are in the data in two forms, and in small letters; the driver ordered lines by these."""
+    pytest.importorskip("pyspark")
+    from alike import ROWS, allocations, assert_alike
+    from roe.columns.raw import Raw
+    from roe.run.shared import Wanted, decide
+    from roe.run.spark import ID, MARK, PLACE, rows_of
+
+    text = "roe: 1\nname: t\nroles: [ae, sdr]\nengagement: {account: {ae: [{name: all, then: open}], sdr: [{name: all, then: open}]}}\n"
+    ids = ["0015g00000Ab002", "0015g00000ab001aab", "0015g00000Ab003AAB", "0015g00000Ab000AAB"]
+    policy_text(tmp_path, text, data__accounts_csv="\n".join(["id", *ids]) + "\n")
+    evaluator = roe.compile(roe.load(tmp_path))
+    expected = [(x["record"], x["role"]) for x in allocations(assert_alike(ROWS, evaluator, tmp_path / "data", "2026-02-01", tmp_path))]
+    rows = []
+    for own in (ids[:2], ids[2:]):
+        account = Raw.of_rows([{"id": id, "$line": 2 + n} for n, id in enumerate(own)])
+        rows += rows_of(decide(evaluator, "2026-02-01", {"account": account}, {}, wanted=Wanted(str(tmp_path)))).to_pylist()
+    lines = sorted((row for row in rows if row[MARK] == "allocations"), key=lambda row: (row[ID], row[PLACE]))
+    assert [(row["c1"], row["c3"]) for row in lines] == expected
 
 
 def test_only_spark_writes_parts(tmp_path: Path) -> None:
