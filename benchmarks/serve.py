@@ -330,7 +330,9 @@ def main() -> None:
             side_by_side(root, state, bodies, given.servers, given.leads)
             return
         with served(root, state) as (port,):
-            print(f"a start beside them: ready after {spent(port):.1f} s of a processor")
+            print(f"a start that reads all of them: ready after {spent(port):.1f} s of a processor")
+        with served(root, state) as (port,):
+            print(f"the next start: ready after {spent(port):.1f} s")
             asyncio.run(load_with(port, "/v1/leads", list(islice(bodies, 50)), 4))  # the first leads make indexes
             rows = [routed(port, bodies, clients, given.leads) for clients in given.clients]
             for row in [*rows, {"explanations": 300, **explained(port, 300)}]:

@@ -248,7 +248,7 @@ def fiscal(w: Draft, rng: random.Random) -> None:
     w.rule(rng, "quarter", "fiscal_year({e}.created) = fiscal_year(today) or fiscal_quarter({e}.created) = 2", {"assign": '"eve"'})
 
 
-@feature(0.5, ("all", *OWN), apart=False)
+@feature(0.3, ("all", *OWN))
 def parents(w: Draft, rng: random.Random) -> None:
     """Whoever is above an account, and territories that the uppermost decides."""
     above = {"account": "account.ultimate_parent", "except": [{"name": "own", "when": "account.flag"}]}

@@ -44,6 +44,14 @@ DEFINITIONS = {
     "ratio": ["account.revenue / account.employees", "floor(account.revenue / 7)", "-account.employees"],
     "due": ["account.created + {d} days", "account.created + 5 working days", "max(account.activities.date)", "today - account.created"],
 }
+FAMILY = [  # what leads to another account
+    *(c for c in CONDITIONS if any(word in c for word in ("parent", "children"))),
+    "account.parent.owner.ae = account.owner.ae", 'account.parent.size_class = "big"', "account.parent.points > {k}", "count(account.parent.activities) > {k}",
+    "count(account.children) > {k}", "sum(account.children.employees) > {n}", "account.ultimate_parent.owner.ae != null", "count(account.ancestors) > 1",
+    'account.parent.territory.region = "R1"', 'account.parent.parent.country = "US"', "account.children[1].owner.ae != null",
+    "account.parent.owner_since.ae > today - {d} days", "account.parent.former_owner.ae != null", "account.parent.open_opportunities[amount > {n}][1] != null",
+    "count(account.children.activities) > {k}",
+]  # fmt: skip
 LEAD = [
     "lead.account != null", "account.owner.ae != null", "lead.employees > {n}", 'lead.form = "demo"', "lead.form = null", "lead.source = \"inbound\"",
     "lead.created > now - {d} days", "lead.account.points > {k}", "is_freemail(lead.email)", "count(lead.activities) > 0", "lead.created_by = null",
@@ -90,9 +98,6 @@ def condition(rng: random.Random, pool: list[str]) -> str:
     return rng.choice([" and ", " and ", " or "]).join(f"({p})" for p in parts)
 
 
-ELSEWHERE = ("parent", "children")  # what leads to another account
-
-
 def make_policy(rng: random.Random, folder: Path, apart: bool = False) -> None:
     """A random policy; `apart` leaves out what makes one account's owner depend on other accounts."""
     write_policy(policy_of(rng, apart), folder)
@@ -104,8 +109,8 @@ def write_policy(policy: dict[str, Any], folder: Path) -> None:
     (folder / "policy.yaml").write_text(yaml.safe_dump(policy, sort_keys=False, allow_unicode=True), "utf-8")
 
 
-def policy_of(rng: random.Random, apart: bool = False) -> dict[str, Any]:
-    """The sections of a random policy."""
+def policy_of(rng: random.Random, apart: bool = False, families: bool = False) -> dict[str, Any]:
+    """The sections of a random policy; with `families` accounts that are decided apart look at others of their family."""
     policy: dict[str, Any] = {
         "roe": 1, "name": "random", "timezone": rng.choice(ZONES), "calendar": rng.choice(["", "US", "DE"]), "roles": ["ae", "sdr"],
         "fields": {
@@ -161,8 +166,15 @@ def policy_of(rng: random.Random, apart: bool = False) -> dict[str, Any]:
                            {"name": "owned", "when": "account.owner.ae != null and account.owner.ae != rep"}],
         }  # fmt: skip
     if apart:
-        near = [c for c in CONDITIONS if not any(word in c for word in ELSEWHERE)]
+        near = [*CONDITIONS, *FAMILY, *FAMILY] if families else [c for c in CONDITIONS if c not in FAMILY]
         rules = {role: [r for r in _rules(rng, near, "account") if "route" not in str(r)] for role in ("ae", "sdr")}
+        for rule in (rule for found in rules.values() for rule in found if families and rng.random() < 0.2):
+            rule |= {
+                "then": {
+                    "assign": rng.choice(["account.parent.owner.ae", "account.ultimate_parent.owner", "account.children[1].owner.ae"])
+                },
+                "because": "as {account.parent.name} of {account.ultimate_parent.owner.ae}",
+            }
         policy["engagement"] = {"account": {role: found or [{"name": "all", "then": "keep"}] for role, found in rules.items()}}
         del policy["matching"], policy["pools"]
         _asked(policy)

@@ -50,7 +50,8 @@ class World:
         self.data = folder / "data"
         self.headers: dict[str, list[str]] = {}  # of tables without rows; one that has none is not there
         rng, kind = self.rng, self.kind
-        policy = policy_of(rng, apart=kind in OWN)
+        families = kind in OWN and rng.random() < 0.6
+        policy = policy_of(rng, apart=kind in OWN, families=families)
         self.tables = make_data(rng, rng.choice([40, 40, 40, 1]))
         self.in_parquet = rng.random() < 0.3
         self.options = {"form": "csv", "turns": ""} | self._some({"form": "parquet", "turns": "parquet"})

@@ -102,7 +102,7 @@ def everything(e: Evaluator, as_of: str = "2026-01-01") -> list[Row]:
         {"id": str(i), **{k: x for k, x in (("country", c), ("segment", s), ("revenue", n), ("flag", f)) if x is not None}}
         for i, (c, s, n, f) in enumerate(itertools.product(COUNTRIES, SEGMENTS, NUMBERS, FLAGS))
     ]
-    return e.bind({"account": found}, as_of=as_of).world.rows["account"]
+    return list(e.bind({"account": found}, as_of=as_of).world.rows["account"])
 
 
 def held(table: RuleTable, rows: list[Row]) -> list[frozenset[int]]:

@@ -334,18 +334,20 @@ def test_the_size_of_the_data_chooses_portions_and_what_cannot_be_shared_is_said
 ) -> None:
     write_parquet(tmp_path / "data", 1, "with activities")
     worked = roe.compile(roe.load(policy_text(tmp_path / "one", WORKED)))
-    parents = roe.compile(roe.load(policy_text(tmp_path / "other", WORKED.replace("account.calls = 1", "account.parent.calls = 1"))))
+    lists = roe.compile(
+        roe.load(policy_text(tmp_path / "other", WORKED.replace("account.calls = 1", "count(account.owner.ae.activities) = 1")))
+    )
 
     def chosen(evaluator: Any) -> engines.Engine:
         return choose("columns", Job(evaluator, Source(evaluator.policy, tmp_path / "data"), "2026-02-01"))
 
-    assert (chosen(worked).name, chosen(parents).name) == ("columns", "columns")
-    assert chosen(parents).foretold() == []
+    assert (chosen(worked).name, chosen(lists).name) == ("columns", "columns")
+    assert chosen(lists).foretold() == []
     monkeypatch.setattr(engines, "PORTIONS", 10)
-    assert (chosen(worked).name, chosen(parents).name) == ("portions", "columns")
+    assert (chosen(worked).name, chosen(lists).name) == ("portions", "columns")
     assert chosen(worked).foretold() == []
-    assert chosen(parents).foretold() == [
-        "all records are decided at once, because account.parent leads to another account; this needs memory for all of them"
+    assert chosen(lists).foretold() == [
+        "all records are decided at once, because rep.activities leads to records of many accounts; this needs memory for all of them"
     ]
     job = Job(worked, Source(worked.policy, tmp_path / "data"), "2026-02-01")
     assert run(job, tmp_path / "out", RunOptions(engine="columns")).notes == []

@@ -5,6 +5,7 @@ Where a scenario of the service's list is meant, the name of the test has its nu
 
 from __future__ import annotations
 
+import json
 import logging
 import threading
 from collections.abc import Iterator
@@ -637,6 +638,31 @@ def test_a_record_that_waits_goes_where_its_account_sends_it_though_an_earlier_o
             owners.append(desk.owner("H2"))
         assert owners == [None] * 11 + ["ann"] * 2  # after ten minutes they are decided one by one
         assert (desk.owner("H0"), desk.owner("H1")) == (None, None)
+
+
+def test_a_record_whose_rules_name_a_rep_on_leave_waits_and_says_why(state: str, tmp_path: Path) -> None:
+    crm = Receiver("crm", "https://crm.example.com", (), tuple(LETTERS))
+    with service(state, tmp_path, receivers=(crm,)) as desk:
+        desk.put("account", id="A1", name="Acme", owner_ae="ben")
+        desk.event("unavailable", rep="ben", until="2026-03-04")
+        found = desk.route("L1", email="a@acme.com", account="A1")
+        assert (found["owner"], found["held"], found["unable"]) == (None, True, {"ben": "on leave until 4 March 2026"})
+        (waiting,) = desk.do(lambda d, at: (200, lambda: asked.held(d)))["held"]
+        assert (waiting["id"], waiting["unable"]) == ("L1", found["unable"])
+        desk.to(datetime(2026, 3, 3, 23, 59, tzinfo=BERLIN))
+        assert desk.owner("L1") is None
+        desk.to(datetime(2026, 3, 4, tzinfo=BERLIN))
+        assert desk.owner("L1") == "ben" and "unable" not in desk.shown("L1")
+        with open_store(state) as store:
+            said = [(kind, json.loads(body)["timestamp"]) for kind, body in store.db.rows("SELECT kind, body FROM outbox ORDER BY number")]
+        assert said == [("held", MONDAY.astimezone(BERLIN).isoformat()), ("assigned", datetime(2026, 3, 4, tzinfo=BERLIN).isoformat())]
+        desk.event("unavailable", rep="ben")
+        assert desk.route("L2", email="b@acme.com", account="A1")["unable"] == {"ben": "on leave"}
+        desk.patch("rep", "ben", active="no")
+        assert desk.shown("L2")["unable"] == {"ben": "not active"}
+        desk.patch("account", "A1", owner_ae="cid")
+        desk.after(minutes=11)
+        assert desk.owner("L2") == "cid"  # it is decided again now and then
 
 
 def test_reps_who_are_away_take_nothing_and_come_back_by_themselves(state: str, tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import socket
 import threading
 import time
@@ -19,6 +20,7 @@ from starlette.testclient import TestClient
 from ledgers import STORES, place
 from roe.diagnostics import CODES, PolicyError
 from roe.serve.app import build_app
+from roe.serve.logs import set_up
 from roe.serve.main import settings_of
 from roe.serve.server import Server
 from roe.serve.settings import Settings, read_settings
@@ -237,6 +239,21 @@ def test_an_address_without_an_id_is_refused_and_not_redirected(tmp_path: Path) 
         for method, status in (("POST", 405), ("PUT", 422), ("PATCH", 422), ("GET", 422), ("DELETE", 422)):
             answer = c.request(method, "/v1/leads/", json={"email": "a@x.com"}, follow_redirects=False)
             assert answer.status_code == status and answer.json()["help"], answer.text
+
+
+def test_what_a_library_warns_of_is_a_line_of_json_too(capsys: pytest.CaptureFixture[str]) -> None:
+    names = ("", "roe", "uvicorn", "uvicorn.error")
+    before = [(x := logging.getLogger(name), x.handlers, x.propagate, x.level) for name in names]
+    try:
+        set_up()
+        logging.getLogger("opentelemetry.exporter").warning("the collector\nis gone")
+        logging.getLogger("roe.serve").info("ready")
+    finally:
+        for logger, handlers, propagate, level in before:
+            logger.handlers, logger.propagate = handlers, propagate
+            logger.setLevel(level)
+    said = [json.loads(line) for line in capsys.readouterr().err.splitlines()]
+    assert [(x["logger"], x["message"]) for x in said] == [("opentelemetry.exporter", "the collector\nis gone"), ("roe.serve", "ready")]
 
 
 def test_a_client_that_goes_in_the_middle_of_its_body_is_no_failure(tmp_path: Path) -> None:

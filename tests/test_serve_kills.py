@@ -153,29 +153,32 @@ def test_scenario_1_a_server_that_is_killed_at_a_step_of_a_request_has_done_all_
         is_kept = False  # whether the answer to the last lead is
         for number, name in enumerate(names):
             lead, before = f"L{number}", f"L{number - 1}"
-            server = Process(rules, state, str(config), lead, name, environment={"OUT": "whsec_c2VjcmV0"}, run=dying).start()
-            with server.client() as client:
-                if number == 0:
-                    fill(client)
-                else:
-                    again = route(client, before)
-                    assert (again.status_code, "Idempotent-Replayed" in again.headers) == (201, is_kept), names[number - 1]
-                    assert answers.setdefault(before, again.json()) == again.json()
-                all_sent(client)
-                try:
-                    answers[lead] = route(client, lead).json()
-                except httpx.HTTPError:
-                    assert name not in [step.name for step in ANSWERED]
-                else:
-                    assert name in [*(step.name for step in ANSWERED), names[-1]], name
-                if name == names[-1]:
+            server = Process(rules, state, str(config), lead, name, environment={"OUT": "whsec_c2VjcmV0"}, run=dying)
+            try:
+                server.start()
+                with server.client() as client:
+                    if number == 0:
+                        fill(client)
+                    else:
+                        again = route(client, before)
+                        assert (again.status_code, "Idempotent-Replayed" in again.headers) == (201, is_kept), names[number - 1]
+                        assert answers.setdefault(before, again.json()) == again.json()
                     all_sent(client)
-                    entries = feed(client)
-            if name in STEPS:
-                assert server.process is not None
-                server.process.join(30)
-                assert server.process.exitcode == -9, name
-            server.stop()
+                    try:
+                        answers[lead] = route(client, lead).json()
+                    except httpx.HTTPError:
+                        assert name not in [step.name for step in ANSWERED]
+                    else:
+                        assert name in [*(step.name for step in ANSWERED), names[-1]], name
+                    if name == names[-1]:
+                        all_sent(client)
+                        entries = feed(client)
+                if name in STEPS:
+                    assert server.process is not None
+                    server.process.join(30)
+                    assert server.process.exitcode == -9, name
+            finally:
+                server.stop()
             is_kept = name not in [step.name for step in UNCOMMITTED]
             with open_store(state) as store:
                 assert left_of(store, lead) == (ALL if is_kept else set()), name

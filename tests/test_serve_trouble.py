@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import hmac
 import json
 import logging
 import random
@@ -30,14 +31,16 @@ from roe.evaluator.trace import trace
 from roe.ledger.audit import verify
 from roe.ledger.backup import backup, restore
 from roe.ledger.erase import ALWAYS, forget
+from roe.ledger.export import write as export
 from roe.ledger.postgres import PostgresDatabase
 from roe.ledger.projections import dump
 from roe.ledger.sqlite import SqliteDatabase
 from roe.ledger.store import Store, open_store
 from roe.serve.app import build_app
 from roe.serve.desk import Desk
+from roe.serve.letters import KINDS, Receiver
 from roe.serve.server import Server
-from roe.serve.settings import Settings
+from roe.serve.settings import Form, Settings
 from roe.serve.swap import kept
 from roe.serve.sync import sync
 from roe.serve.times import SetTime
@@ -543,12 +546,18 @@ def traces(store: Store) -> dict[str, list[str]]:
 
 
 def test_scenario_24_what_is_forgotten_leaves_no_trace(state: str, tmp_path: Path) -> None:
-    """A lead, a rep and an account of which the mirror alone knows: nothing of them is in any table or file, nor in what the service shows; the chain verifies.
+    """A lead, a rep and an account of which the mirror alone knows: nothing of them is in any table or file, nor in what the service shows and what is
+    exported later; the chain verifies.
 
-    The lead was worked, returned, claimed, granted and asked about; the rep has worked, and was away.
+    The lead came from a form, was worked, returned, claimed, granted and asked about, and nobody has fetched the letters about it; the rep has
+    worked, and was away.
     """
-    with running(state, tmp_path) as (c, server):
+    form, crm = Form("website", ("key",)), Receiver("crm", "https://127.0.0.1:9/never", (), tuple(KINDS))
+    with running(state, tmp_path, forms={"website": form}, receivers=(crm,)) as (c, server):
         secret = {"id": "secret-lead", "email": "zaphod@beeblebrox.example"}
+        body = json.dumps({**secret, "form": "demo"}).encode()
+        signed = {"X-Signature": hmac.new(b"key", body, "sha256").hexdigest()}
+        assert c.post("/v1/hooks/forms/website", content=body, headers=signed).json()["refused"] == []
         c.put("/v1/reps/secret-rep", json={"name": "Trillian", "role": "SDR", "email": "trillian@beeblebrox.example"})
         c.put("/v1/accounts/secret-lead", json={"name": "zaphod's"})
         c.post("/v1/leads", json=secret, headers={"Idempotency-Key": "k"})
@@ -571,6 +580,8 @@ def test_scenario_24_what_is_forgotten_leaves_no_trace(state: str, tmp_path: Pat
                 store.db.run("ANALYZE")
             before = traces(store)
             assert set(TRACES) == {text for texts in before.values() for text in texts}
+            kept = {name: str(store.db.rows(f"SELECT * FROM {name}")) for name in ("inbox", "outbox", "answer", "mirror")}
+            assert all("secret-lead" in rows for rows in kept.values())
             if store.db.dialect == "postgres":
                 ((path,),) = store.db.rows("SELECT pg_relation_filepath('pg_statistic')")
                 assert Path(path).name in before
@@ -593,6 +604,8 @@ def test_scenario_24_what_is_forgotten_leaves_no_trace(state: str, tmp_path: Pat
         assert {c.get(f"/v1/leads/L{n}").json()["owner"] for n in range(8)} <= {*REPS, "boss"}
     with open_store(state) as store:
         assert traces(store) == {}
+        export(store, tmp_path / "export", "csv", values=True)
+        assert not [x for x in TRACES for path in (tmp_path / "export").iterdir() if x in path.read_text("utf-8")]
         assert verify(store).bad is None, verify(store).why
         assert store.rebuild()
 

@@ -23,7 +23,7 @@ from roe.serve import addresses, outbox
 from roe.serve.app import build_app
 from roe.serve.desk import Desk
 from roe.serve.hooks import forms, hubspot, salesforce
-from roe.serve.letters import Receiver
+from roe.serve.letters import DIGEST, KINDS, Receiver
 from roe.serve.outbox import AGAIN, Sender
 from roe.serve.problems import Refused
 from roe.serve.server import Server
@@ -146,6 +146,13 @@ def ids(letter: dict[str, Any]) -> tuple[list[str], list[str]]:
 def outbox_rows(desk: Any) -> list[Any]:
     with open_store(desk.state) as store:
         return [tuple(x) for x in store.db.rows("SELECT receiver, subject, body FROM outbox ORDER BY number")]
+
+
+def test_every_kind_of_letter_is_documented() -> None:
+    documented = (Path(__file__).parent.parent / "docs" / "serve.md").read_text("utf-8")
+    rows = [line for line in documented.splitlines() if line.startswith("| `")]
+    assert not [kind for kind in KINDS if not any(f"`{kind}`" in row.split("|")[1] for row in rows)]
+    assert f'kinds = ["{DIGEST}"]' in documented
 
 
 def test_the_retries_span_three_days() -> None:

@@ -69,7 +69,8 @@ def stored(world: ColumnWorld, entity: str) -> pa.Table:
     table = world.tables[entity]
     fields = world.policy.model.entities[entity]
     columns: dict[str, pa.Array] = {}
-    for name, column in table.typed.columns.items():
+    for name, whole in table.typed.columns.items():
+        column = whole.take(np.arange(table.listed)) if table.typed.guests else whole
         f = fields.get(name.partition(".")[0])
         if f is not None and f.type.name == "record" and not f.via:
             at = world.refer(column, f.type.entity, table.listed, None).at

@@ -6,6 +6,7 @@ from datetime import date
 from typing import TYPE_CHECKING
 
 import numpy as np
+import pyarrow as pa
 
 from roe.columns.column import EPOCH, ByRow, Coded, Column, Constant, Days, Dictionary, Lists, Numbers, OwnersColumn, Plain, Refs, Truths
 from roe.columns.make import from_values
@@ -35,8 +36,20 @@ def join(a: Column, b: Column, world: ColumnWorld | None) -> Column:
         return Refs(a.entity, np.concatenate([a.at, b.at]), a.world)
     if isinstance(a, Coded) and isinstance(b, Coded):
         codes = np.concatenate([a.codes, np.where(b.codes < 0, -1, b.codes + len(a.meaning))])
-        return Coded(codes.astype(np.int32), Dictionary([*a.meaning.list, *b.meaning.list]))
+        return Coded(codes.astype(np.int32), _both(a.meaning, b.meaning))
     return from_values([*a.values(), *b.values()], world)
+
+
+def _both(a: Dictionary, b: Dictionary) -> Dictionary:
+    """The values of one after those of another; as Arrow where both are texts there."""
+    if (
+        not (a.null_first or b.null_first)
+        and isinstance(a.items, pa.Array)
+        and isinstance(b.items, pa.Array)
+        and a.items.type == b.items.type
+    ):
+        return Dictionary(pa.concat_arrays([a.items, b.items]))
+    return Dictionary([*a.list, *b.list])
 
 
 def like(a: Constant, b: Column) -> Column:

@@ -93,7 +93,25 @@ def typed_columns(policy: Policy, entity: str, raw: Raw) -> TypedColumns:
         table.columns[WRITTEN] = coded(written)
     _reject(entity, table, problems, raw)
     finished(table.reading, table.rejects)
+    if raw.guests is not None:
+        _host(table, typed_columns(policy, entity, raw.guests))
     return table
+
+
+def _host(table: TypedColumns, guests: TypedColumns) -> None:
+    """Put guests after a table's own records."""
+    from roe.columns.join import join
+
+    nothing, nobody = Constant(None, table.n), Constant(None, guests.n)
+    names = dict.fromkeys((*table.columns, *guests.columns))
+    for one, other in ((table, guests), (guests, table)):
+        if WRITTEN in other.columns:
+            one.columns.setdefault(WRITTEN, coded(one.ids))
+    table.columns = {name: join(table.columns.get(name, nothing), guests.columns.get(name, nobody), None) for name in names}
+    table.guest_ids = frozenset((*guests.ids.to_pylist(), *(r.record for r in guests.rejects)))
+    table.ids = pa.concat_arrays([table.ids.cast(pa.string()), guests.ids.cast(pa.string())])
+    table.lines = np.append(table.lines, guests.lines)
+    table.guests, table.n = guests.n, table.n + guests.n
 
 
 def newest_change(policy: Policy, entity: str, raw: Raw) -> str:

@@ -84,6 +84,7 @@ class ColumnMemory(OwnerMemory):
             if entity in world.rows:
                 self._align(entity, role, records)
                 self._note_absent(self.aligned[entity, role])
+        self.changed = [(key, facts) for key, facts in self.changed if not world.is_guest(*key_parts(key)[:2])]
 
     # --- the ledger beside the data -----------------------------------------------------------------------------------
 
@@ -239,7 +240,8 @@ class ColumnMemory(OwnerMemory):
     def pending(self) -> Iterator[tuple[str, date]]:
         for (entity, _), x in self.aligned.items():
             ids = self.world.tables[entity].ids
-            for row in np.flatnonzero(x.known & x.alike & ~x.in_force).tolist() if x.has else ():
+            pending = (x.known & x.alike & ~x.in_force)[: self.world.tables[entity].listed]
+            for row in np.flatnonzero(pending).tolist() if x.has else ():
                 since = v.parse_date(x.held.since[int(x.at[row])] or "")
                 if since is not None:
                     yield ids[row].as_py(), since
@@ -256,16 +258,21 @@ class ColumnMemory(OwnerMemory):
     def in_crm(self, entity: str, role: str, today: Array) -> Array:
         """The reps whom the CRM shows: today's owners, unless an earlier decision is not loaded yet."""
         aligned = self.aligned.get((entity, role))
-        return today if aligned is None or not aligned.has else np.where(aligned.known, aligned.in_crm, today)
+        n = len(today)
+        return today if aligned is None or not aligned.has else np.where(aligned.known[:n], aligned.in_crm[:n], today)
 
     def is_left_alone(self, entity: str, role: str, owner: Array, today: Array) -> Array:
         """The rows with nothing new to save: the run and the data leave their owners, and what is known of them, as the ledger has them."""
         aligned, stamps = self.aligned.get((entity, role)), self.world.tables[entity].stored.get(MODIFIED)
-        nobodys = owner < 0 if stamps is None else (owner < 0) & stamps.nulls()  # else it is new when the CRM showed that nobody has it
+        nobodys = (
+            owner < 0 if stamps is None else (owner < 0) & stamps.nulls()[: len(owner)]
+        )  # else it is new when the CRM showed that nobody has it
         if aligned is None:
             return nobodys & (today < 0)
-        same = owner == np.where(aligned.known, aligned.holder, today)
-        return same & np.where(aligned.known, ~self._is_news(aligned), nobodys | ((owner < 0) & (aligned.at >= 0)))
+        n, is_news = len(owner), self._is_news(aligned)
+        known = aligned.known[:n]
+        same = owner == np.where(known, aligned.holder[:n], today)
+        return same & np.where(known, ~is_news[:n], nobodys | ((owner < 0) & (aligned.at[:n] >= 0)))
 
     def _is_news(self, x: Aligned) -> Array:
         """Where the data alone says something new of a record that the ledger knows."""

@@ -19,8 +19,11 @@ from roe.policy.model import Field
 class Raw:
     """A table as it was read: Arrow arrays by column, or plain lists where no Arrow type holds a column's values.
 
-    `origin` is its file and what the reading of it said. Of a portion of a table `habits` are what its whole columns settle.
+    `origin` is its file and what the reading of it said. Of a portion of a table `habits` are what its whole columns settle, and `guests` are
+    rows of other portions that are here to be read.
     """
+
+    guests: Raw | None = None
 
     def __init__(
         self,

@@ -29,7 +29,7 @@ class RoleRows:
         self.world: ColumnWorld = bound.world
         self.steps = bound.evaluator.compiled.role(table.entity, role)
         owner = table.owner(role)
-        self.previous = owner.at.astype(np.int64) if isinstance(owner, Refs) else np.full(table.n, -1, np.int64)
+        self.previous = owner.at[: table.listed].astype(np.int64) if isinstance(owner, Refs) else np.full(table.listed, -1, np.int64)
         self.waiting: list[tuple[Array, Outcome]] = []
 
     def frame(self, rows: Array) -> Frame:

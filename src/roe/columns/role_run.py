@@ -79,9 +79,10 @@ class RoleRun(RoleRows):
 
     def __init__(self, bound: Bound, table: RecordTable, role: str) -> None:
         super().__init__(bound, table, role)
-        n = table.n
+        n = table.listed
         phase(f"deciding {n:,} {table.entity} records as {role}")
         chooser = bound.evaluator.compiled.engagement[table.entity, role]
+        self.everyone = self.frame(np.arange(n))  # whom this role decides
         self.rules = chooser.step.rules
         self.owner = np.full(n, -1, np.int64)
         self.action = np.zeros(n, np.int8)
@@ -98,7 +99,7 @@ class RoleRun(RoleRows):
         self.dues: list[Value] = []
         self.decisions: dict[int, Decision] = {}
         self.territory, self.window = self._label(self.steps.territory), self._label(self.steps.window)
-        fired = self.world.kernel(chooser).first(table.frame.eval, n)
+        fired = self.world.kernel(chooser).first(self.everyone.eval, n)
         self.rule = fired.rule.astype(np.int64)
         self.unknown = fired.unknown
         self._exceptions(chooser)
@@ -107,7 +108,7 @@ class RoleRun(RoleRows):
 
     def _label(self, expr: Expr | None) -> Coded:
         """A text of each record, empty where there is none."""
-        return _texts(Constant("", self.table.n) if expr is None else lookup(label, [self.table.frame.eval(expr.tree)]))
+        return _texts(Constant("", self.table.listed) if expr is None else lookup(label, [self.everyone.eval(expr.tree)]))
 
     def _by_outcome(self) -> Iterator[tuple[Outcome, Array]]:
         """The records that rules decide, together where their rules say the same; then those that no rule decides."""
@@ -195,8 +196,8 @@ class RoleRun(RoleRows):
         self.why[rows] = np.array([*numbers, -1], np.int64)[handed.why[places]]
         if (handed.leader[places] >= 0).any():
             if self.follows is None:
-                self.follows = pa.nulls(self.table.n, pa.string())
-            at = np.full(self.table.n, -1)
+                self.follows = pa.nulls(self.table.listed, pa.string())
+            at = np.full(self.table.listed, -1)
             at[rows] = places
             self.follows = pc.coalesce(turns.following(handed).take(pa.array(at, mask=at < 0)), self.follows)
         due = until[turns.names.index(outcome.pool)]
@@ -219,7 +220,7 @@ class RoleRun(RoleRows):
         if not any(said.values()):
             return reasons
         rows = pa.array(sorted(said))
-        mask = np.zeros(self.table.n, bool)
+        mask = np.zeros(self.table.listed, bool)
         mask[rows] = True
         texts = [text + said[i] for i, text in zip(sorted(said), reasons.take(rows).to_pylist(), strict=True)]
         return pc.replace_with_mask(reasons, pa.array(mask), pa.array(texts, reasons.type))
@@ -263,7 +264,7 @@ class RoleRun(RoleRows):
                 self.until[rows] = numbers[codes] if len(numbers) else -1
 
     def _reasons(self) -> pa.Array:
-        phase(f"wording the reasons of {self.table.n:,} {self.table.entity} records")
+        phase(f"wording the reasons of {self.table.listed:,} {self.table.entity} records")
         by_row = np.array(list(self.decisions), np.int64)
         places = [by_row]
         pieces = [pa.array([d.reason for d in self.decisions.values()], pa.string())]
@@ -271,7 +272,7 @@ class RoleRun(RoleRows):
             places.append(rows)
             pieces.append(self._worded(sentence, rows))
         where = np.concatenate(places)
-        back = np.empty(self.table.n, np.int64)
+        back = np.empty(self.table.listed, np.int64)
         back[where] = np.arange(len(where))
         if (back == np.arange(len(back))).all():
             return pa.concat_arrays(pieces)

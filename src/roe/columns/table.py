@@ -42,7 +42,7 @@ class RecordTable:
 
     def __init__(self, entity: str, world: ColumnWorld, typed: TypedColumns) -> None:
         self.entity, self.world, self.typed = entity, world, typed
-        self.n, self.listed = typed.n, typed.n  # with strangers, and without
+        self.n, self.listed = typed.n, typed.listed  # with strangers or guests, and without
         self.strangers: list[str] = []
         self.stranger_names: list[str] = []  # as the data writes them
         self.stored = dict(typed.columns)  # and what is known of records besides; `typed` stays as it was read
@@ -70,8 +70,8 @@ class RecordTable:
     def written(self, at: int) -> str:
         """A record's id as the data has it."""
         column = self.stored.get(WRITTEN)
-        if at >= self.listed:
-            return self.stranger_names[at - self.listed]
+        if at >= self.typed.n:
+            return self.stranger_names[at - self.typed.n]
         text = self.world.listed(self.entity, WRITTEN, column)[at] if column is not None else None
         return str(self.row(at)["id"] if text is None else text)
 
@@ -93,10 +93,10 @@ class RecordTable:
         column = self.stored.get(name)
         if isinstance(column, Later):
             column = self.stored[name] = column.make()
-        known = column.n if column is not None else self.listed
+        known = column.n if column is not None else self.typed.n
         if known < self.n and (column is not None or name in ("id", "name", "active")):
             texts = {"id": self.strangers, "name": self.stranger_names}.get(name)
-            new = len(self.strangers) - (known - self.listed)
+            new = len(self.strangers) - (known - self.typed.n)
             values: list[Value] = texts[-new:] if texts is not None else [not self.listed if name == "active" else None] * new
             column = self.stored[name] = join(column or Constant(None, known), from_values(values), self.world)
         return column if column is not None else Constant(None, self.n)
@@ -214,6 +214,11 @@ class RecordTable:
         return owner
 
     def set_owner(self, role: str, owner: Refs) -> None:
+        """The owners that a run gave; guests keep theirs."""
+        known = self._owners.get(role)
+        guests = range(owner.n, self.n)
+        if len(guests) and isinstance(known, Refs):
+            owner = Refs("rep", np.append(owner.at, known.at[owner.n :]), self.world)
         self._owners[role] = owner
 
     def _back(self, entity: str, via: str) -> Column:
@@ -223,6 +228,8 @@ class RecordTable:
         if not isinstance(target, Refs):
             return Lists(np.zeros(0, np.int64), Refs(entity, np.zeros(0, np.int32), self.world), self.n)
         referring = np.flatnonzero(target.at >= 0)
+        if other.typed.guests:  # each list is in the order of the ids
+            referring = referring[pc.sort_indices(other.ids.cast(pa.binary()).take(pa.array(referring))).to_numpy()]
         order = np.argsort(target.at[referring], kind="stable")
         items = referring[order].astype(np.int32)
         return Lists(target.at[items].astype(np.int64), Refs(entity, items, self.world), self.n)
@@ -260,8 +267,8 @@ class RecordTable:
         if step.last:
             return Refs(after.entity, self._last(up, step.along).astype(np.int32), self.world)
         rows, at = np.arange(self.n), up
-        levels: list[tuple[Array, Array]] = []
-        while len(rows) and len(levels) < DEEP:
+        levels: list[tuple[Array, Array]] = [(rows[:0], at[:0])]
+        while len(rows) and len(levels) <= DEEP:
             there = at >= 0
             rows, at = rows[there], at[there]
             levels.append((rows, at))

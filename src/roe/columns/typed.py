@@ -15,7 +15,11 @@ from roe.node import node
 
 @node(frozen=False)
 class TypedColumns:
-    """The records of an entity in the order of their ids: typed columns by field, lines, and what coercion said."""
+    """The records of an entity in the order of their ids: typed columns by field, lines, and what coercion said.
+
+    After them stand `guests`, in the order of their ids as well: records that somebody else decides, and of whose reading nothing is said here.
+    `guest_ids` are those of all rows that came as guests, also of what is rejected.
+    """
 
     n: int
     reading: Reading
@@ -24,6 +28,13 @@ class TypedColumns:
     lines: Array = None
     rejects: list[Reject] = field(default_factory=list)
     repeated: int = 0  # how many of the rejects, the last ones, are repetitions
+    guests: int = 0
+    guest_ids: frozenset[str] = frozenset()
+
+    @property
+    def listed(self) -> int:
+        """How many records there are without guests."""
+        return self.n - self.guests
 
     @property
     def names(self) -> dict[str, str]:

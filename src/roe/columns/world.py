@@ -83,28 +83,35 @@ class ColumnWorld(World):
         if before is None or not new:
             return
         ids = [*before.ids.to_pylist(), *(x["id"] for x in new)]
-        order = sorted(range(len(ids)), key=ids.__getitem__)
+        own = [*range(before.listed), *range(before.n, len(ids))]
+        order = [*sorted(own, key=ids.__getitem__), *range(before.listed, before.n)]
         columns = {}
         for name in dict.fromkeys((*before.columns, *(name for x in new for name in x if name != "$line"))):
             stored = before.columns.get(name, Constant(None, before.n)).values()
             values = [*stored, *(x.get(name) for x in new)]
             columns[name] = from_values([values[i] for i in order])
         lines = np.append(before.lines, np.zeros(len(new), np.int64))[order]
-        own = replace(before, n=len(ids), columns=columns, ids=pa.array([ids[i] for i in order], pa.string()), lines=lines)
-        self.columns_of[entity], self.tables[entity] = own, RecordTable(entity, self, own)
+        table = replace(before, n=len(ids), columns=columns, ids=pa.array([ids[i] for i in order], pa.string()), lines=lines)
+        self.columns_of[entity], self.tables[entity] = table, RecordTable(entity, self, table)
 
     def _take_out(self, entity: str, rejects: Sequence[Reject]) -> None:
         before = self.columns_of[entity]
+        gone = [r for r in rejects if not self.is_guest(entity, r.record)]
         rows = np.flatnonzero(~pc.is_in(before.ids, value_set=pa.array([r.record for r in rejects])).to_numpy(zero_copy_only=False))
         ids = before.ids.take(pa.array(rows))
         columns = {name: column.take(rows) for name, column in before.columns.items()} | {"id": coded(ids)}
-        own = replace(before, n=len(rows), columns=columns, ids=ids, lines=before.lines[rows], rejects=[*rejects, *before.rejects])
+        guests, lines = int((rows >= before.listed).sum()), before.lines[rows]
+        own = replace(before, n=len(rows), columns=columns, ids=ids, lines=lines, rejects=[*gone, *before.rejects], guests=guests)
         self.columns_of[entity], self.tables[entity] = own, RecordTable(entity, self, own)
         self._finders.pop(entity, None)
 
     def _stamps(self, entity: str) -> Iterable[datetime | None]:
         column = self.columns_of[entity].columns.get(MODIFIED)
         return () if column is None else stamps_in(column)
+
+    def is_guest(self, entity: str, record: str) -> bool:
+        typed = self.columns_of.get(entity)
+        return typed is not None and record in typed.guest_ids
 
     def line_of(self, row: Row) -> int:
         return int(self.columns_of[row.entity].lines[place_of(row)])
@@ -179,9 +186,10 @@ class ColumnWorld(World):
             rows = finder.find(meaning)
         at = np.append(rows, np.int32(-1))[codes]
         if counted_under is not None:
-            lost = np.flatnonzero(np.append(rows < 0, False)[codes] & (codes >= 0))
+            own = codes[: self.tables[counted_under[0]].listed]
+            lost = np.flatnonzero(np.append(rows < 0, False)[own] & (own >= 0))
             if len(lost):
-                counts = np.bincount(codes[lost], minlength=len(meaning))
+                counts = np.bincount(own[lost], minlength=len(meaning))
                 for code in np.flatnonzero(counts).tolist():
                     value = meaning.list[code]
                     if value is not None:
@@ -284,14 +292,14 @@ class ColumnWorld(World):
         return [None] * table.listed if column is None else column.values()[: table.listed]
 
     def evaluated(self, entity: str, expr: Expr) -> list[Value]:
-        return self.tables[entity].frame.eval(expr.tree).values()
+        return self.tables[entity].frame.eval(expr.tree).values()[: self.tables[entity].listed]
 
     def owner_ids(self, entity: str, role: str) -> list[str | None]:
         owner = self.tables[entity].owner(role)
         if not isinstance(owner, Refs):
-            return [None] * self.tables[entity].n
+            return [None] * self.tables[entity].listed
         ids = self.tables["rep"].ids.to_pylist()
-        return [None if at < 0 else str(ids[at]) for at in owner.at.tolist()]
+        return [None if at < 0 else str(ids[at]) for at in owner.at[: self.tables[entity].listed].tolist()]
 
     def recall(self, name: str, saved: Saved) -> None:
         table = self.tables["account"]
@@ -338,6 +346,7 @@ class ColumnWorld(World):
             open_ = flags.data != 0
         else:
             open_ = np.ones(table.n, bool) if flags is None else np.array([x is not False for x in flags.values()], bool)
+        open_[table.listed :] = False
         pairs = []
         for role in self.policy.roles:
             owner = table.owner(role)

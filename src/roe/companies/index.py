@@ -79,16 +79,20 @@ class NameIndex:
     def of(cls, names: Iterable[str], known: Sequence[str], columns: KeyColumns, words: Counter[str], written: WrittenNames) -> NameIndex:
         """The index of names. Of those that are `known`, each once, keys and words are: `columns` has their numbers. All of them are among the names."""
         index = cls()
-        index._texts, index._meant, index._at = list(known), [None] * len(known), [[] for _ in known]
-        index._numbers = numbers = {name: number for number, name in enumerate(known)}
+        names = list(names)
+        index._texts, index._meant = list(known), [None] * len(known)
+        index._numbers = dict(zip(known, range(len(known)), strict=True))
         index.count, index.words, index._postings, index._written = len(known), words, Postings(columns), written
-        new = []
-        for place, name in enumerate(names):
-            number = numbers.get(name)
-            if number is None:
-                new.append((name, place))
-            else:
-                index._at[number].append(place)
+        new: list[tuple[str, int]] = []
+        if index._texts == names:
+            index._at = [[place] for place in range(len(names))]
+        else:
+            index._at = [[] for _ in known]
+            for place, (name, number) in enumerate(zip(names, map(index._numbers.get, names), strict=True)):
+                if number is None:
+                    new.append((name, place))
+                else:
+                    index._at[number].append(place)
         if not new:
             index.scores.measure(columns)
         for name, place in new:

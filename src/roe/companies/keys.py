@@ -7,7 +7,7 @@ as a whole, `==name`, can be long: it is a digest behind a byte that no other ke
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from hashlib import blake2b
 from typing import NamedTuple
 
@@ -57,14 +57,24 @@ class KeyColumns(NamedTuple):
         """Where the names of a key begin and end, by the key."""
         return _Spans(self)
 
-    def groups(self) -> Iterator[tuple[str, Array]]:
-        """Each group of letters, and the numbers of the names that have it."""
-        count = int(np.searchsorted(self.codes, 1 << 24))  # a group has three bytes
-        starts = self.starts[: count + 1].tolist()
-        for code, start, end in zip(self.codes[:count].tolist(), starts, starts[1:], strict=False):
+    def groups(self) -> Iterator[tuple[str, int]]:
+        """Each group of letters, and how many names have it."""
+        return ((group, size) for group, size in self._short_keys() if group)
+
+    def _short_keys(self) -> Iterator[tuple[str, int]]:
+        """The keys of three bytes or less, and how many names have each; an empty text in place of one that is no group of letters."""
+        count = int(np.searchsorted(self.codes, 1 << 24))
+        sizes = np.diff(self.starts[: count + 1].astype(np.int64)).tolist()
+        for code, size in zip(self.codes[:count].tolist(), sizes, strict=True):
             key = code.to_bytes(3, "big")
-            if key[0] not in MARKS:
-                yield key.decode(), self.numbers[start:end]
+            yield "" if key[0] in MARKS else key.decode(), size
+
+    def sums_of_groups(self, weights: Mapping[str, int], names: int) -> Array:
+        """Of each of so many names the sum of the weights of its groups of letters. They are far below 2 ** 53, so they are exact."""
+        keys = list(self._short_keys())
+        weight = np.array([weights[group] if group else 0 for group, _ in keys], np.float64)
+        sizes = np.array([size for _, size in keys], np.int64)
+        return np.bincount(self.numbers[: int(sizes.sum())], np.repeat(weight, sizes), minlength=names).astype(np.int64)
 
 
 class _Spans(dict[str, tuple[int, int]]):

@@ -9,7 +9,6 @@ from __future__ import annotations
 import math
 from array import array
 from collections.abc import Callable, Sequence
-from importlib import import_module
 from typing import TYPE_CHECKING, TypeVar
 
 from roe.companies.at_most import AtMost
@@ -47,12 +46,8 @@ class Scores:
 
     def measure(self, columns: KeyColumns) -> None:
         """Weigh every group of letters, and so the names, before processes share them."""
-        lengths = array("q", bytes(8 * self._index.count))
-        as_array = import_module("numpy").frombuffer(lengths, "q")
-        for group, numbers in columns.groups():
-            weight = self._weights[group] = self._weights.of_size(len(numbers))
-            as_array[numbers] += weight
-        self._lengths = lengths
+        self._weights.update((group, self._weights.of_size(size)) for group, size in columns.groups())
+        self._lengths = array("q", columns.sums_of_groups(self._weights, self._index.count).tobytes())
 
     def asked(self, names: Sequence[CompanyName]) -> list[AtMost]:
         """Names, ready to be compared with many."""

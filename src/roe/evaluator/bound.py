@@ -12,7 +12,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 from roe.dynamic import Json, Record, Saved, Values
-from roe.evaluator.able import reason_left, receiver
+from roe.evaluator.able import reason_left, reason_unable, receiver
 from roe.evaluator.assigned import STATE, assignment, days_that_count, granted, held_back
 from roe.evaluator.data_owner import known_of
 from roe.evaluator.decision import Decision, label
@@ -74,7 +74,9 @@ class Bound:
         self.exceptions: dict[tuple[str, str, str], ExceptionRow] = {}  # by entity, record and role
         for row in (*granted(state), *self.plan.exceptions, *held_back(state)):
             record = world.find(row.entity, row.record) if row.entity in world.rows else None
-            if record is not None and not world.is_untouched(row.entity, record["id"]) and self.excepts(row, record):
+            if record is None or world.is_guest(row.entity, record["id"]) or world.is_untouched(row.entity, record["id"]):
+                continue
+            if self.excepts(row, record):
                 self.exceptions.setdefault((row.entity, record["id"], str(row.role)), row)
 
     def _give_back(self) -> None:
@@ -259,6 +261,18 @@ class Bound:
         scope |= {names.rule: d.rule, names.owner: rep, names.pool: d.pool, names.why: why, names.due: due}
         d.until = None if outcome.until is None else code(outcome.until)(scope)
         d.reason = self.world.fill((outcome.reason.instead if why else None) or outcome.reason, scope) + self.undoes(d)
+
+    def unable(self, d: Decision) -> dict[str, str]:
+        """The reps whom the rule of a decision names and who may not receive the record now, by id, with reasons."""
+        steps, scope, reasons = self.evaluator.compiled.role(d.entity, d.role), self.world.scope(d.row), dict[str, str]()
+        outcome = steps.of(d.choice.fired[0]) if d.choice is not None and d.choice.fired and d.exception is None else None
+        while outcome is not None:
+            if outcome.asks_if_able and outcome.owner is not None:
+                rep = self.world.assignee(self.evaluator.compiled.code(outcome.owner)(scope), d.role)
+                if rep is not None and receiver(rep, d.previous) is None:
+                    reasons[rep["id"]] = reason_unable(rep)
+            outcome = outcome.otherwise
+        return reasons
 
     def _allocate(self, d: Decision, pool: str) -> Row | None:
         """The rep whom a pool gives."""

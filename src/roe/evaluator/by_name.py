@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, MutableSequence
 from typing import TYPE_CHECKING, cast
 
 from roe.crm.ids import fold
@@ -19,7 +19,7 @@ NAMED_BY = ("name", "email", "domain")  # what people call a record by, besides 
 class RecordsByName:
     """Records that are looked up by a text."""
 
-    rows: dict[str, list[Row]]
+    rows: dict[str, MutableSequence[Row]]
     _keys: dict[str, dict[str, Row]]  # entity -> id -> record
     _names: dict[str, dict[str, list[Row]]]  # of the entities whose records have been looked for by name
     _strangers: dict[str, Row]  # reps whom the data does not list, by id

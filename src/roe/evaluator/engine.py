@@ -20,6 +20,8 @@ from roe.policy.model import Policy
 
 if TYPE_CHECKING:
     from roe.evaluator.live import Live
+    from roe.evaluator.live_world import Shown
+    from roe.evaluator.prepared import Found
     from roe.evaluator.ruleset import RuleSet
 
 Tables = Mapping[str, Iterable[Record]]
@@ -56,14 +58,18 @@ class Evaluator:
         """The evaluator over records: its `decide` sees other tables, today's pools and claims."""
         return Bound(self, World(self.compiled, tables, self.clock(as_of)), state or {})
 
-    def live(self, tables: Tables, *, as_of: date | datetime | str, state: Remembered | None = None, alone: bool = False) -> Live:
+    def live(
+        self, tables: Tables, *, as_of: date | datetime | str, state: Remembered | None = None, alone: bool = False,
+        found: Mapping[str, Found] | None = None, shown: Shown | None = None,
+    ) -> Live:  # fmt: skip
         """The evaluator over records that come and go, for one decision after another, each at its own moment.
 
-        With `alone`, each record is read by its own columns and texts, as if it had come by itself.
+        With `alone`, each record is read by its own columns and texts, as if it had come by itself; and what is `shown` of its values counts.
+        Those that are `found` are read so when somebody asks for them.
         """
         from roe.evaluator.live import Live
 
-        return Live(self, tables, as_of, state, alone)
+        return Live(self, tables, as_of, state, alone, found, shown)
 
     def run(self, tables: Tables, *, as_of: date | datetime | str, state: Remembered | None = None) -> Run:
         """Decide every record of every entity that the policy has rules for."""

@@ -7,6 +7,7 @@ date) is dropped where that may have changed, and made again when it is asked fo
 from __future__ import annotations
 
 from bisect import bisect_left, insort
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from roe.crm.ids import fold
@@ -42,10 +43,10 @@ class KeptUp:
             Row, None
         ] = {}  # the records with references to the one that was put in or has gone last, or to what it was called
         self._plain_open = self.is_own("lead", "is_open") or not self._exists("lead", "is_open")
-        for entity, rows in world.rows.items():
+        for entity in world.rows:
             world.named(entity)  # a request does not wait for it
-            for row in rows_with([AS_WRITTEN + name for name, _ in world._references[entity]], rows):
-                self._register(row)
+            for row in rows_with([AS_WRITTEN + name for name, _ in world._references[entity]], world.read_rows(entity)):
+                self.register(row)
 
     # --- records ----------------------------------------------------------------------------------------------------
 
@@ -87,7 +88,7 @@ class KeptUp:
             if dict.get(row, key):
                 world.named(entity).setdefault(str(dict.get(row, key)).lower(), []).append(row)
         self.put_in_look_ups(row)
-        self._register(row)
+        self.register(row)
         self._refer_again(row, self._called(row))
 
     def put_in_look_ups(self, row: Row) -> None:
@@ -153,7 +154,8 @@ class KeptUp:
 
     # --- references -------------------------------------------------------------------------------------------------
 
-    def _register(self, row: Row) -> None:
+    def register(self, row: Row) -> None:
+        """Note what the references of a record may mean."""
         for key in self._meant(row):
             self._referring.setdefault(key, {})[row] = None
 
@@ -276,7 +278,7 @@ class KeptUp:
         return (entity, name) in self.world.compiled.steps
 
 
-def _place(rows: list[Row], row: Row) -> int:
+def _place(rows: Sequence[Row], row: Row) -> int:
     """Where a row stands among rows in the order of their ids."""
     place = bisect_left(rows, by_id(row), key=by_id)
     while rows[place] is not row:

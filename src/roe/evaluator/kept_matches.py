@@ -197,7 +197,7 @@ class KeptMatches:
 
     def expect(self, rows: Iterable[Row]) -> None:
         """The match of each of these will be asked for."""
-        self._expected = list(rows)
+        self._expected += rows
 
     def ask_ahead(self, most: int) -> None:
         """Ask again some of what may be another answer, and then some of what will be asked for."""

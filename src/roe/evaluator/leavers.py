@@ -190,7 +190,7 @@ def _still_in_books(world: World, books: Saved) -> dict[str, Counter[str]]:
     counts: dict[str, Counter[str]] = {}
     for name, book in sorted(books.items()):
         for account, place in book["accounts"].items():
-            if place["rep"] in gone and world.find("account", account) is not None:
+            if place["rep"] in gone and world.find("account", account) is not None and not world.is_guest("account", account):
                 counts.setdefault(gone[place["rep"]], Counter())[name] += 1
     return counts
 

@@ -28,7 +28,8 @@ from roe.evaluator.bound import Bound
 from roe.evaluator.data_owner import let_own, owned_by
 from roe.evaluator.decision import Decision
 from roe.evaluator.engine import Tables
-from roe.evaluator.live_world import Change, LiveWorld
+from roe.evaluator.live_world import Change, LiveWorld, Shown
+from roe.evaluator.prepared import Found
 from roe.evaluator.row import OWNERSHIP, OwnersOfRow, Row
 from roe.evaluator.together import given_before
 from roe.grammar import values as v
@@ -49,12 +50,14 @@ class Live(Bound):
     world: LiveWorld
 
     def __init__(
-        self, evaluator: Evaluator, tables: Tables, as_of: date | datetime | str, state: Remembered | None = None, alone: bool = False
-    ) -> None:
-        world = LiveWorld(evaluator.compiled, tables, evaluator.clock(as_of), alone)
+        self, evaluator: Evaluator, tables: Tables, as_of: date | datetime | str, state: Remembered | None = None, alone: bool = False,
+        found: Mapping[str, Found] | None = None, shown: Shown | None = None,
+    ) -> None:  # fmt: skip
+        world = LiveWorld(evaluator.compiled, tables, evaluator.clock(as_of), alone, found, shown)
         before = empty_state(str(as_of)) if state is None else state
         self.owners: dict[str, OwnerState] = dict(before.get("owners", {}))
         super().__init__(evaluator, world, {**before, "owners": self.owners})
+        world.finish_by(self._finish)
         self._in_files = _by_name(self.plan.exceptions)
         self._granted = {key: next(granted({"granted": {key: x}})) for key, x in self.state.get("granted", {}).items()}
         order = {entity: n for n, entity in enumerate(self.entities())}
@@ -107,7 +110,7 @@ class Live(Bound):
         """Insert or replace a record whose values are typed already, as `world.typed_records` gives them."""
         before = self.world._keys[entity].get(values["id"])
         was_owned = before is not None and self._is_owned(before)
-        row = self.world.put(entity, values, self._finish)
+        row = self.world.put(entity, values)
         self._heed(entity, was_owned or self._is_owned(row))
         return row
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import cached_property
 from typing import TYPE_CHECKING, NamedTuple
@@ -14,7 +14,10 @@ from roe.evaluator.compiled import Compiled
 from roe.evaluator.engine import Tables
 from roe.evaluator.followed import Followed, followed, kept_matches
 from roe.evaluator.kept import AS_WRITTEN, KeptUp
-from roe.evaluator.row import OWNERSHIP, OwnersOfRow, Row
+from roe.evaluator.look_ups import KeyLookUp, NameLookUp
+from roe.evaluator.prepared import Found
+from roe.evaluator.row import OWNERSHIP, OwnersOfRow, Row, rows_with
+from roe.evaluator.unread import Rows, Unread
 from roe.evaluator.world import World
 from roe.grammar import syntax as s
 from roe.grammar.clock import Clock, zone_of
@@ -24,6 +27,10 @@ from roe.policy.model import DataSource
 if TYPE_CHECKING:
     from roe.evaluator.claims import Settled
     from roe.evaluator.kept_matches import KeptMatches
+    from roe.evaluator.relate import Matcher
+
+PORTION = 100  # unread records that are read together while nothing waits: a request that comes meanwhile waits for them
+Shown = Callable[[str, Values], Values]
 
 
 class Change(NamedTuple):
@@ -43,8 +50,17 @@ class LiveWorld(World):
     earlier: Callable[[str, str], bool]  # whether an entity is decided before another
     followed: Callable[[Change], None]  # what a change of a record means to the pools
 
-    def __init__(self, compiled: Compiled, tables: Tables, clock: Clock, alone: bool = False) -> None:
+    def __init__(
+        self, compiled: Compiled, tables: Tables, clock: Clock, alone: bool = False, found: Mapping[str, Found] | None = None,
+        shown: Shown | None = None,
+    ) -> None:  # fmt: skip
+        """`found` are records that are read when somebody asks for them. Of the values of each record that is read, `shown` are left."""
         self.alone = alone  # whether each record is read by its own columns and texts
+        self._shown = shown
+        self._unread: dict[str, Unread] = {}
+        self._finish: Callable[[Row], None] | None = None
+        self._unfinished: list[Row] = []  # read before `finish_by`
+        self._expects = False  # whether matches are asked for ahead
         self.deciding = ""  # the entity of the record that is being decided; '' for the data as it is
         self._kept_up: KeptUp | None = None
         self.last_read: Reading | None = None  # of the records that were typed last
@@ -53,6 +69,11 @@ class LiveWorld(World):
         self._links: dict[str, list[str]] = {}  # by name of a matching step, the fields in which a record may have what it would find
         self._one_by_one = {entity: OneByOne() for entity in compiled.policy.model.entities}
         super().__init__(compiled, tables, clock)
+        for entity, one in (found or {}).items():
+            self._unread[entity] = Unread(self, entity, one)
+            reading = Reading.of(one.prepared.reading)
+            if (typed := self.typed.setdefault(entity, Typed(reading))).reading is not reading:
+                typed.reading.merge(reading)
 
     # --- records ----------------------------------------------------------------------------------------------------
 
@@ -62,11 +83,15 @@ class LiveWorld(World):
         for step in self.policy.plan.steps.values():
             if isinstance(step, Relate):
                 self.matcher(step).prepare()
+        for unread in self._unread.values():
+            unread.begun()
 
     def add(self, entity: str, raw: Iterable[Record]) -> list[Row]:
         """Records that came one by one are no table: each is read by its own columns, so that it means the same whichever others there are."""
-        if not self.alone:
-            return super().add(entity, raw)
+        return self.restore(entity, self.read_alone(entity, raw, self.typed)) if self.alone else super().add(entity, raw)
+
+    def read_alone(self, entity: str, raw: Iterable[Record], noted: dict[str, Typed] | None = None) -> list[Values]:
+        """The values of records, each of which is read by its own columns. What was read of them is `noted`, and `rejects` has those that are rejected."""
         by_columns: dict[tuple[str, ...], list[Record]] = {}
         for record in raw:
             by_columns.setdefault(tuple(record), []).append(record)
@@ -75,14 +100,16 @@ class LiveWorld(World):
             typed, (some, rejects) = self._typed(entity, records)
             rows += some
             self.rejects += rejects
-            if self.typed.setdefault(entity, typed) is not typed:
-                self.typed[entity].reading.merge(typed.reading)
-        return self.restore(entity, rows)
+            if noted is not None and noted.setdefault(entity, typed) is not typed:
+                noted[entity].reading.merge(typed.reading)
+        return rows if self._shown is None else [self._shown(entity, values) for values in rows]
 
     def typed_records(self, entity: str, raw: Iterable[Record]) -> tuple[list[Values], list[Reject]]:
         """Raw records of an entity, typed as the table was that the binding began with, or alone; and those that are rejected."""
         typed, read = self._typed(entity, raw)
         self.last_read = typed.reading
+        if self.alone:  # their columns are columns of the data from now on, as they are for a binding that begins with them
+            self.typed.setdefault(entity, Typed(Reading(entity))).reading.columns |= typed.columns
         return read
 
     def _typed(self, entity: str, raw: Iterable[Record]) -> tuple[Typed, tuple[list[Values], list[Reject]]]:
@@ -96,9 +123,9 @@ class LiveWorld(World):
         nameless = [x for x in typed.rows if "id" not in typed.columns and x["id"] == f"{entity}-{x['$line']}"]
         return typed, (typed.rows, [*typed.rejects, *(Reject(entity, "", x["$line"], "id", "", NAMELESS) for x in nameless)])
 
-    def put(self, entity: str, values: Values, finish: Callable[[Row], None]) -> Row:
-        """Add a typed record, or replace the one that has its id; `finish` adds what is known of it from elsewhere."""
-        assert self._kept_up is not None
+    def put(self, entity: str, values: Values) -> Row:
+        """Add a typed record, or replace the one that has its id."""
+        assert self._kept_up is not None and self._finish is not None
         self.changed()
         row = self._keys[entity].get(values["id"])
         before: Values = {}
@@ -111,7 +138,7 @@ class LiveWorld(World):
             row.clear()
             row.update(values)
         self.resolve(row)
-        finish(row)
+        self._finish(row)
         self._kept_up.put_in(row)
         self.forget_computed()
         changed = [name.partition(".")[0] for name in {**before, **values} if before.get(name) != values.get(name)]
@@ -166,6 +193,76 @@ class LiveWorld(World):
             if isinstance(text, str):
                 row[AS_WRITTEN + name] = text
         super().resolve(row)
+
+    def resolve_all(self) -> None:
+        for entity, references in self._references.items():
+            for row in rows_with([name for name, _ in references], self.read_rows(entity)):
+                self.resolve(row)
+
+    # --- records that nobody has looked at ------------------------------------------------------------------------------
+
+    def read_rows(self, entity: str) -> Sequence[Row]:
+        """The rows of an entity that have been read."""
+        unread = self._unread.get(entity)
+        return self.rows[entity] if unread is None else unread.read_so_far()
+
+    def is_unread(self, entity: str, record: str) -> bool:
+        unread = self._unread.get(entity)
+        return unread is not None and unread.is_unread(record)
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether all records have been read."""
+        return not self._unread
+
+    def finish_by(self, finish: Callable[[Row], None]) -> None:
+        """`finish` adds what is known of a record from elsewhere, whenever one is read or put."""
+        self._finish = finish
+        for row in self._unfinished:
+            finish(row)
+        self._unfinished.clear()
+
+    def take_up(self, rows: Sequence[Row]) -> None:
+        """Records have been read that were unread."""
+        for row in rows:
+            self.resolve(row)
+        if self._finish is None:
+            self._unfinished += rows
+            return
+        for row in rows:
+            self._finish(row)
+            if self._kept_up is not None:
+                self._kept_up.register(row)
+        if self._expects:
+            self._expect_of(rows)
+
+    def read_on(self) -> None:
+        """Read some more records, while nobody waits."""
+        for entity, unread in list(self._unread.items()):
+            if unread.read_some(PORTION):
+                return
+            del self._unread[entity]
+            rows, keys = self.rows[entity], self._keys[entity]
+            assert isinstance(rows, Rows)
+            self.rows[entity], self._keys[entity] = rows.all_read(), dict(keys.items())
+
+    def references(self, entity: str) -> list[tuple[str, str]]:
+        """The fields of an entity's records that mean another record, with its entity."""
+        return self._references[entity]
+
+    def matchers_to(self, entity: str) -> list[Matcher]:
+        """The matchers that find records of an entity."""
+        return [matcher for matcher in self._matchers.values() if matcher.step.target == entity]
+
+    def key_look_up(self, kind: str, theirs: s.Node, matcher: Matcher) -> KeyLookUp:
+        unread = self._unread.get(matcher.step.target)
+        known = unread.key_look_up(kind, theirs, matcher) if unread is not None else None
+        return known or super().key_look_up(kind, theirs, matcher)
+
+    def name_look_up(self, theirs: s.Node, matcher: Matcher, meanwhile: Callable[[], object] | None) -> NameLookUp:
+        unread = self._unread.get(matcher.step.target)
+        known = unread.name_look_up(theirs, matcher) if unread is not None else None
+        return known or super().name_look_up(theirs, matcher, meanwhile)
 
     def restore(self, entity: str, typed: Iterable[Values]) -> list[Row]:
         assert self._kept_up is None, "records are put one by one once a binding lives"
@@ -236,10 +333,13 @@ class LiveWorld(World):
     @property
     def is_behind(self) -> bool:
         """Whether matches can be asked for ahead: since a record has changed, or since this binding is new."""
-        return any(matches is not None and matches.is_behind for matches in self._matches.values())
+        return bool(self._unread) or any(matches is not None and matches.is_behind for matches in self._matches.values())
 
     def catch_up(self, most: int) -> None:
-        """Ask for so many of them while nobody waits: a new account's name may take part in every lead's match by name."""
+        """Read on, or ask for so many of them while nobody waits: a new account's name may take part in every lead's match by name."""
+        if self._unread:
+            self.read_on()
+            return
         for matches in self._matches.values():
             if matches is not None and matches.is_behind:
                 with self.as_before(matches.step.entity):
@@ -247,9 +347,14 @@ class LiveWorld(World):
 
     def expect_matches(self) -> None:
         """Those of all records that somebody has will be asked for, of the steps whose matches are kept by now."""
+        self._expects = True
+        for entity in {matches.step.entity for matches in self._matches.values() if matches is not None}:
+            self._expect_of(self.read_rows(entity))
+
+    def _expect_of(self, rows: Sequence[Row]) -> None:
         for matches in self._matches.values():
             if matches is not None:
-                matches.expect(row for row in self.rows[matches.step.entity] if self._is_asked(matches.step, row))
+                matches.expect(row for row in rows if row.entity == matches.step.entity and self._is_asked(matches.step, row))
 
     def expect(self, entity: str, values: Values) -> None:
         """A record with these typed values is about to come: find its matches, where they are kept."""

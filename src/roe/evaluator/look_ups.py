@@ -103,6 +103,10 @@ class KeyLookUp:
         """The rows that have a key, by id."""
         return self._groups.get(key, ())
 
+    def groups(self) -> Iterable[tuple[Value, Sequence[Row]]]:
+        """Every key, with its rows."""
+        return self._groups.items()
+
     def add(self, row: Row) -> None:
         for key in self.keys_of(row):
             insort(self._groups.setdefault(key, []), row, key=by_id)
@@ -156,12 +160,12 @@ class NameLookUp:
     def fill(self) -> list[str]:
         """The names; each is at the place in the index that it has in this list."""
         rows = self._world.all(self._target)
-        named = [(row, name) for row, value in zip(rows, self._values(rows), strict=True) if (name := name_in(value))]
+        named = [(row, name) for row, value in zip(rows, self.values(rows), strict=True) if (name := name_in(value))]
         self._rows = [row for row, _ in named]
         self._place = {id(row): place for place, (row, _) in enumerate(named)}
         return [name for _, name in named]
 
-    def _values(self, rows: Sequence[Row]) -> Iterable[Value]:
+    def values(self, rows: Sequence[Row]) -> Iterable[Value]:
         """What the expression gives for each of all rows."""
         if isinstance(self.theirs, s.Path) and isinstance(self.theirs.base, s.Name) and self.theirs.base.id == self._target:
             return self._world.values(self._target, self.theirs.field)
@@ -184,9 +188,13 @@ class NameLookUp:
     def remove(self, row: Row) -> None:
         name = self._name(row)
         if name:
-            place = self._place.pop(id(row))
+            place = self._taken(row)
             self._index.remove(name, place)
             self._rows[place] = None
+
+    def _taken(self, row: Row) -> int:
+        """The place of a row that goes."""
+        return self._place.pop(id(row))
 
     def search(self, name: str, least: float, group: bool, only: Callable[[Row], bool]) -> list[tuple[float, Row]]:
         """(score, row) of the rows whose names are the same company at least so likely, the best first; of equals by their ids. `only` says

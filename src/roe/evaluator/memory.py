@@ -129,7 +129,7 @@ class OwnerMemory:
                 if entity not in world.rows:
                     if key in owners:
                         self.elsewhere[key] = owners[key]
-                else:
+                elif not world.is_unread(entity, record):  # else when it is read
                     by_role.setdefault((entity, role), {})[record] = owners.get(key)
         for key in getattr(owners, "unowned", ()):  # of those only what has an owner by now is news
             entity, record, role = key_parts(key)

@@ -6,7 +6,7 @@ computed by its step on first use and kept, so evaluation order needs no plan of
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, MutableSequence, Sequence
 from datetime import date, datetime
 from functools import cached_property
 from operator import itemgetter
@@ -46,7 +46,7 @@ class World(RecordsByName, RecordsInTime):
 
     def __init__(self, compiled: Compiled, tables: Mapping[str, Iterable[Record]], clock: Clock) -> None:
         self.compiled, self.policy = compiled, compiled.policy
-        self.rows: dict[str, list[Row]] = {}
+        self.rows: dict[str, MutableSequence[Row]] = {}
         self.touched: list[Row] = []  # the rows with fields that were computed
         self.at(clock)
         self.rejects: list[Reject] = []
@@ -140,7 +140,7 @@ class World(RecordsByName, RecordsInTime):
         for entity in {r.entity for r in rejects}:
             some = [r for r in rejects if r.entity == entity]
             self._take_out(entity, some)
-            self.readings[entity].count(some)
+            self.readings[entity].count([r for r in some if not self.is_guest(entity, r.record)])
         self.rejects = sorted([*self.rejects, *rejects], key=lambda r: (is_repetition(r), r.line))
 
     def _take_out(self, entity: str, rejects: Sequence[Reject]) -> None:
@@ -150,6 +150,10 @@ class World(RecordsByName, RecordsInTime):
         self._names.pop(entity, None)
         self._back.clear()
         self._keyed.clear()
+
+    def is_guest(self, entity: str, record: str) -> bool:
+        """Whether a record is only here to be read: somebody else decides it, and counts what is said of it."""
+        return False
 
     def stamps_of(self, entity: str) -> list[datetime | None]:
         """When the CRM last changed the rows of an entity, those that are set aside among them."""
@@ -175,7 +179,12 @@ class World(RecordsByName, RecordsInTime):
 
     def first(self, entity: str) -> Row | None:
         """The record with the lowest id; None if there are no records."""
-        return next(iter(self.rows[entity]), None)
+        rows = self.rows[entity]
+        return rows[0] if rows else None
+
+    def is_unread(self, entity: str, record: str) -> bool:
+        """Whether a record is there that is read when somebody asks for it."""
+        return False
 
     def values(self, entity: str, name: str) -> list[Value]:
         """A field of every record of an entity, by id."""

@@ -97,7 +97,8 @@ def _subjects(tx: Writing, record: str, entity: str) -> list[tuple[int, str]]:
 
 def _erase(tx: Writing, ids: Sequence[tuple[int, str]], words: Sequence[str], by: str, why: str) -> int:
     db, erased = tx.db, 0
-    db.run("DELETE FROM snapshot")  # a copy that has ids of records; the next run makes it anew
+    for copy in ("snapshot", "prepared"):  # they have ids of records; the next run or start makes them anew
+        db.run(f"DELETE FROM {copy}")
     for id_, kind in ids:
         erased += forget_beside(db, kind, words[0], words[1:])
         about = [n for (n,) in db.rows("SELECT number FROM entry WHERE subject = ? OR target = ? OR former = ?", (id_, id_, id_))]

@@ -19,6 +19,7 @@ ERASED = (
     "evidence",
     "subject",
     "snapshot",
+    "prepared",
     "mirror",
     "known",
     "answer",

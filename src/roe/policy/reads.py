@@ -185,12 +185,12 @@ def _all(policy: Policy) -> Iterator[tuple[str, Expr | Text | None]]:
     for step in (*policy.plan.steps.values(), *policy.plan.engagement.values()):
         yield from ((step.entity, expr) for expr in _of_step(step))
     yield from _of_parts(policy.plan)
-    routed = _routed(policy.plan)
+    by_pool = routed(policy.plan)
     for name, pool in policy.plan.pools.items():
         members = pool.members if isinstance(pool.members, Expr) else None
         back = [condition for reason in pool.credit_back for condition in reason.conditions]
         of_record = (members, pool.weight, pool.score, pool.sticky, pool.together, *pool.caps.values(), *back)
-        about = routed.get(name) or {"lead"}  # a pool that no rule asks is one for leads
+        about = by_pool.get(name) or {"lead"}  # a pool that no rule asks is one for leads
         yield from ((entity, expr) for entity in sorted(about) for expr in of_record)
         if pool.sla is not None:
             yield "activity", pool.sla.worked_by
@@ -200,7 +200,7 @@ def _all(policy: Policy) -> Iterator[tuple[str, Expr | Text | None]]:
         yield from (("account", expr) for expr in pairs)
 
 
-def _routed(plan: Plan) -> dict[str, set[str]]:
+def routed(plan: Plan) -> dict[str, set[str]]:
     """The entities whose rules route records to each pool, by its name; those to which another pool falls back are among them."""
     routed: dict[str, set[str]] = {}
     for (entity, _), rules in plan.engagement.items():

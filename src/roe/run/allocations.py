@@ -46,7 +46,7 @@ def _name(rep: str | None, world: World) -> str | None:
 ACTIONS = ("keep", "assign", "route", "open", "hold", "return", "refer", "exception", "unassigned")
 ALLOCATION_COLUMNS = (
     AllocationColumn("entity", lambda d, _: d.entity, lambda a: a.same(a.of.entity), always=True),
-    AllocationColumn("record", lambda d, _: d.row.written, lambda a: a.of.table.written_ids, always=True),
+    AllocationColumn("record", lambda d, _: d.row.written, lambda a: a.own(a.of.table.written_ids), always=True),
     AllocationColumn("name", lambda d, _: d.name, lambda a: a.names()),
     AllocationColumn("role", lambda d, _: d.role, lambda a: a.same(a.of.role), always=True),
     AllocationColumn("owner", lambda d, world: _id(d.owner, world), lambda a: a.rep_ids(a.of.owner)),

@@ -65,14 +65,18 @@ class DecidedColumns:
 
     def same(self, text: str) -> pa.Array:
         """A text that all lines have."""
-        return same(text, self.of.table.n)
+        return same(text, len(self.of.owner))
 
     def names(self) -> pa.Array:
         """The records' names, or their ids where they have none."""
         table = self.of.table
         names = table.stored.get("name")
         known = names.arrow() if isinstance(names, Coded) else pa.nulls(table.n, pa.string())
-        return pc.if_else(pc.or_kleene(pc.is_null(known), pc.equal(known, "")), table.written_ids, known)
+        return self.own(pc.if_else(pc.or_kleene(pc.is_null(known), pc.equal(known, "")), table.written_ids, known))
+
+    def own(self, column: pa.Array) -> pa.Array:
+        """A column of the table without what it has of guests."""
+        return column[: self.of.table.listed]
 
     def rep_ids(self, rows: Array) -> pa.Array:
         """The ids of reps who are given as rows of their table."""
@@ -132,7 +136,7 @@ def decided_anew(p: Portion, memory: ColumnMemory, at: At) -> list[int]:
     Lines are in the order of the table's rows, so that whatever the memory knows by row is about them.
     """
     changed = np.zeros(p.n, bool)
-    changed[memory.rows_changed.get((p.entity, p.role), [])] = True
+    changed[[row for row in memory.rows_changed.get((p.entity, p.role), []) if row < p.n]] = True
     aligned = memory.aligned.get((p.entity, p.role))
     if aligned is None:
         return list(range(p.n))
@@ -150,8 +154,9 @@ def decided_anew(p: Portion, memory: ColumnMemory, at: At) -> list[int]:
     assert len(places) == (len(rules.dictionary) + 1) * width
     days = {text: code for code, text in enumerate(until.meaning)}
     stops = np.array([*(days.get(_end(text, at), -2) for text in ends.dictionary.to_pylist()), -1], np.int64)
-    last_how, last_end = (np.append(codes.at, -1)[aligned.at] for codes in (how, until))
-    other = (places[pairs] != last_how) | (stops[_numbers(ends)] != last_end) | (aligned.at < 0)
+    at_held = aligned.at[: p.n]
+    last_how, last_end = (np.append(codes.at, -1)[at_held] for codes in (how, until))
+    other = (places[pairs] != last_how) | (stops[_numbers(ends)] != last_end) | (at_held < 0)
     lines: list[int] = np.flatnonzero(changed | other).tolist()
     return lines
 
@@ -175,7 +180,7 @@ def _called(run: ColumnRun, crm: Crm) -> pa.Array:
 def _queues(run: ColumnRun, allocations: Allocations) -> pa.Array | None:
     """The queue that each record is in; the owner's column is that of the first role."""
     column = allocations.table.stored.get("owner_queue") if allocations.role == run.world.policy.roles[0] else None
-    return None if column is None else pa.array(column.values(), pa.string())
+    return None if column is None else pa.array(column.values()[: allocations.table.listed], pa.string())
 
 
 def _or(texts: pa.Array, *instead: object) -> pa.Array:

@@ -78,10 +78,14 @@ class Tally:
         self.facts["changed_in_crm"] = len(of_crm)
         self._look(world)
 
-    def vanished(self) -> int:
-        """How many records that somebody owned are no longer in the data."""
+    def vanished(self, world: World) -> int:
+        """How many records that somebody owned are no longer in the data; those that others decide are for these to tell."""
         keys = ((key, *key_parts(key)) for key in self.before) if self.seen else ()
-        absent = ((key, entity, record) for key, entity, record, _ in keys if entity in self.seen and record not in self.seen[entity])
+        absent = (
+            (key, entity, record)
+            for key, entity, record, _ in keys
+            if entity in self.seen and record not in self.seen[entity] and not world.is_guest(entity, record)
+        )
         return len({(entity, record) for key, entity, record in absent if self.before[key]["rep"] is not None})
 
     def _look(self, world: World) -> None:
@@ -120,7 +124,7 @@ class Tally:
 
                     of = "" if rep["capacity"] is None else f" of {brief(rep['capacity'])}"
                     self.broken.append(Broken(invariant, "rep", str(rep["id"]), rep.label, f"owns {n}{of}"))
-        self.facts["vanished"] += self.vanished()
+        self.facts["vanished"] += self.vanished(world)
         over = sum(rep["capacity"] is not None and self.owned[self.policy.roles[0], rep.written] > rep["capacity"] for rep in reps)
         facts = figures(self.facts, over)
         for invariant in self.policy.plan.invariants:

@@ -32,7 +32,7 @@ from roe.run.invariants import Broken, Tally
 from roe.run.result import Batch
 from roe.run.run import moment_of
 from roe.run.summary import Summary, counts_of
-from roe.share.memory import CENTRAL, Change, changes_between, lost_columns, with_emptied
+from roe.share.memory import CENTRAL, Change, changes_between, lost_columns, record_of, with_emptied
 from roe.share.out import SharedOut
 from roe.share.plan import Share, share
 from roe.share.pools import run_of
@@ -83,11 +83,12 @@ def decide(
     )
     if wanted.remembers:
         memory, at = run.world.columns_memory, moment_of(evaluator, as_of)
-        result.changes = list(changes_between(state, with_emptied(run.state()), CENTRAL if takes_turns else ()))
+        changes = changes_between(state, with_emptied(run.state()), CENTRAL if takes_turns else ())
+        result.changes = [change for change in changes if not run.world.is_guest(*record_of(change))]
         for portion in batch.portions:
             some = portion.lines.select(DECIDED).take(pa.array(decided_anew(portion, memory, at), pa.int64()))
             result.decided += zip(*(column.cast(pa.string()).to_pylist() for column in some.columns), strict=True)
-        result.older = sorted(memory.older)
+        result.older = sorted(record for record in memory.older if not any(run.world.is_guest(entity, record) for entity in tables))
         result.late = [(record, str(day)) for record, day in memory.pending()]
     return result
 
@@ -110,7 +111,7 @@ def _tally(batch: Batch, state: Remembered, whole: bool) -> Json:
         if whole:
             tally.broken = tally.close(batch.bound.world)
         else:
-            tally.facts["vanished"] = tally.vanished()  # of the records whose memory is here
+            tally.facts["vanished"] = tally.vanished(batch.bound.world)  # of the records whose memory is here
     return tally.as_json()
 
 

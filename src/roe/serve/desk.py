@@ -14,6 +14,7 @@ from datetime import date, datetime
 
 from roe.dynamic import Json, Record, Saved
 from roe.evaluator.decision import Decision
+from roe.evaluator.prepared import Found
 from roe.evaluator.row import Row
 from roe.grammar import values as v
 from roe.grammar.clock import zone_of
@@ -45,22 +46,25 @@ TOLD_AGAIN = ("owner", "action", "rule", "until", "pool")  # a decision in which
 
 
 class Desk:
-    def __init__(self, policy: Ready, state: State, records: Iterable[Mirrored], receivers: Iterable[Receiver] = ()) -> None:
+    def __init__(
+        self, policy: Ready, state: State, records: Iterable[Mirrored], receivers: Iterable[Receiver] = (),
+        found: Mapping[str, Found] | None = None,
+    ) -> None:  # fmt: skip
         self.state, self.receivers = state, tuple(receivers)
         self.not_read: Json = {}  # what of the last record that came says nothing to the policy
         self.able_changed = False  # whether somebody may be able to take a record who was not
         self.outdated = False  # whether something was forgotten that the desk still has
         self.seq = 0  # the last commit that the desk has seen
-        self.take_policy(policy, records)
+        self.take_policy(policy, records, found)
         self._timers = timers.TimerQueue()
         for key, timer in state.all("timer").items():
             self._timers.add(key, timer["due"])
         self.begin(lambda entity, id: None)
 
-    def take_policy(self, policy: Ready, records: Iterable[Mirrored]) -> None:
-        """Decide by this policy from now on."""
+    def take_policy(self, policy: Ready, records: Iterable[Mirrored], found: Mapping[str, Found] | None = None) -> None:
+        """Decide by this policy from now on. `found` are records that are read when somebody asks for them."""
         self.policy = policy
-        self.records = Records(policy.evaluator, self.state, records)
+        self.records = Records(policy.evaluator, self.state, records, found)
         self.plan, self.zone = policy.evaluator.policy.plan, policy.evaluator.policy.timezone
         self.tz = zone_of(self.zone)
         self._moment: tuple[datetime, At] | None = None
@@ -75,7 +79,7 @@ class Desk:
         self.writes = Writes()
         self.entries: list[Entry] = []
         self._numbered: dict[str, int] = {}  # of owners that are to carry the number of an entry, its place in `entries`
-        self._letters: list[tuple[int, Receiver, str, Json, Json, int | None]] = []  # letters whose decision has no number yet
+        self._letters: list[tuple[int, Receiver, str, datetime, Json, Json, int | None]] = []  # letters whose decision has no number yet
         self.decided: list[tuple[str, str, str, str]] = []  # entity, record, role, action
         self.missed = self.proofs = 0  # deadlines, and of those that were missed before the ones that a late proof shows as kept
 
@@ -90,10 +94,10 @@ class Desk:
         for key, place in self._numbered.items():
             if (owner := self.state.get("owner", key)) is not None:
                 owner["decision"] = numbers[place]
-        for count, receiver, kind, about, more, written in self._letters:
+        for count, receiver, kind, at, about, more, written in self._letters:
             if written is not None:
                 about["decision"] = numbers[written]
-            self.writes.letters.append(letter(count, receiver, kind, about, more))
+            self.writes.letters.append(letter(count, receiver, kind, at, about, more))
         self._letters.clear()
 
     def as_of(self, now: datetime) -> datetime:
@@ -356,7 +360,7 @@ class Desk:
             turns.take(self, d, at)
         timers.set_for(self, key, d, until, at)
         held.keep(self, key, d, at)
-        self._tell(key, d, before)
+        self._tell(key, d, before, at)
         return d
 
     def own(
@@ -392,19 +396,21 @@ class Desk:
         self.state.put("assigned", key, given)
         self.records.recall([key])
 
-    def _tell(self, key: str, d: Decision, before: Owner | None) -> None:
+    def _tell(self, key: str, d: Decision, before: Owner | None, at: datetime) -> None:
         if before is not None and before["owner"] == d.owner and before["action"] == d.action:
             return
-        kind = "referred" if d.action == "refer" else "assigned" if d.owner is not None else "held" if d.turn is not None else "unassigned"
-        self.send(kind, key)
+        is_held = self.state.get("held", key) is not None
+        kind = "referred" if d.action == "refer" else "assigned" if d.owner is not None else "held" if is_held else "unassigned"
+        self.send(kind, key, at)
 
-    def send(self, kind: str, key: str, **more: object) -> None:
+    def send(self, kind: str, key: str, at: datetime, **more: object) -> None:
         """Put a letter about a record into the outbox of every receiver who wants letters of this kind."""
         entity, id, role = key.split("|", 2)
         for receiver in self.receivers:
             if receiver.wants(kind):
                 about = self.shown(entity, id, role)
-                self._letters.append((self.state.count("letter"), receiver, kind, about, more, self._numbered.get(key)))
+                said_at = at.astimezone(self.tz)
+                self._letters.append((self.state.count("letter"), receiver, kind, said_at, about, more, self._numbered.get(key)))
 
     # --- answers ------------------------------------------------------------------------------------------------------
 
@@ -412,6 +418,9 @@ class Desk:
         """An owner as an answer shows it."""
         owner: Saved = self.state.owner(f"{entity}|{id}|{role}")
         more = {name: owner[name] for name in ("late", "gone", "missed", "overdue") if name in owner}
+        waiting = self.state.get("held", f"{entity}|{id}|{role}")
+        if waiting is not None and "unable" in waiting:
+            more["unable"] = held.reasons(self, waiting)
         return {"entity": entity, "id": id, "role": role, **{name: owner[name] for name in SHOWN}, **more}
 
     def answer(self, entity: str, id: str) -> Json:

@@ -103,7 +103,7 @@ def _late_proof(desk: Desk, key: str, missed: MissedLevel, when: datetime, at: d
     desk.proofs += 1
     if owner.get("worked") is not None or _has_worked(desk, key, at):
         timers.mark_missed(desk, key, [m for m in timers.missed_levels(owner) if m["since"] != missed["since"]])
-        desk.send("proved", key, worked_by=who)
+        desk.send("proved", key, at, worked_by=who)
         return {**desk.shown(entity, id, role), "worked": True, "given_back": False}
     other = owner["owner"]
     sentence = f"{who} worked it in time, and the proof came later"
@@ -113,7 +113,7 @@ def _late_proof(desk: Desk, key: str, missed: MissedLevel, when: datetime, at: d
         desk.assign(key, {**given, "rep": rep, "tried": [x for x in given.get("tried", ()) if x != rep]})
     desk.own(key, rep, at, by="correction", action="keep", sentence=sentence, more={"worked": when.isoformat()})
     desk.schedule(key, None)
-    desk.send("returned", key)
+    desk.send("returned", key, at)
     return {**desk.shown(entity, id, role), "worked": True, "given_back": True}
 
 
@@ -161,13 +161,13 @@ def claimed(desk: Desk, event: Saved, at: datetime) -> Json:
     desk.own(key, rep, at, by="claim", action="claim", sentence=f"{who} has claimed it")
     desk.state.put("held", key, None)
     desk.schedule(key, None)
-    desk.send("assigned", key)
+    desk.send("assigned", key, at)
     return {**desk.shown(entity, id, role), "granted": True, "reason": None}
 
 
 @_event("returned")
 def returned(desk: Desk, event: Saved, at: datetime) -> Json:
-    """A rep gives a record back. A pool gives it to somebody else; other rules decide it anew."""
+    """A rep gives a record back. A pool gives it to somebody else; what came from elsewhere, a rule or a claim, nobody has until somebody decides."""
     entity, id, role, key = _subject(desk, event)
     owner, rep, when, reason = desk.state.owner(key), _rep(desk, event), _when(event, at), str(event.get("reason") or "")
     if desk.records.at(at).world.is_untouched(entity, id):
@@ -194,6 +194,8 @@ def returned(desk: Desk, event: Saved, at: datetime) -> Json:
         again = desk.state.get("assigned", key)
         if again is not None:
             desk.assign(key, {**again, "tried": list(tried)})
+    else:
+        desk.send("unassigned", key, at)
     return desk.shown(entity, id, role)
 
 
@@ -219,7 +221,7 @@ def answered(desk: Desk, event: Saved, at: datetime) -> Json:
         desk.entries.append(stands)
         desk.state.put("granted", key, granted_of(stands))
         desk.records.grant(key)
-    desk.send("assigned", key)
+    desk.send("assigned" if rep is not None else "unassigned", key, at)
     return desk.shown(entity, id, role)
 
 

@@ -1,4 +1,4 @@
-"""Records that wait since a pool could give them to nobody, until somebody is able to take them."""
+"""Records that wait since nobody is able to take them: nobody in a pool, or not the reps whom a rule names."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
 from roe.dynamic import Value
+from roe.evaluator.able import reason_unable
 from roe.evaluator.decision import Decision
 from roe.serve.known import Waiting
 
@@ -19,19 +20,24 @@ MOST_AGAIN = 50  # of those, at one time
 
 
 def keep(desk: Desk, key: str, d: Decision, at: datetime) -> None:
-    """Have a record wait if a pool was asked and gave it to nobody, and no longer if not."""
-    if d.owner is not None or d.turn is None:
+    """Have a record wait if nobody is able to take it, and no longer if not."""
+    unable = sorted(desk.records.live.unable(d)) if d.owner is None and d.turn is None and d.action == "unassigned" else []
+    if d.owner is not None or (d.turn is None and not unable):
         desk.state.put("held", key, None)
         return
     asked, before = d.turn, desk.state.get("held", key)
-    while asked.before is not None:
+    while asked is not None and asked.before is not None:
         asked = asked.before
     waiting: Waiting = {
-        "pool": d.pool, "asked": asked.pool, "policy": desk.policy.digest,
+        "pool": d.pool, "policy": desk.policy.digest,
         "since": at.isoformat() if before is None else before["since"],
         "tried": at.isoformat() if before is None or _is_due(before, at) else before["tried"],
         "number": desk.state.count("held") if before is None else before["number"],
     }  # fmt: skip
+    if asked is not None:
+        waiting["asked"] = asked.pool
+    else:
+        waiting["unable"] = unable
     desk.state.put("held", key, waiting)
     if before is None:
         _try_later(desk, at)
@@ -61,17 +67,25 @@ def retry(desk: Desk, at: datetime) -> int:
             desk.state.put("held", key, None)
             continue
         is_asked = key in again or waiting.get("policy") != desk.policy.digest
-        if not is_asked and live.kind_to_pools(row, waiting["asked"]) in full:
+        if not is_asked and (
+            live.kind_to_pools(row, waiting["asked"]) in full if "asked" in waiting else all(reasons(desk, waiting).values())
+        ):
             continue
         d = desk.decide(entity, id, at, only=(role,))[0]
         placed += d.owner is not None
         still = desk.state.get("held", key)
-        kind = None if still is None else live.kind_to_pools(row, still["asked"])
+        kind = None if still is None or "asked" not in still else live.kind_to_pools(row, still["asked"])
         if kind is not None:
             full.add(kind)
     if desk.state.all("held"):
         _try_later(desk, at)
     return placed
+
+
+def reasons(desk: Desk, waiting: Waiting) -> dict[str, str]:
+    """Why the reps whom a rule names cannot take a record that waits, by their ids; empty for one who can."""
+    reps = ((rep, desk.records.row("rep", rep)) for rep in waiting.get("unable", ()))
+    return {rep: reason_unable(row) for rep, row in reps if row is not None}
 
 
 def _spoken_for_long(desk: Desk, at: datetime) -> set[str]:

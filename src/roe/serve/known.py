@@ -92,15 +92,16 @@ class Timer(TypedDict, total=False):
 
 
 class Waiting(TypedDict):
-    """A record that a pool could give to nobody, in the order of `number`. `asked` is the pool that the rules of `policy` named, and `pool` it or
-    the last one that it fell back on; without `asked` the record has changed since it was tried. `tried` is when it was last decided itself, give
-    or take `held.AGAIN`.
+    """A record that a pool could give to nobody, or a rule only to reps who are `unable` to take it now, in the order of `number`. `asked` is the
+    pool that the rules of `policy` named, and `pool` it or the last one that it fell back on; without `policy` the record has changed since it
+    was tried. `tried` is when it was last decided itself, give or take `held.AGAIN`.
     """
 
     pool: str
     since: str
     number: int
     asked: NotRequired[str]
+    unable: NotRequired[list[str]]
     policy: NotRequired[str]
     tried: NotRequired[str]
 

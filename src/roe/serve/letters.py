@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
+from datetime import datetime
 
 from roe.dynamic import Saved
 from roe.serve.store import Letter
@@ -15,7 +16,7 @@ KINDS = {
     "referred": "a person must decide",
     "overdue": "a person has not decided in time",
     "held": "nobody is able to take a record",
-    "unassigned": "the rules give a record to nobody",
+    "unassigned": "nobody owns a record: the rules give it to nobody, or its owner gave it back",
     "returned": "a late proof has given a record back",
     "proved": "a late proof shows that a record was worked in time, and its new owner keeps it",
 }
@@ -39,19 +40,16 @@ class Receiver:
         return kind in self.kinds
 
 
-def letter(number: int, receiver: Receiver, kind: str, about: Saved, more: Saved) -> Letter:
-    """A letter about a record. `about` is the owner as answers show it."""
-    from datetime import datetime
-
-    said = {"type": kind, "timestamp": about["since"], "data": {**about, **more}}
+def letter(number: int, receiver: Receiver, kind: str, at: datetime, about: Saved, more: Saved) -> Letter:
+    """A letter about what has become of a record. `about` is the owner as answers show it."""
+    said: Saved = {"type": kind, "timestamp": at.isoformat(), "data": {**about, **more}}
     text = subject_of(kind, said["data"])
     body = {
         "json": said,
         "slack": {"text": f"*{text}*\n{about['sentence']}"},
         "email": {"to": receiver.to, "subject": text, "text": f"{about['sentence']}.\n"},
     }[receiver.form]
-    moment = millis(datetime.fromisoformat(about["since"]))
-    return Letter(number, receiver.name, kind, f"{about['entity']}|{about['id']}", json.dumps(body, ensure_ascii=False), moment)
+    return Letter(number, receiver.name, kind, f"{about['entity']}|{about['id']}", json.dumps(body, ensure_ascii=False), millis(at))
 
 
 def subject_of(kind: str, data: Saved) -> str:

@@ -28,13 +28,13 @@ class Lines(logging.Formatter):
 
 
 def set_up(level: str = "INFO") -> None:
-    """Send all of the service's logs to standard error as lines of JSON."""
+    """Send all of the service's logs to standard error as lines of JSON, and what libraries warn of as well."""
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(Lines())
-    for name in ("roe", "uvicorn", "uvicorn.error"):
+    for name, least in (("", "WARNING"), ("roe", level), ("uvicorn", level), ("uvicorn.error", level)):
         logger = logging.getLogger(name)
         logger.handlers, logger.propagate = [handler], False
-        logger.setLevel(level)
+        logger.setLevel(least)
 
 
 def request_line(scope: Any, status: int, seconds: float) -> None:

@@ -31,6 +31,7 @@ _OWNER: Json = {
         "by": {**TEXT, "description": "rule, hand, claim, correction"}, "action": TEXT, "rule": NULLABLE, "sentence": TEXT, "until": NULLABLE,
         "pool": NULLABLE, "since": TEXT, "policy": {**TEXT, "description": "the digest of the policy that decided"},
         "late": {"type": "integer", "description": "how many seconds late the timer was"},
+        "unable": {"type": "object", "description": "reps whom the rule names, and why they cannot take the record now"},
     },
 }  # fmt: skip
 

@@ -151,6 +151,7 @@ class Queue:
             self._answer()
             if not jobs and writer.is_behind:
                 self._catch_up()
+        writer.prepare()
         writer.close()
 
     def _next(self) -> list[Job] | None:

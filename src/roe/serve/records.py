@@ -15,6 +15,7 @@ from roe.dynamic import Json, Record, Value, Values
 from roe.evaluator.decision import Decision
 from roe.evaluator.engine import Evaluator
 from roe.evaluator.live import Live
+from roe.evaluator.prepared import Found
 from roe.evaluator.row import Row
 from roe.ledger.holders import OwnerState
 from roe.ledger.remembered import Remembered
@@ -32,7 +33,10 @@ START = datetime(2000, 1, 1, tzinfo=UTC)
 class Records:
     """The mirror's records as a policy reads them, and its decisions about them."""
 
-    def __init__(self, evaluator: Evaluator, state: State, records: Iterable[Mirrored] = ()) -> None:
+    def __init__(
+        self, evaluator: Evaluator, state: State, records: Iterable[Mirrored] = (), found: Mapping[str, Found] | None = None
+    ) -> None:
+        """`found` are records that are read when somebody asks for them."""
         self.evaluator, self.policy, self.state = evaluator, evaluator.policy, state
         self.unreadable: dict[tuple[str, str], str] = {}  # records of the mirror that this policy cannot read, and why
         tables: dict[str, list[Json]] = {entity: [] for entity in self.policy.model.entities}
@@ -51,12 +55,7 @@ class Records:
         self._ahead: dict[int, tuple[Record, Values, Reading]] = {}  # records that were typed before their turn, by what `id` says of them
         self._taken = 0  # turns since pools were made
         self._moved: dict[str, None] = {}  # pools that took turns which the state does not show yet
-        self.live: Live = evaluator.live(tables, as_of=START, state=kept, alone=True)
-        for key in state.all("owner"):  # of records that the CRM shows with another owner than the one known here
-            entity, id, role = key.split("|", 2)
-            row = self.row(entity, id) if entity in tables else None
-            if row is not None and dict.get(row, f"owner.{role}") is not None:
-                self._put(entity, id, self.live.world.stored(row))
+        self.live: Live = evaluator.live(tables, as_of=START, state=kept, alone=True, found=found, shown=self._shown)
         for reject in self.live.world.rejects:
             self.unreadable[reject.entity, reject.record] = reject.reason
 
@@ -117,17 +116,17 @@ class Records:
                 self.unreadable[place] = e.detail
             else:
                 self.unreadable.pop(place, None)
-                self._put(record.entity, record.id, values)
+                self.live.put_typed(record.entity, self._shown(record.entity, values))
                 return
         if self.row(*place) is not None:
             self.live.remove(*place)
 
-    def _put(self, entity: str, id: str, values: Values) -> None:
-        """Show typed values, without the owners of those roles whose owner is known here."""
+    def _shown(self, entity: str, values: Values) -> Values:
+        """Typed values without the owners of those roles whose owner is known here."""
         for role in self.policy.roles:
-            if f"owner.{role}" in values and self.state.get("owner", f"{entity}|{id}|{role}") is not None:
+            if f"owner.{role}" in values and self.state.get("owner", f"{entity}|{values['id']}|{role}") is not None:
                 del values[f"owner.{role}"]
-        self.live.put_typed(entity, values)
+        return values
 
     def row(self, entity: str, id: str) -> Row | None:
         """A record by its id."""

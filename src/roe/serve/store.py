@@ -7,7 +7,7 @@ answered. `seq` counts these commits. A server that finds a newer one reads what
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 
 from roe.dynamic import Json
@@ -18,6 +18,7 @@ from roe.serve.versions import Mirrored
 DAY = 24 * 60 * 60 * 1000  # milliseconds
 KEEP_ANSWERS = KEEP_INBOX = 7 * DAY
 CHUNK = 500  # values in one `IN` list
+_LEARNT = "entity, id, fields, deleted"
 _RECORD = "entity, id, fields, versions, deleted"
 
 
@@ -102,6 +103,19 @@ class ServiceStore:
         """Records that changed after a commit, to be learnt; all records after -1."""
         return _learnt(self.db.rows(*_records_after(seq)))
 
+    def records_beside(self, entities: Collection[str], seq: int) -> list[Mirrored]:
+        """The records of all other entities up to a commit, to be learnt."""
+        marks = ", ".join("?" * len(entities))
+        return _learnt(self.db.rows(f"SELECT {_LEARNT} FROM mirror WHERE entity NOT IN ({marks}) AND seq <= ?", (*entities, seq)))
+
+    def texts(self, entity: str, seq: int) -> list[Row]:
+        """(id, text) of the records of an entity that have not changed after a commit, in the database's order of ids."""
+        return self.db.rows("SELECT id, fields FROM mirror WHERE entity = ? AND deleted = 0 AND seq <= ? ORDER BY id", (entity, seq))
+
+    def changed_since(self, seq: int) -> int:
+        """How many records have changed after a commit."""
+        return int(self.db.rows("SELECT count(*) FROM mirror WHERE seq > ?", (seq,))[0][0])
+
     def known_since(self, seq: int) -> list[Change]:
         return _changes(self.db.rows(*_known_after(seq)))
 
@@ -138,6 +152,14 @@ class ServiceStore:
         """Those of a source's messages that have come in before."""
         rows = self._rows(_among("SELECT message FROM inbox WHERE source = ? AND message IN", messages, (source,)))
         return {str(row[0]) for row in rows}
+
+    def prepared_by(self, made_by: str) -> int | None:
+        """As of which commit a start was prepared for this policy and roe; None if it was not."""
+        found = self.db.rows("SELECT seq FROM prepared WHERE piece = 0 AND made_by = ?", (made_by,))
+        return int(found[0][0]) if found else None
+
+    def prepared(self) -> bytes:
+        return b"".join(bytes(body) for (body,) in self.db.rows("SELECT body FROM prepared ORDER BY piece"))
 
     def _rows(self, queries: Sequence[Query]) -> list[Row]:
         return [row for rows in self.db.together(queries) for row in rows]
@@ -177,6 +199,13 @@ class ServiceStore:
             )
         db.run("UPDATE service SET seq = ?", (seq,))
 
+    def keep_prepared(self, seq: int, made_by: str, pieces: Iterable[bytes]) -> None:
+        self.db.run("DELETE FROM prepared")
+        self.db.many(
+            "INSERT INTO prepared (piece, seq, made_by, body) VALUES (?, ?, ?, ?)",
+            [(n, seq, made_by, piece) for n, piece in enumerate(pieces)],
+        )
+
     def prune(self, now: int) -> None:
         """Drop answers and message ids that are older than seven days."""
         self.db.run("DELETE FROM answer WHERE at < ?", (now - KEEP_ANSWERS,))
@@ -189,7 +218,7 @@ _ANSWERS = "SELECT key, digest, status, body FROM answer WHERE key IN"
 
 def _records_after(seq: int) -> Query:
     """Their versions are not read: only who changes one asks."""
-    return "SELECT entity, id, fields, deleted FROM mirror WHERE seq > ?", (seq,)
+    return f"SELECT {_LEARNT} FROM mirror WHERE seq > ?", (seq,)
 
 
 def _known_after(seq: int) -> Query:

@@ -138,7 +138,7 @@ def _service_level(desk: Desk, key: str, timer: Timer, at: datetime, marks: Mark
         "due": timer.get("until") or timer["due"], "at": at.isoformat(),
     }  # fmt: skip
     mark_missed(desk, key, [*missed_levels(before), missed])
-    desk.send("missed", key, missed_by=before["owner_name"] or before["owner"])
+    desk.send("missed", key, at, missed_by=before["owner_name"] or before["owner"])
 
 
 def missed_levels(owner: Owner) -> list[MissedLevel]:
@@ -175,7 +175,7 @@ def _overdue(desk: Desk, key: str, at: datetime, marks: Marks) -> None:
     owner = desk.state.owner(key)
     desk.state.put("owner", key, {**owner, "overdue": True})
     desk.entries.append(Answered(at=desk.moment(at), entity=entity, record=id, role=role, rep=owner["owner"], lapsed=True))
-    desk.send("overdue", key, **marks)
+    desk.send("overdue", key, at, **marks)
 
 
 def away(desk: Desk, rep: str, until: date | datetime | None, at: datetime, reason: str, start: str = "") -> None:

@@ -34,6 +34,7 @@ from roe.serve.desk import Desk
 from roe.serve.letters import Receiver
 from roe.serve.metrics import Metrics
 from roe.serve.policies import Ready
+from roe.serve.prepared import is_outdated, keep, load
 from roe.serve.problems import Refused
 from roe.serve.shared import KNOWN, standings, take_over
 from roe.serve.state import State, compact
@@ -158,6 +159,19 @@ class Writer:
         self._run = self._committed_run
         if self.desk is not None:
             self._unsure |= self.desk.take_back()
+
+    def prepare(self) -> None:
+        """Leave the next start what it needs, where much has changed since the last one. Whoever has the lock for long, or something newer, lets it be."""
+        desk, store = self.desk, self._store
+        if desk is None or store is None or self.problem or not desk.records.live.world.is_whole:
+            return
+        try:
+            with store.writing(LOCK_WAIT):
+                tables = ServiceStore(store.db)
+                if tables.seq() == desk.seq and is_outdated(tables, desk):
+                    keep(tables, desk)
+        except Exception as e:
+            log.warning("the next start will read all records: %s", e)
 
     def close(self) -> None:
         """Let go of the ledger."""
@@ -296,18 +310,22 @@ class Writer:
         if desk is None:
             gc.unfreeze()
             with uncollected():  # all of these stay
-                state, records = State(tables.known_since(-1)), tables.records_since(-1)
+                state = State(tables.known_since(-1))
                 self._take_policy_of(state)
-                desk = self.desk = Desk(self.policy, state, records, self.receivers)
+                mirror = load(tables, self.policy)
+                desk = self.desk = Desk(self.policy, state, mirror.records, self.receivers, mirror.found)
                 gc.freeze()
             desk.seq = seq
             self._unsure.clear()
+            if not mirror.found:
+                keep(tables, desk)
             if self.shadow is not None:
-                self.shadow.begin(tables.known_since(-1), records)
+                self.shadow.begin(tables.known_since(-1), tables.records_since(-1))
         self._read_again(tables, desk, self._unsure)
         self._unsure = set()
         if self._take_policy_of(desk.state):
-            desk.take_policy(self.policy, tables.records_since(-1))
+            mirror = load(tables, self.policy)
+            desk.take_policy(self.policy, mirror.records, mirror.found)
         return desk
 
     def _read_again(self, tables: ServiceStore, desk: Desk, stale: Set[tuple[str, str]]) -> None:

@@ -177,6 +177,13 @@ def changes_between(before: Remembered, after: Remembered, without: Iterable[str
         yield from ((part, key, None) for key in old if key not in entries)
 
 
+def record_of(change: Change) -> tuple[str, str]:
+    """The entity and the id of the record that a change is about, where it is about one."""
+    part, key, _ = change
+    entity, _, record = key.partition("|")
+    return (entity, record) if part == "gone" else key_parts(key)[:2]
+
+
 def changed_state(before: Remembered, changes: Iterable[Change]) -> Remembered:
     """The memory with what tasks have changed."""
     new: dict[str, Json] = {OWNERS: {}}

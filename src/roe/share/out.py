@@ -6,6 +6,7 @@ files. It runs what a local run would on that much data. What cannot be shared o
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import partial, reduce
@@ -20,9 +21,10 @@ from roe.data.scan import TableOrigin
 from roe.diagnostics import Diagnostic, PolicyError, errors
 from roe.evaluator.engine import Evaluator
 from roe.ledger.remembered import Remembered
-from roe.policy.model import DataSource
+from roe.policy.model import DataSource, Policy
 from roe.share import tasks
 from roe.share.carrier import Carrier, Frame
+from roe.share.guests import FOUND, asked_for, of_copies, of_named, of_names
 from roe.share.memory import MEMORY, RECORD, others_owned, rest_of, rows_of, with_newest
 from roe.share.parcels import KEY, LINE, PARCEL, ROWS, Buckets, Hashed, Key, Ranged, of_bytes
 from roe.share.plan import Share, share
@@ -36,6 +38,7 @@ from roe.share.tasks import (
     SAMPLE,
     Decide,
     Look,
+    keys_of,
     of_all,
     of_bucket,
     of_keys,
@@ -51,6 +54,7 @@ from roe.share.waiting import BESIDE, OPEN, WAITING, columns_for_pools, waiting
 
 KEYS_A_TASK = 1_000_000
 MANY = 1000  # records of a task, of which there is at least one
+MOST_LOST = 1_000_000  # references to no id, of which it is asked whether they are names
 SAMPLES = 50  # ids that are looked at for each task, to tell where it begins
 Check = Callable[[Mapping[str, Raw]], None]
 
@@ -116,21 +120,27 @@ def _in_buckets(work: Work, how: Share, check: Check) -> SharedOut | str:
     if isinstance(cut, str):
         return cut
     check({**cut.broadcast, **{of: Raw({}, 0, None, origin) for of, origin in cut.origins.items()}})
-    memory, keys = rows_of(state, entity), _Keys(work, cut, entity)
-    if not keys.are_closed:
+    number = work.number or max(1, cut.rows // tasks.ROWS_A_TASK)
+    if policy.data.get(entity, DataSource()).complete:  # a task without a record would not know what is gone
+        number = min(number, max(1, cut.rows // MANY))
+    memory, keys = rows_of(state, entity), _Keys(work, cut, entity, number)
+    if keys.lost and keys.may_be_names(policy):
         return "some references are not ids, and are looked for in all records"
     state = with_newest(state, policy, entity, dated(cut, policy, entity))
     common = carrier.common(work.evaluator, work.as_of, cut.broadcast, rest_of(state, entity))
     done = partial(SharedOut, origins=cut.origins, others=cut.broadcast, warnings=cut.warnings, whole=cut.whole)
-    is_alone = set(cut.shared) == {entity} and how.handed_out_by is None and not memory.num_rows
+    is_alone = set(cut.shared) == {entity} and not keys.have_links and how.handed_out_by is None and not memory.num_rows
     if is_alone and cut.pieces and (keys.are_ascending if carrier.in_order else keys.are_own):
         read = of_pieces(work.decide, common, cut.shared[entity], cut.pieces)
         return done(carrier.numbers(len(cut.pieces)).results(read), {entity})
-    number = work.number or max(1, cut.rows // tasks.ROWS_A_TASK)
-    if policy.data.get(entity, DataSource()).complete:  # a task without a record would not know what is gone
-        number = min(number, max(1, cut.rows // MANY))
     buckets = keys.buckets(number)
     parcels = _parcels(carrier, cut, buckets, memory)
+    if keys.have_links:
+        asked = asked_for(keys.frame, entity, buckets, cut.rows)
+        if isinstance(asked, str):
+            return asked
+        parcels = parcels.kept()
+        parcels = parcels.joined(parcels.joined(asked).at_buckets(buckets.number).each(of_copies(entity, cut.shared), PARCEL).kept())
     said = None
     if how.handed_out_by is not None:
         remembers = work.state is not None
@@ -165,18 +175,34 @@ def kept_together(evaluator: Evaluator, state: Remembered, how: Share) -> str:
 
 
 class _Keys:
-    """What the keys of all rows say: which task gets which record, whether each row of the entity has its own, whether all other rows refer to
-    one of these; and, where results are wanted in order, whether the records are in the order of their ids.
+    """What the keys of all rows say: which task gets which record, whether each row of the entity has its own, which of all references are `lost`:
+    to no id; and, where results are wanted in order, whether the records are in the order of their ids. `frame` has the keys, and which record
+    leads to which, at as many tasks as the records will have, if rules read other records.
     """
 
-    def __init__(self, work: Work, cut: Cut, entity: str) -> None:
+    def __init__(self, work: Work, cut: Cut, entity: str, number: int) -> None:
         self.carrier, self.cut, self.entity = work.carrier, cut, entity
         self.are_ascending, self.sample = self._sampled(work.number or 0) if work.carrier.in_order else (False, [])
-        self.are_own = self.are_closed = True
-        if not self.are_ascending or set(cut.shared) != {entity}:
-            buckets = self.buckets(max(1, cut.rows // KEYS_A_TASK))
-            found = list(_parcels(self.carrier, cut, buckets, None).at_buckets(buckets.number).each(of_keys(entity), KEYS_SAY).rows())
-            self.are_own, self.are_closed = (all(row[name] for row in found) for name in KEYS_SAY.names)
+        self.have_links = any(table.links or table.back for table in cut.shared.values())
+        self.are_own, self.lost = True, set[str]()
+        if not self.are_ascending or set(cut.shared) != {entity} or self.have_links:
+            buckets = self.buckets(number if self.have_links else max(1, cut.rows // KEYS_A_TASK))
+            self.frame = _parcels(self.carrier, cut, buckets, None)
+            if self.have_links:
+                self.frame = self.frame.kept()
+            for row in self.frame.at_buckets(buckets.number).each(of_keys(entity), KEYS_SAY).rows():
+                self.are_own &= bool(row["is_own"])
+                self.lost.update(json.loads(str(row["lost"])))
+
+    def may_be_names(self, policy: Policy) -> bool:
+        """Whether a record may be meant by a reference that is not an id."""
+        if len(self.lost) > MOST_LOST:
+            return True  # to look for so many takes as much memory as their records
+        asked = of_names(policy, self.entity, self.cut.shared[self.entity], self.lost)
+        if self.entity in self.cut.held:
+            return asked(self.cut.held[self.entity])
+        pieces = [piece for piece in self.cut.pieces if piece.entity == self.entity]
+        return any(row["is_found"] for row in self.carrier.numbers(len(pieces)).each(of_named(pieces, asked), FOUND).rows())
 
     def buckets(self, number: int) -> Buckets:
         return Ranged.of_sample(self.sample, number) if self.carrier.in_order else Hashed(number)
@@ -195,9 +221,11 @@ class _Keys:
 
 
 def _parcels(carrier: Carrier, cut: Cut, buckets: Buckets, memory: pa.Table | None) -> Frame:
-    """All rows that are shared out as parcels, and what the ledger knows of their records. Without a memory only the keys of the rows."""
-    keys_alone = memory is None
-    here = [parcels_of(entity, cut.shared[entity].key, rows, buckets, keys_alone) for entity, rows in cut.held.items()]
+    """All rows that are shared out as parcels, and what the ledger knows of their records. Without a memory only the keys of the rows (`keys_of`)."""
+    keys_alone, here = memory is None, list[pa.Table]()
+    for entity, rows in cut.held.items():
+        shared = cut.shared[entity]
+        here += keys_of(entity, shared, rows, buckets) if keys_alone else [parcels_of(entity, shared.key, rows, buckets)]
     if memory is not None and memory.num_rows:
         here.append(parcels_of(MEMORY, Key(RECORD), memory, buckets))
     frames = [carrier.parcels(pa.concat_tables(here))] if here else []

@@ -28,6 +28,9 @@ from roe.grammar.clock import zone_of
 from roe.policy.model import DataSource, Field, Policy
 
 LINE, KEY = "$line", "$key"
+LINK, TO = "$link", "$to"  # parcels of references: which record (`KEY`) leads to which (`TO`)
+WANTED, FOR = "$wanted ", "$for"  # before the number of a round: parcels of ids (`KEY`), each with the task that asks for it
+GUEST = "$guest "  # before what rows are: copies that are there to be read
 BUCKET, OF, ROWS = "bucket", "of", "rows"  # the task; what the rows are; the rows as bytes
 PARCEL = pa.schema([(BUCKET, pa.int32()), (OF, pa.string()), (ROWS, pa.binary())])
 AS_IT_IS = DataSource()  # of an entity for which the policy says nothing of its file
@@ -205,10 +208,11 @@ def _joined(tables: list[pa.Table]) -> pa.Table:
     return pa.concat_tables(tables)
 
 
-def keys_in(batches: Iterable[pa.RecordBatch], entity: str) -> Iterator[tuple[bool, bool]]:
-    """Of the keys in parcels, task by task: whether every row of the entity has its own, and whether all others are among these."""
+def keys_in(batches: Iterable[pa.RecordBatch], entity: str) -> Iterator[tuple[bool, list[str]]]:
+    """Of the keys in parcels, task by task: whether every row of the entity has its own, and those of all others that are not among these."""
     for _, tables in opened(batches):
         own = flat(tables.pop(entity)[KEY]) if entity in tables else pa.array([], pa.string())
-        known = own.drop_null()
-        is_closed = all(pc.all(pc.is_in(t[KEY].drop_null(), value_set=known), min_count=0).as_py() for t in tables.values())
-        yield len(pc.unique(known)) == len(own), is_closed
+        known, lost = own.drop_null(), set[str]()
+        for keys in (flat(t[KEY]).drop_null() for of, t in tables.items() if of != LINK):
+            lost.update(pc.unique(keys.filter(pc.invert(pc.is_in(keys, value_set=known)))).to_pylist())
+        yield len(pc.unique(known)) == len(own), sorted(lost)

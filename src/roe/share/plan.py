@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass, field
 
 from roe.evaluator.alike import record_parts
 from roe.evaluator.pool import OPEN, OPEN_CAPS
 from roe.grammar import syntax as s
-from roe.plan.operators import Allocate, Derive, Expr, Relate
+from roe.plan.operators import Allocate, Derive, Expr, Relate, Walk
 from roe.plan.outcome import expression
+from roe.plan.plan import Step
+from roe.plan.standard import BuiltIn, standard_steps
 from roe.policy.model import Policy
 from roe.policy.reads import reads, reads_through, rests_on
 
@@ -18,19 +20,22 @@ from roe.policy.reads import reads, reads_through, rests_on
 class Share:
     """An entity shared out by id, and the tables that go with it: entity -> the field that refers to it.
 
-    `handed_out_by` are the entity's fields that pools rest on; None where no pool takes turns.
+    `handed_out_by` are the entity's fields that pools rest on; None where no pool takes turns. Rules also read other records of the entity:
+    those to which `links` of these tables refer, and those that refer to it by the fields in `back`.
     """
 
     entity: str
     children: dict[str, str]
     handed_out_by: frozenset[str] | None = None
+    links: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    back: tuple[str, ...] = ()
 
 
 def share(policy: Policy) -> Share | str:
     """How to share a policy's records out; or, as a text, why they must stay together.
 
     A record needs its related records beside it. Those that refer to it go to its task; every other table goes to all
-    tasks. Where a rule leads to another record of the same table there is nothing to share out.
+    tasks. Other records of the same table that rules read come to its task as well, to be read.
     """
     decided = {entity for entity, _ in policy.plan.engagement}
     if len(decided) != 1:
@@ -45,33 +50,97 @@ def share(policy: Policy) -> Share | str:
     children = _children(policy, entity, fields)
     if isinstance(children, str):
         return children
-    for of, name in fields:
-        if leads_to(policy, entity, of, name) and children.get(of) != name:
-            return f"{of}.{name} leads to another {entity}"
+    related = _related(policy, entity, fields, children)
+    if isinstance(related, str):
+        return related
+    links, back = related
+    elsewhere = {(of, name) for of, names in links.items() for name in names} | {(entity, name) for name in _lists(policy, entity, back)}
+    why = _asked_afterwards(policy, entity, elsewhere) if elsewhere else ""
+    if why:
+        return why
     if not policy.plan.takes_turns():
-        return Share(entity, children)
-    handed_out_by = _handed_out_by(policy, entity, children)
-    return handed_out_by if isinstance(handed_out_by, str) else Share(entity, children, handed_out_by)
+        return Share(entity, children, None, links, back)
+    handed_out_by = _handed_out_by(policy, entity, children, elsewhere)
+    return handed_out_by if isinstance(handed_out_by, str) else Share(entity, children, handed_out_by, links, back)
 
 
 def _children(policy: Policy, entity: str, fields: Collection[tuple[str, str]]) -> dict[str, str] | str:
     """The entities whose records refer to a record that is shared out, each with the field that does; or why they cannot go with it."""
     children: dict[str, str] = {}
-    lists = [(of, name, f) for of, name in fields if (f := policy.model.entities.get(of, {}).get(name)) is not None and f.via]
+    steps = _steps(policy)
+    stored = [(of, name) for of, name in fields if (of, name) not in steps]  # what a step reads is among the fields
+    lists = [(of, name, f) for of, name in stored if (f := policy.model.entities.get(of, {}).get(name)) is not None and f.via]
     for of, name, f in lists:
         if f.key:
             return f"{of}.{name} finds records by a key, wherever they are"
-        if of == entity and f.type.item is not None:
+        if of == entity and f.type.item is not None and f.type.item.entity != entity:
             child = f.type.item.entity
-            if child == entity or children.setdefault(child, f.via) != f.via:
+            if children.setdefault(child, f.via) != f.via:
                 return f"{of}.{name} leads to other records that are shared out"
     for of, name, f in lists:
         if of != entity and f.type.item is not None and f.type.item.entity in (entity, *children):
             return f"{of}.{name} leads to records of many {entity}s"
+    for of, name in fields:
+        if _target(policy, steps, of, name) in children:
+            return f"{of}.{name} leads to a record that goes with another {entity}"
     return children
 
 
-def _handed_out_by(policy: Policy, entity: str, children: Collection[str]) -> frozenset[str] | str:
+def _target(policy: Policy, steps: Mapping[tuple[str, str], Step | BuiltIn], of: str, name: str) -> str:
+    """The entity to whose records a stored reference leads, or a search; empty for any other field."""
+    step = steps.get((of, name))
+    if step is not None:
+        return step.target if isinstance(step, Relate) else ""
+    f = policy.model.entities.get(of, {}).get(name)
+    return f.type.entity if f is not None and f.type.name == "record" and not f.via else ""
+
+
+def _related(
+    policy: Policy, entity: str, fields: Collection[tuple[str, str]], children: Mapping[str, str]
+) -> tuple[dict[str, tuple[str, ...]], tuple[str, ...]] | str:
+    """The references by which rules read other records that are shared out (see `Share`); or why these cannot be found by ids."""
+    links: dict[str, tuple[str, ...]] = {}
+    back: list[str] = []
+    steps = _steps(policy)
+    for of, name in fields:
+        step = steps.get((of, name))
+        if not leads_to(policy, entity, of, name) or children.get(of) == name or isinstance(step, (Walk, Derive)):
+            continue
+        f = policy.model.entities.get(of, {}).get(name)
+        if step is not None or f is None or of not in (entity, *children):
+            return f"{of}.{name} leads to another {entity}"
+        if f.via:
+            back.append(f.via)
+        else:
+            links[of] = (*links.get(of, ()), name)
+    return links, tuple(dict.fromkeys(back))
+
+
+def _lists(policy: Policy, entity: str, back: Collection[str]) -> list[str]:
+    """The entity's lists of records that refer to it by some fields."""
+    return [name for name, f in policy.model.entities[entity].items() if f.via in back and f.type.item and f.type.item.entity == entity]
+
+
+def _steps(policy: Policy) -> dict[tuple[str, str], Step | BuiltIn]:
+    return {**standard_steps(policy.plan), **policy.plan.steps}
+
+
+OWNED = {"owner", "owner_since", "owner_from", "owner_by", "former_owner", "returned_on", "referred_on", "holds"}  # what a run changes
+
+
+def _asked_afterwards(policy: Policy, entity: str, elsewhere: Collection[tuple[str, str]]) -> str:
+    """Why what is asked once all is decided takes all records; empty if it does not: of a record elsewhere a task knows the owner from before."""
+    asked = [(f"the invariant `{i.name}`", i.holds) for i in policy.plan.invariants if i.entity == entity]
+    frozen = ((name, step) for (of, name), step in policy.plan.steps.items() if of == entity and isinstance(step, Derive) and step.frozen)
+    asked += [(f"{entity}.{name}, which is frozen,", step.expr) for name, step in frozen if step.expr is not None]
+    for what, expr in asked:
+        more = rests_on(policy, entity, expr)
+        if more is None or (not more.isdisjoint(elsewhere) and any(of == entity and name in OWNED for of, name in more)):
+            return f"{what} may look at owners of other {entity}s once they are decided"
+    return ""
+
+
+def _handed_out_by(policy: Policy, entity: str, children: Collection[str], elsewhere: Collection[tuple[str, str]]) -> frozenset[str] | str:
     """The fields of the records that pools rest on; or why it takes whole records to hand them out."""
     fields = {(entity, "created")}
     wanted = [expression(s.Path(s.Name(entity), OPEN))]
@@ -84,7 +153,7 @@ def _handed_out_by(policy: Policy, entity: str, children: Collection[str]) -> fr
         wanted += [*map(expression, parts), *_of_one(pool)]
     for expr in wanted:
         more = rests_on(policy, entity, expr)
-        if more is None or any(of in children for of, _ in more):
+        if more is None or any(of in children for of, _ in more) or not more.isdisjoint(elsewhere):
             return f"a pool reads more about each {entity} than its own fields (`{expr.text}`)"
         fields |= more
     return frozenset(name for of, name in fields if of == entity)

@@ -63,7 +63,11 @@ def cut_up(policy: Policy, data: Path, how: Share, scratch: Path) -> Cut | str:
             cut.broadcast |= {entity: read[entity]} if entity in read else {}
             continue
         key = key_of(policy, entity, "id" if entity == how.entity else how.children[entity], schema.names)
-        cut.shared[entity] = Shared(cut.origins[entity].shown, schema, key, habits)
+        links, back = (
+            tuple(k for name in names if (k := key_of(policy, entity, name, schema.names)).column is not None)
+            for names in (how.links.get(entity, ()), how.back if entity == how.entity else ())
+        )
+        cut.shared[entity] = Shared(cut.origins[entity].shown, schema, key, habits, links, back)
     if not cut.rows:
         return "there are none"
     if how.entity not in cut.shared or cut.shared[how.entity].key.column is None:

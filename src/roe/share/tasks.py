@@ -25,7 +25,24 @@ from roe.policy.store import PolicyReader, write_policy
 from roe.policy.worked_out import WorkedOut, remember
 from roe.share.carrier import Common, Decides, Task
 from roe.share.memory import MEMORY, received_state, sent_state, state_of
-from roe.share.parcels import KEY, LINE, MOST, Buckets, Key, as_bytes, each_of, keys_in, of_bytes, opened, packed, raw_of, table_of
+from roe.share.parcels import (
+    GUEST,
+    KEY,
+    LINE,
+    LINK,
+    MOST,
+    TO,
+    Buckets,
+    Key,
+    as_bytes,
+    each_of,
+    keys_in,
+    of_bytes,
+    opened,
+    packed,
+    raw_of,
+    table_of,
+)
 from roe.share.result import TaskResult
 from roe.share.waiting import NUMBER, OPEN, REP, Gathered
 
@@ -48,16 +65,28 @@ Look = Callable[[Evaluator, str, dict[str, Raw], Remembered], T]  # at the recor
 
 @dataclass(frozen=True)
 class Shared:
-    """A table that is shared out: its file, its columns with `LINE`, how its rows name their record, and what its whole columns settle."""
+    """A table that is shared out: its file, its columns with `LINE`, how its rows name their record, what its whole columns settle, and by
+    which columns rules read other records from them (`links`), and them from other records (`back`).
+    """
 
     shown: str
     schema: pa.Schema
     key: Key
     habits: Mapping[str, Habits] | None
+    links: tuple[Key, ...] = ()
+    back: tuple[Key, ...] = ()
 
-    def raw(self, rows: pa.Table | None) -> Raw:
-        """Some of its rows."""
-        return raw_of(self.schema.empty_table() if rows is None else rows, TableOrigin(self.shown), self.habits)
+    def raw(self, rows: pa.Table | None, guests: pa.Table | None = None) -> Raw:
+        """Some of its rows, and others that are there to be read."""
+        raw = raw_of(self.schema.empty_table() if rows is None else rows, TableOrigin(self.shown), self.habits)
+        raw.guests = None if guests is None else self.raw(guests)
+        return raw
+
+    @property
+    def key_columns(self) -> list[str] | None:
+        """The columns of ids; None for whichever there are."""
+        columns = [key.column for key in (self.key, *self.links, *self.back) if key.column is not None]
+        return sorted(set(columns)) or None
 
 
 @dataclass(frozen=True)
@@ -182,32 +211,48 @@ def received_policy(text: bytes) -> Evaluator:
 
 
 def to_buckets(pieces: list[Piece], tables: Mapping[str, Shared], buckets: Buckets, keys_alone: bool) -> Task:
-    """A task that reads some pieces, and sends their rows on to the tasks of their records, or only the keys of these."""
+    """A task that reads some pieces, and sends their rows on to the tasks of their records, or only the keys of these and what they lead to."""
 
     def task(batches: Batches) -> Batches:
-        for piece in _of(pieces, batches):
-            key = tables[piece.entity].key
-            for rows in piece.read([key.column] if keys_alone and key.column is not None else None):
-                yield from parcels_of(piece.entity, key, rows, buckets, keys_alone).to_batches()
+        for piece in pieces_of(pieces, batches):
+            shared = tables[piece.entity]
+            for rows in piece.read(shared.key_columns if keys_alone else None):
+                for parcels in (
+                    keys_of(piece.entity, shared, rows, buckets) if keys_alone else [parcels_of(piece.entity, shared.key, rows, buckets)]
+                ):
+                    yield from parcels.to_batches()
 
     return task
 
 
-def parcels_of(entity: str, key: Key, rows: pa.Table, buckets: Buckets, keys_alone: bool = False) -> pa.Table:
-    """The rows of a table, or only their keys, as parcels for tasks."""
-    keys = key.of(rows)
-    return packed(entity, pa.table({KEY: keys}) if keys_alone else rows, buckets.of(keys), MOST)
+def parcels_of(entity: str, key: Key, rows: pa.Table, buckets: Buckets) -> pa.Table:
+    """The rows of a table as parcels for tasks."""
+    return packed(entity, rows, buckets.of(key.of(rows)), MOST)
 
 
-KEYS_SAY = pa.schema([("is_own", pa.bool_()), ("is_closed", pa.bool_())])
+def keys_of(entity: str, shared: Shared, rows: pa.Table, buckets: Buckets) -> Iterator[pa.Table]:
+    """The keys of some rows as parcels for tasks; and where rules read other records from them, which record leads to which, at the task of the
+    one that is followed, and what is referred to, at its own.
+    """
+    own = shared.key.of(rows).cast(pa.string())
+    yield packed(entity, pa.table({KEY: own}), buckets.of(own), MOST)
+    for key, is_back in [*((key, False) for key in shared.links), *((key, True) for key in shared.back)]:
+        there = key.of(rows).cast(pa.string())
+        mine, there = own.filter(there.is_valid()), there.drop_null()
+        source, target = (there, mine) if is_back else (mine, there)
+        yield packed(LINK, pa.table({KEY: source, TO: target}), buckets.of(source), MOST)
+        yield packed(f"{LINK} {TO}", pa.table({KEY: there}), buckets.of(there), MOST)
+
+
+KEYS_SAY = pa.schema([("is_own", pa.bool_()), ("lost", pa.string())])  # `lost` as JSON
 
 
 def of_keys(entity: str) -> Task:
     """A task that looks at the keys of its records (see `keys_in`)."""
 
     def task(batches: Batches) -> Batches:
-        for found in keys_in(batches, entity):
-            yield pa.RecordBatch.from_arrays([pa.array([x]) for x in found], schema=KEYS_SAY)
+        for is_own, lost in keys_in(batches, entity):
+            yield pa.RecordBatch.from_arrays([pa.array([is_own]), pa.array([json.dumps(lost)])], schema=KEYS_SAY)
 
     return task
 
@@ -219,7 +264,7 @@ def of_sample(pieces: list[Piece], key: Key, every: int) -> Task:
     """A task that takes a sample of the keys in each piece (see `sample_of`)."""
 
     def task(batches: Batches) -> Batches:
-        for piece in _of(pieces, batches):
+        for piece in pieces_of(pieces, batches):
             for rows in piece.read(None if key.column is None else [key.column]):
                 yield sample_of(key.of(rows), every)
 
@@ -234,7 +279,7 @@ def sample_of(keys: pa.Array, every: int) -> pa.RecordBatch:
     return pa.RecordBatch.from_arrays([pa.repeat(pa.scalar(is_ascending), len(at)), texts.take(pa.array(at))], schema=SAMPLE)
 
 
-def _of(pieces: list[Piece], batches: Batches) -> Iterator[Piece]:
+def pieces_of(pieces: list[Piece], batches: Batches) -> Iterator[Piece]:
     """The pieces whose numbers a task was given."""
     return (pieces[number] for batch in batches for number in batch.column(0).to_pylist())
 
@@ -245,14 +290,15 @@ def _of(pieces: list[Piece], batches: Batches) -> Iterator[Piece]:
 def _of_bucket(
     look: Look[T], common: Common, entity: str, shared: Mapping[str, Shared], batches: Iterable[pa.RecordBatch]
 ) -> Iterator[tuple[int, T]]:
-    """What is found out of the records of an entity that each bucket has, with those that refer to them, with what the memory knows of them,
-    and what pools gave them.
+    """What is found out of the records of an entity that each bucket has, with those that refer to them, those that rules read besides, what
+    the memory knows of them all, and what pools gave them.
     """
     for bucket, tables in opened(batches):
-        own = {of: table.raw(tables.get(of)) for of, table in shared.items()}
+        own = {of: table.raw(tables.get(of), tables.get(GUEST + of)) for of, table in shared.items()}
         if HANDED in tables:
             own[HANDED] = Raw.of_table(tables[HANDED])
-        state = state_of(entity, tables.get(MEMORY), common.state())
+        known = [tables[of] for of in (MEMORY, GUEST + MEMORY) if of in tables]
+        state = state_of(entity, pa.concat_tables(known, promote_options="default") if known else None, common.state())
         del tables
         yield bucket, look(common.evaluator(), common.as_of, {**common.tables(), **own}, state)
 
@@ -323,7 +369,7 @@ def of_pieces(decide: Decide, common: Common, shared: Shared, pieces: list[Piece
     """A task that reads its pieces itself, and decides them in portions: nobody carries a record."""
 
     def task(batches: Batches) -> Iterator[TaskResult]:
-        for piece in _of(pieces, batches):
+        for piece in pieces_of(pieces, batches):
             for rows in piece.read():
                 yield decide(common.evaluator(), common.as_of, {**common.tables(), piece.entity: shared.raw(rows)}, common.state())
 

@@ -133,7 +133,7 @@ def _beside(table: RecordTable, state: Remembered, is_asked: bool) -> Array:
 def _companies(table: RecordTable, pools: Iterable[Allocate]) -> dict[str, pa.Array]:
     """Of which company each record is, by each way in which pools ask that: numbers that few companies share, the same at all tasks."""
     asked = {pool.together.text: pool.together for pool in pools if pool.together is not None}
-    return {f"{COMPANY}{i}": _checksums(table.frame.eval(expr.tree)) for i, expr in enumerate(asked.values())}
+    return {f"{COMPANY}{i}": _checksums(table.frame.eval(expr.tree))[: table.listed] for i, expr in enumerate(asked.values())}
 
 
 def _checksums(column: Column) -> pa.Array:

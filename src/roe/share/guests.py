@@ -1,0 +1,157 @@
+"""Records that are read by others than the task that decides them: a parent, its parent, their activities.
+
+References are edges between ids, found in the columns that are read anyway. Each task asks the tasks of the ids to which its own records lead
+for these, the references of those are followed in their turn, round by round, and at last every task sends copies of what others have asked for.
+A copy is a guest where it arrives: it is there to be read, and nobody decides it twice.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from roe.data.coerce import INSTEAD, PERSON
+from roe.policy.model import Policy
+from roe.share.carrier import Frame, Task
+from roe.share.memory import MEMORY, RECORD
+from roe.share.parcels import FOR, GUEST, KEY, LINK, MOST, PARCEL, TO, WANTED, Buckets, flat, key_of, opened, packed
+from roe.share.tasks import Batches, Piece, Shared, pieces_of
+
+ROUNDS = 100  # references that are followed one after the other
+OFTEN = 8  # guests for each row, above which every task would have most of the records
+COUNT = pa.schema([("n", pa.int32())])
+NAMED = ("name", "email", "domain", *PERSON, *INSTEAD)  # what a record without an id of that text may be found by
+
+
+# --- who is asked for ---------------------------------------------------------------------------------------------------
+
+
+def asked_for(keys: Frame, entity: str, buckets: Buckets, rows: int) -> Frame | str:
+    """Parcels at the tasks of the records that others ask for; or why there are too many. `keys` are parcels of keys and links, kept."""
+    asked: list[Frame] = []
+    total, n = 0, 1
+    while n:
+        if len(asked) == ROUNDS:
+            return f"references lead on from one {entity} to another more than {ROUNDS} times"
+        known = _all([keys, *asked]).at_buckets(buckets.number)
+        asked.append(known.each(_of_round(entity, len(asked), buckets), PARCEL).kept())
+        n = sum(_number(row["n"]) for row in asked[-1].each(_counted, COUNT).rows())
+        total += n
+        if total > OFTEN * rows:
+            return f"most {entity} records are read for many others"
+    return _all(asked)
+
+
+def _number(cell: object) -> int:
+    assert isinstance(cell, int)
+    return cell
+
+
+def _all(frames: list[Frame]) -> Frame:
+    whole = frames[0]
+    for more in frames[1:]:
+        whole = whole.joined(more)
+    return whole
+
+
+def _of_round(entity: str, number: int, buckets: Buckets) -> Task:
+    """A task that follows the references of its records: at first of all, then of those that others have asked for in the last round."""
+
+    def task(batches: Batches) -> Batches:
+        for bucket, tables in opened(batches):
+            links = tables.get(LINK)
+            if links is None:
+                continue
+            if not number:
+                own = pc.is_in(links[KEY], value_set=flat(tables[entity][KEY])) if entity in tables else pa.repeat(False, len(links))
+                follow = links.filter(pc.or_(own, pc.is_null(links[KEY])))  # rows that belong to no record are read as well
+                asks = follow.append_column(FOR, pa.repeat(pa.scalar(bucket, pa.int32()), len(follow)))
+            else:
+                new = tables.get(f"{WANTED}{number - 1}")
+                if new is None:
+                    continue
+                new = new.group_by([KEY, FOR]).aggregate([])
+                known = [rows for of, rows in tables.items() if of.startswith(WANTED) and of != f"{WANTED}{number - 1}"]
+                if known:
+                    new = new.join(pa.concat_tables(known), [KEY, FOR], join_type="left anti")
+                asks = links.join(new, KEY, join_type="inner")
+            asks = asks.select([TO, FOR]).group_by([TO, FOR]).aggregate([]).rename_columns([KEY, FOR])
+            at = buckets.of(flat(asks[KEY]))
+            elsewhere = at != asks[FOR].to_numpy()
+            yield from packed(f"{WANTED}{number}", asks.filter(pa.array(elsewhere)), at[elsewhere], MOST).to_batches()
+
+    return task
+
+
+def _counted(batches: Batches) -> Batches:
+    yield pa.RecordBatch.from_arrays(
+        [pa.array([sum(rows.num_rows for _, tables in opened(batches) for rows in tables.values())], pa.int32())], schema=COUNT
+    )
+
+
+# --- who comes ----------------------------------------------------------------------------------------------------------
+
+
+def of_copies(entity: str, shared: Mapping[str, Shared]) -> Task:
+    """A task that sends copies of its rows to the tasks that have asked for their records, with what the memory knows of these."""
+
+    def task(batches: Batches) -> Batches:
+        for bucket, tables in opened(batches):
+            asked = [tables.pop(of) for of in [*tables] if of.startswith(WANTED)]
+            if not asked or entity not in tables:
+                continue
+            wanted = pa.concat_tables(asked).group_by([KEY, FOR]).aggregate([])
+            is_here = pc.is_in(wanted[KEY], value_set=shared[entity].key.of(tables[entity]))
+            wanted = wanted.filter(pc.and_(is_here, pc.not_equal(wanted[FOR], bucket)))
+            for of, rows in tables.items():
+                keys = flat(rows[RECORD]) if of == MEMORY else shared[of].key.of(rows)
+                found = (
+                    pa.table({KEY: keys, "at": np.arange(len(rows))})
+                    .join(wanted, KEY, join_type="inner")
+                    .sort_by([(FOR, "ascending"), ("at", "ascending")])
+                )
+                yield from packed(GUEST + of, rows.take(found["at"]), found[FOR].to_numpy(), MOST).to_batches()
+
+    return task
+
+
+# --- references that are no ids -------------------------------------------------------------------------------------------
+
+
+def of_names(policy: Policy, entity: str, shared: Shared, texts: Iterable[str]) -> Callable[[pa.Table], bool]:
+    """Whether some of an entity's records may be meant by one of these texts, which are not ids."""
+    fields = policy.model.entities[entity]
+    keys = {name: key_of(policy, entity, name, shared.schema.names) for name in NAMED if name in fields}
+    wanted = {text.lower() for text in texts}
+
+    def asked(rows: pa.Table) -> bool:
+        held = {name: key.of(rows).cast(pa.string()) for name, key in keys.items() if key.column is not None}
+        if all(name in held for name in PERSON):
+            held[" "] = pc.binary_join_element_wise(*(held[name] for name in PERSON), " ")
+        return any(_has(column, wanted) for column in held.values())
+
+    return asked
+
+
+def _has(texts: pa.Array, wanted: set[str]) -> bool:
+    """Whether one of some texts is wanted, in small letters: Arrow's are Python's where they are ASCII."""
+    plain = pc.fill_null(pc.string_is_ascii(texts), True)
+    small = pc.is_in(pc.ascii_lower(texts.filter(plain)), value_set=pa.array(sorted(wanted), pa.string()))
+    return bool(pc.any(small, min_count=0).as_py()) or any(x.lower() in wanted for x in texts.filter(pc.invert(plain)).to_pylist())
+
+
+FOUND = pa.schema([("is_found", pa.bool_())])
+
+
+def of_named(pieces: list[Piece], asked: Callable[[pa.Table], bool]) -> Task:
+    """A task that looks for names in pieces."""
+
+    def task(batches: Batches) -> Batches:
+        yield pa.RecordBatch.from_arrays(
+            [pa.array([any(asked(rows) for piece in pieces_of(pieces, batches) for rows in piece.read())])], schema=FOUND
+        )
+
+    return task
