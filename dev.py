@@ -90,7 +90,7 @@ def proofs() -> None:
     """
     for path in sorted((ROOT / "tests").glob("test_*.py")):
         text = path.read_text("utf-8")
-        longer = any(mark in text for mark in ("HEAVY", "seeds(", "mark.heavy", "@given("))
+        longer = any(mark in text for mark in ("HEAVY", "tries(", "seeds(", "mark.heavy", "@given("))
         if longer and f"tests/{path.name}" not in (*HEAVY, *SPARK):
             run("-m", "pytest", "-s", f"tests/{path.name}", heavy=True)
 

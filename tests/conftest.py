@@ -2,26 +2,40 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import sys
+from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, settings
+
+from effort import CI, HEAVY, tries
 
 # Hundreds of tests start roe as a process of its own: without bytecode every one of them compiles roe again.
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 sys.dont_write_bytecode = False
 
 # CI tries the same examples every time, so that a change is judged by what it changed; everywhere else they are new ones.
-SAME = "CI" in os.environ
-settings.register_profile("day", max_examples=40, deadline=None, derandomize=SAME, suppress_health_check=[HealthCheck.too_slow])
-settings.register_profile("heavy", max_examples=1000, deadline=None, derandomize=SAME, suppress_health_check=[HealthCheck.too_slow])
-settings.load_profile("heavy" if os.environ.get("ROE_HEAVY") else "day")
+settings.register_profile(
+    "roe", max_examples=tries(12, 40, 1000), deadline=None, derandomize=CI, suppress_health_check=[HealthCheck.too_slow]
+)
+settings.load_profile("roe")
+
+
+@pytest.fixture(scope="session")
+def caches(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """Names of folders. pytest's own way to a new folder reads the names of all that are there, which are thousands."""
+    folder = tmp_path_factory.mktemp("caches")
+    return (folder / str(number) for number in itertools.count())
 
 
 @pytest.fixture(autouse=True)
-def own_cache(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("ROE_CACHE", str(tmp_path_factory.mktemp("cache")))
+def own_cache(caches: Iterator[Path], monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = next(caches)
+    folder.mkdir(0o700)
+    monkeypatch.setenv("ROE_CACHE", str(folder))
 
 
 @pytest.fixture
@@ -32,7 +46,7 @@ def without_charts(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Tests marked `heavy` are run where somebody asks for long checks."""
-    if not os.environ.get("ROE_HEAVY"):
+    if not HEAVY:
         for item in items:
             if item.get_closest_marker("heavy") is not None:
                 item.add_marker(pytest.mark.skip(reason="needs ROE_HEAVY=1"))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import tempfile
 from functools import cache
 from pathlib import Path
@@ -17,7 +16,6 @@ from roe.run.files import Files, Watch
 from roe.stages.build import build
 
 ROOT = Path(__file__).resolve().parents[1]
-HEAVY = bool(os.environ.get("ROE_HEAVY"))  # long checks, which CI runs and nobody runs every day
 EXAMPLES = ROOT / "policies" / "examples"
 SHARED = ROOT.parent / "shared"
 
@@ -39,11 +37,6 @@ AS_OF = {
     "inbound": "2026-02-02T10:00:00",
     "pipeline": "2017-12-31",
 }
-
-
-def seeds(every_day: int, all_of_them: int) -> range:
-    """The seeds of a test: a few every day, all of them where somebody asks for long checks."""
-    return range(all_of_them if HEAVY else every_day)
 
 
 def write_run(

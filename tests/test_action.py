@@ -160,7 +160,7 @@ def checked_out(tmp_path: Path, before: Callable[[Path], None], after: Callable[
 WIDER = TABLE.replace(">= 500", ">= 100")
 
 
-@pytest.mark.parametrize("folder", ["rules", ".", "teams/sales ops/rules"])
+@pytest.mark.parametrize("folder", [".", "teams/sales ops/rules"])
 def test_a_change_is_checked_tested_and_commented(tmp_path: Path, folder: str) -> None:
     place = checked_out(tmp_path, lambda r: write_policy(r / folder), lambda r: write_policy(r / folder, WIDER))
     body = place.all(folder)
@@ -186,12 +186,12 @@ def test_a_pull_request_that_mends_a_broken_policy_passes(tmp_path: Path) -> Non
         write_policy(repository / "rules", "employees,size\n>= x y,large\n")
 
     place = checked_out(tmp_path, broken, lambda r: write_policy(r / "rules"))
-    assert "has errors" in place.all("rules")
+    assert "has errors" in place.compared("rules")
 
 
 def test_a_repository_checked_out_below_the_workspace(tmp_path: Path) -> None:
     place = checked_out(tmp_path, lambda r: write_policy(r / "rules"), lambda r: write_policy(r / "rules", WIDER), inside="checkout")
-    assert "different" in place.all("checkout/rules")
+    assert "different" in place.compared("checkout/rules")
 
 
 def test_links_are_followed_as_they_were_at_the_base(tmp_path: Path) -> None:

@@ -13,7 +13,8 @@ from typing import Any
 import pytest
 
 import roe
-from helpers import AS_OF, HEAVY, policy_text
+from effort import HEAVY, tries
+from helpers import AS_OF, policy_text
 
 pytest.importorskip("pyarrow")
 from alike import COLUMNS, ROWS, TASKS, allocations, assert_alike, assert_alike_in_nights, assert_example_alike
@@ -30,7 +31,7 @@ from roe.ledger.role_tables import of_mapping
 from roe.ledger.state import OwnersByKey
 from told import assert_told, assert_traces, before
 
-BLOCK, BLOCKS = (20, 10) if HEAVY else (2 * len(KINDS), 1)
+BLOCK, BLOCKS = tries(len(KINDS), 2 * len(KINDS), 20), tries(1, 1, 10)
 
 
 @pytest.mark.parametrize("first", range(0, BLOCK * BLOCKS, BLOCK))

@@ -5,19 +5,17 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from fractions import Fraction
-from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
-import roe
-from helpers import policy_text
+from effort import tries
+from helpers import compiled
 from roe.evaluator.allocation import PoolHistory
 from roe.evaluator.engine import Evaluator
 from roe.ledger.remembered import Remembered
-from roe.stages.build import build
 
 POLICY = """
 roe: 1
@@ -34,12 +32,9 @@ engagement:
 """
 
 
-def evaluator(folder: Path, strategy: str = "weighted", caps: str = "", more: str = "") -> Evaluator:
+def evaluator(strategy: str = "weighted", caps: str = "", more: str = "") -> Evaluator:
     weight = (", weight: rep.weight" if strategy == "weighted" else "") + more
-    policy_text(folder, POLICY.format(strategy=strategy, weight=weight, caps=f", caps: {{{caps}}}" if caps else ""))
-    policy, found = build(folder)
-    assert policy is not None, found
-    return Evaluator(policy)
+    return compiled(POLICY.format(strategy=strategy, weight=weight, caps=f", caps: {{{caps}}}" if caps else ""))
 
 
 def reps(weights: Sequence[float]) -> list[dict[str, Any]]:
@@ -60,9 +55,9 @@ weights = st.one_of(
 
 
 @given(weights)
-@settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
-def test_shares_are_within_one_at_every_prefix(tmp_path: Path, given_weights: list[float]) -> None:
-    run = evaluator(tmp_path).run({"rep": reps(given_weights), "lead": leads(120)}, as_of="2026-02-01")
+@settings(max_examples=tries(10, 40, 400))
+def test_shares_are_within_one_at_every_prefix(given_weights: list[float]) -> None:
+    run = evaluator().run({"rep": reps(given_weights), "lead": leads(120)}, as_of="2026-02-01")
     total = sum(Fraction(str(w)) for w in given_weights)
     counts: dict[str, int] = {}
     for turn, decision in enumerate(run.decisions, 1):
@@ -74,9 +69,9 @@ def test_shares_are_within_one_at_every_prefix(tmp_path: Path, given_weights: li
 
 
 @given(weights, st.integers(0, 60))
-@settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
-def test_a_run_split_in_two_equals_one(tmp_path: Path, given_weights: list[float], cut: int) -> None:
-    one = evaluator(tmp_path)
+@settings(max_examples=tries(10, 25, 250))
+def test_a_run_split_in_two_equals_one(given_weights: list[float], cut: int) -> None:
+    one = evaluator()
     people = reps(given_weights)
     whole = one.run({"rep": people, "lead": leads(60)}, as_of="2026-02-01")
     first = one.run({"rep": people, "lead": leads(cut)}, as_of="2026-02-01")
@@ -88,9 +83,9 @@ def test_a_run_split_in_two_equals_one(tmp_path: Path, given_weights: list[float
 
 
 @given(st.lists(st.integers(1, 9), min_size=1, max_size=6), st.integers(1, 5))
-@settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
-def test_caps_are_never_exceeded(tmp_path: Path, given_weights: list[float], cap: int) -> None:
-    run = evaluator(tmp_path, caps=f"per_day: {cap}").run({"rep": reps(given_weights), "lead": leads(40)}, as_of="2026-02-01")
+@settings(max_examples=tries(10, 25, 250))
+def test_caps_are_never_exceeded(given_weights: list[float], cap: int) -> None:
+    run = evaluator(caps=f"per_day: {cap}").run({"rep": reps(given_weights), "lead": leads(40)}, as_of="2026-02-01")
     owners = [d.owner for d in run.decisions if d.owner]
     assert len(owners) == min(40, cap * len(given_weights))
     assert all(owners.count(o) <= cap for o in set(owners))
@@ -99,9 +94,9 @@ def test_caps_are_never_exceeded(tmp_path: Path, given_weights: list[float], cap
 
 
 @pytest.mark.parametrize(("debt", "owed"), [(20, 5), (3, 3), (0, 0)])
-def test_a_skipped_rep_is_owed_turns_up_to_a_limit(tmp_path: Path, debt: int, owed: int) -> None:
+def test_a_skipped_rep_is_owed_turns_up_to_a_limit(debt: int, owed: int) -> None:
     """Ann was on leave for ten leads, half of them hers; back again, what she is owed comes first, and then turns alternate."""
-    one = evaluator(tmp_path, "round_robin", more=f", debt: {debt}")
+    one = evaluator("round_robin", more=f", debt: {debt}")
     both = [{"id": "ann", "role": "SDR"}, {"id": "bob", "role": "SDR"}]
     leave = [{"id": "v", "rep": "ann", "starts": "2026-01-25", "until": "2026-02-02"}]
     first = one.run({"rep": both, "lead": leads(10), "leave": leave}, as_of="2026-02-01")
@@ -114,11 +109,11 @@ def test_a_skipped_rep_is_owed_turns_up_to_a_limit(tmp_path: Path, debt: int, ow
 
 
 @given(st.data())
-@settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
-def test_credit_is_the_deviation_from_the_exact_share(tmp_path: Path, data: st.DataObject) -> None:
+@settings(max_examples=tries(10, 40, 400))
+def test_credit_is_the_deviation_from_the_exact_share(data: st.DataObject) -> None:
     """Whoever is away, credit is what was earned less what was taken; debts stay within the limit, and sum to nothing."""
     given_weights = data.draw(st.lists(st.integers(1, 9), min_size=2, max_size=6))
-    one, people = evaluator(tmp_path), reps(given_weights)
+    one, people = evaluator(), reps(given_weights)
     state: Remembered = {}
     earned = dict.fromkeys((r["id"] for r in people), Fraction(0))
     for day in range(1, 6):
@@ -140,11 +135,11 @@ def test_credit_is_the_deviation_from_the_exact_share(tmp_path: Path, data: st.D
 
 
 @given(st.data())
-@settings(max_examples=30, suppress_health_check=[HealthCheck.function_scoped_fixture])
-def test_who_joins_or_leaves_distorts_nobody_elses_share(tmp_path: Path, data: st.DataObject) -> None:
+@settings(max_examples=tries(10, 30, 300))
+def test_who_joins_or_leaves_distorts_nobody_elses_share(data: st.DataObject) -> None:
     """Between those who stay, shares are what their weights say, to within two turns, whoever comes and goes."""
     given_weights = data.draw(st.lists(st.integers(1, 5), min_size=3, max_size=6))
-    people, one = reps(given_weights), evaluator(tmp_path)
+    people, one = reps(given_weights), evaluator()
     staying = [r["id"] for r in people[:2]]
     state: Remembered = {}
     taken = dict.fromkeys(staying, 0)
@@ -160,8 +155,8 @@ def test_who_joins_or_leaves_distorts_nobody_elses_share(tmp_path: Path, data: s
         assert abs(a - b) < 2 * (Fraction(1, given_weights[0]) + Fraction(1, given_weights[1]))
 
 
-def test_two_leads_of_a_new_company_go_to_one_rep_also_in_the_next_run(tmp_path: Path) -> None:
-    one, people = evaluator(tmp_path, "round_robin"), reps([1, 1, 1])
+def test_two_leads_of_a_new_company_go_to_one_rep_also_in_the_next_run() -> None:
+    one, people = evaluator("round_robin"), reps([1, 1, 1])
     mails = ["a@new.com", "b@other.com", "c@new.com", "d@gmail.com", "e@gmail.com", "f@sub.new.com"]
     rows = [{**lead, "email": mail} for lead, mail in zip(leads(6), mails, strict=True)]
     whole = one.run({"rep": people, "lead": rows}, as_of="2026-02-01")
@@ -171,12 +166,12 @@ def test_two_leads_of_a_new_company_go_to_one_rep_also_in_the_next_run(tmp_path:
     first = one.run({"rep": people, "lead": rows[:2]}, as_of="2026-02-01")
     second = one.run({"rep": people, "lead": rows[2:]}, as_of="2026-02-01", state=first.state())
     assert [d.owner for d in (*first.decisions, *second.decisions)] == owners
-    apart = evaluator(tmp_path, "round_robin", more=", together: never").run({"rep": people, "lead": rows}, as_of="2026-02-01")
+    apart = evaluator("round_robin", more=", together: never").run({"rep": people, "lead": rows}, as_of="2026-02-01")
     assert [d.owner for d in apart.decisions] == ["r00", "r01", "r02"] * 2
 
 
-def test_a_lead_stays_with_its_last_owner_and_takes_no_turn(tmp_path: Path) -> None:
-    one = evaluator(tmp_path, "round_robin", more=", sticky: lead.owner", caps="per_day: 2")
+def test_a_lead_stays_with_its_last_owner_and_takes_no_turn() -> None:
+    one = evaluator("round_robin", more=", sticky: lead.owner", caps="per_day: 2")
     rows = [{**lead, "owner": "r02"} if i in (0, 2, 3) else lead for i, lead in enumerate(leads(5))]
     run = one.run({"rep": reps([1, 1, 1]), "lead": rows}, as_of="2026-02-01")
     assert [d.owner for d in run.decisions] == [
@@ -189,19 +184,19 @@ def test_a_lead_stays_with_its_last_owner_and_takes_no_turn(tmp_path: Path) -> N
     assert run.decisions[0].turn and run.decisions[0].turn.why and run.decisions[3].turn.why  # type: ignore[union-attr]
 
 
-def test_top_score_takes_the_best_who_is_able(tmp_path: Path) -> None:
-    one = evaluator(tmp_path, "top_score", more=", score: rep.weight", caps="per_day: 2")
+def test_top_score_takes_the_best_who_is_able() -> None:
+    one = evaluator("top_score", more=", score: rep.weight", caps="per_day: 2")
     run = one.run({"rep": reps([5, 9, 9, 1]), "lead": leads(9)}, as_of="2026-02-01")
     assert [d.owner for d in run.decisions] == ["r01", "r02", "r01", "r02", "r00", "r00", "r03", "r03", None]
 
 
-def test_working_hours_are_those_of_the_rep(tmp_path: Path) -> None:
+def test_working_hours_are_those_of_the_rep() -> None:
     people = [
         {"id": "ny", "role": "SDR", "timezone": "America/New_York"},
         {"id": "berlin", "role": "SDR", "timezone": "Europe/Berlin", "hours": "08:00-16:00"},
         {"id": "bonn", "role": "SDR", "timezone": "Europe/Berlin", "calendar": "DE"},
     ]
-    one = evaluator(tmp_path, "round_robin", more=", hours: working")
+    one = evaluator("round_robin", more=", hours: working")
     table: dict[str, set[str | None]] = {  # moments in UTC -> who works
         "2026-03-09T08:30:00+00:00": {"berlin", "bonn"},
         "2026-03-09T13:30:00+00:00": {"ny", "berlin", "bonn"},  # New York has summer time since the day before
@@ -215,9 +210,9 @@ def test_working_hours_are_those_of_the_rep(tmp_path: Path) -> None:
         assert {d.owner for d in run.decisions} == (working or {None}), moment
 
 
-def test_an_sla_passes_a_lead_on_and_then_escalates(tmp_path: Path) -> None:
+def test_an_sla_passes_a_lead_on_and_then_escalates() -> None:
     sla = ', sla: {within: 4 working hours, worked_by: type != "note", times: 1, escalate: boss}'
-    one, people, lead = evaluator(tmp_path, "round_robin", more=sla), reps([1, 1, 1]), leads(1)
+    one, people, lead = evaluator("round_robin", more=sla), reps([1, 1, 1]), leads(1)
     first = one.run({"rep": people, "lead": lead}, as_of="2026-02-06T15:00")  # a Friday
     assert str(first.decisions[0].until) == "2026-02-09 11:00:00+00:00" and first.decisions[0].owner == "r00"
     early = one.run({"rep": people, "lead": lead}, as_of="2026-02-09T10:59", state=first.state())
@@ -233,9 +228,9 @@ def test_an_sla_passes_a_lead_on_and_then_escalates(tmp_path: Path) -> None:
     assert after.decisions[0].owner == "boss" and "escalated" in after.decisions[0].reason
 
 
-def test_a_pool_is_read_back_from_its_records_as_it_was(tmp_path: Path) -> None:
+def test_a_pool_is_read_back_from_its_records_as_it_was() -> None:
     """Members, weights, who was skipped and who is owed, credits and counts: what a run writes of a pool is the pool."""
-    one = evaluator(tmp_path, caps="per_day: 3")
+    one = evaluator(caps="per_day: 3")
     people = [*reps([3, 1, 2]), {"id": "gone", "role": "SDR", "weight": "1", "active": "false"}]
     leave = [{"id": "v", "rep": "r01", "starts": "2026-02-01", "until": "2026-02-02"}]
     first = one.run({"rep": people, "lead": leads(4), "leave": leave}, as_of="2026-02-01")
@@ -255,15 +250,12 @@ def test_a_pool_is_read_back_from_its_records_as_it_was(tmp_path: Path) -> None:
     )
 
 
-def test_least_loaded_levels_the_load(tmp_path: Path) -> None:
+def test_least_loaded_levels_the_load() -> None:
     data = {"rep": reps([1, 1, 1]), "lead": [*leads(9), {"id": "X1", "owner": "r00"}, {"id": "X2", "owner": "r00"}]}
-    policy_text(
-        tmp_path,
-        POLICY.format(strategy="least_loaded", weight="", caps="").replace(
-            "      - {name: next", "      - {name: has, when: lead.owner.sdr != null, then: keep}\n      - {name: next"
-        ),
+    text = POLICY.format(strategy="least_loaded", weight="", caps="").replace(
+        "      - {name: next", "      - {name: has, when: lead.owner.sdr != null, then: keep}\n      - {name: next"
     )
-    run = roe.compile(roe.load(tmp_path)).run(data, as_of="2026-02-01")
+    run = compiled(text).run(data, as_of="2026-02-01")
     owners = [d.owner for d in run.decisions]
     assert sorted(owners.count(r) for r in set(owners)) == [3, 4, 4]
 
@@ -276,8 +268,8 @@ def shown(turn: dict[str, Any], field: str) -> list[Any]:
     return [member[field] for member in turn["members"]]
 
 
-def test_a_turn_says_its_place_and_what_each_member_had_just_before_it(tmp_path: Path) -> None:
-    one, people = evaluator(tmp_path, "least_loaded"), reps([1, 1])
+def test_a_turn_says_its_place_and_what_each_member_had_just_before_it() -> None:
+    one, people = evaluator("least_loaded"), reps([1, 1])
     first = one.run({"rep": people, "lead": leads(3)}, as_of="2026-02-01")
     turns = told(first)
     assert [d.turn.n for d in first.decisions if d.turn] == [0, 1, 2]
@@ -294,13 +286,13 @@ def test_a_turn_says_its_place_and_what_each_member_had_just_before_it(tmp_path:
     assert (shown(again[3], "load"), shown(again[3], "count"), shown(again[3], "credit")) == ([2, 1], [2, 1], [-0.5, 0.5])
 
 
-def test_a_turn_says_why_somebody_was_skipped_and_which_pool_was_tried_before(tmp_path: Path) -> None:
+def test_a_turn_says_why_somebody_was_skipped_and_which_pool_was_tried_before() -> None:
     text = POLICY.format(strategy="round_robin", weight="", caps=", caps: {per_day: 1}, hours: working, fallback: other")
-    policy_text(tmp_path, text.replace("engagement:", "  other: {members: [boss]}\nengagement:"))
     people: list[dict[str, Any]] = [*reps([1, 1, 1]), {"id": "boss"}]
     people[1]["hours"] = "12:00-13:00"
     leave = [{"id": "v", "rep": "r02", "starts": "2026-01-25"}]
-    run = roe.compile(roe.load(tmp_path)).run({"rep": people, "lead": leads(2), "leave": leave}, as_of="2026-02-06T10:30")
+    one = compiled(text.replace("engagement:", "  other: {members: [boss]}\nengagement:"))
+    run = one.run({"rep": people, "lead": leads(2), "leave": leave}, as_of="2026-02-06T10:30")
     first, second = told(run)
     assert first["rep"] == "r00" and first["before"] is None
     assert shown(first, "skipped") == [None, "outside working hours (Fri 10:30 there)", "on leave"]

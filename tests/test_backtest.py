@@ -19,7 +19,8 @@ metrics = pytest.importorskip("sklearn.metrics")
 from click.testing import CliRunner  # noqa: E402
 
 import roe  # noqa: E402
-from helpers import SHARED, policy_text, seeds  # noqa: E402
+from effort import seeds  # noqa: E402
+from helpers import SHARED, policy_text  # noqa: E402
 from roe.cli import main  # noqa: E402
 from roe.scoring.backtest import auc, calibration, deciles, stability, thresholds, wilson  # noqa: E402
 from roe.scoring.card import fit  # noqa: E402
@@ -34,7 +35,7 @@ def sample(seed: int, n: int = 300) -> tuple[Any, Any]:
     return rng.random(n) < 1 / (1 + np.exp(3 - score / 3)), score
 
 
-@pytest.mark.parametrize("seed", seeds(8, 20))
+@pytest.mark.parametrize("seed", seeds(2, 8, 20))
 def test_metrics_are_scikit_learns(seed: int) -> None:
     won, score = sample(seed)
     assert auc(won, score) == pytest.approx(metrics.roc_auc_score(won, score), abs=1e-9)

@@ -21,7 +21,8 @@ pytest.importorskip("ortools")
 from click.testing import CliRunner
 
 import roe
-from helpers import EXAMPLES, HEAVY, policy_text
+from effort import tries
+from helpers import EXAMPLES, policy_text
 from roe.cli import main
 from roe.columns.world import ColumnWorld
 from roe.dynamic import Saved
@@ -129,7 +130,7 @@ STAY = ("open-opportunity", "future-meeting", "on-hold", "recently-assigned", "w
 def test_what_a_cycle_keeps_to(mode: str, tmp_path: Path) -> None:
     policy_text(tmp_path, POLICY.format(more=MODES[mode]))
     evaluator = roe.compile(roe.load(tmp_path))
-    moves, seeds = 0, 40 if HEAVY else 5
+    moves, seeds = 0, tries(2, 5, 40)
     for seed in range(seeds):
         data = tables(random.Random(seed))
         state: Remembered = {}
@@ -284,7 +285,7 @@ def test_no_account_is_in_two_books_of_one_role(tmp_path: Path) -> None:
         ),
     )
     evaluator = roe.compile(roe.load(tmp_path))
-    both, seeds = 0, 25 if HEAVY else 8
+    both, seeds = 0, tries(4, 8, 25)
     for seed in range(seeds):
         data = tables(random.Random(seed))
         state: Remembered = {}
@@ -425,7 +426,7 @@ engagement:
         "utf-8",
     )
     evaluator = roe.compile(roe.load(tmp_path))
-    for seed in range(10 if HEAVY else 3):
+    for seed in range(tries(1, 3, 10)):
         rng = random.Random(seed)
         accounts: list[dict[str, Any]] = [
             {"id": f"A{k}", "name": f"Co {k}", "points": rng.randint(1, 9), "customer": k % 2 == 0, "tier": rng.choice("AB")}

@@ -8,11 +8,11 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
-import roe
-from helpers import EXAMPLES, example, policy_text
+from effort import tries
+from helpers import EXAMPLES, compiled, example
 from roe.data.read import read_tables
 
 POLICY = """
@@ -70,10 +70,9 @@ def tables(asked: list[dict[str, Any]], worked: list[dict[str, Any]]) -> dict[st
 
 
 @given(claims, calls, st.randoms())
-@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
-def test_claims_never_overlap_and_caps_always_hold(tmp_path: Path, asked: Any, worked: Any, rng: random.Random) -> None:
-    policy_text(tmp_path, POLICY)
-    evaluator = roe.compile(roe.load(tmp_path))
+@settings(max_examples=tries(15, 60, 600))
+def test_claims_never_overlap_and_caps_always_hold(asked: Any, worked: Any, rng: random.Random) -> None:
+    evaluator = compiled(POLICY)
     data = tables(asked, worked)
     world = evaluator.bind(data, as_of=NOW).world
     found = world.settled
@@ -96,11 +95,10 @@ def test_claims_never_overlap_and_caps_always_hold(tmp_path: Path, asked: Any, w
 
 
 @given(claims, calls, st.integers(1, 59))
-@settings(max_examples=30, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
-def test_a_settled_claim_stays_settled(tmp_path: Path, asked: Any, worked: Any, day: int) -> None:
+@settings(max_examples=tries(8, 30, 300))
+def test_a_settled_claim_stays_settled(asked: Any, worked: Any, day: int) -> None:
     """Run on some day and again later, claims are what one run says: rules that rest on time stamps do not depend on when."""
-    policy_text(tmp_path, POLICY)
-    evaluator = roe.compile(roe.load(tmp_path))
+    evaluator = compiled(POLICY)
     early = (datetime(2026, 1, 1) + timedelta(days=day)).date().isoformat()
     seen = tables(asked, [a for a in worked if a["at"] <= early])
     first = evaluator.run(seen, as_of=early)

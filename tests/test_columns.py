@@ -11,7 +11,8 @@ from typing import Any
 import pytest
 
 import roe
-from helpers import AS_OF, EXAMPLES, HEAVY, write_run
+from effort import HEAVY, tries
+from helpers import AS_OF, EXAMPLES, write_run
 from made_policies import make_data, make_policy
 from roe.data.read import read_tables
 from roe.grammar.functions import BY_NAME
@@ -48,7 +49,7 @@ def same_traces(evaluator: Any, tables: Any, as_of: str, out: Path) -> int:
     write_run(run, out, watch=lambda batch, tables: writer.add(batch.run, tables["allocations"]))
     writer.close()
     evidence = RunEvidence(out)
-    found, every = 0, 1 if HEAVY else 1 + sum(len(part.owner) for part in run.allocations) // 60
+    found, every = 0, 1 if HEAVY else 1 + sum(len(part.owner) for part in run.allocations) // tries(20, 60, 60)
     for n, d in enumerate(evaluator.bind(tables, as_of=as_of).decide_all()):
         if n % every:
             continue
@@ -87,7 +88,7 @@ def test_traces_of_the_examples_are_made_again_from_columns(name: str, tmp_path:
 
 
 def test_traces_of_random_policies_are_made_again_from_columns(tmp_path: Path) -> None:
-    for seed in range(60 if HEAVY else 2):
+    for seed in range(tries(1, 2, 60)):
         rng = random.Random(seed)
         folder = tmp_path / str(seed)
         make_policy(rng, folder)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import random
 import tempfile
 from pathlib import Path
@@ -12,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 pytest.importorskip("pyarrow")
+from effort import tries
 from roe.columns import csv_blocks
 from roe.columns.csv_blocks import CsvBlocks, NotInBlocks
 from roe.data import plain
@@ -68,7 +68,7 @@ def compared(path: Path) -> bool:
     return True
 
 
-@settings(max_examples=5000 if os.environ.get("ROE_HEAVY") else 300, deadline=None)
+@settings(max_examples=tries(80, 300, 5000), deadline=None)
 @given(
     st.lists(st.one_of(st.sampled_from(SOUND), st.sampled_from(LINES), st.sampled_from(SOUND + LINES + RARE)), max_size=60),
     st.sampled_from([30, 80, 400, 1 << 20]),

@@ -16,6 +16,7 @@ from typing import Any
 import pytest
 
 import roe
+from effort import HEAVY, tries
 from helpers import AS_OF, EXAMPLES, example, policy_text, tables
 from made_policies import make_data, make_policy
 from roe.analysis.decided import with_made_records
@@ -28,11 +29,8 @@ from roe.run.rows import extra_of
 from roe.stages.build import build
 from single_changes import apply, edits, shuffled
 
-HEAVY = bool(os.environ.get("ROE_HEAVY"))
-OF_AN_EXAMPLE = int(os.environ.get("ROE_CHANGES", "500")) if HEAVY else 3
-BLOCK, BLOCKS, OF_A_MADE = (
-    (20, 20, 14) if HEAVY else (2, 1, 2)
-)  # made policies in a block, blocks, and changes of each policy: 5,600 in all
+OF_AN_EXAMPLE = tries(1, 3, int(os.environ.get("ROE_CHANGES", "500")))
+BLOCK, BLOCKS, OF_A_MADE = tries((1, 1, 1), (2, 1, 2), (20, 20, 14))  # made policies in a block, blocks, and changes of each: 5,600 in all
 NAMES = sorted(AS_OF)
 
 

@@ -14,7 +14,8 @@ import pytest
 from click.testing import CliRunner
 from jsonschema import Draft202012Validator
 
-from helpers import AS_OF, EXAMPLES, HEAVY, ROOT, example, tables, write_run
+from effort import HEAVY
+from helpers import AS_OF, EXAMPLES, ROOT, example, tables, write_run
 from roe.cli import main
 from roe.data.read import read_tables
 from roe.evaluator.observe import leaves

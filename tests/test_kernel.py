@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 import roe
-from helpers import HEAVY, seeds
+from effort import seeds, tries
 from roe.grammar.clock import Clock
 from roe.grammar.parser import parse
 from roe.grammar.scopes import CLOCK
@@ -62,7 +62,7 @@ def rows_of(rng: random.Random, count: int) -> dict[str, list[Any]]:
     return {"a": some(TEXTS), "n": some([*range(60), 7.5]), "b": some([True, False]), "c": some(["x", "y"])}
 
 
-@pytest.mark.parametrize("seed", seeds(12, 30))
+@pytest.mark.parametrize("seed", seeds(4, 12, 30))
 def test_columns_decide_as_one_record_is_decided(seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
     rng = random.Random(seed)
     keyed = seed % 3 == 0
@@ -117,7 +117,7 @@ engagement:
 """
 
 
-@pytest.mark.parametrize("count", [5, 80, 3000 if HEAVY else 400])
+@pytest.mark.parametrize("count", [5, 80, tries(250, 400, 3000)])
 def test_a_rule_set_decides_as_the_index_does(count: int, tmp_path: Any) -> None:
     rng = random.Random(count)
     lines = []

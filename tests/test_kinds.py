@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 
 import roe
-from helpers import AS_OF, EXAMPLES, HEAVY, policy_text
+from effort import tries
+from helpers import AS_OF, EXAMPLES, policy_text
 from roe.data.read import read_tables
 
 pytest.importorskip("pyarrow")
@@ -77,7 +78,7 @@ def test_random_pools_give_the_same_turns(tmp_path: Any) -> None:
     from in_tasks import InTasks
     from made_worlds import write_tables
 
-    shared, seeds = 0, 100 if HEAVY else 12
+    shared, seeds = 0, tries(6, 12, 100)
     for seed in range(seeds):
         folder = tmp_path / str(seed)
         evaluator, tables = made(random.Random(seed), folder)

@@ -16,7 +16,8 @@ pytest.importorskip("sklearn")
 
 from click.testing import CliRunner  # noqa: E402
 
-from helpers import SHARED, policy_text, seeds  # noqa: E402
+from effort import seeds  # noqa: E402
+from helpers import SHARED, policy_text  # noqa: E402
 from roe.cli import main  # noqa: E402
 from roe.scoring.history import ScoredHistory, read_history  # noqa: E402
 from roe.scoring.leakage import find_leaks, leave_out_leaks  # noqa: E402
@@ -96,7 +97,7 @@ def made(seed: int, size: int, rate: float, planted: list[str], honest: list[str
 SIZES = [(400, 0.4), (600, 0.2), (2000, 0.35), (3000, 0.08), (1500, 0.6)]
 
 
-@pytest.mark.parametrize("seed", seeds(10, 20))
+@pytest.mark.parametrize("seed", seeds(3, 10, 20))
 def test_planted_columns_are_found_and_no_honest_one_is_lost(seed: int) -> None:
     rng = random.Random(seed)
     size, rate = SIZES[seed % len(SIZES)]
@@ -148,7 +149,7 @@ def test_what_a_school_writes_of_its_leads_afterwards_is_left_out(tmp_path: Path
     assert set(history.features) == {"totalvisits", *(name_of(name) for name in columns)} - afterwards
 
 
-@pytest.mark.parametrize("seed", seeds(4, 8))
+@pytest.mark.parametrize("seed", seeds(2, 4, 8))
 def test_two_columns_that_say_the_outcome_together_are_found(seed: int) -> None:
     rng = random.Random(seed)
     history = made(seed, 1200, 0.4, [], ["time_on_site", "source", "city"])
@@ -164,7 +165,7 @@ def test_two_columns_that_say_the_outcome_together_are_found(seed: int) -> None:
     assert set(leaks) == {"one", "other"} and leaks["one"].partner == "other" and leaks["one"].kind == "together"
 
 
-@pytest.mark.parametrize("seed", seeds(5, 10))
+@pytest.mark.parametrize("seed", seeds(2, 5, 10))
 def test_columns_that_say_nothing_are_never_leaks(seed: int) -> None:
     """Among them values with one or two records each, of which many have one outcome by chance."""
     rng = random.Random(seed)

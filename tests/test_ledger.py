@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import random
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
@@ -13,6 +12,7 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
+from effort import tries
 from ledgers import STORES, Ticks, place, state
 from roe.diagnostics import PolicyError
 from roe.ledger import entries as e
@@ -326,7 +326,7 @@ class Model:
 
 @pytest.mark.parametrize("kind", STORES)
 @settings(
-    max_examples=int((os.environ.get("ROE_HEAVY") and 300) or 12),
+    max_examples=tries(4, 12, 300),
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 @given(seed=st.integers(0, 10**9), cuts=st.lists(st.integers(1, 7), min_size=1, max_size=6))

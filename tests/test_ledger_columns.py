@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import random
 from dataclasses import replace
 from datetime import date, timedelta
@@ -13,6 +12,7 @@ import pytest
 
 pytest.importorskip("pyarrow")
 import roe
+from effort import HEAVY
 from helpers import policy_text
 from ledgers import STORES, Engines, Ticks, place
 from roe.ledger import snapshot
@@ -27,7 +27,6 @@ from roe.run.engines import Job
 from roe.run.run import RunOptions, run
 from roe.run.source import Source
 
-HEAVY = bool(os.environ.get("ROE_HEAVY"))
 COPIES = ((0.0, "a copy every night"), (1.0, "an old copy"))
 NIGHTS = [(share, seed, f"{name}-{seed}") for n, (share, name) in enumerate(COPIES) for seed in (range(40) if HEAVY else (n,))]
 POLICY = """roe: 1

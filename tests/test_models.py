@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import roe
+from effort import tries
 from helpers import policy_text, write_run
 from roe.columns.run import ColumnRun
 from roe.evaluator.engine import Evaluator
@@ -43,7 +44,7 @@ def places(evaluator: Evaluator, points: list[Any], segments: list[str]) -> list
 POINTS = st.lists(st.one_of(st.none(), st.integers(0, 20)), min_size=1, max_size=30)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=tries(15, 60, 600))
 @given(points=POINTS, at=st.integers(0, 29), more=st.integers(1, 9))
 def test_a_higher_score_never_worsens_a_rank(ranked: Evaluator, points: list[int | None], at: int, more: int) -> None:
     at %= len(points)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import random
 from collections import Counter
 from pathlib import Path
@@ -12,6 +11,7 @@ import pytest
 
 import roe
 from databases import ENGINES, staged
+from effort import tries
 from random_expressions import POLICY, expressions, records
 from roe.evaluator.row import Row
 from roe.grammar import values as v
@@ -27,8 +27,7 @@ from roe.columns.run import ColumnRun
 from roe.sql.query import SqlScalar
 from roe.sql.statement import Statement, printed
 
-HEAVY = bool(os.environ.get("ROE_HEAVY"))
-EXPRESSIONS, EACH = (10_000, 25) if HEAVY else (100, 25)  # in all, in one policy
+EXPRESSIONS, EACH, PARTS = tries((50, 25, 2), (100, 25, 4), (10_000, 25, 4))  # in all, in one policy, and tests
 AS_OF = "2026-02-01T09:30"
 
 
@@ -141,10 +140,10 @@ def compare(policy: Any, data: Any, engines: Any, counts: Counter[str]) -> None:
                 counts[f"rows = {dialect}"] += 1
 
 
-@pytest.mark.parametrize("part", range(4))
+@pytest.mark.parametrize("part", range(PARTS))
 def test_rows_columns_and_databases_agree(part: int, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     counts: Counter[str] = Counter()
-    for seed in range(part, EXPRESSIONS // EACH, 4):
+    for seed in range(part, EXPRESSIONS // EACH, PARTS):
         rng = random.Random(seed)
         policy, texts, refused = made(rng, tmp_path / str(seed), EACH)
         counts["expressions"] += len(texts)
@@ -155,7 +154,7 @@ def test_rows_columns_and_databases_agree(part: int, tmp_path: Path, capsys: pyt
             raise AssertionError(f"seed {seed}: {e}") from e
     with capsys.disabled():
         print("\n" + ", ".join(f"{name}: {n}" for name, n in sorted(counts.items())))
-    assert counts["expressions"] > EXPRESSIONS / 4 * 0.5
+    assert counts["expressions"] > EXPRESSIONS / PARTS * 0.5
 
 
 def test_postgresql_agrees(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -164,7 +163,7 @@ def test_postgresql_agrees(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -
 
     postgres()
     counts: Counter[str] = Counter()
-    for seed in range(1000, 1000 + (40 if HEAVY else 3)):
+    for seed in range(1000, 1000 + tries(1, 3, 40)):
         rng = random.Random(seed)
         policy, texts, _ = made(rng, tmp_path / str(seed), EACH)
         counts["expressions"] += len(texts)
@@ -178,7 +177,7 @@ def test_postgresql_agrees(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -
 
 def test_what_is_printed_is_what_was_meant(tmp_path: Path) -> None:
     """Printing and `roe fmt` leave the value and the tree of every expression as they are."""
-    for seed in range(EXPRESSIONS // 100):
+    for seed in range(max(1, EXPRESSIONS // 100)):
         rng = random.Random(seed)
         for text in expressions(rng, 100):
             tree, problems = parse(text)

@@ -12,7 +12,8 @@ from typing import Any
 import pytest
 
 import roe
-from helpers import AS_OF, EXAMPLES, HEAVY, policy_text
+from effort import HEAVY, tries
+from helpers import AS_OF, EXAMPLES, policy_text
 from made_policies import make_data, make_policy
 from roe.cli.explain import decide_among
 from roe.data.lookup import CannotLookUp
@@ -26,7 +27,7 @@ from roe.run.rows import batch_of
 from roe.run.source import Source
 from test_cli import roe as command
 
-POLICIES = 200 if HEAVY else 6
+POLICIES = tries(3, 6, 200)
 
 
 @pytest.fixture(autouse=True)
@@ -95,7 +96,7 @@ LOOK_AT_ALL = {  # the examples in which some records cannot be taken out, and w
 def test_examples_from_csv(name: str, tmp_path: Path) -> None:
     evaluator = roe.compile(roe.load(EXAMPLES / name))
     data = EXAMPLES / name / "data"
-    same, refused = compare(evaluator, data, AS_OF[name], whole(evaluator, data, AS_OF[name], tmp_path), tmp_path)
+    same, refused = compare(evaluator, data, AS_OF[name], whole(evaluator, data, AS_OF[name], tmp_path), tmp_path, tries(5, 12, 12))
     assert set(refused) == ({f"the policy looks at all {LOOK_AT_ALL[name]} records"} if name in LOOK_AT_ALL else set())
     assert same or name in LOOK_AT_ALL
 
@@ -112,7 +113,7 @@ def test_examples_from_a_database(name: str, typed: bool, tmp_path: Path) -> Non
     with duckdb.connect(str(database)) as con:
         for path in (EXAMPLES / name / "data").glob("*.csv"):
             con.execute(f'CREATE TABLE "{path.stem}" AS SELECT * FROM read_csv(?, header = true, all_varchar = {not typed})', [str(path)])
-    same, refused = compare(evaluator, database, AS_OF[name], whole(evaluator, database, AS_OF[name], tmp_path), tmp_path)
+    same, refused = compare(evaluator, database, AS_OF[name], whole(evaluator, database, AS_OF[name], tmp_path), tmp_path, tries(5, 12, 12))
     assert same and not refused
 
 
@@ -175,7 +176,7 @@ def test_what_would_help_one_record_helps_among_all(name: str, tmp_path: Path) -
     files = Files(EXAMPLES / name, as_of, tmp_path / "copies", quick=True)
     run = whole(files.evaluator, data, as_of, tmp_path)
     rng, ways, left_out = random.Random(8), 0, 0
-    for d in rng.sample(run.decisions, min(20 if HEAVY else 5, len(run.decisions))):
+    for d in rng.sample(run.decisions, min(tries(3, 5, 20), len(run.decisions))):
         bound = TakenOut(files.evaluator, Source(files.evaluator.policy, data), as_of, {}).bound(d.entity, d.id)
         bound.turns = TurnsOfRun(lambda: tmp_path)
         row = bound.world.find(d.entity, d.id)

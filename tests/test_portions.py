@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 
 import roe
-from helpers import HEAVY, policy_text
+from effort import seeds, tries
+from helpers import policy_text
 from made_policies import make_data
 from made_worlds import write_rows
 from roe.evaluator.engine import Evaluator
@@ -161,9 +162,11 @@ def worked(rules: str, what: str, folder: Path) -> Evaluator:
     return roe.compile(roe.load(policy_text(folder / "policy", text)))
 
 
-@pytest.mark.parametrize("rules", ["pool", "no pool"])
-@pytest.mark.parametrize("what", ["alone", "alone, in order", "with activities"])
-@pytest.mark.parametrize("seed", range(4) if HEAVY else range(2))
+LARGE = [(what, rules) for what in ("alone", "alone, in order", "with activities") for rules in ("pool", "no pool")]
+
+
+@pytest.mark.parametrize(("what", "rules"), tries(LARGE[::2], LARGE, LARGE))
+@pytest.mark.parametrize("seed", seeds(1, 2, 4))
 def test_large_files_are_taken_in_pieces(seed: int, what: str, rules: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("roe.share.tasks.ROWS_A_TASK", 16)
     monkeypatch.setattr("roe.share.out.KEYS_A_TASK", 40)
@@ -199,8 +202,10 @@ def write_csv(folder: Path, seed: int, what: str) -> None:
         path.with_suffix(".csv").write_text("".join([head, *lines, "Total" + "," * head.count(",")]), "utf-8")
 
 
-@pytest.mark.parametrize("rules", ["pool", "no pool"])
-@pytest.mark.parametrize("what", ["alone", "with activities"])
+DAMAGED = [(what, rules) for what, rules in LARGE if what != "alone, in order"]
+
+
+@pytest.mark.parametrize(("what", "rules"), tries([DAMAGED[1], DAMAGED[2]], DAMAGED, DAMAGED))
 def test_large_csv_files_are_taken_in_pieces_with_what_is_damaged(
     what: str, rules: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -227,8 +232,7 @@ def database(folder: Path, more: str = "") -> Path:
     return path
 
 
-@pytest.mark.parametrize("rules", ["pool", "no pool"])
-@pytest.mark.parametrize("what", ["alone", "alone, in order", "with activities"])
+@pytest.mark.parametrize(("what", "rules"), tries(LARGE[1::2], LARGE, LARGE))
 def test_tables_of_a_database_are_taken_in_pieces(what: str, rules: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("roe.share.tasks.ROWS_A_TASK", 16)
     monkeypatch.setattr("roe.columns.database.ROWS_AT_ONCE", 50)

@@ -9,7 +9,6 @@ from __future__ import annotations
 import csv
 import gzip
 import io
-import os
 import random
 import resource
 import tempfile
@@ -22,6 +21,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from effort import tries
 from helpers import policy_text
 from roe.columns.load import typed_columns
 from roe.columns.read import read_columns
@@ -132,7 +132,7 @@ def decided(policy: Policy, folder: Path) -> tuple[dict[str, tuple[Any, ...]], l
     return {d.id: (d.rule, d.action, d.reason) for d in run.decisions}, [], run.world
 
 
-@settings(max_examples=int((os.environ.get("ROE_HEAVY") and 3000) or 60), deadline=None)
+@settings(max_examples=tries(20, 60, 3000), deadline=None)
 @given(tables, st.sampled_from(DAMAGES), st.sampled_from([csv.QUOTE_MINIMAL, csv.QUOTE_ALL]), st.randoms(use_true_random=False))
 def test_damage_changes_nothing_without_a_word(
     policy: Policy, table: list[tuple[str, ...]], damage: Damage, quoting: Any, luck: random.Random
@@ -239,7 +239,7 @@ BASES = (
 
 
 def test_any_bytes_give_diagnostics_or_rejects(policy: Policy, tmp_path: Path) -> None:
-    number = 20_000 if os.environ.get("ROE_HEAVY") else 200
+    number = tries(70, 200, 20_000)
     luck = random.Random(16)
     slowest = 0.0
     for i in range(number):

@@ -19,6 +19,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 import roe
+from effort import HEAVY, tries
 from helpers import EXAMPLES, policy_text
 from ledgers import STORES, place
 from roe.cli import main
@@ -33,8 +34,7 @@ from roe.run.run import RunOptions, run
 from roe.run.source import Source
 
 resource = pytest.importorskip("resource")  # limits and signals of POSIX
-HEAVY = bool(os.environ.get("ROE_HEAVY"))
-KILLS = 200 if HEAVY else 4
+KILLS = tries(3, 4, 200)
 PAIRS = 50 if HEAVY else 2
 POOL = """roe: 1
 name: pool
@@ -323,8 +323,11 @@ def test_a_run_says_in_run_json_what_it_was(engine: str, tmp_path: Path) -> None
     assert not (tmp_path / "out" / LOCK).exists()
 
 
+EXAMPLES_WITH_MEMORY = ("inbound", "windows", "wild-west", "static", "dynamic-books")
+
+
 def test_both_engines_leave_the_same_ledger(tmp_path: Path) -> None:
-    for name in ("inbound", "static", "windows", "wild-west", "dynamic-books"):
+    for name in tries(EXAMPLES_WITH_MEMORY[:3], EXAMPLES_WITH_MEMORY, EXAMPLES_WITH_MEMORY):
         told: dict[str, list[Any]] = {}
         for engine in ("rows", "columns"):
             state = str(tmp_path / name / engine)

@@ -24,7 +24,7 @@ import pytest
 from clocked import main as clocked
 from clocked import set_clock
 from days import START, Happening, Request, fill, happenings, policies
-from helpers import HEAVY
+from effort import tries
 from ledgers import STORES, place
 from roe.diagnostics import PolicyError
 from roe.ledger.database import MISSING, refuse
@@ -38,7 +38,7 @@ from roe.serve.tokens import ANYBODY
 from roe.serve.writer import Job, Swap
 from services import Process, plain_client, policy
 
-EVENTS = int(os.environ.get("ROE_EVENTS", "10000")) if HEAVY else 150
+EVENTS = tries(100, 150, int(os.environ.get("ROE_EVENTS", "10000")))
 NUMBERS = ("decision", "policy")  # which depend on how many servers there are
 
 

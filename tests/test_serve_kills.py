@@ -16,8 +16,8 @@ from typing import Any
 import httpx
 import pytest
 
+from effort import HEAVY
 from forked import roe
-from helpers import HEAVY
 from ledgers import STORES, place
 from roe.ledger.audit import verify
 from roe.ledger.store import Store, open_store

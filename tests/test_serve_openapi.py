@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, given, settings
 
-from helpers import HEAVY
+from effort import HEAVY
 from roe.serve.openapi import document
 from roe.serve.routes import routes
 from services import fill, policy, servers

@@ -77,14 +77,23 @@ def test_scenario_17_a_policy_takes_over_under_load_and_a_bad_one_changes_nothin
 
 def test_a_policy_whose_tests_fail_does_not_take_over(tmp_path: Path) -> None:
     root = policy(tmp_path / "policy")
+    test = (
+        "as_of: 2026-03-02T10:00\ntests:\n  - name: the rest\n    given: {leads: [{id: L1, email: a@x.com}], reps: [{id: boss, name: Boss}]}\n"
+        "    expect: [{record: L1, entity: lead, role: sdr, owner: OWNER}]\n"
+    )
     with running(str(tmp_path / "s"), root) as (c, _):
+        fill(c)
+        before = c.get("/v1/policy").json()
         policy(root, TO_BOSS)
         (root / "tests").mkdir()
-        (root / "tests" / "t.yaml").write_text(
-            "as_of: 2026-03-02T10:00\ntests:\n  - name: rest\n    given: {lead: {id: L1, email: a@x.com}}\n    expect: {sdr: {owner: ann}}\n"
-        )
-        refused = c.put("/v1/policy", json={})
-        assert (refused.status_code, refused.json()["code"]) == (422, "R910"), refused.text
+        for text, said in ((test.replace("OWNER", "ann"), "1 of 1 tests of the policy fail"), ("tests: {}", "cannot be read")):
+            (root / "tests" / "t.yaml").write_text(text)
+            refused = c.put("/v1/policy", json={})
+            assert (refused.status_code, refused.json()["code"]) == (422, "R910") and said in refused.json()["detail"], refused.text
+            assert refused.json()["errors"][0]["message"] and refused.json()["errors"][0]["place"]
+        assert c.get("/v1/policy").json() == before and route(c, "L1")["owner"] == "ann"
+        (root / "tests" / "t.yaml").write_text(test.replace("OWNER", "boss"))
+        assert c.put("/v1/policy", json={}).json()["activated"] is True and route(c, "L2")["owner"] == "boss"
 
 
 def test_scenario_17_all_servers_decide_by_the_policy_in_force(state: str, tmp_path: Path) -> None:

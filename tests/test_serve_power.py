@@ -13,7 +13,7 @@ import pytest
 
 from databases import Postgres
 from disks import watched
-from helpers import HEAVY
+from effort import HEAVY
 from roe.ledger.audit import verify
 from roe.ledger.sqlite import FILE
 from roe.ledger.store import Store, open_store

@@ -20,7 +20,7 @@ from typing import Any
 import httpx
 import pytest
 
-from helpers import HEAVY
+from effort import tries
 from ledgers import STORES, place
 from roe.ledger.audit import verify
 from roe.ledger.postgres import PostgresDatabase
@@ -34,8 +34,8 @@ from roe.serve.times import SetTime
 from roe.serve.writer import Job, Reply
 from services import MONDAY, REPS, feed, fill, plain_client, policy, servers
 
-KILLS = int(os.environ.get("ROE_KILLS", "200")) if HEAVY else 5
-LEADS = 10_000 if HEAVY else 60
+KILLS = tries(3, 5, int(os.environ.get("ROE_KILLS", "200")))
+LEADS = tries(40, 60, 10_000)
 
 
 @pytest.fixture(params=STORES)

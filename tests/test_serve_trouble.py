@@ -23,7 +23,7 @@ from starlette.testclient import TestClient
 
 from databases import Postgres, postgres
 from disks import SmallDisk, small_disk
-from helpers import HEAVY
+from effort import HEAVY
 from ledgers import STORES, place
 from roe.diagnostics import PolicyError
 from roe.evaluator.kept_matches import KeptMatches

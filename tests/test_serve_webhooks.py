@@ -8,6 +8,7 @@ import hmac
 import json
 import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -272,8 +273,9 @@ def hooked(state: str, tmp_path: Path, **more: Any) -> Iterator[TestClient]:
         yield client
 
 
-def from_hubspot(client: TestClient, events: list[dict[str, Any]], secret: str = "secret") -> Any:
-    body, stamp = json.dumps(events).encode(), str(int(NOW * 1000))
+def from_hubspot(client: TestClient, events: list[dict[str, Any]], secret: str = "secret", late: float = 0) -> Any:
+    """A batch as HubSpot sends it, or as somebody repeats it who has seen it `late` seconds ago."""
+    body, stamp = json.dumps(events).encode(), str(int((NOW - late) * 1000))
     signed = hubspot.signature(secret, "POST", "https://roe.example.com/v1/hooks/hubspot", body, stamp)
     return client.post("/v1/hooks/hubspot", content=body, headers={"x-hubspot-signature-v3": signed, "x-hubspot-request-timestamp": stamp})
 
@@ -286,16 +288,28 @@ def change(id: int, at: int, name: str, value: str, event: int = 1) -> dict[str,
 
 
 def test_scenario_20_webhooks_that_come_twice_out_of_order_forged_and_late(state: str, tmp_path: Path) -> None:
-    with hooked(state, tmp_path, hubspot="secret") as client:
+    form = Form("website", ("key",))
+    with (
+        hooked(state, tmp_path, hubspot="secret", forms={"website": form}) as client,
+        hooked(state, tmp_path, forms={"website": form}) as two,
+    ):
         newer = [change(5, 2000, "name", "New"), change(5, 1500, "city", "Bonn")]
         assert from_hubspot(client, newer).json() == {"received": 2, "repeated": 0, "refused": []}
         assert from_hubspot(client, [change(5, 1000, "name", "Old", 2), *newer]).json()["repeated"] == 2
         assert from_hubspot(client, [change(5, 9000, "name", "Forged", 3)], "guess").status_code == 401
+        assert from_hubspot(client, [change(5, 9500, "name", "Repeated later", 5)], late=301).status_code == 401
         again = from_hubspot(client, [{**change(5, 1900, "", "", 4), "subscriptionType": "company.deletion"}]).json()
         assert again["refused"] == []  # it was changed after that: the deletion is stale
         with open_store(state) as store:
             fields = json.loads(store.db.rows("SELECT fields FROM mirror WHERE entity = 'account'")[0][0])
         assert (fields["name"], fields["city"]) == ("New", "Bonn")
+        body = json.dumps({"email": "ada@acme.com", "form": "demo"}).encode()
+        signed = {"X-Signature": hmac.new(b"key", body, hashlib.sha256).hexdigest()}
+        with ThreadPoolExecutor(12) as pool:  # one message, again and again, at both servers at once
+            sent = [pool.submit((client, two)[n % 2].post, "/v1/hooks/forms/website", content=body, headers=signed) for n in range(12)]
+            said = [x.result().json() for x in sent]
+        assert sorted(x["repeated"] for x in said) == [0] + [1] * 11
+        assert [e["kind"] for e in client.get("/v1/changes", params={"kinds": "owned,turn"}).json()["entries"]] == ["owned", "turn"]
 
 
 SOAP = """<?xml version="1.0" encoding="UTF-8"?>

@@ -11,7 +11,8 @@ import pytest
 
 pytest.importorskip("pyarrow")
 import roe
-from helpers import HEAVY, policy_text
+from effort import HEAVY
+from helpers import policy_text
 from in_tasks import InTasks
 from roe.ledger.entries import RunEntry
 from roe.ledger.store import open_store

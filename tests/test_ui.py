@@ -17,7 +17,8 @@ import pytest
 pytest.importorskip("starlette")
 
 from browsing import Browser, example_snapshot, said, snapshot_of, users
-from helpers import AS_OF, EXAMPLES, HEAVY, example, policy_text, tables
+from effort import tries
+from helpers import AS_OF, EXAMPLES, example, policy_text, tables
 from roe.evaluator.bound import Bound
 from roe.evaluator.engine import Evaluator, Run
 from roe.stages.build import build
@@ -479,7 +480,10 @@ def test_every_page_of_an_example_is_well_formed() -> None:
 EVERY = ("/teams", "/changes", "/policy", "/policy/findings", "/policy/tests", "/review", "/books", "/data", "/data/rejects", "/audit")
 
 
-@pytest.mark.parametrize("name", ["abm", "static", "distribution", "wild-west", "dynamic-books", "crm"])
+OPENED = ["static", "distribution", "dynamic-books", "abm", "wild-west", "crm"]
+
+
+@pytest.mark.parametrize("name", tries(OPENED[:3], OPENED, OPENED))
 def test_every_page_opens_and_is_well_formed(name: str) -> None:
     snapshot = example_of(name)
     browser = Browser(snapshot)
@@ -630,7 +634,10 @@ def test_signing_out_ends_the_session(teams: RowSnapshot) -> None:
 # --- large data -----------------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("name", ["abm", "static", "distribution", "inbound", "windows", "wild-west", "territories"])
+SHOWN = ["abm", "static", "distribution", "inbound", "windows", "wild-west", "territories"]
+
+
+@pytest.mark.parametrize("name", tries(["static", "distribution", "inbound", "wild-west"], SHOWN, SHOWN))
 def test_columns_show_what_rows_show(name: str) -> None:
     pytest.importorskip("pyarrow")
     from roe.columns.read import read_columns
@@ -643,7 +650,7 @@ def test_columns_show_what_rows_show(name: str) -> None:
     columns = ColumnSnapshot(Bound(evaluator, ColumnWorld(evaluator.compiled, raw, evaluator.clock(AS_OF[name])), {}))
     assert sorted(columns.outcomes.all, key=str) == sorted(rows.outcomes.all, key=str)
     one, other = Browser(rows), Browser(columns)
-    for o in rows.outcomes.all[:: max(1, len(rows.outcomes.all) // (15 if HEAVY else 6))]:
+    for o in rows.outcomes.all[:: max(1, len(rows.outcomes.all) // (tries(3, 6, 15)))]:
         path = f"/record/{o.entity}/{quote(o.id, safe='')}"
         both = [re.findall(r'<div class="answer.*?</div>|<svg.*?</svg>', browser.page(path), re.S) for browser in (one, other)]
         assert both[0] == both[1] and both[0], path
@@ -651,7 +658,10 @@ def test_columns_show_what_rows_show(name: str) -> None:
     for pool in rows.plan.pools:
         assert one.text(f"/pool/{pool}") == other.text(f"/pool/{pool}")
     for path in EVERY:
-        assert other.get(path).status_code == 200, path
+        if name == "static" or not path.startswith(
+            "/policy/"
+        ):  # findings and tests of a policy are long to make, and say the same of any snapshot
+            assert other.get(path).status_code == 200, path
     o = next(o for o in rows.outcomes.all if o.entity == rows.entities[0])
     rep = rows.reps()[0]["id"]
     path = f"/why-not/{o.entity}/{quote(o.id, safe='')}?role={o.role}&rep={rep}"

@@ -6,7 +6,6 @@ The application of a change (`changed.py`) and the run share nothing with the se
 from __future__ import annotations
 
 import json
-import os
 import random
 import sys
 from collections import Counter
@@ -16,6 +15,7 @@ from typing import Any
 import pytest
 
 from changed import apply, in_records
+from effort import HEAVY, tries
 from helpers import AS_OF, EXAMPLES, policy_text, tables
 from made_policies import make_data, make_policy
 from roe.analysis.whynot import why_not
@@ -23,8 +23,7 @@ from roe.data.read import read_tables
 from roe.evaluator.engine import Evaluator
 from roe.stages.build import build
 
-HEAVY = bool(os.environ.get("ROE_HEAVY"))
-SAMPLE = 2  # of each example, in the everyday suite
+SAMPLE = tries(1, 2, 2)  # of each example
 OWNS = ("keep", "assign", "route", "exception")
 
 
@@ -95,7 +94,7 @@ def tried(files: Files, bound: Any, asked: list[tuple[Any, Any]]) -> tuple[Count
     return counts, wrong
 
 
-@pytest.mark.parametrize("seed", range(100) if HEAVY else (*range(3), 23))
+@pytest.mark.parametrize("seed", range(100) if HEAVY else tries((1, 23), (*range(3), 23), ()))
 def test_named_changes_flip_the_outcome_under_policies_that_nobody_wrote(seed: int, tmp_path: Path) -> None:
     rng = random.Random(seed)
     make_policy(rng, tmp_path / "p")

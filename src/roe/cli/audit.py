@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from roe.cli.common import as_of_option, bind, data_option, format_option, load, policy_argument, put_json, state_option, table
+from roe.cli.common import as_of_option, bind, data_option, format_option, load, policy_argument, put_json, state_option
+from roe.cli.table import table
 from roe.cli.terminal import document
 from roe.data.report import report_of
 from roe.dynamic import Json

@@ -23,11 +23,11 @@ from roe.cli.common import (
     policy_argument,
     read,
     state_option,
-    table,
     wait_option,
     write_into,
     writing,
 )
+from roe.cli.table import table
 from roe.data.files import csv_text
 from roe.diagnostics import user_error
 from roe.dynamic import Json, Saved

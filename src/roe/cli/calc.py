@@ -8,7 +8,8 @@ from pathlib import Path
 import click
 
 from roe.analysis.productivity import NUMBERS, PERIODS, RATES, CalculationStep, Figure, backward, figures, forward
-from roe.cli.common import PATH, format_option, put_json, table
+from roe.cli.common import PATH, format_option, put_json
+from roe.cli.table import table
 from roe.diagnostics import suggest, user_error
 
 

@@ -16,7 +16,6 @@ import click
 from roe.cli.settings import Command, as_of_setting, data_setting, policy_folder
 from roe.cli.terminal import document
 from roe.diagnostics import Diagnostic, PolicyError, as_text, errors, suggest, user_error
-from roe.untrusted import one_line
 
 if TYPE_CHECKING:
     from roe.evaluator.bound import Bound
@@ -286,10 +285,3 @@ def bind_large(evaluator: Evaluator, data: Path, as_of: str, state: str | None, 
     bound = well_named(Bound(evaluator, world, remembered(evaluator.policy, state, held)))
     guard(evaluator.policy, bound.world, beside(state))
     return bound
-
-
-def table(rows: Iterable[Iterable[object]], headers: list[str]) -> str:
-    from tabulate import tabulate
-
-    cells = [[one_line(c) if isinstance(c, str) else c for c in row] for row in rows]
-    return str(tabulate(cells, headers=headers, disable_numparse=True))

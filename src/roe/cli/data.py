@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING
 import click
 
 from roe.analysis.records import overview
-from roe.cli.common import PATH, fail, format_option, heed, large, load, put, table
+from roe.cli.common import PATH, fail, format_option, heed, large, load, put
 from roe.cli.settings import policy_folder
+from roe.cli.table import table
 from roe.crm import PROFILES
 from roe.data.headers import columns_of
 from roe.data.read import files_of, read_file, read_tables

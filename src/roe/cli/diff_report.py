@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from roe.analysis.compared import said, sections, sides
-from roe.cli.common import table
+from roe.cli.table import table
 from roe.dynamic import Json, JsonObject
 from roe.untrusted import code, markdown
 

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING
 import click
 
 from roe.api import adopt, parse_checked, scope_of
-from roe.cli.common import PATH, WithMinus, clock, fail, format_option, load, not_a_moment, read, table
+from roe.cli.common import PATH, WithMinus, clock, fail, format_option, load, not_a_moment, read
 from roe.cli.settings import Command, as_of_setting, data_setting
+from roe.cli.table import table
 from roe.diagnostics import user_error
 from roe.dynamic import Value
 from roe.evaluator.observe import watch

@@ -9,23 +9,10 @@ from typing import TYPE_CHECKING, NoReturn
 
 import click
 
-from roe.cli.common import (
-    PATH,
-    WithMinus,
-    bind,
-    clock,
-    color,
-    fail,
-    format_option,
-    large,
-    load,
-    policy_argument,
-    put_json,
-    state_option,
-    table,
-)
+from roe.cli.common import PATH, WithMinus, bind, clock, color, fail, format_option, large, load, policy_argument, put_json, state_option
 from roe.cli.lean import before_arrow, without_pandas
 from roe.cli.settings import as_of_setting, data_setting
+from roe.cli.table import table
 from roe.diagnostics import Diagnostic, suggest, user_error
 from roe.dynamic import Json, Value
 from roe.node import node

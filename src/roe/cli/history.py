@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING
 
 import click
 
-from roe.cli.common import WithMinus, day_given, format_option, put_json, table
+from roe.cli.common import WithMinus, day_given, format_option, put_json
 from roe.cli.ledger import open_ledger, state_argument
+from roe.cli.table import table
 from roe.diagnostics import user_error
 from roe.dynamic import Json, Value
 from roe.words import counted

@@ -8,20 +8,8 @@ from typing import TYPE_CHECKING
 import click
 
 from roe.analysis.kpi import kpi_lines, missed, periods, shown, target_of
-from roe.cli.common import (
-    PATH,
-    as_of_option,
-    bind,
-    data_option,
-    format_option,
-    load,
-    needs,
-    policy_argument,
-    put,
-    put_json,
-    state_option,
-    table,
-)
+from roe.cli.common import PATH, as_of_option, bind, data_option, format_option, load, needs, policy_argument, put, put_json, state_option
+from roe.cli.table import table
 from roe.cli.terminal import document
 from roe.data.files import csv_text
 from roe.diagnostics import suggest, user_error

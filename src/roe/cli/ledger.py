@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from roe.cli.common import PATH, day_given, fail, format_option, table, writing
+from roe.cli.common import PATH, day_given, fail, format_option, writing
+from roe.cli.table import table
 from roe.diagnostics import Diagnostic, user_error
 from roe.dynamic import Json
 from roe.source import Span

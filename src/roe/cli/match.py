@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING
 
 import click
 
-from roe.cli.common import PATH, find_policy, load, put, table
+from roe.cli.common import PATH, find_policy, load, put
 from roe.cli.match_columns import asked_columns, columns_in, tell
 from roe.cli.match_files import Records, Rows, is_for_columns, read, world_of
+from roe.cli.table import table
 from roe.data.files import csv_text
 from roe.diagnostics import user_error
 from roe.dynamic import Cell, Record, Value

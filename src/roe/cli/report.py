@@ -8,7 +8,8 @@ from pathlib import Path
 import click
 
 from roe.analysis.report import run_reports
-from roe.cli.common import as_of_option, bind, data_option, format_option, load, named, policy_argument, put_json, state_option, table
+from roe.cli.common import as_of_option, bind, data_option, format_option, load, named, policy_argument, put_json, state_option
+from roe.cli.table import table
 from roe.cli.terminal import document
 from roe.dynamic import Value
 from roe.grammar import values as v

@@ -9,21 +9,9 @@ from typing import TYPE_CHECKING
 
 import click
 
-from roe.cli.common import (
-    PATH,
-    as_of_option,
-    clock,
-    data_option,
-    fail,
-    heed,
-    load,
-    policy_argument,
-    state_option,
-    table,
-    wait_option,
-    writing,
-)
+from roe.cli.common import PATH, as_of_option, clock, data_option, fail, heed, load, policy_argument, state_option, wait_option, writing
 from roe.cli.lean import before_arrow, without_pandas
+from roe.cli.table import table
 from roe.diagnostics import PolicyError, as_text, errors, user_error
 from roe.dynamic import Json
 from roe.words import counted, some, verb

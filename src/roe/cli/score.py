@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, NoReturn
 
 import click
 
-from roe.cli.common import PATH, bind, load, put, read, table, write_into
+from roe.cli.common import PATH, bind, load, put, read, write_into
 from roe.cli.settings import data_setting
+from roe.cli.table import table
 from roe.diagnostics import user_error
 from roe.scoring.history import read_history
 from roe.scoring.of_policy import ScoreQuestion

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from roe.cli.common import PATH, color, fail, format_option, load, policy_argument, put, put_json, table
+from roe.cli.common import PATH, color, fail, format_option, load, policy_argument, put, put_json
+from roe.cli.table import table
 from roe.cli.terminal import document
 from roe.diagnostics import Diagnostic, errors
 from roe.progress import counted

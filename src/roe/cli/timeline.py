@@ -9,22 +9,11 @@ from typing import TYPE_CHECKING
 import click
 
 from roe.analysis.timeline import timeline
-from roe.cli.common import (
-    WithMinus,
-    as_of_option,
-    bind,
-    clock,
-    data_option,
-    format_option,
-    large,
-    load,
-    policy_argument,
-    state_option,
-    table,
-)
+from roe.cli.common import WithMinus, as_of_option, bind, clock, data_option, format_option, large, load, policy_argument, state_option
 from roe.cli.explain import find_record
 from roe.cli.ledger import open_ledger
 from roe.cli.one import RecordQuestion, all_instead, taken_out
+from roe.cli.table import table
 from roe.data.lookup import CannotLookUp
 from roe.diagnostics import user_error
 from roe.dynamic import Value

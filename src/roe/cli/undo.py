@@ -6,7 +6,8 @@ from datetime import date, datetime
 
 import click
 
-from roe.cli.common import STATE, table, wait_option
+from roe.cli.common import STATE, wait_option
+from roe.cli.table import table
 from roe.run.undo import undo
 
 MOST = 20

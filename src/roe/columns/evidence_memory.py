@@ -11,11 +11,14 @@ import pyarrow.compute as pc
 from pyarrow import parquet
 
 from roe.dynamic import Json
+from roe.ledger.by_record import OWNERS, PARTS, RECORD, entities_in, rest_of, rows_of, state_of
 from roe.ledger.remembered import Remembered, as_remembered
-from roe.ledger.role_tables import Owners, as_arrow, of_arrow, of_mapping
+from roe.ledger.role_tables import of_mapping
 
 MEMORY, REST = "memory", "memory.json"
-LEFT_OUT = ("owners", "gone")  # what has files of its own, and what is about records that are not in the data
+GONE = "gone"  # is left out: it is about records that are not in the data
+OF_RECORDS = (*PARTS, "events", "crm_since", "crm_by")
+BLOCK = 1 << 16  # rows in a part of a file, of which a reader takes only those with its records
 
 
 def keep_memory(folder: Path, state: Remembered) -> None:
@@ -24,22 +27,24 @@ def keep_memory(folder: Path, state: Remembered) -> None:
         return
     own = folder / MEMORY
     own.mkdir()
-    files: list[tuple[str, str, str]] = []
-    for (entity, role), table in sorted(of_mapping(state.get("owners", {})).roles.items(), key=lambda x: x[0]):
-        files.append((entity, role, f"{len(files)}.parquet"))
-        parquet.write_table(as_arrow(table), own / files[-1][-1])
-    rest = {name: section for name, section in state.items() if name not in LEFT_OUT}
-    (own / REST).write_text(json.dumps({"owners": files, "rest": rest}, default=dict), "utf-8")
+    whole = as_remembered({**state, OWNERS: of_mapping(state.get("owners", {}))})
+    rest = as_remembered({name: section for name, section in state.items() if name not in (OWNERS, GONE)})
+    files: dict[str, str] = {}
+    for entity in entities_in(whole, OF_RECORDS):
+        files[entity] = f"{len(files)}.parquet"
+        parquet.write_table(rows_of(whole, entity, OF_RECORDS).sort_by(RECORD), own / files[entity], row_group_size=BLOCK)
+        rest = rest_of(rest, entity, OF_RECORDS)
+    (own / REST).write_text(json.dumps({"files": files, "rest": rest}, default=dict), "utf-8")
 
 
 def kept_memory(folder: Path, records: Mapping[str, Collection[str]]) -> Remembered:
-    """What such a folder has of the owners of some records, by entity, and all else."""
+    """What such a folder has of some records, by entity, and all that is about no record."""
     own = folder / MEMORY
     if not (own / REST).is_file():
         return {}
     kept: Json = json.loads((own / REST).read_text("utf-8"))
-    roles = {}
-    for entity, role, name in kept["owners"]:
-        is_one = pc.field("record").isin(pa.array(list(records.get(entity, ())), pa.string()))
-        roles[entity, role] = of_arrow(entity, role, parquet.read_table(own / Path(name).name, filters=is_one))
-    return as_remembered({**kept["rest"], "owners": Owners(roles)})
+    state = as_remembered(kept["rest"])
+    for entity, name in kept["files"].items():
+        is_one = pc.field(RECORD).isin(pa.array(list(records.get(entity, ())), pa.string()))
+        state = state_of(entity, parquet.read_table(own / Path(name).name, filters=is_one), state)
+    return state

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 
 from roe.scoring.backtest import Result
 from roe.scoring.card import FEW
-from roe.scoring.leakage import Leak, standard_error
+from roe.scoring.column_evidence import standard_error
+from roe.scoring.leakage import Leak
 
 NO_SKILL = 0.55  # area under the curve, at the cautious end: below, the score hardly ranks
 TOO_GOOD = 0.95  # of a whole score: honest ones rarely reach it

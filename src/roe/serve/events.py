@@ -58,7 +58,7 @@ def worked(desk: Desk, event: Saved, at: datetime) -> Json:
         fields[entity] = id
     desk.put("activity", fields, "", at)
     desk.entries.append(Seen(at=desk.moment(when), entity=entity, record=id, field="worked", value=rep))
-    missed = next((m for m in timers.missed_levels(owner) if m["rep"] == rep and _is_disproved(desk, key, m, when)), None)
+    missed = next((m for m in timers.missed_levels(owner) if m["rep"] == rep and _is_disproved(desk, key, m, when, at)), None)
     if missed is not None:
         return _late_proof(desk, key, missed, when, at)
     why_not = _why_not_in_time(desk, key, rep, when, at)
@@ -82,7 +82,7 @@ def _why_not_in_time(desk: Desk, key: str, rep: str, when: datetime, at: datetim
     return "" if _has_worked(desk, key, at) else "by the pool's `sla:`, this is not yet enough"
 
 
-def _is_disproved(desk: Desk, key: str, missed: MissedLevel, when: datetime) -> bool:
+def _is_disproved(desk: Desk, key: str, missed: MissedLevel, when: datetime, at: datetime) -> bool:
     """Whether a record was worked in time after all, as the pool's `sla:` wants it; the newest activity is of `when`."""
     entity, id, _ = key.split("|", 2)
     due = datetime.fromisoformat(missed["due"])
@@ -92,7 +92,9 @@ def _is_disproved(desk: Desk, key: str, missed: MissedLevel, when: datetime) -> 
     rep, pool = live.world.rep(missed["rep"]), live.pools.pools.get(missed["pool"] or "")
     if row is None or rep is None or pool is None or pool.step.sla is None:
         return False
-    return live.pools.worked(pool, row, rep, v.parse_temporal(missed["since"]))
+    is_worked = live.pools.worked(pool, row, rep, v.parse_temporal(missed["since"]))
+    desk.records.at(at)
+    return is_worked
 
 
 def _late_proof(desk: Desk, key: str, missed: MissedLevel, when: datetime, at: datetime) -> Json:

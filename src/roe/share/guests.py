@@ -14,9 +14,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from roe.data.coerce import INSTEAD, PERSON
+from roe.ledger.by_record import RECORD
 from roe.policy.model import Policy
 from roe.share.carrier import Frame, Task
-from roe.share.memory import MEMORY, RECORD
+from roe.share.memory import MEMORY
 from roe.share.parcels import FOR, GUEST, KEY, LINK, MOST, PARCEL, TO, WANTED, Buckets, flat, key_of, opened, packed
 from roe.share.tasks import Batches, Piece, Shared, pieces_of
 

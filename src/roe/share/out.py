@@ -20,12 +20,13 @@ from roe.columns.read import read_columns
 from roe.data.scan import TableOrigin
 from roe.diagnostics import Diagnostic, PolicyError, errors
 from roe.evaluator.engine import Evaluator
+from roe.ledger.by_record import RECORD, rest_of, rows_of
 from roe.ledger.remembered import Remembered
 from roe.policy.model import DataSource, Policy
 from roe.share import tasks
 from roe.share.carrier import Carrier, Frame
 from roe.share.guests import FOUND, asked_for, of_copies, of_named, of_names
-from roe.share.memory import MEMORY, RECORD, others_owned, rest_of, rows_of, with_newest
+from roe.share.memory import MEMORY, others_owned, with_newest
 from roe.share.parcels import KEY, LINE, PARCEL, ROWS, Buckets, Hashed, Key, Ranged, of_bytes
 from roe.share.plan import Share, share
 from roe.share.pools import Said, TurnFiles, hand_out

@@ -19,12 +19,13 @@ from roe.data.scan import TableOrigin
 from roe.dynamic import Array
 from roe.evaluator.engine import Evaluator
 from roe.files import read_text
+from roe.ledger.by_record import state_of
 from roe.ledger.remembered import Remembered
 from roe.policy.model import Policy
 from roe.policy.store import PolicyReader, write_policy
 from roe.policy.worked_out import WorkedOut, remember
 from roe.share.carrier import Common, Decides, Task
-from roe.share.memory import MEMORY, received_state, sent_state, state_of
+from roe.share.memory import MEMORY, received_state, sent_state
 from roe.share.parcels import (
     GUEST,
     KEY,
