@@ -33,6 +33,8 @@ def tasks(number: int) -> type[InTasks]:
 class InPortions(PortionEngine):
     """Columns in portions, as of large files: every CSV file is read in blocks of some lines, and rows lie on disk between the steps."""
 
+    together: ClassVar[str] = ""
+
     def limits(self) -> list[Limit]:
         return []
 
@@ -41,6 +43,7 @@ class InPortions(PortionEngine):
         with mock.patch("roe.columns.csv_blocks.LARGE", 0), mock.patch("roe.data.plain.BLOCK", 500):
             super().fill(files, watch)
         self.notes.clear()
+        type(self).together = self.shared.together
 
 
 class OnSpark(SparkEngine):
@@ -65,7 +68,7 @@ def on_spark(session: Any, number: int) -> type[OnSpark]:
 
 ROWS: dict[str, type[Engine]] = {"rows": RowEngine}
 COLUMNS: dict[str, type[Engine]] = {"columns": ColumnEngine}
-TASKS: dict[str, type[Engine]] = {f"{number} tasks": tasks(number) for number in (1, 3, 7)} | {"portions": InPortions}
+TASKS: dict[str, type[InTasks] | type[InPortions]] = {f"{number} tasks": tasks(number) for number in (1, 3, 7)} | {"portions": InPortions}
 
 
 def files_in(out: Path) -> dict[str, Any]:

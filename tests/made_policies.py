@@ -50,7 +50,8 @@ FAMILY = [  # what leads to another account
     "count(account.children) > {k}", "sum(account.children.employees) > {n}", "account.ultimate_parent.owner.ae != null", "count(account.ancestors) > 1",
     'account.parent.territory.region = "R1"', 'account.parent.parent.country = "US"', "account.children[1].owner.ae != null",
     "account.parent.owner_since.ae > today - {d} days", "account.parent.former_owner.ae != null", "account.parent.open_opportunities[amount > {n}][1] != null",
-    "count(account.children.activities) > {k}",
+    "count(account.children.activities) > {k}", 'account.parent.place.tier = "A"', "account.place.percentile > {n} / 10", "account.children[1].rung.rank = 1",
+    "account.rung.rank <= {k}", 'account.ultimate_parent.rung.tier = "top"',
 ]  # fmt: skip
 LEAD = [
     "lead.account != null", "account.owner.ae != null", "lead.employees > {n}", 'lead.form = "demo"', "lead.form = null", "lead.source = \"inbound\"",

@@ -17,7 +17,7 @@ from typing import Any
 
 import roe
 from made_features import FEATURES, KINDS, OWN, Draft, alone
-from made_policies import LEAD, REPS, SEGMENTS, condition, make_data, policy_of, write_policy
+from made_policies import LEAD, MODELS, REPS, SEGMENTS, condition, make_data, policy_of, write_policy
 from made_without import WITHOUT
 from roe.evaluator.engine import Evaluator
 from roe.policy.standard import FILES
@@ -52,6 +52,8 @@ class World:
         rng, kind = self.rng, self.kind
         families = kind in OWN and rng.random() < 0.6
         policy = policy_of(rng, apart=kind in OWN, families=families)
+        if families:
+            self._ranks(policy)
         self.tables = make_data(rng, rng.choice([40, 40, 40, 1]))
         self.in_parquet = rng.random() < 0.3
         self.options = {"form": "csv", "turns": ""} | self._some({"form": "parquet", "turns": "parquet"})
@@ -60,7 +62,7 @@ class World:
             if rng.random() < 0.3:
                 self._stamp(name)
         self.draft = Draft(kind, policy, self.tables)
-        if kind in ("account pools", "leads") and rng.random() < 0.6:  # those who own some already keep all records together
+        if kind in ("account pools", "leads") and rng.random() < 0.4:  # else some of the companies that wait have owners already
             for row in self.draft.rows:
                 row.update(dict.fromkeys(CRM_OWNER.values()))
         self.features = self._add_features(seed, leave_out)
@@ -115,6 +117,19 @@ class World:
                     rule["when"] = condition(rng, alone(LEAD))
         if kind in ("account pools", "leads"):
             self._hand_out(policy, "lead" if kind == "leads" else "account")
+
+    def _ranks(self, policy: dict[str, Any]) -> None:
+        """Places among all accounts, and events of accounts."""
+        rng = self.rng
+        of, within = rng.choice(["account.points", "account.revenue", "count(account.activities)", "account.parent.employees"]), ["account.owner.ae.team", "account.country", "account.territory.region", "account.parent.segment"]  # fmt: skip
+        rung: dict[str, Any] = {"of": of, "tiers": {"top": 10, "rest": 90}, **self._some({"ties": "strict", "within": rng.choice(within)})}
+        policy["scores"] |= {"place": MODELS["place"], "rung": {"rank": rung}}
+        big = rng.choice(
+            ["account.employees > 100", 'account.place.tier = "A"', "account.parent.points > 2", "account.parent.owner.ae != null"]
+        )
+        policy |= self._some(
+            {"events": {"account.big": {"when": big, "rearm": "account.employees < 50", "because": "{account.parent.name}"}}}
+        )
 
     def _some(self, sections: dict[str, Any]) -> dict[str, Any]:
         return {name: section for name, section in sections.items() if self.rng.random() < 0.4}
@@ -174,7 +189,7 @@ class World:
             if self.in_parquet:
                 write_parquet(path.with_suffix(".parquet"), header, rows)
             else:
-                write_rows(path.with_suffix(".csv"), rows, header)
+                write_csv(path.with_suffix(".csv"), header, rows)
 
     def a_day_passes(self, decided: Iterable[Mapping[str, str]]) -> None:
         """The CRM loads most of what was decided (lines of allocations.csv); people move some records; others come, change, or are gone."""
@@ -217,9 +232,13 @@ def write_tables(folder: Path, tables: Mapping[str, list[dict[str, Any]]]) -> No
             write_rows(folder / f"{FILES[entity][0]}.csv", rows)
 
 
-def write_rows(path: Path, rows: list[dict[str, Any]], header: Iterable[str] = ()) -> None:
+def write_rows(path: Path, rows: list[dict[str, Any]]) -> None:
+    write_csv(path, _header(rows), rows)
+
+
+def write_csv(path: Path, header: list[str], rows: list[dict[str, Any]]) -> None:
     with path.open("w", encoding="utf-8", newline="") as file:
-        writer = csv.DictWriter(file, list(header) or _header(rows), extrasaction="ignore")
+        writer = csv.DictWriter(file, header, extrasaction="ignore")
         writer.writeheader()
         writer.writerows(rows)
 

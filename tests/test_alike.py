@@ -19,6 +19,7 @@ from helpers import AS_OF, policy_text
 pytest.importorskip("pyarrow")
 from alike import COLUMNS, ROWS, TASKS, allocations, assert_alike, assert_alike_in_nights, assert_example_alike
 from made_features import FEATURES, KINDS
+from made_pools import Nights
 from made_without import WITHOUT
 from made_worlds import world_of
 from roe.columns.evidence import RunEvidence
@@ -48,6 +49,23 @@ def test_examples_night_after_night(name: str, tmp_path: Path) -> None:
     some = TASKS if HEAVY else {"portions": TASKS["portions"]}
     form = ("csv", "parquet")[len(name) % 2]
     assert_example_alike(name, tmp_path, {**ROWS, **COLUMNS, **some}, form=form)
+
+
+@pytest.mark.parametrize("first", range(0, BLOCK * BLOCKS, BLOCK) if HEAVY else [0])
+def test_pools_night_after_night(first: int, tmp_path: Path) -> None:
+    """Reps have some of the records of waiting companies already; nobody decides all records in one task."""
+    for seed in range(first, first + (BLOCK if HEAVY else 3)):
+        nights = Nights(seed, tmp_path / str(seed))
+        name, tasks = sorted(TASKS.items())[seed % len(TASKS)]
+        try:
+            for _ in range(3):
+                nights.write()
+                engines = {**ROWS, **COLUMNS, name: tasks}
+                found = assert_alike(engines, nights.evaluator, nights.data, nights.as_of, nights.folder, remembers=seed % 4 > 0)
+                assert tasks.together == ""
+                nights.a_day_passes(allocations(found))
+        except AssertionError as e:
+            raise AssertionError(f"nights {seed}: {e}") from e
 
 
 @pytest.mark.parametrize("first", range(0, BLOCK * BLOCKS, BLOCK) if HEAVY else [2])

@@ -168,9 +168,9 @@ def test_a_new_lead_asks_for_no_other_lead_again(matching: str, tmp_path: Path, 
     asked: list[Any] = []
     ask = KeptMatches._ask
 
-    def noted(self: KeptMatches, answer: Any, row: Any) -> None:
+    def noted(self: KeptMatches, answer: Any, row: Any, scope: Any) -> None:
         asked.append(row)
-        ask(self, answer, row)
+        ask(self, answer, row, scope)
 
     monkeypatch.setattr(KeptMatches, "_ask", noted)
     world.put("lead", {**world.lead(), "id": "new"})

@@ -129,7 +129,7 @@ engagement:
         run = ColumnRun.of(evaluator, tables, as_of="2026-02-01")
         assert lines_of(batch_of(run).turns) == by_rows(evaluator.run(tables, as_of="2026-02-01")).turns, number
         handed += bool(run.handed)
-    assert handed == (6 if cap == "per_day" else 4)
+    assert handed == 6
 
 
 def test_the_inbound_example_is_handed_out_in_columns() -> None:

@@ -185,7 +185,7 @@ class Changing:
             chance, self.chance = self.chance, self.foreseeing
             lead = self.lead()
             self.chance = chance
-            self.live.world.expect("lead", self.live.world.typed_records("lead", [lead])[0][0])
+            self.live.world.expect("lead", self.live.world.typed_records("lead", [lead])[0])
             self.coming.append(lead)
 
     def trust(self, lead: str) -> None:

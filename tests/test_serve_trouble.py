@@ -124,7 +124,7 @@ def test_a_server_takes_over_what_another_one_knows_of_a_company(state: str, tmp
 
             monkeypatch.setattr(owner, name, after)
 
-        noted(KeptMatches, "_ask", lambda matches, answer, row: row["id"])
+        noted(KeptMatches, "_ask", lambda matches, answer, row, scope: row["id"])
         noted(database, "begin", lambda *_: "(")
         noted(database, "commit", lambda *_: ")")
         for id in ("L0", "L1"):

@@ -24,7 +24,7 @@ WHY = {
     "distribution": "claims and credits look at all records",
     "crm": "",
     "dynamic-books": "",
-    "scoring": "ranks and events look at all records",
+    "scoring": "",
     "kpi": "account and lead are decided one after the other",
     "windows": "",
     "matching": "",
@@ -57,7 +57,9 @@ def test_what_can_be_shared_out(name: str) -> None:
     from roe.share.plan import Share, share
 
     found = share(roe.load(EXAMPLES / name))
-    more = {"crm": ("opportunity",), "dynamic-books": ("opportunity", "signal", "handback")}.get(name, ())
+    more = {"crm": ("opportunity",), "dynamic-books": ("opportunity", "signal", "handback"), "scoring": ("contact", "lead", "signal")}.get(
+        name, ()
+    )
     children = dict.fromkeys(("activity", *more), "account")
     if name == "inbound":
         assert (
@@ -68,7 +70,14 @@ def test_what_can_be_shared_out(name: str) -> None:
         return
     children = {"pipeline": {"opportunity": "account"}, "territories": {}}.get(name, children)
     links: dict[str, tuple[str, ...]] = {"account": ("parent",)} if name in ("territories", "pipeline") else {}
-    assert found == (WHY[name] or (Share("lead", {}) if name == "matching" else Share("account", children, links=links)))
+    assert found == (
+        WHY[name]
+        or (
+            Share("lead", {})
+            if name == "matching"
+            else Share("account", children, links=links, ranks=("place",) if name == "scoring" else ())
+        )
+    )
 
 
 @pytest.mark.parametrize("name", sorted(AS_OF))

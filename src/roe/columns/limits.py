@@ -36,8 +36,12 @@ class Limits:
         if self.left[rep] <= 0:
             self.left[rep] = self.seated_anew(rep)
 
+    def lost(self, rep: int) -> None:
+        """A rep has one record less, and may be able again."""
+        self.left[rep] = self.seated_anew(rep)
+
     def seated_anew(self, rep: int) -> int:
-        """Seat a rep anew who has reached a cap: how many more records until the next one."""
+        """Seat a rep anew who has reached a cap, or is below it again: how many more records until the next one."""
         row = self.turns.pools.world.rep(self.turns.rep_ids[rep])
         assert row is not None
         for pool in self.pools:

@@ -95,6 +95,7 @@ def typed_columns(policy: Policy, entity: str, raw: Raw) -> TypedColumns:
     finished(table.reading, table.rejects)
     if raw.guests is not None:
         _host(table, typed_columns(policy, entity, raw.guests))
+    table.ranks = raw.ranks
     return table
 
 

@@ -1,20 +1,20 @@
-"""One pool while records are handed out, and what becomes of the records."""
+"""One pool while records are handed out."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import numpy as np
-import pyarrow as pa
 
-from roe.columns.column import Column, Dictionary
+from roe.columns.column import Dictionary
+from roe.columns.owned import Followed
 from roe.dynamic import Array
 from roe.evaluator.pool import Pool
 from roe.evaluator.turns import Slots, Standing
 
 if TYPE_CHECKING:
+    from roe.columns.in_companies import Companies
     from roe.evaluator.row import Row
     from roe.evaluator.together import Together
 
@@ -71,18 +71,18 @@ class PoolColumn:
         self.slots: SlotTable | None = None
         self.companies: Array | None = None  # of each waiting record by number, -1 for none
         self.companion = np.empty(0, np.int32)  # of each company, the rep; -1 for none yet. The last place is for no company
-        self.leader = np.empty(0, np.int32)  # of each company, the waiting record that came first; -1 for an earlier run's
+        self.leader = np.empty(0, np.int32)  # of each company, the row of the record that the run gave first; -1 for an earlier run's
+        self.followed: list[Followed | None] = []  # by role, of the companies' records that somebody has already
         self.names = Dictionary([])  # of the companies
         self.sticky: Array | None = None
+        self.is_able = np.zeros(self.width + 1, bool)
 
-    def prepare(self, company: Column | None, sticky: Array | None, together: Together) -> None:
+    def prepare(self, company: Companies | None, sticky: Array | None, together: Together) -> None:
         self.sticky = sticky
         if company is None:
             return
-        codes, self.names = company.encode()
-        codes = _first_alike(self.names)[codes] if len(self.names) else codes
-        known = can_be_companies(self.names)
-        self.companies = np.where(known[codes], codes, -1).astype(np.int32) if len(known) else np.full(len(codes), -1, np.int32)
+        self.companies, self.names, known = company.codes, company.names, company.known
+        self.followed = [None if owned is None else Followed(owned) for owned in company.owned]
         self.companion, self.leader, self._first = (np.full(len(self.names) + 1, -1, np.int32) for _ in range(3))
         if together.given:
             for i in np.flatnonzero(known).tolist():
@@ -95,12 +95,12 @@ class PoolColumn:
         self._first[companies[::-1]] = places[::-1]  # of several records of a company, the one that is written last stays
         return self._first[companies]
 
-    def lead(self, places: Array, reps: Array) -> None:
+    def lead(self, places: Array, rows: Array, reps: Array) -> None:
         """Let later records of a company follow the first one of these, in order, that somebody of the pool got."""
         assert self.companies is not None
         company = self.companies[span_of(places)]
         some = np.flatnonzero((company >= 0) & (self.companion[company] < 0))[::-1]
-        self.companion[company[some]], self.leader[company[some]] = reps[some], places[some]
+        self.companion[company[some]], self.leader[company[some]] = reps[some], rows[some]
 
     def seats(self) -> Standing:
         """Who takes part now."""
@@ -110,8 +110,11 @@ class PoolColumn:
             self.slots = SlotTable(standing, self.pool)
             self.able = np.array([self.reps[rep] for rep, _ in standing.able], np.int64)
             self.shares = np.array([w for _, w in standing.able], np.float64) / max(standing.total, 1)
-            self.is_able = np.zeros(self.width + 1, bool)  # the last place is for nobody
+            before, self.is_able = self.is_able, np.zeros(self.width + 1, bool)  # the last place is for nobody
             self.is_able[self.able] = True
+            for followed in self.followed:
+                if followed is not None and (self.is_able & ~before).any():
+                    followed.begin()
         return self.slots.standing
 
     def standing_number(self) -> int:
@@ -128,47 +131,7 @@ class PoolColumn:
         self.slots = None
 
 
-@dataclass(slots=True)
-class Handed:
-    """What became of waiting records, in the order of the queue."""
-
-    rep: Array  # a row of the rep table, or -1
-    pool: Array  # the pool that did it, by number
-    standing: Array
-    index: Array
-    why: Array  # by number, -1 where a turn was taken
-    before: Array  # which pools were tried before, by number
-    leader: Array  # the place of the record of the same company that it follows, or -1
-    whys: dict[str, int] = field(default_factory=dict)
-    befores: dict[str, int] = field(default_factory=dict)
-    loads: dict[int, str] = field(default_factory=dict)  # by place, of pools that go by load
-
-    @classmethod
-    def of(cls, n: int) -> Handed:
-        return cls(*(np.full(n, -1, np.int64 if name == "index" else np.int32) for name in cls.__slots__[:7]))
-
-
 def span_of(places: Array) -> Array | slice:
     """Places in order as an index: as a slice where none is left out, which copies nothing."""
     is_whole = len(places) and int(places[-1]) - int(places[0]) + 1 == len(places)
     return slice(int(places[0]), int(places[-1]) + 1) if is_whole else places
-
-
-def can_be_companies(meaning: Dictionary) -> Array:
-    """Which values tell a company: texts and numbers."""
-    if isinstance(meaning.items, pa.Array) and pa.types.is_string(meaning.items.type):
-        known = meaning.items.is_valid().to_numpy(zero_copy_only=False)
-        return np.append(False, known) if meaning.null_first else np.asarray(known)
-    return np.array([isinstance(x, (str, int, float)) for x in meaning.list], bool)
-
-
-def _first_alike(meaning: Dictionary) -> Array:
-    """For each code the first one that means the same: in some columns every row has a code of its own."""
-    if not (isinstance(meaning.items, pa.Array) and pa.types.is_string(meaning.items.type)):
-        first: dict[object, int] = {}
-        return np.array([first.setdefault(x, i) if isinstance(x, (str, int, float)) else i for i, x in enumerate(meaning.list)], np.int64)
-    encoded = meaning.items.dictionary_encode(null_encoding="encode")
-    same = encoded.indices.to_numpy(zero_copy_only=False)
-    places = np.empty(len(encoded.dictionary), np.int64)
-    places[same[::-1]] = np.arange(len(same))[::-1]  # of several codes the one that is written last stays
-    return np.append(np.zeros(int(meaning.null_first), np.int64), places[same] + meaning.null_first)

@@ -20,10 +20,11 @@ class Raw:
     """A table as it was read: Arrow arrays by column, or plain lists where no Arrow type holds a column's values.
 
     `origin` is its file and what the reading of it said. Of a portion of a table `habits` are what its whole columns settle, and `guests` are
-    rows of other portions that are here to be read.
+    rows of other portions that are here to be read. `ranks` are places among all records: line, rank, of, below, and the name of the step.
     """
 
     guests: Raw | None = None
+    ranks: pa.Table | None = None
 
     def __init__(
         self,

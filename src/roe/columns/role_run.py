@@ -29,7 +29,7 @@ from roe.plan.outcome import ACTIONS, Outcome, Sentence
 from roe.progress import phase
 
 if TYPE_CHECKING:
-    from roe.columns.pool_column import Handed
+    from roe.columns.handed import Handed
     from roe.columns.turns import Turns
     from roe.evaluator.choose import Chooser
 
@@ -187,7 +187,7 @@ class RoleRun(RoleRows):
             self.pools.append(name)
         return self.pools.index(name)
 
-    def handed(self, turns: Turns, handed: Handed, places: Array, outcome: Outcome, until: list[Value]) -> None:
+    def handed(self, turns: Turns, handed: Handed, places: Array, outcome: Outcome) -> None:
         """Take over what became of the records at some places of a queue."""
         rows = turns.row[places]
         for number in occurring(handed.pool[places]).tolist():
@@ -200,8 +200,11 @@ class RoleRun(RoleRows):
             at = np.full(self.table.listed, -1)
             at[rows] = places
             self.follows = pc.coalesce(turns.following(handed).take(pa.array(at, mask=at < 0)), self.follows)
-        due = until[turns.names.index(outcome.pool)]
-        self.due[rows] = -1 if due is None else _number(due, self.dues)
+        untils = list(handed.untils)
+        some = occurring(handed.until[places] + 1).tolist()
+        due = np.full(len(untils) + 1, -1, np.int64)
+        due[some] = [-1 if i == 0 else _number(untils[i - 1], self.dues) for i in some]
+        self.due[rows] = due[handed.until[places] + 1]
         self._take(rows, outcome, handed.rep[places])
 
     # --- until when, and why ----------------------------------------------------------------------------------------

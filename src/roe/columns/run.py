@@ -1,7 +1,7 @@
 """A whole run in columns: every decision of every record, and what it says of them.
 
 The order of authority is the row evaluator's. Rules, owners, windows, the turns of pools and sentences are columns; where a
-pool looks at the record that it hands out, records go, in their places in the queue, through the row evaluator's allocation.
+pool reads more of a record than can be told by kinds, records go, in their places in the queue, through the row evaluator's allocation.
 """
 
 from __future__ import annotations
@@ -17,7 +17,6 @@ from roe.columns.column import Refs
 from roe.columns.role_run import Allocations, RoleRun
 from roe.columns.table import RecordTable
 from roe.columns.world import ColumnWorld
-from roe.dynamic import Value
 from roe.evaluator.bound import EXCLUSIVE, Bound
 from roe.evaluator.engine import Evaluator
 from roe.evaluator.memory import Facts, given_by
@@ -26,7 +25,7 @@ from roe.plan.operators import Choose
 from roe.plan.outcome import ACTIONS
 
 if TYPE_CHECKING:
-    from roe.columns.pool_column import Handed
+    from roe.columns.handed import Handed
     from roe.columns.turns import Turns
     from roe.evaluator.memory import DecisionValues
 
@@ -38,7 +37,7 @@ class ColumnRun:
         assert isinstance(bound.world, ColumnWorld)
         self.bound, self.world = bound, bound.world
         self.allocations: list[Allocations] = []
-        self.handed: list[tuple[int, Turns, Handed, list[Value]]] = []  # what was handed out as columns, from which turn on, until when
+        self.handed: list[tuple[Turns, Handed]] = []  # what was handed out as columns
         for entity in bound.entities():
             self._entity(entity)
 
@@ -51,7 +50,7 @@ class ColumnRun:
 
     def state(self) -> Remembered:
         """What the next run needs; the row evaluator's, from columns."""
-        for _, turns, handed, _ in self.handed:
+        for turns, handed in self.handed:
             self.bound.assigned.update(turns.assignments(handed))
         return self.bound.saved(self._decided())
 
@@ -126,21 +125,20 @@ class ColumnRun:
         from roe.columns.turns import Turns
 
         turns = Turns(table, self.bound.pools, role_runs)
+        turns.leave_out_assigned()
         if reason_one_by_one(turns):
+            turns.put_back()
             for row, role, action in zip(turns.row.tolist(), turns.role.tolist(), turns.action.tolist(), strict=True):
                 role_runs[role].turn(row, turns.actions[action][1])
             return
-        start = self.bound.pools.n
         handed = turns.run()
-        self.handed.append((start, turns, handed, self._take_over(turns, handed, role_runs)))
+        self.handed.append((turns, handed))
+        self._take_over(turns, handed, role_runs)
 
-    def _take_over(self, turns: Turns, handed: Handed, role_runs: list[RoleRun]) -> list[Value]:
-        """Let the roles know what became of the records that waited; until when each pool's are to be worked."""
-        now = self.world.clock.now
-        until = [self.bound.pools.due(self.bound.pools.pools[name], now, None) for name in turns.names]
+    def _take_over(self, turns: Turns, handed: Handed, role_runs: list[RoleRun]) -> None:
+        """Let the roles know what became of the records that waited."""
         for i, (k, action) in enumerate(turns.actions):
-            role_runs[k].handed(turns, handed, np.flatnonzero(turns.action == i), action, until)
-        return until
+            role_runs[k].handed(turns, handed, np.flatnonzero(turns.action == i), action)
 
     def turns(self) -> pa.Table:
         """What pools did, as the run's records have it (see `turn_files`), in the order in which they did it."""
@@ -150,7 +148,7 @@ class ColumnRun:
         by_row = [
             d.turn.record(bound.key(d)) for allocations in self.allocations for d in allocations.decisions.values() if d.turn is not None
         ]
-        tables = [table for start, turns, handed, until in self.handed for table in turns.as_tables(handed, start, until)]
+        tables = [table for turns, handed in self.handed for table in turns.as_tables(handed)]
         if not by_row:  # those that were handed out as columns are in order already
             return pa.concat_tables(tables) if tables else turn_files.schema().empty_table()
         return pa.concat_tables([*tables, turn_files.table_of(by_row)], promote_options="permissive").unify_dictionaries().sort_by("n")

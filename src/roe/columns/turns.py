@@ -2,39 +2,43 @@
 
 Between two moments at which somebody reaches a limit, the turns of a pool are a pattern that repeats: it is worked out once
 and laid over the records in the order of their queue. Records that follow another (of their company, or with the rep they
-stay with) take no turn. Pools that look at the record hand out by kinds of records (`roe.columns.kinds`); what cannot be told apart like that, and
-records that somebody has already, go one by one through the row evaluator's allocation.
+stay with) take no turn. Pools that look at the record, and records whose owners count, take turn after turn (`roe.columns.in_turn`).
 """
 
 from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator, Sequence
-from typing import TYPE_CHECKING
+from functools import partial
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from roe.columns import turn_files
-from roe.columns.column import Column, Days, Instants, occurring
-from roe.columns.kinds import PoolKinds, hand_out
-from roe.columns.limits import Limits
-from roe.columns.pool_column import LEAST, MOST, Handed, PoolColumn, span_of
+from roe.columns.assigned import assigned_before
+from roe.columns.column import Days, Instants, Refs, occurring
+from roe.columns.handed import Handed, number_in
+from roe.columns.in_companies import Companies, Owners
+from roe.columns.in_turn import InTurn
+from roe.columns.in_windows import InWindows
+from roe.columns.kinds import PoolKinds
+from roe.columns.pool_column import PoolColumn
 from roe.columns.row import place_of
 from roe.columns.turn_marks import Taken
 from roe.dynamic import Array, Json, Value
 from roe.evaluator.allocate import Pools
-from roe.evaluator.allocation import FALLBACK
 from roe.evaluator.assigned import assignment
-from roe.evaluator.pool import Pool
+from roe.evaluator.pool import OPEN_CAPS, Pool
 from roe.evaluator.together import Given, reason_together
 from roe.grammar import values as v
-from roe.progress import advance, phase
+from roe.progress import phase
 
 if TYPE_CHECKING:
     from roe.columns.role import RoleRows
     from roe.columns.table import RecordTable
+    from roe.evaluator.again import Earlier
     from roe.evaluator.row import Row
 
 ALL = slice(None)
@@ -53,11 +57,22 @@ def created(table: RecordTable, rows: Array) -> Array:
     return np.array([rank[text] for text in texts], np.int64)[codes]
 
 
+class Queue(NamedTuple):
+    """All records that wait, in order; and the places of those among them that wait for a turn now."""
+
+    row: Array
+    action: Array
+    role: Array
+    asked: Array
+    left: Array
+
+
 class Turns:
     """The turns of all records of an entity that wait for pools, over all of its roles."""
 
     def __init__(self, table: RecordTable, pools: Pools, parts: Sequence[RoleRows]) -> None:
         self.table, self.pools, self.parts = table, pools, parts
+        self.start = pools.n  # how many allocations there were before
         rows = [np.asarray(rows) for part in parts for rows, _ in part.waiting]
         actions = [(k, action) for k, part in enumerate(parts) for _, action in part.waiting]
         row = np.concatenate(rows)
@@ -73,6 +88,8 @@ class Turns:
         self.kinds: dict[str, tuple[Array, list[int]]] = {}  # by pool the kind of each record, and the place of one of each
         self.columns: dict[str, PoolColumn] = {}  # of the pools that are asked, once they are prepared
         self.asked = np.array([self.names.index(action.pool) for _, action in actions], _least_type(len(self.names)))[self.action]
+        self.earlier: dict[int, Earlier] = {}  # by place, of records that an earlier run has assigned by the same pool
+        self.all: Queue | None = None  # those too whose earlier assignment stands, while turns are given out
 
     def holder(self, places: Array | slice) -> Array:
         """Who has the records at some places of the queue."""
@@ -96,6 +113,44 @@ class Turns:
 
     # --- handing out --------------------------------------------------------------------------------------------------
 
+    def leave_out_assigned(self) -> None:
+        """Find out what earlier runs have assigned. What stands of that takes no turn, and is out of the queue until all turns are given out."""
+        self.earlier = assigned_before(self)
+        stands = [place for place, x in self.earlier.items() if x.turn is not None]
+        if stands:
+            self.all = Queue(self.row, self.action, self.role, self.asked, np.delete(np.arange(len(self.row)), stands))
+            self.row, self.action, self.role, self.asked = (x[self.all.left] for x in self.all[:4])
+
+    def put_back(self) -> None:
+        """As if nothing had been left out."""
+        self.pools.n, self.earlier = self.start, {}
+        if self.all is not None:
+            self.row, self.action, self.role, self.asked, _ = self.all
+            self.all = None
+
+    def waiting_again(self) -> dict[int, Earlier]:
+        """By place in the queue, the records that an earlier run has assigned, and that wait for a turn all the same."""
+        again = {place: x for place, x in self.earlier.items() if x.turn is None}
+        if self.all is None or not again:
+            return again
+        places = np.searchsorted(self.all.left, list(again))
+        return dict(zip(places.tolist(), again.values(), strict=True))
+
+    def _with_assigned(self, handed: Handed) -> Handed:
+        """What became of all records, those included whose earlier assignment stands."""
+        if self.all is None:
+            return handed
+        self.row, self.action, self.role, self.asked, left = self.all
+        handed = handed.among(len(self.row), left)
+        for column in self.columns.values():
+            if column.companies is not None:
+                column.companies, waiting = np.full(len(self.row), -1, np.int32), column.companies
+                column.companies[left] = waiting
+        for place, x in self.earlier.items():
+            if x.turn is not None:
+                handed.stands(place, x.turn, place_of(x.turn.rep), self.names.index(x.turn.pool))
+        return handed
+
     def prepare(self) -> None:
         """Everything about pools and waiting records that stays as it is while they are handed out."""
         world = self.table.world
@@ -105,6 +160,7 @@ class Turns:
             for row in self.one_of_each(name):
                 self.pools.pools[name].fixed_standing(row)
             world.rep(self.pools.pools[name].step.fallback)
+        self.owners = Owners(self.table, self.parts, created)
         asked = {name: self._asked_of_records(self.pools.pools[name]) for name in used}
         self.rep_ids = [str(rep) for rep in world.tables["rep"].ids.to_pylist()]
         reps = {rep: i for i, rep in enumerate(self.rep_ids)}
@@ -114,21 +170,24 @@ class Turns:
 
     def run(self) -> Handed:
         """Hand out every waiting record, in the order of the queue."""
-        if not self.columns:
-            self.prepare()
-        n = len(self.row)
-        handed = Handed.of(n)
-        phase("handing records to pools", n)
+        handed, self.rep_ids = Handed.of(len(self.row)), [str(rep) for rep in self.table.world.tables["rep"].ids.to_pylist()]
+        if len(self.row):
+            if not self.columns:
+                self.prepare()
+            self._hand_out(handed)
+        self._say_until(handed)
+        return self._with_assigned(handed)
+
+    def _hand_out(self, handed: Handed) -> None:
+        phase("handing records to pools", len(self.row))
         for column in self.columns.values():
             column.pool.forget()  # until now nobody watched what its reps took from other pools
-        if all(column.pool.fixed for column in self.columns.values()):
-            self._in_windows(handed)
+        alone = self._alone()
+        if all(column.pool.fixed for column in self.columns.values()) and not alone.any():
+            InWindows(self, handed).run()
         else:
-            hand_out(
-                self,
-                {name: PoolKinds(column, self.kinds[name][0], self.one_of_each(name)) for name, column in self.columns.items()},
-                handed,
-            )
+            kinds = {name: PoolKinds(column, self.kinds[name][0], self.one_of_each(name)) for name, column in self.columns.items()}
+            InTurn(self, kinds, handed, alone).run()
         for pool in self.pools.pools.values():  # what reps took from other pools was not followed everywhere
             pool.forget()
         entities = self.parts[0].bound.entities()
@@ -137,193 +196,86 @@ class Turns:
             column.book()
             if any(self.parts[0].bound.plan.takes_turns(entity) for entity in later):
                 self._remember(column)
-        return handed
 
-    def _in_windows(self, out: Handed) -> None:
-        """Many records at once, up to where a rep reaches a limit."""
-        for column in self.columns.values():
-            column.seats()
-        self.limits = Limits(self, [column.pool for column in self.columns.values()])
-        self.left = np.array(self.limits.left)  # how many more records each rep can take
-        self.uncounted = np.zeros(len(self.rep_ids), np.int64)  # what each rep has taken, as far as caps do not know it yet
-        at, n = 0, len(self.row)
-        while at < n:
-            done = self._window(at, min(n, at + self._width()), out)
-            self._took(out.rep[at:done], out.why[at:done], out)
-            advance(done - at)
-            at = done
-        for rep in np.flatnonzero(self.uncounted).tolist():
-            self._count(rep)
+    def _alone(self) -> Array:
+        """The records of which something counts that others of their kind have not: an owner, another role, somebody who must not have them."""
+        alone = self.holder(ALL) >= 0
+        alone[list(self.waiting_again())] = True
+        if self.pools.open_is_asked and self.table.entity in OPEN_CAPS.values():  # a rep counts once for a record, whatever the roles
+            for owner in map(self.table.owner, self.table.world.policy.roles):
+                alone |= owner.at[self.row] >= 0 if isinstance(owner, Refs) else False
+            alone |= ~self.table.world.is_open(self.table.entity)[self.row]
+            alone |= np.bincount(self.row)[self.row] > 1 if len(self.parts) > 1 else False
+        return alone
 
-    def _width(self) -> int:
-        """How many records to look at together: a few more than it should take until the first rep reaches a limit."""
-        first: float = MOST
-        for column in self.columns.values():
-            if column.seats().able:
-                first = min(first, float((self.left[column.able] / column.shares).min()))
-        return int(min(MOST, max(LEAST, first * 1.05 + 64)))
+    def _say_until(self, handed: Handed) -> None:
+        """Until when the records must be worked, by the pool that was asked and, if its deadlines are in working time, by the rep."""
+        pools, now = self.pools, self.table.world.clock.now
+        for name in (self.names[i] for i in occurring(self.asked).tolist()):
+            pool, places = pools.pools[name], np.flatnonzero((self.asked == self.names.index(name)) & (handed.rep >= 0))
+            if pool.step.sla is None:
+                continue
+            reps = occurring(handed.rep[places])
+            by_rep = np.full(len(self.rep_ids), -1, np.int32)
+            for rep in reps.tolist():
+                due = pools.due(pool, now, self.table.world.rep_row(rep))
+                by_rep[rep] = -1 if due is None else number_in(due, handed.untils)
+            handed.until[places] = by_rep[handed.rep[places]]
 
     def _remember(self, column: PoolColumn) -> None:
         """Which reps the companies went to, for what comes later in the run."""
         led = np.flatnonzero(column.leader >= 0)
-        ids = self.table.ids.take(pa.array(self.row[column.leader[led]])).to_pylist()
+        ids = self.table.ids.take(pa.array(column.leader[led])).to_pylist()
         name, entity, world = column.pool.step.name, self.table.entity, self.table.world
         for i, rep, record in zip(led.tolist(), column.companion[led].tolist(), ids, strict=True):
             self.pools.together.given[name, column.names[i]] = Given(self.rep_ids[rep], f"{entity} {record}", world.clock.now)
 
-    def _asked_of_records(self, pool: Pool) -> tuple[Column | None, Array | None]:
+    def _asked_of_records(self, pool: Pool) -> tuple[Companies | None, Array | None]:
         """What the waiting records' companies are, and the reps whom they stay with."""
-        frame = self.parts[0].frame(self.row)
-        company = frame.eval(pool.step.together.tree) if pool.step.together is not None else None
+        company = self.owners.companies(pool, self.row, partial(self.pools.together.is_followed, pool))
         if pool.step.sticky is None:
             return company, None
-        values = frame.eval(pool.step.sticky.tree)
+        values = self.parts[0].frame(self.row).eval(pool.step.sticky.tree)
         each = [part.assignee(self.row, values).astype(np.int32) for part in self.parts]
         return company, np.choose(self.role, each) if len(each) > 1 else each[0]
 
-    def _window(self, at: int, end: int, handed: Handed) -> int:
-        """Hand out the records from `at` on, up to `end` or to the one at which a rep reaches a limit; where that is."""
-        window = np.arange(at, end)
-        asked = self.asked[at:end]
-        groups: dict[str, list[Array]] = {}
-        tried: dict[int, list[str]] = {}
-        for number in (numbers := occurring(asked).tolist()):
-            chain = self.chain(self.names[number])
-            able = next((i for i, name in enumerate(chain) if self.columns[name].seats().able), len(chain) - 1)
-            tried[number] = chain[: able + 1]
-            groups.setdefault(chain[able], []).append(window if len(numbers) == 1 else window[asked == number])
-        plans = {
-            name: self._plan(name, places[0] if len(places) == 1 else np.sort(np.concatenate(places)), handed)
-            for name, places in groups.items()
-        }
-        done = self._limit(at, end, handed)
-        for number, chain in tried.items():
-            places = window[asked == number]
-            places = places[places < done]
-            if len(places):
-                handed.before[places] = self._before(chain[:-1], handed)
-        for name, (places, turns) in plans.items():
-            some = int(np.searchsorted(places, done))
-            self._commit(name, places[:some], turns[:some], handed)
-        return done
-
-    def _plan(self, name: str, places: Array, handed: Handed) -> tuple[Array, Array]:
-        """Reps for some records of a pool as it is now; which of them take a turn. `places` are in order."""
-        column, span = self.columns[name], span_of(places)
-        standing = column.seats()
-        if not standing.able:
-            fallback = self.pools.world.rep(column.pool.step.fallback)
-            at = np.full(len(places), place_of(fallback))
-            handed.rep[span] = self.table.world.receivers(at, self.holder(span))
-            handed.why[span], handed.leader[span] = self.why(FALLBACK, handed), -1
-            return places, np.zeros(len(places), bool)
-        rep, why, leader = (np.full(len(places), -1, np.int32) for _ in range(3))
-        if column.sticky is not None:
-            own = column.sticky[span]
-            stays = column.is_able[own]
-            rep[stays] = own[stays]
-            for one in occurring(own[stays]).tolist():
-                label = self.pools.world.rep_of(self.rep_ids[one]).label
-                why[stays & (own == one)] = self.why(f"it stays with {label}", handed)
-        behind = ahead = np.empty(0, np.int64)
-        if column.companies is not None:
-            company = column.companies[span]
-            companion = column.companion[company]
-            goes = (rep < 0) & column.is_able[companion]
-            rep[goes] = companion[goes]
-            leader[goes] = column.leader[company[goes]]
-            for i in np.flatnonzero(goes & (leader < 0)).tolist():  # it was in an earlier run, or among another entity's records
-                label = self.pools.together.given[column.pool.step.name, column.names[int(company[i])]].record
-                why[i] = self.why(reason_together(label), handed)
-            new = np.flatnonzero((company >= 0) & (companion < 0))
-            first = column.first_of(company[new], new)
-            follows = (first != new) & (rep[new] < 0)
-            behind, ahead = new[follows], first[follows]
-        turns = rep < 0
-        turns[behind] = False
-        assert column.slots is not None
-        rep[turns] = column.able[column.slots.next(int(np.count_nonzero(turns)))]
-        rep[behind], leader[behind] = rep[ahead], places[ahead]
-        handed.rep[span], handed.why[span], handed.leader[span] = rep, why, leader
-        return places, turns
-
-    def _limit(self, at: int, end: int, handed: Handed) -> int:
-        """Up to where nobody who is able becomes unable."""
-        if not self.limits.pools:
-            return end
-        left = self.left
-        rep = self._counted(handed.rep[at:end], handed.why[at:end], handed)
-        full = np.append(np.bincount(rep[rep >= 0], minlength=len(left)) >= left, False)  # the last place is for nobody
-        some = np.flatnonzero(full[rep])
-        if not len(some):
-            return end
-        order = some[np.argsort(rep[some].astype(np.int16 if len(left) < 1 << 15 else np.int32), kind="stable")]
-        reps = rep[order]
-        nth = np.arange(1, len(order) + 1) - np.searchsorted(reps, reps)  # of each record, which one of its rep's it is
-        return at + int(order[nth == left[reps]].min()) + 1
-
-    def _counted(self, rep: Array, why: Array, handed: Handed) -> Array:
-        """The reps for whom allocations count; -1 for those of a pool's fallback."""
-        return rep if FALLBACK not in handed.whys else np.where(why != handed.whys[FALLBACK], rep, -1)
-
-    def _commit(self, name: str, places: Array, turns: Array, handed: Handed) -> None:
-        if not len(places):
-            return
-        column, span = self.columns[name], span_of(places)
-        assert column.slots is not None
-        handed.pool[span] = self.names.index(name)
-        handed.standing[span] = column.standing_number()
-        taken = np.cumsum(turns)
-        handed.index[span] = column.pool.history.turns.taken + taken - turns
-        n = int(taken[-1]) if len(taken) else 0
-        column.slots.used += n
-        column.pool.history.turns.unlogged += n
-        if column.companies is not None and column.slots.standing.able:
-            column.lead(places, handed.rep[span])
-
-    def _took(self, rep: Array, why: Array, handed: Handed) -> None:
-        """Note what reps have taken. Only of somebody who reaches a limit it must be counted at once: others are not asked about."""
-        counted = self._counted(rep, why, handed)
-        counts = np.bincount(counted[counted >= 0], minlength=len(self.rep_ids))
-        self.uncounted += counts
-        self.left -= counts
-        for i in np.flatnonzero(self.left <= 0).tolist():
-            self._count(i)
-            self.left[i] = self.limits.seated_anew(i)
-        self.pools.n += len(rep)
-
-    def _count(self, rep: int) -> None:
-        self.pools.count(self.table.entity, self.rep_ids[rep], int(self.uncounted[rep]))
-        self.uncounted[rep] = 0
-
     def assignments(self, handed: Handed) -> Iterator[tuple[str, Json]]:
         """What the state keeps of them."""
-        now = self.table.world.clock.now
+        now, together = self.table.world.clock.now, self.pools.together
         ids = self.table.ids.take(pa.array(self.row)).to_pylist()
         position = self._positions(handed).tolist()
         is_free = ((handed.why >= 0) | (handed.leader >= 0)).tolist()
         columns = [self.columns.get(name) for name in self.names]
         for i, (rep, by) in enumerate(zip(handed.rep.tolist(), handed.pool.tolist(), strict=True)):
-            if rep >= 0:
-                column = columns[by]
-                assert column is not None
-                company = column.names[column.companies[i]] if column.companies is not None and column.companies[i] >= 0 else None
-                key = f"{self.table.entity}|{ids[i]}|{self.parts[self.role[i]].role}"
-                yield (
-                    key,
-                    assignment(self.rep_ids[rep], self.names[self.asked[i]], self.names[by], now, position[i], company, [], is_free[i]),
-                )
+            earlier, column = self.earlier.get(i), columns[by]
+            tried = [] if earlier is None else earlier.tried
+            if rep < 0 or tried is None:  # it stays as it was assigned
+                continue
+            company: Value = None
+            if earlier is not None and earlier.turn is not None:
+                company = together.company(self.pools.pools[self.names[by]], self.table.row(int(self.row[i])))
+            elif column is not None and column.companies is not None and column.companies[i] >= 0:
+                company = column.names[column.companies[i]]
+            key = f"{self.table.entity}|{ids[i]}|{self.parts[self.role[i]].role}"
+            yield (
+                key,
+                assignment(self.rep_ids[rep], self.names[self.asked[i]], self.names[by], now, position[i], company, tried, is_free[i]),
+            )
 
     def _positions(self, handed: Handed, places: slice = ALL) -> Array:
         start = np.array([self.pools.pools[name].history.turns.position for name in self.names])
-        return np.asarray(start[handed.pool[places]] + handed.index[places] + 1)
+        positions = np.asarray(start[handed.pool[places]] + handed.index[places] + 1)
+        if handed.positions:
+            at, own = np.array(list(handed.positions)), np.array(list(handed.positions.values()))
+            inside = (at >= (places.start or 0)) & (at < (len(handed.pool) if places.stop is None else places.stop))
+            positions[at[inside] - (places.start or 0)] = own[inside]
+        return positions
 
     # --- words --------------------------------------------------------------------------------------------------------
 
     def following(self, handed: Handed, places: Array | slice = ALL) -> pa.Array:
         """Of the waiting records at some places, whom each follows, in words; null for most."""
-        leader = handed.leader[places]
-        led = np.where(leader >= 0, self.row[leader], -1)
+        led = handed.leader[places]
         before, after = reason_together(f"{self.table.entity} \0").split("\0")
         return pc.binary_join_element_wise(before, self.table.ids.take(pa.array(led, mask=led < 0)), after, "")
 
@@ -336,32 +288,27 @@ class Turns:
     def why(self, text: str, handed: Handed) -> int:
         return handed.whys.setdefault(text, len(handed.whys))
 
-    def _before(self, tried: Iterable[str], handed: Handed) -> int:
-        standings = []
-        for name in tried:
-            standings.append((self.columns[name].pool, self.columns[name].standing_number()))
-        return self.tried(standings, handed)
-
     def tried(self, tried: Iterable[tuple[Pool, int]], handed: Handed) -> int:
         """The number of what is said of pools that were asked before, with their standings."""
         pools = [[pool.step.name, number, pool.history.turns.taken] for pool, number in tried]
         return handed.befores.setdefault(json.dumps(pools, ensure_ascii=False, separators=(",", ":")), len(handed.befores))
 
-    def as_tables(self, handed: Handed, start: int, until: Value) -> Iterator[pa.Table]:
+    def as_tables(self, handed: Handed) -> Iterator[pa.Table]:
         """The turns as the run's records have them, some at a time: what `PoolTurn.record` gives, from column to column."""
         for first in range(0, len(self.row), turn_files.GROUP):
-            yield self._as_table(slice(first, min(first + turn_files.GROUP, len(self.row))), handed, start, until)
+            yield self._as_table(slice(first, min(first + turn_files.GROUP, len(self.row))), handed)
 
-    def _as_table(self, places: slice, handed: Handed, start: int, until: Value) -> pa.Table:
+    def _as_table(self, places: slice, handed: Handed) -> pa.Table:
         ids = self.table.ids.take(pa.array(self.row[places]))
         roles = pa.array([f"|{part.role}" for part in self.parts])
         keys = pc.binary_join_element_wise(f"{self.table.entity}|", ids, roles.take(pa.array(self.role[places])), "")
-        rep, n = handed.rep[places], np.arange(places.start, places.stop)
-        ends = pa.array([v.string(x) for x in until], pa.string()).take(pa.array(self.asked[places], mask=rep < 0))
+        n = np.arange(places.start, places.stop)
         columns = {
-            "n": start + n, "pool": _words(handed.pool[places], self.names), "standing": handed.standing[places],
-            "index": handed.index[places], "rep": _words(rep, self.rep_ids), "key": keys,
-            "why": pc.fill_null(self.why_given(handed, places), ""), "repeated": pa.repeat(pa.scalar(""), len(n)), "until": ends,
+            "n": self.start + n, "pool": _words(handed.pool[places], self.names), "standing": handed.standing[places],
+            "index": handed.index[places], "rep": _words(handed.rep[places], self.rep_ids), "key": keys,
+            "why": pc.fill_null(self.why_given(handed, places), ""),
+            "repeated": pc.fill_null(_words(handed.repeated[places], list(handed.days)).dictionary_decode(), ""),
+            "until": _words(handed.until[places], [v.literal(x) for x in handed.untils]).dictionary_decode(),
             "before": _words(handed.before[places], list(handed.befores)), "position": self._positions(handed, places),
             "loads": pa.array([handed.loads.get(i) for i in n.tolist()] if handed.loads else pa.nulls(len(n)), pa.string()),
         }  # fmt: skip

@@ -30,6 +30,7 @@ class TypedColumns:
     repeated: int = 0  # how many of the rejects, the last ones, are repetitions
     guests: int = 0
     guest_ids: frozenset[str] = frozenset()
+    ranks: pa.Table | None = None  # places among all records, of which these are some (see `Raw`)
 
     @property
     def listed(self) -> int:

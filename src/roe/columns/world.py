@@ -31,6 +31,7 @@ from roe.data.reading import Reading, Reject
 from roe.dynamic import Array, Record, Saved, Value, Values
 from roe.evaluator.choose import Chooser
 from roe.evaluator.compiled import Compiled
+from roe.evaluator.fields import place
 from roe.evaluator.look_ups import KeyLookUp, NameLookUp
 from roe.evaluator.relate import Matcher
 from roe.evaluator.row import OwnersOfRow, Row
@@ -39,7 +40,7 @@ from roe.grammar import syntax as s
 from roe.grammar.clock import Clock
 from roe.grammar.values import parse_date
 from roe.ledger.remembered import Remembered
-from roe.plan.operators import Expr
+from roe.plan.operators import Derive, Expr
 
 if TYPE_CHECKING:
     from roe.columns.memory import ColumnMemory
@@ -294,6 +295,20 @@ class ColumnWorld(World):
     def evaluated(self, entity: str, expr: Expr) -> list[Value]:
         return self.tables[entity].frame.eval(expr.tree).values()[: self.tables[entity].listed]
 
+    def ranked(self, step: Derive) -> dict[str, Values]:
+        typed = self.columns_of[step.entity]
+        if typed.ranks is None:
+            return super().ranked(step)
+        ranks = self._ranks.get((step.entity, step.name))
+        if ranks is None:
+            assert step.among is not None
+            records = dict(zip(typed.lines.tolist(), typed.ids.to_pylist(), strict=True))
+            own = typed.ranks.filter(pc.equal(typed.ranks["name"], step.name))
+            places = zip(*(own[name].to_pylist() for name in ("line", "rank", "of", "below")), strict=True)
+            ranks = {records[line]: place(rank, n, below, step.among) for line, rank, n, below in places if line in records}
+            self._ranks[step.entity, step.name] = ranks
+        return ranks
+
     def owner_ids(self, entity: str, role: str) -> list[str | None]:
         owner = self.tables[entity].owner(role)
         if not isinstance(owner, Refs):
@@ -338,15 +353,20 @@ class ColumnWorld(World):
     def open_records(self) -> dict[tuple[str, str], int]:
         return {(entity, rep): n for entity in ("lead", "account") for rep, n in self.open_of(entity).items()}
 
-    def open_of(self, entity: str) -> Mapping[str, int]:
-        """How many open records of an entity each rep has."""
-        reps, table = self.tables["rep"], self.tables[entity]
+    def is_open(self, entity: str) -> Array:
+        """Whether each record counts as one that its owners have open."""
+        table = self.tables[entity]
         flags = table.column("is_open") if entity == "lead" else None
         if isinstance(flags, Truths):
-            open_ = flags.data != 0
+            open_ = np.asarray(flags.data != 0)
         else:
             open_ = np.ones(table.n, bool) if flags is None else np.array([x is not False for x in flags.values()], bool)
         open_[table.listed :] = False
+        return open_
+
+    def open_of(self, entity: str) -> Mapping[str, int]:
+        """How many open records of an entity each rep has."""
+        reps, table, open_ = self.tables["rep"], self.tables[entity], self.is_open(entity)
         pairs = []
         for role in self.policy.roles:
             owner = table.owner(role)

@@ -159,10 +159,13 @@ class NameIndex:
 
     # --- searching --------------------------------------------------------------------------------------------------
 
-    def search(self, name: str, least: float, group: bool = False, only: Callable[[int], bool] | None = None) -> list[tuple[float, int]]:
+    def search(
+        self, name: str, least: float, group: bool = False, only: Callable[[int], bool] | None = None, within: float = 1.0
+    ) -> list[tuple[float, int]]:
         """(probability, place) of the names that are the same company at least so likely, the best first; of equals the first.
 
-        With `group`, the probability that both are of one corporate group. `only` says which places may be found at all.
+        With `group`, the probability that both are of one corporate group. `only` says which places may be found at all. Those that are less
+        likely than the best by more than `within` may be left out.
         """
         if not names_in(name)[0].words:
             return []
@@ -170,7 +173,10 @@ class NameIndex:
         for i in looked.closest:
             score = self._score(looked, i, least, group)
             if score >= least:
-                scored += [(score, place) for place in self._at[i] if only is None or only(place)]
+                found = [(score, place) for place in self._at[i] if only is None or only(place)]
+                scored += found
+                if found:
+                    least = max(least, score - within)
         return sorted(scored, key=lambda x: (-x[0], x[1]))
 
     def _score(self, looked: Looked, i: int, least: float, group: bool) -> float:
@@ -189,8 +195,8 @@ class NameIndex:
         """A name's candidates. Methods ask for one name after the other, and many leads have the same."""
         looked = self._looked.get(name)
         if looked is None:
-            if len(self._looked) >= REMEMBERED:
-                self._looked.clear()
+            if len(self._looked) >= REMEMBERED:  # the oldest alone: to let go of all of them takes 60 ms, for which one search would wait
+                del self._looked[next(iter(self._looked))]
             looked = self._looked[name] = Looked(self._closest(name), self.scores.asked(names_in(name)), {})
         return looked
 
@@ -238,9 +244,9 @@ class NameIndex:
         sums = self._sums
         if sums is None or len(sums) < len(self._texts):
             sums = self._sums = np.zeros(len(self._texts) * 5 // 4)
-        of_each = [(weight, numbers) for weight, key, start, end in looked_up for numbers in self._postings.arrays(key, start, end, np)]
-        touched = np.concatenate([numbers for _, numbers in of_each]).astype(np.intp)
-        np.add.at(sums, touched, np.repeat([weight for weight, _ in of_each], [len(numbers) for _, numbers in of_each]))
+        weights, numbers = self._postings.arrays(looked_up, np)
+        touched = np.concatenate(numbers).astype(np.intp)
+        np.add.at(sums, touched, np.repeat(weights, list(map(len, numbers))))
         weights = sums[touched]
         sums[touched] = 0.0
         if len(self._texts) > self.count:  # names that are gone share nothing

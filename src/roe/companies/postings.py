@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from array import array
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from functools import cache
 from importlib import import_module
 from types import ModuleType
@@ -59,24 +59,37 @@ class Postings:
         if self.columns is None:
             some = [(key, having[key]) for key in keys if key in having]
             return [(size, key, 0, 0) for key, numbers in some if (size := _count(numbers) - gone.get(key, 0))]
-        spans = [(key, *self._spans[key]) for key in keys]
-        if not having and not gone:
-            return [(end - start, key, start, end) for key, start, end in spans if start < end]
-        every = ((_count(having.get(key)) + end - start - gone.get(key, 0), key, start, end) for key, start, end in spans)
-        return [sized for sized in every if sized[0]]
+        spans, found = self._spans, []
+        for key in keys:
+            start, end = spans[key]
+            size = end - start
+            if having or gone:
+                size += _count(having.get(key)) - gone.get(key, 0)
+            if size:
+                found.append((size, key, start, end))
+        return found
 
     def later(self, key: str) -> Sequence[int]:
         """The names with a key that are not in the columns."""
         numbers = self._having[key]
         return (numbers,) if isinstance(numbers, int) else numbers
 
-    def arrays(self, key: str, start: int, end: int, np: ModuleType) -> Iterator[Array]:
-        """The names that have a key: those from `start` to `end` in the columns, and those that came later."""
-        if end > start and self.columns is not None:
-            yield self.columns.numbers[start:end]
-        more = self._having.get(key)
-        if more is not None:
-            yield np.frombuffer(array("I", (more,)) if isinstance(more, int) else more, np.uintc)
+    def arrays(self, looked_up: Iterable[tuple[float, str, int, int]], np: ModuleType) -> tuple[list[float], list[Array]]:
+        """The names that have each of some keys: those from where they start to where they end in the columns, and those that came later. A key has
+        a weight, which stands beside each array of its names.
+        """
+        columns, having = self.columns, self._having
+        weights: list[float] = []
+        arrays: list[Array] = []
+        for weight, key, start, end in looked_up:
+            if end > start and columns is not None:
+                weights.append(weight)
+                arrays.append(columns.numbers[start:end])
+            more = having.get(key) if having else None
+            if more is not None:
+                weights.append(weight)
+                arrays.append(np.frombuffer(array("I", (more,)) if isinstance(more, int) else more, np.uintc))
+        return weights, arrays
 
 
 def _count(numbers: int | array[int] | None) -> int:

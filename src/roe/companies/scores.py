@@ -106,7 +106,7 @@ class Scores:
         letters = self._measured.get(name.text)
         if letters is None:
             if len(self._measured) >= MEASURED:
-                self._measured.clear()
+                del self._measured[next(iter(self._measured))]
             groups = trigrams(name.text)
             letters = self._measured[name.text] = groups, sum(map(self._weights.__getitem__, groups))
         return letters

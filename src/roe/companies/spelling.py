@@ -13,22 +13,24 @@ from roe.companies.tables import CLUBS, COMPOSED_WITH, common_words, same_words
 
 COMMON = 15  # names of listed companies that a word stands in, for it to be one that people shorten
 MOST_WRONG = 3  # letters of a misspelt word
+SHORTEST_WRONG = 11  # letters of two words together from which on one may be the other misspelt
 # `Муромский` is `of Murom`, `Новосибирский` of `Novosibirsk`, `Тульский` of `Tula`, `Волжский` of the `Volga`, `Пензенский` of `Penza`, and `Ярославский` of `Yaroslavl`
 _RUSSIAN_ADJECTIVE = re.compile(r"(\w{3,})sk(?:iy|ij|y|oy|oj|aya|aja|oe|oye)")
 
 
 class Word(NamedTuple):
-    """A word, its first letter, what it begins to sound like, and the word that stands for all its spellings."""
+    """A word, its first letter, what it begins to sound like, the word that stands for all its spellings, and how many letters it has."""
 
     word: str
     first: str
     sound: str
     same: str
+    letters: int
 
 
 @lru_cache(maxsize=KEPT)
 def known(word: str) -> Word:
-    return Word(word, word[0], first_sound(word), same_words().get(word, word))
+    return Word(word, word[0], first_sound(word), same_words().get(word, word), len(word))
 
 
 def word_likeness(a: str, b: str) -> float:
@@ -44,7 +46,11 @@ def word_likeness(a: str, b: str) -> float:
 
 def may_be_like(a: Word, b: Word) -> bool:
     """Whether two words can be alike, which most are not: they begin alike, mean one thing, or one may be the other misspelt."""
-    return a.first == b.first or a.sound == b.sound or a.same == b.same or wrong_letters(a.word, b.word) > 0
+    if a.first == b.first or a.sound == b.sound or a.same == b.same:
+        return True
+    return (
+        -MOST_WRONG <= a.letters - b.letters <= MOST_WRONG and a.letters + b.letters >= SHORTEST_WRONG and wrong_letters(a.word, b.word) > 0
+    )
 
 
 @lru_cache(maxsize=KEPT)

@@ -131,9 +131,10 @@ class LoneCells:
 
 def read_column(cells: Cells | LoneCells, values: Sequence[Cell]) -> tuple[list[Cell], list[tuple[int, Outcome]]]:
     """(what the cells of a column mean, None for nothing; by number the outcomes of those that say more than that)."""
-    kinds = set(map(type, values)) - {type(None)} if len(values) >= MANY else set()
-    if len(kinds) == 1 and kinds <= ALIKE and cells.field.type.name != "list":  # a list belongs to its record
-        return _read_alike(cells, values)
+    if len(values) >= MANY and cells.field.type.name != "list":  # a list belongs to its record
+        kinds = set(map(type, values)) - {type(None)}
+        if len(kinds) == 1 and kinds <= ALIKE:
+            return _read_alike(cells, values)
     outcomes = [NOTHING if value is None else cells.read(value) for value in values]
     return [x[0] for x in outcomes], [(n, x) for n, x in enumerate(outcomes) if says_more(x)]
 

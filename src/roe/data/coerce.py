@@ -174,7 +174,7 @@ class _RecordReader:
         for (name, _, cells), written in zip(self.cells, self._columns(), strict=True):
             values, odd = read_column(cells, written)
             columns.append(values)
-            reading.filled[name] += len(values) - values.count(None)
+            reading.filled[name] = len(values) - values.count(None)
             for number, (meant, wrong, alias, unread) in odd:
                 if wrong:
                     problems.setdefault(number, (name, written[number], wrong))
@@ -310,7 +310,8 @@ def finished(reading: Reading, rejects: Sequence[Reject]) -> None:
     """Count the rejects; every field that has a column is counted, if with none."""
     for name in reading.columns:
         reading.filled.setdefault(name, 0)
-    reading.count(rejects)
+    if rejects:
+        reading.count(rejects)
 
 
 def _habits(f: Field, raw: Sequence[Record], column: str, reading: Reading, earlier: Typed | None) -> Habits:

@@ -6,7 +6,7 @@ was skipped and why) and the turn's place in the pool's history. Both go to the 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import date, datetime, timedelta
 from functools import cached_property
 from typing import TYPE_CHECKING
@@ -60,20 +60,31 @@ class Pools:
         rep = turn.rep
         assert rep is not None
         self.n += 1
-        owners = self.owners(row)
-        if owners.get(role) != rep["id"]:
-            self._count_day(rep["id"], 1)
-        after = {**owners, role: rep["id"]}
-        self._last = []
-        if self.counts_open(row):  # a rep counts once for a record, whatever the roles
-            changed = sorted({*owners.values()} ^ {*after.values()})
-            self._last = [(row.entity, one, 1 if one == rep["id"] else -1) for one in changed]
-            for entity, one, n in self._last:
-                self._count_open(entity, one, n)
-        self._given.setdefault((row.entity, row["id"]), {})[role] = rep["id"]
+        self._last = self.count_taken(row.entity, self.owners(row), role, rep["id"], self.counts_open(row))
+        self.note_given(row.entity, row["id"], role, rep["id"])
         self.together.gave(self.pools[turn.pool], row, role, rep)
         for one in {rep["id"], *(one for _, one, _ in self._last)}:
             self._seated_anew(self.world.rep_of(one), row)
+
+    def count_taken(self, entity: str, owners: Mapping[str, str], role: str, rep: str, is_open: bool) -> list[tuple[str, str, int]]:
+        """Count for caps that a rep has got a record of these owners: (entity, rep, how many more open records), of all whose number changes."""
+        if owners.get(role) != rep:
+            self._count_day(rep, 1)
+        changed: Iterable[str] = ()
+        if is_open:  # a rep counts once for a record, whatever the roles
+            changed = sorted({*owners.values()} ^ {*{**owners, role: rep}.values()})
+        counted = [(entity, one, 1 if one == rep else -1) for one in changed]
+        for _, one, n in counted:
+            self._count_open(entity, one, n)
+        return counted
+
+    def note_given(self, entity: str, record: str, role: str, rep: str) -> None:
+        """The run has given a record to a rep, who has it from now on."""
+        self._given.setdefault((entity, record), {})[role] = rep
+
+    def given_in(self, entity: str, role: str) -> Iterator[tuple[str, str]]:
+        """(record, rep) of all that the run has given in a role."""
+        return ((record, by_role[role]) for (of, record), by_role in self._given.items() if of == entity and role in by_role)
 
     def _seated_anew(self, rep: Row, row: Row) -> None:
         """What counts against a rep's caps has changed."""

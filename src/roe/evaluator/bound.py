@@ -88,12 +88,13 @@ class Bound:
                 continue
             entity, record, role = key_parts(key)
             row = self.world.find(entity, record) if entity in self.world.rows else None
-            reason = ON_REQUEST if is_asked else "" if row is None else self._reason_to_give_back(step, row, x["rep"])
+            reason = ON_REQUEST if is_asked else "" if row is None else self.reason_to_give_back(step, row, role, x["rep"])
             if row is not None and reason:
                 self.assigned[key] = {**{name: value for name, value in x.items() if name != "asked"}, "back": reason}
                 self.backs.append((step.name, row, role, x["rep"]))
 
-    def _reason_to_give_back(self, step: Allocate, row: Row, rep: str) -> str:
+    def reason_to_give_back(self, step: Allocate, row: Row, role: str, rep: str) -> str:
+        """The rule by which a record gives back the turn that a rep took for it; empty if there is none."""
         scope = {**self.world.scope(row), "account": row if row.entity == "account" else row["account"], "rep": self.world.rep(rep)}
         code = self.evaluator.compiled.code
         return next((str(rule.name) for rule in step.credit_back if all(code(c)(scope) is True for c in rule.conditions)), "")
@@ -315,31 +316,20 @@ class Bound:
         )
 
     def _again(self, d: Decision, earlier: Saved) -> PoolTurn:
-        """A record that a pool assigned before: it stays where it is, unless its rep has left or should have worked it by now."""
-        pools, pool, rep = self.pools, earlier["pool"], self.world.rep(earlier["rep"])
-        sla, since = self.plan.pools[pool].sla, v.parse_temporal(earlier["at"])
-        due = pools.due(pools.pools[pool], since, rep)
-        if rep is None:
-            return pools.kept(pool, rep, earlier, due)
-        tried = [*earlier.get("tried", ()), earlier["rep"]]
-        left = reason_left(rep)
-        if left:  # what a leaver has goes to the next in turn
-            turn = pools.route(pool, d.row, d.role, {rep["id"]: left})
-            self._assigned(d, pool, turn, tried[:-1])
-            return turn
-        over = pools.over(pools.pools[pool], due)
-        is_late = over is not None and over <= self.world.clock.now and sla is not None and len(tried) <= sla.times + 1
-        if sla is None or not is_late or pools.worked(pools.pools[pool], d.row, rep, since):
-            return pools.kept(pool, rep, earlier, due)
-        late = f"not worked by {v.readable(due)}"
-        if len(tried) <= sla.times:
-            turn = pools.route(pool, d.row, d.role, dict.fromkeys(tried, late))
-        else:
-            to = self.world.rep(sla.escalate) if sla.escalate else rep
-            turn = pools.kept(pool, receiver(to, rep["id"]) or rep, earlier, None)
-            turn.repeated, turn.why = "", f"escalated: {rep.label} has {late}"
-        self._assigned(d, pool, turn, tried)
+        """A record that a pool assigned before: the pool is asked again only if somebody else is to have it."""
+        from roe.evaluator.again import found_again
+
+        found = found_again(self, d.row, d.role, earlier)
+        turn = found.turn or self.pools.route(earlier["pool"], d.row, d.role, found.without)
+        if found.tried is not None:
+            self._assigned(d, earlier["pool"], turn, found.tried)
         return turn
+
+    def was_worked(self, row: Row, role: str, earlier: Saved) -> bool:
+        """Whether the rep to whom a pool assigned a record has worked it since."""
+        rep = self.world.rep(earlier["rep"])
+        assert rep is not None
+        return self.pools.worked(self.pools.pools[earlier["pool"]], row, rep, v.parse_temporal(earlier["at"]))
 
     def saved(self, decisions: Iterable[DecisionValues]) -> Remembered:
         """The state after a run of these decisions; see `OwnerMemory.after`."""

@@ -40,8 +40,7 @@ def ranks_of(
     by_group: dict[Value, list[tuple[float, str]]] = {}
     for record, value, group in zip(ids, values, groups, strict=True):
         if v.is_number(value):
-            key = str(group["id"]) if isinstance(group, Row) else v.string(group)
-            by_group.setdefault(key, []).append((value, str(record)))
+            by_group.setdefault(group_key(group), []).append((value, str(record)))
     ranks = {}
     for members in by_group.values():
         n = len(members)
@@ -53,14 +52,24 @@ def ranks_of(
             below, above = bisect_left(ordered, value), n - bisect_right(ordered, value)
             if strict:
                 above += ties[value].index(record)
-            rank, reach, tier = above + 1, 0.0, None
-            for name, share in tiers:
-                reach += share
-                if rank <= ceil(reach * n / 100 - 1e-9):
-                    tier = name
-                    break
-            ranks[record] = {"rank": rank, "of": n, "percentile": v.number(100 * below / (n - 1)) if n > 1 else 100, "tier": tier}
+            ranks[record] = place(above + 1, n, below, tiers)
     return ranks
+
+
+def group_key(group: Value) -> str | None:
+    """What tells a record's group from others."""
+    return str(group["id"]) if isinstance(group, Row) else v.string(group)
+
+
+def place(rank: int, n: int, below: int, tiers: Sequence[tuple[str, float]]) -> Values:
+    """What is said of a rank among so many, of which some are below."""
+    reach, tier = 0.0, None
+    for name, share in tiers:
+        reach += share
+        if rank <= ceil(reach * n / 100 - 1e-9):
+            tier = name
+            break
+    return {"rank": rank, "of": n, "percentile": v.number(100 * below / (n - 1)) if n > 1 else 100, "tier": tier}
 
 
 def _related(entity: str, via: str) -> Make:

@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING
 
 from roe.dynamic import Value
 from roe.evaluator.by_name import NAMED_BY
-from roe.evaluator.kept_matches import KeptMatches
+from roe.evaluator.kept_matches import NONE, KeptMatches
 from roe.evaluator.row import OWNERSHIP, Row
 from roe.grammar import syntax as s
 from roe.plan.operators import Derive, Expr, Fill, Relate
-from roe.policy.reads import MOMENT, Read, rests_on
+from roe.policy.reads import MOMENT, Read, by_entity, rests_on
 
 if TYPE_CHECKING:
     from roe.evaluator.live_world import Change, LiveWorld
@@ -34,7 +34,8 @@ class Followed:
 
     def __init__(self, entity: str, parts: Parts, rests_on: Read, matches: dict[str, KeptMatches]) -> None:
         """`matches` has the match of each link that is matched where the data does not say it."""
-        self.entity, self.parts, self.rests_on, self.matches = entity, parts, rests_on, matches
+        self.entity, self.matches = entity, matches
+        self._rests_on, self._beyond = by_entity(rests_on), by_entity(parts.beyond)
         self.stale: dict[Row, None] = {}
         self.trusted: dict[Row, Value] = {}  # records whose value another binding has told, and whose matches are not asked here yet
         self.trusts = all(of != entity for of, _ in parts.beyond) and all(kept.step.target != entity for kept in matches.values())
@@ -55,12 +56,12 @@ class Followed:
     def follow(self, change: Change) -> None:
         """Some record has changed, and matches know it."""
         row, changed = change.row, change.fields
-        if not any((row.entity, name) in self.rests_on for name in changed):
+        if self._rests_on.get(row.entity, NONE).isdisjoint(changed):
             return
         if row.entity != self.entity:  # whether it is about a record that is only trusted is not known
             self.stale.update(dict.fromkeys(self.trusted))
             self.trusted.clear()
-        shown = "id" in changed or any((row.entity, name) in self.parts.beyond for name in changed)
+        shown = "id" in changed or not self._beyond.get(row.entity, NONE).isdisjoint(changed)
         for matches in self.matches.values():
             if shown and row.entity == matches.step.target:
                 self.stale.update(dict.fromkeys(matches.found_in(row)))

@@ -134,17 +134,15 @@ class KeptUp:
                 for (entity, name), look_up in ranks.items()
                 if self._certain(entity, f"{name}_of") and self._certain(entity, f"{name}_within")
             }
-        for key in [key for key in world._back if self._computed(*key)]:
+        for key in world._back.keys() & world.compiled.steps.keys():
             del world._back[key]
-        for matcher in world._matchers.values():
-            matcher.forget(self._uncertain(matcher))
+        for name, matcher in world._matchers.items():
+            matcher.forget(() if name in self._all_certain else self._uncertain(matcher))
         if not self._plain_open:
             self._open = None
 
     def _uncertain(self, matcher: Matcher) -> list[LookUp]:
         """The look-ups of a matcher that may rest on what was computed; those that do not stay so."""
-        if matcher.step.name in self._all_certain:
-            return []
         look_ups = list(matcher.look_ups())
         uncertain = [look_up for tree, look_up in look_ups if not self.rests_on_itself(matcher.step.target, tree)]
         trees = [tree for tree, _ in look_ups if self.rests_on_itself(matcher.step.target, tree)]

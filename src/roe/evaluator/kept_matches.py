@@ -16,12 +16,11 @@ from typing import TYPE_CHECKING, Any
 from weakref import WeakSet
 
 from roe.dynamic import Value
-from roe.evaluator.look_ups import KEYED, blocking_keys
 from roe.evaluator.row import OWNERSHIP
 from roe.grammar import syntax as s
 from roe.grammar.closures import compile_expression
 from roe.plan.operators import Relate
-from roe.policy.reads import Read
+from roe.policy.reads import Read, by_entity
 
 if TYPE_CHECKING:
     from roe.evaluator.followed import Followed
@@ -30,6 +29,8 @@ if TYPE_CHECKING:
     from roe.evaluator.row import Row
     from roe.grammar.scopes import Scope
 
+NONE: frozenset[str] = frozenset()
+OWNER_FIELDS = frozenset(OWNERSHIP)
 SCALARS = {str, bool, int, float, date, type(None)}  # whose type and equality say all of them
 
 
@@ -60,11 +61,11 @@ class KeptMatches:
         self._of_record: dict[Row, list[Answer]] = {}
         self._having: dict[Row, dict[Answer, None]] = {}  # a candidate -> the answers in which it stands
         self._looking_up: dict[tuple[int, Value], dict[Answer, None]] = {}  # (method, key) -> the answers that look it up
-        self._ties = ties
+        self._ties = by_entity(ties)
         self._tied: dict[Answer, None] = {}  # answers that tiebreakers decide
         self._doubtful: dict[Answer, None] = {}
         self._expected: list[Row] = []
-        self._awaited: list[Answer] = []  # which records that are not there yet will ask for; perhaps nobody else does
+        self._awaited: dict[Value, tuple[Row, list[Answer]]] = {}  # by id, records that are not there yet, and what they will ask for
         self._moved: set[Row] = set()  # records of which an answer is another one than when they asked
 
     @property
@@ -77,14 +78,20 @@ class KeptMatches:
         if before and row not in self._moved and self._doubtful.keys().isdisjoint(before):
             return before[-1].found
         self._moved.discard(row)
-        asked: list[Answer] = []
+        foreseen = self._awaited.get(row["id"]) if self._awaited and not before else None
+        if foreseen is not None and self._still_stands(foreseen, row):
+            asked = self._of_record[row] = foreseen[1]
+            for answer in asked:
+                answer.records[row] = None
+            return asked[-1].found if asked else None
+        asked = []
         scope = self.world.scope(row)
         ties = self._read(len(self._parts) - 1, row, scope)
         for number, method in enumerate(self.matcher.methods):
             if method.finds_nothing(scope):
                 continue
-            looked_up = _keys_of(method.kind, method.mine(scope)) if method.mine is not None and method.kind in KEYED else ()
-            if not looked_up and method.kind in KEYED:
+            looked_up: tuple[Value, ...] = ()
+            if method.is_keyed and not (looked_up := method.keys_of(scope)):
                 continue
             answer = self._answer(number, row, scope, ties, looked_up)
             answer.records[row] = None
@@ -108,22 +115,32 @@ class KeptMatches:
             answer = self._answers[key] = Answer(number, key, looked_up)
             for value in looked_up:
                 self._looking_up.setdefault((number, value), {})[answer] = None
-            self._ask(answer, row)
+            self._ask(answer, row, scope)
         return answer
 
     def ask_before(self, row: Row) -> None:
         """Find the match of a record that is about to come. What was found is kept until `let_go`, and followed as any other answer."""
+        if row["id"] in self._awaited:
+            return
         self.match(row)
-        for answer in self._of_record.pop(row, ()):
+        asked = self._of_record.pop(row, [])
+        for answer in asked:
             del answer.records[row]
-            self._awaited.append(answer)
+        self._awaited[row["id"]] = row, asked
+
+    def _still_stands(self, foreseen: tuple[Row, list[Answer]], row: Row) -> bool:
+        """Whether what was found ahead for a record is its match: it has come with the same values, and no answer may be another one since."""
+        expected, asked = foreseen
+        same = len(row) - len(row.derived) == len(expected) and all(dict.get(row, name) is value for name, value in expected.items())
+        return same and all(self._answers.get(answer.key) is answer and answer not in self._doubtful for answer in asked)
 
     def let_go(self) -> None:
         """The records that were about to come are there, or do not come."""
-        awaited, self._awaited = self._awaited, []
-        for answer in awaited:
-            if not answer.records and self._answers.get(answer.key) is answer:
-                self._drop(answer)
+        awaited, self._awaited = self._awaited, {}
+        for _, asked in awaited.values():
+            for answer in asked:
+                if not answer.records and self._answers.get(answer.key) is answer:
+                    self._drop(answer)
 
     def forget(self, row: Row) -> None:
         """Nobody asks for a record any more, or it is about to read another way."""
@@ -148,9 +165,9 @@ class KeptMatches:
         values = [code(scope) for code in self._parts[number]]
         return tuple([(type(x), x) for x in values]) if SCALARS.issuperset(map(type, values)) else row
 
-    def _ask(self, answer: Answer, row: Row) -> None:
+    def _ask(self, answer: Answer, row: Row, scope: Scope) -> None:
         """Find what a method finds, for a record that asks it."""
-        held = self.matcher.methods[answer.method].held(row)
+        held = self.matcher.methods[answer.method].held(scope)
         self._stand(answer, tuple(c.row for c in held))
         answer.found = self.matcher.choose(row, held, explained=False) if held else None
 
@@ -169,19 +186,19 @@ class KeptMatches:
     def follow(self, change: Change) -> None:
         """Some record has changed, has come or has gone: which answers may be others is noted."""
         row, changed = change.row, change.fields
-        doubtful = list(self._tied) if any((row.entity, name) in self._ties for name in changed) else []
+        doubtful = list(self._tied) if self._tied and not self._ties.get(row.entity, NONE).isdisjoint(changed) else []
         if row.entity == self.step.target:
             for number, method in enumerate(self.matcher.methods):
                 if self._fields[number].intersection(changed) or "id" in changed:
                     doubtful += [answer for answer in self._having.get(row, ()) if answer.method == number]
                     doubtful += self._may_find(number, method, row)
         self._doubtful.update(dict.fromkeys(doubtful))
-        if row.entity == self.step.entity and (change.is_gone or not set(OWNERSHIP).issuperset(changed)):
+        if row.entity == self.step.entity and (change.is_gone or not OWNER_FIELDS.issuperset(changed)):
             self.forget(row)
 
     def _may_find(self, number: int, method: MatchMethod, row: Row) -> Iterable[Answer]:
         """The answers of a method that may find a row as it is now."""
-        if method.kind not in KEYED or method.theirs is None:
+        if not method.is_keyed or method.theirs is None:
             return [answer for answer in self._answers.values() if answer.method == number]
         keys = self.matcher.keys(method.kind, method.theirs).keys_of(row)
         return [answer for key in keys for answer in self._looking_up.get((number, key), ())]
@@ -220,19 +237,13 @@ class KeptMatches:
             self._drop(answer)
             return
         before = answer.found
-        self._ask(answer, next(iter(answer.records)))
+        row = next(iter(answer.records))
+        self._ask(answer, row, self.world.scope(row))
         self._doubtful.pop(answer, None)
         if answer.found is not before:
             self._moved.update(answer.records)
             for followed in self.watching:
                 followed.stale.update(answer.records)
-
-
-def _keys_of(kind: str, value: Value) -> tuple[Value, ...]:
-    """The keys by which a value is looked up."""
-    if kind == "block":
-        return blocking_keys(value)
-    return () if value is None or isinstance(value, (list, dict)) else (value,)
 
 
 def _take_out(groups: dict[Any, dict[Answer, None]], key: object, answer: Answer) -> None:

@@ -181,7 +181,8 @@ class LiveWorld(World):
 
     def forget_computed(self) -> None:
         ranks, keyed = self.__dict__.get("_ranks", {}), self.__dict__.get("_keyed", {})
-        super().forget_computed()
+        if self.touched or ranks or keyed or self._kept_up is None:
+            super().forget_computed()
         self._decided.clear()
         if self._kept_up is not None:
             self._kept_up.drop_uncertain(ranks, keyed)
@@ -356,14 +357,15 @@ class LiveWorld(World):
             if matches is not None:
                 matches.expect(row for row in rows if row.entity == matches.step.entity and self._is_asked(matches.step, row))
 
-    def expect(self, entity: str, values: Values) -> None:
-        """A record with these typed values is about to come: find its matches, where they are kept."""
-        row = Row(entity, self, values)
-        asked = [x for x in self._matches.values() if x is not None and x.step.entity == entity and not self._is_said(x.step, row)]
-        if asked:
+    def expect(self, entity: str, records: Iterable[Values]) -> None:
+        """Records with these typed values are about to come: find their matches, where they are kept."""
+        kept = [matches for matches in self._matches.values() if matches is not None and matches.step.entity == entity]
+        if kept:
             with self.as_before(entity):
-                for matches in asked:
-                    matches.ask_before(row)
+                for row in [Row(entity, self, values) for values in records]:
+                    for matches in kept:
+                        if not self._is_said(matches.step, row):
+                            matches.ask_before(row)
 
     def let_go(self) -> None:
         """No record that was expected is still to come."""

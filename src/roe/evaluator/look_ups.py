@@ -196,12 +196,12 @@ class NameLookUp:
         """The place of a row that goes."""
         return self._place.pop(id(row))
 
-    def search(self, name: str, least: float, group: bool, only: Callable[[Row], bool]) -> list[tuple[float, Row]]:
+    def search(self, name: str, least: float, group: bool, only: Callable[[Row], bool], within: float) -> list[tuple[float, Row]]:
         """(score, row) of the rows whose names are the same company at least so likely, the best first; of equals by their ids. `only` says
-        which rows may be found at all.
+        which rows may be found at all. Rows with a score below the best one by more than `within` may be left out.
         """
         row_at = self.row
-        hits = self._index.search(name, least, group, lambda place: (row := row_at(place)) is not None and only(row))
+        hits = self._index.search(name, least, group, lambda place: (row := row_at(place)) is not None and only(row), within)
         return sorted([(score, row) for score, place in hits if (row := row_at(place)) is not None], key=lambda x: (-x[0], by_id(x[1])))
 
 

@@ -11,7 +11,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 from roe.dynamic import Value
-from roe.evaluator.look_ups import KeyLookUp, LookUp, NameLookUp, blocking_keys, by_id, needed, plan_of
+from roe.evaluator.look_ups import KEYED, KeyLookUp, LookUp, NameLookUp, blocking_keys, by_id, needed, plan_of
 from roe.grammar import syntax as s
 from roe.grammar import values as v
 from roe.grammar.closures import compile_expression
@@ -68,7 +68,7 @@ class Matcher:
         if match is not None:
             return match.row
         for method in self.methods:
-            held = method.held(row)
+            held = method.held(self.world.scope(row))
             if held:
                 return held[0].row if len(held) == 1 else self.choose(row, held, explained=False)
         return None
@@ -217,15 +217,15 @@ class MatchMethod:
         self.kind, mine, theirs = plan_of(method.match.tree, step.entity, step.target)
         if method.similar is not None:
             self.kind, mine, theirs = "similar", method.similar[0].tree, method.similar[1].tree
-        self.theirs = theirs
+        self.theirs, self.is_keyed = theirs, self.kind in KEYED
         self.mine = compile_expression(mine) if mine is not None else None
 
     # --- candidates -------------------------------------------------------------------------------------------------
 
-    def held(self, row: Row) -> list[Candidate]:
-        """Rows for which the method's condition is true, and `unless` is not."""
-        scope = self.world.scope(row)
-        return [Candidate(t, self.name, score) for score, t in self._scored(scope, self.least, None) if not self._is_excluded(t, scope)]
+    def held(self, scope: Scope) -> list[Candidate]:
+        """Rows for which the method's condition is true, and `unless` is not; but those whose scores are too low to be chosen."""
+        only = None if self.unless is None else lambda target: not self._is_excluded(target, scope)
+        return [Candidate(t, self.name, score) for score, t in self._scored(scope, self.least, only, CLOSE)]
 
     def candidates(self, row: Row, only: Callable[[Row], bool] | None = None) -> tuple[list[Candidate], list[Candidate]]:
         """Rows for which the method's condition is true, and those that `unless` then excludes, or whose scores are a little too low."""
@@ -250,26 +250,34 @@ class MatchMethod:
         scope[self.step.target] = target
         return self.unless(scope) is True
 
-    def _scored(self, scope: Scope, least: float, only: Callable[[Row], bool] | None) -> Iterable[tuple[float, Row]]:
-        """The rows for which the condition is true, and `only`, each with its score; of names the best first, down to `least`."""
+    def _scored(self, scope: Scope, least: float, only: Callable[[Row], bool] | None, within: float = 1.0) -> Iterable[tuple[float, Row]]:
+        """The rows for which the condition is true, and `only`, each with its score; of names the best first, down to `least`, and perhaps no
+        further below the best than `within`.
+        """
         if self.finds_nothing(scope):
             return ()
 
         def fits(target: Row) -> bool:
             scope[self.step.target] = target
-            return (only is None or only(target)) and self.match(scope) is True
+            return self.match(scope) is True and (only is None or only(target))
 
         if self.kind != "similar":
             return [(1.0, row) for row in self._possible(scope) if fits(row)]
         assert self.mine is not None and self.theirs is not None
         value = self.mine(scope)
-        return self.matcher.names(self.theirs).search(value, least, self.group, fits) if isinstance(value, str) else ()
+        return self.matcher.names(self.theirs).search(value, least, self.group, fits, within) if isinstance(value, str) else ()
+
+    def keys_of(self, scope: Scope) -> tuple[Value, ...]:
+        """The keys by which the record is looked up."""
+        value = None if self.mine is None else self.mine(scope)
+        if self.kind == "block":
+            return blocking_keys(value)
+        return () if value is None or isinstance(value, (list, dict)) else (value,)
 
     def _possible(self, scope: Scope) -> Iterable[Row]:
         if self.mine is None or self.theirs is None:
             return self.world.all(self.step.target)
-        value, look_up = self.mine(scope), self.matcher.keys(self.kind, self.theirs)
-        if self.kind == "block":
-            keys = blocking_keys(value) if isinstance(value, str) else ()
-            return list(dict.fromkeys(r for key in keys for r in look_up.rows(key)))
-        return look_up.rows(value) if value is not None and not isinstance(value, (list, dict)) else ()
+        keys, look_up = self.keys_of(scope), self.matcher.keys(self.kind, self.theirs)
+        if len(keys) == 1:
+            return look_up.rows(keys[0])
+        return list(dict.fromkeys(r for key in keys for r in look_up.rows(key)))

@@ -177,6 +177,8 @@ class Together:
         for i, (rep, company) in enumerate(zip(reps, self.world.evaluated(entity, step.together), strict=True)):
             if rep and isinstance(company, (str, int, float)):
                 companies.add(company, Existing(*queue_place(created[i], ids[i]), rep, str(ids[i]), created[i] or since[i]))
+        for record, rep in pool.pools.given_in(entity, role):  # before the pool was first asked
+            companies.move(record, rep)
         return companies
 
     def _take_up(self, companies: Companies, pool: Pool, row: Row, role: str) -> None:

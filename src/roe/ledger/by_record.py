@@ -24,6 +24,7 @@ PARTS = (
     "ends",
     "granted",
     "held",
+    "events",
     "past.owners",
     "past.seen",
 )  # by `entity|record|name`

@@ -12,7 +12,7 @@ from roe.grammar.names import Names
 from roe.grammar.parser import parse
 from roe.grammar.registry import BY_NAME
 from roe.grammar.types import Type
-from roe.plan.operators import TEMPLATE, Action, Choose, Derive, Expr, Fill, Relate, Walk
+from roe.plan.operators import TEMPLATE, Action, Choose, Derive, Expr, Fill, Relate, Settle, Walk
 from roe.plan.plan import Plan, Step, expressions_of
 from roe.plan.standard import BuiltIn, standard_steps
 from roe.policy.model import Policy
@@ -25,6 +25,11 @@ _LAST: list[
 
 
 Read = Collection[tuple[str, str]]  # fields, each with its entity
+
+
+def by_entity(read: Read) -> dict[str, frozenset[str]]:
+    """The names of the fields, by their entity."""
+    return {entity: frozenset(name for of, name in read if of == entity) for entity in {of for of, _ in read}}
 
 
 def reads(policy: Policy) -> set[tuple[str, str]]:
@@ -116,6 +121,27 @@ def rests_on(policy: Policy, entity: str, expr: Expr) -> frozenset[tuple[str, st
     return None if PAST in fields else frozenset(fields)
 
 
+def may_rest_on(policy: Policy, entity: str, expr: Expr) -> set[tuple[str, str]]:
+    """Every (entity, field) that an expression about an entity's records may rest on, of any records, and PAST if it looks back. Unlike `rests_on`
+    this always tells; what is found by a key or a name may rest on more.
+    """
+    steps = {**standard_steps(policy.plan), **policy.plan.steps}
+    fields = _read_and_asked(policy, entity, [expr])
+    todo = list(fields)
+    while todo:
+        of, name = todo.pop()
+        step = steps.get((of, name))
+        more = _read_by(policy, step) if isinstance(step, (Walk, Fill, Settle)) else set[tuple[str, str]]()
+        if isinstance(step, (Derive, Choose, Relate)):
+            more = _read_and_asked(policy, of, expressions_of(step))
+        if isinstance(step, Derive):
+            more |= {(of, other) for other in (step.group or {}).values()}
+            more |= {(of, f"{name}_of"), (of, f"{name}_within")} if step.among is not None else set()
+        todo += more - fields
+        fields |= more
+    return fields
+
+
 def referred_to(policy: Policy, read: Read) -> set[str]:
     """The entities whose records fields refer to, one or a list."""
     types = [f.type.item or f.type for of, name in read if (f := policy.model.entities.get(of, {}).get(name)) is not None]
@@ -176,8 +202,13 @@ def expressions(policy: Policy) -> Iterator[tuple[str, s.Node]]:
         if isinstance(expr, Expr):
             yield entity, expr.tree
         elif expr is not None:
-            trees = (parse(m[1])[0] for m in TEMPLATE.finditer(expr))
-            yield from ((entity, tree) for tree in trees if tree is not None)
+            yield from ((entity, tree) for tree in sentence(expr))
+
+
+def sentence(text: Text | None) -> list[s.Node]:
+    """The trees of what a sentence fills in."""
+    trees = [parse(m[1])[0] for m in TEMPLATE.finditer(text or "")]
+    return [tree for tree in trees if tree is not None]
 
 
 def _all(policy: Policy) -> Iterator[tuple[str, Expr | Text | None]]:

@@ -66,6 +66,9 @@ class Desk:
         self.policy = policy
         self.records = Records(policy.evaluator, self.state, records, found)
         self.plan, self.zone = policy.evaluator.policy.plan, policy.evaluator.policy.timezone
+        self._roles = {entity: [role for e, role in self.plan.engagement if e == entity] for entity, _ in self.plan.engagement}
+        known = policy.evaluator.policy.model.entities
+        self._entities = {FILES.get(e, (e + "s",))[0]: e for e in reversed(known)} | {e: e for e in known}
         self.tz = zone_of(self.zone)
         self._moment: tuple[datetime, At] | None = None
 
@@ -85,9 +88,12 @@ class Desk:
 
     def expect(self, records: Iterable[tuple[str, Record]]) -> None:
         """Records are about to be routed, by the address's name of their entity. What can be found out of them before they may be decided is."""
+        by_name: dict[str, list[Record]] = {}
         for name, values in records:
-            with contextlib.suppress(Refused):  # as it will be, when it comes
-                self.records.expect(self.entity(name), values)
+            by_name.setdefault(name, []).append(values)
+        for name, several in by_name.items():
+            with contextlib.suppress(Refused):  # as each will be, when it comes
+                self.records.expect(self.entity(name), several)
 
     def number(self, numbers: list[int]) -> None:
         """Tell owners and letters the numbers that the entries have got."""
@@ -223,11 +229,9 @@ class Desk:
 
     def entity(self, name: str) -> str:
         """The entity that an address means: `leads` and `lead` are one."""
-        known = self.policy.evaluator.policy.model.entities
-        if name in known:
-            return name
-        entity = next((e for e in known if name == FILES.get(e, (e + "s",))[0]), None)
+        entity = self._entities.get(name)
         if entity is None:
+            known = self.policy.evaluator.policy.model.entities
             raise unknown(f"the policy has no entity `{name}`", f"the entities are {', '.join(known)}")
         return entity
 
@@ -426,7 +430,8 @@ class Desk:
     def answer(self, entity: str, id: str) -> Json:
         """All owners of a record. The first role's stand at the top, since most records have one."""
         self._has_owners(entity)
-        roles = {key.split("|", 2)[2]: self.shown(*key.split("|", 2)) for key in self.owner_keys(entity, id)}
+        known = self.state.all("owner")
+        roles = {role: self.shown(entity, id, role) for role in self.policy.evaluator.policy.roles if f"{entity}|{id}|{role}" in known}
         if not roles:
             raise unknown(f"nothing was decided about the {entity} `{id}`", "route it with POST first")
         return {**next(iter(roles.values())), "roles": roles, "held": any(self.state.get("held", f"{entity}|{id}|{r}") for r in roles)}
@@ -437,7 +442,7 @@ class Desk:
             raise unknown(f"the policy has no rules for the owners of {entity} records", f"it decides owners of {decided} records")
 
     def roles(self, entity: str) -> list[str]:
-        return [role for e, role in self.plan.engagement if e == entity]
+        return self._roles.get(entity, [])
 
     def decides(self, entity: str) -> None:
         """Refuse an entity that the policy has no rules for."""

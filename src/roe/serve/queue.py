@@ -30,8 +30,8 @@ RETRY = 1.0  # seconds between attempts to reach the database
 PATIENCE = 20.0  # seconds after which a request is not waited for any longer: more than a writer waits for the lock
 # Nearly all objects of a service stay, so a collection of all of them takes long and frees nothing: new ones alone are collected while it
 # works, and everything once in a while when nothing waits. The second number says how many portions of new ones are looked at together, and a
-# request waits for that: it is few objects
-COLLECTED = (1_000, 10, 1_000_000)
+# request waits for that: it is few objects. A larger one saves nothing, since each object is looked at twice in any case
+COLLECTED = (1_000, 2, 1_000_000)
 TIDY = 3600.0  # seconds between collections of everything
 
 

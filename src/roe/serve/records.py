@@ -6,6 +6,7 @@ that the CRM shows is left out of what rules see, and the known one stands in it
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime, timedelta
 
@@ -73,17 +74,18 @@ class Records:
         self.last_read = self.live.world.last_read
         return rows[0]
 
-    def expect(self, entity: str, fields: Record) -> None:
-        """Read a record that is about to be routed, and find its matches. Nothing of that rests on what is decided before it."""
-        try:
-            typed = self.typed(entity, fields)
-        except Refused:
-            return  # which is said when it comes
-        assert self.last_read is not None
-        self._ahead[id(fields)] = fields, typed, self.last_read
-        roles = (role for of, role in self.policy.plan.engagement if of == entity)
-        if any(self.state.get("owner", f"{entity}|{typed['id']}|{role}") is None for role in roles):
-            self.live.world.expect(entity, typed)
+    def expect(self, entity: str, records: Iterable[Record]) -> None:
+        """Read records that are about to be routed, and find their matches. Nothing of that rests on what is decided before them."""
+        roles = [role for of, role in self.policy.plan.engagement if of == entity]
+        expected = []
+        for fields in records:
+            with contextlib.suppress(Refused):  # which is said when it comes
+                typed = self.typed(entity, fields)
+                assert self.last_read is not None
+                self._ahead[id(fields)] = fields, typed, self.last_read
+                if any(self.state.get("owner", f"{entity}|{typed['id']}|{role}") is None for role in roles):
+                    expected.append(typed)
+        self.live.world.expect(entity, expected)
 
     def let_go(self) -> None:
         """Whatever was expected has come, or does not."""

@@ -24,12 +24,13 @@ from roe.ledger.by_record import RECORD, rest_of, rows_of
 from roe.ledger.remembered import Remembered
 from roe.policy.model import DataSource, Policy
 from roe.share import tasks
-from roe.share.carrier import Carrier, Frame
+from roe.share.carrier import Carrier, Common, Frame
 from roe.share.guests import FOUND, asked_for, of_copies, of_named, of_names
 from roe.share.memory import MEMORY, others_owned, with_newest
 from roe.share.parcels import KEY, LINE, PARCEL, ROWS, Buckets, Hashed, Key, Ranged, of_bytes
 from roe.share.plan import Share, share
 from roe.share.pools import Said, TurnFiles, hand_out
+from roe.share.ranks import INEXACT, of_ranks, ranked
 from roe.share.result import TaskResult
 from roe.share.tables import Cut, cut_up, dated
 from roe.share.tasks import (
@@ -130,18 +131,16 @@ def _in_buckets(work: Work, how: Share, check: Check) -> SharedOut | str:
     state = with_newest(state, policy, entity, dated(cut, policy, entity))
     common = carrier.common(work.evaluator, work.as_of, cut.broadcast, rest_of(state, entity))
     done = partial(SharedOut, origins=cut.origins, others=cut.broadcast, warnings=cut.warnings, whole=cut.whole)
-    is_alone = set(cut.shared) == {entity} and not keys.have_links and how.handed_out_by is None and not memory.num_rows
+    is_alone = set(cut.shared) == {entity} and not keys.have_links and not how.ranks and how.handed_out_by is None and not memory.num_rows
     if is_alone and cut.pieces and (keys.are_ascending if carrier.in_order else keys.are_own):
         read = of_pieces(work.decide, common, cut.shared[entity], cut.pieces)
         return done(carrier.numbers(len(cut.pieces)).results(read), {entity})
     buckets = keys.buckets(number)
     parcels = _parcels(carrier, cut, buckets, memory)
-    if keys.have_links:
-        asked = asked_for(keys.frame, entity, buckets, cut.rows)
-        if isinstance(asked, str):
-            return asked
-        parcels = parcels.kept()
-        parcels = parcels.joined(parcels.joined(asked).at_buckets(buckets.number).each(of_copies(entity, cut.shared), PARCEL).kept())
+    more = _with_others(carrier, how, cut, common, keys, buckets, parcels)
+    if isinstance(more, str):
+        return more
+    parcels = more
     said = None
     if how.handed_out_by is not None:
         remembers = work.state is not None
@@ -170,9 +169,24 @@ def kept_together(evaluator: Evaluator, state: Remembered, how: Share) -> str:
     id_field = evaluator.policy.model.entities[how.entity]["id"]
     if state and (id_field.normalize or id_field.aliases):
         return "the ids of the data are not those of the ledger"
-    if state.get("assigned") and any(pool.credit_back for pool in evaluator.policy.plan.pools.values()):
-        return "what stands in a record may give its turn back"
     return ""
+
+
+def _with_others(carrier: Carrier, how: Share, cut: Cut, common: Common, keys: _Keys, buckets: Buckets, parcels: Frame) -> Frame | str:
+    """Parcels with what tasks are told of other tasks' records: those that rules read, and the places among all; or why these are not enough."""
+    if keys.have_links:
+        asked = asked_for(keys.frame, how.entity, buckets, cut.rows)
+        if isinstance(asked, str):
+            return asked
+        parcels = parcels.kept()
+        parcels = parcels.joined(parcels.joined(asked).at_buckets(buckets.number).each(of_copies(how.entity, cut.shared), PARCEL).kept())
+    if how.ranks:
+        look: Look[dict[str, pa.Table]] = partial(ranked, entity=how.entity, names=how.ranks)
+        found = parcels.at_buckets(buckets.number).each(of_waiting(look, common, how.entity, cut.shared), PARCEL).kept()
+        if any(True for _ in found.only(INEXACT).rows()):
+            return "some numbers that are ranked have more digits than columns"
+        parcels = parcels.joined(found.in_one().each(of_ranks(), PARCEL).kept())
+    return parcels
 
 
 class _Keys:

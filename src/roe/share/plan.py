@@ -13,7 +13,7 @@ from roe.plan.outcome import expression
 from roe.plan.plan import Step
 from roe.plan.standard import BuiltIn, standard_steps
 from roe.policy.model import Policy
-from roe.policy.reads import reads, reads_through, rests_on
+from roe.policy.reads import PAST, may_rest_on, reads, reads_through, rests_on, sentence
 
 
 @dataclass(frozen=True)
@@ -21,7 +21,8 @@ class Share:
     """An entity shared out by id, and the tables that go with it: entity -> the field that refers to it.
 
     `handed_out_by` are the entity's fields that pools rest on; None where no pool takes turns. Rules also read other records of the entity:
-    those to which `links` of these tables refer, and those that refer to it by the fields in `back`.
+    those to which `links` of these tables refer, and those that refer to it by the fields in `back`. `ranks` are the entity's steps that are places
+    among all of its records.
     """
 
     entity: str
@@ -29,6 +30,7 @@ class Share:
     handed_out_by: frozenset[str] | None = None
     links: dict[str, tuple[str, ...]] = field(default_factory=dict)
     back: tuple[str, ...] = ()
+    ranks: tuple[str, ...] = ()
 
 
 def share(policy: Policy) -> Share | str:
@@ -43,8 +45,9 @@ def share(policy: Policy) -> Share | str:
     entity = decided.pop()
     if policy.plan.claims is not None or policy.plan.credits:
         return "claims and credits look at all records"
-    if ranks(policy):
-        return "ranks and events look at all records"
+    why = _of_others(policy, entity)
+    if why:
+        return why
     own = reads(policy)  # what the policy itself reads comes first: a reason names that
     fields = [*sorted(own), *sorted(reads_through(policy) - own)]
     children = _children(policy, entity, fields)
@@ -55,13 +58,17 @@ def share(policy: Policy) -> Share | str:
         return related
     links, back = related
     elsewhere = {(of, name) for of, names in links.items() for name in names} | {(entity, name) for name in _lists(policy, entity, back)}
+    ranks = _ranks(policy, entity)
+    if isinstance(ranks, str):
+        return ranks
+    elsewhere |= {(entity, name) for name, rests_on_owners in ranks.items() if rests_on_owners}
     why = _asked_afterwards(policy, entity, elsewhere) if elsewhere else ""
     if why:
         return why
     if not policy.plan.takes_turns():
-        return Share(entity, children, None, links, back)
+        return Share(entity, children, None, links, back, tuple(ranks))
     handed_out_by = _handed_out_by(policy, entity, children, elsewhere)
-    return handed_out_by if isinstance(handed_out_by, str) else Share(entity, children, handed_out_by, links, back)
+    return handed_out_by if isinstance(handed_out_by, str) else Share(entity, children, handed_out_by, links, back, tuple(ranks))
 
 
 def _children(policy: Policy, entity: str, fields: Collection[tuple[str, str]]) -> dict[str, str] | str:
@@ -133,9 +140,15 @@ def _asked_afterwards(policy: Policy, entity: str, elsewhere: Collection[tuple[s
     asked = [(f"the invariant `{i.name}`", i.holds) for i in policy.plan.invariants if i.entity == entity]
     frozen = ((name, step) for (of, name), step in policy.plan.steps.items() if of == entity and isinstance(step, Derive) and step.frozen)
     asked += [(f"{entity}.{name}, which is frozen,", step.expr) for name, step in frozen if step.expr is not None]
+    for event in policy.plan.events:
+        raised = expression(s.Path(s.Name(entity), str(event.name)))
+        asked += [(f"the event `{event.name}`", expr) for expr in (raised, event.rearm) if expr is not None]
+        asked += [(f"the event `{event.name}`", expression(tree)) for tree in sentence(event.because)]
+    if policy.plan.crm.territories:
+        asked.append(("territories.csv", expression(s.Path(s.Name(entity), "territory"))))
     for what, expr in asked:
-        more = rests_on(policy, entity, expr)
-        if more is None or (not more.isdisjoint(elsewhere) and any(of == entity and name in OWNED for of, name in more)):
+        more = may_rest_on(policy, entity, expr)
+        if not more.isdisjoint(elsewhere) and any(field == PAST or (field[0] == entity and field[1] in OWNED) for field in more):
             return f"{what} may look at owners of other {entity}s once they are decided"
     return ""
 
@@ -164,9 +177,37 @@ def _of_one(pool: Allocate) -> Iterable[Expr]:
     return [expr for expr in (pool.sticky, pool.together) if expr is not None]
 
 
-def ranks(policy: Policy) -> bool:
-    """Whether a step or an event looks at all records."""
-    return bool(policy.plan.events) or any(isinstance(step, Derive) and step.among is not None for step in policy.plan.steps.values())
+def _of_others(policy: Policy, entity: str) -> str:
+    """Why ranks, or what a run says besides its decisions, take all records together: those of other entities do."""
+    steps = policy.plan.steps.values()
+    other = next(
+        (step for step in steps if isinstance(step, Derive) and step.among is not None and step.entity not in (entity, "rep")), None
+    )
+    if other is not None:
+        return f"the rank {other.entity}.{other.name} looks at all {other.entity} records"
+    event = next((event for event in policy.plan.events if event.entity != entity), None)
+    if event is not None:
+        return f"the event {event.entity}.{event.name} is not about {entity} records"
+    credit = any(row.shares and row.entity != entity for row in policy.plan.exceptions) or (
+        entity != "account" and bool(policy.plan.holdovers)
+    )
+    of_accounts = entity != "account" and bool(policy.plan.crm.territories)
+    return f"credits and territories are not only about {entity} records" if credit or of_accounts else ""
+
+
+def _ranks(policy: Policy, entity: str) -> dict[str, bool] | str:
+    """The entity's steps that are places among all of its records, and whether what is ranked rests on owners; or why nobody can find it before
+    the records are decided.
+    """
+    ranks = {}
+    for (of, name), step in policy.plan.steps.items():
+        if of == entity and isinstance(step, Derive) and step.among is not None:
+            asked = [rests_on(policy, entity, expression(s.Path(s.Name(entity), f"{name}{part}"))) for part in ("_of", "_within")]
+            known = [fields for fields in asked if fields is not None]
+            if len(known) < len(asked):
+                return f"what {entity}.{name} ranks is not known from the records alone"
+            ranks[name] = any((entity, field) in fields for fields in known for field in OWNED)
+    return ranks
 
 
 def leads_to(policy: Policy, entity: str, of: str, name: str) -> bool:

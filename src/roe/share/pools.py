@@ -15,27 +15,31 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from roe.columns.handed import Handed, number_in
 from roe.columns.one_by_one import reason_one_by_one
-from roe.columns.pool_column import Handed
 from roe.columns.raw import Raw
 from roe.columns.role import RoleRows
 from roe.columns.role_run import RoleRun
+from roe.columns.row import place_of
 from roe.columns.run import ColumnRun
 from roe.columns.table import RecordTable
 from roe.columns.turn_files import form_of, lines_of, write_parquet, write_turns
 from roe.columns.turns import Turns
 from roe.columns.world import ColumnWorld
-from roe.dynamic import Array, Value
+from roe.dynamic import Array, Saved, Value
 from roe.evaluator.bound import Bound
 from roe.evaluator.engine import Evaluator
 from roe.evaluator.recorded import pools_json
+from roe.evaluator.row import Row
+from roe.grammar import values as v
 from roe.ledger.remembered import Remembered
+from roe.plan.operators import Allocate
 from roe.share.memory import Change, changes_between
 from roe.share.parcels import LINE, flat
 from roe.share.tasks import HANDED, ROWS_A_TASK, SAID
-from roe.share.waiting import NUMBER, OPEN, REP, WAITS, outcomes_of_pools
+from roe.share.waiting import BACK, NUMBER, OPEN, REP, WAITS, WORKED, outcomes_of_pools
 
-GIVEN = ("$rep ", "$pool ", "$why ")  # before a role: what a record got
+GIVEN = ("$rep ", "$pool ", "$why ", "$until ")  # before a role: what a record got
 ROLE = "$role"
 GIVES = pa.schema([(LINE, pa.int64()), (ROLE, pa.string()), *((name, pa.string()) for name in GIVEN)])
 
@@ -62,6 +66,25 @@ class _Giving(ColumnWorld):
         return self.open if entity == self.entity else super().open_of(entity)
 
 
+class _GivingBound(Bound):
+    """What tasks have found out of their records, which that task need not have whole: whether reps have worked them, and whether they give
+    turns back.
+    """
+
+    def __init__(self, evaluator: Evaluator, world: _Giving, state: Remembered, told: Mapping[str, pa.Array]) -> None:
+        self.told, self.lines = told, world.tables[world.entity].typed.lines
+        super().__init__(evaluator, world, state)
+
+    def was_worked(self, row: Row, role: str, earlier: Saved) -> bool:
+        return self._told(WORKED, row, role) is True
+
+    def reason_to_give_back(self, step: Allocate, row: Row, role: str, rep: str) -> str:
+        return str(self._told(BACK, row, role) or "")
+
+    def _told(self, what: str, row: Row, role: str) -> Value:
+        return self.told[what + role][int(self.lines[place_of(row)])].as_py()
+
+
 def hand_out(
     evaluator: Evaluator,
     as_of: str,
@@ -78,25 +101,26 @@ def hand_out(
     """
     raw, open_of = tables.pop(entity), tables.pop(OPEN).columns
     waits = {name.removeprefix(WAITS): np.asarray(raw.columns[name]) for name in raw.columns if name.startswith(WAITS)}
-    own = {name: column for name, column in raw.columns.items() if not name.startswith(WAITS)}
+    told = {name: pa.array(column) for name, column in raw.columns.items() if name.startswith((WORKED, BACK))}
+    own = {name: column for name, column in raw.columns.items() if not name.startswith((WAITS, WORKED, BACK))}
     counts = dict(zip(*(pa.array(open_of[name]).to_pylist() for name in (REP, NUMBER)), strict=True))
     world = _Giving(evaluator, as_of, {**tables, entity: Raw(own, raw.n, raw.lines, raw.origin, raw.habits)}, entity, counts)
     del raw, own, tables
-    bound = Bound(evaluator, world, state)
+    bound = _GivingBound(evaluator, world, state, told)
     table = world.tables[entity]
     parts = [_of_codes(RoleRows(bound, table, role), waits.pop(role, None), table.typed.lines) for role in bound.roles(entity)]
-    turns, handed, until = None, Handed.of(0), []
+    turns, handed = None, Handed.of(0)
     if any(part.waiting for part in parts):
         turns = Turns(table, bound.pools, parts)
+        turns.leave_out_assigned()
         reason = reason_one_by_one(turns)
         if reason:
             yield SAID, _said([json.dumps({"reason": reason})])
             return
         handed = turns.run()
-        until = [bound.pools.due(bound.pools.pools[name], world.clock.now, None) for name in turns.names]
         if remembers:
             bound.assigned.update(turns.assignments(handed))
-    lines = _written(turns, handed, until, files, pools_json(bound.pools.histories()))
+    lines = _written(turns, handed, files, pools_json(bound.pools.histories()))
     if turns is not None:
         yield from ((HANDED, rows) for rows in _rows(turns, handed))
     changes = [json.dumps(x) for x in changes_between(state, {"assigned": bound.assigned, **bound.pools.saved()})] if remembers else []
@@ -115,9 +139,9 @@ def _of_codes(part: RoleRows, code: Array | None, places: Array) -> RoleRows:
     return part
 
 
-def _written(turns: Turns | None, handed: Handed, until: list[Value], files: TurnFiles | None, pools: str) -> list[str]:
+def _written(turns: Turns | None, handed: Handed, files: TurnFiles | None, pools: str) -> list[str]:
     """Write the turns where tasks write them; as lines, where the driver does."""
-    tables = turns.as_tables(handed, 0, until) if turns is not None else iter(())
+    tables = turns.as_tables(handed) if turns is not None else iter(())
     n = len(turns.row) if turns is not None else 0
     if files is None or form_of(n, files.form) == "jsonl":
         lines = [line for table in tables for line in lines_of(table)]
@@ -134,14 +158,14 @@ def _written(turns: Turns | None, handed: Handed, until: list[Value], files: Tur
 def _rows(turns: Turns, handed: Handed) -> Iterator[pa.Table]:
     """What each waiting record got, by its line and role, in the order of the records."""
     reps, names = pa.array(turns.rep_ids, pa.string()), pa.array(turns.names, pa.string())
-    roles = pa.array([part.role for part in turns.parts], pa.string())
+    roles, untils = pa.array([part.role for part in turns.parts], pa.string()), pa.array(map(v.literal, handed.untils), pa.string())
     order = np.argsort(turns.row, kind="stable").astype(np.int32)
     for first in range(0, len(order), ROWS_A_TASK):
         places = order[first : first + ROWS_A_TASK]
-        rep = handed.rep[places]
+        rep, until = handed.rep[places], handed.until[places]
         columns = [
             turns.table.typed.lines[turns.row[places]], roles.take(pa.array(turns.role[places])), reps.take(pa.array(rep, mask=rep < 0)),
-            names.take(pa.array(handed.pool[places])), turns.why_given(handed, places),
+            names.take(pa.array(handed.pool[places])), turns.why_given(handed, places), untils.take(pa.array(until, mask=until < 0)),
         ]  # fmt: skip
         yield pa.table(columns, schema=GIVES)
 
@@ -189,10 +213,11 @@ class _WithTurns(ColumnRun):
         at = np.searchsorted(self.lines, table.typed.lines[turns.row])
         for number, part in enumerate(parts):
             places = np.flatnonzero(turns.role == number)
-            rep, pool, why = (self.given[name + part.role].take(pa.array(at[places])) for name in GIVEN)
+            rep, pool, why, until = (self.given[name + part.role].take(pa.array(at[places])) for name in GIVEN)
             handed.rep[places] = _codes(rep, lambda x: self.world.rep(x).at)  # type: ignore[union-attr]
             handed.pool[places] = _codes(pool, turns.names.index)
             handed.why[places] = _codes(why, lambda x: turns.why(x, handed))
+            handed.until[places] = _codes(until, lambda x: number_in(self.world.clock.here(v.parse_temporal(x)), handed.untils))
         self._take_over(turns, handed, parts)
 
 

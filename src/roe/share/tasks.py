@@ -32,6 +32,7 @@ from roe.share.parcels import (
     LINE,
     LINK,
     MOST,
+    RANKS,
     TO,
     Buckets,
     Key,
@@ -298,6 +299,7 @@ def _of_bucket(
         own = {of: table.raw(tables.get(of), tables.get(GUEST + of)) for of, table in shared.items()}
         if HANDED in tables:
             own[HANDED] = Raw.of_table(tables[HANDED])
+        own[entity].ranks = tables.get(RANKS)
         known = [tables[of] for of in (MEMORY, GUEST + MEMORY) if of in tables]
         state = state_of(entity, pa.concat_tables(known, promote_options="default") if known else None, common.state())
         del tables

@@ -17,12 +17,15 @@ import pyarrow.compute as pc
 from roe.columns.column import Column, Refs
 from roe.columns.raw import Raw
 from roe.columns.role_run import RoleRun
+from roe.columns.row import place_of
 from roe.columns.run import ColumnRun
 from roe.columns.table import RecordTable
 from roe.data.coerce import INSTEAD, MODIFIED, PERSON
 from roe.data.headers import columns_of
 from roe.data.local import is_local
-from roe.dynamic import Array
+from roe.dynamic import Array, Value
+from roe.evaluator.again import is_late
+from roe.evaluator.bound import ON_REQUEST
 from roe.evaluator.data_owner import MODIFIED_BY
 from roe.evaluator.engine import Evaluator
 from roe.evaluator.pool import OPEN_CAPS
@@ -40,6 +43,8 @@ WAITING, BESIDE, OPEN = (
     "$open",
 )  # parcels: who waits, whom pools ask about besides, how many open records each rep has
 WAITS = "$waits "  # before a role: which of its outcomes a record waits for
+WORKED = "$worked "  # before a role: whether the rep has worked a record that an earlier run assigned, if anybody is to ask
+BACK = "$back "  # before a role: why the turn that a record took is given back
 COMPANY = "$company "  # before a number: of which company a record is, as 32 bits
 REP, NUMBER = "rep", "n"
 
@@ -106,10 +111,10 @@ def waiting(
         more[WAITS + part.role] = code
         waits |= code >= 0
     beside = _beside(table, state, is_asked=bool(state) or any(pool.together is not None for pool in pools)) & ~waits
-    companies = {} if state else _companies(table, pools)
+    beside_too = {**({} if state else _companies(table, pools)), **_of_earlier(run, table)}
     found = {
-        WAITING: _some(waits, table, tables[entity], columns, {**more, **companies}),
-        BESIDE: _some(beside, table, tables[entity], columns, companies),
+        WAITING: _some(waits, table, tables[entity], columns, {**more, **beside_too}),
+        BESIDE: _some(beside, table, tables[entity], columns, beside_too),
     }
     if any(pool.strategy == "least_loaded" or not OPEN_CAPS.keys().isdisjoint(pool.caps) for pool in pools):
         counts = run.world.open_of(entity)
@@ -128,6 +133,27 @@ def _beside(table: RecordTable, state: Remembered, is_asked: bool) -> Array:
     if len(assigned):
         found |= pc.is_in(table.ids.cast(pa.string()), value_set=assigned).to_numpy(zero_copy_only=False)[: table.listed]
     return found
+
+
+def _of_earlier(run: _RulesAlone, table: RecordTable) -> dict[str, pa.Array]:
+    """What is asked of records that earlier runs have assigned, and that more of a record says than pools rest on."""
+    bound, plan = run.bound, run.bound.plan
+    worked, back = ({part.role: list[Value]([None]) * table.listed for part in run.parts} for _ in range(2))
+    if any(pool.sla is not None for pool in plan.pools.values()):
+        for key, earlier in bound.assigned.items():
+            entity, record, role = key_parts(key)
+            row = bound.world.find(entity, record) if entity == table.entity and role in worked else None
+            if 0 <= place_of(row) < table.listed and earlier["pool"] in plan.pools and is_late(bound, earlier):
+                assert row is not None
+                worked[role][place_of(row)] = bound.was_worked(row, role, earlier)
+    for _, row, role, _ in bound.backs:
+        if row.entity == table.entity and role in back and place_of(row) < table.listed:
+            said = bound.assigned.get(f"{row.entity}|{row['id']}|{role}", {})  # by now it may be nobody's
+            back[role][place_of(row)] = said.get("back") or ON_REQUEST
+    return {
+        **{f"{WORKED}{role}": pa.array(flags, pa.bool_()) for role, flags in worked.items()},
+        **{f"{BACK}{role}": pa.array(texts, pa.string()) for role, texts in back.items()},
+    }
 
 
 def _companies(table: RecordTable, pools: Iterable[Allocate]) -> dict[str, pa.Array]:
