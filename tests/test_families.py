@@ -153,3 +153,17 @@ def test_no_account_has_no_ancestors(tmp_path: Path) -> None:
     evaluator = roe.compile(roe.load(policy_text(tmp_path, f"roe: 1\nname: t\nroles: [ae]\n{rules}", data__accounts_csv="id,parent\n")))
     found = assert_alike({**ROWS, **COLUMNS, "tasks": tasks(2)}, evaluator, tmp_path / "data", "2026-02-01", tmp_path, remembers=False)
     assert allocations(found) == []
+
+
+def test_rows_that_are_there_twice_say_when_the_data_was_changed_last(tmp_path: Path) -> None:
+    """All engines take the same moment for the one up to which complete data is known."""
+    rules = "data: {account: {complete: true}}\nengagement: {account: {ae: [{name: kept, then: keep}]}}\n"
+    evaluator = roe.compile(roe.load(policy_text(tmp_path, f"roe: 1\nname: t\nroles: [ae]\n{rules}")))
+    row = {"id": "A1", "owner": "ann", "modified_at": "2026-01-10T00:00:00Z"}
+    for day, rows in (
+        ("2026-02-01", [row, {**row, "id": "A2"}]),
+        ("2026-02-02", [row, *({"id": "A3", "owner": x, "modified_at": "2026-01-20T00:00:00Z"} for x in ("ann", "bob"))]),
+    ):
+        written(tmp_path / "data", rows, [{"id": "T1", "account": "A1"}], "csv")
+        found = assert_alike({**ROWS, **COLUMNS, "tasks": tasks(2)}, evaluator, tmp_path / "data", day, tmp_path)
+    assert [(x.record, str(x.read_at)[:10]) for x in found["ledger"] if x.KIND == "deleted"] == [("A2", "2026-01-20")]

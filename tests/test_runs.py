@@ -12,6 +12,7 @@ import sys
 import time
 from contextlib import suppress
 from datetime import UTC, date, datetime, timedelta
+from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,8 @@ from click.testing import CliRunner, Result
 
 import roe
 from effort import HEAVY, tries
+from forked import forked
+from forked import roe as forked_command
 from helpers import EXAMPLES, policy_text
 from ledgers import STORES, place
 from roe.cli import main
@@ -95,8 +98,9 @@ def is_sound(store: Store) -> None:
     assert len(set(ids)) == len(ids), "a run was committed twice"
 
 
-def in_process(arguments: list[str], **more: Any) -> subprocess.Popen[bytes]:
-    return subprocess.Popen([sys.executable, "-m", "roe", *arguments], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, **more)
+def forked_roe(folder: Path, arguments: list[str]) -> BaseProcess:
+    """The command in a process of its own, which writes what it says to `log`."""
+    return forked(folder / "log", dict(os.environ), forked_command, tuple(arguments))
 
 
 # --- the folder ---------------------------------------------------------------------------------------------------------
@@ -224,6 +228,7 @@ def test_a_run_apart_is_the_one_before_or_this_one_at_every_step(tmp_path: Path,
 
 WRITER = """
 import sys
+from multiprocessing.process import BaseProcess
 from pathlib import Path
 from roe.run.folder import OutFolder
 folder = OutFolder(Path(sys.argv[1]), apart=True)
@@ -628,17 +633,16 @@ def test_a_run_that_is_killed_at_any_moment_never_happened_or_is_finished(kind: 
     leads(tmp_path, 40)
     began = time.monotonic()
     invoke(command(tmp_path, state))
-    done = in_process(command(tmp_path, state))
-    done.wait()
+    forked_roe(tmp_path, command(tmp_path, state)).join()
     whole = time.monotonic() - began
     rng = random.Random(1)
     kills = KILLS if kind == "sqlite" or HEAVY else 2
     for n in range(1, kills + 1):
         leads(tmp_path, 40 + 3 * n)
-        process = in_process(command(tmp_path, state, n))
+        process = forked_roe(tmp_path, command(tmp_path, state, n))
         time.sleep(rng.uniform(0.2, 0.9) * whole)
-        process.send_signal(signal.SIGKILL)
-        process.wait()
+        process.kill()
+        process.join()
         mark = read_mark(tmp_path / "out")
         assert not mark or damaged(tmp_path / "out") == [], "a loader would take files that do not belong together"
         if n % 2:
@@ -656,10 +660,10 @@ def test_two_at_once_lose_nothing_and_give_nothing_twice(kind: str, tmp_path: Pa
     state = place(kind, tmp_path)
     for n in range(PAIRS):
         leads(tmp_path, 30 * (n + 1))
-        pair = [in_process(command(tmp_path, state, n, out)) for out in ("one", "one" if n % 2 else "other")]
+        pair = [forked_roe(tmp_path, command(tmp_path, state, n, out)) for out in ("one", "one" if n % 2 else "other")]
         for process in pair:
-            output, _ = process.communicate(timeout=120)
-            assert process.returncode == 0, output
+            process.join(120)
+            assert process.exitcode == 0, (tmp_path / "log").read_text("utf-8")
         with open_store(state) as store:
             is_sound(store)
             assert len(store.runs()) == 2 * (n + 1) and len(turns_of(store)) == 30 * (n + 1)
@@ -693,8 +697,8 @@ def test_a_full_disk_is_said_and_the_next_run_is_right(limit: int, tmp_path: Pat
         signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
         resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
 
-    process = in_process(command(tmp_path, state, 1), preexec_fn=full)
-    output, _ = process.communicate()
+    process = subprocess.run([sys.executable, "-m", "roe", *command(tmp_path, state, 1)], capture_output=True, preexec_fn=full)
+    output = process.stdout + process.stderr
     assert b"Traceback" not in output, output.decode()
     if process.returncode:
         assert b"R801" in output or b"R641" in output

@@ -90,8 +90,11 @@ class Made:
         if chance.random() < 0.4:
             record["owner_ae"] = f"rep{chance.randrange(6)}"
         if chance.random() < 0.3:  # by id, and by a name that another may come to have
-            record["parent"] = f"A{chance.randrange(ACCOUNTS + 20):04d}" if chance.random() < 0.7 else self.name()
+            record["parent"] = self.id() if chance.random() < 0.5 else self.name()
         return record
+
+    def id(self) -> str:
+        return f"A{self.chance.randrange(ACCOUNTS + 20):04d}"
 
     def lead(self) -> dict[str, str]:
         chance = self.chance
@@ -110,7 +113,10 @@ class Made:
             desk.delete("account", id, "", at)
         elif what < 0.7:
             desk.put("rep", {"id": f"rep{self.chance.randrange(8)}", "name": self.name(), "team": "east", "active": "yes"}, "", at)
-        elif what < 0.8 and self.leads:
+        elif what < 0.8:
+            desk.route("account", self.account(number), "", at)
+            return 200, lambda: dict(desk.answer("account", id))
+        elif what < 0.85 and self.leads:
             desk.patch("lead", f"L{self.chance.randrange(self.leads) + 1:04d}", {"company": self.name()}, "", at)
         else:
             lead = self.lead()
@@ -166,12 +172,11 @@ def lived(state: str, policy: Ready, seed: int, starts: int, is_prepared: bool, 
             unread += is_unread(local)
             for _ in range(30):
                 answers += [body for _, body in local.do(*[made.act] * 3)]
+                answers += [body for _, body in local.do(*(partial(decided, made.id()) for _ in range(10)))]
                 if reads_on:
                     local.writer.catch_up()
+            answers += [body for _, body in local.do(*(partial(decided, f"A{n:04d}") for n in range(ACCOUNTS + 20)))]
     assert unread == (starts if is_prepared else 0)
-    with started(state, policy, starts) as local:
-        for n in range(ACCOUNTS + 20):
-            answers += [body for _, body in local.do(partial(decided, f"A{n:04d}"))]
     return answers
 
 
@@ -181,7 +186,15 @@ def decided(id: str, desk: Desk, at: Any) -> Reply:
         return 200, dict
     live = desk.records.at(at)
     d = live.ask(row, "ae")
-    shown = {"owner": d.owner, "rule": d.rule, "reason": d.reason, "parent": row["parent"] and row["parent"]["id"], "tier": row["tier"]}
+    shown = {
+        "owner": d.owner,
+        "since": str(row["owner_since"]),
+        "former": str(row["former_owner"]),
+        "rule": d.rule,
+        "reason": d.reason,
+        "parent": row["parent"] and row["parent"]["id"],
+        "tier": row["tier"],
+    }
     return 200, lambda: shown
 
 

@@ -34,6 +34,7 @@ class InTurn:
 
     def __init__(self, turns: Turns, kinds: dict[str, PoolKinds], handed: Handed, alone: Array) -> None:
         self.turns, self.handed, self.pools, self.table = turns, handed, turns.pools, turns.table
+        self.kinds = list(kinds.values())
         self.number = {name: i for i, name in enumerate(turns.names)}
         self.chains = {i: [kinds[name] for name in turns.chain(turns.names[i])] for i in occurring(turns.asked).tolist()}
         self.limits = Limits(turns, [of.pool for of in kinds.values()])
@@ -60,6 +61,9 @@ class InTurn:
                 advance(SHOWN)
         for loads in self.by_load:
             loads.settle()
+        for of in self.kinds:
+            if of.credit is not None:
+                of.credit.close()
 
     def _one(self, place: int) -> None:
         handed, tried = self.handed, list[tuple[Pool, int]]()
@@ -98,7 +102,9 @@ class InTurn:
         return of.alone(place, self.table.row(self.row[place]), role, owners, self.without.get(place, ANYBODY))
 
     def _next(self, of: PoolKinds, standing: Standing) -> int:
-        return self.position[of.loads.next(standing) if of.loads is not None else of.pool.next(standing)]
+        taker = of.loads or of.credit
+        assert taker is not None
+        return self.position[taker.next(standing)]
 
     def _fallback(self, of: PoolKinds, place: int) -> int:
         """The rep who receives a record where nobody of a pool can take it; -1 for nobody."""

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from roe.columns.credit import Credit
 from roe.dynamic import Array, Value
 from roe.evaluator.alike import CLASSES, NO_KEY, Class, hashed
 from roe.evaluator.pool import Pool
@@ -54,6 +55,7 @@ class PoolKinds:
         self.companies: list[int] | None = None if column.companies is None else column.companies.tolist()
         self.sticky: list[int] | None = None if column.sticky is None else column.sticky.tolist()
         self.loads = Loads(self.pool) if self.pool.by_load else None
+        self.credit = Credit(self.pool) if self.loads is None else None
 
     def alone(
         self, place: int, row: Row, role: str, owners: Mapping[str, str], without: Mapping[str, str]
@@ -107,8 +109,7 @@ class Loads:
         while (now := self.pool.load(heap[0][2])) != heap[0]:
             heapreplace(heap, now)
         rep = heap[0][2]
-        self.pool.history.turns.log.append((standing, rep))
-        self.pool.counts[rep] += 1
+        self.pool.took_turn(standing, rep)
         self._taken[rep] += 1
         return rep
 

@@ -307,7 +307,8 @@ def _only_one_each(entity: str, table: TypedColumns, keep: Array, raw: Raw) -> N
         for k, i in enumerate(rows):
             if k >= same:
                 keep[i] = False
-                repeated.append(Reject(entity, identity, listed[k], REPEATED, identity, reason))
+                stamp = typed[MODIFIED][place[i]] if MODIFIED in typed else None
+                repeated.append(Reject(entity, identity, listed[k], REPEATED, identity, reason, modified_text(stamp)))
     table.rejects += sorted(repeated, key=lambda r: r.line)
     table.repeated = len(repeated)
 

@@ -348,7 +348,7 @@ def _only_one_each(entity: str, table: Typed) -> None:
         same = all({**r, **apart} == {**rows[0], **apart} for r in rows)
         table.rows += rows[:1] if same else []
         reason = f"a repetition of the record in line {rows[0]['$line']}" if same else f"lines {lines} have this id and differ"
-        repeated += [Reject(entity, identity, r["$line"], REPEATED, identity, reason) for r in rows[same:]]
+        repeated += [Reject(entity, identity, r["$line"], REPEATED, identity, reason, modified_text(r.get(MODIFIED))) for r in rows[same:]]
     table.rejects += sorted(repeated, key=lambda r: r.line)
 
 

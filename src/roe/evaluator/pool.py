@@ -110,7 +110,6 @@ class Pool:
 
     def next(self, standing: Standing) -> str:
         """The rep of the next turn, booked."""
-        self._begun_from = None
         if self.by_load:
             rep = min((r for r, _ in standing.able), key=self.load)
             self._ledger.settle(standing, 1, {rep: 1})  # credit decides nothing here, and is shown all the same
@@ -119,9 +118,18 @@ class Pool:
                 self.book()
                 self._unbooked = standing, Slots(standing, self._ledger)
             rep = standing.able[self._unbooked[1].next()][0]
+        self.took_turn(standing, rep)
+        return rep
+
+    def took_turn(self, standing: Standing, rep: str) -> None:
+        """Note a turn, whose credit is booked apart."""
+        self._begun_from = None
         self.history.turns.log.append((standing, rep))
         self.counts[rep] += 1
-        return rep
+
+    def go_on(self, scale: int, units: Mapping[str, int]) -> None:
+        """Credit as it was booked elsewhere."""
+        self._ledger.scale, self._ledger.units = scale, dict(units)
 
     def load(self, rep: str) -> tuple[int, int, str]:
         """What orders the able of a pool that goes by load: open leads, then turns, then the id."""

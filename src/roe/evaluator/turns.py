@@ -17,7 +17,7 @@ import heapq
 import math
 from bisect import bisect_right
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from fractions import Fraction
 from functools import cached_property
@@ -26,6 +26,7 @@ from operator import itemgetter
 from roe.dynamic import Value
 
 LARGEST = 10**15  # of the denominators that credit is counted in; beyond it, credit is rounded
+FINE = 1000  # units of a whole turn that each unit of weight is worth at least, where shares are rounded
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,21 +147,42 @@ class Ledger:
         self.units[rep] = self.units.get(rep, 0) + self.scale
 
     def _divide(self, total: int) -> None:
-        """Make the scale a multiple of a total of weights, so that each share is a whole number of units."""
-        if self.scale % total == 0:
-            return
-        scale = math.lcm(self.scale, total)
-        if scale > LARGEST:
-            common = math.gcd(self.scale, *self.units.values())
-            self.scale //= common
-            self.units = {rep: n // common for rep, n in self.units.items()}
-            scale = math.lcm(self.scale, total)
-        if scale > LARGEST:
+        """Make each share of a turn a whole number of units."""
+        found = finer(self.scale, total, self.units.values())
+        if found is not None:
+            common, factor = found
+            if found != (1, 1):
+                self.scale = self.scale // common * factor
+                self.units = {rep: n // common * factor for rep, n in self.units.items()}
+        else:
             scale = total * max(1, LARGEST // total)
             self.units = {rep: (2 * n * scale + self.scale) // (2 * self.scale) for rep, n in self.units.items()}
-        else:
-            self.units = {rep: n * (scale // self.scale) for rep, n in self.units.items()}
-        self.scale = scale
+            self.scale = scale
+
+
+def is_finest(scale: int, total: int) -> bool:
+    """Whether shares of a turn are rounded, since the scale cannot grow."""
+    return scale > LARGEST // 2 and scale // total >= FINE
+
+
+def finer(scale: int, total: int, units: Collection[int]) -> tuple[int, int] | None:
+    """How to divide a scale, and all units, and by what to multiply them then, so that a share of a turn is a whole number of units.
+
+    Where the scale would grow too large, it is as large as it may be, and shares are rounded down. All are by the same part, so among those who
+    take part nothing changes. None if weights are too large for that.
+    """
+    if scale % total == 0 or is_finest(scale, total):
+        return 1, 1
+    common, factor = 1, math.lcm(scale, total) // scale
+    if scale * factor > LARGEST:
+        common = math.gcd(scale, *units)
+        scale //= common
+        factor = math.lcm(scale, total) // scale
+    if scale * factor > LARGEST:
+        factor = max(1, LARGEST // scale)
+        if scale * factor // total < FINE:
+            return None
+    return common, factor
 
 
 class Slots:

@@ -171,7 +171,7 @@ class Writer:
                 if tables.seq() == desk.seq and is_outdated(tables, desk):
                     keep(tables, desk)
         except Exception as e:
-            log.warning("the next start will read all records: %s", e)
+            log.warning("the next start could not be prepared: %s", e)
 
     def close(self) -> None:
         """Let go of the ledger."""
