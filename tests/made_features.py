@@ -233,12 +233,12 @@ def hits(w: Draft, rng: random.Random) -> None:
         {"size": "-", "land": "U*", "class": "B"},
     ]
     w.policy["tables"]["class"] = {**more, "outputs": ["class"], "hit": "priority", "priority": ["A", "B", "C"], "rows": rows}
-    rows = [
+    sums: list[Policy] = [
         {"size": ">= 10", "land": "-", "worth": 2},
         {"size": "[100..500]", "land": "-", "worth": 3},
         {"size": "-", "land": 'not("DE")', "worth": 4},
     ]
-    w.policy["tables"]["worth"] = {**deepcopy(more), "outputs": ["worth"], "hit": "collect sum", "rows": rows}
+    w.policy["tables"]["worth"] = {**deepcopy(more), "outputs": ["worth"], "hit": "collect sum", "rows": sums}
     w.rule(rng, "class", '{e}.class = "A" or {e}.worth > 6', {"assign": '"dee"'}, because="{" + w.entity + ".worth}")
 
 

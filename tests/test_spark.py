@@ -104,10 +104,11 @@ def test_examples_night_after_night(name: str, buckets: int, tmp_path: Path, ses
 @heavy
 @pytest.mark.parametrize("kind", ["csv", "database"])
 def test_tasks_read_large_csv_files_and_databases(kind: str, tmp_path: Path, session: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    from alike import files_in
     from roe.run.engines import Job
     from roe.run.run import RunOptions, run
     from roe.run.source import Source
-    from test_portions import database, files_in, pieces_of, worked, write_csv, write_parquet
+    from test_portions import database, pieces_of, worked, write_csv, write_parquet
 
     evaluator, data = worked("pool", "with activities", tmp_path), tmp_path / "data"
     (write_csv if kind == "csv" else write_parquet)(data, 3, "with activities")
