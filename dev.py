@@ -62,7 +62,7 @@ def test() -> None:
 
 HEAVY = tuple(
     f"tests/test_{name}.py"
-    for name in ("expressions", "index", "analysis", "policies", "data", "columns", "pages", "sql", "examples", "mutation")
+    for name in ("expressions", "index", "analysis", "policies", "data", "columns", "pages", "sql", "examples", "mutation", "alike")
 )
 SPARK = ("tests/test_spark.py", "tests/test_spark_connect.py")
 

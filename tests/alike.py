@@ -5,16 +5,22 @@ from __future__ import annotations
 import csv
 from collections.abc import Mapping
 from dataclasses import replace
+from datetime import date, timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
+from unittest import mock
 
+import roe
+from helpers import AS_OF, EXAMPLES
 from in_tasks import InTasks
+from made_worlds import World
 from roe.diagnostics import PolicyError
 from roe.evaluator.engine import Evaluator
 from roe.ledger.entries import RunEntry
 from roe.ledger.store import open_store
 from roe.run import engines
-from roe.run.engines import ColumnEngine, Engine, Job, RowEngine, SparkEngine
+from roe.run.engines import ColumnEngine, Engine, Job, Limit, PortionEngine, RowEngine, SparkEngine
+from roe.run.files import Files, Watch
 from roe.run.run import RunOptions, run
 from roe.run.source import Source
 
@@ -24,19 +30,45 @@ def tasks(number: int) -> type[InTasks]:
     return type(f"In{number}Tasks", (InTasks,), {"number": number})
 
 
-def on_spark(session: Any, number: int) -> type[SparkEngine]:
+class InPortions(PortionEngine):
+    """Columns in portions, as of large files: every CSV file is read in blocks of some lines, and rows lie on disk between the steps."""
+
+    together: ClassVar[str] = ""
+
+    def limits(self) -> list[Limit]:
+        return []
+
+    def fill(self, files: Files, watch: Watch) -> None:
+        self.job.buckets = 4
+        with mock.patch("roe.columns.csv_blocks.LARGE", 0), mock.patch("roe.data.plain.BLOCK", 500):
+            super().fill(files, watch)
+        self.notes.clear()
+        type(self).together = self.shared.together
+
+
+class OnSpark(SparkEngine):
+    """Tasks of a session; `together` says of the last run why one task decided all records."""
+
+    session: ClassVar[Any]
+    number: ClassVar[int]
+    together: ClassVar[str] = ""
+
+    def __init__(self, job: Job) -> None:
+        super().__init__(replace(job, session=self.session, buckets=self.number))
+
+    def fill(self, files: Files, watch: Watch) -> None:
+        super().fill(files, watch)
+        type(self).together = self.shared.together
+
+
+def on_spark(session: Any, number: int) -> type[OnSpark]:
     """Records shared out to so many tasks of a Spark session."""
-
-    class OnSession(SparkEngine):
-        def __init__(self, job: Job) -> None:
-            super().__init__(replace(job, session=session, buckets=number))
-
-    return OnSession
+    return type("OnSession", (OnSpark,), {"session": session, "number": number})
 
 
 ROWS: dict[str, type[Engine]] = {"rows": RowEngine}
 COLUMNS: dict[str, type[Engine]] = {"columns": ColumnEngine}
-TASKS = {f"{number} tasks": tasks(number) for number in (1, 3, 7)}
+TASKS: dict[str, type[InTasks] | type[InPortions]] = {f"{number} tasks": tasks(number) for number in (1, 3, 7)} | {"portions": InPortions}
 
 
 def files_in(out: Path) -> dict[str, Any]:
@@ -81,6 +113,27 @@ def assert_alike(
         for part, content in first.items():
             assert content == found[part], f"{name}: {part}: {_first(content, found[part])}"
     return first
+
+
+def assert_alike_in_nights(world: World, named: Mapping[str, type[Engine]], seed: int) -> None:
+    """Compare two nights of a world, between which the CRM loads most of what was decided."""
+    try:
+        for _ in range(2):
+            world.write()
+            found = assert_alike(named, world.evaluator, world.data, world.as_of, world.folder, **world.options)
+            assert "refused" not in found, found
+            world.a_day_passes(allocations(found))
+    except AssertionError as e:
+        raise AssertionError(f"world {seed}: {e}") from e
+
+
+def assert_example_alike(name: str, folder: Path, named: Mapping[str, type[Engine]], **more: Any) -> None:
+    """Compare two nights of an example, the second with the same data and what the first one remembers."""
+    evaluator, first = roe.compile(roe.load(EXAMPLES / name)), AS_OF[name]
+    second = str(date.fromisoformat(first[:10]) + timedelta(days=1)) + first[10:]
+    for night, as_of in enumerate((first, second)):
+        found = assert_alike(named, evaluator, EXAMPLES / name / "data", as_of, folder, **more)
+        assert "refused" not in found, (night, found)
 
 
 def _first(one: Any, other: Any) -> str:

@@ -9,17 +9,19 @@ from __future__ import annotations
 import csv
 import random
 from collections.abc import Iterable, Mapping
+from copy import deepcopy
 from datetime import date, timedelta
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import roe
+from made_features import FEATURES, KINDS, OWN, Draft, alone
 from made_policies import LEAD, MODELS, REPS, SEGMENTS, condition, make_data, policy_of, write_policy
+from made_without import WITHOUT
 from roe.evaluator.engine import Evaluator
 from roe.policy.standard import FILES
 
-KINDS = ("all", "accounts", "account pools", "leads")  # what a policy decides
 FIRST = date(2026, 2, 1)
 CRM_OWNER = {"ae": "owner", "sdr": "owner_sdr"}  # the column of each role
 
@@ -32,43 +34,64 @@ CAPS: list[dict[str, Any]] = [
     {"per_day": "rep.capacity"}, {"open_leads": 9}, {"open_accounts": 12}, {"per_day": "if {e}.employees > 100 then 2 else 6"},
     {"per_week": 7, "open_leads": "rep.capacity + 1"},
 ]  # fmt: skip
-HISTORY = [
-    "account.owner_since.ae > today - 3 days", "account.former_owner.ae != null", 'account.owner_by.ae = "hand"', "account.returned_on.ae != null",
-    "count(account.owners) > 1", 'owner_at(account, "ae", today - 1 day) != null', "value_at(account.employees, today - 1 day) > 100",
-    'account.year_segment = "SMB"', "account.year_segment != account.segment", "account.owner.ae.may_hold", 'account.area.region = "R1"',
-]  # fmt: skip
 
 
-def world_of(seed: int, folder: Path) -> World:
-    return World(random.Random(seed), folder, KINDS[seed % len(KINDS)])
+def world_of(seed: int, folder: Path, leave_out: str = "") -> World:
+    return World(seed, folder, leave_out)
 
 
 class World:
-    """A policy and its data in a folder. Records are rows of texts, numbers and nulls, as `make_data` has them."""
+    """A policy and its data in a folder. Records are rows of texts, numbers and nulls, as `make_data` has them. One feature can be left
+    out, and all else is as it was.
+    """
 
-    def __init__(self, rng: random.Random, folder: Path, kind: str) -> None:
-        self.rng, self.folder, self.kind = rng, folder, kind
+    def __init__(self, seed: int, folder: Path, leave_out: str = "") -> None:
+        self.rng, self.folder, self.kind = random.Random(seed), folder, KINDS[seed % len(KINDS)]
         self.data = folder / "data"
         self.headers: dict[str, list[str]] = {}  # of tables without rows; one that has none is not there
-        self.families = kind in ("accounts", "account pools") and rng.random() < 0.6
-        policy = policy_of(rng, apart=kind in ("accounts", "account pools"), families=self.families)
-        if self.families:
+        rng, kind = self.rng, self.kind
+        families = kind in OWN and rng.random() < 0.6
+        policy = policy_of(rng, apart=kind in OWN, families=families)
+        if families:
             self._ranks(policy)
-        self._more(policy)
-        write_policy(policy, folder)
         self.tables = make_data(rng, rng.choice([40, 40, 40, 1]))
         self.in_parquet = rng.random() < 0.3
         self.options = {"form": "csv", "turns": ""} | self._some({"form": "parquet", "turns": "parquet"})
+        self._of_kind(policy)
         for name in ("modified_at", "deleted"):
             if rng.random() < 0.3:
                 self._stamp(name)
-        for entity in rng.sample(sorted(self.tables), rng.choice([0, 0, 0, 1])):
-            self.headers[entity] = _header(self.tables[entity]) if entity in policy["engagement"] or rng.random() < 0.5 else []
-            self.tables[entity] = []
+        self.draft = Draft(kind, policy, self.tables)
         if kind in ("account pools", "leads") and rng.random() < 0.4:  # else some of the companies that wait have owners already
-            for row in self.tables["lead" if kind == "leads" else "account"]:
+            for row in self.draft.rows:
                 row.update(dict.fromkeys(CRM_OWNER.values()))
+        self.features = self._add_features(seed, leave_out)
+        self.decided = self.draft.decided
+        for entity in rng.sample(sorted(FILES.keys() & self.tables), rng.choice([0, 0, 0, 1])):
+            self.headers[entity] = _header(self.tables[entity]) if entity in self.decided or rng.random() < 0.5 else []
+            self.tables[entity] = []
+        write_policy(policy, folder)
+        for name, text in self.draft.files.items():
+            (folder / name).write_text(text, "utf-8")
         self.number = 0
+
+    def _add_features(self, seed: int, leave_out: str) -> set[str]:
+        """Add what this world has, each from a chance of its own; their names."""
+        names = set()
+        for name, feature in FEATURES.items():
+            rng = random.Random(f"{seed} {name}")
+            if feature.is_in(self.draft, rng):
+                names.add(name)
+                if name != leave_out:
+                    feature.add(self.draft, rng)
+        for name, (without, _) in WITHOUT.items():
+            left = deepcopy(self.draft)
+            without(left)
+            if left != self.draft:
+                names.add(name)
+            if name == leave_out:
+                without(self.draft)
+        return names
 
     @cached_property
     def evaluator(self) -> Evaluator:
@@ -80,8 +103,8 @@ class World:
 
     # --- the policy ---------------------------------------------------------------------------------------------------
 
-    def _more(self, policy: dict[str, Any]) -> None:
-        """Sections that `made_policies` has not, each in some of the policies, and rules that look at them."""
+    def _of_kind(self, policy: dict[str, Any]) -> None:
+        """What the kind of a world takes from a policy, and adds to it."""
         rng, kind = self.rng, self.kind
         if kind == "leads":
             del policy["engagement"]["account"]
@@ -90,44 +113,10 @@ class World:
             policy["scores"].pop("place", None)
             if rng.random() < 0.7:  # what looks at the activities of accounts keeps all leads together
                 policy["matching"]["tie_break"] = [{"least": "account.employees"}]
-                alone = [x for x in LEAD if "activities" not in x and "points" not in x]
                 for rule in policy["engagement"]["lead"]["sdr"]:
-                    rule["when"] = condition(rng, alone)
+                    rule["when"] = condition(rng, alone(LEAD))
         if kind in ("account pools", "leads"):
             self._hand_out(policy, "lead" if kind == "leads" else "account")
-        policy["freezes"] = {"account.year_segment": {"value": "account.segment", "from": "2025-02-02", "every": "month"}}
-        policy["territories"]["staffing"] = [
-            {"territory": f"t{i}", "role": role, "rep": rng.choice([*REPS, "gone"])} for i in range(5) for role in ("ae", "sdr") if rng.random() < 0.7
-        ]  # fmt: skip
-        policy["territories"] |= self._some({"cover": "leave", "fallback": {"ae": "eve"}, "levels": ["region"]})
-        policy["overlays"] = {
-            "area": {"hit": "first", "rows": [{"name": "one", "segment": "SMB", "region": "R1"}, {"name": "other", "region": "R2"}]}
-        }
-        decided = self.decided = sorted(policy["engagement"])
-        either = rng.choice(decided)
-        policy |= self._some({
-            "by_hand": {either: {rng.choice(["ae", "sdr"] if either == "account" else ["sdr"]): rng.choice(["keep", {"keep": "1 day"}, {"refer": "vp", "within": "2 days"}, "decide"])}},
-            "track": ["account.employees", "account.flag"],
-            "exceptions": [self._exception(rng.choice(decided)) for _ in range(4)],
-            "do_not_route": [{"entity": entity, "record": self._id(entity), "reason": "a test", **self._some({"until": "2026-02-02"})} for entity in decided],
-            "invariants": self._invariants(decided),
-            "data": {rng.choice(decided): {"complete": True}},
-            "crm": {"systems": {"Router": "u9"}},
-        })  # fmt: skip
-        policy["track"] = ["account.employees"]
-        if kind == "all":
-            policy |= self._some({
-                "events": {"account.big": {"when": "account.employees > 100", "rearm": "account.employees < 50", "because": "{account.employees}"}},
-                "credits": {"sourcing": {"for": "opportunity", "rules": [{"name": "large", "when": "opportunity.amount > 50", "shares": {"opportunity.account.owner.ae": 60, '"bob"': 40}}], "disputes": {"refer": "vp", "within": "2 days"}}},
-            })  # fmt: skip
-            if rng.random() < 0.3:
-                decided.append("opportunity")
-                policy["engagement"]["opportunity"] = {"ae": [{"name": "follow", "when": "opportunity.amount > 50", "then": {"assign": "opportunity.account.owner.ae"}}, {"name": "kept", "then": "keep"}]}  # fmt: skip
-                policy["crm"] = {"systems": {"Router": "u9"}, "cascade": {"opportunity": "account"}}
-        for roles in policy["engagement"].get("account", {}).values():
-            for n in range(rng.randrange(3)):
-                then = rng.choice(["keep", "return", {"assign": "territory_owner"}, {"assign": "account.former_owner.ae"}, "open"])
-                roles.insert(rng.randrange(len(roles)), {"name": f"h{n}", "when": condition(rng, HISTORY), "then": then})
 
     def _ranks(self, policy: dict[str, Any]) -> None:
         """Places among all accounts, and events of accounts."""
@@ -171,27 +160,6 @@ class World:
                 }
                 roles.insert(rng.randrange(len(roles) + 1), rule)
 
-    def _id(self, entity: str) -> str:
-        return f"{entity[0].upper()}{self.rng.randrange(80 if entity == 'account' else 40)}"
-
-    def _exception(self, entity: str) -> dict[str, Any]:
-        rng = self.rng
-        return {
-            "entity": entity, "record": self._id(entity), "role": "ae" if entity == "opportunity" else "sdr", "owner": rng.choice([*REPS, "gone"]),
-            "approved_by": "vp", "reason": "a friend", "until": rng.choice(["2026-02-02", "2026-06-01", "2026-01-01"]), **self._some({"credit": "ann 60; bob 40"}),
-        }  # fmt: skip
-
-    def _invariants(self, decided: list[str]) -> list[dict[str, Any]]:
-        entity = self.rng.choice(decided)
-        asked = [
-            (entity, f"{entity}.owner.sdr != null"),
-            ("rep", "owned < 3"),
-            ("run", "moved_share < 0.1"),
-            ("run", "vanished = 0"),
-            ("run", "changed_in_crm = 0"),
-        ]
-        return [{"name": f"i{n}", "every": of, "holds": holds, "severity": "warn"} for n, (of, holds) in enumerate(asked)]
-
     def some_ids(self, some: int) -> list[str]:
         """Ids of records that are decided."""
         ids = sorted({str(row["id"]) for entity in self.decided for row in self.tables[entity]})
@@ -217,7 +185,7 @@ class World:
             if not header:
                 continue
             self.headers[entity] = header
-            path = self.data / FILES[entity][0]
+            path = self.data / FILES.get(entity, (f"{entity}s",))[0]
             if self.in_parquet:
                 write_parquet(path.with_suffix(".parquet"), header, rows)
             else:
@@ -236,7 +204,7 @@ class World:
                     key = entity, str(row["id"]), role
                     if key in loads and (column in row or entity != "opportunity"):
                         row[column] = loads[key] or None
-                    if rng.random() < 0.05 and column in row:
+                    if rng.random() < 0.05 and column in row and self.draft.hands:
                         row[column] = rng.choice([*REPS, None, "ghost"])
                 if rng.random() < 0.1 and "employees" in row:
                     row["employees"] = rng.choice([0, 10, 100, 500, None])
@@ -254,6 +222,18 @@ class World:
 
 def _header(rows: list[dict[str, Any]]) -> list[str]:
     return list(dict.fromkeys(name for row in rows for name in row if name != "$line"))
+
+
+def write_tables(folder: Path, tables: Mapping[str, list[dict[str, Any]]]) -> None:
+    """Tables with rows, as CSV files."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for entity, rows in tables.items():
+        if rows:
+            write_rows(folder / f"{FILES[entity][0]}.csv", rows)
+
+
+def write_rows(path: Path, rows: list[dict[str, Any]]) -> None:
+    write_csv(path, _header(rows), rows)
 
 
 def write_csv(path: Path, header: list[str], rows: list[dict[str, Any]]) -> None:

@@ -13,13 +13,15 @@ from typing import Any
 import pytest
 
 import roe
-from effort import HEAVY
-from helpers import policy_text
+from effort import HEAVY, tries
+from helpers import AS_OF, policy_text
 
 pytest.importorskip("pyarrow")
-from alike import COLUMNS, ROWS, TASKS, allocations, assert_alike
+from alike import COLUMNS, ROWS, TASKS, allocations, assert_alike, assert_alike_in_nights, assert_example_alike
+from made_features import FEATURES, KINDS
 from made_pools import Nights
-from made_worlds import KINDS, world_of
+from made_without import WITHOUT
+from made_worlds import world_of
 from roe.columns.evidence import RunEvidence
 from roe.columns.explained import decide
 from roe.columns.run import ColumnRun
@@ -30,24 +32,23 @@ from roe.ledger.role_tables import of_mapping
 from roe.ledger.state import OwnersByKey
 from told import assert_told, assert_traces, before
 
-BLOCK, BLOCKS = (20, 10) if HEAVY else (len(KINDS), 1)
+BLOCK, BLOCKS = tries(len(KINDS), 2 * len(KINDS), 20), tries(1, 1, 10)
 
 
 @pytest.mark.parametrize("first", range(0, BLOCK * BLOCKS, BLOCK))
 def test_rows_columns_and_tasks_night_after_night(first: int, tmp_path: Path) -> None:
     """The CRM loads most of what was decided between two nights."""
     for seed in range(first, first + BLOCK):
-        world = world_of(seed, tmp_path / str(seed))
-        some = TASKS if HEAVY else dict([sorted(TASKS.items())[seed % len(TASKS)]])
-        try:
-            for _ in range(2):
-                world.write()
-                found = assert_alike({**ROWS, **COLUMNS, **some}, world.evaluator, world.data, world.as_of, world.folder, **world.options)
-                if "refused" in found:
-                    break
-                world.a_day_passes(allocations(found))
-        except AssertionError as e:
-            raise AssertionError(f"world {seed}: {e}") from e
+        some = TASKS if HEAVY else dict([sorted(TASKS.items())[(seed + seed // len(TASKS)) % len(TASKS)]])
+        assert_alike_in_nights(world_of(seed, tmp_path / str(seed)), {**ROWS, **COLUMNS, **some}, seed)
+
+
+@pytest.mark.parametrize("name", sorted(AS_OF))
+def test_examples_night_after_night(name: str, tmp_path: Path) -> None:
+    """The second night has the data of the first one and its ledger."""
+    some = TASKS if HEAVY else {"portions": TASKS["portions"]}
+    form = ("csv", "parquet")[len(name) % 2]
+    assert_example_alike(name, tmp_path, {**ROWS, **COLUMNS, **some}, form=form)
 
 
 @pytest.mark.parametrize("first", range(0, BLOCK * BLOCKS, BLOCK) if HEAVY else [0])
@@ -88,6 +89,42 @@ def test_explanations_tell_what_runs_decide(first: int, tmp_path: Path) -> None:
     assert looked_at
 
 
+# --- what worlds have ----------------------------------------------------------------------------------------------------
+
+
+def nights(seed: int, folder: Path, leave_out: str = "") -> dict[str, list[str]]:
+    """What rows say of two nights of a world: each file, the invariants and the ledger, as texts."""
+    world, said = world_of(seed, folder, leave_out), dict[str, list[str]]()
+    for _ in range(2):
+        world.write()
+        found = assert_alike(ROWS, world.evaluator, world.data, world.as_of, folder, **world.options)
+        for part, content in found.items():
+            said.setdefault(part.partition(".")[0], []).append(str(content))
+        assert "refused" not in found, found
+        world.a_day_passes(allocations(found))
+    return said
+
+
+def test_every_feature_is_in_some_worlds(tmp_path: Path) -> None:
+    """And not in all of those of its kind, but for what the rules themselves have."""
+    worlds = [world_of(seed, tmp_path / str(seed)) for seed in range(80)]
+    for name in FEATURES.keys() | WITHOUT.keys():
+        assert 3 <= sum(name in world.features for world in worlds) <= (70 if name in FEATURES else 80), name
+
+
+@pytest.mark.skipif(not HEAVY, reason="needs ROE_HEAVY=1")
+@pytest.mark.parametrize("name", [*FEATURES, *WITHOUT])
+def test_every_feature_changes_what_is_decided(name: str, tmp_path: Path) -> None:
+    """Somewhere: else no difference between engines would show in it."""
+    part = FEATURES[name].file if name in FEATURES else WITHOUT[name][1]
+    for seed in range(200):
+        if name in world_of(seed, tmp_path / "look").features:
+            with_it, without = nights(seed, tmp_path / f"{seed}"), nights(seed, tmp_path / f"{seed} without", name)
+            if with_it.get(part) != without.get(part):
+                return
+    raise AssertionError(f"{name} never matters")
+
+
 # --- what was found ------------------------------------------------------------------------------------------------------
 
 
@@ -116,6 +153,17 @@ def test_leads_of_one_name_are_of_one_company_though_the_name_stands_elsewhere(t
     )
     found = both(tmp_path)
     assert [x["owner"] for x in allocations(found)] == ["ann", "ben", "ann", "cy"]
+
+
+def test_a_record_without_a_name_is_called_by_its_id_as_the_data_has_it(tmp_path: Path) -> None:
+    """Rows named it by the short form of the id, columns by the long one."""
+    rules = "engagement: {account: {ae: [{name: all, then: keep, because: '{account.owner.ae}, {account}'}]}}\n"
+    text = "roe: 1\nname: t\nroles: [ae]\n" + rules
+    data = "id,name,owner\n0015g00000Ab001AAB,,0055g00000AbCdEIAV\n"
+    policy_text(tmp_path, text, data__accounts_csv=data, data__reps_csv="id,name\n0055g00000AbCdEIAV,\n")
+    (line,) = allocations(both(tmp_path))
+    assert [line[x] for x in ("record", "name", "owner_name")] == ["0015g00000Ab001AAB"] * 2 + ["0055g00000AbCdEIAV"]
+    assert line["reason"] == "0055g00000AbCdEIAV, 0015g00000Ab001AAB"
 
 
 def in_tasks_too(folder: Path, as_of: str = "2026-02-01") -> dict[str, Any]:

@@ -97,3 +97,23 @@ def test_queues_own_what_nobody_owns_and_territories_are_associated(tmp_path: Pa
         ("insert", "", "1", "0MI1", "Territory2Manual"),
         ("insert", "", "2", "0MI2", "Territory2Manual"),
     ]
+
+
+def test_territories_that_the_ultimate_parent_decides_have_ids_and_names_of_their_own_column(tmp_path: Path) -> None:
+    """Both were refused: the rows are those of `own_territory`, not of `territory`."""
+    text = """
+roe: 1
+name: t
+roles: [ae]
+territories:
+  rows: [{territory: us, country: US}, {territory: rest, country: "-"}]
+  hit: first
+  decided_by: {account: account.ultimate_parent}
+crm: {territories: {us: 0MI1, rest: 0MI2}}
+engagement: {account: {ae: [{name: all, then: open}]}}
+"""
+    policy_text(tmp_path, text)
+    accounts = [{"id": "A1", "country": "US"}, {"id": "A2", "country": "DE", "parent": "A1"}]
+    write_run(roe.compile(roe.load(tmp_path)).run({"account": accounts}, as_of="2026-02-01"), tmp_path / "out")
+    rows = [list(line.values()) for line in csv.DictReader((tmp_path / "out" / "territories.csv").open())]
+    assert [("A1" in row, "A2" in row, "0MI1" in row) for row in rows] == [(True, False, True), (False, True, True)]

@@ -72,23 +72,26 @@ def made(rng: random.Random, folder: Any) -> Any:
 
 
 def test_random_pools_give_the_same_turns(tmp_path: Any) -> None:
-    from roe.columns.run import ColumnRun
-    from roe.columns.turn_files import lines_of
-    from roe.run.columns import batch_of
-    from roe.run.rows import batch_of as by_rows
+    """By rows, in columns, in portions, and across tasks that have some leads each."""
+    pytest.importorskip("pyarrow")
+    from alike import COLUMNS, ROWS, TASKS, assert_alike
+    from in_tasks import InTasks
+    from made_worlds import write_tables
 
-    handed, seeds = 0, tries(5, 12, 300)
+    shared, seeds = 0, tries(6, 12, 100)
     for seed in range(seeds):
-        evaluator, tables = made(random.Random(seed), tmp_path / str(seed))
-        run = ColumnRun.of(evaluator, tables, as_of="2026-02-01")
-        rows, columns = by_rows(evaluator.run(tables, as_of="2026-02-01")), batch_of(run)
-        assert lines_of(columns.turns) == rows.turns, seed
-        assert columns.pools == rows.pools, seed
-        for a, b in zip(columns.portions, rows.portions, strict=True):
-            for name in b.lines:
-                assert [x or None for x in a.lines[name].to_pylist()] == [x or None for x in b.lines[name]], (seed, name)
-        handed += bool(run.handed)
-    assert handed > seeds / 2
+        folder = tmp_path / str(seed)
+        evaluator, tables = made(random.Random(seed), folder)
+        write_tables(folder / "data", tables)
+        tasks = sorted(TASKS.items())[seed % len(TASKS)]
+        try:
+            engines = {**ROWS, **COLUMNS, **dict([tasks])}
+            assert_alike(engines, evaluator, folder / "data", "2026-02-01", folder, remembers=False, turns=("jsonl", "parquet")[seed % 2])
+        except AssertionError as e:
+            raise AssertionError(f"seed {seed}: {e}") from e
+        if issubclass(tasks[1], InTasks):
+            shared += tasks[1].together == ""
+    assert shared > seeds / 3
 
 
 @pytest.mark.parametrize("cap", ["open_leads", "per_day"])

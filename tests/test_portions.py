@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import random
 import re
-from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -12,35 +11,19 @@ import pytest
 
 import roe
 from effort import seeds, tries
-from helpers import AS_OF, EXAMPLES, policy_text
-from made_policies import make_data, make_policy
+from helpers import policy_text
+from made_policies import make_data
+from made_worlds import write_rows
 from roe.evaluator.engine import Evaluator
-from roe.policy.standard import FILES
-from test_kinds import made
-from test_spark import IN_DATA, WHY, _write
 from test_spark_pools import two_roles
 
 pytest.importorskip("pyarrow")
+from alike import files_in
 from in_tasks import InTasks
 from roe.run import engines
 from roe.run.engines import Job, choose
 from roe.run.run import RunOptions, run
 from roe.run.source import Source
-
-FORMS = ("csv", "parquet")
-POLICIES = tries(4, 12, 200)
-EXAMPLES_IN_FORMS = [(name, form) for n, name in enumerate(sorted(AS_OF)) for form in tries((FORMS[n % 2],), FORMS, FORMS)]
-
-
-def files_in(out: Path) -> dict[str, Any]:
-    """The files of a run but the one that says how it was made; Parquet as its schema and its rows, whose pages depend on the portions."""
-    from pyarrow import parquet
-
-    found: dict[str, Any] = {}
-    for path in sorted(p for p in out.iterdir() if p.is_file() and p.name != "run.json"):
-        table = parquet.read_table(path) if path.suffix == ".parquet" else None
-        found[path.name] = path.read_bytes() if table is None else (str(table.schema), table.to_pylist())
-    return found
 
 
 def same(
@@ -65,48 +48,6 @@ def same(
     assert said["columns"] == said["spark"]
     assert not list((folder / "spark").glob("roe-portions-*"))
     return InTasks.together
-
-
-@pytest.mark.parametrize(("name", "form"), EXAMPLES_IN_FORMS)
-def test_examples(name: str, form: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("roe.run.run.without_a_ledger", lambda policy: [])
-    evaluator = roe.compile(roe.load(EXAMPLES / name))
-    assert same(evaluator, EXAMPLES / name / "data", AS_OF[name], tmp_path, monkeypatch, 5, form == "csv", form=form) == (
-        WHY[name] or IN_DATA.get(name, "")
-    )
-
-
-def test_random_policies(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    together: Counter[bool] = Counter()
-    for seed in range(POLICIES):
-        rng, folder = random.Random(seed), tmp_path / str(seed)
-        make_policy(rng, folder, apart=seed % 4 != 0)
-        (folder / "data").mkdir()
-        for entity, rows in make_data(rng, 40).items():
-            if rows:
-                _write(folder / "data" / f"{FILES[entity][0]}.csv", rows)
-        try:
-            evaluator = roe.compile(roe.load(folder))
-            together[same(evaluator, folder / "data", "2026-02-01", folder, monkeypatch, (1, 4, 11)[seed % 3], seed % 4 != 1) == ""] += 1
-        except AssertionError as e:
-            raise AssertionError(f"seed {seed}: {e}") from e
-    assert together[True] > POLICIES / 3
-
-
-def test_random_pools(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    shared = 0
-    for seed in range(many := tries(3, 6, 60)):
-        folder = tmp_path / str(seed)
-        evaluator, tables = made(random.Random(seed), folder)
-        (folder / "data").mkdir()
-        for entity, rows in tables.items():
-            _write(folder / "data" / f"{FILES[entity][0]}.csv", rows)
-        try:
-            turns = ("jsonl", "parquet")[seed % 2]
-            shared += same(evaluator, folder / "data", "2026-02-01", folder, monkeypatch, (2, 5, 9)[seed % 3], turns=turns) == ""
-        except AssertionError as e:
-            raise AssertionError(f"seed {seed}: {e}") from e
-    assert shared > many / 2
 
 
 @pytest.mark.parametrize("number", [1, 4])
@@ -164,7 +105,7 @@ def test_of_the_records_beside_only_those_of_waiting_companies_come_to_the_pool(
     (tmp_path / "data").mkdir()
     reps = [{"id": x, "name": x.title()} for x in ("ann", "pia", "quin", "zed")]
     for name, rows in (("accounts", accounts), ("activities", calls), ("reps", reps)):
-        _write(tmp_path / "data" / f"{name}.csv", rows)
+        write_rows(tmp_path / "data" / f"{name}.csv", rows)
     found = same(roe.compile(roe.load(root)), tmp_path / "data", "2026-02-01", tmp_path, monkeypatch, 4)
     assert (found, sum(came)) == ("", 100 + (held == "the same company"))  # those that wait, and that one
 
@@ -207,7 +148,7 @@ def write_parquet(folder: Path, seed: int, what: str) -> None:
         ids = sorted({row["id"].strip() for row in rows if row["id"] and row["id"].strip()})
         calls = pa.table({"id": [f"T{i}" for i in range(150)], "account": [*rng.choices(ids, k=149), None]})
         parquet.write_table(calls, folder / "activities.parquet", row_group_size=31)
-    _write(folder / "reps.csv", [{"id": x, "name": x.title()} for x in ("ann", "bob", "pia", "quin", "zed")])
+    write_rows(folder / "reps.csv", [{"id": x, "name": x.title()} for x in ("ann", "bob", "pia", "quin", "zed")])
 
 
 def worked(rules: str, what: str, folder: Path) -> Evaluator:
@@ -249,7 +190,7 @@ def write_csv(folder: Path, seed: int, what: str) -> None:
     write_parquet(folder, seed, what)
     rng = random.Random(seed)
     for path in folder.glob("*.parquet"):
-        _write(path.with_suffix(".csv"), [{k: x or "" for k, x in row.items()} for row in parquet.read_table(path).to_pylist()])
+        write_rows(path.with_suffix(".csv"), [{k: x or "" for k, x in row.items()} for row in parquet.read_table(path).to_pylist()])
         path.unlink()
         head, *lines = path.with_suffix(".csv").read_text("utf-8").splitlines(keepends=True)
         for line in DAMAGE if path.stem == "accounts" else DAMAGE[:2]:  # where the other ones would refer to no account
@@ -335,7 +276,7 @@ def test_records_in_a_small_file_have_others_in_a_large_one(tmp_path: Path, monk
     write_parquet(data, 1, "with activities")
     rows = [{k: x or "" for k, x in row.items()} for row in parquet.read_table(data / "accounts.parquet").to_pylist()]
     (data / "accounts.parquet").unlink()
-    _write(data / "accounts.csv", rows)
+    write_rows(data / "accounts.csv", rows)
     assert same(evaluator, data, "2026-02-01", tmp_path, monkeypatch, 0, large=False) == ""
     monkeypatch.setattr(engines, "PORTIONS", 100)
     engine = engines.PortionEngine(Job(evaluator, Source(evaluator.policy, data), "2026-02-01"))

@@ -10,9 +10,12 @@ from typing import Any
 
 import pytest
 
-import roe
-from helpers import AS_OF, EXAMPLES
-from test_spark import WHY, assert_alike_on_spark, compare
+from helpers import AS_OF
+from test_spark import WHY
+
+pytest.importorskip("pyarrow")
+from alike import ROWS, assert_alike_in_nights, assert_example_alike, on_spark
+from made_worlds import world_of
 
 HEAVY = bool(os.environ.get("ROE_HEAVY")) and shutil.which("java") is not None
 
@@ -28,14 +31,14 @@ def cluster() -> Iterator[Any]:
 
 
 @pytest.mark.skipif(not HEAVY, reason="needs ROE_HEAVY=1 and Java")
-@pytest.mark.parametrize("name", [name for name in sorted(AS_OF) if not WHY[name]])
-def test_two_executors_give_the_files_of_a_local_run(name: str, tmp_path: Path, cluster: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("roe.run.run.without_a_ledger", lambda policy: [])
-    evaluator = roe.compile(roe.load(EXAMPLES / name))
-    assert compare(evaluator, EXAMPLES / name / "data", AS_OF[name], tmp_path, cluster, buckets=3) == ""
+@pytest.mark.parametrize("name", sorted(AS_OF))
+def test_two_executors_decide_examples_night_after_night(name: str, tmp_path: Path, cluster: Any) -> None:
+    spark = on_spark(cluster, 3)
+    assert_example_alike(name, tmp_path, {**ROWS, "cluster": spark})
+    assert WHY[name] in ("", spark.together)
 
 
 @pytest.mark.skipif(not HEAVY, reason="needs ROE_HEAVY=1 and Java")
 @pytest.mark.parametrize("seed", range(1, 41, 3))
 def test_two_executors_decide_random_worlds_night_after_night(seed: int, tmp_path: Path, cluster: Any) -> None:
-    assert_alike_on_spark(seed, 3, tmp_path, cluster)
+    assert_alike_in_nights(world_of(seed, tmp_path), {**ROWS, "cluster": on_spark(cluster, 3)}, seed)

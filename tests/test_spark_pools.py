@@ -9,12 +9,10 @@ from typing import Any
 import pytest
 
 import roe
-from effort import HEAVY, tries
 from helpers import AS_OF, EXAMPLES, policy_text
 from roe.cache import load_policy
 from roe.data.read import read_tables
 from roe.policy.reads import reads
-from test_kinds import made
 
 pa = pytest.importorskip("pyarrow")
 np = pytest.importorskip("numpy")
@@ -128,18 +126,6 @@ def compare(evaluator: Any, tables: Any, as_of: str, number: int) -> str:
             }
             assert own == dict(zip(portion.lines["record"].to_pylist(), portion.lines[name].to_pylist(), strict=True)), name
     return ""
-
-
-def test_random_pools(tmp_path: Path) -> None:
-    same = 0
-    for seed in range(many := tries(6, 12, 200)):
-        evaluator, tables = made(random.Random(seed), tmp_path / str(seed))
-        for number in (1, 3, 7) if HEAVY else ((1, 3, 7)[seed % 3],):
-            try:
-                same += compare(evaluator, tables, "2026-02-01", number) == ""
-            except AssertionError as e:
-                raise AssertionError(f"seed {seed} in {number} tasks: {e}") from e
-    assert same > many / 2
 
 
 def test_any_trace_is_made_from_what_tasks_have_kept(tmp_path: Path) -> None:

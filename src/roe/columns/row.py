@@ -34,7 +34,7 @@ class TableRow(Row):
 
     @property
     def label(self) -> str:
-        return str(self["name"] or self["id"])
+        return str(self["name"] or self.written)
 
     def is_filled(self, step: Fill) -> bool:
         table = self._table

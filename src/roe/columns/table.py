@@ -82,6 +82,12 @@ class RecordTable:
         ids = column.arrow() if isinstance(column, Coded) else self.typed.ids
         return pa.concat_arrays([ids.cast(pa.string()), pa.array(self.stranger_names, pa.string())]) if self.strangers else ids
 
+    def ids_of(self, written: pa.ChunkedArray) -> pa.ChunkedArray:
+        """The ids of records that are named as the data has them."""
+        if WRITTEN not in self.stored:
+            return written
+        return pc.take(self.typed.ids.cast(pa.string()), pc.index_in(written.cast(pa.string()), value_set=self.written_ids))
+
     def given(self, name: str) -> Column:
         """A stored column. Of a stranger only the name is known, and that a rep who is not listed is not active."""
         column = self.stored.get(name)

@@ -90,7 +90,7 @@ class Row(dict[str, Value]):
 
     @property
     def label(self) -> str:
-        return str(dict.get(self, "name") or dict.get(self, "id"))
+        return str(dict.get(self, "name") or self.written)
 
     @property
     def written(self) -> str:

@@ -66,9 +66,15 @@ def decide(
     if wanted.traces:
         entities = None if whole or isinstance(how, str) else {how.entity, *how.children}
         parts += [_written(table, folder / FOLDER / f"{name}.parquet") for name, table in seen(run, lines["allocations"], entities)]
+    ids = (
+        {}
+        if whole or isinstance(how, str)
+        else {name: run.world.tables[how.entity].ids_of(table["record"]) for name, table in lines.items()}
+    )
     result = TaskResult(
         {} if wanted.parts else lines,
         parts,
+        {} if wanted.parts else ids,
         [batch.turns],
         [batch.pools],
         batch.extra,

@@ -6,6 +6,7 @@ import json
 from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING
 
+import numpy as np
 import pyarrow as pa
 
 from roe.columns.turn_files import lines_of
@@ -20,8 +21,8 @@ if TYPE_CHECKING:
 
 MARK = "$portion"  # what a row is: a line of a table, or anything else that a task has to say
 WIDTH = max(len(COLUMNS[name]) for name in TABLES)
-RESULT = pa.schema([(MARK, pa.string()), *((f"c{i}", pa.string()) for i in range(WIDTH))])
-ORDER = {"allocations": ("c0", "c1", "c3"), "changes": ("c0", "c1", "c2"), "rollback": ("c0", "c1", "c2")}
+ID, PLACE = "$id", "$place"  # the lines of a record come from one task: they are ordered by record, and then as they stand there
+RESULT = pa.schema([(MARK, pa.string()), (ID, pa.string()), (PLACE, pa.int32()), *((f"c{i}", pa.string()) for i in range(WIDTH))])
 
 
 def wire(form: str) -> Wire:
@@ -37,7 +38,7 @@ def rows_of(result: TaskResult) -> pa.Table:
     turns = [line for some in result.turns for line in (some if isinstance(some, list) else lines_of(some))]
     return pa.concat_tables(
         [
-            *(_rows(name, *table.columns) for name, table in result.lines.items()),
+            *(_rows(name, *table.columns, ids=result.ids.get(name)) for name, table in result.lines.items()),
             _of_texts(PARTS, zip(result.parts, strict=True)),
             _of_texts("turns", ((str(i), line) for i, line in enumerate(turns))),
             _of_texts("pools", zip(result.pools, strict=True)),
@@ -57,10 +58,11 @@ def _of_texts(mark: str, rows: Iterable[tuple[Value, ...]]) -> pa.Table:
     return _rows(mark, *(pa.array(column, pa.string()) for column in columns)) if columns else RESULT.empty_table()
 
 
-def _rows(mark: str, *columns: Value) -> pa.Table:
+def _rows(mark: str, *columns: Value, ids: pa.ChunkedArray | None = None) -> pa.Table:
     n = len(columns[0])
+    order = [pa.nulls(n, pa.string()) if ids is None else ids.cast(pa.string()), pa.array(np.arange(n), pa.int32())]
     texts = [c.cast(pa.string()) for c in columns] + [pa.nulls(n, pa.string())] * (WIDTH - len(columns))
-    return pa.table([pa.array([mark] * n, pa.string()), *texts], schema=RESULT)
+    return pa.table([pa.array([mark] * n, pa.string()), *order, *texts], schema=RESULT)
 
 
 # --- on the driver ------------------------------------------------------------------------------------------------------
@@ -77,7 +79,7 @@ def _in_order(results: DataFrame) -> Iterator[TaskResult]:
     results = results.persist()
     try:
         for name in TABLES:
-            some = results.where(f.col(MARK) == name).orderBy(*ORDER[name])
+            some = results.where(f.col(MARK) == name).orderBy(ID, PLACE)
             yield TaskResult({name: some.select(*(f.col(f"c{i}").alias(c) for i, c in enumerate(COLUMNS[name]))).toArrow()})
         yield result_of(results.where(~f.col(MARK).isin(*TABLES)).toLocalIterator())
     finally:

@@ -14,7 +14,8 @@ from roe.share.memory import Change
 class TaskResult:
     """What one task has to say, or several of them together.
 
-    `lines` are those of the run's tables, unless tasks wrote them themselves: `parts` are the names of the files that they wrote. `turns` are
+    `lines` are those of the run's tables, unless tasks wrote them themselves: `parts` are the names of the files that they wrote. `ids` are the
+    records that the lines of each table are about, by which the lines of several tasks are put in order; none if a task has all. `turns` are
     lines or tables, `pools` says what these were. `extra` has the rows of other files. `counts` are for the summary, `tallies` for the
     invariants. For the ledger: `changes` of the memory, the texts of decisions that say something new (`decided`), those that the CRM has not loaded (`late`:
     record and day), and the records whose rows are `older` than what the CRM has shown.
@@ -22,6 +23,7 @@ class TaskResult:
 
     lines: dict[str, pa.Table] = field(default_factory=dict)
     parts: list[str] = field(default_factory=list)
+    ids: dict[str, pa.ChunkedArray] = field(default_factory=dict)
     turns: list[Value] = field(default_factory=list)
     pools: list[str] = field(default_factory=list)
     extra: dict[str, list[list[str]]] = field(default_factory=dict)

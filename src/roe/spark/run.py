@@ -64,7 +64,8 @@ class OnSpark:
         return SparkFrame(self, self.spark.range(0, n, numPartitions=n))
 
     def parcels(self, table: pa.Table) -> SparkFrame:
-        return SparkFrame(self, self.spark.createDataFrame(table, sql_of(PARCEL)))
+        some = [batch for batch in table.to_batches() if batch.num_rows]  # Spark takes an empty batch for the end
+        return SparkFrame(self, self.spark.createDataFrame(pa.Table.from_batches(some, table.schema), sql_of(PARCEL)))
 
     def close(self) -> None:
         for frame in self.held:

@@ -10,12 +10,13 @@ from roe.crm import PROFILES
 from roe.crm.ids import fold
 from roe.diagnostics import suggest
 from roe.grammar import types as t
-from roe.plan.operators import Choose, Derive
+from roe.plan.operators import Derive
 from roe.plan.parts import LOAD_WITHIN, Crm
 from roe.policy.context import Context
 from roe.policy.model import Keys
 from roe.policy.section import Form, Heading, PositiveDuration, Section, key, section
 from roe.source import Inline, Text
+from roe.stages.territories import rows_of
 
 OPEN = "is_open"  # the field that says whether a record is still worked
 
@@ -95,8 +96,8 @@ def lower(crm: CrmSection | None, cx: Context) -> Crm:
             queues[str(entity), str(role)] = _names(queue)
     territories = crm.territories if crm else {}
     if territories:
-        step = cx.steps.get(("account", "territory"))
-        known = [str(r.name) for r in step.rules] if isinstance(step, Choose) else []
+        step = rows_of("account", cx)
+        known = [str(r.name) for r in step.rules] if step else []
         for name in territories:
             if name not in known:
                 cx.say("R501", name, f"there is no territory `{name}`", suggest(name, known, "name a row of `territories:`"))

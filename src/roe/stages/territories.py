@@ -134,14 +134,14 @@ def _lower(name: str, section: TerritoriesSection, cx: Context) -> None:
         decided = section.decided_by
         own = _own(name) if decided else name
         with cx.apart() as problems:
-            step = choose(cx, section, section.asked, entity, own, "territory", as_value)
+            step = choose(cx, section, section.asked, entity, name, "territory", as_value)
         is_first = entity == entities(section)[0]  # of several entities, only of the first is said what is wrong
         cx.diagnostics += problems if is_first else []
         if step is None:
             continue
         if isinstance(section.default, Text):  # it names the territory where no row holds
             step = replace(step, default={**step.default, "name": str(section.default)})
-        cx.steps[entity, own] = step
+        cx.steps[entity, own] = replace(step, name=own)
         if decided:
             _decided_by(name, decided, entity, cx)
         cx.unique_names([r.name for r in step.rules if section.hit == "unique"], "territories")
@@ -152,14 +152,20 @@ def _lower(name: str, section: TerritoriesSection, cx: Context) -> None:
             cx.diagnostics += problems if is_first else []
 
 
+def rows_of(entity: str, cx: Context) -> Choose | None:
+    """The rows of the territories of an entity, whichever record's attributes they are asked about."""
+    steps = (cx.steps.get((entity, name)) for name in (_own("territory"), "territory"))
+    return next((step for step in steps if isinstance(step, Choose)), None)
+
+
 def levels(territories: TerritoriesSection | None, overlays: Overlays, cx: Context) -> dict[str, dict[str, tuple[str, ...]]]:
     """Of each entity, what its territories are part of, from the widest to the narrowest."""
     if not territories or not territories.levels:
         return {}
     by_entity: dict[str, dict[str, tuple[str, ...]]] = {}
     for entity in entities(territories):
-        step = cx.steps.get((entity, _own("territory") if territories.decided_by else "territory"))
-        if not isinstance(step, Choose):
+        step = rows_of(entity, cx)
+        if step is None:
             continue
         values = [*(rule.value for rule in step.rules), *([step.default] if step.default else [])]
         for level in territories.levels:
