@@ -252,3 +252,27 @@ def test_a_trace_made_from_a_run_knows_what_its_ledger_knew(tmp_path: Path) -> N
     for name in {**COLUMNS, **TASKS}:
         decision = RunEvidence(tmp_path / name / "out").decision("account", "A1", "ae")
         assert [decision.reason] == [x["reason"] for x in allocations(made)], name
+
+
+@pytest.mark.parametrize("number", (1, 3))
+def test_nobody_follows_a_record_that_the_crm_has_no_longer(number: int, tmp_path: Path) -> None:
+    """The task that gives out turns has no row of it."""
+    text = """roe: 1
+name: gone
+roles: [ae]
+pools: {desk: {members: 'rep.id in ("ann", "bob")', together: {by: account.country, within: 2 months}}}
+engagement: {account: {ae: [{name: desk, then: {route: desk}}]}}
+"""
+    evaluator, data = roe.compile(roe.load(policy_text(tmp_path / "policy", text))), tmp_path / "data"
+    data.mkdir()
+    (data / "reps.csv").write_text("id\nann\nbob\n", "utf-8")
+    nights = {
+        "2026-02-01": "id,country,deleted\nA1,DE,\n",
+        "2026-02-02": "id,country,deleted\nA1,DE,yes\nB1,DE,\nB2,FR,\n",
+    }
+    in_tasks = TASKS[f"{number} tasks"]
+    for as_of, accounts in nights.items():
+        (data / "accounts.csv").write_text(accounts, "utf-8")
+        found = allocations(assert_alike({**ROWS, **COLUMNS, "tasks": in_tasks}, evaluator, data, as_of, tmp_path))
+        assert in_tasks.together == ""
+    assert {x["record"]: x["owner"] for x in found} == {"B1": "bob", "B2": "ann"}

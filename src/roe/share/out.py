@@ -52,7 +52,7 @@ from roe.share.tasks import (
     sample_of,
     to_buckets,
 )  # fmt: skip
-from roe.share.waiting import BESIDE, OPEN, WAITING, columns_for_pools, waiting
+from roe.share.waiting import BESIDE, GONE, OPEN, WAITING, columns_for_pools, waiting
 
 KEYS_A_TASK = 1_000_000
 MANY = 1000  # records of a task, of which there is at least one
@@ -149,7 +149,7 @@ def _in_buckets(work: Work, how: Share, check: Check) -> SharedOut | str:
         found = parcels.at_buckets(buckets.number).each(of_waiting(look, common, entity, cut.shared), PARCEL)
         if carrier.in_order:
             found = found.kept()
-            found = found.only(WAITING).joined(found.only(BESIDE)).joined(found.only(OPEN))
+            found = found.only(WAITING).joined(found.only(BESIDE)).joined(found.only(OPEN)).joined(found.only(GONE))
         give: Look[Iterator[tuple[str, pa.Table]]] = partial(hand_out, entity=entity, files=work.turn_files, remembers=remembers)
         task = of_records(give, common.knowing(state), cut.shared[entity], entity, waiting_first=carrier.in_order)
         handed = found.in_one().each(task, PARCEL).kept()

@@ -32,12 +32,13 @@ from roe.evaluator.engine import Evaluator
 from roe.evaluator.recorded import pools_json
 from roe.evaluator.row import Row
 from roe.grammar import values as v
-from roe.ledger.remembered import Remembered
+from roe.ledger.reconcile import key_parts
+from roe.ledger.remembered import Remembered, as_remembered
 from roe.plan.operators import Allocate
 from roe.share.memory import Change, changes_between
 from roe.share.parcels import LINE, flat
 from roe.share.tasks import HANDED, ROWS_A_TASK, SAID
-from roe.share.waiting import BACK, NUMBER, OPEN, REP, WAITS, WORKED, outcomes_of_pools
+from roe.share.waiting import BACK, GONE, ID, NUMBER, OPEN, REP, WAITS, WORKED, outcomes_of_pools
 
 GIVEN = ("$rep ", "$pool ", "$why ", "$until ")  # before a role: what a record got
 ROLE = "$role"
@@ -99,14 +100,14 @@ def hand_out(
     like this, or what pools were and, unless they are written here, every turn; and what the next run is to know of them, if anything
     `remembers`. The lines of the given records are their places, and `tables` are used up.
     """
-    raw, open_of = tables.pop(entity), tables.pop(OPEN).columns
+    raw, open_of, gone = tables.pop(entity), tables.pop(OPEN).columns, pa.array(tables.pop(GONE).columns[ID]).to_pylist()
     waits = {name.removeprefix(WAITS): np.asarray(raw.columns[name]) for name in raw.columns if name.startswith(WAITS)}
     told = {name: pa.array(column) for name, column in raw.columns.items() if name.startswith((WORKED, BACK))}
     own = {name: column for name, column in raw.columns.items() if not name.startswith((WAITS, WORKED, BACK))}
     counts = dict(zip(*(pa.array(open_of[name]).to_pylist() for name in (REP, NUMBER)), strict=True))
     world = _Giving(evaluator, as_of, {**tables, entity: Raw(own, raw.n, raw.lines, raw.origin, raw.habits)}, entity, counts)
     del raw, own, tables
-    bound = _GivingBound(evaluator, world, state, told)
+    bound = _GivingBound(evaluator, world, _without(state, entity, gone), told)
     table = world.tables[entity]
     parts = [_of_codes(RoleRows(bound, table, role), waits.pop(role, None), table.typed.lines) for role in bound.roles(entity)]
     turns, handed = None, Handed.of(0)
@@ -126,6 +127,16 @@ def hand_out(
     changes = [json.dumps(x) for x in changes_between(state, {"assigned": bound.assigned, **bound.pools.saved()})] if remembers else []
     said = {"pools": pools_json(bound.pools.histories()), "changes": len(changes), "are_written": files is not None}
     yield SAID, _said([json.dumps(said), *changes, *lines])
+
+
+def _without(state: Remembered, entity: str, gone: Iterable[str]) -> Remembered:
+    """The memory without what pools assigned of records that are gone."""
+    records = {(entity, record) for record in gone}
+    return (
+        as_remembered({**state, "assigned": {key: x for key, x in state.get("assigned", {}).items() if key_parts(key)[:2] not in records}})
+        if records
+        else state
+    )
 
 
 def _of_codes(part: RoleRows, code: Array | None, places: Array) -> RoleRows:

@@ -46,7 +46,7 @@ from roe.share.parcels import (
     table_of,
 )
 from roe.share.result import TaskResult
-from roe.share.waiting import NUMBER, OPEN, REP, Gathered
+from roe.share.waiting import GONE, ID, NUMBER, OPEN, REP, Gathered
 
 ROWS_A_TASK = 200_000
 HANDED, SAID = "$handed", "$said"  # parcels of what pools gave, and of what is for the driver
@@ -353,7 +353,8 @@ def _given(
     of_reps = Raw(
         {REP: pa.array(list(gathered.open), pa.string()), NUMBER: pa.array(list(gathered.open.values()), pa.int64())}, len(gathered.open)
     )
-    tables = {**common.tables(), entity: raw_of(rows, TableOrigin(shared.shown), shared.habits), OPEN: of_reps}
+    gone = Raw({ID: pa.array(gathered.gone, pa.string())}, len(gathered.gone))
+    tables = {**common.tables(), entity: raw_of(rows, TableOrigin(shared.shown), shared.habits), OPEN: of_reps, GONE: gone}
     return lines, buckets, give(common.evaluator(), common.as_of, tables, common.state())
 
 

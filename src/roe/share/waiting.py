@@ -37,16 +37,17 @@ from roe.policy.model import Policy
 from roe.share.parcels import flat, table_of
 from roe.share.plan import Share
 
-WAITING, BESIDE, OPEN = (
+WAITING, BESIDE, OPEN, GONE = (
     "$waiting",
     "$beside",
     "$open",
-)  # parcels: who waits, whom pools ask about besides, how many open records each rep has
+    "$gone",
+)  # parcels: who waits, whom pools ask about besides, how many open records each rep has, which records the CRM has no longer
 WAITS = "$waits "  # before a role: which of its outcomes a record waits for
 WORKED = "$worked "  # before a role: whether the rep has worked a record that an earlier run assigned, if anybody is to ask
 BACK = "$back "  # before a role: why the turn that a record took is given back
 COMPANY = "$company "  # before a number: of which company a record is, as 32 bits
-REP, NUMBER = "rep", "n"
+REP, NUMBER, ID = "rep", "n", "id"
 
 
 def columns_for_pools(policy: Policy, how: Share, header: Iterable[str], remembers: bool) -> list[str]:
@@ -98,7 +99,8 @@ def waiting(
     evaluator: Evaluator, as_of: str, tables: dict[str, Raw], state: Remembered, *, entity: str, columns: list[str]
 ) -> dict[str, pa.Table]:
     """Of a task's records those that wait, with some columns as they are in the data and what each waits for in each role (`WAITING`); of the
-    others those that pools may ask about (`BESIDE`); and the open records of each rep (`OPEN`), if caps count them.
+    others those that pools may ask about (`BESIDE`); the open records of each rep (`OPEN`), if caps count them; and those of the ledger that
+    are gone (`GONE`), whom nobody follows.
     """
     run = _RulesAlone.of(evaluator, tables, as_of=as_of, state=state)
     table, pools = run.world.tables[entity], run.pools()
@@ -119,6 +121,8 @@ def waiting(
     if any(pool.strategy == "least_loaded" or not OPEN_CAPS.keys().isdisjoint(pool.caps) for pool in pools):
         counts = run.world.open_of(entity)
         found[OPEN] = pa.table({REP: pa.array(list(counts), pa.string()), NUMBER: pa.array(list(counts.values()), pa.int64())})
+    gone = (key.split("|", 1) for key in run.bound.memory.gone)
+    found[GONE] = pa.table({ID: pa.array([record for of, record in gone if of == entity], pa.string())})
     return {of: rows for of, rows in found.items() if len(rows)}
 
 
@@ -189,6 +193,7 @@ class Gathered:
     def __init__(self, waiting_first: bool) -> None:
         self.waiting_first = waiting_first
         self.open: dict[str, int] = {}
+        self.gone: list[str] = []
         self._tables: list[pa.Table] = []
         self._of_task: list[Array] = []
         self._beside: list[tuple[int, pa.Table]] = []
@@ -198,6 +203,8 @@ class Gathered:
         if of == OPEN:
             for rep, n in zip(*(rows[name].to_pylist() for name in (REP, NUMBER)), strict=True):
                 self.open[rep] = self.open.get(rep, 0) + n
+        elif of == GONE:
+            self.gone += rows[ID].to_pylist()
         elif of == BESIDE and not self.waiting_first:
             self._beside.append((bucket, rows))
         else:
