@@ -28,7 +28,10 @@ REPS: list[dict[str, Any]] = [
     {"id": "desk", "role": "Desk"},
     {"id": "west", "role": "SDR", "ends": "2026-03-02", "timezone": "Pacific/Honolulu"},
 ]
-LEAVES = [{"id": "l", "rep": "away", "starts": "2026-03-01", "until": "2026-03-09"}]
+LEAVES = [
+    {"id": "l", "rep": "away", "starts": "2026-03-01", "until": "2026-03-09"},
+    {"id": "of a rep whom no record lists", "rep": "nobody-lists", "starts": "2026-03-01"},
+]
 HOLD = {"ann", "soon", "away", "desk", "nobody-lists"}
 RECEIVE = {"ann", "desk", "nobody-lists"}
 

@@ -2,7 +2,7 @@
 
 A rep *may hold* who is active and has not left. A rep is *able*, and may receive, who has also started and is not on leave, by
 the day in the rep's own time zone. Leave takes nothing away. Of a rep whom the data does not list nothing is known, so
-nothing speaks against that rep here; the run warns of such owners.
+nothing speaks against that rep here, not even leave; the run warns of such owners.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ def reason_not_here(rep: Row) -> str:
 
 def reason_on_leave(rep: Row) -> str:
     leave = rep["leave"]
-    if leave is None:
+    if leave is None or rep.world.is_stranger(rep):
         return ""
     return "on leave" if leave["until"] is None else f"on leave until {v.readable(leave['until'])}"
 
