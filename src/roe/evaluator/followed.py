@@ -6,7 +6,9 @@ Where it rests on no more, `Followed` follows every change record by record. Whe
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from itertools import takewhile
 from typing import TYPE_CHECKING
 
 from roe.dynamic import Value
@@ -38,6 +40,7 @@ class Followed:
         self._rests_on, self._beyond = by_entity(rests_on), by_entity(parts.beyond)
         self.stale: dict[Row, None] = {}
         self.trusted: dict[Row, Value] = {}  # records whose value another binding has told, and whose matches are not asked here yet
+        self.early: set[Row] = set()  # those of them that were known before the start: they are many, and nobody waits until they are asked
         self.trusts = all(of != entity for of, _ in parts.beyond) and all(kept.step.target != entity for kept in matches.values())
         for kept in matches.values():
             kept.watching.add(self)
@@ -48,10 +51,29 @@ class Followed:
             if dict.get(row, link) is None or link in row.derived:
                 row.remember(matches.step.name, matches.match(row))
 
+    def is_known(self, row: Row) -> bool:
+        """Whether a record's value can be told without looking for a match."""
+        return all((dict.get(row, link) is not None and link not in row.derived) or x.is_known(row) for link, x in self.matches.items())
+
+    def trust_early(self, known: Mapping[Row, Value]) -> None:
+        """Take over what was known of records before the start."""
+        if self.trusts:
+            self.trusted.update(known)
+            self.early.update(known)
+
+    def told_since(self) -> list[Row]:
+        """The records that another binding has told of since the start."""
+        return list(takewhile(lambda row: row not in self.early, reversed(self.trusted)))
+
+    def may_rest_on(self, entity: str) -> bool:
+        """Whether values may rest on records of an entity beside their own."""
+        return entity != self.entity and entity in self._rests_on
+
     def forget(self, row: Row) -> None:
         """A record has changed itself, or is gone."""
         self.stale.pop(row, None)
         self.trusted.pop(row, None)
+        self.early.discard(row)
 
     def follow(self, change: Change) -> None:
         """Some record has changed, and matches know it."""
@@ -61,6 +83,7 @@ class Followed:
         if row.entity != self.entity:  # whether it is about a record that is only trusted is not known
             self.stale.update(dict.fromkeys(self.trusted))
             self.trusted.clear()
+            self.early.clear()
         shown = "id" in changed or not self._beyond.get(row.entity, NONE).isdisjoint(changed)
         for matches in self.matches.values():
             if shown and row.entity == matches.step.target:

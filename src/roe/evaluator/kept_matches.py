@@ -75,7 +75,7 @@ class KeptMatches:
     def match(self, row: Row) -> Row | None:
         """The related row, as `Matcher.best` gives it. Who watches is told when it becomes another one."""
         before = self._of_record.get(row, ())
-        if before and row not in self._moved and self._doubtful.keys().isdisjoint(before):
+        if before and self.is_known(row):
             return before[-1].found
         self._moved.discard(row)
         foreseen = self._awaited.get(row["id"]) if self._awaited and not before else None
@@ -103,6 +103,11 @@ class KeptMatches:
             if answer not in asked:
                 self._leave(answer, row)
         return asked[-1].found if asked else None
+
+    def is_known(self, row: Row) -> bool:
+        """Whether a record's match is known and still stands."""
+        asked = self._of_record.get(row)
+        return asked is not None and row not in self._moved and self._doubtful.keys().isdisjoint(asked)
 
     def _answer(self, number: int, row: Row, scope: Scope, ties: Value, looked_up: tuple[Value, ...]) -> Answer:
         """What a method finds for a record, as it is now."""

@@ -27,6 +27,7 @@ from roe.evaluator.assigned import empty_state, granted
 from roe.evaluator.bound import Bound
 from roe.evaluator.data_owner import let_own, owned_by
 from roe.evaluator.decision import Decision
+from roe.evaluator.early import asked_companies
 from roe.evaluator.engine import Tables
 from roe.evaluator.live_world import Change, LiveWorld, Shown
 from roe.evaluator.prepared import Found
@@ -80,9 +81,8 @@ class Live(Bound):
         for key in sorted(self.assigned):
             if self.assigned[key].get("company") is not None:
                 self._accompany(key)
-        for company in {pool.together for pool in self.plan.pools.values() if pool.together is not None}:
-            for entity in order:
-                world.follows(entity, company)
+        for entity, company in asked_companies(self.plan):
+            world.follows(entity, company)
         world.expect_matches()
 
     def _give_back(self) -> None:
@@ -255,7 +255,7 @@ class Live(Bound):
         self.look_up_trusted(most)
 
     def look_up_trusted(self, most: int | None = None) -> None:
-        """Look up what is only taken over from another binding: all, or so much."""
+        """Look up what is only taken over: so much, or all that another binding has told since the start."""
         if "pools" in self.__dict__:
             self.pools.together.look_up_trusted(most)
 

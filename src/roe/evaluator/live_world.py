@@ -11,6 +11,7 @@ from roe.data.coerce import NAMELESS, OneByOne, Typed, coerce_table
 from roe.data.reading import Reading, Reject
 from roe.dynamic import Record, Value, Values
 from roe.evaluator.compiled import Compiled
+from roe.evaluator.early import Early
 from roe.evaluator.engine import Tables
 from roe.evaluator.followed import Followed, followed, kept_matches
 from roe.evaluator.kept import AS_WRITTEN, KeptUp
@@ -66,6 +67,7 @@ class LiveWorld(World):
         self.last_read: Reading | None = None  # of the records that were typed last
         self._decided: dict[int, OwnersOfRow] = {}
         self._matches: dict[str, KeptMatches | None] = {}  # by name of a step, once somebody asks to have them kept
+        self.early = Early(self)
         self._links: dict[str, list[str]] = {}  # by name of a matching step, the fields in which a record may have what it would find
         self._one_by_one = {entity: OneByOne() for entity in compiled.policy.model.entities}
         super().__init__(compiled, tables, clock)
@@ -323,6 +325,7 @@ class LiveWorld(World):
         for matches in self._matches.values():
             if matches is not None:
                 matches.follow(change)
+        self.early.follow(change)
         self.followed(change)
 
     def kept_matches(self, step: Relate) -> KeptMatches | None:
@@ -345,6 +348,8 @@ class LiveWorld(World):
             if matches is not None and matches.is_behind:
                 with self.as_before(matches.step.entity):
                     matches.ask_ahead(most)
+        if not self.is_behind:
+            self.early.let_go()
 
     def expect_matches(self) -> None:
         """Those of all records that somebody has will be asked for, of the steps whose matches are kept by now."""
@@ -383,7 +388,10 @@ class LiveWorld(World):
         return any(dict.get(row, name) is not None for name in self._links[step.name])
 
     def _is_asked(self, step: Relate, row: Row) -> bool:
-        return any(dict.get(row, f"owner.{role}") for role in self.policy.roles) and dict.get(row, step.name) is None
+        return self.is_owned(row) and dict.get(row, step.name) is None
+
+    def is_owned(self, row: Row) -> bool:
+        return any(dict.get(row, f"owner.{role}") for role in self.policy.roles)
 
     def related(self, step: Relate, row: Row) -> Row | None:
         matches = self._matches.get(step.name)
@@ -391,7 +399,10 @@ class LiveWorld(World):
 
     def follows(self, entity: str, expr: Expr) -> Followed | None:
         assert self._kept_up is not None
-        return followed(self, entity, expr)
+        known = followed(self, entity, expr)
+        if known is not None:
+            known.trust_early(self.early.told(entity, expr))
+        return known
 
     def is_own(self, entity: str, name: str) -> bool:
         """Whether a field is stored in the record, or is computed from such fields alone."""

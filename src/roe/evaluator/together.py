@@ -210,14 +210,15 @@ class Together:
         return any(companies.followed is not None and companies.followed.trusted for companies in self._existing.values())
 
     def look_up_trusted(self, most: int | None = None) -> None:
-        """Look some of those up."""
+        """Look so many of those up; without a number, all that another binding has told since the start."""
         for key, companies in list(self._existing.items()):
             _, entity, role = key
             if companies.followed is None or not companies.followed.trusted:
                 continue
             with self.world.as_before(entity):
-                for row in list(islice(companies.followed.trusted, most)):
-                    companies.followed.forget(row)
+                followed = companies.followed
+                for row in followed.told_since() if most is None else list(islice(followed.trusted, most)):
+                    followed.forget(row)
                     self._take_up(companies, self._asked[key], row, role)
 
     def askers(self) -> Collection[Pool]:

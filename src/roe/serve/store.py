@@ -159,7 +159,12 @@ class ServiceStore:
         return int(found[0][0]) if found else None
 
     def prepared(self) -> bytes:
-        return b"".join(bytes(body) for (body,) in self.db.rows("SELECT body FROM prepared ORDER BY piece"))
+        return b"".join(bytes(body) for (body,) in self.db.rows("SELECT body FROM prepared WHERE piece >= 0 ORDER BY piece"))
+
+    def prepared_companies(self, made_by: str) -> tuple[int, bytes] | None:
+        """What was known of records' companies, and as of which commit; None if nothing was kept for this policy and roe."""
+        found = self.db.rows("SELECT seq, body FROM prepared WHERE piece = ? AND made_by = ?", (COMPANIES, made_by))
+        return (int(found[0][0]), bytes(found[0][1])) if found else None
 
     def _rows(self, queries: Sequence[Query]) -> list[Row]:
         return [row for rows in self.db.together(queries) for row in rows]
@@ -199,6 +204,10 @@ class ServiceStore:
             )
         db.run("UPDATE service SET seq = ?", (seq,))
 
+    def keep_companies(self, seq: int, body: bytes, made_by: str) -> None:
+        self.db.run("DELETE FROM prepared WHERE piece = ?", (COMPANIES,))
+        self.db.run("INSERT INTO prepared (piece, seq, made_by, body) VALUES (?, ?, ?, ?)", (COMPANIES, seq, made_by, body))
+
     def keep_prepared(self, seq: int, made_by: str, pieces: Iterable[bytes]) -> None:
         self.db.run("DELETE FROM prepared")
         self.db.many(
@@ -212,6 +221,7 @@ class ServiceStore:
         self.db.run("DELETE FROM inbox WHERE at < ?", (now - KEEP_INBOX,))
 
 
+COMPANIES = -1  # the piece of what is prepared that has the companies; those that find records count from 0
 _SEQ: Query = ("SELECT seq FROM service", ())
 _ANSWERS = "SELECT key, digest, status, body FROM answer WHERE key IN"
 

@@ -34,7 +34,7 @@ from roe.serve.desk import Desk
 from roe.serve.letters import Receiver
 from roe.serve.metrics import Metrics
 from roe.serve.policies import Ready
-from roe.serve.prepared import is_outdated, keep, load
+from roe.serve.prepared import is_outdated, keep, keep_companies, load
 from roe.serve.problems import Refused
 from roe.serve.shared import KNOWN, standings, take_over
 from roe.serve.state import State, compact
@@ -95,6 +95,7 @@ class Writer:
         self.swap: Swap | None = None  # who is to take over with the next group
         self._store: Store | None = None
         self.shadow = Shadow(shadow, self.metrics) if shadow is not None else None
+        self._rested = False  # whether everything has been worked out at some time since the start, and the next start was prepared by it
         self._activate = activate  # whether this policy takes over if another is in force
         self._timeline = 0  # of the cluster, as PostgreSQL counts fail-overs
         self._run: int | None = None  # the number of this server's entry under this policy
@@ -127,6 +128,9 @@ class Writer:
         """Work some of that out."""
         if self.desk is not None:
             self.desk.records.live.catch_up(AHEAD)
+            if not self._rested and not self.is_behind:
+                self._rested = True
+                self.prepare()
 
     def seconds_to_wait(self) -> float:
         """Seconds until the next timer. Other servers may have set one meanwhile, so never more than one."""
@@ -161,15 +165,19 @@ class Writer:
             self._unsure |= self.desk.take_back()
 
     def prepare(self) -> None:
-        """Leave the next start what it needs, where much has changed since the last one. Whoever has the lock for long, or something newer, lets it be."""
+        """Leave the next start what finds records, where much has changed since the last one, and what is known of companies. Whoever has the lock
+        for long, or something newer, lets it be.
+        """
         desk, store = self.desk, self._store
         if desk is None or store is None or self.problem or not desk.records.live.world.is_whole:
             return
         try:
             with store.writing(LOCK_WAIT):
                 tables = ServiceStore(store.db)
-                if tables.seq() == desk.seq and is_outdated(tables, desk):
-                    keep(tables, desk)
+                if tables.seq() == desk.seq:
+                    if is_outdated(tables, desk):
+                        keep(tables, desk)
+                    keep_companies(tables, desk)
         except Exception as e:
             log.warning("the next start could not be prepared: %s", e)
 
@@ -315,7 +323,8 @@ class Writer:
                 mirror = load(tables, self.policy)
                 desk = self.desk = Desk(self.policy, state, mirror.records, self.receivers, mirror.found)
                 gc.freeze()
-            desk.seq = seq
+            mirror.begin(desk)
+            desk.seq, self._rested = seq, False
             self._unsure.clear()
             if not mirror.found:
                 keep(tables, desk)
@@ -326,6 +335,7 @@ class Writer:
         if self._take_policy_of(desk.state):
             mirror = load(tables, self.policy)
             desk.take_policy(self.policy, mirror.records, mirror.found)
+            mirror.begin(desk)
         return desk
 
     def _read_again(self, tables: ServiceStore, desk: Desk, stale: Set[tuple[str, str]]) -> None:
@@ -344,7 +354,7 @@ class Writer:
             "the policy in force is %s (%s), and not the %s of this server's folder, which takes over with --activate",
             active["digest"][:12], active["name"], self.policy.digest[:12],
         )  # fmt: skip
-        self.policy, self._run = kept(self._store, active["digest"]), None
+        self.policy, self._run, self._rested = kept(self._store, active["digest"]), None, False
         return True
 
     def _swapped(self, tables: ServiceStore, desk: Desk) -> tuple[Swap | None, Desk]:
@@ -356,7 +366,7 @@ class Writer:
         stale = new.learn(tables.known_since(new.seq), tables.records_since(new.seq))
         self._read_again(tables, new, stale)
         new.seq, new.receivers = desk.seq, desk.receivers
-        self.desk, self.policy, self._run = new, new.policy, None
+        self.desk, self.policy, self._run, self._rested = new, new.policy, None, False
         return swap, new
 
 
