@@ -252,6 +252,8 @@ def write_parquet(path: Path, header: list[str], rows: list[dict[str, Any]]) -> 
     for name in header:
         values = [row.get(name) for row in rows]
         types = {type(x) for x in values if x is not None}
-        is_typed = types in ({bool}, {int}, {float}) or types == {int, float}
+        is_typed = types in ({bool}, {int}, {float}) or (
+            types == {int, float} and all(int(float(x)) == x for x in values if type(x) is int)
+        )
         columns[name] = pa.array(values) if is_typed else pa.array([None if x is None else str(x) for x in values], pa.string())
     parquet.write_table(pa.table(columns), path, row_group_size=7)
