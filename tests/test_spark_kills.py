@@ -40,10 +40,12 @@ for number in range(first, 1 << 30):
 
 @pytest.mark.skipif(not HEAVY, reason="needs ROE_HEAVY=1 and Java")
 def test_readers_see_the_run_before_or_this_one_whole(tmp_path: Path) -> None:
-    """Every run gives all accounts the name of its own number; readers look all the time, and after each kill."""
+    """Every run gives all accounts the name of its own number; readers look all the time, and after each kill. The first process is left alone
+    until a run is there: the others are killed within twice that time.
+    """
     rules = "engagement: {account: {ae: [{name: all, then: {assign: ben}}]}}\n"
     policy_text(tmp_path, "roe: 1\nname: t\nroles: [ae]\n" + rules, data__accounts_csv="", data__reps_csv="id\nann\nben\n")
-    rng, seen, number = random.Random(3), set[int](), 1
+    rng, seen, number, took = random.Random(3), set[int](), 1, 0.0
     for _ in range(KILLS):
         with subprocess.Popen(
             [sys.executable, "-c", RUNS, str(tmp_path), str(number)],
@@ -55,10 +57,13 @@ def test_readers_see_the_run_before_or_this_one_whole(tmp_path: Path) -> None:
             started = process.stdout.readline()
             try:
                 assert started, "the run did not begin"
-                until = time.monotonic() + rng.random() * 10
-                while time.monotonic() < until:
+                begun = time.monotonic()
+                until = begun + rng.random() * 2 * took
+                while time.monotonic() < until or not seen:
+                    assert process.poll() is None, "the run has ended by itself"
                     seen |= _is_one_run(tmp_path / "out", still=False)
                     time.sleep(0.01)
+                took = took or time.monotonic() - begun
             finally:
                 os.killpg(process.pid, signal.SIGKILL)
             number = int((started + process.stdout.read()).split()[-1]) + 1
