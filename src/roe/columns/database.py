@@ -32,15 +32,15 @@ def read_database(
     try:
         with _opened(path) as con:
             names = _tables_of(policy, con)
-            for entity in names.keys() - leave_out:
-                table = _rows(con, names[entity]).to_arrow_table()
-                tables[entity] = Raw.of_table(table, origin=_origin(path, names[entity], table.schema))
+            for entity, name in names.items():
+                if entity not in leave_out:
+                    table = _rows(con, name).to_arrow_table()
+                    tables[entity] = Raw.of_table(table, origin=_origin(path, name, table.schema))
     except PolicyError as e:
         return {}, e.diagnostics
     if not names:
         return {}, [none_found(policy, path)]
     problems = lacking(policy, path, names) if complete else []
-    tables = {entity: tables[entity] for entity in names if entity in tables}
     return tables, [*problems, *(d for entity, raw in tables.items() for d in misshapen(policy, entity, raw.origin, raw.n))]
 
 
