@@ -18,7 +18,7 @@ from roe.data.read import read_tables
 from test_spark_pools import two_roles
 
 heavy = pytest.mark.skipif(not os.environ.get("ROE_HEAVY") or shutil.which("java") is None, reason="needs ROE_HEAVY=1 and Java")
-WORLDS, BLOCK = int(os.environ.get("ROE_WORLDS", "60")), 20
+WORLDS, BLOCK = int(os.environ.get("ROE_WORLDS", "24")), 12
 TOGETHER = re.compile("one task decide[sd] all records, because ([^;]*)")
 WHY = {
     "distribution": "claims and credits look at all records",
@@ -125,7 +125,7 @@ def test_tasks_read_large_csv_files_and_databases(kind: str, tmp_path: Path, ses
 @heavy
 @pytest.mark.parametrize("first", range(0, WORLDS, BLOCK))
 def test_random_worlds_night_after_night(first: int, tmp_path: Path, session: Any) -> None:
-    """With a ledger, in one, three or seven tasks; each world is one of `test_alike.py`. ROE_WORLDS says how many, 60 by default."""
+    """With a ledger, in one, three or seven tasks; each world is one of `test_alike.py`. ROE_WORLDS says how many, 24 by default."""
     from alike import ROWS, assert_alike_in_nights, on_spark
     from made_worlds import world_of
 
