@@ -221,6 +221,16 @@ def test_tasks_write_parts_of_their_own(tmp_path: Path, session: Any, monkeypatc
 
 
 @heavy
+def test_tasks_write_the_parts_of_delta_tables(tmp_path: Path, session: Any) -> None:
+    pytest.importorskip("deltalake")
+    from alike import on_spark
+    from roe.run.engines import ColumnEngine
+    from test_delta import assert_nights_alike
+
+    assert_nights_alike("windows", tmp_path, on_spark(session, 3), ColumnEngine)
+
+
+@heavy
 @pytest.mark.parametrize(
     ("name", "form", "buckets"), [("static", "csv", 3), ("static", "parts", 1), ("inbound", "parts", 3), ("abm", "parquet", 3)]
 )
@@ -293,14 +303,3 @@ def test_lines_of_tasks_are_in_the_order_of_the_records_whatever_their_ids_are_c
         rows += rows_of(decide(evaluator, "2026-02-01", {"account": account}, {}, wanted=Wanted(str(tmp_path)))).to_pylist()
     lines = sorted((row for row in rows if row[MARK] == "allocations"), key=lambda row: (row[ID], row[PLACE]))
     assert [(row["c1"], row["c3"]) for row in lines] == expected
-
-
-def test_only_spark_writes_parts(tmp_path: Path) -> None:
-    from roe.run.engines import Job, choose
-    from roe.run.source import Source
-
-    evaluator = roe.compile(roe.load(EXAMPLES / "static"))
-    job = Job(evaluator, Source(evaluator.policy, EXAMPLES / "static" / "data"), AS_OF["static"], form="parts")
-    for engine in ("auto", "rows", "columns"):
-        with pytest.raises(roe.PolicyError, match="only Spark writes parts"):
-            choose(engine, job)

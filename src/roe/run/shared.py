@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import date
@@ -26,7 +25,7 @@ from roe.ledger.remembered import Remembered
 from roe.run.columns import batch_of, decided_anew
 from roe.run.engines import Job
 from roe.run.entries import DECIDED, decision_of
-from roe.run.files import Files, tables_of
+from roe.run.files import Files, new_part, tables_of
 from roe.run.guards import lacking_owners
 from roe.run.invariants import Broken, Tally
 from roe.run.result import Batch
@@ -98,8 +97,7 @@ def _written(table: pa.Table, folder: Path, arrow_types: bool = True) -> str:
     """The file of one task in the folder of a table, by its name; `arrow_types` as in `ParquetFile`."""
     from pyarrow import parquet
 
-    folder.mkdir(parents=True, exist_ok=True)
-    path = folder / f"part-{uuid.uuid4().hex}.parquet"
+    path = new_part(folder)
     parquet.write_table(table, path, row_group_size=ROW_GROUP, compression="snappy", store_schema=arrow_types)
     return path.name
 
