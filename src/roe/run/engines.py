@@ -23,7 +23,7 @@ from roe.ledger.remembered import Remembered
 from roe.node import node
 from roe.policy.circles import circles
 from roe.progress import counted
-from roe.run.files import PARTS, Files, Watch
+from roe.run.files import IN_PARTS, Files, Watch
 from roe.run.guards import lacking_owners
 from roe.run.result import Batch
 from roe.run.source import Source
@@ -172,9 +172,7 @@ class RowEngine(AllAtOnce):
     name = "rows"
 
     def limits(self) -> list[Limit]:
-        if self.job.form == PARTS:
-            return [_ONLY_SPARK]
-        if (self.job.form == "parquet" or self.job.source.is_database) and not _packages("pyarrow", "numpy"):
+        if (self.job.form != "csv" or self.job.source.is_database) and not _packages("pyarrow", "numpy"):
             return [_lacking("columns", "batch", "numpy", "pyarrow", help=", or write CSV from a folder of files")]
         return []
 
@@ -197,12 +195,10 @@ class ColumnEngine(AllAtOnce):
     def limits(self) -> list[Limit]:
         if not _packages("numpy", "pyarrow"):
             return [_lacking("columns", "batch", "numpy", "pyarrow", help=", or use --engine rows")]
-        if self.job.form == PARTS:
-            return [_ONLY_SPARK]
         limits = [_circle(self.job.circles)] if self.job.circles else []
         # with a ledger or traces, rows also give the traces of single records
         source, is_explained = self.job.source, self.job.remembers or self.job.traces
-        if self.job.form != "parquet" and not (source.is_large() if is_explained else source.is_quicker_in_columns()):
+        if self.job.form == "csv" and not (source.is_large() if is_explained else source.is_quicker_in_columns()):
             limits.append(Limit("size", "the data is so small that columns are not worth their start", weight="quiet"))
         return limits
 
@@ -242,7 +238,7 @@ class Shared(Engine):
 
         job = self.job
         folder = str(files.folder.resolve())
-        made = partial(decide, wanted=Wanted(folder, job.form == PARTS, job.traces, job.remembers))
+        made = partial(decide, wanted=Wanted(folder, job.form in IN_PARTS, job.traces, job.remembers))
         turns, state = TurnFiles(folder, job.turns) if files_of_turns else None, job.state if job.remembers else None
         with closing(carrier):
             work = Work(carrier, job.evaluator, job.source.place, job.as_of, made, state, turns, job.buckets)
@@ -327,7 +323,7 @@ class SparkEngine(Shared):
 
         try:
             carrier = OnSpark(wire(self.job.form), files.folder, self.job.session)
-            self.decide_with(carrier, files, files_of_turns=self.job.form == PARTS)
+            self.decide_with(carrier, files, files_of_turns=self.job.form in IN_PARTS)
         except PySparkException as e:
             first = next((line.strip() for line in reversed(str(e).splitlines()) if line.strip()), type(e).__name__)
             help = "use `--engine columns`, or look into Spark's own log"
@@ -402,11 +398,6 @@ def _lacking(what: str, extra: str, *names: str, help: str = "") -> Limit:
     listed = f"{', '.join(names[:-1])} and {names[-1]}"
     needs = "needs" if what == "Spark" else "need"
     return Limit("packages", f"{what} {needs} the packages {listed}", f"pip install 'roe-policy[{extra}]'{help}", code="R406")
-
-
-_ONLY_SPARK = Limit(
-    "form", "only Spark writes parts: each task its own files", "use --engine spark, or --format parquet", option="--format"
-)
 
 
 def _circle(fields: list[str]) -> Limit:
