@@ -62,7 +62,7 @@ def test() -> None:
 
 HEAVY = tuple(
     f"tests/test_{name}.py"
-    for name in ("expressions", "index", "analysis", "policies", "data", "columns", "pages", "sql", "examples", "mutation", "alike")
+    for name in ("expressions", "index", "analysis", "policies", "data", "columns", "pages", "sql", "examples", "mutation")
 )
 SPARK = ("tests/test_spark.py", "tests/test_spark_connect.py")
 

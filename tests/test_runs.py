@@ -386,6 +386,8 @@ def test_a_dry_run_is_applied_just_as_it_is(tmp_path: Path) -> None:
     leads(tmp_path, 9)
     invoke(command(tmp_path, state, 2))
     assert "the ledger has gone on" in invoke([*command(tmp_path, state, 2, "dry"), "--apply"], code=2).output
+    invoke([*command(tmp_path, state, 2, "dry"), "--dry-run", "--format", "parts"])
+    assert "`--format parts` or `delta` cannot be applied" in invoke([*command(tmp_path, state, 2, "dry"), "--apply"], code=2).output
 
 
 def test_records_that_vanish_stop_the_commit(tmp_path: Path) -> None:

@@ -18,10 +18,10 @@ from roe.data.read import read_tables
 from test_spark_pools import two_roles
 
 heavy = pytest.mark.skipif(not os.environ.get("ROE_HEAVY") or shutil.which("java") is None, reason="needs ROE_HEAVY=1 and Java")
-WORLDS, BLOCK = int(os.environ.get("ROE_WORLDS", "60")), 20
+WORLDS, BLOCK = int(os.environ.get("ROE_WORLDS", "24")), 12
 TOGETHER = re.compile("one task decide[sd] all records, because ([^;]*)")
 WHY = {
-    "distribution": "claims and credits look at all records",
+    "distribution": "credits look at all records",
     "crm": "",
     "dynamic-books": "",
     "scoring": "",
@@ -33,7 +33,7 @@ WHY = {
     "abm": "account and lead are decided one after the other",
     "static": "",
     "territories": "",
-    "wild-west": "claims and credits look at all records",
+    "wild-west": "",
     "inbound": "",
     "pipeline": "",
 }
@@ -57,9 +57,12 @@ def test_what_can_be_shared_out(name: str) -> None:
     from roe.share.plan import Share, share
 
     found = share(roe.load(EXAMPLES / name))
-    more = {"crm": ("opportunity",), "dynamic-books": ("opportunity", "signal", "handback"), "scoring": ("contact", "lead", "signal")}.get(
-        name, ()
-    )
+    more = {
+        "crm": ("opportunity",),
+        "dynamic-books": ("opportunity", "signal", "handback"),
+        "scoring": ("contact", "lead", "signal"),
+        "wild-west": ("claim", "opportunity"),
+    }.get(name, ())
     children = dict.fromkeys(("activity", *more), "account")
     if name == "inbound":
         assert (
@@ -75,7 +78,7 @@ def test_what_can_be_shared_out(name: str) -> None:
         or (
             Share("lead", {})
             if name == "matching"
-            else Share("account", children, links=links, ranks=("place",) if name == "scoring" else ())
+            else Share("account", children, links=links, ranks=("place",) if name == "scoring" else (), claims=name == "wild-west")
         )
     )
 
@@ -125,7 +128,7 @@ def test_tasks_read_large_csv_files_and_databases(kind: str, tmp_path: Path, ses
 @heavy
 @pytest.mark.parametrize("first", range(0, WORLDS, BLOCK))
 def test_random_worlds_night_after_night(first: int, tmp_path: Path, session: Any) -> None:
-    """With a ledger, in one, three or seven tasks; each world is one of `test_alike.py`. ROE_WORLDS says how many, 60 by default."""
+    """With a ledger, in one, three or seven tasks; each world is one of `test_alike.py`. ROE_WORLDS says how many, 24 by default."""
     from alike import ROWS, assert_alike_in_nights, on_spark
     from made_worlds import world_of
 
@@ -218,6 +221,16 @@ def test_tasks_write_parts_of_their_own(tmp_path: Path, session: Any, monkeypatc
 
 
 @heavy
+def test_tasks_write_the_parts_of_delta_tables(tmp_path: Path, session: Any) -> None:
+    pytest.importorskip("deltalake")
+    from alike import on_spark
+    from roe.run.engines import ColumnEngine
+    from test_delta import assert_nights_alike
+
+    assert_nights_alike("windows", tmp_path, on_spark(session, 3), ColumnEngine)
+
+
+@heavy
 @pytest.mark.parametrize(
     ("name", "form", "buckets"), [("static", "csv", 3), ("static", "parts", 1), ("inbound", "parts", 3), ("abm", "parquet", 3)]
 )
@@ -290,14 +303,3 @@ def test_lines_of_tasks_are_in_the_order_of_the_records_whatever_their_ids_are_c
         rows += rows_of(decide(evaluator, "2026-02-01", {"account": account}, {}, wanted=Wanted(str(tmp_path)))).to_pylist()
     lines = sorted((row for row in rows if row[MARK] == "allocations"), key=lambda row: (row[ID], row[PLACE]))
     assert [(row["c1"], row["c3"]) for row in lines] == expected
-
-
-def test_only_spark_writes_parts(tmp_path: Path) -> None:
-    from roe.run.engines import Job, choose
-    from roe.run.source import Source
-
-    evaluator = roe.compile(roe.load(EXAMPLES / "static"))
-    job = Job(evaluator, Source(evaluator.policy, EXAMPLES / "static" / "data"), AS_OF["static"], form="parts")
-    for engine in ("auto", "rows", "columns"):
-        with pytest.raises(roe.PolicyError, match="only Spark writes parts"):
-            choose(engine, job)

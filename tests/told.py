@@ -65,16 +65,16 @@ def assert_traces(world: World, some: int) -> int:
     }
     if "refused" in rows:
         return 0
-    expected: dict[tuple[str, str], list[Any]] = {}
+    expected: dict[tuple[str, str], dict[str, Any]] = {}
     for line in rows["trace.jsonl"].splitlines():
         trace = json.loads(line)
-        expected.setdefault((trace["record"]["entity"], trace["record"]["id"]), []).append(trace)
+        expected.setdefault((trace["record"]["entity"], trace["record"]["id"]), {})[trace["role"]] = trace
     for name, found in others.items():
         assert allocations(found) == allocations(rows), f"{name}: {first_difference(allocations(rows), allocations(found))}"
         if not (folder / name / "out" / "trace" / "run.json").is_file():
             continue  # rows have decided
         for (entity, record), traces in world.rng.sample(sorted(expected.items(), key=lambda x: x[0]), min(some, len(expected))):
-            told = explain(record, "--run", str(folder / name / "out"))
+            told = {x["role"]: x for x in explain(record, "--run", str(folder / name / "out"))}
             assert not told or told == traces, f"{name}: {entity} {record}: {first_difference(told, traces)}"
             looked_at += len(told)
     return looked_at

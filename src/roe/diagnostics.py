@@ -114,6 +114,7 @@ CODES: dict[str, tuple[str, str]] = {
     "R802": ("the folder is not empty", "error"),
     "R803": ("Spark did not finish", "error"),
     "R804": ("the settings in roe.toml cannot be used", "error"),
+    "R805": ("a Delta table cannot be written", "error"),
     "R901": ("the request has no valid token", "error"),
     "R902": ("the token does not allow this", "error"),
     "R903": ("the service cannot read the request", "error"),

@@ -43,10 +43,10 @@ if TYPE_CHECKING:
 @click.option(
     "--format",
     "form",
-    type=click.Choice(["csv", "parquet", "parts"]),
+    type=click.Choice(["csv", "parquet", "parts", "delta"]),
     default="csv",
     show_default=True,
-    help="File format of allocations and changes. With parts, each Spark task writes its own Parquet files.",
+    help="File format of allocations and changes. With parts, each task writes its own Parquet files. With delta, a run is a new version of Delta tables (roe-policy[delta]).",
 )
 @click.option(
     "--turns",
@@ -105,6 +105,8 @@ def command(
 
 def _outcome(finished: Finished, out: Path, state: str | None, replay: bool) -> None:
     """What came of it: changes since the last run, whether it was committed, and the invariants that do not hold."""
+    from roe.run.folder import files_of
+
     if finished.since is not None:
         s = finished.since
         changes = f"{s.by_rules} by rules, {s.by_hand} by hand, {s.by_time} by time" if s.by_rules or s.by_hand or s.by_time else "none"
@@ -116,7 +118,7 @@ def _outcome(finished: Finished, out: Path, state: str | None, replay: bool) -> 
         click.echo(as_text(finished.broken), err=True)
     if finished.outcome == "refused" or (state is None and errors(finished.broken)):
         unchanged = f"; the ledger in {state} is as it was" if state is not None else ""
-        click.echo(f"invariants do not hold: see {out / 'invariants.csv'}{unchanged}", err=True)
+        click.echo(f"invariants do not hold: see {files_of(out) / 'invariants.csv'}{unchanged}", err=True)
         sys.exit(1)
 
 

@@ -23,7 +23,7 @@ from roe.ledger.remembered import Remembered
 from roe.node import node
 from roe.policy.circles import circles
 from roe.progress import counted
-from roe.run.files import PARTS, Files, Watch
+from roe.run.files import IN_PARTS, Files, Watch
 from roe.run.guards import lacking_owners
 from roe.run.result import Batch
 from roe.run.source import Source
@@ -172,9 +172,7 @@ class RowEngine(AllAtOnce):
     name = "rows"
 
     def limits(self) -> list[Limit]:
-        if self.job.form == PARTS:
-            return [_ONLY_SPARK]
-        if (self.job.form == "parquet" or self.job.source.is_database) and not _packages("pyarrow", "numpy"):
+        if (self.job.form != "csv" or self.job.source.is_database) and not _packages("pyarrow", "numpy"):
             return [_lacking("columns", "batch", "numpy", "pyarrow", help=", or write CSV from a folder of files")]
         return []
 
@@ -197,18 +195,16 @@ class ColumnEngine(AllAtOnce):
     def limits(self) -> list[Limit]:
         if not _packages("numpy", "pyarrow"):
             return [_lacking("columns", "batch", "numpy", "pyarrow", help=", or use --engine rows")]
-        if self.job.form == PARTS:
-            return [_ONLY_SPARK]
         limits = [_circle(self.job.circles)] if self.job.circles else []
         # with a ledger or traces, rows also give the traces of single records
         source, is_explained = self.job.source, self.job.remembers or self.job.traces
-        if self.job.form != "parquet" and not (source.is_large() if is_explained else source.is_quicker_in_columns()):
+        if self.job.form == "csv" and not (source.is_large() if is_explained else source.is_quicker_in_columns()):
             limits.append(Limit("size", "the data is so small that columns are not worth their start", weight="quiet"))
         return limits
 
     def foretold(self) -> list[str]:
-        why = not_in_portions(self.job)
-        return [f"all records are decided at once, because {why}; this needs memory for all of them"] if why else []
+        why, rows = not_in_portions(self.job), sum(self.job.source.rows_in_large.values())
+        return [f"all records (about {rows:,} rows) are decided at once, because {why}; this needs memory for all of them"] if why else []
 
     def batch(self) -> Batch:
         from roe.columns.run import ColumnRun
@@ -242,7 +238,7 @@ class Shared(Engine):
 
         job = self.job
         folder = str(files.folder.resolve())
-        made = partial(decide, wanted=Wanted(folder, job.form == PARTS, job.traces, job.remembers))
+        made = partial(decide, wanted=Wanted(folder, job.form in IN_PARTS, job.traces, job.remembers))
         turns, state = TurnFiles(folder, job.turns) if files_of_turns else None, job.state if job.remembers else None
         with closing(carrier):
             work = Work(carrier, job.evaluator, job.source.place, job.as_of, made, state, turns, job.buckets)
@@ -287,6 +283,16 @@ class PortionEngine(Shared):
         why = not_in_portions(self.job)
         return [] if why == "" else [Limit("portions", why or "the data is so small that it is decided at once", weight="quiet")]
 
+    def foretold(self) -> list[str]:
+        from roe.share.plan import Share, share
+
+        how, source = share(self.job.evaluator.policy), self.job.source
+        return [
+            f"all of `{path.name}` (about {source.rows_in_large[entity]:,} rows) is in memory, because it {NOT_IN_PORTIONS}"
+            for entity, path in source.files().items()
+            if isinstance(how, Share) and entity in how.children and source.is_whole(entity)
+        ]
+
     def fill(self, files: Files, watch: Watch) -> None:
         from roe.share.local import Local
 
@@ -317,7 +323,7 @@ class SparkEngine(Shared):
 
         try:
             carrier = OnSpark(wire(self.job.form), files.folder, self.job.session)
-            self.decide_with(carrier, files, files_of_turns=self.job.form == PARTS)
+            self.decide_with(carrier, files, files_of_turns=self.job.form in IN_PARTS)
         except PySparkException as e:
             first = next((line.strip() for line in reversed(str(e).splitlines()) if line.strip()), type(e).__name__)
             help = "use `--engine columns`, or look into Spark's own log"
@@ -333,6 +339,7 @@ class SparkEngine(Shared):
         return [f"one task decides all records, because {why}; {cost}"] if isinstance(why, str) else []
 
 
+NOT_IN_PORTIONS = "cannot be read in portions, as Parquet, JSON, and CSV in UTF-8 can (save it as one of these if memory is short)"
 PORTIONS = 1_500_000  # rows in large files from which a run is decided in portions
 
 
@@ -341,7 +348,7 @@ def not_in_portions(job: Job) -> str | None:
     policy, source = job.evaluator.policy, job.source
     if not any(entity in source.files() for entity, _ in policy.plan.engagement):
         return None
-    if source.rows_in_large < PORTIONS:  # most are not, and the policy is not gone through for nothing
+    if sum(source.rows_in_large.values()) < PORTIONS:  # most are not, and the policy is not gone through for nothing
         return None
     from roe.share.plan import share
 
@@ -349,7 +356,7 @@ def not_in_portions(job: Job) -> str | None:
     if isinstance(how, str):
         return how
     if source.is_whole(how.entity):
-        return f"portions are of Parquet or of CSV in UTF-8, and `{source.files()[how.entity].name}` is neither"
+        return f"`{source.files()[how.entity].name}` {NOT_IN_PORTIONS}"
     return ""
 
 
@@ -391,11 +398,6 @@ def _lacking(what: str, extra: str, *names: str, help: str = "") -> Limit:
     listed = f"{', '.join(names[:-1])} and {names[-1]}"
     needs = "needs" if what == "Spark" else "need"
     return Limit("packages", f"{what} {needs} the packages {listed}", f"pip install 'roe-policy[{extra}]'{help}", code="R406")
-
-
-_ONLY_SPARK = Limit(
-    "form", "only Spark writes parts: each task its own files", "use --engine spark, or --format parquet", option="--format"
-)
 
 
 def _circle(fields: list[str]) -> Limit:

@@ -6,6 +6,7 @@ Each appears whole or not at all, no cell can become a formula, and the same run
 from __future__ import annotations
 
 import json
+import uuid
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -45,7 +46,8 @@ ORDERED_BY = {
 }  # cells that order the lines; equals stay as they are
 OTHERS = ("summary.json", "reading.json", "turns.jsonl", TURNS, MARKS, POOLS, "trace.jsonl")
 FORMATS = ("csv", "parquet")
-PARTS = "parts"  # Parquet files that the tasks of a Spark run write themselves, in a folder for each table
+PARTS, DELTA = "parts", "delta"
+IN_PARTS = (PARTS, DELTA)  # a folder of Parquet files for each table, which tasks write themselves where there are any
 KNOWN = (  # every file that a run may write
     *(f"{name}.{form}" for name in TABLES for form in FORMATS), *(name for name in COLUMNS if name.endswith(".csv")), *OTHERS,
 )  # fmt: skip
@@ -115,23 +117,38 @@ class Files:
 
     def table(self, name: str, lines: Lines) -> None:
         """Add lines to one of `TABLES`."""
-        if isinstance(lines, dict) and self.form == "parquet":
+        if isinstance(lines, dict) and self.form != "csv":
             from roe.run.arrow import of_lists
 
             lines = of_lists(lines)
         if name not in self._tables:
-            self._tables[name] = _table_file(self.folder / f"{name}.{self.form}", isinstance(lines, dict))
+            self._tables[name] = self._new(name, isinstance(lines, dict))
         self._tables[name].add(lines)
+
+    def _new(self, name: str, plain: bool) -> Value:
+        """The file of a table; `plain` if its lines are lists."""
+        if self.form == "csv" and plain:
+            return ListFile(self.folder / f"{name}.csv")
+        from roe.data.arrow_files import CsvFile, ParquetFile
+
+        if self.form == "csv":
+            return CsvFile(self.folder / f"{name}.csv")
+        path = self.folder / f"{name}.parquet"
+        return ParquetFile(new_part(path) if self.form in IN_PARTS else path, arrow_types=False)
 
     def close(self, clock: Clock) -> Json:
         """Write all other files, and return the summary. Raises OSError."""
         summary = self.summary
         assert summary is not None  # there is a batch, even of nothing
-        for file in self._tables.values():
-            file.close()
         write_rows("rejects.csv", map(reject_row, summary.rejects(self.policy.model.entities)), self.folder)
         for name, rows in self.extra.items():
-            write_rows(name, sorted(rows, key=lambda row, n=ORDERED_BY[name]: row[:n]), self.folder)  # type: ignore[misc]
+            ordered = sorted(rows, key=lambda row, n=ORDERED_BY[name]: row[:n])  # type: ignore[misc]
+            if self.form == DELTA:
+                self.table(name.removesuffix(".csv"), {c: [row[i] for row in ordered] for i, c in enumerate(COLUMNS[name])})
+            else:
+                write_rows(name, ordered, self.folder)
+        for file in self._tables.values():
+            file.close()
         if not self.turns_are_written:
             write_turns(self.folder, _together(self.turns), self.pools, self.turns_form)
         if self.traces is not None:
@@ -182,12 +199,10 @@ def _together(turns: list[Value]) -> Value:
     return pa.concat_tables(turns)
 
 
-def _table_file(path: Path, plain: bool) -> Value:
-    if plain and path.suffix == ".csv":
-        return ListFile(path)
-    from roe.data.arrow_files import CsvFile, ParquetFile
-
-    return CsvFile(path) if path.suffix == ".csv" else ParquetFile(path, arrow_types=False)
+def new_part(table: Path) -> Path:
+    """A file in the folder of a table that nobody else writes."""
+    table.mkdir(parents=True, exist_ok=True)
+    return table / f"part-{uuid.uuid4().hex}.parquet"
 
 
 class ListFile:

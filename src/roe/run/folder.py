@@ -5,7 +5,7 @@ left there is replaced whole; files that are not roe's stay. A run that was kill
 ledger has it), and otherwise it never did.
 
 Files of fixed names are missing for a moment while they are replaced. A run whose files stand apart, in a folder of its own that `run.json`
-names, never is: whoever reads `run.json` sees the run before or this one, whole.
+names, never is: whoever reads `run.json` sees the run before or this one, whole. So does whoever reads one of its Delta tables.
 """
 
 from __future__ import annotations
@@ -24,20 +24,23 @@ from typing import BinaryIO
 
 from roe.diagnostics import user_error
 from roe.dynamic import Json, Saved
+from roe.run import delta
 
 MARK = "run.json"
 STAGED = ".roe-run"  # the temporary name, inside the folder, so that putting in place is a matter of names alone
 OLD = "old.json"  # in the staged folder: the files of the run before
+NEXT = "next.json"  # there, too: the mark while it is written again
+PUBLISHED = ("committed", "forgetful")  # the outcomes of runs that become versions of Delta tables
 LOCK = ".roe-lock"
 VERSION = 1
 BLOCK = 1 << 20
 
 
 class OutFolder:
-    """The --out folder of a run. `apart`: its files go to a folder of their own in there."""
+    """The --out folder of a run. `apart`: its files go to a folder of their own in there; `delta`: those of tables become a version of Delta tables."""
 
-    def __init__(self, place: Path, apart: bool = False) -> None:
-        self.place, self.apart = place, apart
+    def __init__(self, place: Path, apart: bool = False, delta: bool = False) -> None:
+        self.place, self.apart, self.delta = place, apart or delta, delta
         self.staged = place / STAGED
 
     @contextmanager
@@ -63,10 +66,17 @@ class OutFolder:
                 self.place.rmdir()
 
     def begin(self, known: tuple[str, ...]) -> Path:
-        """An empty folder to write to. `known` are the files that a roe without `run.json` may have left."""
+        """An empty folder to write to. `known` are the files that a roe without `run.json` may have left. Raises PolicyError for Delta tables that
+        cannot be written.
+        """
+        if self.delta:
+            delta.check(self.place)
         shutil.rmtree(self.staged, ignore_errors=True)
         self.staged.mkdir(parents=True)
-        files = list(read_mark(self.place).get("files", ())) or [name for name in known if (self.place / name).is_file()]
+        mark = read_mark(self.place)
+        files = [name for name in mark.get("files", ()) if not _is_delta(name, mark)] or [
+            name for name in known if (self.place / name).is_file()
+        ]
         _write(self.staged / OLD, json.dumps(files))
         return self.staged
 
@@ -75,28 +85,32 @@ class OutFolder:
         files = {name: digest(self.staged / name) for name in _files(self.staged)}
         for name in files:
             _synchronise(self.staged / name)
+        mark: Json = {"roe": VERSION, **about}
         if self.apart:  # the same run may be made twice
-            own = f"run={about['run']}-{secrets.token_hex(4)}"
-            about, files = {**about, "folder": own}, {f"{own}/{name}": sha for name, sha in files.items()}
-        mark = {"roe": VERSION, **about, "files": files}
-        _write(self.staged / MARK, json.dumps(mark, indent=2, ensure_ascii=False) + "\n")
+            mark["folder"] = f"run={about['run']}-{secrets.token_hex(4)}"
+        if self.delta and about["outcome"] in PUBLISHED:
+            mark[delta.VERSIONS] = {}
+        mark["files"] = {_place_of(name, mark): sha for name, sha in files.items()}
+        _write(self.staged / MARK, _text(mark))
         _synchronise(self.staged)
         return mark
 
     def put_in_place(self) -> None:
         """Move the sealed files over those of the run before, the mark last. It may be interrupted, and called again."""
         mark = read_mark(self.staged)
-        own = _apart(mark)
-        if not own:
+        if not _apart(mark):
             (self.place / MARK).unlink(missing_ok=True)
             _synchronise(self.place)
             self._remove_old(mark)
-        for name in mark["files"]:
-            written = self.staged / name.removeprefix(f"{own}/")
-            (self.place / name).parent.mkdir(parents=True, exist_ok=True)
-            if written.is_file():
-                os.replace(written, self.place / name)
+        for written in _files(self.staged):
+            path = self.place / _place_of(written, mark)
+            path.parent.mkdir(parents=True, exist_ok=True)
+            os.replace(self.staged / written, path)
         _synchronise(self.place)
+        if delta.VERSIONS in mark:
+            mark[delta.VERSIONS] = delta.publish(self.place, mark)
+            _write(self.staged / NEXT, _text(mark))
+            os.replace(self.staged / NEXT, self.staged / MARK)
         os.replace(self.staged / MARK, self.place / MARK)
         _synchronise(self.place)
         self._remove_old(mark)
@@ -184,7 +198,21 @@ def digest(path: Path) -> str:
 def _files(folder: Path) -> list[str]:
     """The files of a staged run, by their path in it."""
     every = (p.relative_to(folder).as_posix() for p in sorted(folder.rglob("*")) if p.is_file())
-    return [name for name in every if name not in (OLD, MARK)]
+    return [name for name in every if name not in (OLD, MARK, NEXT)]
+
+
+def _place_of(staged: str, mark: Saved) -> str:
+    """Where a staged file of a run goes, from the --out folder."""
+    own = _apart(mark)
+    return (delta.VERSIONS in mark and delta.in_table(staged)) or (f"{own}/{staged}" if own else staged)
+
+
+def _is_delta(name: str, mark: Saved) -> bool:
+    return delta.VERSIONS in mark and delta.is_part(name)
+
+
+def _text(mark: Saved) -> str:
+    return json.dumps(mark, indent=2, ensure_ascii=False) + "\n"
 
 
 def _inside(folder: Path, name: object) -> bool:

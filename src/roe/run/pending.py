@@ -14,7 +14,7 @@ from roe.dynamic import Json, Saved
 from roe.ledger.encode import Draft, draft, entry
 from roe.ledger.entries import RunEntry
 from roe.ledger.entry import Entry
-from roe.run.folder import MARK, OutFolder, damaged, read_mark
+from roe.run.folder import MARK, OutFolder, damaged, files_of, read_mark
 from roe.run.memory import opened
 
 FILE = "pending.jsonl"
@@ -48,6 +48,8 @@ def apply_dry_run(out: Path, state: str, zone: str, as_of: str, policy: str, wai
         mark = read_mark(out)
         if mark.get("outcome") == "dry" and memory.has(str(mark.get("run"))):  # committed, and killed before run.json said so
             return _committed(out, mark, memory.place_of(str(mark["run"])))
+        if mark.get("outcome") == "dry" and files_of(out) != out:
+            _refuse(out, "a dry run with `--format parts` or `delta` cannot be applied", "run it again, without --dry-run")
         if mark.get("outcome") != "dry" or FILE not in mark["files"]:
             _refuse(out, "there is no dry run in this folder", "make one first: roe run … --dry-run")
         changed = damaged(out)

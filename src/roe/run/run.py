@@ -19,7 +19,7 @@ from roe.ledger.remembered import Remembered
 from roe.node import node
 from roe.run.engines import Engine, Job, choose
 from roe.run.entries import Since, entries_of, since
-from roe.run.files import KNOWN, PARTS, Files, Tables, write_rows
+from roe.run.files import DELTA, IN_PARTS, KNOWN, Files, Tables, write_rows
 from roe.run.folder import OutFolder, files_of, read_mark
 from roe.run.guards import activated, another_policy, contested, decides, not_loaded, older_rows, without_a_ledger
 from roe.run.inputs import digest_of, inputs_of, policy_files, revision, run_id
@@ -79,7 +79,7 @@ def run(job: Job, out: Path, options: RunOptions | None = None) -> Finished:
     a folder that cannot be written.
     """
     given = options or RunOptions()
-    folder = OutFolder(out, apart=job.form == PARTS)
+    folder = OutFolder(out, apart=job.form in IN_PARTS, delta=job.form == DELTA)
     job.remembers = bool(given.state)
     problems = [] if given.state else without_a_ledger(job.evaluator.policy)
     if problems:

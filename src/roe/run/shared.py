@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import date
@@ -26,7 +25,7 @@ from roe.ledger.remembered import Remembered
 from roe.run.columns import batch_of, decided_anew
 from roe.run.engines import Job
 from roe.run.entries import DECIDED, decision_of
-from roe.run.files import Files, tables_of
+from roe.run.files import Files, new_part, tables_of
 from roe.run.guards import lacking_owners
 from roe.run.invariants import Broken, Tally
 from roe.run.result import Batch
@@ -83,7 +82,8 @@ def decide(
     )
     if wanted.remembers:
         memory, at = run.world.columns_memory, moment_of(evaluator, as_of)
-        changes = changes_between(state, with_emptied(run.state()), CENTRAL if takes_turns else ())
+        central = (*(CENTRAL if takes_turns else ()), *(["claims"] if not whole and isinstance(how, Share) and how.claims else ()))
+        changes = changes_between(state, with_emptied(run.state()), central)
         result.changes = [change for change in changes if not run.world.is_guest(*record_of(change))]
         for portion in batch.portions:
             some = portion.lines.select(DECIDED).take(pa.array(decided_anew(portion, memory, at), pa.int64()))
@@ -97,8 +97,7 @@ def _written(table: pa.Table, folder: Path, arrow_types: bool = True) -> str:
     """The file of one task in the folder of a table, by its name; `arrow_types` as in `ParquetFile`."""
     from pyarrow import parquet
 
-    folder.mkdir(parents=True, exist_ok=True)
-    path = folder / f"part-{uuid.uuid4().hex}.parquet"
+    path = new_part(folder)
     parquet.write_table(table, path, row_group_size=ROW_GROUP, compression="snappy", store_schema=arrow_types)
     return path.name
 
@@ -175,7 +174,7 @@ def collect(shared: SharedOut, files: Files, job: Job) -> Left:
     files.pools = max(pools, key=len)  # one of each task; pools take turns in one task alone
     if shared.turns is not None:
         files.turns, files.pools, files.turns_are_written = [shared.turns.turns], shared.turns.pools, shared.turns.are_written
-        left.changes += shared.turns.changes
+    left.changes += shared.changes
     left.broken = _broken(shared, tally, job)
     return left
 

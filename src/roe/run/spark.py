@@ -12,7 +12,7 @@ import pyarrow as pa
 from roe.columns.turn_files import lines_of
 from roe.dynamic import Value
 from roe.run.entries import DECIDED
-from roe.run.files import COLUMNS, PARTS, TABLES
+from roe.run.files import COLUMNS, IN_PARTS, PARTS, TABLES
 from roe.share.result import TaskResult
 from roe.spark.run import Wire
 
@@ -27,7 +27,7 @@ RESULT = pa.schema([(MARK, pa.string()), (ID, pa.string()), (PLACE, pa.int32()),
 
 def wire(form: str) -> Wire:
     """The way back for files of a form."""
-    return Wire(RESULT, rows_of, _of_parts if form == PARTS else _in_order)
+    return Wire(RESULT, rows_of, _of_parts if form in IN_PARTS else _in_order)
 
 
 # --- in a task ----------------------------------------------------------------------------------------------------------
