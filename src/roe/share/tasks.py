@@ -114,7 +114,9 @@ class Piece:
         batches = file.iter_batches(ROWS_A_TASK, list(range(self.first, self.after)), wanted)
         for n, batch in enumerate(batches):
             if len(batch) or not n:
-                rows = pa.Table.from_batches([batch]).replace_schema_metadata(None)  # which would go with every parcel
+                rows = pa.Table.from_batches([batch])
+                if not self.has_lines:  # what others say of their file would go with every parcel
+                    rows = rows.replace_schema_metadata(None)
                 yield rows if self.has_lines else rows.append_column(LINE, pa.array(np.arange(line, line + len(rows))))
                 line += len(rows)
 
