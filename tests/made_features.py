@@ -401,7 +401,7 @@ def credits(w: Draft, rng: random.Random) -> None:
     ]  # fmt: skip
 
 
-@feature(0.4, apart=False)
+@feature(0.4)
 def claims(w: Draft, rng: random.Random) -> None:
     """Reps claim accounts or leads, and lose them after a time."""
     e, id_of = w.entity, w.ids(w.entity)

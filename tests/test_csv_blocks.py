@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import gzip
+import io
 import random
 import tempfile
+import zipfile
 from pathlib import Path
 
 import pytest
@@ -14,6 +17,7 @@ pytest.importorskip("pyarrow")
 from effort import tries
 from roe.columns import csv_blocks
 from roe.columns.csv_blocks import CsvBlocks, NotInBlocks
+from roe.data import content as content_of_files
 from roe.data import plain
 from roe.data.encoding import Unreadable
 from roe.data.read import read_sheet
@@ -47,6 +51,21 @@ LINES = [
 RARE = ['A20,"never closed,DE,1\n', "A21,lost \ufffd,DE,1\n", "A22,zero \0,DE,1\n"]
 
 
+def packed(content: bytes, kind: str) -> bytes:
+    """A file's content as it is, as a gzip archive, also one of two members, or as a ZIP archive."""
+    if kind == "gz":
+        half = len(content) // 2
+        return gzip.compress(content[:half], mtime=0) + gzip.compress(content[half:], mtime=0) + b"\0" * 3
+    if kind == "zip":
+        with zipfile.ZipFile(archive := io.BytesIO(), "w", zipfile.ZIP_DEFLATED) as file:
+            file.writestr("accounts.csv", content)
+        return archive.getvalue()
+    return content
+
+
+KINDS = {"": "accounts.csv", "gz": "accounts.csv.gz", "zip": "accounts.zip"}
+
+
 def compared(path: Path) -> bool:
     """Compare the readers; whether the file can be read in blocks."""
     large = CsvBlocks.of(path, DataSource())
@@ -74,18 +93,62 @@ def compared(path: Path) -> bool:
     st.sampled_from([30, 80, 400, 1 << 20]),
     st.booleans(),
     st.sampled_from(["utf-8", "utf-8-sig", "utf-8", "cp1252"]),
+    st.sampled_from(list(KINDS)),
 )
-def test_blocks_are_read_as_the_whole(lines: list[str], size: int, is_cut: bool, encoding: str) -> None:
+def test_blocks_are_read_as_the_whole(lines: list[str], size: int, is_cut: bool, encoding: str, kind: str) -> None:
     text = HEADER + "".join(SOUND) + "".join(lines)
     with tempfile.TemporaryDirectory() as place, pytest.MonkeyPatch.context() as patch:
         patch.setattr(csv_blocks, "LARGE", 0)
         patch.setattr(plain, "BLOCK", size)
-        path = Path(place, "accounts.csv")
-        path.write_bytes((text[:-1] if is_cut else text).encode(encoding, "replace"))
+        path = Path(place, KINDS[kind])
+        path.write_bytes(packed((text[:-1] if is_cut else text).encode(encoding, "replace"), kind))
         try:
             compared(path)
         except Unreadable as e:
             raise AssertionError(f"read in blocks, and yet {e.message}") from e
+
+
+@pytest.mark.parametrize("kind", list(KINDS)[1:])
+def test_a_packed_file_that_is_damaged_or_a_bomb_is_refused_as_a_whole_one_is(
+    kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Wherever it is damaged, and before more than its limit is read; what was read of it is no table."""
+    monkeypatch.setattr(csv_blocks, "LARGE", 100)
+    monkeypatch.setattr(plain, "BLOCK", 1000)
+    path, rng = tmp_path / KINDS[kind], random.Random(4)
+    rows = [f"B{i},Name {rng.random()},FR,{i}\n" for i in range(20_000)]
+    sound = packed((HEADER + "".join(rows)).encode(), kind)
+    for place in (9, len(sound) // 5, len(sound) * 9 // 10):
+        spoilt = bytearray(sound)
+        spoilt[place : place + 40] = bytes(40)
+        for content in (bytes(spoilt), sound[:place]):
+            path.write_bytes(content)
+            refused(path)
+    monkeypatch.setattr(content_of_files, "_ROOM", 1000)
+    path.write_bytes(packed((HEADER + "A,B,C,D\n" * 500_000).encode(), kind))
+    assert "unpacks to more than" in refused(path)
+
+
+def refused(path: Path) -> str:
+    """What both readers say of a file that is not a table."""
+    with pytest.raises(Unreadable) as whole:
+        read_sheet(path)
+    large = CsvBlocks.of(path, DataSource())
+    if large is not None:
+        with pytest.raises(Unreadable) as in_blocks:
+            for _ in large.records():
+                pass
+        assert (in_blocks.value.message, in_blocks.value.code) == (whole.value.message, whole.value.code)
+    return whole.value.message
+
+
+def test_nothing_waits_for_the_end_of_a_line_that_does_not_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(csv_blocks, "LARGE", 0)
+    monkeypatch.setattr(plain, "BLOCK", 100)
+    monkeypatch.setattr(plain, "LONGEST", 1000)
+    path = tmp_path / "accounts.csv"
+    path.write_text(HEADER + "".join(SOUND) + "A" * 5000, "utf-8")
+    assert not compared(path)
 
 
 @pytest.mark.parametrize("line", LINES)

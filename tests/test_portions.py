@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gzip
+import json
 import random
 import re
 from pathlib import Path
@@ -20,6 +22,7 @@ from test_spark_pools import two_roles
 pytest.importorskip("pyarrow")
 from alike import files_in
 from in_tasks import InTasks
+from roe.diagnostics import PolicyError
 from roe.run import engines
 from roe.run.engines import Job, choose
 from roe.run.run import RunOptions, run
@@ -199,6 +202,7 @@ def write_csv(folder: Path, seed: int, what: str) -> None:
         path.with_suffix(".csv").write_text("".join([head, *lines, "Total" + "," * head.count(",")]), "utf-8")
 
 
+FORMS = [(form, rules) for form in ("csv.gz", "jsonl", "json", "jsonl.gz") for rules in ("no pool", "pool")]
 DAMAGED = [(what, rules) for what, rules in LARGE if what != "alone, in order"]
 
 
@@ -215,6 +219,59 @@ def test_large_csv_files_are_taken_in_pieces_with_what_is_damaged(
     assert taken == [{"account", "activity"} if what == "with activities" else {"account"}]
     rejects = (tmp_path / "spark" / "rejects.csv").read_text("utf-8")
     assert all(x in rejects for x in ("a stray quote", "a line of the report", "the row has 3 cells"))
+
+
+def write_as(folder: Path, seed: int, what: str, form: str) -> None:
+    """The same tables packed, or as JSON with numbers that are texts here and there."""
+    if form == "csv.gz":
+        write_csv(folder, seed, what)
+        for path in folder.glob("a*.csv"):
+            path.with_suffix(".csv.gz").write_bytes(gzip.compress(path.read_bytes(), mtime=0))
+            path.unlink()
+        return
+    from pyarrow import parquet
+
+    write_parquet(folder, seed, what)
+    rng = random.Random(seed)
+    for path in folder.glob("*.parquet"):
+        rows = [
+            {k: x for k, x in row.items() if rng.random() < 0.95 or k in ("id", "account")} for row in parquet.read_table(path).to_pylist()
+        ]
+        for row in rows:
+            if str(row.get("employees", "")).isdecimal() and rng.random() < 0.7:
+                row["employees"] = int(row["employees"])
+        text = json.dumps(rows, indent=1) if "jsonl" not in form else "\n\n".join(json.dumps(row) for row in rows)
+        content = text.encode()
+        path.with_suffix(f".{form}").write_bytes(gzip.compress(content, mtime=0) if form.endswith(".gz") else content)
+        path.unlink()
+
+
+@pytest.mark.parametrize(("form", "rules"), tries([FORMS[1], FORMS[4]], FORMS, FORMS))
+def test_large_packed_files_and_json_are_taken_in_pieces(form: str, rules: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("roe.share.tasks.ROWS_A_TASK", 60)
+    taken = pieces_of(monkeypatch)
+    evaluator, data = worked(rules, "with activities", tmp_path), tmp_path / "data"
+    write_as(data, 3, "with activities", form)
+    assert same(evaluator, data, "2026-02-01", tmp_path, monkeypatch, 0) == ""
+    assert taken == [{"account", "activity"}]
+    rejects = (tmp_path / "spark" / "rejects.csv").read_text("utf-8")
+    assert len(rejects.splitlines()) > 10 and (form != "csv.gz" or "a stray quote" in rejects)
+
+
+def test_a_packed_file_that_ends_too_early_is_refused_whatever_decides(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("roe.columns.csv_blocks.LARGE", 0)
+    monkeypatch.setattr("roe.data.plain.BLOCK", 500)
+    evaluator, data = worked("no pool", "alone", tmp_path), tmp_path / "data"
+    write_as(data, 3, "alone", "csv.gz")
+    text = "id,domain\n" + "".join(f"A{i},{random.Random(i).random()}.com\n" for i in range(4000))  # more than is looked at before
+    (data / "accounts.csv.gz").write_bytes(gzip.compress(text.encode())[:-20])
+    for kind in (engines.RowEngine, engines.ColumnEngine, engines.PortionEngine):
+        monkeypatch.setitem(engines.PREFERENCES, "columns", (kind,))
+        monkeypatch.setattr(engines, "PORTIONS", 0)
+        with pytest.raises(PolicyError) as refused:
+            run(Job(evaluator, Source(evaluator.policy, data), "2026-02-01"), tmp_path / "out", RunOptions(engine="columns"))
+        assert [d.message for d in refused.value.diagnostics] == ["`accounts.csv.gz`: the archive ends before its content does"]
+        assert not list((tmp_path / "out").glob("**/roe-portions-*"))
 
 
 def database(folder: Path, more: str = "") -> Path:
@@ -300,15 +357,19 @@ def test_a_large_csv_file_that_cannot_be_taken_in_pieces_is_held_and_the_run_say
     ]
 
 
-@pytest.mark.parametrize("form", ["csv", "cp1252", "duckdb", "json"])
+@pytest.mark.parametrize("form", ["csv", "cp1252", "duckdb", "json", "gz", "activities"])
 def test_of_large_files_only_some_can_be_taken_in_pieces(form: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """What a run says before it begins."""
     data = tmp_path / "data"
     write_csv(data, 1, "with activities")
     encoding = "data: {account: {encoding: cp1252}}\n" if form == "cp1252" else ""
     worked = roe.compile(roe.load(policy_text(tmp_path / "policy", WORKED + encoding)))
-    if form == "json":
-        (data / "accounts.csv").rename(data / "accounts.json")
+    if form in ("json", "gz"):
+        text = (data / "accounts.csv").read_bytes()
+        (data / f"accounts.{form if form == 'json' else 'csv.gz'}").write_bytes(gzip.compress(text) if form == "gz" else b"{" + text)
+        (data / "accounts.csv").unlink()
+    if form == "activities":
+        (data / "activities.csv").write_text("A report\n\n" + (data / "activities.csv").read_text("utf-8"), "utf-8")
     if form == "duckdb":
         data = database(data)
     monkeypatch.setattr("roe.columns.csv_blocks.LARGE", 0)
@@ -320,14 +381,16 @@ def test_of_large_files_only_some_can_be_taken_in_pieces(form: str, tmp_path: Pa
     monkeypatch.setattr(engines, "PORTIONS", 100)
     whole = {"cp1252": "accounts.csv", "json": "accounts.json"}.get(form)
     assert chosen().name == ("columns" if whole else "portions")
-    assert chosen().foretold() == (
-        [
-            f"all records are decided at once, because portions are of Parquet or of CSV in UTF-8, and `{whole}` is neither; "
-            "this needs memory for all of them"
-        ]
-        if whole
-        else []
-    )
+    cannot = "cannot be read in portions, as Parquet, JSON, and CSV in UTF-8 can (save it as one of these if memory is short)"
+    foretold = [re.sub(r"[0-9]+", "N", x) for x in chosen().foretold()]
+    if form == "activities":
+        assert foretold == [f"all of `activities.csv` (about N rows) is in memory, because it {cannot}"]
+    else:
+        assert foretold == (
+            [f"all records (about N rows) are decided at once, because `{whole}` {cannot}; this needs memory for all of them"]
+            if whole
+            else []
+        )
 
 
 def test_the_size_of_the_data_chooses_portions_and_what_cannot_be_shared_is_said_before(
@@ -348,7 +411,7 @@ def test_the_size_of_the_data_chooses_portions_and_what_cannot_be_shared_is_said
     assert (chosen(worked).name, chosen(lists).name) == ("portions", "columns")
     assert chosen(worked).foretold() == []
     assert chosen(lists).foretold() == [
-        "all records are decided at once, because rep.activities leads to records of many accounts; this needs memory for all of them"
+        "all records (about 370 rows) are decided at once, because rep.activities leads to records of many accounts; this needs memory for all of them"
     ]
     job = Job(worked, Source(worked.policy, tmp_path / "data"), "2026-02-01")
     assert run(job, tmp_path / "out", RunOptions(engine="columns")).notes == []

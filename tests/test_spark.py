@@ -21,7 +21,7 @@ heavy = pytest.mark.skipif(not os.environ.get("ROE_HEAVY") or shutil.which("java
 WORLDS, BLOCK = int(os.environ.get("ROE_WORLDS", "24")), 12
 TOGETHER = re.compile("one task decide[sd] all records, because ([^;]*)")
 WHY = {
-    "distribution": "claims and credits look at all records",
+    "distribution": "credits look at all records",
     "crm": "",
     "dynamic-books": "",
     "scoring": "",
@@ -33,7 +33,7 @@ WHY = {
     "abm": "account and lead are decided one after the other",
     "static": "",
     "territories": "",
-    "wild-west": "claims and credits look at all records",
+    "wild-west": "",
     "inbound": "",
     "pipeline": "",
 }
@@ -57,9 +57,12 @@ def test_what_can_be_shared_out(name: str) -> None:
     from roe.share.plan import Share, share
 
     found = share(roe.load(EXAMPLES / name))
-    more = {"crm": ("opportunity",), "dynamic-books": ("opportunity", "signal", "handback"), "scoring": ("contact", "lead", "signal")}.get(
-        name, ()
-    )
+    more = {
+        "crm": ("opportunity",),
+        "dynamic-books": ("opportunity", "signal", "handback"),
+        "scoring": ("contact", "lead", "signal"),
+        "wild-west": ("claim", "opportunity"),
+    }.get(name, ())
     children = dict.fromkeys(("activity", *more), "account")
     if name == "inbound":
         assert (
@@ -75,7 +78,7 @@ def test_what_can_be_shared_out(name: str) -> None:
         or (
             Share("lead", {})
             if name == "matching"
-            else Share("account", children, links=links, ranks=("place",) if name == "scoring" else ())
+            else Share("account", children, links=links, ranks=("place",) if name == "scoring" else (), claims=name == "wild-west")
         )
     )
 

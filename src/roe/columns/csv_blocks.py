@@ -1,4 +1,4 @@
-"""Large CSV files in blocks of records: for whoever has room for all of them, or for one at a time.
+"""Large CSV files, also packed ones, in blocks of records: for whoever has room for all of them, or for one at a time.
 
 A block that is plain (as many cells in each line, every quote where it belongs) goes through Arrow at full speed; any other is read as
 the ordinary reader reads a whole file. So there are the same records, and the same rejects, as if that had read all of it.
@@ -14,14 +14,16 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from roe.data.content import is_longer
 from roe.data.encoding import Unreadable
-from roe.data.plain import LOST, blocks, is_plain, plain_head
+from roe.data.plain import LOST, LongLine, blocks, is_plain, plain_head
+from roe.data.read import kind_of
 from roe.data.scan import CUT_OFF, TAIL, TableOrigin, marginal, rows_of
 from roe.dynamic import Array
 from roe.node import node
 from roe.policy.model import DataSource
 
-LARGE = 8 << 20  # bytes of CSV above which it is read in blocks
+LARGE = 8 << 20  # bytes of text above which it is read in blocks
 MOST = 3  # blocks in which a quote may be open that is not closed in them
 Part = tuple[pa.Table, Array]  # rows as texts, and the line of each
 
@@ -42,16 +44,16 @@ class CsvBlocks:
     @classmethod
     def of(cls, path: Path, source: DataSource) -> CsvBlocks | None:
         """A file that is large, and begins as such a one does."""
-        if path.suffix.lower() not in (".csv", ".tsv") or source.encoding or path.stat().st_size <= LARGE:
+        if kind_of(path) not in (".csv", ".tsv") or source.encoding:
             return None
         try:
-            head = plain_head(path)
-        except OSError:
+            head = plain_head(path) if is_large(path) else None
+        except (OSError, Unreadable):
             return None
         return None if head is None else cls(path, head[0], TableOrigin(str(path), head[1]))
 
     def records(self) -> Iterator[Part]:
-        """Its records. The last rows wait, since a report's own lines may be among them. Raises NotInBlocks."""
+        """Its records. The last rows wait, since a report's own lines may be among them. Raises NotInBlocks, or Unreadable for a packed file."""
         header, origin, held = list(self.origin.header), self.origin, self._empty()
         for table, lines in self._rows():
             table, lines = pa.concat_tables([held[0], table]), np.append(held[1], lines)
@@ -81,7 +83,7 @@ class CsvBlocks:
     def _rows(self) -> Iterator[Part]:
         """Its rows that are not blank, block by block."""
         line, text, held = 2, b"", list[bytes]()
-        for n, text in enumerate(_blocks(self.path)):
+        for n, text in enumerate(blocks_of(self.path)):
             if b"\0" in text or any(x in text for x in LOST):
                 raise NotInBlocks
             held.append(text if n else self._below_header(text))
@@ -150,10 +152,16 @@ class CsvBlocks:
         return table, np.array(lines, np.int64)
 
 
-def _blocks(path: Path) -> Iterator[bytes]:
+def is_large(path: Path) -> bool:
+    """Whether a file has so much text that it is read in blocks. Raises OSError, or Unreadable for a packed file."""
+    return is_longer(path, LARGE)
+
+
+def blocks_of(path: Path) -> Iterator[bytes]:
+    """A file in blocks of whole lines. Raises NotInBlocks, or Unreadable for a packed file."""
     try:
         yield from blocks(path)
-    except OSError as e:
+    except (OSError, LongLine) as e:
         raise NotInBlocks from e
 
 

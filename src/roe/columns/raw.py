@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Mapping
 
 import numpy as np
@@ -14,6 +15,8 @@ from roe.data.habits import Habits, is_open
 from roe.data.scan import Sheet, TableOrigin
 from roe.dynamic import Array, Cell, Record
 from roe.policy.model import Field
+
+MIXED = b"roe.mixed"  # in a table's metadata: the columns that are JSON, since no Arrow type holds their values
 
 
 class Raw:
@@ -42,7 +45,8 @@ class Raw:
     def of_table(
         cls, table: pa.Table, lines: Array | None = None, origin: TableOrigin | None = None, habits: Mapping[str, Habits] | None = None
     ) -> Raw:
-        columns = {name: _flat(table.column(name)) for name in table.column_names}
+        columns: dict[str, pa.Array | list[Cell]] = {name: _flat(table.column(name)) for name in table.column_names}
+        columns |= {name: values_of(columns[name]) for name in mixed_in(table.schema) if name in columns}
         return cls(columns, table.num_rows, lines, origin, habits)
 
     @classmethod
@@ -51,7 +55,7 @@ class Raw:
         origin = rows.origin if isinstance(rows, RawRecords) else TableOrigin("")
         rows = list(rows)
         keys = dict.fromkeys((*origin.header, *(k for row in rows for k in row if k != "$line")))
-        columns = {key: _column([row.get(key) for row in rows]) for key in keys}
+        columns = {key: column_of([row.get(key) for row in rows]) for key in keys}
         lines = [line if type(line := row.get("$line")) is int and line > 0 else i for i, row in enumerate(rows, 1)]
         return cls(columns, len(rows), np.array(lines, np.int64), origin)
 
@@ -59,7 +63,7 @@ class Raw:
     def of_sheet(cls, sheet: Sheet) -> Raw:
         """The rows of a file of texts."""
         held = zip(*sheet.rows, strict=True) if sheet.rows else ([] for _ in sheet.header)
-        columns = {name: _column(list(cells)) for name, cells in zip(sheet.header, held, strict=True)}
+        columns = {name: column_of(list(cells)) for name, cells in zip(sheet.header, held, strict=True)}
         return cls(columns, len(sheet.rows), np.array(sheet.lines, np.int64), sheet.origin)
 
     def habits_of(self, column: str, f: Field) -> Habits | None:
@@ -94,7 +98,26 @@ def habits_of(f: Field, column: pa.Array | list[Cell]) -> Habits:
     return habits
 
 
-def _column(values: list[Cell]) -> pa.Array | list[Cell]:
+def table_of(columns: Mapping[str, pa.Array | list[Cell]]) -> pa.Table:
+    """Columns as they were read as a table: JSON for those of mixed values."""
+    arrays = {name: pa.array([json.dumps(x) for x in c], pa.string()) if isinstance(c, list) else c for name, c in columns.items()}
+    mixed = json.dumps([name for name, c in columns.items() if isinstance(c, list)])
+    return pa.table(arrays).replace_schema_metadata({MIXED: mixed})
+
+
+def mixed_in(schema: pa.Schema) -> list[str]:
+    """The columns of a table that are JSON."""
+    names: list[str] = json.loads((schema.metadata or {}).get(MIXED, b"[]"))
+    return names
+
+
+def values_of(texts: pa.Array) -> list[Cell]:
+    """The values of a column that is JSON."""
+    return [json.loads(x) for x in texts.to_pylist()]
+
+
+def column_of(values: list[Cell]) -> pa.Array | list[Cell]:
+    """Values as texts, if all of them are."""
     kinds = {type(x) for x in values if x is not None}
     if kinds == {str}:
         try:

@@ -1,6 +1,7 @@
 """Tables as Arrow columns: Parquet, large CSV files, and DuckDB databases whose tables are named after their entities.
 
-A large CSV file in UTF-8 is read in blocks; any other as rows are, so that both have the same records.
+A large CSV file in UTF-8 is read in blocks; any other as rows are, so that both have the same records. JSON is read in blocks where not all of its
+records are to be in memory.
 """
 
 from __future__ import annotations
@@ -15,11 +16,13 @@ import pyarrow as pa
 
 from roe.columns.csv_blocks import CsvBlocks, NotInBlocks
 from roe.columns.database import read_database
-from roe.columns.raw import Raw, habits_of
+from roe.columns.json_blocks import JsonBlocks
+from roe.columns.raw import Raw, habits_of, mixed_in, values_of
+from roe.data.content import pieces
 from roe.data.encoding import Unreadable
 from roe.data.habits import Habits, is_open
 from roe.data.headers import columns_of, field_of
-from roe.data.read import files_of, is_database, kind_of, read_file, read_sheet, unreadable_parquet
+from roe.data.read import LINES_OF_JSON, files_of, is_database, kind_of, read_file, read_sheet, unreadable_parquet
 from roe.data.scan import TableOrigin
 from roe.data.shape import misshapen
 from roe.diagnostics import Diagnostic
@@ -56,22 +59,40 @@ def read_table(path: Path, source: DataSource) -> tuple[Raw, list[Diagnostic]]:
         from pyarrow import parquet
 
         try:
-            table = parquet.ParquetFile(path).read()
+            table = parquet.ParquetFile(path).read().replace_schema_metadata()
         except (pa.ArrowException, OSError) as e:
             return Raw({}, 0), [unreadable_parquet(path, e)]
         return Raw.of_table(table, origin=TableOrigin(str(path), tuple(table.column_names))), []
-    if kind in (".json", ".jsonl", ".ndjson"):
+    if kind in (".json", *LINES_OF_JSON):
         rows, problems = read_file(path, source)
         return Raw.of_rows(rows), problems
-    large = CsvBlocks.of(path, source)
-    if large is not None:
-        with suppress(NotInBlocks):
-            tables, lines = zip(*large.records(), strict=True)
-            return Raw.of_table(pa.concat_tables(tables), np.concatenate(lines), large.origin), []
     try:
+        large = CsvBlocks.of(path, source)
+        if large is not None:
+            with suppress(NotInBlocks):
+                tables, lines = zip(*large.records(), strict=True)
+                return Raw.of_table(pa.concat_tables(tables), np.concatenate(lines), large.origin), []
         return Raw.of_sheet(read_sheet(path, source)), []
     except Unreadable as e:
         return Raw({}, 0, origin=TableOrigin(str(path))), [e.diagnostic(str(path))]
+
+
+def in_blocks(path: Path, source: DataSource) -> CsvBlocks | JsonBlocks | None:
+    """A large file of texts that is read some records at a time; None for any other file."""
+    return CsvBlocks.of(path, source) or JsonBlocks.of(path, source)
+
+
+def rows_about(path: Path) -> int:
+    """About how many rows a file has: Parquet says it itself, in texts is counted what each row has. 0 for one that cannot be read."""
+    from pyarrow import parquet
+
+    kind = kind_of(path)
+    with suppress(pa.ArrowException, OSError, Unreadable):
+        if kind == ".parquet":
+            return int(parquet.read_metadata(path).num_rows)
+        mark = b"{" if kind == ".json" else b"\n"
+        return sum(piece.count(mark) for piece in pieces(path, 1 << 20))
+    return 0
 
 
 def habits_of_file(policy: Policy, entity: str, file: pq.ParquetFile, header: Iterable[str]) -> dict[str, Habits]:
@@ -86,5 +107,6 @@ def habits_of_file(policy: Policy, entity: str, file: pq.ParquetFile, header: It
         if is_open(f) and (pa.types.is_string(kind) or pa.types.is_large_string(kind)):
             habits[column] = Habits()
             for batch in file.iter_batches(batch_size=1 << 20, columns=[column]):
-                habits[column].merge(habits_of(f, batch.column(0)))
+                texts = batch.column(0)
+                habits[column].merge(habits_of(f, values_of(texts) if column in mixed_in(file.schema_arrow) else texts))
     return habits

@@ -38,6 +38,7 @@ class ColumnRun:
         self.bound, self.world = bound, bound.world
         self.allocations: list[Allocations] = []
         self.handed: list[tuple[Turns, Handed]] = []  # what was handed out as columns
+        bound.settle_claims()
         for entity in bound.entities():
             self._entity(entity)
 

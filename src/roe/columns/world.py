@@ -218,6 +218,10 @@ class ColumnWorld(World):
         table = self.tables[entity]
         return [table.row(i) for i in range(table.listed)]
 
+    def present(self, entity: str) -> Sequence[Row]:
+        table = self.tables[entity]
+        return [table.row(i) for i in range(table.typed.n)]
+
     def key_look_up(self, kind: str, theirs: s.Node, matcher: Matcher) -> KeyLookUp:
         return ColumnKeys(kind, theirs, matcher, self.tables[matcher.step.target])
 

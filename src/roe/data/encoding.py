@@ -1,14 +1,13 @@
-"""The bytes of a data file as text: unpacked, and in whatever encoding they are; what is not plain is said.
+"""The bytes of a data file as text, in whatever encoding they are; what is not plain is said.
 
 UTF-8 needs no word. UTF-16 is known by its mark or by its zero bytes. What is neither is Windows-1252 unless that gives symbols inside words,
 as it does for Polish or Cyrillic text; then charset-normalizer is asked. An HTML page, a picture or an archive under the name of a
-table is an error, and so are zero bytes and a file that ends inside of a character or of an archive.
+table is an error, and so are zero bytes and a file that ends inside of a character.
 """
 
 from __future__ import annotations
 
 import codecs
-import io
 import re
 from pathlib import Path
 
@@ -16,9 +15,6 @@ from roe.diagnostics import Diagnostic
 from roe.source import Span
 from roe.words import counted
 
-MAX_DATA_BYTES = 4 << 30
-MAX_RATIO = 200  # an archive that unpacks to more than so many times its size is not an export
-_ROOM = 64 << 20  # but a small one may
 _MARKS = ((codecs.BOM_UTF8, "utf-8"), (codecs.BOM_UTF32_LE, "utf-32"), (codecs.BOM_UTF32_BE, "utf-32"), (codecs.BOM_UTF16_LE, "utf-16"), (codecs.BOM_UTF16_BE, "utf-16"))  # fmt: skip
 _KINDS = (
     (
@@ -47,68 +43,6 @@ class Unreadable(Exception):
 
     def diagnostic(self, shown: str) -> Diagnostic:
         return Diagnostic(self.code, f"`{Path(shown).name}`: {self.message}", Span(shown, self.line, 1, 2), self.help)
-
-
-def read_bytes(path: Path) -> bytes:
-    """A file's content, unpacked if its name says that it is packed. Raises Unreadable."""
-    try:
-        if path.stat().st_size > MAX_DATA_BYTES:
-            raise Unreadable(f"it is larger than {MAX_DATA_BYTES >> 30} GiB", "split it", code="R309")
-        raw = path.read_bytes()
-    except OSError as e:
-        raise Unreadable(f"it cannot be read: {e.strerror or e}", "check name and permissions") from e
-    suffix = path.suffix.lower()
-    return _gunzip(raw) if suffix == ".gz" else _unzip(raw) if suffix == ".zip" else raw
-
-
-def _gunzip(raw: bytes) -> bytes:
-    import zlib
-
-    limit = max(_ROOM, MAX_RATIO * len(raw))
-    chunks, rest = [], raw
-    size = 0
-    try:
-        while rest:  # a gzip file may have several members, one after the other
-            unpack = zlib.decompressobj(16 + zlib.MAX_WBITS)
-            piece = unpack.decompress(rest, limit - size + 1)
-            size += len(piece)
-            if size > limit:
-                raise Unreadable(f"it unpacks to more than {limit >> 20} MiB", "unpack it, and look at what it holds", code="R309")
-            if not unpack.eof:
-                raise Unreadable("the archive ends before its content does", "download it again: it was cut off")
-            chunks.append(piece)
-            rest = unpack.unused_data.lstrip(b"\0")
-    except zlib.error as e:
-        raise Unreadable(f"it is not a valid gzip archive ({e})", "download it again, or export CSV") from e
-    return b"".join(chunks)
-
-
-def _unzip(raw: bytes) -> bytes:
-    import zipfile
-    import zlib
-
-    try:
-        with zipfile.ZipFile(io.BytesIO(raw)) as archive:
-            held = [
-                i
-                for i in archive.infolist()
-                if not i.is_dir() and not Path(i.filename).name.startswith(".") and "__MACOSX" not in i.filename
-            ]
-            if len(held) != 1:
-                names = ", ".join(i.filename for i in held[:4])
-                raise Unreadable(f"the archive holds {len(held)} files ({names})", "unpack it, or pack one table alone")
-            limit = max(_ROOM, MAX_RATIO * len(raw))
-            if held[0].file_size > limit:
-                raise Unreadable(f"it unpacks to more than {limit >> 20} MiB", "unpack it, and look at what it holds", code="R309")
-            if not held[0].filename.lower().endswith((".csv", ".tsv", ".txt")):
-                raise Unreadable(f"the archive holds `{held[0].filename}`, which is not a CSV file", "pack one CSV file, or unpack it")
-            with archive.open(held[0]) as file:
-                content = file.read(limit + 1)
-            if len(content) > limit:
-                raise Unreadable(f"it unpacks to more than {limit >> 20} MiB", "unpack it, and look at what it holds", code="R309")
-            return content
-    except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError, ValueError, OSError, KeyError, IndexError) as e:
-        raise Unreadable(f"it is not a valid ZIP archive ({e})", "download it again, or export CSV") from e
 
 
 def decode(raw: bytes, declared: str = "") -> tuple[str, str]:

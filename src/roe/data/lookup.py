@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Protocol
 
 from roe.data.coerce import RawRecords
-from roe.data.plain import blocks, is_plain, plain_head
+from roe.data.plain import LongLine, blocks, is_plain, plain_head
 from roe.data.scan import TAIL, TableOrigin, marginal
 from roe.progress import phase
 
@@ -114,7 +114,10 @@ class CsvLookup:
 
     def having(self, texts: Iterable[str], columns: Collection[str]) -> list[dict[str, object]]:
         wanted = [[part.encode() for part in parts_of(text)] for text in texts]
-        rows = list(islice(self._found(wanted), MANY + 1)) if wanted else []
+        try:
+            rows = list(islice(self._found(wanted), MANY + 1)) if wanted else []
+        except LongLine as e:
+            raise CannotLookUp(f"the lines of `{self.path.name}` are very long") from e
         if len(rows) > MANY:
             raise CannotLookUp(f"too many lines of `{self.path.name}` match the search")
         return rows

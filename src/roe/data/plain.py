@@ -8,16 +8,21 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
+from roe.data.content import head_of, pieces
 from roe.data.scan import dialect, names_of
 
 LOST = (b"\xef\xbf\xbd", b"\xc3\x83\xc2", b"\xc3\x83\xc5")  # `�` and `Ã…`: letters that an earlier export has lost
 BLOCK = 16 << 20  # bytes that are looked at together
+LONGEST = 64 << 20  # bytes of a line, or of a record of JSON, beyond which nothing waits for its end
+
+
+class LongLine(Exception):
+    """A line, or a record, is too long to be looked at together with others."""
 
 
 def plain_head(path: Path) -> tuple[str, tuple[str, ...]] | None:
-    """(delimiter, header) of a CSV file that begins as a plain one does; None for any other."""
-    with path.open("rb") as file:
-        head = file.read(1 << 16)
+    """(delimiter, header) of a CSV file that begins as a plain one does; None for any other. Raises OSError, or Unreadable for a packed file."""
+    head = head_of(path, 1 << 16)
     first = head.partition(b"\n")[0]
     marked = head.startswith(b"\xef\xbb\xbf")
     if (not marked and head[:4] in (b"PK\x03\x04", b"PAR1", b"%PDF")) or head[:1] == b"<":
@@ -41,16 +46,17 @@ def _cells(line: str, delimiter: str) -> list[str] | None:
 
 
 def blocks(path: Path) -> Iterator[bytes]:
-    """A file in blocks of whole lines; only the last may lack its line end."""
+    """A file in blocks of whole lines; only the last may lack its line end. Raises LongLine, OSError, or Unreadable for a packed file."""
     rest = b""
-    with path.open("rb") as file:
-        while block := file.read(BLOCK):
-            cut = block.rfind(b"\n") + 1
-            if cut:
-                yield rest + block[:cut]
-                rest = block[cut:]
-            else:
-                rest += block
+    for block in pieces(path, BLOCK):
+        cut = block.rfind(b"\n") + 1
+        if cut:
+            yield rest + block[:cut]
+            rest = block[cut:]
+        elif len(rest) > LONGEST:
+            raise LongLine
+        else:
+            rest += block
     if rest:
         yield rest
 

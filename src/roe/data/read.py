@@ -14,7 +14,8 @@ from datetime import date, datetime, time
 from pathlib import Path
 
 from roe.data.coerce import RawRecords
-from roe.data.encoding import Unreadable, decode, lost_letters, read_bytes
+from roe.data.content import PACKED, is_packed, read_bytes
+from roe.data.encoding import Unreadable, decode, lost_letters
 from roe.data.scan import Sheet, TableOrigin, scan
 from roe.data.shape import misshapen
 from roe.diagnostics import Diagnostic, suggest
@@ -25,9 +26,10 @@ from roe.progress import phase
 from roe.source import Span
 
 DATABASES = (".duckdb", ".ddb")
+LINES_OF_JSON = (".jsonl", ".ndjson")
+WORKBOOKS = (".xlsx", ".xlsm")
 TEXTS = (".csv", ".tsv", ".txt")
-PACKED = (".gz", ".zip")
-SUFFIXES = (*TEXTS[:2], *PACKED, ".xlsx", ".xlsm", ".json", ".jsonl", ".ndjson", ".parquet")
+SUFFIXES = (*TEXTS[:2], *PACKED, *WORKBOOKS, ".json", *LINES_OF_JSON, ".parquet")
 _NAMED = (".csv", ".tsv", ".csv.gz", ".tsv.gz", ".csv.zip", ".zip", ".xlsx", ".xlsm", ".json", ".jsonl", ".ndjson", ".json.gz", ".jsonl.gz", ".parquet")  # fmt: skip
 _JSON = re.compile(r"\ufeff?\s*(\{\s*[\"}]|\[\s*[{\]])")  # how JSON begins, and no header
 Tables = dict[str, RawRecords]
@@ -137,8 +139,7 @@ def is_database(place: Path) -> bool:
 
 def kind_of(path: Path) -> str:
     """The suffix that says what a file holds: of `accounts.csv.gz` it is `.csv`."""
-    suffix = path.suffix.lower()
-    return (Path(path.stem).suffix.lower() or ".csv") if suffix in PACKED else suffix
+    return (Path(path.stem).suffix.lower() or ".csv") if is_packed(path) else path.suffix.lower()
 
 
 def read_file(path: Path, source: DataSource | None = None) -> tuple[RawRecords, list[Diagnostic]]:
@@ -148,7 +149,7 @@ def read_file(path: Path, source: DataSource | None = None) -> tuple[RawRecords,
     if kind == ".parquet":
         return _read_parquet(path)
     try:
-        if kind in (".json", ".jsonl", ".ndjson"):
+        if kind in (".json", *LINES_OF_JSON):
             text, said = decode(read_bytes(path), source.encoding if source else "")
             return _read_json(
                 text.replace("\r\n", "\n").replace("\r", "\n"),
@@ -169,7 +170,7 @@ def read_file(path: Path, source: DataSource | None = None) -> tuple[RawRecords,
 
 def read_sheet(path: Path, source: DataSource | None = None) -> Sheet:
     """The rows of a text file or of a spreadsheet. Raises Unreadable."""
-    if kind_of(path) in (".xlsx", ".xlsm"):
+    if kind_of(path) in WORKBOOKS:
         from roe.data.spreadsheet import read_spreadsheet
 
         return read_spreadsheet(path)
@@ -184,6 +185,19 @@ def read_sheet(path: Path, source: DataSource | None = None) -> Sheet:
     return sheet
 
 
+class NotARecord(Exception):
+    """A value of JSON is not an object."""
+
+
+def records_in(text: str) -> list[dict[str, object]]:
+    """The records of some JSON: an object, or a list of them. Raises NotARecord, ValueError or RecursionError."""
+    value = json.loads(text)
+    records = value if isinstance(value, list) else [value]
+    if not all(isinstance(record, dict) for record in records):
+        raise NotARecord
+    return records
+
+
 def _read_json(text: str, origin: TableOrigin, lines: bool) -> tuple[RawRecords, list[Diagnostic]]:
     shown = origin.shown
     rows: list[dict[str, object]] = []
@@ -195,7 +209,10 @@ def _read_json(text: str, origin: TableOrigin, lines: bool) -> tuple[RawRecords,
     pieces = [(i, line) for i, line in enumerate(text.split("\n"), 1) if line.strip()] if lines else [(1, text)]
     for number, piece in pieces:
         try:
-            value = json.loads(piece)
+            records = records_in(piece)
+        except NotARecord:
+            diagnostics.append(Diagnostic("R601", "a record is a JSON object", Span(shown, number, 1, 2), "write `{…}` per record"))
+            continue
         except (ValueError, RecursionError) as e:
             line = number + getattr(e, "lineno", 1) - 1
             at = Span(shown, line, getattr(e, "colno", 1), getattr(e, "colno", 1) + 1)
@@ -203,12 +220,7 @@ def _read_json(text: str, origin: TableOrigin, lines: bool) -> tuple[RawRecords,
             if len(diagnostics) > 20:
                 break
             continue
-        for item in value if isinstance(value, list) else [value]:
-            if isinstance(item, dict):
-                rows.append({**item, "$line": number if lines else len(rows) + 1})
-            else:
-                diagnostics.append(Diagnostic("R601", "a record is a JSON object", Span(shown, number, 1, 2), "write `{…}` per record"))
-                break
+        rows += [{**record, "$line": number if lines else i} for i, record in enumerate(records, 1)]
     origin.header = tuple(dict.fromkeys(k for row in rows for k in row if k != "$line"))
     return RawRecords(rows, origin), diagnostics
 

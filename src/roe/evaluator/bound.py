@@ -158,7 +158,13 @@ class Bound:
         entities = {e for e, _ in self.plan.engagement}
         return sorted(entities, key=lambda e: (ORDER.index(e) if e in ORDER else len(ORDER), e))
 
+    def settle_claims(self) -> None:
+        """Settle all claims by what the records say at the start, whoever asks for them later."""
+        if self.plan.claims is not None:
+            _ = self.world.settled
+
     def decide_all(self) -> Iterator[Decision]:
+        self.settle_claims()
         for entity in self.entities():
             yield from self._decide_entity(entity)
 

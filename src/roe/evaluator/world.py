@@ -177,6 +177,10 @@ class World(RecordsByName, RecordsInTime):
         """The records of an entity, by id."""
         return self.rows[entity]
 
+    def present(self, entity: str) -> Sequence[Row]:
+        """The same, and those that are only here to be read (`is_guest`)."""
+        return self.rows[entity]
+
     def first(self, entity: str) -> Row | None:
         """The record with the lowest id; None if there are no records."""
         rows = self.rows[entity]

@@ -203,8 +203,8 @@ class ColumnEngine(AllAtOnce):
         return limits
 
     def foretold(self) -> list[str]:
-        why = not_in_portions(self.job)
-        return [f"all records are decided at once, because {why}; this needs memory for all of them"] if why else []
+        why, rows = not_in_portions(self.job), sum(self.job.source.rows_in_large.values())
+        return [f"all records (about {rows:,} rows) are decided at once, because {why}; this needs memory for all of them"] if why else []
 
     def batch(self) -> Batch:
         from roe.columns.run import ColumnRun
@@ -283,6 +283,16 @@ class PortionEngine(Shared):
         why = not_in_portions(self.job)
         return [] if why == "" else [Limit("portions", why or "the data is so small that it is decided at once", weight="quiet")]
 
+    def foretold(self) -> list[str]:
+        from roe.share.plan import Share, share
+
+        how, source = share(self.job.evaluator.policy), self.job.source
+        return [
+            f"all of `{path.name}` (about {source.rows_in_large[entity]:,} rows) is in memory, because it {NOT_IN_PORTIONS}"
+            for entity, path in source.files().items()
+            if isinstance(how, Share) and entity in how.children and source.is_whole(entity)
+        ]
+
     def fill(self, files: Files, watch: Watch) -> None:
         from roe.share.local import Local
 
@@ -329,6 +339,7 @@ class SparkEngine(Shared):
         return [f"one task decides all records, because {why}; {cost}"] if isinstance(why, str) else []
 
 
+NOT_IN_PORTIONS = "cannot be read in portions, as Parquet, JSON, and CSV in UTF-8 can (save it as one of these if memory is short)"
 PORTIONS = 1_500_000  # rows in large files from which a run is decided in portions
 
 
@@ -337,7 +348,7 @@ def not_in_portions(job: Job) -> str | None:
     policy, source = job.evaluator.policy, job.source
     if not any(entity in source.files() for entity, _ in policy.plan.engagement):
         return None
-    if source.rows_in_large < PORTIONS:  # most are not, and the policy is not gone through for nothing
+    if sum(source.rows_in_large.values()) < PORTIONS:  # most are not, and the policy is not gone through for nothing
         return None
     from roe.share.plan import share
 
@@ -345,7 +356,7 @@ def not_in_portions(job: Job) -> str | None:
     if isinstance(how, str):
         return how
     if source.is_whole(how.entity):
-        return f"portions are of Parquet or of CSV in UTF-8, and `{source.files()[how.entity].name}` is neither"
+        return f"`{source.files()[how.entity].name}` {NOT_IN_PORTIONS}"
     return ""
 
 

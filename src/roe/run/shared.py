@@ -82,7 +82,8 @@ def decide(
     )
     if wanted.remembers:
         memory, at = run.world.columns_memory, moment_of(evaluator, as_of)
-        changes = changes_between(state, with_emptied(run.state()), CENTRAL if takes_turns else ())
+        central = (*(CENTRAL if takes_turns else ()), *(["claims"] if not whole and isinstance(how, Share) and how.claims else ()))
+        changes = changes_between(state, with_emptied(run.state()), central)
         result.changes = [change for change in changes if not run.world.is_guest(*record_of(change))]
         for portion in batch.portions:
             some = portion.lines.select(DECIDED).take(pa.array(decided_anew(portion, memory, at), pa.int64()))
@@ -173,7 +174,7 @@ def collect(shared: SharedOut, files: Files, job: Job) -> Left:
     files.pools = max(pools, key=len)  # one of each task; pools take turns in one task alone
     if shared.turns is not None:
         files.turns, files.pools, files.turns_are_written = [shared.turns.turns], shared.turns.pools, shared.turns.are_written
-        left.changes += shared.turns.changes
+    left.changes += shared.changes
     left.broken = _broken(shared, tally, job)
     return left
 

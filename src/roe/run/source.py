@@ -7,8 +7,8 @@ from functools import cached_property
 from pathlib import Path
 
 from roe.data.coerce import RawRecords
-from roe.data.plain import blocks
-from roe.data.read import Tables, files_of, is_database, read_tables
+from roe.data.encoding import Unreadable
+from roe.data.read import WORKBOOKS, Tables, files_of, is_database, kind_of, read_tables
 from roe.data.report import Report, broken
 from roe.diagnostics import Diagnostic, PolicyError, errors
 from roe.dynamic import Json, Value
@@ -66,36 +66,32 @@ class Source:
         self.warnings += diagnostics
 
     def is_whole(self, entity: str) -> bool:
-        """Whether an entity's records are in a large file that cannot be read some rows at a time, as databases, Parquet and most CSV can."""
-        from roe.columns.csv_blocks import LARGE, CsvBlocks
+        """Whether an entity's records are in a large file that cannot be read some rows at a time, as databases, Parquet, and most CSV and JSON
+        can.
+        """
+        from roe.columns.read import in_blocks
 
         path = self.files().get(entity)
-        if path is None or self.is_database or path.suffix.lower() == ".parquet" or path.stat().st_size <= LARGE:
+        if entity not in self.rows_in_large or path is None or self.is_database or path.suffix.lower() == ".parquet":
             return False
-        return CsvBlocks.of(path, self.policy.data.get(entity, DataSource())) is None
+        return in_blocks(path, self.policy.data.get(entity, DataSource())) is None
 
     @cached_property
-    def rows_in_large(self) -> int:
-        """About how many rows the files have together, of those that can be large: Parquet and databases say it themselves, in CSV lines are
-        counted. Whoever reads them says what is wrong with one.
+    def rows_in_large(self) -> dict[str, int]:
+        """entity -> about how many rows its file has, if it is large (no workbook is); of a database, all of them. Whoever reads a file says what
+        is wrong with it.
         """
-        from roe.columns.csv_blocks import LARGE as LARGE_CSV
+        from roe.columns.csv_blocks import is_large as is_long
         from roe.columns.database import rows_in_database
+        from roe.columns.read import rows_about
 
         if self.is_database:
-            return rows_in_database(self.policy, self.place)
-        if not self.is_folder:
-            return 0
-        import pyarrow as pa
-        from pyarrow import parquet
-
-        rows = 0
-        for path in self.files().values():
-            with suppress(pa.ArrowException, OSError):
-                if path.suffix.lower() == ".parquet":
-                    rows += parquet.read_metadata(path).num_rows
-                elif path.suffix.lower() in (".csv", ".tsv") and path.stat().st_size > LARGE_CSV:
-                    rows += sum(block.count(b"\n") for block in blocks(path))
+            return {"": rows_in_database(self.policy, self.place)}
+        rows: dict[str, int] = {}
+        for entity, path in self.files().items() if self.is_folder else ():
+            with suppress(OSError, Unreadable):
+                if path.suffix.lower() == ".parquet" or (kind_of(path) not in WORKBOOKS and is_long(path)):
+                    rows[entity] = rows_about(path)
         return rows
 
     def files(self) -> dict[str, Path]:

@@ -25,8 +25,9 @@ from roe.ledger.remembered import Remembered
 from roe.policy.model import DataSource, Policy
 from roe.share import tasks
 from roe.share.carrier import Carrier, Common, Frame
+from roe.share.claims import settled, told, without_claims
 from roe.share.guests import FOUND, asked_for, of_copies, of_named, of_names
-from roe.share.memory import MEMORY, others_owned, with_newest
+from roe.share.memory import MEMORY, Change, others_owned, with_newest
 from roe.share.parcels import KEY, LINE, PARCEL, ROWS, Buckets, Hashed, Key, Ranged, of_bytes
 from roe.share.plan import Share, share
 from roe.share.pools import Said, TurnFiles, hand_out
@@ -75,6 +76,7 @@ class SharedOut:
     others: dict[str, Raw] = field(default_factory=dict)  # the tables that every task has
     warnings: list[Diagnostic] = field(default_factory=list)
     whole: dict[str, str] = field(default_factory=dict)  # large files that were in memory all the same, and why
+    changes: list[Change] = field(default_factory=list)  # of the memory, by what was decided for all tasks
 
 
 @dataclass(frozen=True)
@@ -129,9 +131,15 @@ def _in_buckets(work: Work, how: Share, check: Check) -> SharedOut | str:
     if keys.lost and keys.may_be_names(policy):
         return "some references are not ids, and are looked for in all records"
     state = with_newest(state, policy, entity, dated(cut, policy, entity))
-    common = carrier.common(work.evaluator, work.as_of, cut.broadcast, rest_of(state, entity))
+    common = carrier.common(work.evaluator, work.as_of, cut.broadcast, rest_of(without_claims(state) if how.claims else state, entity))
     done = partial(SharedOut, origins=cut.origins, others=cut.broadcast, warnings=cut.warnings, whole=cut.whole)
-    is_alone = set(cut.shared) == {entity} and not keys.have_links and not how.ranks and how.handed_out_by is None and not memory.num_rows
+    is_alone = (
+        set(cut.shared) == {entity}
+        and not keys.have_links
+        and not (how.ranks or how.claims)
+        and how.handed_out_by is None
+        and not memory.num_rows
+    )
     if is_alone and cut.pieces and (keys.are_ascending if carrier.in_order else keys.are_own):
         read = of_pieces(work.decide, common, cut.shared[entity], cut.pieces)
         return done(carrier.numbers(len(cut.pieces)).results(read), {entity})
@@ -140,8 +148,13 @@ def _in_buckets(work: Work, how: Share, check: Check) -> SharedOut | str:
     more = _with_others(carrier, how, cut, common, keys, buckets, parcels)
     if isinstance(more, str):
         return more
-    parcels = more
-    said = None
+    parcels, said, changes = more, None, list[Change]()
+    if how.claims:
+        found = parcels.at_buckets(buckets.number).each(of_waiting(told, common, entity, cut.shared), PARCEL)
+        answers = settled(found, entity, common.knowing(state))
+        if isinstance(answers, str):
+            return answers
+        parcels, changes = parcels.joined(answers[0]), answers[1]
     if how.handed_out_by is not None:
         remembers = work.state is not None
         columns = columns_for_pools(policy, how, [c for c in cut.shared[entity].schema.names if c != LINE], remembers)
@@ -158,7 +171,7 @@ def _in_buckets(work: Work, how: Share, check: Check) -> SharedOut | str:
             return said.reason
         parcels = parcels.joined(handed.only(HANDED))
     results = parcels.at_buckets(buckets.number).results(of_bucket(work.decide, common, entity, cut.shared))
-    return done(results, {entity, *how.children}, turns=said)
+    return done(results, {entity, *how.children}, turns=said, changes=changes + (said.changes if said is not None else []))
 
 
 def kept_together(evaluator: Evaluator, state: Remembered, how: Share) -> str:

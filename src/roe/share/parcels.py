@@ -5,7 +5,6 @@ So whoever carries them moves a few large values: it need not know the columns, 
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Protocol
@@ -18,6 +17,7 @@ import pyarrow.compute as pc
 from roe.columns.cells import ColumnReader, Problems
 from roe.columns.load import texts_of
 from roe.columns.raw import Raw
+from roe.columns.raw import table_of as columns_as_table
 from roe.data.cells import cells_of
 from roe.data.habits import Habits
 from roe.data.headers import columns_of
@@ -31,13 +31,13 @@ LINE, KEY = "$line", "$key"
 LINK, TO = "$link", "$to"  # parcels of references: which record (`KEY`) leads to which (`TO`)
 WANTED, FOR = "$wanted ", "$for"  # before the number of a round: parcels of ids (`KEY`), each with the task that asks for it
 RANKS = "$ranks"  # parcels of places among all records, by line and the name of the step
+CLAIMS = "$claims"  # parcels of claims, by id, with the reasons why they are refused
 GUEST = "$guest "  # before what rows are: copies that are there to be read
 BUCKET, OF, ROWS = "bucket", "of", "rows"  # the task; what the rows are; the rows as bytes
 PARCEL = pa.schema([(BUCKET, pa.int32()), (OF, pa.string()), (ROWS, pa.binary())])
 AS_IT_IS = DataSource()  # of an entity for which the policy says nothing of its file
 MOST = 20_000  # rows of a parcel, which Spark's JVM holds as one value
 WIDTH = 128  # bytes of an id that say which range it is in
-MIXED = "mixed"  # in a table's metadata: the columns that are JSON, since no Arrow type holds their values
 
 
 @dataclass(frozen=True)
@@ -59,8 +59,6 @@ class Key:
         values = Raw.of_table(rows.select([self.column])).columns[self.column]
         if self.field is None:
             return values
-        if self.column in _mixed(rows.schema):
-            values = [json.loads(x) for x in pa.array(values).to_pylist()]
         zone = zone_of(self.zone)
         cells = cells_of(self.field, zone, self.source, None, self.entity)
         return texts_of(ColumnReader(self.column, cells, zone, None, Reading(self.entity), Problems(rows.num_rows)).read(values))
@@ -72,11 +70,6 @@ def key_of(policy: Policy, entity: str, field: str, columns: Iterable[str]) -> K
     column = columns_of(entity, fields, [name for name in columns if name != LINE], policy.model.roles()).get(field)
     source = policy.data.get(entity, AS_IT_IS)
     return Key() if column is None else Key(column, fields[field], entity, source, policy.timezone)
-
-
-def _mixed(schema: pa.Schema) -> list[str]:
-    names: list[str] = json.loads((schema.metadata or {}).get(MIXED.encode(), b"[]"))
-    return names
 
 
 class Buckets(Protocol):
@@ -133,17 +126,13 @@ class Ranged:
 
 
 def table_of(raw: Raw) -> pa.Table:
-    """A table as it was read, with its lines: JSON for columns of mixed values."""
-    columns = {name: pa.array([json.dumps(x) for x in c]) if isinstance(c, list) else c for name, c in raw.columns.items()}
-    mixed = json.dumps([name for name, c in raw.columns.items() if isinstance(c, list)])
-    return pa.table({**columns, LINE: pa.array(raw.lines, pa.int64())}).replace_schema_metadata({MIXED: mixed})
+    """A table as it was read, with its lines."""
+    return columns_as_table(raw.columns).append_column(LINE, pa.array(raw.lines, pa.int64()))
 
 
 def raw_of(table: pa.Table, origin: TableOrigin, habits: Mapping[str, Habits] | None = None) -> Raw:
-    lines = table[LINE].to_numpy()
-    raw = Raw.of_table(table.drop_columns([LINE]), lines, origin, habits)
-    values = {name: [json.loads(x) for x in pa.array(raw.columns[name]).to_pylist()] for name in _mixed(table.schema)}
-    return Raw({**raw.columns, **values}, raw.n, lines, origin, habits)
+    """A table as it was read, of one with its lines."""
+    return Raw.of_table(table.drop_columns([LINE]), table[LINE].to_numpy(), origin, habits)
 
 
 def flat(column: pa.ChunkedArray) -> pa.Array:

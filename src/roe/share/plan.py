@@ -22,7 +22,7 @@ class Share:
 
     `handed_out_by` are the entity's fields that pools rest on; None where no pool takes turns. Rules also read other records of the entity:
     those to which `links` of these tables refer, and those that refer to it by the fields in `back`. `ranks` are the entity's steps that are places
-    among all of its records.
+    among all of its records. `claims` says that reps claim its records.
     """
 
     entity: str
@@ -31,6 +31,7 @@ class Share:
     links: dict[str, tuple[str, ...]] = field(default_factory=dict)
     back: tuple[str, ...] = ()
     ranks: tuple[str, ...] = ()
+    claims: bool = False
 
 
 def share(policy: Policy) -> Share | str:
@@ -43,8 +44,8 @@ def share(policy: Policy) -> Share | str:
     if len(decided) != 1:
         return f"{' and '.join(sorted(decided))} are decided one after the other" if decided else "there are no rules"
     entity = decided.pop()
-    if policy.plan.claims is not None or policy.plan.credits:
-        return "claims and credits look at all records"
+    if policy.plan.credits:
+        return "credits look at all records"
     why = _of_others(policy, entity)
     if why:
         return why
@@ -65,10 +66,10 @@ def share(policy: Policy) -> Share | str:
     why = _asked_afterwards(policy, entity, elsewhere) if elsewhere else ""
     if why:
         return why
-    if not policy.plan.takes_turns():
-        return Share(entity, children, None, links, back, tuple(ranks))
-    handed_out_by = _handed_out_by(policy, entity, children, elsewhere)
-    return handed_out_by if isinstance(handed_out_by, str) else Share(entity, children, handed_out_by, links, back, tuple(ranks))
+    handed_out_by = _handed_out_by(policy, entity, children, elsewhere) if policy.plan.takes_turns() else None
+    if isinstance(handed_out_by, str):
+        return handed_out_by
+    return Share(entity, children, handed_out_by, links, back, tuple(ranks), policy.plan.claims is not None)
 
 
 def _children(policy: Policy, entity: str, fields: Collection[tuple[str, str]]) -> dict[str, str] | str:
@@ -188,6 +189,9 @@ def _of_others(policy: Policy, entity: str) -> str:
     event = next((event for event in policy.plan.events if event.entity != entity), None)
     if event is not None:
         return f"the event {event.entity}.{event.name} is not about {entity} records"
+    claims = policy.plan.claims
+    if claims is not None and claims.entity != entity:
+        return f"claims are not about {entity} records"
     credit = any(row.shares and row.entity != entity for row in policy.plan.exceptions) or (
         entity != "account" and bool(policy.plan.holdovers)
     )

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import pyarrow as pa
 
-from roe.columns.csv_blocks import CsvBlocks, NotInBlocks
+from roe.columns.csv_blocks import NotInBlocks
 from roe.columns.database import as_parquet
 from roe.columns.raw import Raw
-from roe.columns.read import habits_of_file, read_columns
+from roe.columns.read import habits_of_file, in_blocks, read_columns
 from roe.data.coerce import MODIFIED
+from roe.data.encoding import Unreadable
 from roe.data.habits import Habits
 from roe.data.headers import columns_of, field_of
 from roe.data.read import files_of, is_database, kind_of, unreadable_parquet
@@ -47,7 +49,7 @@ class Cut:
 
 
 def cut_up(policy: Policy, data: Path, how: Share, scratch: Path) -> Cut | str:
-    """The tables, cut up, with large CSV files and tables of a database as Parquet in `scratch`; or why their records must stay together.
+    """The tables, cut up, with large files of CSV or JSON and tables of a database as Parquet in `scratch`; or why their records must stay together.
     Raises PolicyError for data that cannot be read.
     """
     cut, parted = Cut(), (how.entity, *how.children)
@@ -97,36 +99,42 @@ def _of_database(policy: Policy, data: Path, parted: Collection[str], scratch: P
 
 
 def _of_folder(policy: Policy, data: Path, parted: Collection[str], scratch: Path, cut: Cut) -> dict[str, Parquet]:
-    """The files of a folder that can be read in pieces: Parquet, and what large CSV files are made into."""
+    """The files of a folder that can be read in pieces: Parquet, and what large files of CSV or JSON are made into."""
     paths, problems = files_of(policy, data, complete=True)
     _heed(problems)
     found: dict[str, Parquet] = {}
     for entity, path in paths.items():
         if entity in parted and kind_of(path) == ".parquet":
             found[entity] = Parquet(path)
-        elif entity in parted and (made := _of_csv(policy, entity, path, scratch, cut)) is not None:
+        elif entity in parted and (made := _of_text(policy, entity, path, scratch, cut)) is not None:
             found[entity] = Parquet(made, has_lines=True)
     return found
 
 
-def _of_csv(policy: Policy, entity: str, path: Path, scratch: Path, cut: Cut) -> Path | None:
-    """What a large CSV file is made into; None for any other file, which is read whole."""
-    large = CsvBlocks.of(path, policy.data.get(entity, DataSource()))
-    if large is None or LINE in large.origin.header:
+def _of_text(policy: Policy, entity: str, path: Path, scratch: Path, cut: Cut) -> Path | None:
+    """What a large file of CSV or JSON is made into; None for any other file, which is read whole."""
+    large = in_blocks(path, policy.data.get(entity, DataSource()))
+    if large is None:
         return None
     from pyarrow import parquet
 
     phase(f"reading {path.name}")
     made = scratch / f"{entity}.parquet"
-    schema = pa.schema([*((name, pa.string()) for name in large.origin.header), (LINE, pa.int64())])
     try:
-        with parquet.ParquetWriter(made, schema) as file:
+        with ExitStack() as opened:
+            file = None
             for rows, lines in large.records():
+                if LINE in rows.column_names:
+                    return None
+                table = rows.append_column(LINE, pa.array(lines, pa.int64()))
+                file = file or opened.enter_context(parquet.ParquetWriter(made, table.schema))
                 if len(lines):
-                    file.write_table(rows.append_column(LINE, pa.array(lines)))
+                    file.write_table(table)
     except NotInBlocks:
         cut.whole[path.name] = DAMAGED
         return None
+    except Unreadable as e:
+        raise PolicyError([e.diagnostic(str(path))]) from e
     cut.origins[entity] = large.origin
     return made
 
@@ -152,7 +160,8 @@ def _of_parquet(policy: Policy, entity: str, given: Parquet, cut: Cut) -> tuple[
             cut.pieces.append(Piece(entity, str(path.resolve()), first, group + 1, before, given.has_lines))
             first, before, rows = group + 1, before + rows, 0
     cut.rows += file.metadata.num_rows
-    return file.schema_arrow if given.has_lines else file.schema_arrow.append(pa.field(LINE, pa.int64())), habits
+    schema = file.schema_arrow
+    return schema if given.has_lines else schema.remove_metadata().append(pa.field(LINE, pa.int64())), habits
 
 
 def _held_here(policy: Policy, entity: str, raw: Raw, cut: Cut) -> tuple[pa.Schema, Mapping[str, Habits]]:

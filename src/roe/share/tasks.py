@@ -20,13 +20,14 @@ from roe.dynamic import Array
 from roe.evaluator.engine import Evaluator
 from roe.files import read_text
 from roe.ledger.by_record import state_of
-from roe.ledger.remembered import Remembered
+from roe.ledger.remembered import Remembered, as_remembered
 from roe.policy.model import Policy
 from roe.policy.store import PolicyReader, write_policy
 from roe.policy.worked_out import WorkedOut, remember
 from roe.share.carrier import Common, Decides, Task
 from roe.share.memory import MEMORY, received_state, sent_state
 from roe.share.parcels import (
+    CLAIMS,
     GUEST,
     KEY,
     LINE,
@@ -113,7 +114,9 @@ class Piece:
         batches = file.iter_batches(ROWS_A_TASK, list(range(self.first, self.after)), wanted)
         for n, batch in enumerate(batches):
             if len(batch) or not n:
-                rows = pa.Table.from_batches([batch]).replace_schema_metadata(None)  # which would go with every parcel
+                rows = pa.Table.from_batches([batch])
+                if not self.has_lines:  # what others say of their file would go with every parcel
+                    rows = rows.replace_schema_metadata(None)
                 yield rows if self.has_lines else rows.append_column(LINE, pa.array(np.arange(line, line + len(rows))))
                 line += len(rows)
 
@@ -302,6 +305,8 @@ def _of_bucket(
         own[entity].ranks = tables.get(RANKS)
         known = [tables[of] for of in (MEMORY, GUEST + MEMORY) if of in tables]
         state = state_of(entity, pa.concat_tables(known, promote_options="default") if known else None, common.state())
+        if CLAIMS in tables:
+            state = as_remembered({**state, "claims": dict(zip(*(column.to_pylist() for column in tables[CLAIMS].columns), strict=True))})
         del tables
         yield bucket, look(common.evaluator(), common.as_of, {**common.tables(), **own}, state)
 

@@ -11,7 +11,8 @@ from roe.crm import PROFILES
 from roe.crm.generic import WORDS
 from roe.crm.ids import LONG, SHORT
 from roe.crm.profile import Profile, label
-from roe.data.read import PACKED, SUFFIXES, read_file
+from roe.data.content import is_packed
+from roe.data.read import SUFFIXES, read_file
 from roe.diagnostics import Diagnostic, errors
 from roe.dynamic import Cell
 from roe.files import OTHER_SHEETS
@@ -110,7 +111,7 @@ def _other(path: Path) -> list[tuple[str, str]]:
 
 def _named(path: Path, profile: Profile) -> str | None:
     """The entity that a file's name says: that of `accounts.csv.gz` says what `accounts` says."""
-    stem = label(path.name.partition(".")[0] if path.suffix.lower() in PACKED else path.stem)
+    stem = label(path.name.partition(".")[0] if is_packed(path) else path.stem)
     words = set(stem.split())
     for entity, names in profile.files.items():
         if stem in map(label, names) or any(len(n) > 6 and label(n) in stem for n in names):
