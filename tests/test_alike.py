@@ -276,3 +276,23 @@ engagement: {account: {ae: [{name: desk, then: {route: desk}}]}}
         found = allocations(assert_alike({**ROWS, **COLUMNS, "tasks": in_tasks}, evaluator, data, as_of, tmp_path))
         assert in_tasks.together == ""
     assert {x["record"]: x["owner"] for x in found} == {"B1": "bob", "B2": "ann"}
+
+
+AT_SEVERAL = "some activity rows have one id, and belong to different account records"
+
+
+@pytest.mark.parametrize(
+    ("second", "busy", "together"),
+    [("K1,A2", "A3", AT_SEVERAL), ("K1,", "A3", AT_SEVERAL), ("K1,A1", "A1 A3", ""), ("K2,A2", "A1 A2 A3", "")],
+)
+def test_rows_of_one_id_are_rejected_though_their_records_go_to_different_tasks(
+    second: str, busy: str, together: str, tmp_path: Path
+) -> None:
+    rules = "engagement: {account: {ae: [{name: busy, when: count(account.activities) > 0, then: {assign: ann}}]}}\n"
+    data = {"accounts": "id\n" + "".join(f"A{i}\n" for i in range(9)), "activities": f"id,account\nK1,A1\n{second}\nK3,A3\n"}
+    policy_text(
+        tmp_path, "roe: 1\nname: t\nroles: [ae]\n" + rules, data__reps_csv="id\nann\n", **{f"data__{k}_csv": x for k, x in data.items()}
+    )
+    found = in_tasks_too(tmp_path)
+    assert [x["record"] for x in allocations(found) if x["owner"]] == busy.split()
+    assert TASKS["7 tasks"].together == together

@@ -131,6 +131,8 @@ def _in_buckets(work: Work, how: Share, check: Check) -> SharedOut | str:
     memory, keys = rows_of(state, entity), _Keys(work, cut, entity, number)
     if keys.lost and keys.may_be_names(policy):
         return "some references are not ids, and are looked for in all records"
+    if keys.at_several:
+        return f"some {min(keys.at_several)} rows have one id, and belong to different {entity} records"
     if disputed_by_name(policy, cut, carrier):
         return "some disputes may name their records otherwise than by id"
     state = with_newest(state, policy, entity, dated(cut, policy, entity))
@@ -207,15 +209,16 @@ def _with_others(carrier: Carrier, how: Share, cut: Cut, common: Common, keys: _
 
 class _Keys:
     """What the keys of all rows say: which task gets which record, whether each row of the entity has its own, which of all references are `lost`:
-    to no id; and, where results are wanted in order, whether the records are in the order of their ids. `frame` has the keys, and which record
-    leads to which, at as many tasks as the records will have, if rules read other records.
+    to no id; of which other tables rows of different records have one id (`at_several`); and, where results are wanted in order, whether the
+    records are in the order of their ids. `frame` has the keys, and which record leads to which, at as many tasks as the records will have, if
+    rules read other records.
     """
 
     def __init__(self, work: Work, cut: Cut, entity: str, number: int) -> None:
         self.carrier, self.cut, self.entity = work.carrier, cut, entity
         self.are_ascending, self.sample = self._sampled(work.number or 0) if work.carrier.in_order else (False, [])
         self.have_links = any(table.links or table.back for table in cut.shared.values())
-        self.are_own, self.lost = True, set[str]()
+        self.are_own, self.lost, self.at_several = True, set[str](), set[str]()
         if not self.are_ascending or set(cut.shared) != {entity} or self.have_links:
             buckets = self.buckets(number if self.have_links else max(1, cut.rows // KEYS_A_TASK))
             self.frame = _parcels(self.carrier, cut, buckets, None)
@@ -224,6 +227,7 @@ class _Keys:
             for row in self.frame.at_buckets(buckets.number).each(of_keys(entity), KEYS_SAY).rows():
                 self.are_own &= bool(row["is_own"])
                 self.lost.update(json.loads(str(row["lost"])))
+                self.at_several.update(json.loads(str(row["at_several"])))
 
     def may_be_names(self, policy: Policy) -> bool:
         """Whether a record may be meant by a reference that is not an id."""

@@ -29,6 +29,7 @@ from roe.policy.model import DataSource, Field, Policy
 
 LINE, KEY = "$line", "$key"
 LINK, TO = "$link", "$to"  # parcels of references: which record (`KEY`) leads to which (`TO`)
+IDS = "$ids "  # before what rows are: parcels of their own ids (`KEY`), each with its record (`TO`)
 WANTED, FOR = "$wanted ", "$for"  # before the number of a round: parcels of ids (`KEY`), each with the task that asks for it
 RANKS = "$ranks"  # parcels of places among all records, by line and the name of the step
 CLAIMS = "$claims"  # parcels of claims, by id, with the reasons why they are refused
@@ -198,11 +199,20 @@ def _joined(tables: list[pa.Table]) -> pa.Table:
     return pa.concat_tables(tables)
 
 
-def keys_in(batches: Iterable[pa.RecordBatch], entity: str) -> Iterator[tuple[bool, list[str]]]:
-    """Of the keys in parcels, task by task: whether every row of the entity has its own, and those of all others that are not among these."""
+def keys_in(batches: Iterable[pa.RecordBatch], entity: str) -> Iterator[tuple[bool, list[str], list[str]]]:
+    """Of the keys in parcels, task by task: whether every row of the entity has its own; those of all others that are not among these; and of
+    which tables rows of different records have one id.
+    """
     for _, tables in opened(batches):
         own = flat(tables.pop(entity)[KEY]) if entity in tables else pa.array([], pa.string())
         known, lost = own.drop_null(), set[str]()
+        ids = {of.removeprefix(IDS): tables.pop(of) for of in [*tables] if of.startswith(IDS)}
         for keys in (flat(t[KEY]).drop_null() for of, t in tables.items() if of != LINK):
             lost.update(pc.unique(keys.filter(pc.invert(pc.is_in(keys, value_set=known)))).to_pylist())
-        yield len(pc.unique(known)) == len(own), sorted(lost)
+        yield len(pc.unique(known)) == len(own), sorted(lost), [of for of, rows in ids.items() if _is_at_several(rows)]
+
+
+def _is_at_several(ids: pa.Table) -> bool:
+    """Whether rows of different records, or of one and of none, have one id."""
+    counts = ids.filter(ids[KEY].is_valid()).group_by(KEY).aggregate([(TO, "count_distinct", pc.CountOptions(mode="all"))])
+    return bool(pc.any(pc.greater(counts[f"{TO}_count_distinct"], 1), min_count=0).as_py())

@@ -24,7 +24,7 @@ from roe.diagnostics import Diagnostic, PolicyError, errors
 from roe.policy.model import DataSource, Policy
 from roe.progress import phase
 from roe.share import tasks
-from roe.share.parcels import LINE, key_of, table_of
+from roe.share.parcels import LINE, Key, key_of, table_of
 from roe.share.plan import Share
 from roe.share.tasks import Piece, Shared
 
@@ -69,7 +69,8 @@ def cut_up(policy: Policy, data: Path, how: Share, scratch: Path) -> Cut | str:
             tuple(k for name in names if (k := key_of(policy, entity, name, schema.names)).column is not None)
             for names in (how.links.get(entity, ()), how.back if entity == how.entity else ())
         )
-        cut.shared[entity] = Shared(cut.origins[entity].shown, schema, key, habits, links, back)
+        own = Key() if entity == how.entity else key_of(policy, entity, "id", schema.names)
+        cut.shared[entity] = Shared(cut.origins[entity].shown, schema, key, habits, links, back, own)
     if not cut.rows:
         return "there are none"
     if how.entity not in cut.shared or cut.shared[how.entity].key.column is None:

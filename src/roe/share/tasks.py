@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from pathlib import Path
 from typing import Protocol, TypeVar
@@ -29,6 +29,7 @@ from roe.share.memory import MEMORY, received_state, sent_state
 from roe.share.parcels import (
     CLAIMS,
     GUEST,
+    IDS,
     KEY,
     LINE,
     LINK,
@@ -36,6 +37,7 @@ from roe.share.parcels import (
     RANKS,
     TO,
     Buckets,
+    Hashed,
     Key,
     as_bytes,
     each_of,
@@ -69,7 +71,8 @@ Look = Callable[[Evaluator, str, dict[str, Raw], Remembered], T]  # at the recor
 @dataclass(frozen=True)
 class Shared:
     """A table that is shared out: its file, its columns with `LINE`, how its rows name their record, what its whole columns settle, and by
-    which columns rules read other records from them (`links`), and them from other records (`back`).
+    which columns rules read other records from them (`links`), and them from other records (`back`); and how the rows of another table than
+    that of the records say their own `id`.
     """
 
     shown: str
@@ -78,6 +81,7 @@ class Shared:
     habits: Mapping[str, Habits] | None
     links: tuple[Key, ...] = ()
     back: tuple[Key, ...] = ()
+    id: Key = field(default_factory=Key)
 
     def raw(self, rows: pa.Table | None, guests: pa.Table | None = None) -> Raw:
         """Some of its rows, and others that are there to be read."""
@@ -88,7 +92,7 @@ class Shared:
     @property
     def key_columns(self) -> list[str] | None:
         """The columns of ids; None for whichever there are."""
-        columns = [key.column for key in (self.key, *self.links, *self.back) if key.column is not None]
+        columns = [key.column for key in (self.key, *self.links, *self.back, self.id) if key.column is not None]
         return sorted(set(columns)) or None
 
 
@@ -236,11 +240,14 @@ def parcels_of(entity: str, key: Key, rows: pa.Table, buckets: Buckets) -> pa.Ta
 
 
 def keys_of(entity: str, shared: Shared, rows: pa.Table, buckets: Buckets) -> Iterator[pa.Table]:
-    """The keys of some rows as parcels for tasks; and where rules read other records from them, which record leads to which, at the task of the
+    """The keys of some rows as parcels for tasks; their own ids, at any task where all of one id are; and where rules read other records from them, which record leads to which, at the task of the
     one that is followed, and what is referred to, at its own.
     """
     own = shared.key.of(rows).cast(pa.string())
     yield packed(entity, pa.table({KEY: own}), buckets.of(own), MOST)
+    if shared.id.column is not None:
+        ids = shared.id.of(rows).cast(pa.string())
+        yield packed(f"{IDS}{entity}", pa.table({KEY: ids, TO: own}), Hashed(buckets.number).of(ids), MOST)
     for key, is_back in [*((key, False) for key in shared.links), *((key, True) for key in shared.back)]:
         there = key.of(rows).cast(pa.string())
         mine, there = own.filter(there.is_valid()), there.drop_null()
@@ -249,15 +256,15 @@ def keys_of(entity: str, shared: Shared, rows: pa.Table, buckets: Buckets) -> It
         yield packed(f"{LINK} {TO}", pa.table({KEY: there}), buckets.of(there), MOST)
 
 
-KEYS_SAY = pa.schema([("is_own", pa.bool_()), ("lost", pa.string())])  # `lost` as JSON
+KEYS_SAY = pa.schema([("is_own", pa.bool_()), ("lost", pa.string()), ("at_several", pa.string())])  # lists as JSON
 
 
 def of_keys(entity: str) -> Task:
     """A task that looks at the keys of its records (see `keys_in`)."""
 
     def task(batches: Batches) -> Batches:
-        for is_own, lost in keys_in(batches, entity):
-            yield pa.RecordBatch.from_arrays([pa.array([is_own]), pa.array([json.dumps(lost)])], schema=KEYS_SAY)
+        for is_own, *lists in keys_in(batches, entity):
+            yield pa.RecordBatch.from_arrays([pa.array([is_own]), *(pa.array([json.dumps(x)]) for x in lists)], schema=KEYS_SAY)
 
     return task
 
