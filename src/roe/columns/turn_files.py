@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 MANY = 50_000  # turns from which a run writes Parquet
 GROUP = 1 << 16  # turns in a row group
+FEW = 64  # marks in a row group: each has what every rep has had
 TURNS, MARKS, POOLS = "turns.parquet", "marks.parquet", "pools.json"
 HASH = "hash"  # the column with the numbers of keys
 
@@ -102,7 +103,7 @@ def write_parquet(folder: Path, tables: Iterable[pa.Table], taken: Taken, pools:
     with parquet.ParquetWriter(folder / TURNS, stored, compression="zstd", use_dictionary=words) as writer:
         for table in tables:
             writer.write_table(table.append_column(stored.field(HASH), [hashes_of(table["key"])]), row_group_size=GROUP)
-    parquet.write_table(marks_of(taken, histories_of(pools)), folder / MARKS, compression="zstd")
+    parquet.write_table(marks_of(taken, histories_of(pools)), folder / MARKS, compression="zstd", row_group_size=FEW)
 
 
 def _has_parquet() -> bool:
