@@ -390,10 +390,39 @@ def driver(root: Path, rows: int) -> None:
     say(f"    at {most:,}", large["python_mib"], "MiB")
 
 
+def ledger(root: Path, rows: int) -> None:
+    """What the driver pays for a ledger: tasks send it every entry of the first night, and none where nothing changes. Beside a run without one."""
+    data, out, state = accounts(root, rows), root / "out", root / "state"
+    nights = []
+    for more in ((), ("--state", str(state)), ("--state", str(state))):
+        nights.append(run_on_spark(policy(root), data, out, "--results", "2g", *more))
+        shutil.rmtree(out)
+        if len(nights) == 2:
+            size = sum(path.stat().st_size for path in state.iterdir()) / (1 << 20)
+    without, first, second = nights
+    millions = first["entries"] / 1e6
+    say(
+        f"a first night on Spark, {first['entries']:,} entries: the driver's Python, processor seconds a million",
+        (first["driver"] - without["driver"]) / millions,
+        "s",
+    )
+    say(
+        "    its peak, by which it is above that without a ledger, for a million entries",
+        (first["python_mib"] - without["python_mib"]) / millions,
+        "MiB",
+    )
+    say("    its peak; that without a ledger", first["python_mib"], f"MiB; {without['python_mib']:,.0f}")
+    say("    the JVM's peak; that without a ledger", first["jvm_mib"], f"MiB; {without['jvm_mib']:,.0f}")
+    say("    all processor seconds; those without a ledger", first["processor"], f"s; {without['processor']:,.1f}")
+    say("    the ledger on disk, for a million entries", size / millions, "MiB")
+    say("a second night with the same data: entries", second["entries"] - first["entries"])
+    say("    the driver's Python: processor seconds for a million records", (second["driver"] - without["driver"]) / rows * 1e6, "s")
+
+
 PARTS: dict[str, Callable[[Path, int], None]] = {
     "few": few, "small": small, "scan": scan, "explain": explain, "export": export, "spark": spark, "shuffle": shuffle, "cluster": cluster,
     "portions": portions,
-    "driver": driver, "pools": pools,
+    "driver": driver, "ledger": ledger, "pools": pools,
 }  # fmt: skip
 
 

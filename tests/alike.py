@@ -10,8 +10,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 from unittest import mock
 
-import roe
-from helpers import AS_OF, EXAMPLES
+from helpers import AS_OF, EXAMPLES, example
 from in_tasks import InTasks
 from made_worlds import World
 from roe.diagnostics import PolicyError
@@ -129,7 +128,7 @@ def assert_alike_in_nights(world: World, named: Mapping[str, type[Engine]], seed
 
 def assert_example_alike(name: str, folder: Path, named: Mapping[str, type[Engine]], **more: Any) -> None:
     """Compare two nights of an example, the second with the same data and what the first one remembers."""
-    evaluator, first = roe.compile(roe.load(EXAMPLES / name)), AS_OF[name]
+    evaluator, first = example(name), AS_OF[name]
     second = str(date.fromisoformat(first[:10]) + timedelta(days=1)) + first[10:]
     for night, as_of in enumerate((first, second)):
         found = assert_alike(named, evaluator, EXAMPLES / name / "data", as_of, folder, **more)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import itertools
 import os
 import sys
@@ -22,6 +23,13 @@ settings.register_profile(
     "roe", max_examples=tries(12, 40, 1000), deadline=None, derandomize=CI, suppress_health_check=[HealthCheck.too_slow]
 )
 settings.load_profile("roe")
+
+
+@pytest.fixture(scope="module", autouse=True)
+def collected() -> None:
+    """What all modules and libraries have made stays as long as the tests: no collection of a test goes through it."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture(scope="session")

@@ -386,7 +386,7 @@ def events(w: Draft, rng: random.Random) -> None:
     w.rule(rng, "fired", "{e}.big", {"assign": '"eve"'})
 
 
-@feature(0.4, apart=False, file="credits")
+@feature(0.4, file="credits")
 def credits(w: Draft, rng: random.Random) -> None:
     """Shares, and disputes about them, of which a person has settled some."""
     e = w.entity

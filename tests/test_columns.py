@@ -12,7 +12,7 @@ import pytest
 
 import roe
 from effort import HEAVY, tries
-from helpers import AS_OF, EXAMPLES, write_run
+from helpers import AS_OF, EXAMPLES, example, example_policy, write_run
 from made_policies import make_data, make_policy
 from roe.data.read import read_tables
 from roe.grammar.functions import BY_NAME
@@ -65,7 +65,7 @@ def test_an_explanation_outlives_the_evidence_that_it_comes_from(tmp_path: Path)
     from roe.columns.evidence import RunEvidence
     from roe.columns.evidence_writer import EvidenceWriter
 
-    evaluator = roe.compile(roe.load(EXAMPLES / "static"))
+    evaluator = example("static")
     tables, _ = read_tables(evaluator.policy, EXAMPLES / "static" / "data")
     writer = EvidenceWriter(tmp_path, evaluator, "2026-02-01")
     run = ColumnRun.of(evaluator, tables, as_of="2026-02-01")
@@ -82,7 +82,7 @@ def test_an_explanation_outlives_the_evidence_that_it_comes_from(tmp_path: Path)
 
 @pytest.mark.parametrize("name", sorted(p.name for p in EXAMPLES.iterdir() if p.is_dir()))
 def test_traces_of_the_examples_are_made_again_from_columns(name: str, tmp_path: Path) -> None:
-    policy = roe.load(EXAMPLES / name)
+    policy = example_policy(name)
     tables, _ = read_tables(policy, EXAMPLES / name / "data")
     assert same_traces(roe.compile(policy), tables, AS_OF[name], tmp_path) > 0
 

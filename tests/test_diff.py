@@ -13,7 +13,7 @@ import pytest
 from click.testing import CliRunner
 
 import roe
-from helpers import AS_OF, EXAMPLES, compiled, example, policy_text, tables
+from helpers import AS_OF, EXAMPLES, compiled, example, example_policy, policy_text, tables
 from roe.analysis.diff import Impact, Load, Moved, changes, impact
 from roe.analysis.equivalence import compare
 from roe.cli import main
@@ -46,7 +46,7 @@ def test_a_policy_says_the_same_as_itself_however_it_is_laid_out(name: str, tmp_
     shutil.copytree(EXAMPLES / name, tmp_path / "copy")
     path = tmp_path / "copy" / "policy.yaml"
     path.write_text("# another comment\n\n" + format_policy(path.read_text("utf-8"), "policy.yaml"), "utf-8")
-    assert changes(roe.load(EXAMPLES / name), roe.load(tmp_path / "copy")) == []
+    assert changes(example_policy(name), roe.load(tmp_path / "copy")) == []
 
 
 def test_rules_that_differ_are_shown_before_and_after(other: Path) -> None:
@@ -204,7 +204,7 @@ def test_a_record_that_is_there_may_have_fields_that_differ_too(tmp_path: Path) 
     old = 'account.ultimate_parent.type = "Holding"'
     assert text.count(old) == 1
     path.write_text(text.replace(old, 'account.ultimate_parent.type != "Holding"'), "utf-8")
-    compared = compare(roe.compile(roe.load(EXAMPLES / "territories")), roe.compile(roe.load(tmp_path / "other")))
+    compared = compare(example("territories"), roe.compile(roe.load(tmp_path / "other")))
     assert compared.verdict != "equivalent"
 
 

@@ -15,7 +15,7 @@ import pytest
 
 import roe
 from effort import tries
-from helpers import EXAMPLES, ROOT, policy_text
+from helpers import EXAMPLES, ROOT, example_policy, policy_text
 from made_policies import make_data, make_policy
 from roe.diagnostics import PolicyError
 from roe.evaluator.row import Circle
@@ -81,7 +81,7 @@ def test_columns_never_meet_a_circle_that_the_policy_does_not_show(tmp_path: Pat
 
 
 def job(name: str = "static", **more: Any) -> Job:
-    policy = roe.load(EXAMPLES / name)
+    policy = example_policy(name)
     return Job(roe.compile(policy), Source(policy, EXAMPLES / name / "data"), "2026-02-01", **more)
 
 

@@ -17,8 +17,7 @@ import pytest
 import yaml
 from click.testing import CliRunner
 
-import roe
-from helpers import AS_OF, EXAMPLES, ROOT, example, tables
+from helpers import AS_OF, EXAMPLES, ROOT, example, example_policy, tables
 from roe.analysis import words
 from roe.cli import main
 from roe.grammar.parser import parse
@@ -35,7 +34,7 @@ def run(*args: str, code: int = 0) -> str:
 @pytest.mark.parametrize("name", sorted(AS_OF))
 def test_the_handbook_has_every_rule_pool_territory_and_window(name: str) -> None:
     text = run("handbook", str(EXAMPLES / name))
-    policy = roe.load(EXAMPLES / name)
+    policy = example_policy(name)
     for rules in policy.plan.engagement.values():
         for rule in rules.rules:
             assert re.search(rf"^\d+\. \*\*{re.escape(rule.name)}\.\*\* (If |In every other case)", text, re.M), rule.name
@@ -126,7 +125,7 @@ def test_the_graph_and_the_handbook_show_the_same_parts(name: str) -> None:
     heads = [h.replace("\\", "") for h in re.findall(r"^## (.+)$", book, re.M) if h != "Worked examples"]
     titles = re.findall(r"_start\(\[\"(.+?)\"\]\)", chart)
     assert {title.partition(": ")[0] if title.startswith("Scores and tables") else title for title in titles} == set(heads)
-    policy = roe.load(EXAMPLES / name)
+    policy = example_policy(name)
     named = [*policy.plan.pools, *(w.name for w in policy.plan.windows if w.name != "claim")]
     named += [str(rule.name) for rules in policy.plan.engagement.values() for rule in rules.rules]
     for key, step in policy.plan.steps.items():

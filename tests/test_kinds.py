@@ -10,7 +10,7 @@ import pytest
 
 import roe
 from effort import tries
-from helpers import AS_OF, EXAMPLES, policy_text
+from helpers import AS_OF, EXAMPLES, example, policy_text
 from roe.data.read import read_tables
 
 pytest.importorskip("pyarrow")
@@ -135,6 +135,6 @@ engagement:
 def test_the_inbound_example_is_handed_out_in_columns() -> None:
     from roe.columns.run import ColumnRun
 
-    evaluator = roe.compile(roe.load(EXAMPLES / "inbound"))
+    evaluator = example("inbound")
     tables, _ = read_tables(evaluator.policy, EXAMPLES / "inbound" / "data")
     assert ColumnRun.of(evaluator, tables, as_of=AS_OF["inbound"]).handed

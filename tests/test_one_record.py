@@ -13,7 +13,7 @@ import pytest
 
 import roe
 from effort import HEAVY, tries
-from helpers import AS_OF, EXAMPLES, policy_text
+from helpers import AS_OF, EXAMPLES, example, policy_text
 from made_policies import make_data, make_policy
 from roe.cli.explain import decide_among
 from roe.data.lookup import CannotLookUp
@@ -94,7 +94,7 @@ LOOK_AT_ALL = {  # the examples in which some records cannot be taken out, and w
 
 @pytest.mark.parametrize("name", sorted(AS_OF))
 def test_examples_from_csv(name: str, tmp_path: Path) -> None:
-    evaluator = roe.compile(roe.load(EXAMPLES / name))
+    evaluator = example(name)
     data = EXAMPLES / name / "data"
     same, refused = compare(evaluator, data, AS_OF[name], whole(evaluator, data, AS_OF[name], tmp_path), tmp_path, tries(5, 12, 12))
     assert set(refused) == ({f"the policy looks at all {LOOK_AT_ALL[name]} records"} if name in LOOK_AT_ALL else set())
@@ -108,7 +108,7 @@ TYPED = {"static": (False, True), "windows": (True,), "territories": (False,), "
 def test_examples_from_a_database(name: str, typed: bool, tmp_path: Path) -> None:
     """Every cell a text, or of the type that DuckDB sees in it."""
     duckdb = pytest.importorskip("duckdb")
-    evaluator = roe.compile(roe.load(EXAMPLES / name))
+    evaluator = example(name)
     database = tmp_path / "data.duckdb"
     with duckdb.connect(str(database)) as con:
         for path in (EXAMPLES / name / "data").glob("*.csv"):

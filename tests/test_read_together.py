@@ -9,8 +9,7 @@ from typing import Any
 
 import pytest
 
-import roe
-from helpers import EXAMPLES
+from helpers import example_policy
 from roe.data.coerce import OneByOne, coerce_table
 from roe.policy.model import DataSource
 
@@ -30,7 +29,7 @@ def kinds(rows: list[dict[str, Any]]) -> list[list[tuple[str, type, str]]]:
 
 @pytest.mark.parametrize("entity", ["account", "lead", "rep", "opportunity"])
 def test_a_record_means_the_same_whoever_stands_beside_it(entity: str) -> None:
-    fields = roe.load(EXAMPLES / "distribution").model.entities[entity]
+    fields = example_policy("distribution").model.entities[entity]
     rng = random.Random(entity)
     names = [name for name, f in fields.items() if not f.via and f.type.name != "owners" and name != "id"]
     few = [*rng.sample(names, min(len(names), 12)), "owner_ae", "nobody_knows_it"]

@@ -12,7 +12,7 @@ import pytest
 import roe
 from databases import ENGINES, on_postgres, postgres, postgres_programs, staged
 from effort import HEAVY, tries
-from helpers import AS_OF, EXAMPLES, example
+from helpers import AS_OF, EXAMPLES, example, example_policy
 from made_policies import CONDITIONS, DEFINITIONS, condition, fill, make_data
 from roe.data.read import read_tables
 from roe.grammar import syntax as s
@@ -85,7 +85,7 @@ def test_a_functions_sql_gives_the_value_of_its_example(name: str) -> None:
 
 @pytest.mark.parametrize("name", sorted(AS_OF))
 def test_examples(name: str) -> None:
-    policy = roe.load(EXAMPLES / name)
+    policy = example_policy(name)
     data, _ = read_tables(policy, EXAMPLES / name / "data")
     compare(roe.compile(policy), data, ENTITY.get(name, "account"), AS_OF[name])
 
@@ -93,7 +93,7 @@ def test_examples(name: str) -> None:
 @pytest.mark.parametrize("name", ["static", "dynamic-books", "matching"])
 def test_examples_on_postgresql(name: str) -> None:
     postgres()
-    policy = roe.load(EXAMPLES / name)
+    policy = example_policy(name)
     data, _ = read_tables(policy, EXAMPLES / name / "data")
     compare(roe.compile(policy), data, ENTITY.get(name, "account"), AS_OF[name], [("postgres", on_postgres)])
 

@@ -97,9 +97,11 @@ class ColumnRun:
         self.world.forget()
 
     def _know(self, entity: str, done: list[Allocations]) -> None:
-        """Let what is decided later see since when and after whom records have their new owners, where its rules may ask."""
-        needed = entity != self.bound.entities()[-1] and self.bound.evaluator.compiled.asks_for_history
-        if not needed and not self.bound.plan.holdovers:  # whose credit is shared out once all is decided
+        """Let what is decided later, and what is asked once all is decided, see since when and after whom records have their new owners."""
+        plan = self.bound.plan
+        afterwards = plan.credits or plan.events or plan.invariants or plan.crm.territories
+        is_asked = bool(afterwards) or entity != self.bound.entities()[-1]
+        if not (is_asked and self.bound.evaluator.compiled.asks_for_history) and not plan.holdovers:
             return
         for allocations, facts in [(allocations, self.moved(allocations)) for allocations in done]:
             if facts:

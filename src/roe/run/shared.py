@@ -19,7 +19,10 @@ from roe.diagnostics import PolicyError
 from roe.dynamic import Json
 from roe.evaluator.bound import Bound
 from roe.evaluator.engine import Evaluator
+from roe.evaluator.extra import COLUMNS as EXTRA
+from roe.evaluator.extra import Rows, extra_rows
 from roe.evaluator.reps import misnamed
+from roe.ledger.by_record import rest_of
 from roe.ledger.decided import Decided
 from roe.ledger.remembered import Remembered
 from roe.run.columns import batch_of, decided_anew
@@ -36,6 +39,8 @@ from roe.share.out import SharedOut
 from roe.share.plan import Share, share
 from roe.share.pools import run_of
 from roe.share.result import TaskResult
+
+CREDITS = "credits.csv"
 
 
 @dataclass(frozen=True)
@@ -76,7 +81,7 @@ def decide(
         {} if wanted.parts else ids,
         [batch.turns],
         [batch.pools],
-        batch.extra,
+        batch.extra if whole or isinstance(how, str) else _of_own(batch.extra, how),
         [counts_of(batch)],
         [_tally(batch, state, whole)],
     )
@@ -100,6 +105,12 @@ def _written(table: pa.Table, folder: Path, arrow_types: bool = True) -> str:
     path = new_part(folder)
     parquet.write_table(table, path, row_group_size=ROW_GROUP, compression="snappy", store_schema=arrow_types)
     return path.name
+
+
+def _of_own(extra: Rows, how: Share) -> Rows:
+    """The lines of files without credits for records that every task has."""
+    at = EXTRA[CREDITS].index("entity")
+    return {name: [row for row in rows if name != CREDITS or row[at] in (how.entity, *how.children)] for name, rows in extra.items()}
 
 
 def _tally(batch: Batch, state: Remembered, whole: bool) -> Json:
@@ -174,6 +185,10 @@ def collect(shared: SharedOut, files: Files, job: Job) -> Left:
     files.pools = max(pools, key=len)  # one of each task; pools take turns in one task alone
     if shared.turns is not None:
         files.turns, files.pools, files.turns_are_written = [shared.turns.turns], shared.turns.pools, shared.turns.are_written
+    how = share(job.evaluator.policy)
+    if isinstance(how, Share) and not shared.together and any(c.entity not in shared.split for c in job.evaluator.policy.plan.credits):
+        world = ColumnWorld(job.evaluator.compiled, shared.others, job.evaluator.clock(job.as_of))
+        files.extra[CREDITS] += extra_rows(Bound(job.evaluator, world, rest_of(job.state, how.entity)), {})[CREDITS]
     left.changes += shared.changes
     left.broken = _broken(shared, tally, job)
     return left

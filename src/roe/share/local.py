@@ -32,13 +32,17 @@ T = TypeVar("T")
 
 
 class Local:
-    """The carrier of one process. `scratch` is the folder for what waits, by default that of temporary files."""
+    """The carrier of one process. `scratch` is the folder for what waits, by default that of temporary files. Until it is closed, what was
+    there before it, as the whole policy, is not gone through when a task's world is cleared away.
+    """
 
     in_order = True
 
     def __init__(self, scratch: Path | None = None) -> None:
         self.folder = tempfile.TemporaryDirectory(prefix="roe-portions-", dir=scratch)
         self.files = 0
+        gc.collect()
+        gc.freeze()
 
     @property
     def scratch(self) -> Path:
@@ -59,6 +63,7 @@ class Local:
         return Spill.of(self.scratch / str(self.files), batches)
 
     def close(self) -> None:
+        gc.unfreeze()
         self.folder.cleanup()
 
 
@@ -91,16 +96,11 @@ class Spill:
 
 def _cleared(tasks: Iterator[T]) -> Iterator[T]:
     """Tasks one after the other, and the world of each cleared away once it is done: its records hold each other, and left to itself Python
-    keeps those of some ten tasks. What was there before, as the whole policy, is not gone through each time.
+    keeps those of some ten tasks.
     """
-    gc.collect()
-    gc.freeze()
-    try:
-        for task in tasks:
-            yield task
-            gc.collect()
-    finally:
-        gc.unfreeze()
+    for task in tasks:
+        yield task
+        gc.collect()
 
 
 class Rows:

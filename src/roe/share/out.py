@@ -26,7 +26,8 @@ from roe.policy.model import DataSource, Policy
 from roe.share import tasks
 from roe.share.carrier import Carrier, Common, Frame
 from roe.share.claims import settled, told, without_claims
-from roe.share.guests import FOUND, asked_for, of_copies, of_named, of_names
+from roe.share.credits import are_named, disputed_by_name
+from roe.share.guests import asked_for, of_copies
 from roe.share.memory import MEMORY, Change, others_owned, with_newest
 from roe.share.parcels import KEY, LINE, PARCEL, ROWS, Buckets, Hashed, Key, Ranged, of_bytes
 from roe.share.plan import Share, share
@@ -130,6 +131,8 @@ def _in_buckets(work: Work, how: Share, check: Check) -> SharedOut | str:
     memory, keys = rows_of(state, entity), _Keys(work, cut, entity, number)
     if keys.lost and keys.may_be_names(policy):
         return "some references are not ids, and are looked for in all records"
+    if disputed_by_name(policy, cut, carrier):
+        return "some disputes may name their records otherwise than by id"
     state = with_newest(state, policy, entity, dated(cut, policy, entity))
     common = carrier.common(work.evaluator, work.as_of, cut.broadcast, rest_of(without_claims(state) if how.claims else state, entity))
     done = partial(SharedOut, origins=cut.origins, others=cut.broadcast, warnings=cut.warnings, whole=cut.whole)
@@ -226,11 +229,7 @@ class _Keys:
         """Whether a record may be meant by a reference that is not an id."""
         if len(self.lost) > MOST_LOST:
             return True  # to look for so many takes as much memory as their records
-        asked = of_names(policy, self.entity, self.cut.shared[self.entity], self.lost)
-        if self.entity in self.cut.held:
-            return asked(self.cut.held[self.entity])
-        pieces = [piece for piece in self.cut.pieces if piece.entity == self.entity]
-        return any(row["is_found"] for row in self.carrier.numbers(len(pieces)).each(of_named(pieces, asked), FOUND).rows())
+        return are_named(policy, self.entity, self.lost, self.cut, self.carrier)
 
     def buckets(self, number: int) -> Buckets:
         return Ranged.of_sample(self.sample, number) if self.carrier.in_order else Hashed(number)

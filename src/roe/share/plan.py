@@ -8,8 +8,9 @@ from dataclasses import dataclass, field
 from roe.evaluator.alike import record_parts
 from roe.evaluator.pool import OPEN, OPEN_CAPS
 from roe.grammar import syntax as s
-from roe.plan.operators import Allocate, Derive, Expr, Relate, Walk
+from roe.plan.operators import Allocate, Choose, Derive, Expr, Relate, Walk
 from roe.plan.outcome import expression
+from roe.plan.parts import Credit
 from roe.plan.plan import Step
 from roe.plan.standard import BuiltIn, standard_steps
 from roe.policy.model import Policy
@@ -44,8 +45,6 @@ def share(policy: Policy) -> Share | str:
     if len(decided) != 1:
         return f"{' and '.join(sorted(decided))} are decided one after the other" if decided else "there are no rules"
     entity = decided.pop()
-    if policy.plan.credits:
-        return "credits look at all records"
     why = _of_others(policy, entity)
     if why:
         return why
@@ -85,6 +84,10 @@ def _children(policy: Policy, entity: str, fields: Collection[tuple[str, str]]) 
             child = f.type.item.entity
             if children.setdefault(child, f.via) != f.via:
                 return f"{of}.{name} leads to other records that are shared out"
+    credited = {credit.entity for credit in policy.plan.credits} - {entity}
+    for of, name in stored:
+        if of in credited and _target(policy, steps, of, name) == entity:  # who gets credit rests on the record to which it refers
+            children.setdefault(of, name)
     for of, name, f in lists:
         if of != entity and f.type.item is not None and f.type.item.entity in (entity, *children):
             return f"{of}.{name} leads to records of many {entity}s"
@@ -138,20 +141,33 @@ OWNED = {"owner", "owner_since", "owner_from", "owner_by", "former_owner", "retu
 
 def _asked_afterwards(policy: Policy, entity: str, elsewhere: Collection[tuple[str, str]]) -> str:
     """Why what is asked once all is decided takes all records; empty if it does not: of a record elsewhere a task knows the owner from before."""
-    asked = [(f"the invariant `{i.name}`", i.holds) for i in policy.plan.invariants if i.entity == entity]
+    asked = [(f"the invariant `{i.name}`", entity, i.holds) for i in policy.plan.invariants if i.entity == entity]
     frozen = ((name, step) for (of, name), step in policy.plan.steps.items() if of == entity and isinstance(step, Derive) and step.frozen)
-    asked += [(f"{entity}.{name}, which is frozen,", step.expr) for name, step in frozen if step.expr is not None]
+    asked += [(f"{entity}.{name}, which is frozen,", entity, step.expr) for name, step in frozen if step.expr is not None]
     for event in policy.plan.events:
         raised = expression(s.Path(s.Name(entity), str(event.name)))
-        asked += [(f"the event `{event.name}`", expr) for expr in (raised, event.rearm) if expr is not None]
-        asked += [(f"the event `{event.name}`", expression(tree)) for tree in sentence(event.because)]
+        asked += [(f"the event `{event.name}`", entity, expr) for expr in (raised, event.rearm) if expr is not None]
+        asked += [(f"the event `{event.name}`", entity, expression(tree)) for tree in sentence(event.because)]
+    for credit in policy.plan.credits:
+        asked += [(f"the credit `{credit.name}`", credit.entity, expr) for expr in _of_credit(policy, credit)]
     if policy.plan.crm.territories:
-        asked.append(("territories.csv", expression(s.Path(s.Name(entity), "territory"))))
-    for what, expr in asked:
-        more = may_rest_on(policy, entity, expr)
+        asked.append(("territories.csv", entity, expression(s.Path(s.Name(entity), "territory"))))
+    for what, about, expr in asked:
+        more = may_rest_on(policy, about, expr)
         if not more.isdisjoint(elsewhere) and any(field == PAST or (field[0] == entity and field[1] in OWNED) for field in more):
             return f"{what} may look at owners of other {entity}s once they are decided"
     return ""
+
+
+def _of_credit(policy: Policy, credit: Credit) -> Iterable[Expr]:
+    """What is asked of a record to tell who is credited with it, and why."""
+    rules = policy.plan.steps[credit.entity, credit.name]
+    assert isinstance(rules, Choose)
+    return [
+        expression(s.Path(s.Name(credit.entity), credit.name)),
+        *(expr for shares in credit.shares.values() for expr, _ in shares),
+        *(expression(tree) for rule in rules.rules for tree in sentence(rule.because)),
+    ]
 
 
 def _handed_out_by(policy: Policy, entity: str, children: Collection[str], elsewhere: Collection[tuple[str, str]]) -> frozenset[str] | str:
