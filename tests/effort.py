@@ -5,9 +5,12 @@ from __future__ import annotations
 import os
 from typing import TypeVar
 
+import pytest
+
 HEAVY = bool(os.environ.get("ROE_HEAVY"))  # long checks, which nobody runs every day
 CI = "CI" in os.environ
 T = TypeVar("T")
+in_ci = pytest.mark.skipif(not (CI or HEAVY), reason="needs CI=1")  # a long way through parts that have everyday tests of their own
 
 
 def tries(every_day: T, in_ci: T, at_length: T) -> T:

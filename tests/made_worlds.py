@@ -145,10 +145,12 @@ class World:
             pool |= {"weight": rng.choice(texts[1])} if strategy == "weighted" else {}
             pool |= {"score": f"if rep.team = {entity}.segment then rep.capacity else 0"} if strategy == "top_score" else {}
             caps = {cap: x.format(e=entity) if isinstance(x, str) else x for cap, x in rng.choice(CAPS).items()}
-            pool |= self._some({"caps": caps, "sticky": f"{entity}.owner", "debt": 2, "hours": "working"})
+            pool |= self._some({"caps": caps, "sticky": f"{entity}.owner", "debt": 0, "hours": "working"})
             pool |= self._some({"sla": {"within": "1 day", "escalate": "vp"}})
             pool["together"] = rng.choice([f"{entity}.name", "never", {"by": f"{entity}.country", "within": "2 months"}])
             policy.setdefault("pools", {})[name] = pool
+        if any("debt" in pool for pool in policy["pools"].values()):  # somebody who was away is back on the second night
+            self.tables["leave"].append({"id": "back", "rep": REPS[0], "starts": "2026-01-15", "until": "2026-02-02", "cover": None})
         if rng.random() < 0.2:
             policy["pools"]["p"]["credit_back"] = [{"name": "moved", "when": f"{entity}.owner.sdr != rep"}]
         for roles in policy["engagement"][entity].values():

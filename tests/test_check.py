@@ -10,6 +10,7 @@ import pytest
 from click.testing import CliRunner
 
 import roe
+from effort import tries
 from helpers import AS_OF, EXAMPLES, ROOT, policy_text
 from roe.analysis.cases import Cases
 from roe.analysis.check import findings
@@ -76,7 +77,10 @@ def test_witnesses_of_a_faulty_policy_are_decided_as_it_is_said(name: str) -> No
     assert findings(subject) == findings(CheckedPolicy(subject.evaluator)), "whatever was asked before"
 
 
-@pytest.mark.parametrize("name", sorted(AS_OF))
+EVERY_DATE = {"windows", "crm"}  # whose conditions about dates make `roe check` look at all days of seventy years
+
+
+@pytest.mark.parametrize("name", sorted(tries(AS_OF.keys() - EVERY_DATE, AS_OF.keys(), AS_OF.keys())))
 def test_the_examples_have_no_findings(name: str) -> None:
     assert [d for d in check(EXAMPLES / name) if d["severity"] != "hint"] == []
 

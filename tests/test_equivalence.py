@@ -130,7 +130,10 @@ def loaded(seen: Counter[str]) -> int:
     return sum(n for verdict, n in seen.items() if verdict != "does not load")
 
 
-@pytest.mark.parametrize("name", NAMES)
+SLOW = {"windows"}  # whose conditions about dates make each comparison look at all days of seventy years
+
+
+@pytest.mark.parametrize("name", tries([name for name in NAMES if name not in SLOW], NAMES, NAMES))
 def test_no_single_change_of_an_example_is_called_equivalent_where_a_record_is_decided_otherwise(name: str, tmp_path: Path) -> None:
     evaluator = example(name)
     worlds: list[Any] = [(tables(evaluator, EXAMPLES / name / "data"), nights(AS_OF[name]))]

@@ -17,6 +17,7 @@ import pytest
 import yaml
 from click.testing import CliRunner
 
+from effort import in_ci
 from helpers import AS_OF, EXAMPLES, ROOT, example, example_policy, tables
 from roe.analysis import words
 from roe.cli import main
@@ -189,6 +190,7 @@ def bash(script: str, folder: Path, **env: str) -> subprocess.CompletedProcess[s
     return subprocess.run(["bash", "-euo", "pipefail", "-c", script], cwd=folder / "repo", env=whole, capture_output=True, text=True)
 
 
+@in_ci
 @pytest.mark.skipif(os.name == "nt" or shutil.which("git") is None, reason="the action runs on bash, with git")
 def test_the_action_checks_tests_and_comments(tmp_path: Path) -> None:
     """Its own steps, run as they are, in a repository with a change; GitHub's command line is a stand-in that notes what it is asked."""

@@ -23,7 +23,7 @@ from starlette.testclient import TestClient
 
 from databases import Postgres, postgres
 from disks import SmallDisk, small_disk
-from effort import HEAVY
+from effort import HEAVY, in_ci, tries
 from ledgers import STORES, place
 from roe.diagnostics import PolicyError
 from roe.evaluator.kept_matches import KeptMatches
@@ -272,7 +272,10 @@ def outage(kind: str, how: str, tmp_path: Path) -> Iterator[tuple[str, Callable[
         yield state, begin, end
 
 
-@pytest.mark.parametrize(("kind", "how"), [("postgres", "cut"), ("postgres", "silent"), ("postgres", "locked"), ("sqlite", "locked")])
+LOCKED = (("postgres", "locked"),)
+
+
+@pytest.mark.parametrize(("kind", "how"), [("postgres", "cut"), ("postgres", "silent"), ("sqlite", "locked"), *tries((), LOCKED, LOCKED)])
 def test_scenario_10_a_database_that_is_gone_for_a_minute(kind: str, how: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Meanwhile the service lives, is not ready, lets no more than so many wait, and has every client come again; then it answers all of them, each once."""
     if not HEAVY:
@@ -312,6 +315,7 @@ def test_scenario_10_a_database_that_is_gone_for_a_minute(kind: str, how: str, t
         assert {t["record"]: t["rep"] for t in turns} == {"L0": before["owner"], **{a["id"]: a["owner"] for a in answers}}
 
 
+@in_ci
 def test_scenarios_9_and_11_a_real_fail_over_under_load(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The primary crashes under load, its synchronous standby takes over, and later the old primary comes back without having heard of that."""
     monkeypatch.setenv("ROE_CACHE", str(tmp_path / "cache"))
@@ -442,7 +446,10 @@ def on_small_disk(what: str, tmp_path: Path) -> Iterator[tuple[str, SmallDisk, C
         yield f"postgresql:///postgres?host={database.folder}&user=postgres", disk, again
 
 
-@pytest.mark.parametrize("what", ["sqlite", "the data of postgres", "the log of postgres"])
+LOG = ("the log of postgres",)
+
+
+@pytest.mark.parametrize("what", ["sqlite", "the data of postgres", *tries((), LOG, LOG)])
 def test_scenario_3_a_full_disk_is_503_and_recovers_by_itself(what: str, tmp_path: Path) -> None:
     with on_small_disk(what, tmp_path) as (state, disk, again), running(state, tmp_path) as (c, _):
 
