@@ -34,7 +34,7 @@ from roe.run.run import RunOptions, run
 from roe.run.source import Source
 
 ENGINES: dict[str, type[Engine]] = {"rows": RowEngine, "columns": ColumnEngine, "three tasks": tasks(3), "portions": InPortions}
-NAMES = [name.removesuffix(delta.SUFFIX) for name in delta.COLUMNS_OF]
+NAMES = [name.removesuffix(delta.SUFFIX) for name in delta.columns_of()]
 Lines = list[tuple[str, ...]]
 
 
@@ -109,7 +109,7 @@ def write(folder: OutFolder, run: str, tables: dict[str, list[list[str | None]]]
     for name, parts in tables.items():
         (staged / f"{name}.parquet").mkdir()
         for number, records in enumerate(parts):
-            columns = {c: pa.nulls(len(records), pa.string()) for c in delta.COLUMNS_OF[f"{name}.delta"]}
+            columns = {c: pa.nulls(len(records), pa.string()) for c in delta.columns_of()[f"{name}.delta"]}
             columns |= {"record": pa.array(records, pa.string()), "name": pa.array([run] * len(records), pa.string())}
             place = staged / f"{name}.parquet" / f"part-{run}-{number}.parquet"
             parquet.write_table(pa.table(columns), place, row_group_size=2, store_schema=False)

@@ -78,7 +78,7 @@ def test_random_pools_give_the_same_turns(tmp_path: Any) -> None:
     from in_tasks import InTasks
     from made_worlds import write_tables
 
-    shared, seeds = 0, tries(6, 12, 100)
+    shared, seeds = 0, tries(4, 12, 100)
     for seed in range(seeds):
         folder = tmp_path / str(seed)
         evaluator, tables = made(random.Random(seed), folder)

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 import roe
+from effort import seeds
 from helpers import AS_OF, EXAMPLES, compiled, example, policy_text, tables
 from roe.evaluator.decision import Decision
 from roe.evaluator.engine import Evaluator
@@ -19,7 +20,7 @@ from roe.grammar import values as v
 from roe.ledger.remembered import Remembered
 from roe.plan.operators import Relate
 
-SEEDS = range(3)
+SEEDS = seeds(1, 3, 30)
 Raw = dict[str, dict[str, dict[str, Any]]]  # entity -> id -> raw record
 
 

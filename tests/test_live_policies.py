@@ -179,13 +179,13 @@ class Changing:
     def expect(self) -> None:
         """Leads are expected: they come later, as others, or never."""
         if self.foreseeing.random() < 0.1:
-            self.live.world.let_go()
+            self.live.world.matches.let_go()
             self.coming.clear()
         while self.foreseeing.random() < 0.3:
             chance, self.chance = self.chance, self.foreseeing
             lead = self.lead()
             self.chance = chance
-            self.live.world.expect("lead", self.live.world.typed_records("lead", [lead])[0])
+            self.live.world.matches.expect("lead", self.live.world.typed_records("lead", [lead])[0])
             self.coming.append(lead)
 
     def trust(self, lead: str) -> None:

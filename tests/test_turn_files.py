@@ -93,6 +93,49 @@ def test_a_run_writes_either_on_request_and_explain_reads_both(tmp_path: Path) -
     assert not (tmp_path / "parquet" / "turns.parquet").exists()
 
 
+@pytest.mark.usefixtures("few_turns")
+@pytest.mark.parametrize("numbers", ["different", "all the same", "none"])
+def test_a_turn_is_found_by_the_number_of_its_key(numbers: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Keys are read of the row groups that have its number; of all, where the turns are from before there were numbers."""
+    import numpy as np
+    from pyarrow import parquet
+
+    from roe.columns import turn_files, turn_reading
+
+    def same_number(keys: Any) -> Any:
+        return np.zeros(len(keys), np.uint32)
+
+    if numbers == "all the same":
+        monkeypatch.setattr(turn_files, "hashes_of", same_number)
+        monkeypatch.setattr(turn_reading, "hashes_of", same_number)
+    lines: list[dict[str, Any]] = [
+        {"n": i, "pool": "desk", "standing": -1, "index": 0, "rep": "a", "key": f"lead|L{i % 150}|sdr", "why": f"because {i}", "repeated": "",
+         "until": None, "before": [], "position": 0}
+        for i in range(200)
+    ]  # fmt: skip
+    turn_files.write_turns(tmp_path, list(map(json.dumps, lines)), '{"pools":{}}', "parquet")
+    path = tmp_path / turn_files.TURNS
+    if numbers == "none":
+        parquet.write_table(parquet.read_table(path, columns=turn_files.schema().names), path, row_group_size=turn_files.GROUP)
+    file = parquet.ParquetFile(path)
+    read: list[int] = []
+    read_row_group = file.read_row_group
+
+    class Watched:
+        def __getattr__(self, name: str) -> Any:
+            return getattr(file, name)
+
+        def read_row_group(self, group: int, columns: list[str]) -> Any:
+            read.extend([group] if columns == ["key"] else [])
+            return read_row_group(group, columns)
+
+    found = turn_reading._Lines(Watched())
+    for key, place, groups in (("L149", 149, 3), ("L49", 199, 1), ("L60", 60, 6), ("L150", None, 7)):
+        read.clear()
+        assert found.last(f"lead|{key}|sdr") == place
+        assert len(read) == (groups if numbers != "different" else int(place is not None))
+
+
 def test_damaged_turns_are_refused(tmp_path: Path) -> None:
     at = (str(EXAMPLES / "inbound"), "--data", str(EXAMPLES / "inbound" / "data"), "--as-of", AS_OF["inbound"])
     for name in ("turns.parquet", "marks.parquet", "pools.json"):

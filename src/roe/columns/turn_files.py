@@ -1,6 +1,7 @@
 """The files that say what the pools of a run did: lines of JSON for some turns, Parquet with marks (`turn_marks`) for many.
 
-`turns.parquet` has the columns of a line of turns.jsonl.
+`turns.parquet` has the columns of a line of turns.jsonl, and a number for each key: whoever looks for one key reads these, and then only the row groups
+that have its number.
 """
 
 from __future__ import annotations
@@ -9,9 +10,10 @@ import json
 from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
+from zlib import crc32
 
 from roe.data.files import write_whole
-from roe.dynamic import Saved
+from roe.dynamic import Array, Saved
 from roe.evaluator import recorded
 
 if TYPE_CHECKING:
@@ -22,7 +24,9 @@ if TYPE_CHECKING:
 
 MANY = 50_000  # turns from which a run writes Parquet
 GROUP = 1 << 16  # turns in a row group
+FEW = 64  # marks in a row group: each has what every rep has had
 TURNS, MARKS, POOLS = "turns.parquet", "marks.parquet", "pools.json"
+HASH = "hash"  # the column with the numbers of keys
 
 
 def schema() -> pa.Schema:
@@ -36,6 +40,14 @@ def schema() -> pa.Schema:
             ("loads", pa.string()),
         ]
     )  # fmt: skip
+
+
+def hashes_of(keys: pa.Array | pa.ChunkedArray) -> Array:
+    """A number for each text, uint32[n]: texts with different numbers are different."""
+    import numpy as np
+    import pyarrow as pa
+
+    return np.fromiter(map(crc32, keys.cast(pa.binary()).to_pylist()), np.uint32, len(keys))
 
 
 def table_of(turns: Iterable[Saved]) -> pa.Table:
@@ -81,16 +93,17 @@ def write_turns(folder: Path, turns: pa.Table | list[str], pools: str, form: str
 
 def write_parquet(folder: Path, tables: Iterable[pa.Table], taken: Taken, pools: str) -> None:
     """The same files as Parquet, from tables that come one after the other, so that all turns need not be held as a table."""
+    import pyarrow as pa
     from pyarrow import parquet
 
     from roe.columns.turn_marks import histories_of, marks_of
 
     write_whole(folder / POOLS, pools + "\n")
-    words = ["pool", "rep", "why", "until", "before"]
-    with parquet.ParquetWriter(folder / TURNS, schema(), compression="zstd", use_dictionary=words) as writer:
+    words, stored = ["pool", "rep", "why", "until", "before"], schema().append(pa.field(HASH, pa.uint32()))
+    with parquet.ParquetWriter(folder / TURNS, stored, compression="zstd", use_dictionary=words) as writer:
         for table in tables:
-            writer.write_table(table, row_group_size=GROUP)
-    parquet.write_table(marks_of(taken, histories_of(pools)), folder / MARKS, compression="zstd")
+            writer.write_table(table.append_column(stored.field(HASH), [hashes_of(table["key"])]), row_group_size=GROUP)
+    parquet.write_table(marks_of(taken, histories_of(pools)), folder / MARKS, compression="zstd", row_group_size=FEW)
 
 
 def _has_parquet() -> bool:

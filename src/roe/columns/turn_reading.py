@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from roe.columns.turn_files import MARKS, POOLS, TURNS
+from roe.columns.turn_files import HASH, MARKS, POOLS, TURNS, hashes_of, schema
 from roe.diagnostics import Diagnostic, PolicyError
 from roe.dynamic import Json, Value
 from roe.evaluator import recorded
@@ -43,7 +43,7 @@ def read_turns(folder: Path, only: str = "") -> Json:
 
 def _all(folder: Path, histories: Mapping[str, PoolHistory]) -> Json:
     turns = {}
-    for row in _file(folder / TURNS).read().sort_by("n").to_pylist():
+    for row in _file(folder / TURNS).read(columns=schema().names).sort_by("n").to_pylist():
         turn = _turn(row)
         turns[turn["key"]] = {**turn, "histories": histories}
         if turn["standing"] >= 0 and turn["why"] == "" and turn["rep"] is not None:
@@ -71,7 +71,7 @@ def _one(folder: Path, histories: Mapping[str, PoolHistory], key: str) -> Json:
     place = lines.last(key)
     if place is None:
         return {}
-    turn = _turn(lines.between(place, place + 1, file.schema_arrow.names)[0])
+    turn = _turn(lines.between(place, place + 1, schema().names)[0])
     for name, index in {turn["pool"]: turn["index"], **{pool: index for pool, _, index in turn["before"]}}.items():
         if name in histories:
             row = _begin(folder, histories[name], name, index)
@@ -98,9 +98,13 @@ class _Lines:
     def last(self, key: str) -> int | None:
         """The number of the last line of a key."""
         import numpy as np
+        import pyarrow as pa
         import pyarrow.compute as pc
 
+        wanted = hashes_of(pa.array([key]))[0]
         for group in reversed(range(self.file.num_row_groups)):
+            if HASH in self.file.schema_arrow.names and wanted not in self.file.read_row_group(group, [HASH])[HASH].to_numpy():
+                continue
             keys = self.file.read_row_group(group, columns=["key"])["key"]
             places = np.flatnonzero(pc.equal(keys, key).combine_chunks())
             if len(places):

@@ -111,7 +111,7 @@ def followed(world: LiveWorld, entity: str, expr: Expr) -> Followed | None:
     for link in parts.links:
         step = _matched(world, entity, link)
         if step is not None:
-            kept = world.kept_matches(step)
+            kept = world.matches.of(step)
             if kept is None:
                 return None
             matches[link] = kept

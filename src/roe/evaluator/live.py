@@ -83,7 +83,7 @@ class Live(Bound):
                 self._accompany(key)
         for entity, company in asked_companies(self.plan):
             world.follows(entity, company)
-        world.expect_matches()
+        world.matches.expect_owned()
 
     def _give_back(self) -> None:
         """Turns are given back by runs, which note it: a binding that is made again and again would give each of them back again."""

@@ -13,8 +13,9 @@ from roe.dynamic import Record, Value, Values
 from roe.evaluator.compiled import Compiled
 from roe.evaluator.early import Early
 from roe.evaluator.engine import Tables
-from roe.evaluator.followed import Followed, followed, kept_matches
+from roe.evaluator.followed import Followed, followed
 from roe.evaluator.kept import AS_WRITTEN, KeptUp
+from roe.evaluator.live_matches import LiveMatches
 from roe.evaluator.look_ups import KeyLookUp, NameLookUp
 from roe.evaluator.prepared import Found
 from roe.evaluator.row import OWNERSHIP, OwnersOfRow, Row, rows_with
@@ -22,12 +23,11 @@ from roe.evaluator.unread import Rows, Unread
 from roe.evaluator.world import World
 from roe.grammar import syntax as s
 from roe.grammar.clock import Clock, zone_of
-from roe.plan.operators import Expr, Fill, Relate
+from roe.plan.operators import Expr, Relate
 from roe.policy.model import DataSource
 
 if TYPE_CHECKING:
     from roe.evaluator.claims import Settled
-    from roe.evaluator.kept_matches import KeptMatches
     from roe.evaluator.relate import Matcher
 
 PORTION = 100  # unread records that are read together while nothing waits: a request that comes meanwhile waits for them
@@ -61,14 +61,12 @@ class LiveWorld(World):
         self._unread: dict[str, Unread] = {}
         self._finish: Callable[[Row], None] | None = None
         self._unfinished: list[Row] = []  # read before `finish_by`
-        self._expects = False  # whether matches are asked for ahead
         self.deciding = ""  # the entity of the record that is being decided; '' for the data as it is
         self._kept_up: KeptUp | None = None
         self.last_read: Reading | None = None  # of the records that were typed last
         self._decided: dict[int, OwnersOfRow] = {}
-        self._matches: dict[str, KeptMatches | None] = {}  # by name of a step, once somebody asks to have them kept
+        self.matches = LiveMatches(self)
         self.early = Early(self)
-        self._links: dict[str, list[str]] = {}  # by name of a matching step, the fields in which a record may have what it would find
         self._one_by_one = {entity: OneByOne() for entity in compiled.policy.model.entities}
         super().__init__(compiled, tables, clock)
         for entity, one in (found or {}).items():
@@ -236,8 +234,7 @@ class LiveWorld(World):
             self._finish(row)
             if self._kept_up is not None:
                 self._kept_up.register(row)
-        if self._expects:
-            self._expect_of(rows)
+        self.matches.have_read(rows)
 
     def read_on(self) -> None:
         """Read some more records, while nobody waits."""
@@ -322,79 +319,29 @@ class LiveWorld(World):
         return self._kept_up.open_records()
 
     def _follow(self, change: Change) -> None:
-        for matches in self._matches.values():
-            if matches is not None:
-                matches.follow(change)
+        self.matches.follow(change)
         self.early.follow(change)
         self.followed(change)
 
-    def kept_matches(self, step: Relate) -> KeptMatches | None:
-        """The matches of a step, kept from now on; None where it rests on more than can be followed."""
-        if step.name not in self._matches:
-            self._matches[step.name] = kept_matches(self, step)
-        return self._matches[step.name]
-
     @property
     def is_behind(self) -> bool:
-        """Whether matches can be asked for ahead: since a record has changed, or since this binding is new."""
-        return bool(self._unread) or any(matches is not None and matches.is_behind for matches in self._matches.values())
+        """Whether records can be read, or matches asked for, ahead: since a record has changed, or since this binding is new."""
+        return bool(self._unread) or self.matches.is_behind
 
     def catch_up(self, most: int) -> None:
-        """Read on, or ask for so many of them while nobody waits: a new account's name may take part in every lead's match by name."""
+        """Read on, or ask for so many matches, while nobody waits."""
         if self._unread:
             self.read_on()
             return
-        for matches in self._matches.values():
-            if matches is not None and matches.is_behind:
-                with self.as_before(matches.step.entity):
-                    matches.ask_ahead(most)
+        self.matches.ask_ahead(most)
         if not self.is_behind:
             self.early.let_go()
-
-    def expect_matches(self) -> None:
-        """Those of all records that somebody has will be asked for, of the steps whose matches are kept by now."""
-        self._expects = True
-        for entity in {matches.step.entity for matches in self._matches.values() if matches is not None}:
-            self._expect_of(self.read_rows(entity))
-
-    def _expect_of(self, rows: Sequence[Row]) -> None:
-        for matches in self._matches.values():
-            if matches is not None:
-                matches.expect(row for row in rows if row.entity == matches.step.entity and self._is_asked(matches.step, row))
-
-    def expect(self, entity: str, records: Iterable[Values]) -> None:
-        """Records with these typed values are about to come: find their matches, where they are kept."""
-        kept = [matches for matches in self._matches.values() if matches is not None and matches.step.entity == entity]
-        if kept:
-            with self.as_before(entity):
-                for row in [Row(entity, self, values) for values in records]:
-                    for matches in kept:
-                        if not self._is_said(matches.step, row):
-                            matches.ask_before(row)
-
-    def let_go(self) -> None:
-        """No record that was expected is still to come."""
-        for matches in self._matches.values():
-            if matches is not None:
-                matches.let_go()
-
-    def _is_said(self, step: Relate, row: Row) -> bool:
-        """Whether the data says itself what a step would match."""
-        if step.name not in self._links:
-            fills = [
-                name for (of, name), x in self.compiled.steps.items() if of == step.entity and isinstance(x, Fill) and x.source == step.name
-            ]
-            self._links[step.name] = [step.name, *fills]
-        return any(dict.get(row, name) is not None for name in self._links[step.name])
-
-    def _is_asked(self, step: Relate, row: Row) -> bool:
-        return self.is_owned(row) and dict.get(row, step.name) is None
 
     def is_owned(self, row: Row) -> bool:
         return any(dict.get(row, f"owner.{role}") for role in self.policy.roles)
 
     def related(self, step: Relate, row: Row) -> Row | None:
-        matches = self._matches.get(step.name)
+        matches = self.matches.if_kept(step)
         return super().related(step, row) if matches is None else matches.match(row)
 
     def follows(self, entity: str, expr: Expr) -> Followed | None:

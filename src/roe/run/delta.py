@@ -10,41 +10,46 @@ import json
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from roe.diagnostics import user_error
 from roe.dynamic import Json, Saved
-from roe.evaluator.extra import COLUMNS as EXTRA
-from roe.run.files import COLUMNS, TABLES
 
 if TYPE_CHECKING:
     from deltalake import DeltaTable
     from deltalake.transaction import AddAction
 
 SUFFIX, STAGED = ".delta", ".parquet"  # of the folder of a table, in --out and while a run is written
-COLUMNS_OF = {
-    f"{name.removesuffix('.csv')}{SUFFIX}": COLUMNS[name] for name in (*TABLES, *EXTRA)
-}  # by the name of the folder; all are texts
 VERSIONS = "delta"  # in run.json: which version of each table is this run
 BOUNDED = "record"  # the column whose least and greatest value the log has of each file
+
+
+@cache
+def columns_of() -> dict[str, tuple[str, ...]]:
+    """The columns of each table, all of which are texts, by the name of its folder."""
+    from roe.evaluator.extra import COLUMNS as EXTRA
+    from roe.run.files import COLUMNS, TABLES  # commands that only look at a run's folder need none of it
+
+    return {f"{name.removesuffix('.csv')}{SUFFIX}": COLUMNS[name] for name in (*TABLES, *EXTRA)}
 
 
 def in_table(staged: str) -> str:
     """Where a staged file of a run belongs in the folder of a Delta table; empty if it is not one of its parts."""
     table, _, part = staged.partition(f"{STAGED}/")
     name = f"{table}{SUFFIX}"
-    return f"{name}/{part}" if part and name in COLUMNS_OF else ""
+    return f"{name}/{part}" if part and name in columns_of() else ""
 
 
 def is_part(name: str) -> bool:
     """Whether a file of a run is a part of a Delta table, to which only Delta's own tools may do anything."""
-    return name.partition("/")[0] in COLUMNS_OF
+    return name.partition("/")[0] in columns_of()
 
 
 def check(place: Path) -> None:
     """Raises PolicyError if the tables that are there cannot get another version, or the package is missing."""
-    for name in COLUMNS_OF:
+    for name in columns_of():
         with _explained(place / name):
             table = _open(place / name)
             if table is None:
@@ -61,7 +66,7 @@ def publish(place: Path, mark: Saved) -> dict[str, int]:
 
     A table to which the run has nothing to say is empty from then on. Raises PolicyError where Delta refuses.
     """
-    parts: dict[str, list[Path]] = {name: [] for name in COLUMNS_OF}
+    parts: dict[str, list[Path]] = {name: [] for name in columns_of()}
     for name in filter(is_part, mark["files"]):
         parts[name.partition("/")[0]].append(place / name)
     versions = {}
@@ -83,7 +88,7 @@ def _commit(folder: Path, parts: list[Path], about: Json) -> int | None:
         return None
     if table is not None and {re.split(r"[/\\]", uri)[-1] for uri in table.file_uris()} == {path.name for path in parts}:
         return table.version()  # this was done before the run was interrupted
-    schema = Schema([Field(name, PrimitiveType("string")) for name in COLUMNS_OF[folder.name]])
+    schema = Schema([Field(name, PrimitiveType("string")) for name in columns_of()[folder.name]])
     actions, commit = [_added(path) for path in parts], CommitProperties(custom_metadata=about)
     if table is None:
         create_table_with_add_actions(str(folder), schema, actions, name=folder.stem, commit_properties=commit)

@@ -14,7 +14,6 @@ import hashlib
 import json
 import os
 import re
-import secrets
 import shutil
 import time
 from collections.abc import Callable, Iterable, Iterator
@@ -87,7 +86,7 @@ class OutFolder:
             _synchronise(self.staged / name)
         mark: Json = {"roe": VERSION, **about}
         if self.apart:  # the same run may be made twice
-            mark["folder"] = f"run={about['run']}-{secrets.token_hex(4)}"
+            mark["folder"] = f"run={about['run']}-{os.urandom(4).hex()}"
         if self.delta and about["outcome"] in PUBLISHED:
             mark[delta.VERSIONS] = {}
         mark["files"] = {_place_of(name, mark): sha for name, sha in files.items()}

@@ -85,12 +85,12 @@ class Records:
                 self._ahead[id(fields)] = fields, typed, self.last_read
                 if any(self.state.get("owner", f"{entity}|{typed['id']}|{role}") is None for role in roles):
                     expected.append(typed)
-        self.live.world.expect(entity, expected)
+        self.live.world.matches.expect(entity, expected)
 
     def let_go(self) -> None:
         """Whatever was expected has come, or does not."""
         self._ahead.clear()
-        self.live.world.let_go()
+        self.live.world.matches.let_go()
 
     def not_read(self) -> Json:
         """What of the record that was read last says nothing to this policy: fields that it does not know, and texts that its fields do not."""
