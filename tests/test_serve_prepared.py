@@ -16,6 +16,7 @@ from typing import Any
 
 import pytest
 
+from effort import seeds
 from ledgers import STORES, place
 from roe.ledger.erase import forget
 from roe.ledger.store import Store, open_store
@@ -200,7 +201,7 @@ def decided(id: str, desk: Desk, at: Any) -> Reply:
 
 @pytest.mark.parametrize("together", ["", ", together: never"])
 @pytest.mark.parametrize("reads_on", [False, True])
-@pytest.mark.parametrize("seed", [11, 12])
+@pytest.mark.parametrize("seed", seeds(1, 2, 10))
 def test_a_prepared_start_decides_as_one_that_reads_everything(seed: int, reads_on: bool, together: str, tmp_path: Path) -> None:
     policy = ready(tmp_path / "policy", together)
     whole = lived(str(tmp_path / "whole"), policy, seed, 4, False, reads_on)
