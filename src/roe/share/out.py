@@ -156,10 +156,8 @@ def _in_buckets(work: Work, how: Share, check: Check) -> SharedOut | str:
     parcels, said, changes = more, None, list[Change]()
     if how.claims:
         found = parcels.at_buckets(buckets.number).each(of_waiting(told, common, entity, cut.shared), PARCEL)
-        answers = settled(found, entity, common.knowing(state))
-        if isinstance(answers, str):
-            return answers
-        parcels, changes = parcels.joined(answers[0]), answers[1]
+        answers, changes = settled(found, entity, common.knowing(state))
+        parcels = parcels.joined(answers)
     if how.handed_out_by is not None:
         remembers = work.state is not None
         columns = columns_for_pools(policy, how, [c for c in cut.shared[entity].schema.names if c != LINE], remembers)

@@ -240,8 +240,8 @@ def parcels_of(entity: str, key: Key, rows: pa.Table, buckets: Buckets) -> pa.Ta
 
 
 def keys_of(entity: str, shared: Shared, rows: pa.Table, buckets: Buckets) -> Iterator[pa.Table]:
-    """The keys of some rows as parcels for tasks; their own ids, at any task where all of one id are; and where rules read other records from them, which record leads to which, at the task of the
-    one that is followed, and what is referred to, at its own.
+    """The keys of some rows as parcels for tasks; their own ids, those that are alike at one task; and where rules read other records from them,
+    which record leads to which, at the task of the one that is followed, and what is referred to, at its own.
     """
     own = shared.key.of(rows).cast(pa.string())
     yield packed(entity, pa.table({KEY: own}), buckets.of(own), MOST)
