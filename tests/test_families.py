@@ -68,7 +68,7 @@ def test_other_accounts_of_the_family_are_read_night_after_night(
 ) -> None:
     evaluator, rows, rng = roe.compile(roe.load(policy_text(tmp_path, RULES))), family(seed), random.Random(seed)
     calls = [{"id": f"T{i}", "account": rng.choice([*(x["id"] for x in rows), "gone"])} for i in range(80)]
-    monkeypatch.setattr("roe.share.out.MANY", 5)  # records of a task
+    monkeypatch.setattr("roe.share.kind.MANY", 5)  # records of a task
     shared, fired = tasks(number), set[str]()
     for night in range(3):
         written(tmp_path / "data", rows, calls, form)

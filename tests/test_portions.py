@@ -169,7 +169,7 @@ LARGE = [(what, rules) for what in ("alone", "alone, in order", "with activities
 @pytest.mark.parametrize("seed", seeds(1, 2, 4))
 def test_large_files_are_taken_in_pieces(seed: int, what: str, rules: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("roe.share.tasks.ROWS_A_TASK", 16)
-    monkeypatch.setattr("roe.share.out.KEYS_A_TASK", 40)
+    monkeypatch.setattr("roe.share.kind.KEYS_A_TASK", 40)
     evaluator, data = worked(rules, what, tmp_path), tmp_path / "data"
     write_parquet(data, seed, what)
     found = same(evaluator, data, "2026-02-01", tmp_path, monkeypatch, 0)
@@ -211,7 +211,7 @@ def test_large_csv_files_are_taken_in_pieces_with_what_is_damaged(
     what: str, rules: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("roe.share.tasks.ROWS_A_TASK", 16)
-    monkeypatch.setattr("roe.share.out.KEYS_A_TASK", 40)
+    monkeypatch.setattr("roe.share.kind.KEYS_A_TASK", 40)
     taken = pieces_of(monkeypatch)
     evaluator, data = worked(rules, what, tmp_path), tmp_path / "data"
     write_csv(data, 3, what)
@@ -311,14 +311,14 @@ def test_a_table_of_a_type_that_parquet_does_not_have_is_held_and_the_run_says_s
 
 def pieces_of(monkeypatch: pytest.MonkeyPatch) -> list[set[str]]:
     """A list that gets, of each run, the entities whose tables go in pieces."""
-    from roe.share.tables import Cut, cut_up
+    from roe.share.tables import cut_up
 
     taken: list[set[str]] = []
 
     def seen(*given: Any) -> Any:
         found = cut_up(*given)
-        assert isinstance(found, Cut)
-        taken.append({piece.entity for piece in found.pieces})
+        assert isinstance(found, list)
+        taken.append({piece.entity for cut in found for piece in cut.pieces})
         return found
 
     monkeypatch.setattr("roe.share.out.cut_up", seen)

@@ -25,12 +25,12 @@ WHY = {
     "crm": "",
     "dynamic-books": "",
     "scoring": "",
-    "kpi": "account and lead are decided one after the other",
+    "kpi": "",
     "windows": "",
     "matching": "",
-    "disputes": "account and opportunity are decided one after the other",
-    "hubspot": "account and lead are decided one after the other",
-    "abm": "account and lead are decided one after the other",
+    "disputes": "account and opportunity records are decided one after the other, with credits for some of them",
+    "hubspot": "lead.matched_account is looked for among all account records",
+    "abm": "contact.activities leads to records of many accounts",
     "static": "",
     "territories": "",
     "wild-west": "",
@@ -71,6 +71,9 @@ def test_what_can_be_shared_out(name: str) -> None:
             and (found.entity, found.children) == ("lead", related)
             and {"language", "account"} <= (found.handed_out_by or set())
         )
+        return
+    if name == "kpi":
+        assert found == Share("lead", {}, first=Share("account", {}), leads={"lead": ("account",)})
         return
     children = {"pipeline": {"opportunity": "account"}, "territories": {}}.get(name, children)
     links: dict[str, tuple[str, ...]] = {"account": ("parent",)} if name in ("territories", "pipeline") else {}
@@ -301,6 +304,8 @@ def test_lines_of_tasks_are_in_the_order_of_the_records_whatever_their_ids_are_c
     rows = []
     for own in (ids[:2], ids[2:]):
         account = Raw.of_rows([{"id": id, "$line": 2 + n} for n, id in enumerate(own)])
-        rows += rows_of(decide(evaluator, "2026-02-01", {"account": account}, {}, wanted=Wanted(str(tmp_path)))).to_pylist()
+        rows += rows_of(
+            decide(evaluator, "2026-02-01", {"account": account}, {}, wanted=Wanted(str(tmp_path)), entity="account")
+        ).to_pylist()
     lines = sorted((row for row in rows if row[MARK] == "allocations"), key=lambda row: (row[ID], row[PLACE]))
     assert [(row["c1"], row["c3"]) for row in lines] == expected

@@ -144,7 +144,7 @@ def test_any_trace_is_made_from_what_tasks_have_kept(tmp_path: Path) -> None:
     job = Job(evaluator, Source(evaluator.policy, root / "data"), "2026-02-01")
     keep_others({entity: Raw.of_rows(rows) for entity, rows in tables.items() if entity != ENTITY}, out, job)
     said, _, _ = in_tasks(
-        evaluator, tables, "2026-02-01", 3, lambda e, at, own: decide(e, at, own, {}, wanted=Wanted(str(out), traces=True))
+        evaluator, tables, "2026-02-01", 3, lambda e, at, own: decide(e, at, own, {}, wanted=Wanted(str(out), traces=True), entity=ENTITY)
     )
     (out / "turns.jsonl").write_text("".join(line + "\n" for line in said.turns), "utf-8")
     (out / POOLS).write_text(said.pools, "utf-8")

@@ -16,16 +16,5 @@ def test_columns_stand_below_each_other() -> None:
     ]
 
 
-def test_wide_signs_and_marks_take_the_places_that_a_terminal_gives_them() -> None:
-    rows = [["日本", "x"], ["e\u0301t", "y"], ["abc\u202e", "z"]]
-    assert table(rows, ["", "n"]).splitlines() == [
-        "           n",
-        "---------  ---",
-        "日本       x",
-        "e\u0301t         y",
-        "abc\\u202e  z",
-    ]
-
-
 def test_a_table_without_rows_is_its_headers() -> None:
     assert table([], ["rule", "n"]) == "rule    n\n------  ---"

@@ -46,7 +46,7 @@ def settle(run: ColumnRun, entity: str, bound: Bound) -> None:
         if allocations.entity == entity:
             break
         at = np.where(allocations.owner >= 0, np.append(place, np.int32(-1))[allocations.owner], -1)
-        if run.bound.evaluator.compiled.asks_for_history and (known := run.moved(allocations)):
+        if run.bound.evaluator.compiled.asks_for_history and (known := run.moved(allocations.table, allocations)):
             world.know_rows(allocations.entity, allocations.role, known)
         world.tables[allocations.entity].set_owner(allocations.role, Refs("rep", at.astype(np.int32), world))
     world.forget()

@@ -24,10 +24,12 @@ class Raw:
 
     `origin` is its file and what the reading of it said. Of a portion of a table `habits` are what its whole columns settle, and `guests` are
     rows of other portions that are here to be read. `ranks` are places among all records: line, rank, of, below, and the name of the step.
+    `decided` are the owners that guests got, where these are decided before the records that look at them (see `roe.columns.decided`).
     """
 
     guests: Raw | None = None
     ranks: pa.Table | None = None
+    decided: pa.Table | None = None
 
     def __init__(
         self,

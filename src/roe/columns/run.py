@@ -8,15 +8,17 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from datetime import date, datetime
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, NamedTuple, Self
 
 import numpy as np
 import pyarrow as pa
 
 from roe.columns.column import Refs
+from roe.columns.decided import given_to_guests
 from roe.columns.role_run import Allocations, RoleRun
 from roe.columns.table import RecordTable
 from roe.columns.world import ColumnWorld
+from roe.dynamic import Array
 from roe.evaluator.bound import EXCLUSIVE, Bound
 from roe.evaluator.engine import Evaluator
 from roe.evaluator.memory import Facts, given_by
@@ -28,6 +30,15 @@ if TYPE_CHECKING:
     from roe.columns.handed import Handed
     from roe.columns.turns import Turns
     from roe.evaluator.memory import DecisionValues
+
+
+class Given(NamedTuple):
+    """Who has each record in a role after a run, and before it, as rows of reps; and by which action."""
+
+    role: str
+    owner: Array
+    previous: Array
+    action: Array
 
 
 class ColumnRun:
@@ -90,34 +101,47 @@ class ColumnRun:
         for (e, name), step in self.bound.plan.steps.items():
             if e == entity and isinstance(step, Choose) and step.hit in EXCLUSIVE:
                 table.column(name)
-        self._know(entity, done)
-        for one in done:
+        given = [self._given(table, one) for one in done]
+        self._know(table, given)
+        for one in given:
             table.set_owner(one.role, Refs("rep", one.owner.astype(np.int32), self.world))
         self.allocations += done
         self.world.forget()
 
-    def _know(self, entity: str, done: list[Allocations]) -> None:
+    def _given(self, table: RecordTable, of: Allocations) -> Given:
+        """Who got the records of a table in one role: by this run, or as guests of it by another one."""
+        own, guests = Given(of.role, of.owner, of.previous, of.action), given_to_guests(table, of.role)
+        if guests is None:
+            return own
+        rows, owners, actions = guests
+        known = table.owner(of.role)
+        before = known.at[of.table.listed : table.typed.n] if isinstance(known, Refs) else np.full(table.typed.guests, -1)
+        owner, action = np.append(own.owner, before), np.append(own.action, np.zeros(len(before), own.action.dtype))
+        owner[rows], action[rows] = owners, actions
+        return Given(of.role, owner, np.append(own.previous, before), action)
+
+    def _know(self, table: RecordTable, given: list[Given]) -> None:
         """Let what is decided later, and what is asked once all is decided, see since when and after whom records have their new owners."""
         plan = self.bound.plan
         afterwards = plan.credits or plan.events or plan.invariants or plan.crm.territories
-        is_asked = bool(afterwards) or entity != self.bound.entities()[-1]
+        is_asked = bool(afterwards) or table.entity != self.bound.entities()[-1]
         if not (is_asked and self.bound.evaluator.compiled.asks_for_history) and not plan.holdovers:
             return
-        for allocations, facts in [(allocations, self.moved(allocations)) for allocations in done]:
+        for role, facts in [(one.role, self.moved(table, one)) for one in given]:
             if facts:
-                self.world.know_rows(entity, allocations.role, facts)
+                self.world.know_rows(table.entity, role, facts)
 
-    def moved(self, allocations: Allocations) -> dict[int, Facts]:
+    def moved(self, table: RecordTable, given: Given | Allocations) -> dict[int, Facts]:
         """What is known of the new owners of the records that change hands, by row."""
-        rows = np.flatnonzero(allocations.owner != allocations.previous)
-        since = allocations.table.column(f"owner_since.{allocations.role}")
+        rows = np.flatnonzero(given.owner != given.previous)
+        since = table.column(f"owner_since.{given.role}")
         days = [None] * len(rows) if since is None else since.take(rows).values()
-        ids, reps = allocations.table.ids.take(pa.array(rows)).to_pylist(), self.world.tables["rep"].ids.to_pylist()
+        ids, reps = table.ids.take(pa.array(rows)).to_pylist(), self.world.tables["rep"].ids.to_pylist()
         facts_of = {}
         for at, record, day in zip(rows.tolist(), ids, days, strict=True):
-            owner, previous = (None if i < 0 else str(reps[i]) for i in (int(allocations.owner[at]), int(allocations.previous[at])))
-            facts = self.bound.memory.of(allocations.entity, record, allocations.role, previous, day)
-            facts_of[at] = facts.moved_to(owner, self.world.clock.today, given_by(ACTIONS[allocations.action[at]]))
+            owner, previous = (None if i < 0 else str(reps[i]) for i in (int(given.owner[at]), int(given.previous[at])))
+            facts = self.bound.memory.of(table.entity, record, given.role, previous, day)
+            facts_of[at] = facts.moved_to(owner, self.world.clock.today, given_by(ACTIONS[given.action[at]]))
         return facts_of
 
     def _turns(self, table: RecordTable, role_runs: list[RoleRun]) -> None:

@@ -214,7 +214,7 @@ class RecordTable:
         return owner
 
     def set_owner(self, role: str, owner: Refs) -> None:
-        """The owners that a run gave; guests keep theirs."""
+        """The owners that a run gave; guests keep theirs, if it says nothing of them."""
         known = self._owners.get(role)
         guests = range(owner.n, self.n)
         if len(guests) and isinstance(known, Refs):

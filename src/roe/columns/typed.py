@@ -31,6 +31,7 @@ class TypedColumns:
     guests: int = 0
     guest_ids: frozenset[str] = frozenset()
     ranks: pa.Table | None = None  # places among all records, of which these are some (see `Raw`)
+    decided: pa.Table | None = None  # the owners that guests got (see `Raw`)
 
     @property
     def listed(self) -> int:

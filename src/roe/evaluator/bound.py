@@ -30,6 +30,7 @@ from roe.ledger.remembered import Remembered, as_remembered
 from roe.plan.operators import Allocate, Choose, Expr
 from roe.plan.outcome import Outcome, RoleSteps
 from roe.plan.parts import ExceptionRow
+from roe.plan.plan import Plan
 
 if TYPE_CHECKING:
     from roe.evaluator.allocate import Pools
@@ -155,8 +156,7 @@ class Bound:
 
     def entities(self) -> list[str]:
         """The entities that have rules, in the order in which they are decided."""
-        entities = {e for e, _ in self.plan.engagement}
-        return sorted(entities, key=lambda e: (ORDER.index(e) if e in ORDER else len(ORDER), e))
+        return in_order(self.plan)
 
     def settle_claims(self) -> None:
         """Settle all claims by what the records say at the start, whoever asks for them later."""
@@ -376,6 +376,11 @@ class Bound:
     def fill(self, template: str, row: Row) -> str:
         """A sentence with its `{expression}` parts replaced by their values."""
         return self.world.fill(template, self.world.scope(row))
+
+
+def in_order(plan: Plan) -> list[str]:
+    """The entities that have rules, in the order in which they are decided."""
+    return sorted({e for e, _ in plan.engagement}, key=lambda e: (ORDER.index(e) if e in ORDER else len(ORDER), e))
 
 
 def queue(row: Row) -> tuple[bool, str, str]:

@@ -233,7 +233,8 @@ class Shared(Engine):
     def decide_with(self, carrier: Carrier, files: Files, files_of_turns: bool) -> None:
         """Let a carrier's tasks decide every record, and fill the files with what they send back."""
         from roe.run.shared import Wanted, check, collect, decide
-        from roe.share.out import Work, share_out
+        from roe.share.kind import Work
+        from roe.share.out import share_out
         from roe.share.pools import TurnFiles
 
         job = self.job
@@ -355,7 +356,7 @@ def not_in_portions(job: Job) -> str | None:
     how = share(policy)
     if isinstance(how, str):
         return how
-    if source.is_whole(how.entity):
+    if all(source.is_whole(kind.entity) for kind in how.kinds):
         return f"`{source.files()[how.entity].name}` {NOT_IN_PORTIONS}"
     return ""
 

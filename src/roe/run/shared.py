@@ -15,6 +15,7 @@ from roe.columns.raw import Raw
 from roe.columns.world import ColumnWorld
 from roe.data.arrow_files import ROW_GROUP
 from roe.data.headers import columns_of
+from roe.data.reading import Reading
 from roe.diagnostics import PolicyError
 from roe.dynamic import Json
 from roe.evaluator.bound import Bound
@@ -25,6 +26,7 @@ from roe.evaluator.reps import misnamed
 from roe.ledger.by_record import rest_of
 from roe.ledger.decided import Decided
 from roe.ledger.remembered import Remembered
+from roe.policy.model import Policy
 from roe.run.columns import batch_of, decided_anew
 from roe.run.engines import Job
 from roe.run.entries import DECIDED, decision_of
@@ -34,7 +36,7 @@ from roe.run.invariants import Broken, Tally
 from roe.run.result import Batch
 from roe.run.run import moment_of
 from roe.run.summary import Summary, counts_of
-from roe.share.memory import CENTRAL, Change, changes_between, lost_columns, record_of, with_emptied
+from roe.share.memory import CENTRAL, POOLS, Change, changes_between, lost_columns, record_of, with_emptied
 from roe.share.out import SharedOut
 from roe.share.plan import Share, share
 from roe.share.pools import run_of
@@ -55,39 +57,40 @@ class Wanted:
     remembers: bool = False
 
 
-def decide(
-    evaluator: Evaluator, as_of: str, tables: dict[str, Raw], state: Remembered, *, wanted: Wanted, whole: bool = False
-) -> TaskResult:
-    """What one task decides. `whole`: it has all records. Of the files that it writes itself it sends back the names. A task that runs twice
-    writes twice, under names of their own: a run has only the files that are sent back.
+def decide(evaluator: Evaluator, as_of: str, tables: dict[str, Raw], state: Remembered, *, wanted: Wanted, entity: str = "") -> TaskResult:
+    """What one task decides: some records of an entity, or, if none is named, all that there are. Of the files that it writes itself it sends
+    back the names. A task that runs twice writes twice, under names of their own: a run has only the files that are sent back.
     """
     how = share(evaluator.policy)
-    takes_turns = not whole and isinstance(how, Share) and how.handed_out_by is not None  # which another task has given out
-    run = run_of(evaluator, as_of, tables, state, how.entity if takes_turns and isinstance(how, Share) else "")
+    kinds = how.kinds if entity and isinstance(how, Share) else []
+    own = next((kind for kind in kinds if kind.entity == entity), None)
+    is_given_turns = own is not None and own.handed_out_by is not None  # by another task
+    run = run_of(evaluator, as_of, tables, state, entity if is_given_turns else "")
     batch = batch_of(run)
+    if own is not None:
+        batch.read["entities"] = said_of(batch.read["entities"], own, kinds, evaluator.policy)
     lines, folder = tables_of(batch.portions, evaluator.policy), Path(wanted.folder)
     parts = [_written(table, folder / f"{name}.parquet", arrow_types=False) for name, table in lines.items()] if wanted.parts else []
     if wanted.traces:
-        entities = None if whole or isinstance(how, str) else {how.entity, *how.children}
+        entities = (
+            None if own is None else {own.entity, *own.children} - {of for kind in kinds if kind is own.first for of in kind.children}
+        )
         parts += [_written(table, folder / FOLDER / f"{name}.parquet") for name, table in seen(run, lines["allocations"], entities)]
-    ids = (
-        {}
-        if whole or isinstance(how, str)
-        else {name: run.world.tables[how.entity].ids_of(table["record"]) for name, table in lines.items()}
-    )
+    ids = {} if own is None else {name: run.world.tables[entity].ids_of(table["record"]) for name, table in lines.items()}
     result = TaskResult(
         {} if wanted.parts else lines,
         parts,
         {} if wanted.parts else ids,
         [batch.turns],
         [batch.pools],
-        batch.extra if whole or isinstance(how, str) else _of_own(batch.extra, how),
+        batch.extra if own is None else _of_own(batch.extra, own),
         [counts_of(batch)],
-        [_tally(batch, state, whole)],
+        [_tally(batch, state, own is None)],
     )
     if wanted.remembers:
         memory, at = run.world.columns_memory, moment_of(evaluator, as_of)
-        central = (*(CENTRAL if takes_turns else ()), *(["claims"] if not whole and isinstance(how, Share) and how.claims else ()))
+        left_out = CENTRAL if is_given_turns else POOLS if any(kind.handed_out_by is not None for kind in kinds) else ()
+        central = (*left_out, *(["claims"] if own is not None and own.claims else ()))
         changes = changes_between(state, with_emptied(run.state()), central)
         result.changes = [change for change in changes if not run.world.is_guest(*record_of(change))]
         for portion in batch.portions:
@@ -96,6 +99,28 @@ def decide(
         result.older = sorted(record for record in memory.older if not any(run.world.is_guest(entity, record) for entity in tables))
         result.late = [(record, str(day)) for record, day in memory.pending()]
     return result
+
+
+def said_of(read: Json, own: Share, kinds: list[Share], policy: Policy) -> Json:
+    """What the tasks of one kind of records say of what they read, so that together with those of another kind they say it once. Of tables that
+    belong to both, the tasks of the first kind say everything but which references lead to none of the later records.
+    """
+    if len(kinds) < 2:
+        return read
+    first, then = kinds
+    later = {(of, name) for of, fields in policy.model.entities.items() for name, f in fields.items() if f.type.entity == then.entity}
+    said = {}
+    for of, x in read.items():
+        is_first, is_later = (of in (kind.entity, *kind.children) for kind in kinds)
+        if is_first and is_later:
+            x = {**x, "dangling": [found for found in x["dangling"] if ((of, found[0]) in later) == (own is then)]}
+        unsaid = {"records": 0, "rejects": [], "corrected": [], "reading": Reading(of).kept()}
+        if is_first and own is then:
+            x = {**x, **unsaid, "dangling": x["dangling"] if is_later else []}
+        elif is_later and not is_first and own is first:
+            x = {**x, **unsaid, "dangling": []}
+        said[of] = x
+    return said
 
 
 def _written(table: pa.Table, folder: Path, arrow_types: bool = True) -> str:

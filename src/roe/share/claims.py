@@ -8,7 +8,6 @@ runs what every engine runs (`ClaimOrder`). To a task that knows why its claims 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from dataclasses import fields
 from typing import Final
 
@@ -27,12 +26,9 @@ from roe.share.memory import Change, changes_between
 from roe.share.parcels import CLAIMS, PARCEL, ROWS, each_of, of_bytes, packed
 from roe.share.tasks import Batches
 
-TOLD, ASKED, SAID = (
-    "$told",
-    "$asked for claims",
-    "$said of claims",
-)  # parcels: what claims say; whose answers a task wants; what is for the driver
-CLAIM, ID, IS_OWN, REASON, TEXT = "claim", "id", "is_own", "reason", "text"
+TOLD, ASKED = "$told", "$asked for claims"  # parcels: what claims say, and whose answers a task wants
+CHANGED = "$changed claims"  # parcels for the driver: what claims change in the memory
+CLAIM, ID, REASON, TEXT = "claim", "id", "reason", "text"
 PART: Final = "claims"  # of the memory
 PARTS_OF_CLAIM = tuple(f.name for f in fields(ToldClaim))
 
@@ -44,13 +40,7 @@ def told(evaluator: Evaluator, as_of: str, tables: dict[str, Raw], state: Rememb
     step, typed = evaluator.policy.plan.claims, world.columns_of["claim"]
     assert step is not None
     claims = [json.dumps([getattr(claim, name) for name in PARTS_OF_CLAIM]) for claim in made_by_now(step, world, world.all("claim"))]
-    repeated = [r.record for r in typed.rejects[len(typed.rejects) - typed.repeated :]]
-    ids = [*typed.ids.to_pylist(), *dict.fromkeys(repeated)]
-    is_own = [*(i < typed.listed for i in range(typed.n)), *(True for _ in ids[typed.n :])]
-    found = {
-        TOLD: pa.table({CLAIM: pa.array(claims, pa.string())}),
-        ASKED: pa.table({ID: pa.array(ids, pa.string()), IS_OWN: pa.array(is_own, pa.bool_())}),
-    }
+    found = {TOLD: pa.table({CLAIM: pa.array(claims, pa.string())}), ASKED: pa.table({ID: typed.ids.cast(pa.string())})}
     return {of: rows for of, rows in found.items() if len(rows)}
 
 
@@ -59,36 +49,29 @@ def of_claims(entity: str, common: Common) -> Task:
 
     def task(batches: Batches) -> Batches:
         before = common.state().get(PART, {})
-        claims, asked, own = list[ToldClaim](), list[tuple[int, list[str]]](), list[str]()
+        claims, asked = list[ToldClaim](), list[tuple[int, list[str]]]()
         for bucket, of, rows in each_of(batches):
             if of == TOLD:
                 claims += (ToldClaim(*json.loads(text)) for text in rows[CLAIM].to_pylist())
             else:
                 asked.append((bucket, rows[ID].to_pylist()))
-                own += rows.filter(rows[IS_OWN])[ID].to_pylist()
-        if len(set(own)) < len(own):  # each task would take its own for the only one
-            yield from _said(["several claims on different records have one id"])
-            return
         reasons = {claim.id: reason for claim, reason in ClaimOrder(entity).reasons(claims, before)}
         for bucket, ids in asked:
             known = [key for key in ids if key in reasons]
             answers = pa.table({ID: pa.array(known, pa.string()), REASON: pa.array([reasons[key] for key in known], pa.string())})
             yield from packed(CLAIMS, answers, np.full(len(known), bucket)).to_batches()
         after = as_remembered({PART: dict(sorted(reasons.items()))})
-        yield from _said(["", *map(json.dumps, changes_between(as_remembered({PART: before}), after))])
+        changes = [json.dumps(x) for x in changes_between(as_remembered({PART: before}), after)]
+        yield from packed(CHANGED, pa.table({TEXT: pa.array(changes, pa.string())}), np.zeros(len(changes), np.int32)).to_batches()
 
     return task
 
 
-def _said(texts: list[str]) -> Iterator[pa.RecordBatch]:
-    return iter(packed(SAID, pa.table({TEXT: pa.array(texts, pa.string())}), np.zeros(len(texts), np.int32)).to_batches())
-
-
-def settled(found: Frame, entity: str, common: Common) -> tuple[Frame, list[Change]] | str:
-    """Parcels with the answers for tasks, and what the claims leave in the memory; or why tasks cannot have them."""
+def settled(found: Frame, entity: str, common: Common) -> tuple[Frame, list[Change]]:
+    """Parcels with the answers for tasks, and what the claims leave in the memory."""
     answers = found.in_one().each(of_claims(entity, common), PARCEL).kept()
-    reason, *changes = of_bytes(bytes(next(iter(answers.only(SAID).rows()))[ROWS]))[TEXT].to_pylist()
-    return str(reason) or (answers.only(CLAIMS), [(part, key, value) for part, key, value in map(json.loads, changes)])
+    texts = [text for row in answers.only(CHANGED).rows() for text in of_bytes(bytes(row[ROWS]))[TEXT].to_pylist()]
+    return answers.only(CLAIMS), [(part, key, value) for part, key, value in map(json.loads, texts)]
 
 
 def without_claims(state: Remembered) -> Remembered:

@@ -18,7 +18,7 @@ from roe.ledger.by_record import RECORD
 from roe.policy.model import Policy
 from roe.share.carrier import Frame, Task
 from roe.share.memory import MEMORY
-from roe.share.parcels import FOR, GUEST, KEY, LINK, MOST, PARCEL, TO, WANTED, Buckets, flat, key_of, opened, packed
+from roe.share.parcels import DECIDED, FOR, GUEST, KEY, LINE, LINK, MOST, PARCEL, RANKS, TO, WANTED, Buckets, flat, key_of, opened, packed
 from roe.share.tasks import Batches, Piece, Shared, pieces_of
 
 ROUNDS = 100  # references that are followed one after the other
@@ -30,9 +30,11 @@ NAMED = ("name", "email", "domain", *PERSON, *INSTEAD)  # what a record without 
 # --- who is asked for ---------------------------------------------------------------------------------------------------
 
 
-def asked_for(keys: Frame, entity: str, buckets: Buckets, rows: int) -> Frame | str:
-    """Parcels at the tasks of the records that others ask for; or why there are too many. `keys` are parcels of keys and links, kept."""
-    asked: list[Frame] = []
+def asked_for(keys: Frame, entity: str, buckets: Buckets, rows: int, first: Frame | None = None) -> Frame | str:
+    """Parcels at the tasks of the records that others ask for; or why there are too many. `keys` are parcels of keys and links, kept. Tasks of
+    the same records ask for those to which theirs lead, unless it is others who ask `first` (`of_links`).
+    """
+    asked = [] if first is None else [first]
     total, n = 0, 1
     while n:
         if len(asked) == ROUNDS:
@@ -93,6 +95,30 @@ def _counted(batches: Batches) -> Batches:
     )
 
 
+def of_links(pieces: list[Piece], shared: Mapping[str, Shared], own: Buckets, buckets: Buckets) -> Task:
+    """A task that asks, for records that are decided later, the tasks of those to which these lead (`links_of`)."""
+
+    def task(batches: Batches) -> Batches:
+        for piece in pieces_of(pieces, batches):
+            table = shared[piece.entity]
+            for rows in piece.read(table.key_columns):
+                yield from links_of(table, rows, own, buckets).to_batches()
+
+    return task
+
+
+def links_of(shared: Shared, rows: pa.Table, own: Buckets, buckets: Buckets) -> pa.Table:
+    """What some rows of records that are decided later ask the tasks of others for. Their own tasks have numbers of their own: `~number`, which
+    none of the others has.
+    """
+    tasks, parts = own.of(shared.key.of(rows)), [PARCEL.empty_table()]
+    for key in shared.leads:
+        to = key.of(rows).cast(pa.string())
+        asks = pa.table({KEY: to, FOR: pa.array(~tasks, pa.int32())}).filter(to.is_valid()).group_by([KEY, FOR]).aggregate([])
+        parts.append(packed(f"{WANTED}0", asks, buckets.of(flat(asks[KEY])), MOST))
+    return pa.concat_tables(parts)
+
+
 # --- who comes ----------------------------------------------------------------------------------------------------------
 
 
@@ -108,13 +134,18 @@ def of_copies(entity: str, shared: Mapping[str, Shared]) -> Task:
             is_here = pc.is_in(wanted[KEY], value_set=shared[entity].key.of(tables[entity]))
             wanted = wanted.filter(pc.and_(is_here, pc.not_equal(wanted[FOR], bucket)))
             for of, rows in tables.items():
-                keys = flat(rows[RECORD]) if of == MEMORY else shared[of].key.of(rows)
+                if of == RANKS:
+                    lines = pc.index_in(rows["line"], value_set=flat(tables[entity][LINE]))
+                    keys = shared[entity].key.of(tables[entity]).take(flat(lines))
+                else:
+                    keys = flat(rows[RECORD]) if of in (MEMORY, DECIDED) else shared[of].key.of(rows)
                 found = (
                     pa.table({KEY: keys, "at": np.arange(len(rows))})
                     .join(wanted, KEY, join_type="inner")
                     .sort_by([(FOR, "ascending"), ("at", "ascending")])
                 )
-                yield from packed(GUEST + of, rows.take(found["at"]), found[FOR].to_numpy(), MOST).to_batches()
+                to = found[FOR].to_numpy()
+                yield from packed(GUEST + of, rows.take(found["at"]), np.where(to < 0, ~to, to), MOST).to_batches()
 
     return task
 

@@ -7,7 +7,7 @@ commits them through the one writer.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 
 import pyarrow as pa
 
@@ -23,7 +23,8 @@ from roe.ledger.role_tables import Owners, RoleTable, as_arrow, of_arrow
 from roe.policy.model import DataSource, Policy
 
 MEMORY = "$memory"  # in place of an entity: rows that the ledger has of a record
-CENTRAL = ("assigned", "pools", "days")  # what the task that gives out turns leaves, for all others
+POOLS = ("pools", "days")  # what the task that gives out turns leaves for the tasks of all records
+CENTRAL = ("assigned", *POOLS)  # and for those of the records that it gives out
 EMPTIED = ("returned", "referred", "gone")  # parts that a memory leaves out where nothing is left of them
 Change = tuple[str, str, str | None]  # part, key, value as JSON, or None where it is gone
 
@@ -38,13 +39,13 @@ def with_newest(state: Remembered, policy: Policy, entity: str, parts: Iterable[
     if not state or not policy.data.get(entity, DataSource()).complete:
         return state
     changes = filter(None, (newest_change(policy, entity, part) for part in parts))
-    return {**state, "newest": {entity: max(changes, key=v.parse_temporal, default="")}}
+    return {**state, "newest": {**state.get("newest", {}), entity: max(changes, key=v.parse_temporal, default="")}}
 
 
-def others_owned(state: Remembered, entity: str) -> str:
+def others_owned(state: Remembered, entities: Collection[str]) -> str:
     """Another entity of whose records the ledger knows owners; empty if there is none."""
     owners = owners_in(state)
-    return next((of for of, _ in owners.roles if of != entity), "") if owners is not None else ""
+    return next((of for of, _ in owners.roles if of not in entities), "") if owners is not None else ""
 
 
 def sent_state(state: Remembered) -> bytes:

@@ -6,6 +6,7 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 
 from roe.evaluator.alike import record_parts
+from roe.evaluator.bound import in_order
 from roe.evaluator.pool import OPEN, OPEN_CAPS
 from roe.grammar import syntax as s
 from roe.plan.operators import Allocate, Choose, Derive, Expr, Relate, Walk
@@ -23,7 +24,8 @@ class Share:
 
     `handed_out_by` are the entity's fields that pools rest on; None where no pool takes turns. Rules also read other records of the entity:
     those to which `links` of these tables refer, and those that refer to it by the fields in `back`. `ranks` are the entity's steps that are places
-    among all of its records. `claims` says that reps claim its records.
+    among all of its records. `claims` says that reps claim its records. `first` are the records that are decided before these, to which fields
+    of these tables lead (`leads`): pools rest on some of their fields (`lent`).
     """
 
     entity: str
@@ -33,6 +35,14 @@ class Share:
     back: tuple[str, ...] = ()
     ranks: tuple[str, ...] = ()
     claims: bool = False
+    first: Share | None = None
+    leads: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    lent: frozenset[str] = frozenset()
+
+    @property
+    def kinds(self) -> list[Share]:
+        """The kinds of records that are decided, in this order."""
+        return [self] if self.first is None else [self.first, self]
 
 
 def share(policy: Policy) -> Share | str:
@@ -41,16 +51,23 @@ def share(policy: Policy) -> Share | str:
     A record needs its related records beside it. Those that refer to it go to its task; every other table goes to all
     tasks. Other records of the same table that rules read come to its task as well, to be read.
     """
-    decided = {entity for entity, _ in policy.plan.engagement}
-    if len(decided) != 1:
-        return f"{' and '.join(sorted(decided))} are decided one after the other" if decided else "there are no rules"
-    entity = decided.pop()
-    why = _of_others(policy, entity)
+    decided = in_order(policy.plan)
+    if not decided:
+        return "there are no rules"
+    why = _of_others(policy, decided)
     if why:
         return why
+    if len(decided) > 1:
+        from roe.share.after import one_after_the_other
+
+        return one_after_the_other(policy, decided)
     own = reads(policy)  # what the policy itself reads comes first: a reason names that
-    fields = [*sorted(own), *sorted(reads_through(policy) - own)]
-    children = _children(policy, entity, fields)
+    return of_kind(policy, decided[0], [*sorted(own), *sorted(reads_through(policy) - own)], policy.plan.takes_turns())
+
+
+def of_kind(policy: Policy, entity: str, fields: Collection[tuple[str, str]], takes_turns: bool) -> Share | str:
+    """How to share out the records of one kind, of which these fields are read; or why they must stay together."""
+    children = children_of(policy, entity, fields)
     if isinstance(children, str):
         return children
     related = _related(policy, entity, fields, children)
@@ -58,20 +75,21 @@ def share(policy: Policy) -> Share | str:
         return related
     links, back = related
     elsewhere = {(of, name) for of, names in links.items() for name in names} | {(entity, name) for name in _lists(policy, entity, back)}
-    ranks = _ranks(policy, entity)
+    ranks = ranks_of(policy, entity)
     if isinstance(ranks, str):
         return ranks
     elsewhere |= {(entity, name) for name, rests_on_owners in ranks.items() if rests_on_owners}
     why = _asked_afterwards(policy, entity, elsewhere) if elsewhere else ""
     if why:
         return why
-    handed_out_by = _handed_out_by(policy, entity, children, elsewhere) if policy.plan.takes_turns() else None
-    if isinstance(handed_out_by, str):
-        return handed_out_by
+    rested_on = pools_rest_on(policy, entity, children, elsewhere) if takes_turns else None
+    if isinstance(rested_on, str):
+        return rested_on
+    handed_out_by = None if rested_on is None else frozenset(name for of, name in rested_on if of == entity)
     return Share(entity, children, handed_out_by, links, back, tuple(ranks), policy.plan.claims is not None)
 
 
-def _children(policy: Policy, entity: str, fields: Collection[tuple[str, str]]) -> dict[str, str] | str:
+def children_of(policy: Policy, entity: str, fields: Collection[tuple[str, str]]) -> dict[str, str] | str:
     """The entities whose records refer to a record that is shared out, each with the field that does; or why they cannot go with it."""
     children: dict[str, str] = {}
     steps = _steps(policy)
@@ -170,8 +188,10 @@ def _of_credit(policy: Policy, credit: Credit) -> Iterable[Expr]:
     ]
 
 
-def _handed_out_by(policy: Policy, entity: str, children: Collection[str], elsewhere: Collection[tuple[str, str]]) -> frozenset[str] | str:
-    """The fields of the records that pools rest on; or why it takes whole records to hand them out."""
+def pools_rest_on(
+    policy: Policy, entity: str, children: Collection[str], elsewhere: Collection[tuple[str, str]] = ()
+) -> frozenset[tuple[str, str]] | str:
+    """The fields of the records, and of others, that pools rest on; or why it takes whole records to hand them out."""
     fields = {(entity, "created")}
     wanted = [expression(s.Path(s.Name(entity), OPEN))]
     for name, pool in policy.plan.pools.items():
@@ -186,7 +206,7 @@ def _handed_out_by(policy: Policy, entity: str, children: Collection[str], elsew
         if more is None or any(of in children for of, _ in more) or not more.isdisjoint(elsewhere):
             return f"a pool reads more about each {entity} than its own fields (`{expr.text}`)"
         fields |= more
-    return frozenset(name for of, name in fields if of == entity)
+    return frozenset(fields)
 
 
 def _of_one(pool: Allocate) -> Iterable[Expr]:
@@ -194,28 +214,29 @@ def _of_one(pool: Allocate) -> Iterable[Expr]:
     return [expr for expr in (pool.sticky, pool.together) if expr is not None]
 
 
-def _of_others(policy: Policy, entity: str) -> str:
-    """Why ranks, or what a run says besides its decisions, take all records together: those of other entities do."""
+def _of_others(policy: Policy, decided: Collection[str]) -> str:
+    """Why ranks, or what a run says besides its decisions, take all records together: those of entities that are not decided do."""
     steps = policy.plan.steps.values()
+    kinds = " or ".join(decided)
     other = next(
-        (step for step in steps if isinstance(step, Derive) and step.among is not None and step.entity not in (entity, "rep")), None
+        (step for step in steps if isinstance(step, Derive) and step.among is not None and step.entity not in (*decided, "rep")), None
     )
     if other is not None:
         return f"the rank {other.entity}.{other.name} looks at all {other.entity} records"
-    event = next((event for event in policy.plan.events if event.entity != entity), None)
+    event = next((event for event in policy.plan.events if event.entity not in decided), None)
     if event is not None:
-        return f"the event {event.entity}.{event.name} is not about {entity} records"
+        return f"the event {event.entity}.{event.name} is not about {kinds} records"
     claims = policy.plan.claims
-    if claims is not None and claims.entity != entity:
-        return f"claims are not about {entity} records"
-    credit = any(row.shares and row.entity != entity for row in policy.plan.exceptions) or (
-        entity != "account" and bool(policy.plan.holdovers)
+    if claims is not None and claims.entity not in decided:
+        return f"claims are not about {kinds} records"
+    credit = any(row.shares and row.entity not in decided for row in policy.plan.exceptions) or (
+        "account" not in decided and bool(policy.plan.holdovers)
     )
-    of_accounts = entity != "account" and bool(policy.plan.crm.territories)
-    return f"credits and territories are not only about {entity} records" if credit or of_accounts else ""
+    of_accounts = "account" not in decided and bool(policy.plan.crm.territories)
+    return f"credits and territories are not only about {kinds} records" if credit or of_accounts else ""
 
 
-def _ranks(policy: Policy, entity: str) -> dict[str, bool] | str:
+def ranks_of(policy: Policy, entity: str) -> dict[str, bool] | str:
     """The entity's steps that are places among all of its records, and whether what is ranked rests on owners; or why nobody can find it before
     the records are decided.
     """

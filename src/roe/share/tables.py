@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import ExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import pyarrow as pa
@@ -44,15 +44,36 @@ class Cut:
     origins: dict[str, TableOrigin] = field(default_factory=dict)  # of what is shared out: what its reading said
     broadcast: dict[str, Raw] = field(default_factory=dict)
     rows: int = 0
+    rows_of: dict[str, int] = field(default_factory=dict)  # of each table that is shared out
     warnings: list[Diagnostic] = field(default_factory=list)
     whole: dict[str, str] = field(default_factory=dict)  # large files that could only be read whole, and why
 
+    def of_kind(self, policy: Policy, how: Share) -> Cut:
+        """What goes to tasks by one kind of records."""
+        own = {of: self.shared[of] for of in (how.entity, *how.children) if of in self.shared}
+        pieces, held = [piece for piece in self.pieces if piece.entity in own], {of: self.held[of] for of in own if of in self.held}
+        rows_of = {of: self.rows_of[of] for of in own}
+        shared = {of: _keyed(policy, how, of, table) for of, table in own.items()}
+        return replace(self, shared=shared, pieces=pieces, held=held, rows_of=rows_of, rows=sum(rows_of.values()))
 
-def cut_up(policy: Policy, data: Path, how: Share, scratch: Path) -> Cut | str:
-    """The tables, cut up, with large files of CSV or JSON and tables of a database as Parquet in `scratch`; or why their records must stay together.
-    Raises PolicyError for data that cannot be read.
+
+def _keyed(policy: Policy, how: Share, entity: str, shared: Shared) -> Shared:
+    """A table with how its rows say to which record they belong, and to which they lead."""
+    names = shared.schema.names
+    key = key_of(policy, entity, "id" if entity == how.entity else how.children[entity], names)
+    links, back, leads = (
+        tuple(k for name in fields if (k := key_of(policy, entity, name, names)).column is not None)
+        for fields in (how.links.get(entity, ()), how.back if entity == how.entity else (), how.leads.get(entity, ()))
+    )
+    own = Key() if entity == how.entity else key_of(policy, entity, "id", names)
+    return replace(shared, key=key, links=links, back=back, leads=leads, id=own)
+
+
+def cut_up(policy: Policy, data: Path, how: Share, scratch: Path) -> list[Cut] | str:
+    """The tables, cut up for each kind of records, with large files of CSV or JSON and tables of a database as Parquet in `scratch`; or
+    why their records must stay together. Raises PolicyError for data that cannot be read.
     """
-    cut, parted = Cut(), (how.entity, *how.children)
+    cut, parted = Cut(), dict.fromkeys(of for kind in how.kinds for of in (kind.entity, *kind.children))
     in_pieces = _of_database(policy, data, parted, scratch, cut) if is_database(data) else _of_folder(policy, data, parted, scratch, cut)
     read, cut.warnings = read_columns(policy, data, leave_out=in_pieces, complete=True)
     _heed(cut.warnings)
@@ -64,18 +85,16 @@ def cut_up(policy: Policy, data: Path, how: Share, scratch: Path) -> Cut | str:
         else:
             cut.broadcast |= {entity: read[entity]} if entity in read else {}
             continue
-        key = key_of(policy, entity, "id" if entity == how.entity else how.children[entity], schema.names)
-        links, back = (
-            tuple(k for name in names if (k := key_of(policy, entity, name, schema.names)).column is not None)
-            for names in (how.links.get(entity, ()), how.back if entity == how.entity else ())
-        )
-        own = Key() if entity == how.entity else key_of(policy, entity, "id", schema.names)
-        cut.shared[entity] = Shared(cut.origins[entity].shown, schema, key, habits, links, back, own)
-    if not cut.rows:
+        cut.shared[entity] = Shared(cut.origins[entity].shown, schema, Key(), habits)
+    cuts = [cut.of_kind(policy, kind) for kind in how.kinds]
+    if not cut.rows_of or not any(cut.rows_of.values()):
         return "there are none"
-    if how.entity not in cut.shared or cut.shared[how.entity].key.column is None:
-        return f"no column has the ids of {how.entity} records"
-    return cut
+    for kind, one in zip(how.kinds, cuts, strict=True):
+        if not one.rows:
+            return f"there are no {kind.entity} records"
+        if kind.entity not in one.shared or one.shared[kind.entity].key.column is None:
+            return f"no column has the ids of {kind.entity} records"
+    return cuts
 
 
 def _heed(problems: list[Diagnostic]) -> None:
@@ -160,7 +179,7 @@ def _of_parquet(policy: Policy, entity: str, given: Parquet, cut: Cut) -> tuple[
         if rows >= tasks.ROWS_A_TASK or group == file.metadata.num_row_groups - 1:
             cut.pieces.append(Piece(entity, str(path.resolve()), first, group + 1, before, given.has_lines))
             first, before, rows = group + 1, before + rows, 0
-    cut.rows += file.metadata.num_rows
+    cut.rows_of[entity] = file.metadata.num_rows
     schema = file.schema_arrow
     return schema if given.has_lines else schema.remove_metadata().append(pa.field(LINE, pa.int64())), habits
 
@@ -170,7 +189,7 @@ def _held_here(policy: Policy, entity: str, raw: Raw, cut: Cut) -> tuple[pa.Sche
     fields = policy.model.entities[entity]
     columns = columns_of(entity, fields, raw.columns, policy.model.roles())
     cut.origins[entity], cut.held[entity] = raw.origin, table_of(raw)
-    cut.rows += raw.n
+    cut.rows_of[entity] = raw.n
     return cut.held[entity].schema, {c: h for name, c in columns.items() if (h := raw.habits_of(c, field_of(fields, name))) is not None}
 
 

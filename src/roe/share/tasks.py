@@ -5,8 +5,9 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
-from functools import lru_cache
+from functools import lru_cache, partial
 from pathlib import Path
+from types import MappingProxyType
 from typing import Protocol, TypeVar
 
 import numpy as np
@@ -28,6 +29,7 @@ from roe.share.carrier import Common, Decides, Task
 from roe.share.memory import MEMORY, received_state, sent_state
 from roe.share.parcels import (
     CLAIMS,
+    DECIDED,
     GUEST,
     IDS,
     KEY,
@@ -41,6 +43,7 @@ from roe.share.parcels import (
     Key,
     as_bytes,
     each_of,
+    flat,
     keys_in,
     of_bytes,
     opened,
@@ -58,11 +61,9 @@ Batches = Iterator[pa.RecordBatch]
 
 
 class Decide(Protocol):
-    """What decides the records of a task. `whole`: they are all that there are."""
+    """What decides the records of a task: those of one entity, or, if none is named, all that there are."""
 
-    def __call__(
-        self, evaluator: Evaluator, as_of: str, tables: dict[str, Raw], state: Remembered, *, whole: bool = False
-    ) -> TaskResult: ...
+    def __call__(self, evaluator: Evaluator, as_of: str, tables: dict[str, Raw], state: Remembered, *, entity: str = "") -> TaskResult: ...
 
 
 Look = Callable[[Evaluator, str, dict[str, Raw], Remembered], T]  # at the records of a task
@@ -71,8 +72,8 @@ Look = Callable[[Evaluator, str, dict[str, Raw], Remembered], T]  # at the recor
 @dataclass(frozen=True)
 class Shared:
     """A table that is shared out: its file, its columns with `LINE`, how its rows name their record, what its whole columns settle, and by
-    which columns rules read other records from them (`links`), and them from other records (`back`); and how the rows of another table than
-    that of the records say their own `id`.
+    which columns rules read other records from them (`links`), and them from other records (`back`), and records that are decided before
+    theirs (`leads`); and how the rows of another table than that of the records say their own `id`.
     """
 
     shown: str
@@ -81,6 +82,7 @@ class Shared:
     habits: Mapping[str, Habits] | None
     links: tuple[Key, ...] = ()
     back: tuple[Key, ...] = ()
+    leads: tuple[Key, ...] = ()
     id: Key = field(default_factory=Key)
 
     def raw(self, rows: pa.Table | None, guests: pa.Table | None = None) -> Raw:
@@ -92,7 +94,7 @@ class Shared:
     @property
     def key_columns(self) -> list[str] | None:
         """The columns of ids; None for whichever there are."""
-        columns = [key.column for key in (self.key, *self.links, *self.back, self.id) if key.column is not None]
+        columns = [key.column for key in (self.key, *self.links, *self.back, *self.leads, self.id) if key.column is not None]
         return sorted(set(columns)) or None
 
 
@@ -240,8 +242,8 @@ def parcels_of(entity: str, key: Key, rows: pa.Table, buckets: Buckets) -> pa.Ta
 
 
 def keys_of(entity: str, shared: Shared, rows: pa.Table, buckets: Buckets) -> Iterator[pa.Table]:
-    """The keys of some rows as parcels for tasks; their own ids, at any task where all of one id are; and where rules read other records from them, which record leads to which, at the task of the
-    one that is followed, and what is referred to, at its own.
+    """The keys of some rows as parcels for tasks; their own ids, those that are alike at one task; and where rules read other records from them,
+    which record leads to which, at the task of the one that is followed, and what is referred to, at its own.
     """
     own = shared.key.of(rows).cast(pa.string())
     yield packed(entity, pa.table({KEY: own}), buckets.of(own), MOST)
@@ -299,49 +301,78 @@ def pieces_of(pieces: list[Piece], batches: Batches) -> Iterator[Piece]:
 # --- deciding -----------------------------------------------------------------------------------------------------------
 
 
-def _of_bucket(
-    look: Look[T], common: Common, entity: str, shared: Mapping[str, Shared], batches: Iterable[pa.RecordBatch]
-) -> Iterator[tuple[int, T]]:
-    """What is found out of the records of an entity that each bucket has, with those that refer to them, those that rules read besides, what
+@dataclass(frozen=True)
+class Kind:
+    """One kind of records that tasks decide: their entity, the tables that are shared out with them, and the entity of their guests, by default
+    the same.
+    """
+
+    entity: str
+    shared: Mapping[str, Shared]
+    guests: str = ""
+
+
+def _of_bucket(look: Look[T], common: Common, kind: Kind, batches: Iterable[pa.RecordBatch]) -> Iterator[tuple[int, T]]:
+    """What is found out of the records that each bucket has of a kind, with those that refer to them, those that rules read besides, what
     the memory knows of them all, and what pools gave them.
     """
+    guests = kind.guests or kind.entity
     for bucket, tables in opened(batches):
-        own = {of: table.raw(tables.get(of), tables.get(GUEST + of)) for of, table in shared.items()}
+        own = {of: table.raw(tables.get(of), _not_own(tables.get(GUEST + of), tables.get(of))) for of, table in kind.shared.items()}
         if HANDED in tables:
             own[HANDED] = Raw.of_table(tables[HANDED])
-        own[entity].ranks = tables.get(RANKS)
-        known = [tables[of] for of in (MEMORY, GUEST + MEMORY) if of in tables]
-        state = state_of(entity, pa.concat_tables(known, promote_options="default") if known else None, common.state())
+        own[guests].ranks, own[guests].decided = tables.get(RANKS if guests == kind.entity else GUEST + RANKS), tables.get(GUEST + DECIDED)
+        state, known = common.state(), dict[str, list[pa.Table]]()
+        for of, rows in ((kind.entity, tables.get(MEMORY)), (guests, tables.get(GUEST + MEMORY))):
+            known.setdefault(of, []).extend([] if rows is None else [rows])
+        for of, some in known.items():
+            state = state_of(of, pa.concat_tables(some, promote_options="default") if some else None, state)
         if CLAIMS in tables:
             state = as_remembered({**state, "claims": dict(zip(*(column.to_pylist() for column in tables[CLAIMS].columns), strict=True))})
-        del tables
+        del tables, known
         yield bucket, look(common.evaluator(), common.as_of, {**common.tables(), **own}, state)
 
 
-def of_bucket(decide: Decide, common: Common, entity: str, shared: Mapping[str, Shared]) -> Decides:
+def _not_own(guests: pa.Table | None, own: pa.Table | None) -> pa.Table | None:
+    """Guests without the rows that are here anyway, as an activity that belongs to a record of a task and to a guest of it."""
+    if guests is None or own is None:
+        return guests
+    return guests.filter(pc.invert(pc.is_in(guests[LINE], value_set=flat(own[LINE]))))
+
+
+def of_bucket(decide: Decide, common: Common, kind: Kind) -> Decides:
     """A task that decides the records of its buckets."""
-    return lambda batches: (result for _, result in _of_bucket(decide, common, entity, shared, batches))
+    return lambda batches: (result for _, result in _of_bucket(partial(decide, entity=kind.entity), common, kind, batches))
 
 
-def of_waiting(look: Look[dict[str, pa.Table]], common: Common, entity: str, shared: Mapping[str, Shared]) -> Task:
+def of_waiting(look: Look[dict[str, pa.Table]], common: Common, kind: Kind) -> Task:
     """A task that sends on, as parcels, which of its records wait, and what else is asked of its records."""
 
     def task(batches: Batches) -> Batches:
-        for bucket, tables in _of_bucket(look, common, entity, shared, batches):
+        for bucket, tables in _of_bucket(look, common, kind, batches):
             for of, table in tables.items():
                 yield from packed(of, table, np.full(len(table), bucket)).to_batches()
 
     return task
 
 
-def of_records(give: Look[Iterator[tuple[str, pa.Table]]], common: Common, shared: Shared, entity: str, waiting_first: bool) -> Task:
-    """One task for all records of an entity that others sent. Whoever sent a record gets what becomes of it, by its line."""
+def of_records(
+    give: Look[Iterator[tuple[str, pa.Table]]],
+    common: Common,
+    shared: Shared,
+    entity: str,
+    waiting_first: bool,
+    read: Mapping[str, Shared] = MappingProxyType({}),
+) -> Task:
+    """One task for all records of an entity that others sent, and for some of other tables, to be `read`. Whoever sent a record gets what becomes
+    of it, by its line.
+    """
 
     def task(batches: Batches) -> Batches:
         gathered = Gathered(waiting_first)
         for parcel in each_of(batches):
             gathered.add(*parcel)
-        lines, buckets, given = _given(gathered, shared, entity, give, common)
+        lines, buckets, given = _given(gathered, shared, entity, give, common, read)
         for of, table in given:
             if LINE not in table.column_names:
                 yield from packed(of, table, np.zeros(len(table), np.int32)).to_batches()
@@ -354,7 +385,12 @@ def of_records(give: Look[Iterator[tuple[str, pa.Table]]], common: Common, share
 
 
 def _given(
-    gathered: Gathered, shared: Shared, entity: str, give: Look[Iterator[tuple[str, pa.Table]]], common: Common
+    gathered: Gathered,
+    shared: Shared,
+    entity: str,
+    give: Look[Iterator[tuple[str, pa.Table]]],
+    common: Common,
+    read: Mapping[str, Shared],
 ) -> tuple[Array, Array, Iterator[tuple[str, pa.Table]]]:
     """The line and the task of each record, and what becomes of all, told by their places."""
     rows, buckets = gathered.tables()
@@ -366,7 +402,9 @@ def _given(
         {REP: pa.array(list(gathered.open), pa.string()), NUMBER: pa.array(list(gathered.open.values()), pa.int64())}, len(gathered.open)
     )
     gone = Raw({ID: pa.array(gathered.gone, pa.string())}, len(gathered.gone))
-    tables = {**common.tables(), entity: raw_of(rows, TableOrigin(shared.shown), shared.habits), OPEN: of_reps, GONE: gone}
+    others = {of: raw_of(gathered.read(of), TableOrigin(table.shown), table.habits) for of, table in read.items() if gathered.has(of)}
+    own = raw_of(rows, TableOrigin(shared.shown), shared.habits)
+    tables = {**common.tables(), **others, entity: own, OPEN: of_reps, GONE: gone}
     return lines, buckets, give(common.evaluator(), common.as_of, tables, common.state())
 
 
@@ -376,7 +414,7 @@ def of_all(decide: Decide, common: Common) -> Decides:
     def task(batches: Batches) -> Iterator[TaskResult]:
         for _ in batches:
             pass
-        yield decide(common.evaluator(), common.as_of, common.tables(), common.state(), whole=True)
+        yield decide(common.evaluator(), common.as_of, common.tables(), common.state())
 
     return task
 
@@ -387,6 +425,7 @@ def of_pieces(decide: Decide, common: Common, shared: Shared, pieces: list[Piece
     def task(batches: Batches) -> Iterator[TaskResult]:
         for piece in pieces_of(pieces, batches):
             for rows in piece.read():
-                yield decide(common.evaluator(), common.as_of, {**common.tables(), piece.entity: shared.raw(rows)}, common.state())
+                tables = {**common.tables(), piece.entity: shared.raw(rows)}
+                yield decide(common.evaluator(), common.as_of, tables, common.state(), entity=piece.entity)
 
     return task

@@ -8,6 +8,7 @@ that waits.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from types import MappingProxyType
 from zlib import crc32
 
 import numpy as np
@@ -20,12 +21,13 @@ from roe.columns.role_run import RoleRun
 from roe.columns.row import place_of
 from roe.columns.run import ColumnRun
 from roe.columns.table import RecordTable
+from roe.columns.world import ColumnWorld
 from roe.data.coerce import INSTEAD, MODIFIED, PERSON
 from roe.data.headers import columns_of
 from roe.data.local import is_local
-from roe.dynamic import Array, Value
+from roe.dynamic import Array, Cell, Value
 from roe.evaluator.again import is_late
-from roe.evaluator.bound import ON_REQUEST
+from roe.evaluator.bound import ON_REQUEST, Bound
 from roe.evaluator.data_owner import MODIFIED_BY
 from roe.evaluator.engine import Evaluator
 from roe.evaluator.pool import OPEN_CAPS
@@ -34,7 +36,7 @@ from roe.ledger.remembered import Remembered
 from roe.plan.operators import Allocate
 from roe.plan.outcome import Outcome, RoleSteps
 from roe.policy.model import Policy
-from roe.share.parcels import flat, table_of
+from roe.share.parcels import LINE, flat, table_of
 from roe.share.plan import Share
 
 WAITING, BESIDE, OPEN, GONE = (
@@ -43,6 +45,7 @@ WAITING, BESIDE, OPEN, GONE = (
     "$open",
     "$gone",
 )  # parcels: who waits, whom pools ask about besides, how many open records each rep has, which records the CRM has no longer
+READ = "$read "  # before an entity: records to which those that wait lead
 WAITS = "$waits "  # before a role: which of its outcomes a record waits for
 WORKED = "$worked "  # before a role: whether the rep has worked a record that an earlier run assigned, if anybody is to ask
 BACK = "$back "  # before a role: why the turn that a record took is given back
@@ -80,10 +83,18 @@ def outcomes_of_pools(steps: RoleSteps) -> list[Outcome]:
 
 
 class _RulesAlone(ColumnRun):
-    """A run that stops where pools would be asked."""
+    """A run that stops where pools would be asked for the records of an entity."""
+
+    def __init__(self, bound: Bound, entity: str) -> None:
+        self.parts: list[RoleRun] = []
+        self.waiting = entity
+        super().__init__(bound)
 
     def _entity(self, entity: str) -> None:
-        self.parts = [RoleRun(self.bound, self.world.tables[entity], role) for role in self.bound.roles(entity)]
+        if entity == self.waiting:
+            self.parts = [RoleRun(self.bound, self.world.tables[entity], role) for role in self.bound.roles(entity)]
+        elif not self.parts:  # it is decided before
+            super()._entity(entity)
 
     def pools(self) -> list[Allocate]:
         """The pools that may be asked, with those that they fall back on."""
@@ -96,13 +107,20 @@ class _RulesAlone(ColumnRun):
 
 
 def waiting(
-    evaluator: Evaluator, as_of: str, tables: dict[str, Raw], state: Remembered, *, entity: str, columns: list[str]
+    evaluator: Evaluator,
+    as_of: str,
+    tables: dict[str, Raw],
+    state: Remembered,
+    *,
+    entity: str,
+    columns: list[str],
+    read: Mapping[str, list[str]] = MappingProxyType({}),
 ) -> dict[str, pa.Table]:
     """Of a task's records those that wait, with some columns as they are in the data and what each waits for in each role (`WAITING`); of the
-    others those that pools may ask about (`BESIDE`); the open records of each rep (`OPEN`), if caps count them; and those of the ledger that
-    are gone (`GONE`), whom nobody follows.
+    others those that pools may ask about (`BESIDE`); the open records of each rep (`OPEN`), if caps count them; those of the ledger that
+    are gone (`GONE`), whom nobody follows; and of guests of other entities the columns that are `read` (`READ`).
     """
-    run = _RulesAlone.of(evaluator, tables, as_of=as_of, state=state)
+    run = _RulesAlone(Bound(evaluator, ColumnWorld(evaluator.compiled, tables, evaluator.clock(as_of)), state), entity)
     table, pools = run.world.tables[entity], run.pools()
     more, waits = {}, np.zeros(table.listed, bool)
     for part in run.parts:
@@ -123,6 +141,8 @@ def waiting(
         found[OPEN] = pa.table({REP: pa.array(list(counts), pa.string()), NUMBER: pa.array(list(counts.values()), pa.int64())})
     gone = (key.split("|", 1) for key in run.bound.memory.gone)
     found[GONE] = pa.table({ID: pa.array([record for of, record in gone if of == entity], pa.string())})
+    for of, names in read.items():
+        found[READ + of] = _guests(run.world.tables[of], tables[of].guests, names)
     return {of: rows for of, rows in found.items() if len(rows)}
 
 
@@ -177,9 +197,22 @@ def _some(which: Array, table: RecordTable, raw: Raw, columns: Iterable[str], mo
     """Some records as the data has them, with what has been found out of each."""
     lines = table.typed.lines[: table.listed][which]
     at = np.searchsorted(raw.lines, lines)
-    held = {name: raw.columns[name] for name in columns}
-    given = {name: [c[i] for i in at.tolist()] if isinstance(c, list) else c.take(pa.array(at)) for name, c in held.items()}
+    given = _taken(raw, columns, at)
     return table_of(Raw({**given, **{name: pa.array(x).filter(pa.array(which)) for name, x in more.items()}}, len(lines), lines))
+
+
+def _taken(raw: Raw, columns: Iterable[str], at: Array) -> dict[str, pa.Array | list[Cell]]:
+    """Some rows of some columns."""
+    held = {name: raw.columns[name] for name in columns}
+    return {name: [c[i] for i in at.tolist()] if isinstance(c, list) else c.take(pa.array(at)) for name, c in held.items()}
+
+
+def _guests(table: RecordTable, raw: Raw | None, columns: Iterable[str]) -> pa.Table:
+    """The guests of a table that were not rejected, as the data has them."""
+    if raw is None:
+        return pa.table({LINE: pa.array([], pa.int64())})
+    at = np.flatnonzero(np.isin(raw.lines, table.typed.lines[table.listed :]))
+    return table_of(Raw(_taken(raw, columns, at), len(at), raw.lines[at]))
 
 
 # --- of all tasks -------------------------------------------------------------------------------------------------------
@@ -196,6 +229,7 @@ class Gathered:
         self.gone: list[str] = []
         self._tables: list[pa.Table] = []
         self._of_task: list[Array] = []
+        self._read: dict[str, list[pa.Table]] = {}
         self._beside: list[tuple[int, pa.Table]] = []
         self._waits: dict[str, Array] | None = None  # by way of asking the companies that wait, in order, once all are known
 
@@ -205,10 +239,21 @@ class Gathered:
                 self.open[rep] = self.open.get(rep, 0) + n
         elif of == GONE:
             self.gone += rows[ID].to_pylist()
+        elif of.startswith(READ):
+            self._read.setdefault(of.removeprefix(READ), []).append(rows)
         elif of == BESIDE and not self.waiting_first:
             self._beside.append((bucket, rows))
         else:
             self._take(bucket, self._asked_about(rows) if of == BESIDE else rows)
+
+    def has(self, entity: str) -> bool:
+        return entity in self._read
+
+    def read(self, entity: str) -> pa.Table:
+        """The records of another entity that are there to be read, each once."""
+        whole = pa.concat_tables(self._read.pop(entity))
+        _, first = np.unique(whole[LINE].to_numpy(), return_index=True)
+        return whole.take(pa.array(first))
 
     def _take(self, bucket: int, rows: pa.Table) -> None:
         if len(rows):
