@@ -76,8 +76,8 @@ class Work:
 @dataclass
 class OfKind:
     """The records of one kind. `then` are those that are decided after them, `lenders` the tables of those that are decided before. `rows` are
-    parcels with all that is shared out and what the ledger knows of it, `parcels` also with what tasks are told of other records; `ranks` are places among all; `said` is what
-    the task said that gave out turns; `changes` are those of the memory by what was decided for all tasks.
+    parcels with all that is shared out and what the ledger knows of it, `parcels` also with what tasks are told of other records; `ranks` are
+    places among all; `said` is what the task said that gave out turns; `changes` are those of the memory by what was decided for all tasks.
     """
 
     work: Work
@@ -176,14 +176,7 @@ class OfKind:
             found = reduce(lambda a, b: a.joined(b), map(found.only, parts))
         give: Look[Iterator[tuple[str, pa.Table]]] = partial(hand_out, entity=entity, files=self.work.turn_files, remembers=remembers)
         lenders = {of: self.lenders[of] for of in read}
-        task = of_records(
-            give,
-            common.knowing(state),
-            shared,
-            entity,
-            waiting_first=carrier.in_order,
-            read=lenders,
-        )
+        task = of_records(give, common.knowing(state), shared, entity, waiting_first=carrier.in_order, read=lenders)
         handed = found.in_one().each(task, PARCEL).kept()
         self.said = Said.of(of_bytes(bytes(next(iter(handed.only(SAID).rows()))[ROWS])))
         self.parcels = self.parcels.joined(handed.only(HANDED))
@@ -236,8 +229,9 @@ def _header(shared: Shared) -> list[str]:
 
 class Keys:
     """What the keys of all rows say: which task gets which record, whether each row of the entity has its own, which of all references are `lost`:
-    to no id; of which other tables rows of different records have one id (`at_several`); and, where results are wanted in order, whether the records are in the order of their ids. `frame` has the keys, and which record
-    leads to which, at as many tasks as the records will have, if rules read other records. `asks` is what later records ask for.
+    to no id; of which other tables rows of different records have one id (`at_several`); and, where results are wanted in order, whether the
+    records are in the order of their ids. `frame` has the keys, and which record leads to which, at as many tasks as the records will have, if
+    rules read other records. `asks` is what later records ask for.
     """
 
     def __init__(self, work: Work, cut: Cut, entity: str, number: int, asking: Callable[[Buckets], Frame | None] | None) -> None:

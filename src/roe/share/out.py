@@ -89,12 +89,8 @@ def _in_buckets(work: Work, how: Share, check: Check) -> SharedOut | str:
         state = with_newest(state, policy, kind.entity, dated(cut, policy, kind.entity))
     if disputed_by_name(policy, cuts[0], carrier):
         return "some disputes may name their records otherwise than by id"
-    common = carrier.common(
-        work.evaluator,
-        work.as_of,
-        broadcast,
-        reduce(rest_of, (kind.entity for kind in how.kinds), without_claims(state) if how.claims else state),
-    )
+    remembered = reduce(rest_of, (kind.entity for kind in how.kinds), without_claims(state) if how.claims else state)
+    common = carrier.common(work.evaluator, work.as_of, broadcast, remembered)
     done = partial(SharedOut, origins=origins, others=broadcast, warnings=cuts[0].warnings, whole=cuts[0].whole)
     if len(kinds) == 1 and kinds[0].is_in_pieces():
         return done(kinds[0].decided_in_pieces(common), {how.entity})
@@ -107,12 +103,8 @@ def _in_buckets(work: Work, how: Share, check: Check) -> SharedOut | str:
     as_in_files = sorted(kinds, key=lambda one: one.how.entity)
     split = {of for kind in how.kinds for of in (kind.entity, *kind.children)}
     said = next((one.said for one in kinds if one.said is not None), None)
-    return done(
-        chain.from_iterable(one.decided(common) for one in as_in_files),
-        split,
-        turns=said,
-        changes=[change for one in kinds for change in one.changes],
-    )
+    changes = [change for one in kinds for change in one.changes]
+    return done(chain.from_iterable(one.decided(common) for one in as_in_files), split, turns=said, changes=changes)
 
 
 def kept_together(evaluator: Evaluator, state: Remembered, how: Share) -> str:
