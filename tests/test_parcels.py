@@ -125,8 +125,31 @@ def test_what_keys_say_of_their_records(own: list[str | None], others: list[str 
             column = pa.array(keys, pa.string())
             parcels.append(packed(of, pa.table({KEY: column}), Hashed(number).of(column)))
         rows = pa.concat_tables(parcels)
-        are_own, lost = zip(*keys_in(rows.to_batches(), "account"), strict=True)
+        are_own, lost, at_several = zip(*keys_in(rows.to_batches(), "account"), strict=True)
         assert (all(are_own), sorted(x for some in lost for x in some)) == found
+        assert not any(at_several)
+
+
+@pytest.mark.parametrize(
+    ("ids", "at_several"),
+    [
+        ([("K1", "A"), ("K2", "B")], False),
+        ([("K1", "A"), ("K1", "A")], False),  # the task of A sees both
+        ([("K1", "A"), ("K2", "A"), ("K1", "B")], True),
+        ([("K1", "A"), ("K1", None)], True),
+        ([("K1", None), ("K1", None), (None, "A"), (None, "B")], False),
+        ([], False),
+    ],
+)
+def test_ids_at_several_records_are_found_whatever_the_tasks(ids: list[tuple[str | None, str | None]], at_several: bool) -> None:
+    from roe.share.parcels import IDS, KEY, TO, Hashed, keys_in, packed
+
+    keys, to = (pa.array([x[i] for x in ids], pa.string()) for i in (0, 1))
+    for number in (1, 3, 7):
+        parcels = packed(f"{IDS}activity", pa.table({KEY: keys, TO: to}), Hashed(number).of(keys))
+        said = list(keys_in(parcels.to_batches(), "account"))
+        assert {of for _, _, named in said for of in named} == ({"activity"} if at_several else set())
+        assert all(is_own and not lost for is_own, lost, _ in said)
 
 
 @pytest.mark.parametrize("profile", ["generic", "salesforce", "hubspot"])
