@@ -51,7 +51,6 @@ class OnSpark:
     def __init__(self, wire: Wire, folder: Path, session: SparkSession | None = None) -> None:
         self.wire, self.spark = wire, session or local_session()
         self.folder = tempfile.TemporaryDirectory(prefix="roe-portions-", dir=folder)
-        self.held: list[DataFrame] = []
 
     @property
     def scratch(self) -> Path:
@@ -68,8 +67,6 @@ class OnSpark:
         return SparkFrame(self, self.spark.createDataFrame(pa.Table.from_batches(some, table.schema), sql_of(PARCEL)))
 
     def close(self) -> None:
-        for frame in self.held:
-            frame.unpersist()
         self.folder.cleanup()
 
 
@@ -103,8 +100,8 @@ class SparkFrame:
         return SparkFrame(self.carrier, self.frame.repartition(1))
 
     def kept(self) -> SparkFrame:
-        self.carrier.held.append(self.frame.persist())
-        return SparkFrame(self.carrier, self.carrier.held[-1])
+        """Spark forgets how these rows were made, until nobody refers to them: else each step would double a plan that has those before it twice."""
+        return SparkFrame(self.carrier, self.frame.localCheckpoint(eager=False))
 
     def only(self, of: str) -> SparkFrame:
         return SparkFrame(self.carrier, self.frame.where(f"`{OF}` = '{of}'"))
