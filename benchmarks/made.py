@@ -588,7 +588,7 @@ def blocks_by_cdist(index: Any, asked: list[str]) -> dict[str, float]:
     from rapidfuzz import fuzz, process, utils
 
     texts = [utils.default_process(text) for text in index._texts]
-    looked_up = [[n for _, *key in index._looked_up(x) for n in index._postings.arrays(*key, np)] for x in asked]
+    looked_up = [index._postings.arrays(index._looked_up(x), np)[1] for x in asked]
     blocks = [np.unique(np.concatenate(numbers)) if numbers else [] for numbers in looked_up]
     others = [[texts[i] for i in block] for block in blocks]
     plain = [utils.default_process(x) for x in asked]
