@@ -90,3 +90,15 @@ def compiled(text: str, *files: tuple[str, str]) -> Evaluator:
     """The evaluator of a policy, which nobody changes, made once; of its folder nothing is left."""
     with tempfile.TemporaryDirectory() as folder:
         return roe.compile(roe.load(policy_text(Path(folder), text, **dict(files))))
+
+
+def interrupted(real: Any, left: list[int]) -> Any:
+    """A function that is interrupted instead, once so many calls of it, and of others with the same count, are left."""
+
+    def counted(*given: Any, **more: Any) -> Any:
+        left[0] -= 1
+        if left[0] == 0:
+            raise KeyboardInterrupt
+        return real(*given, **more)
+
+    return counted

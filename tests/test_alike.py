@@ -278,7 +278,7 @@ engagement: {account: {ae: [{name: desk, then: {route: desk}}]}}
     assert {x["record"]: x["owner"] for x in found} == {"B1": "bob", "B2": "ann"}
 
 
-AT_SEVERAL = "some activity rows have one id, and belong to different account records"
+AT_SEVERAL = "some activity rows share an id, but belong to different account records"
 
 
 @pytest.mark.parametrize(

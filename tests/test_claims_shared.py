@@ -145,7 +145,7 @@ def test_claims_with_one_id_are_looked_at_together(tmp_path: Path) -> None:
     write_csv(tmp_path / "data" / "claims.csv", list(rows[0]), rows)
     found = assert_alike({**ROWS, **COLUMNS, "tasks": shared}, evaluator, tmp_path / "data", "2026-01-30", tmp_path)
     assert "have this id and differ" in found["rejects.csv"]
-    assert shared.together == "some claim rows have one id, and belong to different account records"
+    assert shared.together == "some claim rows share an id, but belong to different account records"
 
 
 def test_claims_that_no_rule_asks_about_are_settled_by_the_owners_before_the_run(tmp_path: Path) -> None:

@@ -9,7 +9,6 @@ import sys
 from contextlib import suppress
 from datetime import date, timedelta
 from pathlib import Path
-from typing import Any
 from unittest import mock
 
 import pytest
@@ -17,7 +16,7 @@ from click.testing import CliRunner
 
 import roe
 from effort import HEAVY
-from helpers import AS_OF, EXAMPLES, policy_text
+from helpers import AS_OF, EXAMPLES, interrupted, policy_text
 
 pytest.importorskip("deltalake")
 pytest.importorskip("pyarrow")
@@ -136,16 +135,6 @@ def test_a_run_that_is_killed_at_any_step_leaves_the_version_before_or_is_finish
         shutil.copytree(first, place)
         folder = OutFolder(place, delta=True)
         with monkeypatch.context() as patch:
-
-            def torn(real: Any, left: list[int] = left) -> Any:
-                def counted(*given: Any, **more: Any) -> Any:
-                    left[0] -= 1
-                    if left[0] == 0:
-                        raise KeyboardInterrupt
-                    return real(*given, **more)
-
-                return counted
-
             commit = (deltalake.DeltaTable, "create_write_transaction")
             for where, what in (
                 commit,
@@ -154,7 +143,7 @@ def test_a_run_that_is_killed_at_any_step_leaves_the_version_before_or_is_finish
                 (Path, "rmdir"),
                 *([(os, "fsync")] if HEAVY else [(folder, "seal")]),
             ):
-                patch.setattr(where, what, torn(getattr(where, what)))
+                patch.setattr(where, what, interrupted(getattr(where, what), left))
             with suppress(KeyboardInterrupt):
                 write(folder, "two", TWO)
                 folder.put_in_place()

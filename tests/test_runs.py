@@ -23,7 +23,7 @@ import roe
 from effort import HEAVY, tries
 from forked import forked
 from forked import roe as forked_command
-from helpers import EXAMPLES, policy_text
+from helpers import EXAMPLES, interrupted, policy_text
 from ledgers import STORES, place
 from roe.cli import main
 from roe.diagnostics import PolicyError
@@ -198,18 +198,8 @@ def test_a_run_apart_is_the_one_before_or_this_one_at_every_step(tmp_path: Path,
         folder.put_in_place()
         assert names(place) == [MARK, *(f"{read_mark(place)['folder']}/{x}" for x in ("a.csv", "b.csv"))]
         with monkeypatch.context() as patch:
-
-            def torn(real: Any, left: list[int] = left) -> Any:
-                def counted(*given: Any, **more: Any) -> Any:
-                    left[0] -= 1
-                    if left[0] == 0:
-                        raise KeyboardInterrupt
-                    return real(*given, **more)
-
-                return counted
-
             for where, what in ((os, "replace"), (os, "fsync"), (Path, "unlink"), (Path, "mkdir"), (Path, "rmdir")):
-                patch.setattr(where, what, torn(getattr(where, what)))
+                patch.setattr(where, what, interrupted(getattr(where, what), left))
             with suppress(KeyboardInterrupt):
                 write(folder, "two", a_csv="3", c_csv="4")
                 folder.put_in_place()

@@ -85,7 +85,7 @@ def _in_buckets(work: Work, how: Share, check: Check) -> SharedOut | str:
         if kinds[0].keys.lost and kinds[0].keys.may_be_names(policy):
             return "some references are not ids, and are looked for in all records"
         if kinds[0].keys.at_several:
-            return f"some {min(kinds[0].keys.at_several)} rows have one id, and belong to different {kind.entity} records"
+            return f"some {min(kinds[0].keys.at_several)} rows share an id, but belong to different {kind.entity} records"
         state = with_newest(state, policy, kind.entity, dated(cut, policy, kind.entity))
     if disputed_by_name(policy, cuts[0], carrier):
         return "some disputes may name their records otherwise than by id"
