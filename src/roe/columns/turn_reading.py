@@ -84,6 +84,7 @@ class _Lines:
 
     def __init__(self, file: ParquetFile) -> None:
         self.file = file
+        self.whole: dict[int, pa.Table] = {}  # row groups that have been read with all columns
         self.starts = [0]
         for group in range(file.num_row_groups):
             self.starts.append(self.starts[-1] + file.metadata.row_group(group).num_rows)
@@ -98,7 +99,7 @@ class _Lines:
         for group in reversed(range(self.file.num_row_groups)):
             if not pc.any(pc.equal(self.file.read_row_group(group, columns=[by])[by], wanted)).as_py():
                 continue
-            lines = self.file.read_row_group(group, columns=schema().names)
+            lines = self.whole[group] = self.file.read_row_group(group, columns=schema().names)
             places = np.flatnonzero(pc.equal(lines["key"], key))
             if len(places):
                 return self.starts[group] + int(places[-1]), lines.slice(places[-1], 1).to_pylist()[0]
@@ -112,7 +113,9 @@ class _Lines:
         for group, first in enumerate(self.starts[:-1]):
             low, high = max(start, first), min(end, self.starts[group + 1])
             if low < high:
-                lines.append(self.file.read_row_group(group, columns=columns).slice(low - first, high - low))
+                known = self.whole.get(group)
+                some = known.select(columns) if known is not None else self.file.read_row_group(group, columns=columns)
+                lines.append(some.slice(low - first, high - low))
         return pa.concat_tables(lines)
 
     def taken(self, start: int, end: int, pool: str, before: int) -> Iterable[tuple[int, str]]:
