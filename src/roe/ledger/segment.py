@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import ExitStack
+from heapq import merge
 from itertools import islice
 from pathlib import Path
 
@@ -26,18 +28,21 @@ SEGMENT = pa.schema(
         ("word", pa.string()), ("fact", pa.string()), ("kept", pa.binary()),
     ]
 )  # fmt: skip
-ROWS = 50_000  # of a segment that are written together
-READ = 5_000  # of all segments that are read together
-MEMORY = "256MB"  # for putting segments in order; the rest waits on disk
+ROWS = 5_000  # of a segment that are written together
+READ = 1_000  # of each segment that are read together
+TOGETHER = 200  # segments that are read at once, so that few files are open
 Row = tuple[int | str | bytes | None, ...]
 
 
 def write_segment(entries: Iterable[tuple[int, Entry]], path: Path) -> int:
     """Write entries, each with the number of its section (see `in_sections`), in that order. How many there were; without any there is no file."""
+    return _write(_rows(entries), path)
+
+
+def _write(rows: Iterator[Row], path: Path) -> int:
     from pyarrow import parquet
 
-    rows, n = _rows(entries), 0
-    writer = None
+    writer, n = None, 0
     try:
         while some := list(islice(rows, ROWS)):
             writer = writer or parquet.ParquetWriter(path, SEGMENT)
@@ -67,24 +72,33 @@ def read_segments(paths: Sequence[Path]) -> Iterator[tuple[int, Drafted]]:
     """The entries of all segments in the order of the ledger, each with the number of its section, without what can be erased of them: that is
     only in their drafts. What several tasks say alike, of a record that all of them have, is there once.
     """
-    if not paths:
-        return
-    import duckdb
-
-    ordered = f"SELECT * FROM read_parquet(?) ORDER BY {', '.join(ORDER)}"
-    with tempfile.TemporaryDirectory(dir=paths[0].parent) as scratch, duckdb.connect(config=_limits(scratch)) as con:
-        con.execute(ordered, [[str(path) for path in paths]])
-        before: Row = ()
-        while rows := con.fetchmany(READ):
-            for section, key, place, *cells in rows:
-                if (section, key, place) != before:
-                    d = _draft(*cells)
-                    yield section, (entry(d, with_values=False), d)
-                before = section, key, place
+    before: Row = ()
+    with ExitStack() as stack:
+        for section, key, place, *cells in _merged([*paths], stack):
+            if (section, key, place) != before:
+                d = _draft(*cells)
+                yield section, (entry(d, with_values=False), d)
+            before = section, key, place
 
 
-def _limits(scratch: str) -> dict[str, str]:
-    return {"memory_limit": MEMORY, "temp_directory": scratch}
+def _merged(paths: list[Path], stack: ExitStack) -> Iterator[Row]:
+    """The rows of segments in their order; of very many segments, some are put together on disk first."""
+    if len(paths) > TOGETHER:
+        scratch = Path(stack.enter_context(tempfile.TemporaryDirectory(dir=paths[0].parent)))
+        groups = [paths[i : i + TOGETHER] for i in range(0, len(paths), TOGETHER)]
+        paths = [scratch / f"{i}.parquet" for i in range(len(groups))]
+        for group, path in zip(groups, paths, strict=True):
+            _write(merge(*map(_rows_in, group)), path)
+        return _merged(paths, stack)
+    return merge(*map(_rows_in, paths))
+
+
+def _rows_in(path: Path) -> Iterator[Row]:
+    from pyarrow import parquet
+
+    with parquet.ParquetFile(path) as file:
+        for batch in file.iter_batches(READ):
+            yield from zip(*(column.to_pylist() for column in batch.columns), strict=True)
 
 
 def _draft(
