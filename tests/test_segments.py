@@ -17,12 +17,14 @@ from roe.ledger.encode import draft
 from roe.ledger.entries import Owned, Raised, Referred, RunEntry
 from roe.ledger.entry import Entry
 from roe.ledger.moment import At
+from roe.ledger.remembered import Remembered, as_remembered
 from roe.ledger.store import store_in_memory
 
 pytest.importorskip("pyarrow")
 from roe.ledger import segment
 from roe.ledger.segment import read_segments, write_segment
 
+Night = tuple[Remembered, list[Decided], int]
 AT = At.of(date(2026, 2, 1), "Europe/Berlin")
 # ids that a sort by other rules than those of the ledger would put elsewhere
 RECORDS = st.text("aB!|}~éß€😀 0\0", min_size=1, max_size=4)
@@ -36,7 +38,7 @@ def owned(record: str, role: str, rep: str) -> Owned:
 
 
 @st.composite
-def nights(draw: st.DrawFn) -> tuple[dict[str, dict[str, object]], list[Decided], int]:
+def nights(draw: st.DrawFn) -> Night:
     """What a night leaves of some records, and how many tasks there are."""
     keys = draw(st.lists(st.tuples(RECORDS, ROLES), unique=True, max_size=12))
     owners = {f"account|{record}|{role}": {"rep": "r1", "since": "2026-02-01", "by": "rule"} for record, role in keys}
@@ -45,7 +47,7 @@ def nights(draw: st.DrawFn) -> tuple[dict[str, dict[str, object]], list[Decided]
     }
     asked = {f"account|{record}|{role}": {"on": "2026-02-01"} for record, role in keys[:3]}
     decided = [Decided("account", record, role, "r1", None, "assign", "big", reason=f"why {record}") for record, role in keys]
-    return {"owners": owners, "events": events, "referred": asked}, decided, draw(st.integers(1, 4))
+    return as_remembered({"owners": owners, "events": events, "referred": asked}), decided, draw(st.integers(1, 4))
 
 
 def record_of(key: str) -> str:
@@ -54,7 +56,7 @@ def record_of(key: str) -> str:
 
 @given(night=nights(), seed=st.integers(0, 1000))
 @settings(max_examples=tries(20, 60, 400), deadline=None)
-def test_the_segments_of_tasks_are_the_entries_of_one_run(night: tuple[dict[str, dict[str, object]], list[Decided], int], seed: int, tmp_path_factory: pytest.TempPathFactory) -> None:  # fmt: skip
+def test_the_segments_of_tasks_are_the_entries_of_one_run(night: Night, seed: int, tmp_path_factory: pytest.TempPathFactory) -> None:  # fmt: skip
     after, decided, tasks = night
     whole = [draft(e) for e in entries_between({}, after, AT, decided, {})]
     folder, paths = tmp_path_factory.mktemp("segments"), []

@@ -15,6 +15,7 @@ from pathlib import Path
 
 import pyarrow as pa
 
+from roe.dynamic import Value
 from roe.ledger.encode import Draft, Drafted, Subject, draft, entry, small, whole
 from roe.ledger.entry import Entry
 
@@ -31,7 +32,7 @@ SEGMENT = pa.schema(
 ROWS = 5_000  # of a segment that are written together
 READ = 1_000  # of each segment that are read together
 TOGETHER = 200  # segments that are read at once, so that few files are open
-Row = tuple[int | str | bytes | None, ...]
+Row = tuple[Value, ...]
 
 
 def write_segment(entries: Iterable[tuple[int, Entry]], path: Path) -> int:

@@ -8,7 +8,6 @@ from itertools import pairwise
 from typing import TYPE_CHECKING
 
 from roe.diagnostics import Diagnostic
-from roe.ledger.entries import Owned
 from roe.ledger.reconcile import CHANGED_IN_CRM
 from roe.plan.operators import Derive
 from roe.policy.model import Policy
@@ -16,7 +15,7 @@ from roe.source import Span
 from roe.words import counted, some
 
 if TYPE_CHECKING:
-    from roe.ledger.entries import Activated, RunEntry
+    from roe.ledger.entries import Activated, Owned, RunEntry
     from roe.ledger.moment import At
     from roe.ledger.store import Store
     from roe.run.memory import Memory
@@ -120,8 +119,8 @@ class Contested:
 
     def _earlier(self, e: Owned) -> set[str]:
         """The integrations from which rules took the record back before this run."""
-        told = self.memory.store.of_record(e.entity, e.record, (Owned.KIND,))
-        own = [x.entry for x in told if x.number <= self.memory.number and isinstance(x.entry, Owned) and x.entry.role == e.role]
+        told = self.memory.store.of_record(e.entity, e.record, (e.KIND,))
+        own = [x.entry for x in told if x.number <= self.memory.number and isinstance(x.entry, type(e)) and x.entry.role == e.role]
         return {earlier.system for earlier, later in pairwise(own) if _takes_back(earlier, later)}
 
     def sentence(self) -> str:
