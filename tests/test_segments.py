@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from effort import tries
+from roe.dynamic import Saved
 from roe.ledger.between import entries_between, in_sections
 from roe.ledger.decided import Decided
 from roe.ledger.encode import draft
@@ -65,7 +66,8 @@ def test_the_segments_of_tasks_are_the_entries_of_one_run(night: Night, seed: in
         def is_here(record: str, task: int = task) -> bool:
             return Random(f"{seed}{record}").randrange(tasks) == task
 
-        some = {part: {key: x for key, x in of.items() if is_here(record_of(key))} for part, of in after.items()}
+        parts: Saved = after
+        some = {part: {key: x for key, x in of.items() if is_here(record_of(key))} for part, of in parts.items()}
         path = folder / f"{task}.parquet"
         if write_segment(in_sections({}, some, AT, [d for d in decided if is_here(d.record)], {}, of_all=False), path):
             paths.append(path)
