@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from datetime import date
 from pathlib import Path
 from random import Random
@@ -10,7 +11,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+import roe
+from alike import InPortions
 from effort import tries
+from helpers import AS_OF, EXAMPLES
 from roe.dynamic import Saved
 from roe.ledger.between import entries_between, in_sections
 from roe.ledger.decided import Decided
@@ -20,6 +24,11 @@ from roe.ledger.entry import Entry
 from roe.ledger.moment import At
 from roe.ledger.remembered import Remembered, as_remembered
 from roe.ledger.store import store_in_memory
+from roe.run import engines
+from roe.run.engines import Job
+from roe.run.folder import damaged
+from roe.run.run import RunOptions, run
+from roe.run.source import Source
 
 pytest.importorskip("pyarrow")
 from roe.ledger import segment
@@ -138,3 +147,20 @@ def test_very_many_segments_are_put_together_first(tmp_path: Path, monkeypatch: 
     records = [e.record for _, (e, _) in read_segments(paths) if isinstance(e, Owned)]
     assert records == [f"a{k:02d}" for k in range(n)]
     assert sorted(tmp_path.iterdir()) == paths  # nothing is left of it
+
+
+@pytest.mark.parametrize("outcome", ["committed", "dry", "refused", "forgetful"])
+def test_no_segment_is_left_whatever_becomes_of_the_run(outcome: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nor does `run.json` list one."""
+    root = tmp_path / "policy"
+    shutil.copytree(EXAMPLES / "territories", root)
+    if outcome == "refused":
+        with (root / "policy.yaml").open("a") as file:
+            file.write("\ninvariants:\n  - {name: nobody-owns, every: account, holds: account.owner.ae = null}\n")
+    evaluator = roe.compile(roe.load(root))
+    monkeypatch.setattr(engines, "PREFERENCES", {"one": (InPortions,)})
+    options = RunOptions("" if outcome == "forgetful" else str(tmp_path / "state"), "one", dry=outcome == "dry")
+    finished = run(Job(evaluator, Source(evaluator.policy, root / "data"), AS_OF["territories"]), tmp_path / "out", options)
+    assert finished.outcome == outcome
+    assert damaged(tmp_path / "out") == []
+    assert [path for path in (tmp_path / "out").rglob("*") if "ledger" in path.name or path.name.startswith("part-")] == []
