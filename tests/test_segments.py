@@ -153,14 +153,14 @@ def test_very_many_segments_are_put_together_first(tmp_path: Path, monkeypatch: 
 def test_no_segment_is_left_whatever_becomes_of_the_run(outcome: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Nor does `run.json` list one."""
     root = tmp_path / "policy"
-    shutil.copytree(EXAMPLES / "territories", root)
+    shutil.copytree(EXAMPLES / "static", root)
     if outcome == "refused":
         with (root / "policy.yaml").open("a") as file:
             file.write("\ninvariants:\n  - {name: nobody-owns, every: account, holds: account.owner.ae = null}\n")
     evaluator = roe.compile(roe.load(root))
     monkeypatch.setattr(engines, "PREFERENCES", {"one": (InPortions,)})
     options = RunOptions("" if outcome == "forgetful" else str(tmp_path / "state"), "one", dry=outcome == "dry")
-    finished = run(Job(evaluator, Source(evaluator.policy, root / "data"), AS_OF["territories"]), tmp_path / "out", options)
+    finished = run(Job(evaluator, Source(evaluator.policy, root / "data"), AS_OF["static"]), tmp_path / "out", options)
     assert finished.outcome == outcome
     assert damaged(tmp_path / "out") == []
     assert [path for path in (tmp_path / "out").rglob("*") if "ledger" in path.name or path.name.startswith("part-")] == []
