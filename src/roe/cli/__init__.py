@@ -68,7 +68,7 @@ ELSEWHERE = {  # what people type for something that has another name
 }  # fmt: skip
 
 
-COLLECTED = 20_000, 20, 20  # objects made until garbage is looked for: hardly any comes up while a command starts
+COLLECTED = 250_000, 10, 10  # objects made until garbage is looked for: hardly any comes up while a command starts, or a small run lasts
 
 
 class LazyCommands(click.Group):

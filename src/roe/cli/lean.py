@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import os
 import sys
+from importlib import import_module
 from types import ModuleType
+
+import click
 
 
 def before_arrow() -> None:
@@ -15,7 +18,12 @@ def before_arrow() -> None:
 
 
 def without_pandas() -> None:
-    """Keep Arrow from importing pandas, where that is installed, which it does with the first array of Python values."""
+    """Keep Arrow from importing pandas, where that is installed, with the first array of Python values, and `numpy.ma` with the first of NumPy's."""
+    import numpy as np
+
+    if "numpy.ma" not in sys.modules:
+        stand_in = np.ma = sys.modules["numpy.ma"] = _NoMasks("numpy.ma")
+        click.get_current_context().call_on_close(stand_in.leave)
     if "pandas" not in sys.modules:
         import pyarrow as pa
 
@@ -39,3 +47,29 @@ class _NoDocumentation(ModuleType):
     @staticmethod
     def NumpyDocString(text: str) -> dict[str, list[str]]:
         return {"Parameters": []}
+
+
+class _NoMasks(ModuleType):
+    """In place of `numpy.ma`, which Arrow and `np.unique` ask whether an array is a masked one: none is before somebody wants the real module."""
+
+    class MaskedArray:
+        pass
+
+    @staticmethod
+    def is_masked(_: object) -> bool:
+        return False
+
+    def __getattr__(self, name: str) -> object:
+        if name.startswith("__") and name != "__path__":
+            raise AttributeError(name)
+        self.leave()
+        real = import_module("numpy.ma")
+        self.__dict__.update(vars(real))
+        return getattr(real, name)
+
+    def leave(self) -> None:
+        """Let whoever asks from now on have the real module."""
+        import numpy as np
+
+        if sys.modules.get("numpy.ma") is self:
+            del sys.modules["numpy.ma"], np.ma

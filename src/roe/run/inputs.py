@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-import subprocess
+import os
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
@@ -30,11 +30,16 @@ def digest_of(files: Mapping[str, bytes]) -> str:
 
 def revision(root: Path) -> str:
     """The commit that a policy's folder is at, with `+` if its files differ from it; empty outside of a repository."""
+    above = root.resolve()
+    if not os.environ.get("GIT_DIR") and not any((folder / ".git").exists() for folder in (above, *above.parents)):
+        return ""  # git would say so too, in as much time as some thousand decisions take
     commit = _git(root, "rev-parse", "HEAD")
     return commit and commit + ("+" if _git(root, "status", "--porcelain", "--", ".") else "")
 
 
 def _git(root: Path, *arguments: str) -> str:
+    import subprocess
+
     try:
         done = subprocess.run(["git", *arguments], cwd=root, capture_output=True, text=True, timeout=10, check=False)
     except (OSError, subprocess.SubprocessError):
