@@ -203,12 +203,10 @@ def test_records_of_a_kind_of_which_there_are_none_take_all_others(tmp_path: Pat
     assert shared_in_three(tmp_path, ALL % OWNER, "id,account\n", ACCOUNTS)[0] == "there are no lead records"
 
 
-MATCH = "matching: {methods: [{name: mail, match: 'domain(lead.email) = account.domain'}]}\n"
 TURN = "{name: turn, then: {route: p}}"
 
 
 @pytest.mark.parametrize(("sections", "rule", "reason"), [
-    (MATCH, OWNER, "lead.matched_account is looked for among all account records"),
     ("", "{name: other, when: lead.twin.form != null, then: keep}", "lead records look at each other, and at account records"),
     ("", "{name: many, when: count(account.inbound) > 1, then: keep}", "account.inbound leads to lead records, which are decided after account records"),
     ("scores: {place: {rank: {of: account.revenue, within: account.owner.ae.team}}}\n", "{name: first, when: account.place.rank = 1, then: keep}", "account.place rests on owners, which lead records see once they are decided"),

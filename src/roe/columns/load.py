@@ -95,7 +95,7 @@ def typed_columns(policy: Policy, entity: str, raw: Raw) -> TypedColumns:
     finished(table.reading, table.rejects)
     if raw.guests is not None:
         _host(table, typed_columns(policy, entity, raw.guests))
-    table.ranks, table.decided = raw.ranks, raw.decided
+    table.ranks, table.decided, table.alike, table.matched = raw.ranks, raw.decided, raw.alike, raw.matched
     return table
 
 

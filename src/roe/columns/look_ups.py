@@ -1,15 +1,23 @@
-"""Look-ups of records by key and by name, made of whole columns: a record becomes a row only when it is a candidate."""
+"""Look-ups of records by key and by name, made of whole columns: a record becomes a row only when it is a candidate.
+
+Guests are looked up like the records that a world decides itself: who is found by another record may be decided anywhere.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING
 
-from roe.columns.column import ByRow, Column, Constant
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from roe.columns.column import ByRow, Column, Constant, opaque
+from roe.companies.index import NameIndex
 from roe.dynamic import Value
-from roe.evaluator.look_ups import KeyLookUp, NameLookUp, keys_of_value, name_in
+from roe.evaluator.look_ups import KeyLookUp, NameLookUp, keys_of_value, look_up_number, name_in
 from roe.evaluator.row import Row
 from roe.grammar import syntax as s
+from roe.grammar.closures import compile_expression
 
 if TYPE_CHECKING:
     from roe.columns.table import RecordTable
@@ -26,15 +34,13 @@ class ColumnKeys(KeyLookUp):
         super().__init__(kind, theirs, matcher)
 
     def fill(self, world: World) -> None:
-        column = _column(self._table, self.theirs)
-        if column is None:
-            super().fill(world)
-        elif isinstance(column, Constant):
-            self._at = dict.fromkeys(keys_of_value(self.kind, column.value), range(self._table.listed))
+        column = said_of_each(self._table, self.theirs)
+        if isinstance(column, Constant):
+            self._at = dict.fromkeys(keys_of_value(self.kind, column.value), range(self._table.typed.n))
         else:
             several: dict[Value, list[int]] = {}
             at = self._at
-            for i, value in enumerate(column.values()[: self._table.listed]):
+            for i, value in enumerate(column.values()[: self._table.typed.n]):
                 for key in keys_of_value(self.kind, value):
                     first = at.setdefault(key, i)
                     if first != i:
@@ -43,32 +49,65 @@ class ColumnKeys(KeyLookUp):
 
     def rows(self, key: Value) -> Sequence[Row]:
         at = self._at.get(key, ())
-        return [self._table.row(i) for i in ((at,) if isinstance(at, int) else at)] or super().rows(key)
+        return [self._table.row(i) for i in ((at,) if isinstance(at, int) else at)]
 
 
 class ColumnNames(NameLookUp):
     """The names of a table's records."""
 
     def __init__(self, theirs: s.Node, matcher: Matcher, meanwhile: Callable[[], object] | None, table: RecordTable) -> None:
-        self._table = table
-        self._at: list[int] | None = None  # the record of each name
+        self._table, self._number = table, look_up_number(matcher.step, "similar", theirs)
+        self._at: list[int] = []  # the record of each name
         super().__init__(theirs, matcher, meanwhile)
 
     def fill(self) -> list[str]:
-        column = _column(self._table, self.theirs)
-        if column is None:
-            return super().fill()
-        named = [(i, name) for i, value in enumerate(column.values()[: self._table.listed]) if (name := name_in(value))]
+        values = said_of_each(self._table, self.theirs).values()[: self._table.typed.n]
+        named = [(i, name) for i, value in enumerate(values) if (name := name_in(value))]
         self._at = [i for i, _ in named]
         return [name for _, name in named]
 
+    def index(self, names: list[str], meanwhile: Callable[[], object] | None) -> NameIndex:
+        alike = self._table.typed.alike
+        if alike is None:
+            return super().index(names, meanwhile)
+        return SearchedNames(names, alike.filter(pc.equal(alike["number"], self._number)))
+
     def row(self, place: int) -> Row | None:
-        return super().row(place) if self._at is None else self._table.row(self._at[place])
+        return self._table.row(self._at[place])
 
 
-def _column(table: RecordTable, theirs: s.Node) -> Column | None:
-    """The values of an expression about each record; None where only the row evaluator can tell."""
+ALIKE = pa.schema([("number", pa.int32()), ("group", pa.bool_()), ("name", pa.binary()), ("other", pa.binary()), ("score", pa.float64())])
+
+
+def as_bytes(name: str) -> bytes:
+    """A name as a cell of a table: it may have half a character, which no Arrow text has."""
+    return name.encode("utf-8", "surrogatepass")
+
+
+class SearchedNames(NameIndex):
+    """Names of some records, where it is known already which names of all records are like those that are looked for (rows of `ALIKE`)."""
+
+    def __init__(self, names: Iterable[str], alike: pa.Table) -> None:
+        super().__init__()
+        self._places: dict[bytes, list[int]] = {}
+        for place, name in enumerate(names):
+            self._places.setdefault(as_bytes(name), []).append(place)
+        self._alike: dict[tuple[bool, bytes], list[tuple[float, bytes]]] = {}
+        for group, name, other, score in zip(*(alike[x].to_pylist() for x in ("group", "name", "other", "score")), strict=True):
+            self._alike.setdefault((group, name), []).append((score, other))
+
+    def search(
+        self, name: str, least: float, group: bool = False, only: Callable[[int], bool] | None = None, within: float = 1.0
+    ) -> list[tuple[float, int]]:
+        enough = [(score, other) for score, other in self._alike.get((group, as_bytes(name)), ()) if score >= least]
+        found = [(score, place) for score, other in enough for place in self._places.get(other, ()) if only is None or only(place)]
+        return sorted(found, key=lambda x: (-x[0], x[1]))
+
+
+def said_of_each(table: RecordTable, tree: s.Node) -> Column:
+    """The values of an expression about each record of a table."""
     try:
-        return table.frame.eval(theirs)
+        return table.frame.eval(tree)
     except ByRow:
-        return None
+        code, world = compile_expression(tree), table.world
+        return opaque([code(world.scope(table.row(i))) for i in range(table.n)])

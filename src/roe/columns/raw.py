@@ -25,11 +25,15 @@ class Raw:
     `origin` is its file and what the reading of it said. Of a portion of a table `habits` are what its whole columns settle, and `guests` are
     rows of other portions that are here to be read. `ranks` are places among all records: line, rank, of, below, and the name of the step.
     `decided` are the owners that guests got, where these are decided before the records that look at them (see `roe.columns.decided`).
+    `alike` are names of all records that are like some that are looked for, where guests are searched by name (see `SearchedNames`).
+    `matched` are the records that these are matched to, by line and id, where that is known already.
     """
 
     guests: Raw | None = None
     ranks: pa.Table | None = None
     decided: pa.Table | None = None
+    alike: pa.Table | None = None
+    matched: pa.Table | None = None
 
     def __init__(
         self,

@@ -323,7 +323,13 @@ class RecordTable:
             return self._filled(step)
         if isinstance(step, Settle):
             return self._settled(step)
-        return match_columns(step, self)
+        return match_columns(step, self) if self.typed.matched is None else self._matched(step, self.typed.matched)
+
+    def _matched(self, step: Relate, matched: pa.Table) -> Refs:
+        """The related records, where they are known already."""
+        ids = matched["id"].combine_chunks().take(pc.index_in(pa.array(self.typed.lines), matched["line"].combine_chunks()))
+        at = pc.index_in(ids, self.world.tables[step.target].ids.cast(pa.string()), skip_nulls=True)
+        return Refs(step.target, pc.fill_null(at, -1).to_numpy(zero_copy_only=False).astype(np.int32), self.world)
 
     def _frozen(self, step: Derive, now: Column) -> Column:
         """The values that the records had when the period began; those that are new in it have today's."""

@@ -32,6 +32,8 @@ class TypedColumns:
     guest_ids: frozenset[str] = frozenset()
     ranks: pa.Table | None = None  # places among all records, of which these are some (see `Raw`)
     decided: pa.Table | None = None  # the owners that guests got (see `Raw`)
+    alike: pa.Table | None = None  # names among those of all records (see `Raw`)
+    matched: pa.Table | None = None  # what records are matched to (see `Raw`)
 
     @property
     def listed(self) -> int:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, NamedTuple, Protocol
 from roe.data.lookup import CannotLookUp
 from roe.dynamic import Values
 from roe.evaluator.compiled import Compiled
-from roe.evaluator.look_ups import blocking_keys, plan_of
+from roe.evaluator.look_ups import blocking_keys, plan_of_method
 from roe.evaluator.row import Row
 from roe.evaluator.world import World
 from roe.grammar import syntax as s
@@ -168,9 +168,7 @@ class Around:
 
     def _candidates(self, step: Relate, method: Method, row: Row) -> list[str]:
         """Keep the rows that a method may choose among: by key or by block, as it looks for them itself."""
-        kind, mine, theirs = plan_of(method.match.tree, step.entity, step.target)
-        if method.similar is not None:
-            kind, mine, theirs = "similar", method.similar[0].tree, method.similar[1].tree
+        kind, mine, theirs = plan_of_method(method, step)
         value = None if mine is None else compile_expression(mine)(row.world.scope(row))
         if mine is not None and (value is None or isinstance(value, (list, dict)) or (kind != "equal" and not isinstance(value, str))):
             if kind != "among" or value is None:

@@ -20,9 +20,11 @@ from roe.grammar.functions.sales import company
 from roe.grammar.registry import BY_NAME
 
 if TYPE_CHECKING:
+    from roe.companies.index import NameIndex
     from roe.evaluator.relate import Matcher
     from roe.evaluator.row import Row
     from roe.evaluator.world import World
+    from roe.plan.operators import Method, Relate
 
 KEYED = ("equal", "among", "block")  # how a method finds candidates by keys that both sides give
 MOST_REPEATED = 2_000  # distinct texts whose keys are kept, until there are more: those are names or domains, which do not repeat
@@ -60,6 +62,18 @@ def plan_of(match: s.Node, entity: str, target: str) -> tuple[str, s.Node | None
         ):
             block = sides(*call.args)
     return ("block", *block) if block else ("all", None, None)
+
+
+def plan_of_method(method: Method, step: Relate) -> tuple[str, s.Node | None, s.Node | None]:
+    """How a method finds its candidates: see `plan_of`, or 'similar' where it searches names."""
+    if method.similar is not None:
+        return "similar", method.similar[0].tree, method.similar[1].tree
+    return plan_of(method.match.tree, step.entity, step.target)
+
+
+def look_up_number(step: Relate, kind: str, theirs: s.Node) -> int:
+    """The number of a look-up: methods that search the same have the same one."""
+    return next(i for i, method in enumerate(step.methods) if plan_of_method(method, step)[::2] == (kind, theirs))
 
 
 def needed(condition: s.Node, target: str) -> s.Node | None:
@@ -149,13 +163,17 @@ class NameLookUp:
     """The names of rows, as one expression has them, searched by all methods that compare them."""
 
     def __init__(self, theirs: s.Node, matcher: Matcher, meanwhile: Callable[[], object] | None = None) -> None:
-        from roe.companies.kept import index_of
-
         self._code, self._world, self._target = compile_expression(theirs), matcher.world, matcher.step.target
         self.theirs = theirs
         self._rows: list[Row | None] = []
         self._place: dict[int, int] = {}
-        self._index = index_of(self.fill(), meanwhile, grows=self._world.grows)
+        self._index = self.index(self.fill(), meanwhile)
+
+    def index(self, names: list[str], meanwhile: Callable[[], object] | None) -> NameIndex:
+        """The names, ready to be searched."""
+        from roe.companies.kept import index_of
+
+        return index_of(names, meanwhile, grows=self._world.grows)
 
     def fill(self) -> list[str]:
         """The names; each is at the place in the index that it has in this list."""

@@ -11,7 +11,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 from roe.dynamic import Value
-from roe.evaluator.look_ups import KEYED, KeyLookUp, LookUp, NameLookUp, blocking_keys, by_id, needed, plan_of
+from roe.evaluator.look_ups import KEYED, KeyLookUp, LookUp, NameLookUp, blocking_keys, by_id, needed, plan_of_method
 from roe.grammar import syntax as s
 from roe.grammar import values as v
 from roe.grammar.closures import compile_expression
@@ -214,9 +214,7 @@ class MatchMethod:
         self.unless = compile_expression(method.unless.tree) if method.unless else None
         self.unless_text = str(method.unless.text) if method.unless else ""
         self.least, self.group = method.least, method.group
-        self.kind, mine, theirs = plan_of(method.match.tree, step.entity, step.target)
-        if method.similar is not None:
-            self.kind, mine, theirs = "similar", method.similar[0].tree, method.similar[1].tree
+        self.kind, mine, theirs = plan_of_method(method, step)
         self.theirs, self.is_keyed = theirs, self.kind in KEYED
         self.mine = compile_expression(mine) if mine is not None else None
 

@@ -93,9 +93,9 @@ MOMENT = ("", "now")  # what stands for the clock among the fields that somethin
 PAST = ("", "past")  # and for what the ledger knows of earlier days
 
 
-def rests_on(policy: Policy, entity: str, expr: Expr) -> frozenset[tuple[str, str]] | None:
+def rests_on(policy: Policy, entity: str, expr: Expr, known: Read = ()) -> frozenset[tuple[str, str]] | None:
     """Every (entity, field) that an expression about an entity's records rests on, however far, and MOMENT if it asks for the time; None
-    where that cannot be told.
+    where that cannot be told. Of fields that are `known` it is not asked what they rest on.
     """
     steps = {**standard_steps(policy.plan), **policy.plan.steps}
     fields = _read_and_asked(policy, entity, [expr])
@@ -103,6 +103,8 @@ def rests_on(policy: Policy, entity: str, expr: Expr) -> frozenset[tuple[str, st
     while todo and PAST not in fields:
         of, name = todo.pop()
         step = steps.get((of, name))
+        if (of, name) in known:
+            continue
         if step is None:
             more = _led_to(policy, of, name)
         elif isinstance(step, Relate):

@@ -11,11 +11,13 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 
 from roe.evaluator.allocation import LEAST_LOADED
+from roe.evaluator.look_ups import plan_of_method
 from roe.evaluator.pool import OPEN_CAPS
 from roe.plan.operators import Relate
+from roe.plan.outcome import expression
 from roe.plan.standard import standard_steps
 from roe.policy.model import Policy
-from roe.policy.reads import reads, reads_through
+from roe.policy.reads import PAST, may_rest_on, reads, reads_through
 from roe.share.plan import OWNED, Share, leads_to, of_kind, pools_rest_on, ranks_of
 
 Fields = Collection[tuple[str, str]]
@@ -76,7 +78,23 @@ def _then(policy: Policy, first: Share, other: str, fields: Fields) -> Share | s
     leads = _leads(policy, first.entity, then, fields)
     if isinstance(leads, str) or isinstance(lent, str):
         return leads if isinstance(leads, str) else str(lent)
-    return replace(then, first=first, leads=leads, lent=lent)
+    found = [step for key, step in policy.plan.steps.items() if key in fields and isinstance(step, Relate) and step.entity == other]
+    why = next((why for step in found if (why := _reason_not_by_keys(policy, first.entity, step))), "")
+    return why or replace(then, first=first, leads=leads, lent=lent, matched=found[0].name if found else "")
+
+
+def _reason_not_by_keys(policy: Policy, one: str, step: Relate) -> str:
+    """Why records cannot be matched to earlier ones by what each of them says; empty if they can."""
+    for method in step.methods:
+        _, mine, theirs = plan_of_method(method, step)
+        if mine is None or theirs is None:
+            return f"the matching method `{method.name}` compares each {step.entity} with every {one}"
+        own, other = may_rest_on(policy, step.entity, expression(mine)), may_rest_on(policy, one, expression(theirs))
+        if any(of == one or leads_to(policy, one, of, name) for of, name in own):
+            return f"the matching method `{method.name}` looks for {one} records by other {one} records"
+        if any(field == PAST or (field[0] in (one, step.entity) and field[1] in OWNED) for field in own | other):
+            return f"the matching method `{method.name}` looks for {one} records by owners or by the past"
+    return ""
 
 
 def _lent(policy: Policy, first: Share, then: Share) -> frozenset[str] | str:
@@ -100,8 +118,8 @@ def _leads(policy: Policy, one: str, then: Share, fields: Fields) -> Mapping[str
         if of not in (then.entity, *then.children) or not leads_to(policy, one, of, name):
             continue
         step, f = policy.plan.steps.get((of, name)), policy.model.entities.get(of, {}).get(name)
-        if isinstance(step, Relate):
-            return f"{of}.{name} is looked for among all {one} records"
+        if isinstance(step, Relate) and of == then.entity:
+            continue  # it is looked for by keys (`_matched`)
         if step is not None or f is None or f.via:
             return f"{of}.{name} leads to {one} records"
         leads[of] = (*leads.get(of, ()), name)

@@ -16,14 +16,16 @@ from roe.columns.raw import Raw
 from roe.evaluator.engine import Evaluator
 from roe.ledger.by_record import RECORD, rows_of, state_of
 from roe.ledger.remembered import Remembered
+from roe.plan.operators import Relate
 from roe.policy.model import DataSource, Policy
 from roe.share import tasks
 from roe.share.carrier import Carrier, Common, Frame
 from roe.share.claims import settled, told
 from roe.share.credits import are_named
 from roe.share.guests import asked_for, links_of, of_copies, of_links
+from roe.share.matches import NAMES, SOUGHT, keys_had, keys_wanted, met, of_names
 from roe.share.memory import MEMORY, Change
-from roe.share.parcels import DECIDED, KEY, LINE, PARCEL, ROWS, Buckets, Hashed, Key, Ranged, of_bytes
+from roe.share.parcels import DECIDED, KEY, LINE, NAMES_ALIKE, PARCEL, ROWS, Buckets, Hashed, Key, Ranged, of_bytes
 from roe.share.plan import Share
 from roe.share.pools import Said, TurnFiles, hand_out, run_of
 from roe.share.ranks import INEXACT, of_ranks, ranked
@@ -168,7 +170,8 @@ class OfKind:
             read[first.entity] = columns_for_pools(policy, lent, _header(self.lenders[first.entity]), remembers=False)
             state = state_of(entity, rows_of(state, entity), common.state())  # its records alone
         columns = columns_for_pools(policy, how, _header(shared), remembers)
-        look: Look[dict[str, pa.Table]] = partial(waiting, entity=entity, columns=columns, read=read)
+        matched = next((name for name in how.handed_out_by or () if isinstance(policy.plan.steps.get((entity, name)), Relate)), "")
+        look: Look[dict[str, pa.Table]] = partial(waiting, entity=entity, columns=columns, read=read, matched=matched)
         found = self.parcels.at_buckets(self.buckets.number).each(of_waiting(look, common, self.kind), PARCEL)
         if carrier.in_order:
             found = found.kept()
@@ -202,25 +205,55 @@ class OfKind:
 
     def lent(self, common: Common) -> Frame | str | None:
         """The guests of the tasks of later records, with the owners that they got; or why these are too many."""
-        if self.keys.asks is None or self.then is None:
+        asks, then, n = self.keys.asks, self.then, self.buckets.number
+        if then is None or (asks is None and not then.how.matched):
             return None
-        entity, n = self.how.entity, self.buckets.number
-        asked = asked_for(self.keys.frame, entity, self.buckets, self.cut.rows + self.then.cut.rows, self.keys.asks)
+        entity, matched = self.how.entity, (then.how.entity, then.how.matched)
+        look: Look[dict[str, pa.Table]] = partial(
+            owners_given, entity=entity, takes_turns=self.how.handed_out_by is not None, matched=matched if then.how.matched else None
+        )
+        given = self.parcels.at_buckets(n).each(of_waiting(look, common, self.kind), PARCEL)
+        alike: Frame | None = None
+        if then.how.matched:
+            given = given.kept()
+            wants, alike = then.wanted(common, given, matched)
+            by_keys = met(given, wants, self.buckets)
+            asks = by_keys if asks is None else asks.joined(by_keys)
+        asked = asked_for(self.keys.frame, entity, self.buckets, self.cut.rows + then.cut.rows, asks)
         if isinstance(asked, str):
             return asked
-        look: Look[dict[str, pa.Table]] = partial(owners_given, entity=entity, takes_turns=self.how.handed_out_by is not None)
-        given = self.parcels.at_buckets(n).each(of_waiting(look, common, self.kind), PARCEL)
-        known = self.rows.joined(given).joined(asked)
+        known = self.rows.joined(given.only(DECIDED)).joined(asked)
         known = known if self.ranks is None else known.joined(self.ranks)
-        return known.at_buckets(n).each(of_copies(entity, self.cut.shared), PARCEL).kept()
+        guests = known.at_buckets(n).each(of_copies(entity, self.cut.shared), PARCEL).kept()
+        return guests if alike is None else guests.joined(alike)
+
+    def wanted(self, common: Common, given: Frame, matched: tuple[str, str]) -> tuple[Frame, Frame | None]:
+        """The keys by which these records look for those that are matched to them, and the names that are like theirs, if they look for names."""
+        step = self.work.evaluator.policy.plan.steps[matched]
+        assert isinstance(step, Relate)
+        look: Look[dict[str, pa.Table]] = partial(keys_wanted, matched=matched)
+        wants = self.rows.at_buckets(self.buckets.number).each(of_waiting(look, common, self.kind), PARCEL).kept()
+        if not any(method.similar is not None for method in step.methods):
+            return wants, None
+        found = given.only(NAMES).joined(wants.only(SOUGHT)).in_one().each(of_names(step), PARCEL).kept()
+        return wants.joined(found), found.only(NAMES_ALIKE)
 
 
 def owners_given(
-    evaluator: Evaluator, as_of: str, tables: dict[str, Raw], state: Remembered, *, entity: str, takes_turns: bool
+    evaluator: Evaluator,
+    as_of: str,
+    tables: dict[str, Raw],
+    state: Remembered,
+    *,
+    entity: str,
+    takes_turns: bool,
+    matched: tuple[str, str] | None,
 ) -> dict[str, pa.Table]:
-    """Who gets the records of a task."""
+    """Who gets the records of a task; and the keys by which later records are matched to them, if they are."""
     run = run_of(evaluator, as_of, tables, state, entity if takes_turns else "")
-    return {DECIDED: decided_of(of for of in run.allocations if of.entity == entity)}
+    step = evaluator.policy.plan.steps[matched] if matched is not None else None
+    keys = keys_had(run.world.tables[entity], step) if isinstance(step, Relate) else {}
+    return {DECIDED: decided_of(of for of in run.allocations if of.entity == entity), **keys}
 
 
 def _header(shared: Shared) -> list[str]:

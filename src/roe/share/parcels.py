@@ -34,6 +34,7 @@ WANTED, FOR = "$wanted ", "$for"  # before the number of a round: parcels of ids
 RANKS = "$ranks"  # parcels of places among all records, by line and the name of the step
 CLAIMS = "$claims"  # parcels of claims, by id, with the reasons why they are refused
 DECIDED = "$decided"  # parcels of the owners that records got, for those that are decided later
+NAMES_ALIKE = "$alike"  # parcels of names among those of all records that are like some that a task looks for
 GUEST = "$guest "  # before what rows are: copies that are there to be read
 BUCKET, OF, ROWS = "bucket", "of", "rows"  # the task; what the rows are; the rows as bytes
 PARCEL = pa.schema([(BUCKET, pa.int32()), (OF, pa.string()), (ROWS, pa.binary())])

@@ -25,7 +25,7 @@ class Share:
     `handed_out_by` are the entity's fields that pools rest on; None where no pool takes turns. Rules also read other records of the entity:
     those to which `links` of these tables refer, and those that refer to it by the fields in `back`. `ranks` are the entity's steps that are places
     among all of its records. `claims` says that reps claim its records. `first` are the records that are decided before these, to which fields
-    of these tables lead (`leads`): pools rest on some of their fields (`lent`).
+    of these tables lead (`leads`): pools rest on some of their fields (`lent`). `matched` is the step that looks for one of them.
     """
 
     entity: str
@@ -38,6 +38,7 @@ class Share:
     first: Share | None = None
     leads: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     lent: frozenset[str] = frozenset()
+    matched: str = ""
 
     @property
     def kinds(self) -> list[Share]:
@@ -194,6 +195,9 @@ def pools_rest_on(
     """The fields of the records, and of others, that pools rest on; or why it takes whole records to hand them out."""
     fields = {(entity, "created")}
     wanted = [expression(s.Path(s.Name(entity), OPEN))]
+    known = [
+        key for key, step in policy.plan.steps.items() if isinstance(step, Relate) and step.entity == entity
+    ]  # tasks say that (`MATCHED`)
     for name, pool in policy.plan.pools.items():
         parts = record_parts(pool, policy)
         if parts is None:
@@ -202,7 +206,7 @@ def pools_rest_on(
             return f"a cap of the pool `{name}` counts records that refer to the {entity}"
         wanted += [*map(expression, parts), *_of_one(pool)]
     for expr in wanted:
-        more = rests_on(policy, entity, expr)
+        more = rests_on(policy, entity, expr, known)
         if more is None or any(of in children for of, _ in more) or not more.isdisjoint(elsewhere):
             return f"a pool reads more about each {entity} than its own fields (`{expr.text}`)"
         fields |= more

@@ -38,7 +38,7 @@ from roe.plan.operators import Allocate
 from roe.share.memory import Change, changes_between
 from roe.share.parcels import LINE, flat
 from roe.share.tasks import HANDED, ROWS_A_TASK, SAID
-from roe.share.waiting import BACK, GONE, ID, NUMBER, OPEN, REP, WAITS, WORKED, outcomes_of_pools
+from roe.share.waiting import BACK, GONE, ID, MATCHED, NUMBER, OPEN, REP, WAITS, WORKED, outcomes_of_pools
 
 GIVEN = ("$rep ", "$pool ", "$why ", "$until ")  # before a role: what a record got
 ROLE = "$role"
@@ -103,10 +103,13 @@ def hand_out(
     raw, open_of, gone = tables.pop(entity), tables.pop(OPEN).columns, pa.array(tables.pop(GONE).columns[ID]).to_pylist()
     waits = {name.removeprefix(WAITS): np.asarray(raw.columns[name]) for name in raw.columns if name.startswith(WAITS)}
     told = {name: pa.array(column) for name, column in raw.columns.items() if name.startswith((WORKED, BACK))}
-    own = {name: column for name, column in raw.columns.items() if not name.startswith((WAITS, WORKED, BACK))}
+    own = {name: column for name, column in raw.columns.items() if not name.startswith((WAITS, WORKED, BACK, MATCHED))}
+    waiting = Raw(own, raw.n, raw.lines, raw.origin, raw.habits)
+    if MATCHED in raw.columns:
+        waiting.matched = pa.table({"line": raw.lines, "id": pa.array(raw.columns[MATCHED]).cast(pa.string())})
     counts = dict(zip(*(pa.array(open_of[name]).to_pylist() for name in (REP, NUMBER)), strict=True))
-    world = _Giving(evaluator, as_of, {**tables, entity: Raw(own, raw.n, raw.lines, raw.origin, raw.habits)}, entity, counts)
-    del raw, own, tables
+    world = _Giving(evaluator, as_of, {**tables, entity: waiting}, entity, counts)
+    del raw, own, waiting, tables
     bound = _GivingBound(evaluator, world, _without(state, entity, gone), told)
     table = world.tables[entity]
     parts = [_of_codes(RoleRows(bound, table, role), waits.pop(role, None), table.typed.lines) for role in bound.roles(entity)]

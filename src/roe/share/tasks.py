@@ -14,6 +14,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from roe.columns.look_ups import ALIKE
 from roe.columns.raw import Raw
 from roe.data.habits import Habits
 from roe.data.scan import TableOrigin
@@ -36,6 +37,7 @@ from roe.share.parcels import (
     LINE,
     LINK,
     MOST,
+    NAMES_ALIKE,
     RANKS,
     TO,
     Buckets,
@@ -322,6 +324,8 @@ def _of_bucket(look: Look[T], common: Common, kind: Kind, batches: Iterable[pa.R
         if HANDED in tables:
             own[HANDED] = Raw.of_table(tables[HANDED])
         own[guests].ranks, own[guests].decided = tables.get(RANKS if guests == kind.entity else GUEST + RANKS), tables.get(GUEST + DECIDED)
+        if guests != kind.entity:  # whoever searches among them has been told which names of all are alike
+            own[guests].alike = tables.get(NAMES_ALIKE, ALIKE.empty_table())
         state, known = common.state(), dict[str, list[pa.Table]]()
         for of, rows in ((kind.entity, tables.get(MEMORY)), (guests, tables.get(GUEST + MEMORY))):
             known.setdefault(of, []).extend([] if rows is None else [rows])

@@ -49,6 +49,7 @@ READ = "$read "  # before an entity: records to which those that wait lead
 WAITS = "$waits "  # before a role: which of its outcomes a record waits for
 WORKED = "$worked "  # before a role: whether the rep has worked a record that an earlier run assigned, if anybody is to ask
 BACK = "$back "  # before a role: why the turn that a record took is given back
+MATCHED = "$matched"  # the record that each is matched to, if pools ask for that
 COMPANY = "$company "  # before a number: of which company a record is, as 32 bits
 REP, NUMBER, ID = "rep", "n", "id"
 
@@ -115,6 +116,7 @@ def waiting(
     entity: str,
     columns: list[str],
     read: Mapping[str, list[str]] = MappingProxyType({}),
+    matched: str = "",
 ) -> dict[str, pa.Table]:
     """Of a task's records those that wait, with some columns as they are in the data and what each waits for in each role (`WAITING`); of the
     others those that pools may ask about (`BESIDE`); the open records of each rep (`OPEN`), if caps count them; those of the ledger that
@@ -131,7 +133,7 @@ def waiting(
         more[WAITS + part.role] = code
         waits |= code >= 0
     beside = _beside(table, state, is_asked=bool(state) or any(pool.together is not None for pool in pools)) & ~waits
-    beside_too = {**({} if state else _companies(table, pools)), **_of_earlier(run, table)}
+    beside_too = {**({} if state else _companies(table, pools)), **_of_earlier(run, table), **_matched(table, matched)}
     found = {
         WAITING: _some(waits, table, tables[entity], columns, {**more, **beside_too}),
         BESIDE: _some(beside, table, tables[entity], columns, beside_too),
@@ -178,6 +180,16 @@ def _of_earlier(run: _RulesAlone, table: RecordTable) -> dict[str, pa.Array]:
         **{f"{WORKED}{role}": pa.array(flags, pa.bool_()) for role, flags in worked.items()},
         **{f"{BACK}{role}": pa.array(texts, pa.string()) for role, texts in back.items()},
     }
+
+
+def _matched(table: RecordTable, name: str) -> dict[str, pa.Array]:
+    """The id of the record that each is matched to by a step, if one is named."""
+    if not name:
+        return {}
+    to = table.column(name)
+    assert isinstance(to, Refs)
+    at = to.at[: table.listed]
+    return {MATCHED: table.world.tables[to.entity].ids.cast(pa.string()).take(pa.array(at, mask=at < 0))}
 
 
 def _companies(table: RecordTable, pools: Iterable[Allocate]) -> dict[str, pa.Array]:
