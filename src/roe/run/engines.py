@@ -340,18 +340,16 @@ class SparkEngine(Shared):
         return [*limits, _circle(job.circles)] if job.circles else limits
 
     def fill(self, files: Files, watch: Watch) -> None:
-        from pyspark.errors import PySparkException
-
         from roe.run.spark import wire
         from roe.spark.run import OnSpark
+        from roe.spark.trouble import reason, troubles
 
         try:
             carrier = OnSpark(wire(self.job.form), files.folder, self.job.session)
             self.decide_with(carrier, files, files_of_turns=self.job.form in IN_PARTS)
-        except PySparkException as e:
-            first = next((line.strip() for line in reversed(str(e).splitlines()) if line.strip()), type(e).__name__)
+        except troubles() as e:
             help = "use `--engine columns`, or look into Spark's own log"
-            raise user_error("R803", f"Spark did not finish: {first[:200]}", "--engine", help) from e
+            raise user_error("R803", f"Spark did not finish: {reason(e)}", "--engine", help) from e
         if self.shared.together and not self.foretold():
             self.notes.append(f"one task decided all records, because {self.shared.together}")
 

@@ -13,7 +13,7 @@ from roe.columns.turn_files import lines_of
 from roe.dynamic import Value
 from roe.run.files import COLUMNS, IN_PARTS, PARTS, TABLES
 from roe.share.result import TaskResult
-from roe.spark.run import Wire
+from roe.spark.run import Wire, kept
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
@@ -75,14 +75,11 @@ def _of_parts(results: DataFrame) -> Iterator[TaskResult]:
 def _in_order(results: DataFrame) -> Iterator[TaskResult]:
     from pyspark.sql import functions as f
 
-    results = results.persist()
-    try:
-        for name in TABLES:
-            some = results.where(f.col(MARK) == name).orderBy(ID, PLACE)
-            yield TaskResult({name: some.select(*(f.col(f"c{i}").alias(c) for i, c in enumerate(COLUMNS[name]))).toArrow()})
-        yield result_of(results.where(~f.col(MARK).isin(*TABLES)).toLocalIterator())
-    finally:
-        results.unpersist()
+    results = kept(results)
+    for name in TABLES:
+        some = results.where(f.col(MARK) == name).orderBy(ID, PLACE)
+        yield TaskResult({name: some.select(*(f.col(f"c{i}").alias(c) for i, c in enumerate(COLUMNS[name]))).toArrow()})
+    yield result_of(results.where(~f.col(MARK).isin(*TABLES)).toLocalIterator())
 
 
 def result_of(rows: Iterable[Value]) -> TaskResult:
