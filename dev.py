@@ -10,8 +10,8 @@ import venv
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent
-BIN = ROOT / ".venv" / ("Scripts" if os.name == "nt" else "bin")
-PYTHON = str(BIN / ("python.exe" if os.name == "nt" else "python"))
+BIN = Path("Scripts/python.exe" if os.name == "nt" else "bin/python")
+PYTHON, SAIL = (str(ROOT / name / BIN) for name in (".venv", ".venv-sail"))
 EXAMPLE = "policies/examples/static"
 
 
@@ -32,9 +32,9 @@ def say(text: str) -> None:
     print(f"== {text}", file=sys.stderr, flush=True)
 
 
-def run(*args: str, heavy: bool = False) -> None:
+def run(*args: str, heavy: bool = False, python: str = PYTHON) -> None:
     env = {**os.environ, **({"ROE_HEAVY": "1"} if heavy else {})}
-    done = subprocess.run([PYTHON, *args], cwd=ROOT, env=env)
+    done = subprocess.run([python, *args], cwd=ROOT, env=env)
     if done.returncode:
         sys.exit(done.returncode)
 
@@ -65,16 +65,20 @@ HEAVY = tuple(
     for name in ("expressions", "index", "analysis", "policies", "data", "columns", "pages", "sql", "examples", "mutation")
 )
 SPARK = ("tests/test_spark.py", "tests/test_spark_connect.py")
+PYTEST = ("hypothesis", "pytest", "pytest-timeout", "pytest-xdist")  # what all tests need
 
 
 def heavy() -> None:
-    """Long fuzzing, engines compared at length, Spark, the conformance report where the suite is at hand, a hundred planted faults, and the quick benchmarks."""
+    """Long fuzzing, engines compared at length, Spark and Sail, the conformance report where the suite is at hand, a hundred planted faults, and the quick benchmarks."""
     run("-m", "pytest", "-n", "auto", *HEAVY, heavy=True)
     if shutil.which("java"):
         run("-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--editable", ".[spark]", "pyspark[connect]")
         run("-m", "pytest", *SPARK, heavy=True)
     else:
         say("no Java: the tests on Spark are left out")
+    venv.create(ROOT / ".venv-sail", with_pip=True, clear=True)  # Sail needs another PySpark
+    run("-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--editable", ".[sail,delta]", *PYTEST, python=SAIL)
+    run("-m", "pytest", "-n", "0", "tests/test_spark_sail.py", heavy=True, python=SAIL)
     run("tests/fuzz.py", "60", *(["2026"] if os.environ.get("CI") else []))
     if (ROOT.parent / "shared" / "conformance" / "tck.jsonl").is_file():
         run("tests/conformance/runner.py")

@@ -425,11 +425,13 @@ def driver(root: Path, rows: int) -> None:
 
 
 def ledger(root: Path, rows: int) -> None:
-    """What the driver pays for a ledger: tasks send it every entry of the first night, and none where nothing changes. Beside a run without one."""
+    """What the driver pays for a ledger: it appends every entry that tasks wrote on the first night, and none where nothing changes. Beside a run
+    without one.
+    """
     data, out, state = accounts(root, rows), root / "out", root / "state"
     nights = []
     for more in ((), ("--state", str(state)), ("--state", str(state))):
-        nights.append(run_on_spark(policy(root), data, out, "--results", "2g", *more))
+        nights.append(run_on_spark(policy(root), data, out, *more))
         shutil.rmtree(out)
         if len(nights) == 2:
             size = sum(path.stat().st_size for path in state.iterdir()) / (1 << 20)

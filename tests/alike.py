@@ -21,6 +21,7 @@ from roe.run import engines
 from roe.run.engines import ColumnEngine, Engine, Job, Limit, PortionEngine, RowEngine, SparkEngine
 from roe.run.files import Files, Watch
 from roe.run.run import RunOptions, run
+from roe.run.shared import SEGMENTS
 from roe.run.source import Source
 
 
@@ -94,6 +95,7 @@ def by(
     finally:
         engines.PREFERENCES = before
     said = {**files_in(folder / "out"), "broken": [d.message for d in finished.broken], "read": finished.report, "since": finished.since}
+    assert not [*folder.glob(f"out/**/{SEGMENTS}")]  # what tasks wrote for the ledger is there, and nowhere else
     if remembers:
         with open_store(state) as store:
             said["ledger"] = [x.entry for x in store.entries() if not isinstance(x.entry, RunEntry)]

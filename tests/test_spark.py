@@ -17,7 +17,11 @@ from helpers import AS_OF, EXAMPLES, policy_text, write_run
 from roe.data.read import read_tables
 from test_spark_pools import two_roles
 
-heavy = pytest.mark.skipif(not os.environ.get("ROE_HEAVY") or shutil.which("java") is None, reason="needs ROE_HEAVY=1 and Java")
+SERVER = os.environ.get("ROE_CONNECT", "")  # the address of Spark Connect; a session of this process if there is none
+IS_SAIL = SERVER.startswith("sc://")
+heavy = pytest.mark.skipif(
+    not os.environ.get("ROE_HEAVY") or not (IS_SAIL or shutil.which("java")), reason="needs ROE_HEAVY=1, and Java or a server of Sail"
+)
 WORLDS, BLOCK = int(os.environ.get("ROE_WORLDS", "24")), 12
 TOGETHER = re.compile("one task decide[sd] all records, because ([^;]*)")
 WHY = {
@@ -41,12 +45,12 @@ WHY = {
 
 @pytest.fixture(scope="module")
 def session() -> Iterator[Any]:
-    """Spark in this process, or, with ROE_CONNECT, a server of this machine that Spark Connect speaks to."""
+    """Spark in this process, or, with ROE_CONNECT, a server that Spark Connect speaks to: one of this machine, or Sail."""
     sql = pytest.importorskip("pyspark.sql")
     from roe.spark.run import local_session
 
-    remote = sql.SparkSession.builder.remote("local[2]").config("spark.sql.shuffle.partitions", "4")
-    spark = remote.getOrCreate() if os.environ.get("ROE_CONNECT") else local_session()
+    connect = sql.SparkSession.builder.remote(SERVER).config("spark.sql.shuffle.partitions", "4")
+    spark = connect.getOrCreate() if SERVER else local_session()
     yield spark
     spark.stop()
 
@@ -111,6 +115,31 @@ def test_examples_night_after_night(name: str, buckets: int, tmp_path: Path, ses
     spark = on_spark(session, buckets)
     assert_example_alike(name, tmp_path, {**ROWS, "spark": spark})
     assert WHY[name] in ("", spark.together)
+
+
+@heavy
+@pytest.mark.parametrize("by_number", [False, True])
+def test_all_parcels_of_a_number_are_at_one_task(by_number: bool, tmp_path: Path, session: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """By the number itself where the session can, and each number has a task of its own; otherwise a task may have several."""
+    import pyarrow as pa
+
+    from roe.run.spark import wire
+    from roe.share.parcels import BUCKET, PARCEL
+    from roe.spark.run import OnSpark
+
+    def numbers(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        met = [number for batch in batches for number in batch.column(BUCKET).to_pylist()]
+        yield pa.record_batch([[",".join(map(str, met))]], schema=pa.schema([("met", pa.string())]))
+
+    carrier = OnSpark(wire("csv"), tmp_path, session)
+    assert carrier.has_task_numbers == (not IS_SAIL and hasattr(session.range(1), "repartitionById"))  # PySpark 4.0 has no such call
+    if not by_number:
+        monkeypatch.setattr(carrier, "has_task_numbers", False)
+    parcels = carrier.parcels(pa.table([[*range(7)] * 3, ["account"] * 21, [b""] * 21], schema=PARCEL))
+    at = [str(row["met"]).split(",") for row in parcels.at_buckets(7).each(numbers, pa.schema([("met", pa.string())])).rows()]
+    assert sorted(number for task in at for number in set(task) - {""}) == [*"0123456"]
+    assert not carrier.has_task_numbers or all(len(set(task)) == 1 for task in at)
+    carrier.close()
 
 
 @heavy
@@ -326,3 +355,26 @@ def test_lines_of_tasks_are_in_the_order_of_the_records_whatever_their_ids_are_c
         ).to_pylist()
     lines = sorted((row for row in rows if row[MARK] == "allocations"), key=lambda row: (row[ID], row[PLACE]))
     assert [(row["c1"], row["c3"]) for row in lines] == expected
+
+
+JAVA = ": org.apache.spark.SparkException: Job aborted: Task 0 failed 4 times\n\tat org.apache.spark.A.b(A.scala:1)\n"
+LOST = "org.apache.spark.SparkException: Checkpoint block rdd_6_0 not found!"
+PYTHON = 'Traceback (most recent call last):\n  File "spark.py", line 1, in f\n    x()\n    ^^^\nValueError: too long\n'
+
+
+@pytest.mark.parametrize(
+    ("error", "said"),
+    [
+        (ValueError("checkpoint path is not configured\n"), "checkpoint path is not configured"),
+        (ValueError("[UNRESOLVED_COLUMN] no column `x`\n'Filter ('x = 1)\n+- Range (0, 3)"), "[UNRESOLVED_COLUMN] no column `x`"),
+        (ValueError(f"An error occurred while calling o9.collect.\n{JAVA}"), JAVA.splitlines()[0].removeprefix(": ")),
+        (ValueError(f"An error occurred while calling o9.collect.\n{JAVA}Caused by: java.A: first\nCaused by: {LOST}\n\tat a.B\n"), LOST),
+        (ValueError(f"\n  An exception was thrown from the worker.\n{PYTHON}\n\nJVM stacktrace:\n{JAVA}"), "ValueError: too long"),
+        (ConnectionRefusedError("[Errno 111] Connection refused"), "its process has ended"),
+        (ValueError(""), "ValueError"),
+    ],
+)
+def test_what_spark_says_is_one_line(error: Exception, said: str) -> None:
+    from roe.spark.trouble import reason
+
+    assert reason(error) == said

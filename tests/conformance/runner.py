@@ -16,7 +16,6 @@ from typing import Any, cast
 
 import roe
 from roe.api import DecisionTable
-from roe.cli.table import table
 from roe.diagnostics import PolicyError
 from roe.grammar import values as v
 
@@ -130,10 +129,12 @@ def run(path: Path = DEFAULT) -> list[Verdict]:
 
 
 def report(verdicts: list[Verdict]) -> str:
+    from tabulate import tabulate
+
     counts = Counter((x.case["folder"].rpartition("/")[2], x.outcome) for x in verdicts)
     folders = sorted({f for f, _ in counts})
     rows = [[f, *(counts[f, o] for o in ("agree", "disagree", "outside"))] for f in folders]
-    text = table(rows, ["folder", "agree", "disagree", "outside"])
+    text = tabulate(rows, headers=["folder", "agree", "disagree", "outside"])
     literal = [x for x in verdicts if x.case["kind"] == "literal"]
     inside = [x for x in literal if x.outcome != "outside"]
     lines = [f"inside the subset: {len(inside)} of {len(literal)} literal cases ({len(inside) / len(literal):.1%})"]
@@ -144,7 +145,7 @@ def report(verdicts: list[Verdict]) -> str:
     tables = [x for x in verdicts if x.case["kind"] == "table"]
     lines.append(f"decision-table cases: {sum(x.outcome == 'agree' for x in tables)} of {len(tables)} agree")
     reasons = Counter(x.got for x in literal if x.outcome == "outside")
-    lines += ["", table([[n, reasons[n], r] for n, _, _, r in OUTSIDE], ["outside the subset", "cases", "why"])]
+    lines += ["", tabulate([[n, reasons[n], r] for n, _, _, r in OUTSIDE], headers=["outside the subset", "cases", "why"])]
     return "\n".join([text, "", *lines])
 
 

@@ -43,24 +43,42 @@ def entries_between(
     `decided` has the rules and sentences. With `last` (see `how_decided`) a record whose owner stays gets an entry, too, if its rule, action
     or end is another, and so does one that nobody has.
     """
+    return (e for _, e in in_sections(before, after, at, decided, last))
+
+
+def in_sections(
+    before: Saved, after: Saved, at: At, decided: Iterable[Decided] = (), last: Mapping[str, How] | None = None, of_all: bool | None = None
+) -> Iterator[tuple[int, Entry]]:
+    """The same, each with the number of its section. Either all sections, or those that depend on all records together (`of_all`), or the
+    others: their entries depend on one record each, and are in the order of their keys (`entity|record|name`).
+    """
     details = {f"{d.entity}|{d.record}|{d.role}": d for d in decided}
-    yield from _gone_and_back(before.get("gone", {}), after.get("gone", {}), at)
-    yield from owner_entries(before.get("owners", {}), after.get("owners", {}), at, details, last, after)
-    yield from _given_back(_without(before, after.get("gone", {})), after, at, details)
-    yield from _turns_ended(before.get("assigned", {}), after.get("assigned", {}), after.get("gone", {}), at)
-    yield from _turns(before.get("assigned", {}), after.get("assigned", {}), at, before.get("days", {}), after.get("days", {}))
-    for pool, x in _changed(before, after, "pools"):
-        yield Standing(at=at, pool=pool, turns=x["turns"], counts=x["counts"], credits=x["credits"])
-    yield from _values(before, after, at)
-    for claim, reason in _changed(before, after, "claims"):
-        status = "refused" if reason else "granted"
-        yield Claimed(at=at, entity="claim", record=claim, role="", claim=claim, status=status, reason=reason)
-    yield from _events(before, after, at)
-    yield from book_entries(before.get("books", {}), after.get("books", {}), at)
+    gone = after.get("gone", {})
+    waiting = _without(before, gone)
+    sections: tuple[tuple[bool, Iterator[Entry]], ...] = (
+        (False, _gone(before.get("gone", {}), gone, at)),
+        (False, _back(before.get("gone", {}), gone, at)),
+        (False, owner_entries(before.get("owners", {}), after.get("owners", {}), at, details, last, after)),
+        (False, _returned(waiting, after, at)),
+        (False, _referred(waiting, after, at, details)),
+        (False, _answered(waiting, after, at)),
+        (True, _turns_ended(before.get("assigned", {}), after.get("assigned", {}), gone, at)),
+        (True, _turns(before.get("assigned", {}), after.get("assigned", {}), at, before.get("days", {}), after.get("days", {}))),
+        (True, _standings(before, after, at)),
+        (False, _frozen(before, after, at)),
+        (False, _seen(before, after, at)),
+        (True, _claims(before, after, at)),
+        (False, _up(before, after, at)),
+        (False, _down(before, after, at)),
+        (True, book_entries(before.get("books", {}), after.get("books", {}), at)),
+    )
+    for number, (is_of_all, entries) in enumerate(sections):
+        if of_all in (None, is_of_all):
+            yield from ((number, e) for e in entries)
 
 
-def _gone_and_back(before: Saved, after: Saved, at: At) -> Iterator[Entry]:
-    """Records that the CRM has no longer, or has again. That a record is gone ends all that the ledger has open of it."""
+def _gone(before: Saved, after: Saved, at: At) -> Iterator[Entry]:
+    """Records that the CRM has no longer, which ends all that the ledger has open of them."""
     for key, x in sorted(after.items()):
         if before.get(key) != x:
             entity, record = key.split("|", 1)
@@ -70,16 +88,23 @@ def _gone_and_back(before: Saved, after: Saved, at: At) -> Iterator[Entry]:
                 if x["kind"] == "merged"
                 else Deleted(at=at, entity=entity, record=record, read_at=read_at, missing=x["kind"] == "missing")
             )
+
+
+def _back(before: Saved, after: Saved, at: At) -> Iterator[Entry]:
+    """Records that the CRM has again."""
     for key in sorted(set(before) - set(after)):
         entity, record = key.split("|", 1)
         yield Restored(at=at, entity=entity, record=record)
 
 
-def _given_back(before: Saved, after: Saved, at: At, details: Mapping[str, Decided]) -> Iterator[Entry]:
-    """Records that were returned, and those that wait for a person or do so no longer."""
+def _returned(before: Saved, after: Saved, at: At) -> Iterator[Entry]:
     for key, x in _changed(before, after, "returned"):
         entity, record, role = key_parts(key)
         yield Returned(at=At.of(v.parse_temporal(x["on"]), at.zone), entity=entity, record=record, role=role, rep=x.get("rep"))
+
+
+def _referred(before: Saved, after: Saved, at: At, details: Mapping[str, Decided]) -> Iterator[Entry]:
+    """Records that wait for a person."""
     asked = before.get("referred", {})
     for key, x in sorted(after.get("referred", {}).items()):
         if key not in asked:
@@ -87,9 +112,24 @@ def _given_back(before: Saved, after: Saved, at: At, details: Mapping[str, Decid
             when, d = at if x["on"] == str(at.date) else At.of(x["on"], at.zone), details.get(key)
             rule, sentence, until = ("", "", None) if d is None else (d.rule, d.reason, d.end(at))
             yield Referred(at=when, entity=entity, record=record, role=role, rule=rule, sentence=sentence, until=until)
-    for key in sorted(set(asked) - set(after.get("referred", {}))):
+
+
+def _answered(before: Saved, after: Saved, at: At) -> Iterator[Entry]:
+    """Records that no longer wait for a person."""
+    for key in sorted(set(before.get("referred", {})) - set(after.get("referred", {}))):
         entity, record, role = key_parts(key)
         yield Answered(at=at, entity=entity, record=record, role=role, answer="a rule decides it")
+
+
+def _standings(before: Saved, after: Saved, at: At) -> Iterator[Entry]:
+    for pool, x in _changed(before, after, "pools"):
+        yield Standing(at=at, pool=pool, turns=x["turns"], counts=x["counts"], credits=x["credits"])
+
+
+def _claims(before: Saved, after: Saved, at: At) -> Iterator[Entry]:
+    for claim, reason in _changed(before, after, "claims"):
+        status = "refused" if reason else "granted"
+        yield Claimed(at=at, entity="claim", record=claim, role="", claim=claim, status=status, reason=reason)
 
 
 def _without(before: Saved, gone: Saved) -> Saved:
@@ -110,22 +150,30 @@ def _changed(before: Saved, after: Saved, section: str) -> list[tuple[str, Value
     return [(key, x) for key, x in sorted(after.get(section, {}).items()) if key not in old or old[key] != x]
 
 
-def _values(before: Saved, after: Saved, at: At) -> Iterator[Entry]:
-    """Values that were frozen as a period began, and new values of fields that are tracked."""
+def _frozen(before: Saved, after: Saved, at: At) -> Iterator[Entry]:
+    """Values that were frozen as a period began."""
     for key, x in _changed(before, after, "frozen"):
         entity, record, name = key_parts(key)
         yield Frozen(at=at, entity=entity, record=record, field=name, on=x["on"], value=x["value"])
+
+
+def _seen(before: Saved, after: Saved, at: At) -> Iterator[Entry]:
+    """New values of fields that are tracked."""
     seen = before.get("seen", {})
     for key, value in _changed(before, after, "seen"):
         entity, record, name = key_parts(key)
         yield Seen(at=at, entity=entity, record=record, field=name, value=value, before=seen.get(key))
 
 
-def _events(before: Saved, after: Saved, at: At) -> Iterator[Entry]:
-    """Events that are up since a day, and those that are down again."""
+def _up(before: Saved, after: Saved, at: At) -> Iterator[Entry]:
+    """Events that are up since a day."""
     for key, since in _changed(before, after, "events"):
         entity, record, event = key_parts(key)
         yield Raised(at=At.of(since, at.zone), entity=entity, record=record, event=event)
+
+
+def _down(before: Saved, after: Saved, at: At) -> Iterator[Entry]:
+    """Events that are down again."""
     for key in sorted(set(before.get("events", {})) - set(after.get("events", {}))):
         entity, record, event = key_parts(key)
         yield Raised(at=at, entity=entity, record=record, event=event, up=False)

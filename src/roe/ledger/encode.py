@@ -29,7 +29,9 @@ Subject = tuple[str, str]  # (entity, record)
 
 @dataclass(slots=True)
 class Draft:
-    """An entry taken apart. `value` is canonical JSON of what can be erased, or None if there is nothing."""
+    """An entry taken apart. `value` is canonical JSON of what can be erased, or None if there is nothing; `kept` is the same as the ledger keeps
+    it (see `small`), if somebody has packed it already.
+    """
 
     kind: str
     subject: Subject | None
@@ -42,6 +44,10 @@ class Draft:
     word: str
     fact: str | None
     value: bytes | None
+    kept: bytes | None = None
+
+
+Drafted = tuple[Entry, Draft]
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,8 +151,10 @@ def _words_text(kind: str, values: tuple[Value, ...]) -> str:
     return canonical(words) if words else ""
 
 
-def entry(d: Draft, erased: bool = False) -> Entry:
-    """The entry of a draft. Of one whose subjects or values were erased the rest is there, and `FORGOTTEN` stands for them."""
+def entry(d: Draft, erased: bool = False, with_values: bool = True) -> Entry:
+    """The entry of a draft. Of one whose subjects or values were erased the rest is there, and `FORGOTTEN` stands for them. Without its values,
+    what can be erased of it is as by default.
+    """
     s = shape(d.kind)
     zone = d.grain[d.grain.index(" ") + 1 :]
     values: Values = {"at": At(d.at, d.grain[0] == "d", zone)}
@@ -166,7 +174,7 @@ def entry(d: Draft, erased: bool = False) -> Entry:
         if s.read_at and "read_at" in values:
             instant, day = values["read_at"]
             values["read_at"] = At(instant, day, zone)
-    if d.value is not None:
+    if d.value is not None and with_values:
         values |= json.loads(d.value)
     elif erased:
         values |= {n: FORGOTTEN for n in s.privates.names if isinstance(s.defaults[n], str)}

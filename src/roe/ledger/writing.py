@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 
 from roe.ledger.database import Database, Row
-from roe.ledger.encode import SALT, Clock, chained, draft, is_evidence, packed, salted, small
+from roe.ledger.encode import SALT, Clock, Drafted, chained, draft, is_evidence, packed, salted, small
 from roe.ledger.entries import RunEntry
 from roe.ledger.entry import Entry
 from roe.ledger.projections import Noted, Projector
@@ -44,13 +44,13 @@ class Writing:
             content = packed(json.dumps({name: data.hex() for name, data in sorted(files.items())}).encode())
             self.db.run("INSERT INTO policy (digest, files) VALUES (?, ?)", (digest, content))
 
-    def append(self, entries: Iterable[Entry], run: int | None = None) -> range:
-        """Append entries, to the run that was begun or to a `run` by its number; their numbers."""
+    def append(self, entries: Iterable[Entry | Drafted], run: int | None = None) -> range:
+        """Append entries, which may be taken apart already, to the run that was begun or to a `run` by its number; their numbers."""
         first = self.head.number + 1
         of = run if run is not None else self.current if self.current is not None else 0
-        page: list[Entry] = []
+        page: list[Drafted] = []
         for e in entries:
-            page.append(e)
+            page.append(e if isinstance(e, tuple) else (e, draft(e)))
             if len(page) == PAGE:
                 self._append(page, of)
                 page = []
@@ -65,13 +65,13 @@ class Writing:
         for run, last in self._last_of.items():
             self.db.run("UPDATE run SET last = ? WHERE number = ?", (last, run))
 
-    def _append(self, entries: Sequence[Entry], run: int) -> None:
-        drafts = [draft(e) for e in entries]
+    def _append(self, entries: Sequence[Drafted], run: int) -> None:
+        drafts = [d for _, d in entries]
         words, subjects = self.words.learn(drafts), self.words.subjects
         recorded, number, previous = self.clock(), self.head.number, self.head.hash
         salts = os.urandom(SALT * len(drafts))
         rows, values, evidence, noted = [], [], [], []
-        for i, (e, d) in enumerate(zip(entries, drafts, strict=True)):
+        for i, (e, d) in enumerate(entries):
             number += 1
             subject = None if d.subject is None else subjects[d.subject]
             target = None if d.target is None else subjects[d.target]
@@ -83,7 +83,7 @@ class Writing:
                 if is_evidence(d.kind):
                     evidence.append((number, salt, packed(d.value)))
                 else:
-                    values.append((number, salt, small(d.value)))
+                    values.append((number, salt, small(d.value) if d.kept is None else d.kept))
             previous = chained(
                 previous, number, run, recorded, d, subject and subject[1], target and target[1], former and former[1], digest
             )  # fmt: skip

@@ -6,12 +6,15 @@ preference that can do all of it decides.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import closing
 from dataclasses import dataclass, field
 from datetime import date
 from functools import cached_property, partial
+from heapq import merge
 from importlib.util import find_spec
+from operator import itemgetter
+from shutil import rmtree
 from typing import TYPE_CHECKING, ClassVar, Literal
 
 from roe.diagnostics import Diagnostic, PolicyError, user_error
@@ -25,7 +28,7 @@ from roe.policy.circles import circles
 from roe.progress import counted
 from roe.run.files import IN_PARTS, Files, Watch
 from roe.run.guards import lacking_owners
-from roe.run.result import Batch
+from roe.run.result import Batch, Portion
 from roe.run.source import Source
 from roe.source import Span
 
@@ -34,8 +37,10 @@ if TYPE_CHECKING:
 
     from roe.columns.memory import ColumnMemory
     from roe.columns.run import ColumnRun
-    from roe.ledger.decided import Decided
+    from roe.ledger.encode import Drafted
+    from roe.ledger.entry import Entry
     from roe.ledger.holders import OwnerState
+    from roe.ledger.moment import At
     from roe.ledger.store import Store
     from roe.run.invariants import Broken
     from roe.share.carrier import Carrier
@@ -120,6 +125,15 @@ class Engine:
         """What the next run needs, once everything is decided."""
         raise NotImplementedError
 
+    def entries(self, before: Remembered, after: Remembered, portions: Iterable[Portion], at: At) -> Iterable[Entry | Drafted]:
+        """What the run has to say to the ledger, in its order. `before` and `after` are what the engine was given and what it left; `portions`
+        what it has shown.
+        """
+        raise NotImplementedError
+
+    def discard(self) -> None:
+        """Remove what the engine keeps on disk until its entries are written."""
+
     def late(self) -> Iterable[tuple[str, date]]:
         """The records with decisions that the CRM has not loaded, and the days of these."""
         raise NotImplementedError
@@ -129,18 +143,8 @@ class Engine:
         raise NotImplementedError
 
     @property
-    def decided(self) -> Iterable[Decided] | None:
-        """The decisions that say something new to the ledger, where the engine has found them itself."""
-        return None
-
-    @property
     def owners(self) -> Callable[[Store], Mapping[str, OwnerState]] | None:
         """How the engine wants to have who holds what (see `roe.ledger.state.remembered`); None for plain values."""
-        return None
-
-    @property
-    def columns(self) -> ColumnMemory | None:
-        """Its memory once everything is decided, where that is columns."""
         return None
 
 
@@ -158,6 +162,16 @@ class AllAtOnce(Engine):
 
     def state(self) -> Remembered:
         return self.run.state()
+
+    def entries(self, before: Remembered, after: Remembered, portions: Iterable[Portion], at: At) -> Iterable[Entry]:
+        from roe.run.entries import entries_of
+
+        return entries_of(before, after, portions, at, self.columns)
+
+    @property
+    def columns(self) -> ColumnMemory | None:
+        """Its memory once everything is decided, where that is columns."""
+        return None
 
     def late(self) -> Iterable[tuple[str, date]]:
         return self.run.bound.memory.pending()
@@ -252,19 +266,28 @@ class Shared(Engine):
         return self._left.broken
 
     def state(self) -> Remembered:
+        """What concerns all records together. What the next run needs of each of them is in what tasks have written for the ledger."""
         from roe.share.memory import changed_state
 
         return changed_state(self.job.state, self._left.changes)
+
+    def entries(self, before: Remembered, after: Remembered, portions: Iterable[Portion], at: At) -> Iterable[Entry | Drafted]:
+        from roe.ledger.between import in_sections
+        from roe.ledger.segment import read_segments
+
+        of_all: Iterator[tuple[int, Entry | Drafted]] = in_sections(before, after, at, of_all=True)
+        of_each: Iterator[tuple[int, Entry | Drafted]] = read_segments(self._left.segments)
+        return (x for _, x in merge(of_all, of_each, key=itemgetter(0)))
+
+    def discard(self) -> None:
+        for folder in {path.parent for path in self._left.segments}:
+            rmtree(folder, ignore_errors=True)
 
     def late(self) -> Iterable[tuple[str, date]]:
         return self._left.late
 
     def older(self) -> set[str]:
         return self._left.older
-
-    @property
-    def decided(self) -> Iterable[Decided]:
-        return self._left.decided
 
     @property
     def owners(self) -> Callable[[Store], Mapping[str, OwnerState]]:
@@ -317,18 +340,16 @@ class SparkEngine(Shared):
         return [*limits, _circle(job.circles)] if job.circles else limits
 
     def fill(self, files: Files, watch: Watch) -> None:
-        from pyspark.errors import PySparkException
-
         from roe.run.spark import wire
         from roe.spark.run import OnSpark
+        from roe.spark.trouble import reason, troubles
 
         try:
             carrier = OnSpark(wire(self.job.form), files.folder, self.job.session)
             self.decide_with(carrier, files, files_of_turns=self.job.form in IN_PARTS)
-        except PySparkException as e:
-            first = next((line.strip() for line in reversed(str(e).splitlines()) if line.strip()), type(e).__name__)
+        except troubles() as e:
             help = "use `--engine columns`, or look into Spark's own log"
-            raise user_error("R803", f"Spark did not finish: {first[:200]}", "--engine", help) from e
+            raise user_error("R803", f"Spark did not finish: {reason(e)}", "--engine", help) from e
         if self.shared.together and not self.foretold():
             self.notes.append(f"one task decided all records, because {self.shared.together}")
 

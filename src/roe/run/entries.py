@@ -15,8 +15,11 @@ from roe.run.result import Portion
 if TYPE_CHECKING:
     from roe.columns.memory import ColumnMemory
     from roe.ledger.decided import Decided, How
+    from roe.ledger.encode import Drafted
+    from roe.ledger.entries import Owned
     from roe.ledger.entry import Entry
     from roe.ledger.moment import At
+    from roe.run.evidence import Key
     from roe.run.memory import Memory
 
 
@@ -32,20 +35,30 @@ class Since:
 
 
 def entries_of(
-    before: Remembered, after: Remembered, portions: Iterable[Portion], at: At, columns: ColumnMemory | None = None, decided: Iterable[Decided] | None = None
-) -> list[Entry]:  # fmt: skip
+    before: Remembered, after: Remembered, portions: Iterable[Portion], at: At, columns: ColumnMemory | None = None
+) -> Iterator[Entry]:  # fmt: skip
     """What a run has to say of its decisions: the entries that lead from the memory that it read to the one that it left.
 
-    `columns` is the memory of a run in columns, which knows without asking record by record what has changed; `decided` are the decisions
-    that say something new, where the engine has found them itself.
+    `columns` is the memory of a run in columns, which knows without asking record by record what has changed.
     """
-    from roe.ledger.between import entries_between
+    return (e for _, e in entries_in_sections(before, after, portions, at, columns))
+
+
+def entries_in_sections(
+    before: Remembered,
+    after: Remembered,
+    portions: Iterable[Portion],
+    at: At,
+    columns: ColumnMemory | None = None,
+    of_all: bool | None = None,
+) -> Iterator[tuple[int, Entry]]:
+    """The same by sections (see `roe.ledger.between.in_sections`)."""
+    from roe.ledger.between import in_sections
     from roe.ledger.decided import how_decided
 
     last = how_decided(before)
-    if decided is None:
-        decided = _details_of_columns(portions, columns, at) if columns is not None else _details(before, after, portions, last, at)
-    return list(entries_between(before, after, at, decided, last))
+    decided = _details_of_columns(portions, columns, at) if columns is not None else _details(before, after, portions, last, at)
+    return in_sections(before, after, at, decided, last, of_all)
 
 
 def _details_of_columns(portions: Iterable[Portion], columns: ColumnMemory, at: At) -> Iterator[Decided]:
@@ -102,24 +115,43 @@ def decision_of(
     )  # fmt: skip
 
 
-def since(entries: Iterable[Entry], memory: Memory, at: At) -> Since | None:
-    """What the entries of a run say about owners; None for the first run."""
-    from roe.ledger.entries import CONFIRMED_BY_CRM, Owned
+class Told:
+    """What is said of a run's entries, and the keys of its decisions where they are wanted: of entries that are seen once, and not kept."""
 
-    if memory.last is None:
-        return None
-    counts = Since(str(memory.last.at))
-    moves = [e for e in entries if isinstance(e, Owned) and e.rep != e.former]
-    ended = memory.ended(at) if moves else set()
-    by_hand = set()
-    for e in moves:
+    def __init__(self, memory: Memory, at: At, with_keys: bool) -> None:
+        from roe.run.guards import Contested
+
+        self.keys: set[Key] = set()
+        self.with_keys = with_keys
+        self.since = None if memory.last is None else Since(str(memory.last.at))  # None for the first run
+        self.contested = Contested(memory)
+        self._ended = set() if memory.last is None else memory.ended(at)
+        self._by_hand: Key | None = None  # the last record and role that the CRM has changed
+
+    def hear(self, entries: Iterable[Entry | Drafted]) -> Iterator[Entry | Drafted]:
+        """The entries again, once they are seen."""
+        from roe.ledger.entries import Owned
+        from roe.run.evidence import decided_key
+
+        for x in entries:
+            e = x[0] if isinstance(x, tuple) else x
+            if self.with_keys and (key := decided_key(e)) is not None:
+                self.keys.add(key)
+            if isinstance(e, Owned):
+                self.contested.note(e)
+                if self.since is not None and e.rep != e.former:
+                    self._count(e, self.since)
+            yield x
+
+    def _count(self, e: Owned, counts: Since) -> None:
+        from roe.ledger.entries import CONFIRMED_BY_CRM
+
         key = (e.entity, e.record, e.role)
-        counts.undone += e.by not in CONFIRMED_BY_CRM and key in by_hand
+        counts.undone += e.by not in CONFIRMED_BY_CRM and key == self._by_hand
         if e.by in CONFIRMED_BY_CRM:
-            by_hand.add(key)
+            self._by_hand = key
             counts.by_hand += 1
-        elif key in ended:
+        elif key in self._ended:
             counts.by_time += 1
         else:
             counts.by_rules += 1
-    return counts

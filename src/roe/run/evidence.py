@@ -7,7 +7,7 @@ read back as it is; nothing is decided again.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import groupby
 
 from roe.dynamic import Json, Value, Values
@@ -24,9 +24,9 @@ from roe.policy.reads import reads
 Key = tuple[str, str, str]  # entity, record, role
 
 
-def decided_keys(entries: Iterable[Entry]) -> set[Key]:
-    """The records and roles about which entries say that something was decided."""
-    return {(e.entity, e.record, e.role) for e in entries if isinstance(e, (Owned, Referred))}
+def decided_key(e: Entry) -> Key | None:
+    """The record and role of which an entry says that something was decided; None of other entries."""
+    return (e.entity, e.record, e.role) if isinstance(e, (Owned, Referred)) else None
 
 
 def evidence_of(run: Run, keys: set[Key], at: At, digest: str, store: Store) -> Iterator[Evidence]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from datetime import date, timedelta
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 from roe.diagnostics import Diagnostic
@@ -15,9 +16,9 @@ from roe.words import counted, some
 
 if TYPE_CHECKING:
     from roe.ledger.entries import Activated, Owned, RunEntry
-    from roe.ledger.entry import Entry
     from roe.ledger.moment import At
     from roe.ledger.store import Store
+    from roe.run.memory import Memory
 
 NAMED = 5  # records that a warning names
 
@@ -100,34 +101,40 @@ def not_loaded(late: Iterable[tuple[str, date]], within: timedelta, today: date)
     )
 
 
-def contested(entries: Iterable[Entry], store: Store) -> str | None:
-    """What a run says of records whose owner rules take back from an integration, and have before: the next export changes it once more."""
-    from roe.ledger.entries import Owned
+class Contested:
+    """The records whose owner rules take back from an integration, and have before: the next export changes it once more."""
 
-    owned = [e for e in entries if isinstance(e, Owned)]
-    records, systems = set(), set()
-    for e in owned_back(owned):
-        of_role = [x for x in store.told(Owned, e.entity, e.record) if x.role == e.role]
-        if any(back.system == e.system for back in owned_back(of_role)):
-            records.add(e.record)
-            systems.add(e.system)
-    if not records:
-        return None
-    who = " and ".join(sorted(systems))
-    return (
-        f"{who} and the rules take {counted(len(records), 'record')} from each other again and again: {some(sorted(records), NAMED)}; "
-        "say with `by_hand:` whose word counts, or `refer` them"
-    )
+    def __init__(self, memory: Memory) -> None:
+        self.memory = memory
+        self.records: set[str] = set()
+        self.systems: set[str] = set()
+        self._before: Owned | None = None
+
+    def note(self, e: Owned) -> None:
+        """See an entry of the run. Those of a record and role follow each other."""
+        before, self._before = self._before, e
+        if before is not None and _takes_back(before, e) and before.system in self._earlier(e):
+            self.records.add(e.record)
+            self.systems.add(before.system)
+
+    def _earlier(self, e: Owned) -> set[str]:
+        """The integrations from which rules took the record back before this run."""
+        told = self.memory.store.of_record(e.entity, e.record, (e.KIND,))
+        own = [x.entry for x in told if x.number <= self.memory.number and isinstance(x.entry, type(e)) and x.entry.role == e.role]
+        return {earlier.system for earlier, later in pairwise(own) if _takes_back(earlier, later)}
+
+    def sentence(self) -> str:
+        """What is to be said of them; empty if there are none."""
+        if not self.records:
+            return ""
+        who = " and ".join(sorted(self.systems))
+        return (
+            f"{who} and the rules take {counted(len(self.records), 'record')} from each other again and again: "
+            f"{some(sorted(self.records), NAMED)}; say with `by_hand:` whose word counts, or `refer` them"
+        )
 
 
-def owned_back(entries: Iterable[Owned]) -> list[Owned]:
-    """Of entries about owners, in the order of the ledger, the changes by integrations that rules take back at once."""
-    back: list[Owned] = []
-    last: dict[tuple[str, str, str], Owned] = {}
-    for e in entries:
-        key = (e.entity, e.record, e.role)
-        before = last.get(key)
-        if before is not None and before.by == "system" and e.by not in CHANGED_IN_CRM and e.rep != before.rep:
-            back.append(before)
-        last[key] = e
-    return back
+def _takes_back(one: Owned, other: Owned) -> bool:
+    """Whether the next entry about a record's owner says that rules take back at once what an integration has changed."""
+    is_same = (one.entity, one.record, one.role) == (other.entity, other.record, other.role)
+    return is_same and one.by == "system" and other.by not in CHANGED_IN_CRM and one.rep != other.rep

@@ -20,6 +20,7 @@ from roe.grammar import values as v
 from roe.grammar.values import Duration
 from roe.ledger.audit import anchor
 from roe.ledger.changed import differing
+from roe.ledger.encode import Drafted
 from roe.ledger.entries import Owned, RunEntry
 from roe.ledger.entry import Entry
 from roe.ledger.holders import OwnerState
@@ -118,7 +119,7 @@ class Commit:
         """Whether nobody has appended anything since the memory was read."""
         return self.tx.head.number == self.memory.number
 
-    def append(self, run: RunEntry, policy_files: Mapping[str, bytes], entries: Iterable[Entry]) -> Json:
+    def append(self, run: RunEntry, policy_files: Mapping[str, bytes], entries: Iterable[Entry | Drafted]) -> Json:
         """The run and its entries; what ties the ledger to the run's files (see `roe.ledger.audit.anchor`)."""
         if run.digest:
             self.tx.keep_policy(run.digest, policy_files)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import NoReturn
@@ -20,15 +20,15 @@ from roe.run.memory import opened
 FILE = "pending.jsonl"
 
 
-def keep(folder: Path, base: Saved, run: RunEntry, policy: Mapping[str, bytes], entries: list[Entry]) -> None:
+def keep(folder: Path, base: Saved, run: RunEntry, policy: Mapping[str, bytes], drafts: Iterable[Draft]) -> None:
     """Write what a run would append. `base` is the epoch and number of the ledger that it was decided on."""
     first = {"base": dict(base), "policy": {name: content.hex() for name, content in policy.items()}}
-    lines = [json.dumps(first), *(json.dumps(_plain(draft(e)), ensure_ascii=False) for e in (run, *entries))]
+    lines = [json.dumps(first), *(json.dumps(_plain(d), ensure_ascii=False) for d in (draft(run), *drafts))]
     write_whole(folder / FILE, "".join(line + "\n" for line in lines))
 
 
 def _plain(d: Draft) -> Json:
-    return {**asdict(d), "value": None if d.value is None else d.value.decode()}
+    return {**{name: x for name, x in asdict(d).items() if name != "kept"}, "value": None if d.value is None else d.value.decode()}
 
 
 def _entries(lines: Iterator[str]) -> Iterator[Entry]:

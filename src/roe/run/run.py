@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import nullcontext
 from dataclasses import field
 from datetime import UTC, datetime, timedelta
@@ -18,10 +18,10 @@ from roe.files import uncollected
 from roe.ledger.remembered import Remembered
 from roe.node import node
 from roe.run.engines import Engine, Job, choose
-from roe.run.entries import Since, entries_of, since
+from roe.run.entries import Since, Told
 from roe.run.files import DELTA, IN_PARTS, KNOWN, Files, Tables, write_rows
 from roe.run.folder import OutFolder, files_of, read_mark
-from roe.run.guards import activated, another_policy, contested, decides, not_loaded, older_rows, without_a_ledger
+from roe.run.guards import activated, another_policy, decides, not_loaded, older_rows, without_a_ledger
 from roe.run.inputs import digest_of, inputs_of, policy_files, revision, run_id
 from roe.run.invariants import Broken, Tally, told
 from roe.run.result import Batch, Portion
@@ -29,10 +29,13 @@ from roe.run.source import expected
 
 if TYPE_CHECKING:
     from roe.evaluator.engine import Evaluator
+    from roe.evaluator.engine import Run as RowRun
     from roe.evaluator.world import World
+    from roe.ledger.encode import Drafted
     from roe.ledger.entries import RunEntry
     from roe.ledger.entry import Entry
     from roe.ledger.moment import At
+    from roe.run.evidence import Key
     from roe.run.memory import Memory
 
 TRIES = 3  # how often a run decides anew because somebody else has appended to the ledger; the last time it holds the lock
@@ -224,9 +227,12 @@ class _Draft:
         """Put the files in place without a commit."""
         self.finished.outcome = outcome
         if outcome == "dry" and self.memory is not None and not self.given.replay:
+            from roe.ledger.encode import draft
             from roe.run.pending import keep
 
-            keep(self.folder.staged, self.base, self._entry(), self.files, self._entries())
+            drafts = (x[1] if isinstance(x, tuple) else draft(x) for x in self._entries())
+            keep(self.folder.staged, self.base, self._entry(), self.files, drafts)
+        self.engine.discard()
         self.folder.seal({**self.about, "outcome": outcome})
         self.folder.put_in_place()
         return self.finished
@@ -234,8 +240,8 @@ class _Draft:
     def commit(self, commit: Value) -> None:
         """Append the run and its entries, and seal the files with where they stand in the ledger."""
         with uncollected():
-            entries = self._entries()
-            place = commit.append(self._entry(), self.files, entries)
+            place = commit.append(self._entry(), self.files, self._entries())
+        self.engine.discard()
         self.finished.outcome = "committed"
         self.folder.seal({**self.about, "outcome": "committed", "ledger": place})
 
@@ -261,33 +267,41 @@ class _Draft:
             accepted=self.given.accepted,
         )
 
-    def _entries(self) -> list[Entry]:
-        """What the run has to say, in the order of the ledger."""
+    def _entries(self) -> Iterator[Entry | Drafted]:
+        """What the run has to say, in the order of the ledger. At the end it is known what is to be told of it."""
         assert self.after is not None and self.memory is not None
-        at = _at(self.job)
-        entries = entries_of(self.before, self.after, self.watcher.portions, at, self.engine.columns, self.engine.decided)
+        at, job = _at(self.job), self.job
+        explains = self._by_rows is not None or not job.source.is_large()
+        told = Told(self.memory, at, with_keys=explains)
         if self.given.activate:
             about = self.about["policy"]
-            entries.insert(0, activated(self.job.evaluator.policy, about["digest"], about["revision"], at, self.given.accepted))
-        entries += self._evidence(entries, at)
-        self.finished.since = since(entries, self.memory, at)
-        self.finished.notes += [x for x in (contested(entries, self.memory.store),) if x]
-        return entries
+            yield activated(job.evaluator.policy, about["digest"], about["revision"], at, self.given.accepted)
+        yield from told.hear(self.engine.entries(self.before, self.after, self.watcher.portions, at))
+        if explains:
+            yield from self._evidence(told.keys, at)
+        self.finished.since = told.since
+        self.finished.notes += [x for x in (told.contested.sentence(),) if x]
 
-    def _evidence(self, entries: list[Entry], at: At) -> list[Entry]:
+    @property
+    def _by_rows(self) -> RowRun | None:
+        """The run, if it was made by rows."""
+        from roe.evaluator.engine import Run as RowRun
+
+        run = getattr(self.engine, "run", None)
+        return run if isinstance(run, RowRun) else None
+
+    def _evidence(self, keys: set[Key], at: At) -> Iterable[Entry]:
         """What explains the decisions of a run. Traces are made by rows: of data that is too large for them the ledger keeps none."""
         from roe.evaluator.engine import Run as RowRun
         from roe.evaluator.world import World
-        from roe.run.evidence import decided_keys, evidence_of
+        from roe.run.evidence import evidence_of
 
         assert self.memory is not None
-        job, run = self.job, getattr(self.engine, "run", None)
-        if not isinstance(run, RowRun):
-            if job.source.is_large():
-                return []
+        job, run = self.job, self._by_rows
+        if run is None:
             bound = job.bound(World(job.evaluator.compiled, job.source.rows(), job.evaluator.clock(job.as_of)))
             run = RowRun(bound, list(bound.decide_all()))
-        return list(evidence_of(run, decided_keys(entries), at, self.about["policy"]["digest"], self.memory.store))
+        return evidence_of(run, keys, at, self.about["policy"]["digest"], self.memory.store)
 
 
 class _Watcher:

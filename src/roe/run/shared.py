@@ -24,25 +24,27 @@ from roe.evaluator.extra import COLUMNS as EXTRA
 from roe.evaluator.extra import Rows, extra_rows
 from roe.evaluator.reps import misnamed
 from roe.ledger.by_record import rest_of
-from roe.ledger.decided import Decided
+from roe.ledger.entry import About
 from roe.ledger.remembered import Remembered
+from roe.ledger.segment import write_segment
 from roe.policy.model import Policy
-from roe.run.columns import batch_of, decided_anew
+from roe.run.columns import batch_of
 from roe.run.engines import Job
-from roe.run.entries import DECIDED, decision_of
+from roe.run.entries import entries_in_sections
 from roe.run.files import Files, new_part, tables_of
 from roe.run.guards import lacking_owners
 from roe.run.invariants import Broken, Tally
 from roe.run.result import Batch
 from roe.run.run import moment_of
 from roe.run.summary import Summary, counts_of
-from roe.share.memory import CENTRAL, POOLS, Change, changes_between, lost_columns, record_of, with_emptied
+from roe.share.memory import CENTRAL, POOLS, Change, changes_for_all, lost_columns, record_of, with_emptied
 from roe.share.out import SharedOut
 from roe.share.plan import Share, share
 from roe.share.pools import run_of
 from roe.share.result import TaskResult
 
 CREDITS = "credits.csv"
+SEGMENTS = "ledger.parquet"  # the folder of what tasks have to say to the ledger, until it is written there
 
 
 @dataclass(frozen=True)
@@ -91,11 +93,12 @@ def decide(evaluator: Evaluator, as_of: str, tables: dict[str, Raw], state: Reme
         memory, at = run.world.columns_memory, moment_of(evaluator, as_of)
         left_out = CENTRAL if is_given_turns else POOLS if any(kind.handed_out_by is not None for kind in kinds) else ()
         central = (*left_out, *(["claims"] if own is not None and own.claims else ()))
-        changes = changes_between(state, with_emptied(run.state()), central)
-        result.changes = [change for change in changes if not run.world.is_guest(*record_of(change))]
-        for portion in batch.portions:
-            some = portion.lines.select(DECIDED).take(pa.array(decided_anew(portion, memory, at), pa.int64()))
-            result.decided += zip(*(column.cast(pa.string()).to_pylist() for column in some.columns), strict=True)
+        after = with_emptied(state, run.state())
+        result.changes = [change for change in changes_for_all(state, after, central) if not run.world.is_guest(*record_of(change))]
+        entries = entries_in_sections(state, after, batch.portions, at, memory, of_all=False)
+        own_entries = ((n, e) for n, e in entries if not (isinstance(e, About) and run.world.is_guest(e.entity, e.record)))
+        segment = new_part(folder / SEGMENTS)
+        result.segments = [segment.name] if write_segment(own_entries, segment) else []
         result.older = sorted(record for record in memory.older if not any(run.world.is_guest(entity, record) for entity in tables))
         result.late = [(record, str(day)) for record, day in memory.pending()]
     return result
@@ -169,19 +172,18 @@ def check(job: Job, tables: Mapping[str, Raw]) -> None:
 
 @dataclass
 class Left:
-    """What all tasks of a run leave: invariants that do not hold, and for the ledger the changes, the decisions that say something new, and
-    the earlier ones that the CRM has not loaded, and records whose rows are older than what the CRM has shown.
+    """What all tasks of a run leave: invariants that do not hold, and for the ledger the segments, the changes of what concerns all records,
+    the earlier decisions that the CRM has not loaded, and records whose rows are older than what the CRM has shown.
     """
 
     broken: list[Broken] = field(default_factory=list)
     changes: list[Change] = field(default_factory=list)
-    decided: list[Decided] = field(default_factory=list)
+    segments: list[Path] = field(default_factory=list)
     late: list[tuple[str, date]] = field(default_factory=list)
     older: set[str] = field(default_factory=set)
 
     def add(self, result: TaskResult) -> None:
         self.changes += result.changes
-        self.decided += (decision_of(*texts) for texts in result.decided)
         self.late += ((record, date.fromisoformat(day)) for record, day in result.late)
         self.older.update(result.older)
 
@@ -192,7 +194,7 @@ def collect(shared: SharedOut, files: Files, job: Job) -> Left:
     if files.traced:
         keep_others(shared.others, files.folder, job)
     files.summary = Summary(shared.split, shared.origins)
-    parts, pools = set(), [""]
+    parts, pools = set[str](), [""]
     for result in shared.results:
         for name, lines in result.lines.items():
             files.table(name, lines)
@@ -202,7 +204,8 @@ def collect(shared: SharedOut, files: Files, job: Job) -> Left:
             files.summary.add(counts)
         for counted in result.tallies:
             tally.merge(counted)
-        parts.update(result.parts)
+        parts.update(result.parts, result.segments)
+        left.segments += (files.folder / SEGMENTS / name for name in result.segments)
         files.turns += result.turns
         pools += result.pools
         left.add(result)

@@ -7,6 +7,7 @@ from functools import cached_property
 from pathlib import Path
 
 from roe.data.coerce import RawRecords
+from roe.data.content import PACKED
 from roe.data.encoding import Unreadable
 from roe.data.read import WORKBOOKS, Tables, files_of, is_database, kind_of, read_tables
 from roe.data.report import Report, broken
@@ -15,6 +16,7 @@ from roe.dynamic import Json, Value
 from roe.policy.model import DataSource, Policy
 
 LARGE = 2 << 20  # bytes of data, from which on a record is taken out of it, and the ledger keeps no traces
+UNPACKED = 4  # times as long is the text in a packed file, at least
 QUICK = 1 << 18  # bytes of data: below, starting NumPy and Arrow takes longer than deciding the rows
 
 
@@ -113,8 +115,14 @@ def is_large(place: Path) -> bool:
 
 
 def bytes_of(place: Path) -> float:
-    """The size of the data in a folder; a database counts as large."""
-    return sum(p.stat().st_size for p in place.iterdir() if p.is_file()) if place.is_dir() else float("inf")
+    """About how much text the data in a folder is; a database counts as large."""
+    return sum(map(_text_in, place.iterdir())) if place.is_dir() else float("inf")
+
+
+def _text_in(path: Path) -> int:
+    """About how many bytes of text a file has."""
+    packs = path.suffix.lower() in (*PACKED, ".parquet")
+    return path.stat().st_size * (UNPACKED if packs else 1) if path.is_file() else 0
 
 
 def expected(policy: Policy, report: Report, last: Report) -> list[Diagnostic]:

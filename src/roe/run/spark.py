@@ -11,10 +11,9 @@ import pyarrow as pa
 
 from roe.columns.turn_files import lines_of
 from roe.dynamic import Value
-from roe.run.entries import DECIDED
 from roe.run.files import COLUMNS, IN_PARTS, PARTS, TABLES
 from roe.share.result import TaskResult
-from roe.spark.run import Wire
+from roe.spark.run import Wire, kept
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
@@ -45,8 +44,8 @@ def rows_of(result: TaskResult) -> pa.Table:
             _of_texts("extra", ((name, json.dumps(rows)) for name, rows in result.extra.items())),
             _of_texts("summary", ((json.dumps(counts),) for counts in result.counts)),
             _of_texts("invariants", ((json.dumps(tally),) for tally in result.tallies)),
+            _of_texts("segments", zip(result.segments, strict=True)),
             _of_texts("memory", result.changes),
-            _of_texts("decided", result.decided),
             _of_texts("late", result.late),
             _of_texts("older", zip(result.older, strict=True)),
         ]
@@ -76,14 +75,11 @@ def _of_parts(results: DataFrame) -> Iterator[TaskResult]:
 def _in_order(results: DataFrame) -> Iterator[TaskResult]:
     from pyspark.sql import functions as f
 
-    results = results.persist()
-    try:
-        for name in TABLES:
-            some = results.where(f.col(MARK) == name).orderBy(ID, PLACE)
-            yield TaskResult({name: some.select(*(f.col(f"c{i}").alias(c) for i, c in enumerate(COLUMNS[name]))).toArrow()})
-        yield result_of(results.where(~f.col(MARK).isin(*TABLES)).toLocalIterator())
-    finally:
-        results.unpersist()
+    results = kept(results)
+    for name in TABLES:
+        some = results.where(f.col(MARK) == name).orderBy(ID, PLACE)
+        yield TaskResult({name: some.select(*(f.col(f"c{i}").alias(c) for i, c in enumerate(COLUMNS[name]))).toArrow()})
+    yield result_of(results.where(~f.col(MARK).isin(*TABLES)).toLocalIterator())
 
 
 def result_of(rows: Iterable[Value]) -> TaskResult:
@@ -105,8 +101,8 @@ def result_of(rows: Iterable[Value]) -> TaskResult:
             said.tallies.append(json.loads(first))
         elif mark == "memory":
             said.changes.append((first, second, row["c2"]))
-        elif mark == "decided":
-            said.decided.append(tuple(row[f"c{i}"] for i in range(len(DECIDED))))
+        elif mark == "segments":
+            said.segments.append(first)
         elif mark == "late":
             said.late.append((first, second))
         else:

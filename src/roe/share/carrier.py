@@ -1,6 +1,7 @@
 """What carries records to tasks, and tasks to where they run: Spark, or one process that keeps on disk what waits.
 
-A carrier knows parcels and tasks, and nothing of what these are about. Nothing is computed before somebody asks for rows or results.
+A carrier knows parcels and tasks, and nothing of what these are about. Nothing is computed before somebody asks for rows or results,
+or wants rows kept.
 """
 
 from __future__ import annotations
@@ -53,7 +54,7 @@ class Frame(Protocol):
         """All rows at one place."""
 
     def kept(self) -> Frame:
-        """The same parcels, computed once until the carrier closes."""
+        """The same parcels, computed now, and once until the carrier closes."""
 
     def only(self, of: str) -> Frame:
         """The parcels of one kind."""

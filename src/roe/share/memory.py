@@ -25,6 +25,7 @@ from roe.policy.model import DataSource, Policy
 MEMORY = "$memory"  # in place of an entity: rows that the ledger has of a record
 POOLS = ("pools", "days")  # what the task that gives out turns leaves for the tasks of all records
 CENTRAL = ("assigned", *POOLS)  # and for those of the records that it gives out
+OF_ALL = (*CENTRAL, "claims", "books")  # parts of which one task cannot say everything
 EMPTIED = ("returned", "referred", "gone")  # parts that a memory leaves out where nothing is left of them
 Change = tuple[str, str, str | None]  # part, key, value as JSON, or None where it is gone
 
@@ -73,17 +74,17 @@ def received_state(text: bytes) -> Remembered:
 # --- what comes back ----------------------------------------------------------------------------------------------------
 
 
-def with_emptied(after: Remembered) -> Remembered:
-    """A whole memory, with those of its parts of which nothing is left."""
-    return as_remembered({**{part: {} for part in EMPTIED}, **after})
+def with_emptied(before: Remembered, after: Remembered) -> Remembered:
+    """A whole memory, with those of its parts of which nothing is left, and those that it does not say."""
+    return as_remembered({**before, **{part: {} for part in EMPTIED}, **after})
 
 
-def changes_between(before: Remembered, after: Remembered, without: Iterable[str] = ()) -> Iterator[Change]:
+def changes_between(before: Remembered, after: Remembered) -> Iterator[Change]:
     """What a task leaves otherwise than it found it, in the parts that it leaves."""
     older: Saved = before
     newer: Saved = after
     for part, entries in newer.items():
-        if part in without or not hasattr(entries, "items"):
+        if not hasattr(entries, "items"):
             continue
         if isinstance(entries, Changed):
             for key, value in entries.changes.items():
@@ -93,6 +94,15 @@ def changes_between(before: Remembered, after: Remembered, without: Iterable[str
         old = older.get(part, {})
         yield from ((part, key, json.dumps(value)) for key, value in entries.items() if key not in old or old[key] != value)
         yield from ((part, key, None) for key in old if key not in entries)
+
+
+def changes_for_all(before: Remembered, after: Remembered, without: Iterable[str]) -> Iterator[Change]:
+    """What a task leaves otherwise in the parts of which one task cannot say everything; and which records are gone that pools had assigned."""
+    taken = {key.rpartition("|")[0] for key in before.get("assigned", {})}
+    newer: Saved = after
+    gone = {key: x for key, x in newer.get("gone", {}).items() if key in taken}
+    parts = {part: newer[part] for part in OF_ALL if part in newer and part not in without}
+    return changes_between(before, as_remembered({**parts, "gone": {**before.get("gone", {}), **gone}}))
 
 
 def record_of(change: Change) -> tuple[str, str]:

@@ -12,6 +12,7 @@ import sys
 import tempfile
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING
@@ -59,6 +60,19 @@ class OnSpark:
     def common(self, evaluator: Evaluator, as_of: str, tables: dict[str, Raw], state: Remembered) -> Sent:
         return Sent.of(evaluator, as_of, tables, state)
 
+    @cached_property
+    def has_task_numbers(self) -> bool:
+        """Whether the session can send a row to the task of its number: Spark can since 4.1, in the client and in the server, and Sail cannot. If
+        not, rows of a number are together all the same, but a task may get several numbers, and another one none: it needs more memory.
+        """
+        from pyspark.errors import PySparkException
+
+        numbers = self.spark.range(1).selectExpr("int(id) as id")
+        try:
+            return bool(numbers.repartitionById(1, "id").columns)
+        except (AttributeError, PySparkException):
+            return False
+
     def numbers(self, n: int) -> SparkFrame:
         return SparkFrame(self, self.spark.range(0, n, numPartitions=n))
 
@@ -88,26 +102,27 @@ class SparkFrame:
         return SparkFrame(self.carrier, self.frame.union(other.frame))
 
     def at_buckets(self, number: int) -> SparkFrame:
-        from pyspark.sql import functions as f
-
-        by_id = getattr(
-            self.frame, "repartitionById", None
-        )  # since Spark 4.1; before, a task may get several numbers, and another one none
-        by_task = by_id(number, f.col(BUCKET)) if by_id is not None else self.frame.repartition(number, BUCKET)
-        return SparkFrame(self.carrier, by_task)
+        by = self.frame.repartitionById if self.carrier.has_task_numbers else self.frame.repartition
+        return SparkFrame(self.carrier, by(number, BUCKET))
 
     def in_one(self) -> SparkFrame:
         return SparkFrame(self.carrier, self.frame.repartition(1))
 
     def kept(self) -> SparkFrame:
-        """Spark forgets how these rows were made, until nobody refers to them: else each step would double a plan that has those before it twice."""
-        return SparkFrame(self.carrier, self.frame.localCheckpoint(eager=False))
+        return SparkFrame(self.carrier, kept(self.frame))
 
     def only(self, of: str) -> SparkFrame:
         return SparkFrame(self.carrier, self.frame.where(f"`{OF}` = '{of}'"))
 
     def rows(self) -> Iterable[Mapping[str, Cell]]:
         return (row.asDict() for row in self.frame.collect())
+
+
+def kept(frame: DataFrame) -> DataFrame:
+    """The same rows, computed now and only once: Spark forgets how they were made, so that a plan which has them twice is no longer than they
+    are, and drops them when nobody refers to them. Of all ways to keep rows, Sail knows this one alone: `persist` does nothing there.
+    """
+    return frame.localCheckpoint()
 
 
 def sql_of(schema: pa.Schema) -> str:
