@@ -96,7 +96,7 @@ def test_a_run_writes_either_on_request_and_explain_reads_both(tmp_path: Path) -
 @pytest.mark.usefixtures("few_turns")
 @pytest.mark.parametrize("numbers", ["different", "all the same", "none"])
 def test_a_turn_is_found_by_the_number_of_its_key(numbers: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Keys are read of the row groups that have its number; of all, where the turns are from before there were numbers."""
+    """Lines are read of the row groups that have its number, or itself where the turns are from before there were numbers."""
     import numpy as np
     from pyarrow import parquet
 
@@ -119,21 +119,22 @@ def test_a_turn_is_found_by_the_number_of_its_key(numbers: str, tmp_path: Path, 
         parquet.write_table(parquet.read_table(path, columns=turn_files.schema().names), path, row_group_size=turn_files.GROUP)
     file = parquet.ParquetFile(path)
     read: list[int] = []
-    read_row_group = file.read_row_group
+    read_row_group, whole = file.read_row_group, turn_files.schema().names
 
     class Watched:
         def __getattr__(self, name: str) -> Any:
             return getattr(file, name)
 
         def read_row_group(self, group: int, columns: list[str]) -> Any:
-            read.extend([group] if columns == ["key"] else [])
+            read.extend([group] if columns == whole else [])
             return read_row_group(group, columns)
 
     found = turn_reading._Lines(Watched())
     for key, place, groups in (("L149", 149, 3), ("L49", 199, 1), ("L60", 60, 6), ("L150", None, 7)):
         read.clear()
-        assert found.last(f"lead|{key}|sdr") == place
-        assert len(read) == (groups if numbers != "different" else int(place is not None))
+        number, line = found.last(f"lead|{key}|sdr")
+        assert line is None if place is None else line is not None and (number, line["n"]) == (place, place)
+        assert len(read) == (groups if numbers == "all the same" else int(place is not None))
 
 
 def test_damaged_turns_are_refused(tmp_path: Path) -> None:

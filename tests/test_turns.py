@@ -8,6 +8,7 @@ from fractions import Fraction
 
 import pytest
 
+from roe.columns.turns_ahead import TurnsAhead
 from roe.evaluator.turns import LARGEST, Ledger, Seat, Slots, Standing, TurnHistory
 
 Credits = dict[str, Fraction]
@@ -110,8 +111,8 @@ def test_weights_above_the_largest_denominator_are_exact() -> None:
 )
 def test_whoever_comes_first_by_id_goes_first_where_all_are_alike(units: Credits, expected: str) -> None:
     standing = Standing(Seat(rep, Fraction(1)) for rep in "abc")
-    turns, at_once = Slots(standing, Ledger(3, units)), Slots(standing, Ledger(3, units))
-    assert "".join("abc"[turns.next()] for _ in range(3)) == expected == "".join("abc"[i] for i in at_once.several(3))
+    turns, at_once = Slots(standing, Ledger(3, units)), TurnsAhead(standing, Ledger(3, units))
+    assert "".join("abc"[turns.next()] for _ in range(3)) == expected == "".join("abc"[i] for i in at_once.next(3))
 
 
 def test_a_scale_of_just_the_largest_is_exact() -> None:
@@ -214,18 +215,24 @@ def test_credit_just_above_zero_is_enough_and_none_is_not(denominator: int, nume
     assert order[0] == first and order == takers(seats, credits, 12)
 
 
-@pytest.mark.parametrize("seed", range(40))
-def test_several_turns_are_those_that_come_one_by_one(seed: int) -> None:
+@pytest.mark.parametrize("seed", range(60))
+def test_many_turns_are_those_that_come_one_by_one(seed: int) -> None:
     rng = random.Random(seed)
     names = [f"r{i:02}" for i in range(rng.randint(1, 30))]
+    finest = rng.choice([1, 1, 10**12 + 39, LARGEST * LARGEST + 1])  # of credit, whose sums may not fit into 64 bits
     weights = [Fraction(rng.choice([1, 1, 2, 3, 25]), rng.choice([1, 4, 7])) for _ in names]
     standing = Standing(
         Seat(name, w, "away" if i and rng.random() < 0.2 else "") for i, (name, w) in enumerate(zip(names, weights, strict=True))
     )
-    ledger = Ledger(5, {name: Fraction(rng.randint(-9, 9), rng.choice([1, 7, 9])) for name in names})
-    one_by_one, together = Slots(standing, ledger), Slots(standing, ledger)
+    ledger = Ledger(5, {name: Fraction(rng.randint(-9, 9), rng.choice([1, 7, finest])) for name in names})
+    one_by_one, together = Slots(standing, ledger), TurnsAhead(standing, ledger)
     for _ in range(4):
         count = rng.choice([0, 1, 2, 3, 40, min(standing.total, 300)])
-        assert together.several(count) == [one_by_one.next() for _ in range(count)]
-        assert together.next() == one_by_one.next()
-        assert (together.taken, together.turn) == (one_by_one.taken, one_by_one.turn)
+        assert together.next(count).tolist() == [one_by_one.next() for _ in range(count)]
+        assert (together.taken.tolist(), together.turn) == (one_by_one.taken, one_by_one.turn)
+
+
+def test_many_turns_of_weights_that_64_bits_do_not_hold_are_those_that_come_one_by_one() -> None:
+    standing = Standing([Seat("a", Fraction(1)), Seat("b", Fraction(3 * 10**19)), Seat("c", Fraction(10**19 + 1))])
+    one_by_one, together = Slots(standing, Ledger(3)), TurnsAhead(standing, Ledger(3))
+    assert together.next(50).tolist() == [one_by_one.next() for _ in range(50)]

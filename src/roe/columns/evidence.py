@@ -84,9 +84,8 @@ class RunEvidence:
         """The decided records that answer to a text by id, name, domain or e-mail: (entity, id)."""
         records = []
         for entity in dict.fromkeys(e for e, _ in self.policy.plan.engagement):
-            parts = self.parts(entity)
-            ids = [x for data in parts for x in data.to_table(columns=["id"], filter=pc.field("id") == text)["id"].to_pylist()]
-            for data in parts if not ids else ():
+            ids = [x for table in self._tables_of(entity, pc.field("id") == text, ["id"]) for x in table["id"].to_pylist()]
+            for data in self.parts(entity) if not ids else ():
                 names = [n for n in ("name", "domain", "email") if n in data.schema.names and pa.types.is_string(data.schema.field(n).type)]
                 match = [pc.utf8_lower(pc.field(n)) == text.lower() for n in names]
                 if match:
@@ -122,7 +121,7 @@ class RunEvidence:
             ids = pa.array([str(row["id"]) for row in world.rows[earlier]], pa.string())
             where = (pc.field("entity") == earlier) & pc.field("record").isin(ids)
             by_record: dict[str, list[Json]] = {}
-            for x in [x for data in self.parts("owners") for x in data.to_table(filter=where).to_pylist()]:
+            for x in [x for table in self._tables_of("owners", where) for x in table.to_pylist()]:
                 by_record.setdefault(x["record"], []).append(x)
             for row in world.rows[earlier]:
                 decided = by_record.get(str(row["id"]), [])
@@ -180,9 +179,17 @@ class RunEvidence:
         return tree.field if all(tree.field in data.schema.names for data in self.parts(entity)) else None
 
     def _rows(self, entity: str, where: Value) -> Iterator[Json]:
-        for data in self.parts(entity):
-            for row in data.to_table(filter=where).to_pylist():
+        for table in self._tables_of(entity, where):
+            for row in table.to_pylist():
                 yield {k: _value(x, self._zone) for k, x in row.items() if x is not None}
+
+    def _tables_of(self, name: str, where: Value, columns: list[str] | None = None) -> Iterator[pa.Table]:
+        """The rows that meet a condition, or all, by file. Of a file whose row groups cannot have any, only what it says about these is read."""
+        for data in self.parts(name):
+            for file in data.get_fragments():
+                some = file if where is None else file.subset(where, schema=data.schema)
+                if where is None or some.row_groups:
+                    yield some.to_table(schema=data.schema, columns=columns, filter=where)
 
 
 def _is_one_of(name: str, texts: Collection[str]) -> pc.Expression:

@@ -71,13 +71,14 @@ class InWindows:
             places = places[places < done]
             if len(places):
                 handed.before[places] = self._before(chain[:-1])
-        for name, (places, turns) in plans.items():
-            some = int(np.searchsorted(places, done))
-            self._commit(name, places[:some], turns[:some])
+        for name, plan in plans.items():
+            self._commit(name, *plan, int(np.searchsorted(plan[0], done)))
         return done
 
-    def _plan(self, name: str, places: Array) -> tuple[Array, Array]:
-        """Reps for some records of a pool as it is now; which of them take a turn. `places` are in order."""
+    def _plan(self, name: str, places: Array) -> tuple[Array, Array, Array]:
+        """Reps for some records of a pool as it is now; which of them take a turn, and the numbers of those that others of their companies will follow.
+        `places` are in order.
+        """
         column, span, handed = self.columns[name], span_of(places), self.handed
         standing = column.seats()
         if not standing.able:
@@ -85,7 +86,7 @@ class InWindows:
             at = np.full(len(places), place_of(fallback))
             handed.rep[span] = self.turns.table.world.receivers(at, self.turns.holder(span))
             handed.why[span], handed.leader[span] = self.turns.why(FALLBACK, handed), -1
-            return places, np.zeros(len(places), bool)
+            return places, np.zeros(len(places), bool), np.empty(0, np.int64)
         rep, why, leader = (np.full(len(places), -1, np.int32) for _ in range(3))
         if column.sticky is not None:
             own = column.sticky[span]
@@ -94,7 +95,7 @@ class InWindows:
             for one in occurring(own[stays]).tolist():
                 label = self.pools.world.rep_of(self.turns.rep_ids[one]).label
                 why[stays & (own == one)] = self.turns.why(f"it stays with {label}", handed)
-        behind = ahead = np.empty(0, np.int64)
+        behind = ahead = leads = np.empty(0, np.int64)
         if column.companies is not None:
             company = column.companies[span]
             self._follow(column, span, company, rep, leader)
@@ -107,6 +108,7 @@ class InWindows:
                 why[i] = self.turns.why(reason_together(label), handed)
             new = np.flatnonzero((company >= 0) & (companion < 0))
             first = column.first_of(company[new], new)
+            leads = new[first == new]
             follows = (first != new) & (rep[new] < 0)
             behind, ahead = new[follows], first[follows]
         turns = rep < 0
@@ -116,7 +118,7 @@ class InWindows:
         if len(behind):
             rep[behind], leader[behind] = rep[ahead], self.turns.row[places[ahead]]
         handed.rep[span], handed.why[span], handed.leader[span] = rep, why, leader
-        return places, turns
+        return places, turns, leads
 
     def _follow(self, column: PoolColumn, span: Array | slice, company: Array, rep: Array, leader: Array) -> None:
         """Give records to those who have others of their companies already."""
@@ -147,20 +149,22 @@ class InWindows:
         rep, whys = self.handed.rep[at:end], self.handed.whys
         return rep if FALLBACK not in whys else np.where(self.handed.why[at:end] != whys[FALLBACK], rep, -1)
 
-    def _commit(self, name: str, places: Array, turns: Array) -> None:
-        if not len(places):
+    def _commit(self, name: str, places: Array, turns: Array, leads: Array, n: int) -> None:
+        """Keep the first `n` of what was planned."""
+        if not n:
             return
+        places, turns, leads = places[:n], turns[:n], leads[: int(np.searchsorted(leads, n))]
         column, span, handed = self.columns[name], span_of(places), self.handed
         assert column.slots is not None
         handed.pool[span] = self.turns.names.index(name)
         handed.standing[span] = column.standing_number()
         taken = np.cumsum(turns)
         handed.index[span] = column.pool.history.turns.taken + taken - turns
-        n = int(taken[-1]) if len(taken) else 0
-        column.slots.used += n
-        column.pool.history.turns.unlogged += n
-        if column.companies is not None and column.slots.standing.able:
-            column.lead(places, self.turns.row[span], handed.rep[span])
+        column.slots.used += int(taken[-1])
+        column.pool.history.turns.unlogged += int(taken[-1])
+        if len(leads):
+            first = places[leads]
+            column.lead(first, self.turns.row[first], handed.rep[first])
 
     def _took(self, at: int, done: int) -> None:
         """Note what reps have taken. Only of somebody who reaches a limit it must be counted at once: others are not asked about."""

@@ -9,9 +9,10 @@ import numpy as np
 
 from roe.columns.column import Dictionary
 from roe.columns.owned import Followed
+from roe.columns.turns_ahead import TurnsAhead
 from roe.dynamic import Array
 from roe.evaluator.pool import Pool
-from roe.evaluator.turns import Slots, Standing
+from roe.evaluator.turns import Standing
 
 if TYPE_CHECKING:
     from roe.columns.in_companies import Companies
@@ -28,7 +29,7 @@ class SlotTable:
 
     def __init__(self, standing: Standing, pool: Pool) -> None:
         self.standing = standing
-        self._slots = Slots(standing, pool.ledger())
+        self._ahead = TurnsAhead(standing, pool.ledger())
         self._picks = np.empty(0, np.int32)
         self._repeats: Array | None = None
         self.used = 0
@@ -37,13 +38,12 @@ class SlotTable:
     def next(self, n: int) -> Array:
         """The next turns, as places among the able, without using them."""
         need = self.used + n
-        weights = [w for _, w in self.standing.able]
         while len(self._picks) < need and self._repeats is None:
-            before, missing = list(self._slots.taken), need - len(self._picks)
+            before, missing = self._ahead.taken.copy(), need - len(self._picks)
             count = self.standing.total if self.standing.total <= max(missing, ROUND) else missing  # a whole round, if it is worth it
-            turns = np.array(self._slots.several(count), np.int32)
+            turns = self._ahead.next(count).astype(np.int32)
             self._picks = np.concatenate([self._picks, turns])
-            if [b - a for a, b in zip(before, self._slots.taken, strict=True)] == weights:
+            if count == self.standing.total and tuple((self._ahead.taken - before).tolist()) == self.standing.weights:
                 self._repeats = turns  # everybody has had their share: it all begins again
         known = len(self._picks)
         if need <= known:
@@ -96,11 +96,10 @@ class PoolColumn:
         return self._first[companies]
 
     def lead(self, places: Array, rows: Array, reps: Array) -> None:
-        """Let later records of a company follow the first one of these, in order, that somebody of the pool got."""
+        """Let later records of a company follow one of these, of which each is the first of its company that somebody of the pool got."""
         assert self.companies is not None
-        company = self.companies[span_of(places)]
-        some = np.flatnonzero((company >= 0) & (self.companion[company] < 0))[::-1]
-        self.companion[company[some]], self.leader[company[some]] = reps[some], rows[some]
+        company = self.companies[places]
+        self.companion[company], self.leader[company] = reps, rows
 
     def seats(self) -> Standing:
         """Who takes part now."""

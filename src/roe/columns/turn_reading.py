@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,6 +15,7 @@ from roe.evaluator import recorded
 from roe.source import Span
 
 if TYPE_CHECKING:
+    import pyarrow as pa
     from pyarrow.parquet import ParquetFile
 
     from roe.evaluator.allocation import PoolHistory
@@ -66,24 +67,16 @@ def _turn(row: Json) -> Json:
 
 def _one(folder: Path, histories: Mapping[str, PoolHistory], key: str) -> Json:
     """The last turn of a key: of two pools that a rule asks, the last one counts."""
-    file = _file(folder / TURNS)
-    lines = _Lines(file)
-    place = lines.last(key)
-    if place is None:
+    lines = _Lines(_file(folder / TURNS))
+    place, line = lines.last(key)
+    if line is None:
         return {}
-    turn = _turn(lines.between(place, place + 1, schema().names)[0])
+    turn = _turn(line)
     for name, index in {turn["pool"]: turn["index"], **{pool: index for pool, _, index in turn["before"]}}.items():
         if name in histories:
-            row = _begin(folder, histories[name], name, index)
-            between = lines.between(row, place, ["standing", "rep", "pool", "why", "index"])
-            histories[name].turns.log.extend((histories[name].made[x["standing"]], x["rep"]) for x in between if _is_taken(x, name, index))
+            start, history = _begin(folder, histories[name], name, index), histories[name]
+            history.turns.log.extend((history.made[standing], rep) for standing, rep in lines.taken(start, place, name, index))
     return {key: {**turn, "histories": histories}}
-
-
-def _is_taken(line: Json, pool: str, before: int) -> bool:
-    """Whether a line is a turn that was taken in a pool before another one."""
-    is_turn = line["why"] == "" and line["rep"] is not None and line["standing"] >= 0
-    return is_turn and line["pool"] == pool and bool(line["index"] < before)
 
 
 class _Lines:
@@ -91,34 +84,49 @@ class _Lines:
 
     def __init__(self, file: ParquetFile) -> None:
         self.file = file
+        self.whole: dict[int, pa.Table] = {}  # row groups that have been read with all columns
         self.starts = [0]
         for group in range(file.num_row_groups):
             self.starts.append(self.starts[-1] + file.metadata.row_group(group).num_rows)
 
-    def last(self, key: str) -> int | None:
-        """The number of the last line of a key."""
+    def last(self, key: str) -> tuple[int, Json | None]:
+        """The last line of a key, and its number. Row groups without the key's number are not read; without numbers, those without the key."""
         import numpy as np
         import pyarrow as pa
         import pyarrow.compute as pc
 
-        wanted = hashes_of(pa.array([key]))[0]
+        by, wanted = (HASH, hashes_of(pa.array([key]))[0]) if HASH in self.file.schema_arrow.names else ("key", key)
         for group in reversed(range(self.file.num_row_groups)):
-            if HASH in self.file.schema_arrow.names and wanted not in self.file.read_row_group(group, [HASH])[HASH].to_numpy():
+            if not pc.any(pc.equal(self.file.read_row_group(group, columns=[by])[by], wanted)).as_py():
                 continue
-            keys = self.file.read_row_group(group, columns=["key"])["key"]
-            places = np.flatnonzero(pc.equal(keys, key).combine_chunks())
+            lines = self.whole[group] = self.file.read_row_group(group, columns=schema().names)
+            places = np.flatnonzero(pc.equal(lines["key"], key))
             if len(places):
-                return self.starts[group] + int(places[-1])
-        return None
+                return self.starts[group] + int(places[-1]), lines.slice(places[-1], 1).to_pylist()[0]
+        return 0, None
 
-    def between(self, start: int, end: int, columns: list[str]) -> list[Json]:
+    def between(self, start: int, end: int, columns: list[str]) -> pa.Table:
         """Some columns of the lines from one number up to another."""
-        lines: list[Json] = []
+        import pyarrow as pa
+
+        lines = [self.file.schema_arrow.empty_table().select(columns)]
         for group, first in enumerate(self.starts[:-1]):
             low, high = max(start, first), min(end, self.starts[group + 1])
             if low < high:
-                lines += self.file.read_row_group(group, columns=columns).slice(low - first, high - low).to_pylist()
-        return lines
+                known = self.whole.get(group)
+                some = known.select(columns) if known is not None else self.file.read_row_group(group, columns=columns)
+                lines.append(some.slice(low - first, high - low))
+        return pa.concat_tables(lines)
+
+    def taken(self, start: int, end: int, pool: str, before: int) -> Iterable[tuple[int, str]]:
+        """The standing and the rep of each turn that was taken in a pool, before one of its turns, from one line up to another."""
+        import pyarrow as pa
+        import pyarrow.compute as pc
+
+        is_taken = (pc.field("why") == "") & pc.field("rep").is_valid() & (pc.field("standing") >= 0)
+        lines = self.between(start, end, ["standing", "rep", "pool", "why", "index"])
+        turns = lines.filter(is_taken & (pc.field("pool") == pool) & (pc.field("index") < before))
+        return zip(turns["standing"].to_pylist(), turns["rep"].cast(pa.string()).to_pylist(), strict=True)
 
 
 def _begin(folder: Path, history: PoolHistory, pool: str, index: int) -> int:
@@ -131,7 +139,7 @@ def _begin(folder: Path, history: PoolHistory, pool: str, index: int) -> int:
     mine = [(x["index"], at) for at, x in enumerate(places) if x["pool"] == pool and x["index"] <= index]
     if not mine:
         return 0
-    mark: Value = _Lines(marks).between(max(mine)[1], max(mine)[1] + 1, marks.schema_arrow.names)[0]
+    mark: Value = _Lines(marks).between(max(mine)[1], max(mine)[1] + 1, marks.schema_arrow.names).to_pylist()[0]
     seats, ledger = seats_of(history), Ledger(history.turns.limit)
     ledger.scale, ledger.units = mark["scale"], dict(zip(seats, mark["units"], strict=True))
     history.turns.begin(mark["index"], ledger, Counter({x: n for x, n in zip(seats, mark["counts"], strict=True) if n}))

@@ -50,8 +50,9 @@ class Standing:
 
     def __init__(self, seats: Iterable[Seat]) -> None:
         self.seats = tuple(seats)
-        scale = math.lcm(*(s.weight.denominator for s in self.seats))
-        whole = [s.weight.numerator * (scale // s.weight.denominator) for s in self.seats]
+        ratios = [s.weight.as_integer_ratio() for s in self.seats]
+        scale = math.lcm(*{d for _, d in ratios})
+        whole = [n * (scale // d) for n, d in ratios]
         common = math.gcd(*whole) or 1
         shares = [(s.rep, w // common, s) for s, w in zip(self.seats, whole, strict=True)]
         self.able = [(rep, w) for rep, w, s in shares if not s.skipped]
@@ -59,7 +60,7 @@ class Standing:
         self.owed = [(rep, w) for rep, w, s in shares if s.skipped and s.owed]
         self.reps, self.weights = tuple(rep for rep, _ in self.able), tuple(w for _, w in self.able)
         self.is_even = len(set(self.weights)) < 2  # whether all of the able have one weight
-        common = math.lcm(*self.weights)
+        common = math.lcm(*set(self.weights))
         self.fewer: dict[tuple[tuple[str, str], ...], Standing] = {}  # by reps and reasons, the standing for records that these cannot take
         self.slowness = [common // w for w in self.weights]  # of each of the able, in proportion to the time between two turns
 
@@ -215,28 +216,6 @@ class Slots:
         self._due[i] += self._late[i]
         heapq.heappush(self._soon, (self._from(i), i))
         return i
-
-    def several(self, count: int) -> list[int]:
-        """The next turns: what `next` gives so many times, in half the time."""
-        turns: list[int] = []
-        while len(turns) < count and self.turn < 2:
-            turns.append(self.next())
-        if len(turns) == count:
-            return turns
-        until = self.turn + count - len(turns)
-        soon, ready, taken, due = self._soon, self._ready, self.taken, self._due
-        late, start, gain, price = self._late, self._start, self._gain, self._price
-        for turn in range(self.turn + 1, until + 1):
-            while soon and soon[0][0] <= turn:
-                i = heapq.heappop(soon)[1]
-                heapq.heappush(ready, (due[i], i))
-            i = heapq.heappop(ready)[1]
-            taken[i] += 1
-            due[i] += late[i]
-            heapq.heappush(soon, ((taken[i] * price - start[i]) // gain[i] + 1, i))
-            turns.append(i)
-        self.turn = until
-        return turns
 
     def _first(self) -> int:
         """Of those with credit above zero after one turn's share, whoever is first owed a whole turn."""
