@@ -21,14 +21,13 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from roe.columns.column import ByRow
-from roe.columns.look_ups import ALIKE, as_bytes, said_of_each
-from roe.columns.raw import Raw
+from roe.columns.look_ups import said_of_each
+from roe.columns.raw import ALIKE, Raw, as_bytes
 from roe.columns.relate import match_columns
 from roe.columns.row import place_of
 from roe.columns.run import ColumnRun
 from roe.columns.table import RecordTable
 from roe.columns.world import ColumnWorld
-from roe.companies.kept import index_of
 from roe.dynamic import Array, Value
 from roe.evaluator.bound import Bound
 from roe.evaluator.engine import Evaluator
@@ -231,6 +230,8 @@ def of_names(step: Relate) -> Task:
             least[number, group] = min(method.least, least.get((number, group), 1.0))
 
     def task(batches: Batches) -> Batches:
+        from roe.companies.kept import index_of  # takes long to load
+
         names: dict[int, dict[str, None]] = {}
         sought: dict[tuple[int, bool], dict[str, list[int]]] = {}
         for bucket, of, rows in each_of(batches):
