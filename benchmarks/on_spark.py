@@ -15,7 +15,7 @@ from pathlib import Path
 import roe
 from measure import descendants, is_called, peak_mib, processor_seconds
 from roe.ledger.store import open_store
-from roe.run.engines import Job
+from roe.run.engine import Job
 from roe.run.run import RunOptions, run
 from roe.run.source import Source
 from roe.spark.run import local_session

@@ -17,7 +17,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -30,6 +30,14 @@ HERE = Path(__file__).resolve().parent
 AS_OF = "2026-02-01"
 REPS = 200
 DESK = "pools: {desk: {members: 'rep.role = \"SDR\"', strategy: weighted, weight: rep.ramp, together: never}}\n"
+MATCHED = """roe: 1
+name: matched
+roles: [ae, sdr]
+matching: {methods: [{name: mail, match: 'company_domain(lead.email) = company_domain(account.domain)'}], tie_break: [{most: account.employees}]}
+engagement:
+  account: {ae: [{name: large, when: account.employees > 5000, then: {assign: rep1}}, {name: rest, then: keep}]}
+  lead: {sdr: [{name: owner, when: account.owner.ae != null, then: {assign: account.owner.ae}, because: 'of {account.name}'}, {name: rest, then: open}]}
+"""
 AT_ONCE = 5_000_000  # accounts of which all at once fit into memory
 WHOLE = "import roe.run.engines as e; e.PORTIONS = 1 << 60; from roe.cli import entry; entry()"  # `roe`, but all records at once
 LOOK_UP = "import duckdb, sys; print(duckdb.sql(f\"SELECT * FROM '{sys.argv[1]}' WHERE id = '{sys.argv[2]}'\").fetchall())"
@@ -247,17 +255,17 @@ def pools(root: Path, rows: int) -> None:
         shutil.rmtree(out)
 
 
-def digests(out: Path) -> list[Any]:
-    """What the files of a run with pools say, whatever the order of their lines."""
+def digests(out: Path, names: Iterable[str] = ("allocations", "changes", "turns")) -> list[Any]:
+    """What some files of a run say, whatever the order of their lines, and of one with pools what these leave."""
     import duckdb
 
     con = duckdb.connect(config={"memory_limit": "4GB", "temp_directory": str(out)})
     found: list[Any] = []
-    for name in ("allocations", "changes", "turns"):
+    for name in names:
         paths = [str(path) for path in out.rglob(f"{name}.parquet/*.parquet")] or [str(next(out.rglob(f"{name}.parquet")))]
         lines = f"(SELECT COLUMNS(*)::VARCHAR FROM read_parquet({paths}, hive_partitioning = false))"  # `run=…` is no column
         found.append(con.sql(f"SELECT count(*), sum(hash(line)::HUGEINT), bit_xor(hash(line)) FROM {lines} line").fetchall())
-    return [*found, next(out.rglob("pools.json")).read_bytes()]
+    return [*found, *(path.read_bytes() for path in out.rglob("pools.json"))]
 
 
 def explain(root: Path, rows: int) -> None:
@@ -363,6 +371,32 @@ def portions(root: Path, rows: int) -> None:
         say("    in portions: processor seconds", cost.processor / at_once.processor, "x at once")
 
 
+def matched(root: Path, rows: int) -> None:
+    """Accounts, and as many leads, of which two thirds are matched to them by domain, in portions and all at once: memory, time, and the same files."""
+    import numpy as np
+    import pyarrow as pa
+    from pyarrow import parquet
+
+    data, rules, out = accounts(root, rows), root / "matched", root / "out"
+    rules.mkdir()
+    (rules / "policy.yaml").write_text(MATCHED, "utf-8")
+    rng, text = np.random.default_rng(9), np.arange(rows).astype("U9")
+    domains = np.char.add(np.char.add("company-", rng.integers(0, rows * 3 // 2, rows).astype("U9")), ".com")
+    leads = {"id": np.char.add("L", np.char.zfill(text, 9)), "email": np.char.add("someone@", domains)}
+    parquet.write_table(pa.table(leads), data / "leads.parquet", row_group_size=100_000)
+    costs, found = list[Cost](), list[list[Any]]()
+    for way, start in {"in portions": ("-m", "roe"), "at once": ("-c", WHOLE)}.items():
+        more = ("--data", str(data), "--as-of", AS_OF, "--out", str(out), "--engine", "columns", "--format", "parquet")
+        costs.append(whole_process(*start, "run", str(rules), *more))
+        engine = json.loads((out / "run.json").read_text("utf-8"))["engine"]
+        say(f"{rows:,} accounts and as many leads, {way} ({engine}): peak", costs[-1].mib, "MiB", 4096)
+        say("    seconds; those of processors", costs[-1].seconds, f"{costs[-1].processor:.1f}")
+        found.append(digests(out, ("allocations", "changes")))
+        shutil.rmtree(out)
+    say("    of 2 files, those that differ", sum(x != y for x, y in zip(*found, strict=True)), "", 0)
+    say("    in portions: processor seconds", costs[0].processor / costs[1].processor, "x at once")
+
+
 def cluster(root: Path, rows: int) -> None:
     """Two executors of 1 GiB each, beside local[2]."""
     data, out = accounts(root, rows), root / "out"
@@ -423,7 +457,7 @@ def ledger(root: Path, rows: int) -> None:
 
 PARTS: dict[str, Callable[[Path, int], None]] = {
     "few": few, "small": small, "scan": scan, "explain": explain, "export": export, "spark": spark, "shuffle": shuffle, "cluster": cluster,
-    "portions": portions,
+    "portions": portions, "matched": matched,
     "driver": driver, "ledger": ledger, "pools": pools,
 }  # fmt: skip
 

@@ -18,7 +18,8 @@ from roe.evaluator.engine import Evaluator
 from roe.ledger.entries import RunEntry
 from roe.ledger.store import open_store
 from roe.run import engines
-from roe.run.engines import ColumnEngine, Engine, Job, Limit, PortionEngine, RowEngine, SparkEngine
+from roe.run.engine import Engine, Job, Limit
+from roe.run.engines import ColumnEngine, PortionEngine, RowEngine, SparkEngine
 from roe.run.files import Files, Watch
 from roe.run.run import RunOptions, run
 from roe.run.shared import SEGMENTS

@@ -7,7 +7,8 @@ from typing import ClassVar
 from roe.columns.raw import Raw
 from roe.evaluator.engine import Evaluator
 from roe.ledger.remembered import Remembered
-from roe.run.engines import Limit, PortionEngine
+from roe.run.engine import Limit
+from roe.run.engines import PortionEngine
 from roe.run.files import Files, Watch
 from roe.share.local import Local
 from roe.share.tasks import Sent

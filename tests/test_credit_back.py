@@ -14,7 +14,7 @@ from roe.cache import load_policy
 from roe.cli import main
 from roe.evaluator.engine import Evaluator
 from roe.ledger.store import open_store
-from roe.run.engines import Job
+from roe.run.engine import Job
 from roe.run.run import RunOptions, run
 from roe.run.source import Source
 from roe.stages.build import build

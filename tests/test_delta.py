@@ -27,7 +27,8 @@ from pyarrow import parquet
 from alike import InPortions, tasks
 from roe.cli import main
 from roe.run import delta, engines
-from roe.run.engines import ColumnEngine, Engine, Job, RowEngine
+from roe.run.engine import Engine, Job
+from roe.run.engines import ColumnEngine, RowEngine
 from roe.run.folder import MARK, STAGED, OutFolder, damaged, files_of, read_mark
 from roe.run.run import RunOptions, run
 from roe.run.source import Source

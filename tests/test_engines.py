@@ -21,7 +21,8 @@ from roe.diagnostics import PolicyError
 from roe.evaluator.row import Circle
 from roe.policy.circles import circles
 from roe.run import engines
-from roe.run.engines import ColumnEngine, Job, PortionEngine, RowEngine, SparkEngine, choose
+from roe.run.engine import Job
+from roe.run.engines import ColumnEngine, PortionEngine, RowEngine, SparkEngine, choose
 from roe.run.source import Source
 
 pytest.importorskip("pyarrow")

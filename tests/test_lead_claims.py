@@ -12,7 +12,7 @@ import pytest
 from roe.cache import load_policy
 from roe.evaluator.engine import Evaluator
 from roe.policy.reads import reads
-from roe.run.engines import Job
+from roe.run.engine import Job
 from roe.run.run import RunOptions, run
 from roe.run.source import Source
 from test_cli import roe as command

@@ -23,7 +23,7 @@ from roe.ledger.projections import dump
 from roe.ledger.snapshot import owners_of
 from roe.ledger.state import remembered
 from roe.ledger.store import Store, open_store
-from roe.run.engines import Job
+from roe.run.engine import Job
 from roe.run.run import RunOptions, run
 from roe.run.source import Source
 

@@ -11,7 +11,7 @@ from helpers import policy_text
 
 pytest.importorskip("pyarrow")
 import roe
-from alike import COLUMNS, ROWS, TASKS, allocations, assert_alike, assert_alike_in_nights
+from alike import COLUMNS, ROWS, TASKS, allocations, assert_alike, assert_alike_in_nights, by
 from made_features import KINDS
 from made_matches import MatchedLeads
 
@@ -149,6 +149,16 @@ def test_the_first_method_that_finds_an_account_decides(tmp_path: Path) -> None:
     assert owners(tmp_path, f"{{methods: [{mail}, {NAME}]}}", accounts, leads) == {"L1": "two", "L2": "one", "L3": "two", "L4": "two"}
 
 
+def test_a_method_may_find_nobody_once_a_lead_has_an_owner(tmp_path: Path) -> None:
+    """What is asked after the run goes by the new owners: then the name is looked for, which nobody asked for when the lead was decided."""
+    accounts = "id,name,domain,country,owner\nA1,Memel Chemie,acme.com,US,one\nA2,Norbeck Seguros,bolt.de,DE,two\n"
+    mail = "{name: mail, match: 'domain(lead.email) = account.domain', unless: lead.owner.sdr != null}"
+    asked = "invariants: [{name: german, every: lead, holds: 'account.country = \"DE\"', severity: warn}]"
+    found = owners(tmp_path, f"{{methods: [{mail}, {NAME}]}}", accounts, "id,email,company\nL1,x@acme.com,Norbeck Seguros\n", asked)
+    assert found == {"L1": "ann"}
+    assert "german" not in (tmp_path / "rows" / "out" / "invariants.csv").read_text("utf-8")
+
+
 def test_the_default_definition_finds_accounts_by_all_that_it_compares(tmp_path: Path) -> None:
     accounts = """id,name,domain,website,other_domains,phone,country,city,owner
 A1,Memel Chemie,,https://www.memel.de/x,,,DE,Bonn,one
@@ -214,3 +224,25 @@ def test_pools_know_the_account_of_each_lead(tmp_path: Path) -> None:
 def test_what_keeps_leads_and_their_accounts_together_is_named(method: str, reason: str, tmp_path: Path) -> None:
     accounts, leads = "id,name,domain,size,country,owner\nA1,Acme,acme.com,3,US,bob\n", "id,email,size\nL1,a@acme.com,5\nL2,bob@ann,\n"
     assert together(tmp_path, f"{{methods: [{{name: m, {method}}}]}}", accounts, leads) == reason
+
+
+def test_any_trace_is_made_from_what_the_tasks_of_leads_and_accounts_have_kept(tmp_path: Path) -> None:
+    """Each candidate with its score, its tiebreakers and why it lost, though no task of leads has searched all accounts."""
+    from roe.columns.evidence import RunEvidence
+    from roe.data.read import read_tables
+
+    both = (
+        MAIL[: MAIL.index("}]")]
+        + "}, "
+        + NAME
+        + "], tie_break: [{most: account.employees}, {most: 'if account.owner.ae = null then 0 else 1'}]}"
+    )
+    accounts = ACCOUNTS + "B1,Memel Bank,,DE,one,3,\nB2,Memel Bank,,DE,two,3,\nB3,Memel Bank AG,,FR,three,3,\n"
+    leads = "id,email,company,country\nL1,a@acme.com,,\nL2,,Memel Bank GmbH,DE\nL3,x@gmail.com,Memel,\nL4,,,\n"
+    evaluator = roe.compile(roe.load(policy_text(tmp_path, RULES % (both, "", OWNER), data__accounts_csv=accounts, data__leads_csv=leads)))
+    by(TASKS["3 tasks"], evaluator, tmp_path / "data", "2026-02-01", tmp_path / "run", remembers=False, traces=True)
+    evidence = RunEvidence(tmp_path / "run" / "out")
+    decisions = evaluator.bind(read_tables(evaluator.policy, tmp_path / "data")[0], as_of="2026-02-01").decide_all()
+    assert {d.id for d in decisions if d.entity == "lead"} == {"L1", "L2", "L3", "L4"}
+    for d in decisions:
+        assert evidence.decision(d.entity, d.id, d.role).trace.as_json() == d.trace.as_json(), (d.id, d.role)

@@ -24,7 +24,8 @@ from alike import files_in
 from in_tasks import InTasks
 from roe.diagnostics import PolicyError
 from roe.run import engines
-from roe.run.engines import Job, choose
+from roe.run.engine import Engine, Job
+from roe.run.engines import choose
 from roe.run.run import RunOptions, run
 from roe.run.source import Source
 
@@ -374,7 +375,7 @@ def test_of_large_files_only_some_can_be_taken_in_pieces(form: str, tmp_path: Pa
         data = database(data)
     monkeypatch.setattr("roe.columns.csv_blocks.LARGE", 0)
 
-    def chosen() -> engines.Engine:
+    def chosen() -> Engine:
         return choose("columns", Job(worked, Source(worked.policy, data), "2026-02-01"))
 
     assert (chosen().name, chosen().foretold()) == ("columns", [])
@@ -402,7 +403,7 @@ def test_the_size_of_the_data_chooses_portions_and_what_cannot_be_shared_is_said
         roe.load(policy_text(tmp_path / "other", WORKED.replace("account.calls = 1", "count(account.owner.ae.activities) = 1")))
     )
 
-    def chosen(evaluator: Any) -> engines.Engine:
+    def chosen(evaluator: Any) -> Engine:
         return choose("columns", Job(evaluator, Source(evaluator.policy, tmp_path / "data"), "2026-02-01"))
 
     assert (chosen(worked).name, chosen(lists).name) == ("columns", "columns")

@@ -30,7 +30,7 @@ from roe.diagnostics import PolicyError
 from roe.ledger.audit import verify
 from roe.ledger.entries import RunEntry, Turn
 from roe.ledger.store import Store, open_store
-from roe.run.engines import Job
+from roe.run.engine import Job
 from roe.run.folder import LOCK, MARK, OLD, STAGED, OutFolder, damaged, read_mark
 from roe.run.memory import read_memory
 from roe.run.run import RunOptions, run

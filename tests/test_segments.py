@@ -25,7 +25,7 @@ from roe.ledger.moment import At
 from roe.ledger.remembered import Remembered, as_remembered
 from roe.ledger.store import store_in_memory
 from roe.run import engines
-from roe.run.engines import Job
+from roe.run.engine import Job
 from roe.run.folder import damaged
 from roe.run.run import RunOptions, run
 from roe.run.source import Source

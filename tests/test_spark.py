@@ -98,7 +98,8 @@ def test_what_can_be_shared_out(name: str) -> None:
 
 @pytest.mark.parametrize("name", sorted(AS_OF))
 def test_what_is_not_shared_out_is_said_before_the_run(name: str) -> None:
-    from roe.run.engines import Job, SparkEngine
+    from roe.run.engine import Job
+    from roe.run.engines import SparkEngine
     from roe.run.source import Source
 
     evaluator = roe.compile(roe.load(EXAMPLES / name))
@@ -146,7 +147,7 @@ def test_all_parcels_of_a_number_are_at_one_task(by_number: bool, tmp_path: Path
 @pytest.mark.parametrize("kind", ["csv", "database"])
 def test_tasks_read_large_csv_files_and_databases(kind: str, tmp_path: Path, session: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     from alike import files_in
-    from roe.run.engines import Job
+    from roe.run.engine import Job
     from roe.run.run import RunOptions, run
     from roe.run.source import Source
     from test_portions import database, pieces_of, worked, write_csv, write_parquet
@@ -195,7 +196,7 @@ def test_tasks_write_parts_of_what_pools_gave(tmp_path: Path, session: Any) -> N
     from pyarrow import csv as arrow_csv
     from pyarrow import parquet
 
-    from roe.run.engines import Job
+    from roe.run.engine import Job
     from roe.run.folder import files_of
     from roe.run.run import RunOptions, run
     from roe.run.source import Source
@@ -231,7 +232,7 @@ def test_tasks_write_parts_of_their_own(tmp_path: Path, session: Any, monkeypatc
     import pyarrow as pa
     from pyarrow import parquet
 
-    from roe.run.engines import Job
+    from roe.run.engine import Job
     from roe.run.folder import damaged, files_of, read_mark
     from roe.run.run import RunOptions, run
     from roe.run.source import Source
@@ -287,7 +288,7 @@ def test_tasks_write_the_parts_of_delta_tables(tmp_path: Path, session: Any) -> 
 def test_any_trace_is_made_from_what_tasks_have_kept(name: str, form: str, buckets: int, tmp_path: Path, session: Any) -> None:
     """Records with activities and deals, pools across tasks, and one task for all."""
     from roe.columns.evidence import RunEvidence
-    from roe.run.engines import Job
+    from roe.run.engine import Job
     from roe.run.folder import damaged, files_of
     from roe.run.run import RunOptions, run
     from roe.run.source import Source

@@ -50,7 +50,7 @@ def test_two_executors_decide_random_worlds_night_after_night(seed: int, tmp_pat
 @pytest.mark.skipif(not HEAVY, reason="needs ROE_HEAVY=1 and Java")
 def test_lost_executors_end_a_run_that_has_rows_on_them(tmp_path: Path, cluster: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     """Both are killed once they keep what the pool's task gave: the run before it stays, whole, and the next one finds new executors."""
-    from roe.run.engines import Job
+    from roe.run.engine import Job
     from roe.run.folder import damaged, read_mark
     from roe.run.run import RunOptions, run
     from roe.run.source import Source

@@ -23,7 +23,7 @@ RUNS = """
 import sys
 from pathlib import Path
 import roe
-from roe.run.engines import Job
+from roe.run.engine import Job
 from roe.run.run import RunOptions, run
 from roe.run.source import Source
 from roe.spark.run import local_session

@@ -17,7 +17,7 @@ from in_tasks import InTasks
 from roe.ledger.entries import RunEntry
 from roe.ledger.store import open_store
 from roe.run import engines
-from roe.run.engines import Job
+from roe.run.engine import Job
 from roe.run.run import RunOptions, run
 from roe.run.source import Source
 from test_ledger_columns import FIRST, POLICY, Crm, decided_in

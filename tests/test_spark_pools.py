@@ -133,7 +133,7 @@ def test_any_trace_is_made_from_what_tasks_have_kept(tmp_path: Path) -> None:
     from roe.columns.evidence import RunEvidence
     from roe.columns.raw import Raw
     from roe.columns.turn_files import POOLS
-    from roe.run.engines import Job
+    from roe.run.engine import Job
     from roe.run.shared import Wanted, decide, keep_others
     from roe.run.source import Source
 

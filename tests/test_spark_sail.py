@@ -57,7 +57,7 @@ def test_a_server_that_can_keep_no_rows_says_what_to_set(tmp_path: Path) -> None
     """Only where rows have to be kept."""
     from pyspark.sql import SparkSession
 
-    from roe.run.engines import Job
+    from roe.run.engine import Job
     from roe.run.run import RunOptions, run
     from roe.run.source import Source
 

@@ -15,7 +15,7 @@ from browsing import Browser, said, users
 from helpers import policy_text, tables
 from roe.evaluator.engine import Evaluator
 from roe.ledger.store import open_store
-from roe.run.engines import Job
+from roe.run.engine import Job
 from roe.run.memory import read_memory
 from roe.run.run import RunOptions, run
 from roe.run.source import Source

@@ -14,7 +14,7 @@ from helpers import policy_text
 from ledgers import STORES, place
 from roe.ledger.audit import verify
 from roe.ledger.store import open_store
-from roe.run.engines import Job
+from roe.run.engine import Job
 from roe.run.run import RunOptions, run
 from roe.run.source import Source
 

@@ -21,7 +21,7 @@ from roe.evaluator.engine import Evaluator
 from roe.ledger.audit import verify
 from roe.ledger.store import open_store
 from roe.run.adjust import note_refused
-from roe.run.engines import Job
+from roe.run.engine import Job
 from roe.run.run import RunOptions, run
 from roe.run.source import Source
 from year import Company, Decision, Model, policy

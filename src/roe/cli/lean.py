@@ -1,9 +1,11 @@
-"""NumPy and Arrow without what a command that only decides records does not need. Together that takes a quarter of a small run."""
+"""Packages without what a command that only decides records does not need. With NumPy and Arrow that takes a quarter of a small run."""
 
 from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from importlib import import_module
 from types import ModuleType
 
@@ -35,6 +37,18 @@ def without_pandas() -> None:
             sys.meta_path.remove(finder)
 
 
+@contextmanager
+def without_metadata() -> Iterator[None]:
+    """Keep packages that load meanwhile from looking up their own version: `importlib.metadata` takes longer to load than they do."""
+    name, stand_in = "importlib.metadata", _NoVersions("importlib.metadata")
+    had = sys.modules.setdefault(name, stand_in)
+    try:
+        yield
+    finally:
+        if had is stand_in:
+            del sys.modules[name]
+
+
 class _NoPandas:
     def find_spec(self, name: str, path: object = None, target: object = None) -> None:
         if name == "pandas":
@@ -47,6 +61,16 @@ class _NoDocumentation(ModuleType):
     @staticmethod
     def NumpyDocString(text: str) -> dict[str, list[str]]:
         return {"Parameters": []}
+
+
+class _NoVersions(ModuleType):
+    """In place of `importlib.metadata`: no package is installed."""
+
+    PackageNotFoundError = ImportError
+
+    @staticmethod
+    def version(name: str) -> str:
+        raise ImportError(name)
 
 
 class _NoMasks(ModuleType):

@@ -75,7 +75,8 @@ def command(
     that is interrupted never happened, or is finished by the next command.
     """
     from roe.data.report import in_lines
-    from roe.run.engines import Job, choose
+    from roe.run.engine import Job
+    from roe.run.engines import choose
     from roe.run.run import RunOptions, run
     from roe.run.source import Source
 

@@ -5,14 +5,12 @@ Guests are looked up like the records that a world decides itself: who is found 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
-import pyarrow as pa
 import pyarrow.compute as pc
 
 from roe.columns.column import ByRow, Column, Constant, opaque
-from roe.companies.index import NameIndex
 from roe.dynamic import Value
 from roe.evaluator.look_ups import KeyLookUp, NameLookUp, keys_of_value, look_up_number, name_in
 from roe.evaluator.row import Row
@@ -21,6 +19,7 @@ from roe.grammar.closures import compile_expression
 
 if TYPE_CHECKING:
     from roe.columns.table import RecordTable
+    from roe.companies.index import NameIndex
     from roe.evaluator.relate import Matcher
     from roe.evaluator.world import World
 
@@ -70,38 +69,12 @@ class ColumnNames(NameLookUp):
         alike = self._table.typed.alike
         if alike is None:
             return super().index(names, meanwhile)
+        from roe.columns.searched_names import SearchedNames  # the index of names takes long to load
+
         return SearchedNames(names, alike.filter(pc.equal(alike["number"], self._number)))
 
     def row(self, place: int) -> Row | None:
         return self._table.row(self._at[place])
-
-
-ALIKE = pa.schema([("number", pa.int32()), ("group", pa.bool_()), ("name", pa.binary()), ("other", pa.binary()), ("score", pa.float64())])
-
-
-def as_bytes(name: str) -> bytes:
-    """A name as a cell of a table: it may have half a character, which no Arrow text has."""
-    return name.encode("utf-8", "surrogatepass")
-
-
-class SearchedNames(NameIndex):
-    """Names of some records, where it is known already which names of all records are like those that are looked for (rows of `ALIKE`)."""
-
-    def __init__(self, names: Iterable[str], alike: pa.Table) -> None:
-        super().__init__()
-        self._places: dict[bytes, list[int]] = {}
-        for place, name in enumerate(names):
-            self._places.setdefault(as_bytes(name), []).append(place)
-        self._alike: dict[tuple[bool, bytes], list[tuple[float, bytes]]] = {}
-        for group, name, other, score in zip(*(alike[x].to_pylist() for x in ("group", "name", "other", "score")), strict=True):
-            self._alike.setdefault((group, name), []).append((score, other))
-
-    def search(
-        self, name: str, least: float, group: bool = False, only: Callable[[int], bool] | None = None, within: float = 1.0
-    ) -> list[tuple[float, int]]:
-        enough = [(score, other) for score, other in self._alike.get((group, as_bytes(name)), ()) if score >= least]
-        found = [(score, place) for score, other in enough for place in self._places.get(other, ()) if only is None or only(place)]
-        return sorted(found, key=lambda x: (-x[0], x[1]))
 
 
 def said_of_each(table: RecordTable, tree: s.Node) -> Column:

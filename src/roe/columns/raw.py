@@ -16,6 +16,9 @@ from roe.data.scan import Sheet, TableOrigin
 from roe.dynamic import Array, Cell, Record
 from roe.policy.model import Field
 
+ALIKE = pa.schema(
+    [("number", pa.int32()), ("group", pa.bool_()), ("name", pa.binary()), ("other", pa.binary()), ("score", pa.float64())]
+)  # rows of `Raw.alike`
 MIXED = b"roe.mixed"  # in a table's metadata: the columns that are JSON, since no Arrow type holds their values
 
 
@@ -139,3 +142,8 @@ def _flat(column: pa.ChunkedArray) -> pa.Array:
     if isinstance(whole, pa.ChunkedArray):
         whole = pa.concat_arrays(whole.chunks) if whole.num_chunks else pa.array([], whole.type)
     return whole.cast(pa.string()) if pa.types.is_large_string(whole.type) or pa.types.is_string_view(whole.type) else whole
+
+
+def as_bytes(name: str) -> bytes:
+    """A name as a cell of a table: it may have half a character, which no Arrow text has."""
+    return name.encode("utf-8", "surrogatepass")

@@ -106,7 +106,8 @@ def _digest(evaluator: Evaluator, source: Source, as_of: str, state: Remembered)
 
 def _made(evaluator: Evaluator, source: Source, as_of: str, state: Remembered, folder: Path) -> Path:
     """Decide every record, in columns where that can be done, and write what pools did."""
-    from roe.run.engines import ColumnEngine, Job, RowEngine
+    from roe.run.engine import Job
+    from roe.run.engines import ColumnEngine, RowEngine
 
     job = Job(evaluator, source, as_of, state)
     is_columnar = all(limit.what == "size" for limit in ColumnEngine(job).limits())

@@ -17,7 +17,8 @@ from roe.dynamic import Json, Value
 from roe.files import uncollected
 from roe.ledger.remembered import Remembered
 from roe.node import node
-from roe.run.engines import Engine, Job, choose
+from roe.run.engine import Engine, Job
+from roe.run.engines import choose
 from roe.run.entries import Since, Told
 from roe.run.files import DELTA, IN_PARTS, KNOWN, Files, Tables, write_rows
 from roe.run.folder import OutFolder, files_of, read_mark

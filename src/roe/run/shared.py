@@ -29,7 +29,7 @@ from roe.ledger.remembered import Remembered
 from roe.ledger.segment import write_segment
 from roe.policy.model import Policy
 from roe.run.columns import batch_of
-from roe.run.engines import Job
+from roe.run.engine import Job
 from roe.run.entries import entries_in_sections
 from roe.run.files import Files, new_part, tables_of
 from roe.run.guards import lacking_owners

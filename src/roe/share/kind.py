@@ -23,7 +23,7 @@ from roe.share.carrier import Carrier, Common, Frame
 from roe.share.claims import settled, told
 from roe.share.credits import are_named
 from roe.share.guests import asked_for, links_of, of_copies, of_links
-from roe.share.matches import NAMES, SOUGHT, keys_had, keys_wanted, met, of_names
+from roe.share.matches import NAMES, asked_before_names, keys_had, keys_wanted, met, names_wanted, of_names
 from roe.share.memory import MEMORY, Change
 from roe.share.parcels import DECIDED, KEY, LINE, NAMES_ALIKE, PARCEL, ROWS, Buckets, Hashed, Key, Ranged, of_bytes
 from roe.share.plan import Share
@@ -104,8 +104,9 @@ class OfKind:
         memory = rows_of(work.state or {}, how.entity)
         keys = Keys(work, cut, how.entity, number, None if then is None else then.asking)
         rows = parcels_in(work.carrier, cut, keys.buckets(number), memory)
+        rows = rows.kept() if then is not None or how.matched else rows
         if then is not None:
-            rows, then.lenders = rows.kept(), cut.shared
+            then.lenders = cut.shared
         return cls(work, how, cut, keys, keys.buckets(number), then, rows, rows, bool(memory.num_rows))
 
     @property
@@ -205,38 +206,48 @@ class OfKind:
 
     def lent(self, common: Common) -> Frame | str | None:
         """The guests of the tasks of later records, with the owners that they got; or why these are too many."""
-        asks, then, n = self.keys.asks, self.then, self.buckets.number
+        asks, then = self.keys.asks, self.then
         if then is None or (asks is None and not then.how.matched):
             return None
         entity, matched = self.how.entity, (then.how.entity, then.how.matched)
+        step = self.work.evaluator.policy.plan.steps.get(matched)
         look: Look[dict[str, pa.Table]] = partial(
-            owners_given, entity=entity, takes_turns=self.how.handed_out_by is not None, matched=matched if then.how.matched else None
+            owners_given, entity=entity, takes_turns=self.how.handed_out_by is not None, matched=None if step is None else matched
         )
-        given = self.parcels.at_buckets(n).each(of_waiting(look, common, self.kind), PARCEL)
-        alike: Frame | None = None
-        if then.how.matched:
-            given = given.kept()
-            wants, alike = then.wanted(common, given, matched)
-            by_keys = met(given, wants, self.buckets)
-            asks = by_keys if asks is None else asks.joined(by_keys)
-        asked = asked_for(self.keys.frame, entity, self.buckets, self.cut.rows + then.cut.rows, asks)
+        given = self.parcels.at_buckets(self.buckets.number).each(of_waiting(look, common, self.kind), PARCEL)
+        if not isinstance(step, Relate):
+            return self._guests(given, asks)
+        given = given.kept()
+        asks = _and_more(asks, met(given, then.looks_for(common, partial(keys_wanted, matched=matched)), self.buckets))
+        if not any(method.similar is not None for method in step.methods):
+            return self._guests(given, asks)
+        first = asked_before_names(self.work.evaluator.policy, step)
+        by_keys = self._guests(given, asks) if first else None
+        if isinstance(by_keys, str):
+            return by_keys
+        sought = then.looks_for(common, partial(names_wanted, matched=matched, first=first), by_keys)
+        alike = given.only(NAMES).joined(sought).in_one().each(of_names(step), PARCEL).kept()
+        guests = self._guests(given, _and_more(asks, met(given, alike, self.buckets)))
+        return guests if isinstance(guests, str) else guests.joined(alike.only(NAMES_ALIKE))
+
+    def looks_for(self, common: Common, look: Look[dict[str, pa.Table]], guests: Frame | None = None) -> Frame:
+        """What these records look for among those that are decided before them, of which some may be guests already."""
+        rows = self.rows if guests is None else self.rows.joined(guests)
+        return rows.at_buckets(self.buckets.number).each(of_waiting(look, common, self.kind), PARCEL).kept()
+
+    def _guests(self, given: Frame, asks: Frame | None) -> Frame | str:
+        """The records that later ones ask for, with the owners that they were given; or why these are too many."""
+        assert self.then is not None
+        asked = asked_for(self.keys.frame, self.how.entity, self.buckets, self.cut.rows + self.then.cut.rows, asks)
         if isinstance(asked, str):
             return asked
         known = self.rows.joined(given.only(DECIDED)).joined(asked)
         known = known if self.ranks is None else known.joined(self.ranks)
-        guests = known.at_buckets(n).each(of_copies(entity, self.cut.shared), PARCEL).kept()
-        return guests if alike is None else guests.joined(alike)
+        return known.at_buckets(self.buckets.number).each(of_copies(self.how.entity, self.cut.shared), PARCEL).kept()
 
-    def wanted(self, common: Common, given: Frame, matched: tuple[str, str]) -> tuple[Frame, Frame | None]:
-        """The keys by which these records look for those that are matched to them, and the names that are like theirs, if they look for names."""
-        step = self.work.evaluator.policy.plan.steps[matched]
-        assert isinstance(step, Relate)
-        look: Look[dict[str, pa.Table]] = partial(keys_wanted, matched=matched)
-        wants = self.rows.at_buckets(self.buckets.number).each(of_waiting(look, common, self.kind), PARCEL).kept()
-        if not any(method.similar is not None for method in step.methods):
-            return wants, None
-        found = given.only(NAMES).joined(wants.only(SOUGHT)).in_one().each(of_names(step), PARCEL).kept()
-        return wants.joined(found), found.only(NAMES_ALIKE)
+
+def _and_more(asks: Frame | None, more: Frame) -> Frame:
+    return more if asks is None else asks.joined(more)
 
 
 def owners_given(

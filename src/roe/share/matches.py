@@ -11,6 +11,7 @@ says which are like those that are looked for, and how likely. From there on the
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import replace
 from datetime import date, datetime
 from functools import partial
 from hashlib import blake2b
@@ -19,21 +20,28 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from roe.columns.look_ups import ALIKE, as_bytes, said_of_each
-from roe.columns.raw import Raw
+from roe.columns.column import ByRow
+from roe.columns.look_ups import said_of_each
+from roe.columns.raw import ALIKE, Raw, as_bytes
+from roe.columns.relate import match_columns
+from roe.columns.row import place_of
+from roe.columns.run import ColumnRun
 from roe.columns.table import RecordTable
 from roe.columns.world import ColumnWorld
-from roe.companies.kept import index_of
 from roe.dynamic import Array, Value
 from roe.evaluator.bound import Bound
 from roe.evaluator.engine import Evaluator
 from roe.evaluator.look_ups import blocking_keys, keys_of_value, look_up_number, name_in, plan_of_method
+from roe.evaluator.relate import Matcher
 from roe.grammar import syntax as s
 from roe.grammar import values as v
 from roe.ledger.remembered import Remembered
 from roe.plan.operators import Relate
+from roe.policy.model import Policy
+from roe.policy.reads import PAST, may_rest_on
 from roe.share.carrier import Frame, Task
 from roe.share.parcels import FOR, KEY, MOST, NAMES_ALIKE, PARCEL, TO, WANTED, Buckets, each_of, flat, opened, packed
+from roe.share.plan import OWNED
 from roe.share.tasks import Batches
 
 HAVE, WANT = (
@@ -57,26 +65,67 @@ def keys_had(table: RecordTable, step: Relate) -> dict[str, pa.Table]:
         rows, found = _keys(table, theirs, number, _names_in if kind == SIMILAR else partial(keys_of_value, kind))
         keys.append(pa.table({KEY: found, TO: ids.take(rows)}))
         if kind == SIMILAR:
-            names.add(table, theirs, number, False)
+            names.add(table, theirs, number, False, np.arange(table.listed))
     return {of: rows for of, rows in ((HAVE, pa.concat_tables(keys)), (NAMES, names.table())) if len(rows)}
 
 
 def keys_wanted(
     evaluator: Evaluator, as_of: str, tables: dict[str, Raw], state: Remembered, *, matched: tuple[str, str]
 ) -> dict[str, pa.Table]:
-    """The keys, and the names, by which a task's records look for others, each once."""
+    """The keys by which a task's records look for others, each once."""
     world = ColumnWorld(evaluator.compiled, tables, evaluator.clock(as_of))
     Bound(evaluator, world, state)
-    step = evaluator.policy.plan.steps[matched]
+    step, keys = evaluator.policy.plan.steps[matched], set[int]()
     assert isinstance(step, Relate)
-    table, keys, names = world.tables[step.entity], set[int](), _Names()
+    for number, kind, mine, _, _ in _sides(step):
+        if kind != SIMILAR:
+            wanted = _keys(world.tables[step.entity], mine, number, blocking_keys if kind == "block" else _key_of)
+            keys.update(wanted[1].to_pylist())
+    return {WANT: pa.table({KEY: pa.array(sorted(keys), pa.int64())})} if keys else {}
+
+
+def names_wanted(
+    evaluator: Evaluator, as_of: str, tables: dict[str, Raw], state: Remembered, *, matched: tuple[str, str], first: int
+) -> dict[str, pa.Table]:
+    """The names by which a task's records look for others, each once: of records for which the `first` methods find nobody among the guests."""
+    run = _DecidedBefore(Bound(evaluator, ColumnWorld(evaluator.compiled, tables, evaluator.clock(as_of)), state), matched[0])
+    step, names = evaluator.policy.plan.steps[matched], _Names()
+    assert isinstance(step, Relate)
+    table = run.world.tables[step.entity]
+    rows = np.flatnonzero(_found(replace(step, methods=step.methods[:first]), table)[: table.listed] < 0)
     for number, kind, mine, _, group in _sides(step):
         if kind == SIMILAR:
-            names.add(table, mine, number, group)
-        else:
-            keys.update(_keys(table, mine, number, blocking_keys if kind == "block" else _key_of)[1].to_pylist())
-    wanted = pa.table({KEY: pa.array(sorted(keys), pa.int64())})
-    return {of: rows for of, rows in ((WANT, wanted), (SOUGHT, names.table())) if len(rows)}
+            names.add(table, mine, number, group, rows)
+    return {SOUGHT: names.table()} if len(names.table()) else {}
+
+
+class _DecidedBefore(ColumnRun):
+    """A run that stops before the records of an entity, and knows who owns those that are decided before them."""
+
+    def __init__(self, bound: Bound, entity: str) -> None:
+        self.entity = entity
+        super().__init__(bound)
+
+    def _entity(self, entity: str) -> None:
+        if entity != self.entity:
+            super()._entity(entity)
+
+
+def _found(step: Relate, table: RecordTable) -> Array:
+    """The row of the record that is matched to each; -1 for none."""
+    try:
+        return match_columns(step, table).at
+    except ByRow:
+        matcher = Matcher(step, table.world)
+        return np.array([place_of(matcher.best(table.row(i))) for i in range(table.n)], np.int32)
+
+
+def asked_before_names(policy: Policy, step: Relate) -> int:
+    """How many methods can be asked before names are searched: those before the first that does, if none of them rests on owners that change in the run."""
+    first = next((i for i, method in enumerate(step.methods) if method.similar is not None), 0)
+    conditions = [expr for method in step.methods[:first] for expr in (method.match, method.unless) if expr is not None]
+    read = {field for expr in conditions for field in may_rest_on(policy, step.entity, expr)}
+    return 0 if any(field == PAST or (field[0] == step.entity and field[1] in OWNED) for field in read) else first
 
 
 def _sides(step: Relate) -> Iterator[tuple[int, str, s.Node, s.Node, bool]]:
@@ -120,8 +169,8 @@ class _Names:
     def __init__(self) -> None:
         self._found: dict[tuple[int, bool, str], None] = {}
 
-    def add(self, table: RecordTable, tree: s.Node, number: int, group: bool) -> None:
-        codes, meaning = said_of_each(table, tree).take(np.arange(table.listed)).encode()
+    def add(self, table: RecordTable, tree: s.Node, number: int, group: bool, rows: Array) -> None:
+        codes, meaning = said_of_each(table, tree).take(rows).encode()
         names = (
             name_in(meaning.list[code]) for code in np.unique(codes).tolist()
         )  # others of them may be those of rows that were rejected
@@ -181,6 +230,8 @@ def of_names(step: Relate) -> Task:
             least[number, group] = min(method.least, least.get((number, group), 1.0))
 
     def task(batches: Batches) -> Batches:
+        from roe.companies.kept import index_of  # takes long to load
+
         names: dict[int, dict[str, None]] = {}
         sought: dict[tuple[int, bool], dict[str, list[int]]] = {}
         for bucket, of, rows in each_of(batches):

@@ -14,8 +14,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from roe.columns.look_ups import ALIKE
-from roe.columns.raw import Raw
+from roe.columns.raw import ALIKE, Raw
 from roe.data.habits import Habits
 from roe.data.scan import TableOrigin
 from roe.dynamic import Array
