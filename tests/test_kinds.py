@@ -10,7 +10,7 @@ import pytest
 
 import roe
 from effort import tries
-from helpers import AS_OF, EXAMPLES, example, policy_text
+from helpers import AS_OF, EXAMPLES, compiled, example, policy_text
 from roe.data.read import read_tables
 
 pytest.importorskip("pyarrow")
@@ -138,3 +138,28 @@ def test_the_inbound_example_is_handed_out_in_columns() -> None:
     evaluator = example("inbound")
     tables, _ = read_tables(evaluator.policy, EXAMPLES / "inbound" / "data")
     assert ColumnRun.of(evaluator, tables, as_of=AS_OF["inbound"]).handed
+
+
+OWNED = """
+roe: 1
+name: owned
+roles: [sdr]
+fields: {lead: {language: string}}
+pools: {desk: {members: %s, strategy: round_robin}}
+engagement: {lead: {sdr: [{name: all, then: {route: desk}}]}}
+"""
+
+
+@pytest.mark.parametrize("members", ["[ann, ben]", "'rep.role = lead.language'"], ids=["many at once", "by kind"])
+def test_a_record_that_its_owner_gets_again_is_none_of_the_day(members: str) -> None:
+    """Nothing asks who has these leads. The days that the next run will know count only who got a lead that was somebody else's, or nobody's."""
+    from roe.columns.run import ColumnRun
+
+    evaluator = compiled(OWNED % members)
+    reps = [{"id": rep, "role": "de"} for rep in ("ann", "ben")]
+    before = ["ann", "ann", "ben", "ben", None, "cid"]  # the turns are ann, ben, ann, ben, ann, ben
+    leads = [{"id": f"L{i}", "language": "de", "owner.sdr": rep} for i, rep in enumerate(before)]
+    tables = {"rep": [*reps, {"id": "cid", "role": "AE"}], "lead": leads}
+    run = ColumnRun.of(evaluator, tables, as_of="2026-02-01")
+    assert run.state()["days"] == evaluator.run(tables, as_of="2026-02-01").state()["days"]
+    assert run.state()["days"] == {"ann": {"2026-02-01": 2}, "ben": {"2026-02-01": 2}}  # not L0 of ann's, nor L3 of ben's

@@ -5,7 +5,8 @@ What is known of its kind of record says who takes part. A record that has an ow
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
+from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -40,18 +41,24 @@ class InTurn:
         self.limits = Limits(turns, [of.pool for of in kinds.values()])
         self.position = {rep: i for i, rep in enumerate(turns.rep_ids)}
         self.by_load = [of.loads for of in kinds.values() if of.loads is not None]
-        self.row, self.role, self.asked = turns.row.tolist(), turns.role.tolist(), turns.asked.tolist()
-        self.owners = dict(self._owners(alone))
+        self.row, self.role, self.asked = turns.row, turns.role.tolist(), turns.asked.tolist()
+        self.holder, self.alone = turns.holder(slice(None)), alone
+        self.held = self._held()
+        self.is_open = self.table.world.is_open(self.table.entity) if turns.counts_open else None
+        self.is_noted = len(turns.parts) > 1 or any(pool.step.together is not None for pool in turns.pools.pools.values())
         self.without = {place: x.without for place, x in turns.waiting_again().items()}
         self.nobody, self.first = turns.why(FALLBACK, handed), turns.tried([], handed)
 
-    def _owners(self, alone: Array) -> Iterator[tuple[int, dict[str, str]]]:
-        """By row, who has each of the records that are looked at alone, by role."""
-        rows, reps = np.unique(self.turns.row[alone]), self.turns.rep_ids
-        roles = self.table.world.policy.roles
-        held = [owner.at[rows].tolist() if isinstance(owner := self.table.owner(role), Refs) else [-1] * len(rows) for role in roles]
-        for row, *by_role in zip(rows.tolist(), *held, strict=True):
-            yield row, {role: reps[rep] for role, rep in zip(roles, by_role, strict=True) if rep >= 0}
+    def _held(self) -> dict[str, Array]:
+        """role -> who has each record of the table, as rows of the rep table; the turns of those that are looked at alone will be added."""
+        owners = {role: self.table.owner(role) for role in self.table.world.policy.roles} if self.alone.any() else {}
+        nobody = np.full(self.table.n, -1, np.int32)
+        return {role: (owner.at if isinstance(owner, Refs) else nobody).astype(np.int32) for role, owner in owners.items()}
+
+    def _owners(self, place: int) -> dict[str, str]:
+        """Who has a record that is looked at alone, by role."""
+        row, reps = int(self.row[place]), self.turns.rep_ids
+        return {role: reps[rep] for role, held in self.held.items() if (rep := int(held[row])) >= 0}
 
     def run(self) -> None:
         """Hand out every waiting record."""
@@ -67,7 +74,7 @@ class InTurn:
 
     def _one(self, place: int) -> None:
         handed, tried = self.handed, list[tuple[Pool, int]]()
-        chain, owners = self.chains[self.asked[place]], self.owners.get(self.row[place])
+        chain, owners = self.chains[self.asked[place]], self._owners(place) if self.alone[place] else None
         for of in chain:
             standing, known, able = of.now(place) if owners is None else self._alone(of, place, owners)
             if able:
@@ -93,13 +100,13 @@ class InTurn:
         if company >= 0 and of.column.companion[company] < 0:  # later records of the company follow this one
             of.column.companion[company], of.column.leader[company] = rep, self.row[place]
         if owners is None:
-            self._count(rep)
+            self._count(rep, self.holder[place] != rep)
         else:
             self._count_alone(place, rep, owners)
 
     def _alone(self, of: PoolKinds, place: int, owners: Mapping[str, str]) -> tuple[Standing, int, frozenset[int]]:
         role = self.turns.parts[self.role[place]].role
-        return of.alone(place, self.table.row(self.row[place]), role, owners, self.without.get(place, ANYBODY))
+        return of.alone(place, partial(self.table.row, int(self.row[place])), role, owners, self.without.get(place, ANYBODY))
 
     def _next(self, of: PoolKinds, standing: Standing) -> int:
         taker = of.loads or of.credit
@@ -123,7 +130,7 @@ class InTurn:
         if company < 0:
             return -1
         followed = column.followed[self.role[place]]
-        at = -1 if followed is None else followed.owned.companion(company, able, self.row[place])
+        at = -1 if followed is None else followed.owned.companion(company, able, int(self.row[place]))
         if followed is not None and at >= 0:
             handed.leader[place] = followed.owned.rows[at]
             return int(followed.owned.reps[at])
@@ -136,21 +143,23 @@ class InTurn:
             handed.why[place] = self.turns.why(reason_together(given.record), handed)
         return int(column.companion[company])
 
-    def _count(self, rep: int) -> None:
-        """A rep has got a record that nobody had."""
-        self.pools.count(self.table.entity, self.turns.rep_ids[rep], 1)
+    def _count(self, rep: int, is_new: bool) -> None:
+        """A rep has got a record of which no owner counts. It `is_new` to a rep who did not have it before."""
+        if is_new:
+            self.pools.count(self.table.entity, self.turns.rep_ids[rep], 1)
         self.limits.take(rep)
         for loads in self.by_load:
             loads.changed(self.turns.rep_ids[rep], 1)
 
     def _count_alone(self, place: int, rep: int, owners: dict[str, str]) -> None:
         """A rep has got a record that somebody may have had."""
-        pools, row, entity, new = self.pools, self.table.row(self.row[place]), self.table.entity, self.turns.rep_ids[rep]
+        pools, row, entity, new = self.pools, int(self.row[place]), self.table.entity, self.turns.rep_ids[rep]
         role = self.turns.parts[self.role[place]].role
-        counted = pools.count_taken(entity, owners, role, new, pools.counts_open(row))
-        pools.note_given(entity, str(row["id"]), role, new)
-        owners[role] = new
-        self.turns.owners.move(self.role[place], self.row[place], rep)
+        counted = pools.count_taken(entity, owners, role, new, self.is_open is not None and bool(self.is_open[row]))
+        if self.is_noted:
+            pools.note_given(entity, str(self.table.ids[row].as_py()), role, new)
+        self.held[role][row] = rep
+        self.turns.owners.move(self.role[place], row, rep)
         self.limits.take(rep)
         for _, one, n in counted:
             if n < 0 and one in self.position:

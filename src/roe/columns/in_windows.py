@@ -145,9 +145,12 @@ class InWindows:
         return at + int(order[nth == left[reps]].min()) + 1
 
     def _counted(self, at: int, end: int) -> Array:
-        """The reps for whom allocations count; -1 for those of a pool's fallback."""
+        """The reps for whom allocations count; -1 for those of a pool's fallback, and for records that their reps had before."""
         rep, whys = self.handed.rep[at:end], self.handed.whys
-        return rep if FALLBACK not in whys else np.where(self.handed.why[at:end] != whys[FALLBACK], rep, -1)
+        counts = rep != self.turns.holder(slice(at, end))
+        if FALLBACK in whys:
+            counts &= self.handed.why[at:end] != whys[FALLBACK]
+        return np.where(counts, rep, -1)
 
     def _commit(self, name: str, places: Array, turns: Array, leads: Array, n: int) -> None:
         """Keep the first `n` of what was planned."""

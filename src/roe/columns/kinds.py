@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from heapq import heapify, heappush, heapreplace
 from typing import TYPE_CHECKING
 
@@ -58,15 +58,15 @@ class PoolKinds:
         self.credit = Credit(self.pool) if self.loads is None else None
 
     def alone(
-        self, place: int, row: Row, role: str, owners: Mapping[str, str], without: Mapping[str, str]
+        self, place: int, row: Callable[[], Row], role: str, owners: Mapping[str, str], without: Mapping[str, str]
     ) -> tuple[Standing, int, frozenset[int]]:
         """The same for a record that has these owners, if that changes anything, and that some reps must not have."""
         alike = self.alike[self.kind[place]]
         own = (alike.place.get(rep) for rep in set(owners.values())) if self.pool.step.caps else ()
         if any(at is not None and alike.seats[at].skipped for at in own):  # to be at a cap may not keep the owner from it
-            standing = self.pool.standing(row, role)
+            standing = self.pool.standing(row(), role)
         elif without:
-            standing = self.pool.interned(row, alike)
+            standing = self.pool.interned(row(), alike)
         else:
             return self.now(place)
         if without:

@@ -199,14 +199,26 @@ class Turns:
 
     def _alone(self) -> Array:
         """The records of which something counts that others of their kind have not: an owner, another role, somebody who must not have them."""
-        alone = self.holder(ALL) >= 0
+        alone = (self.holder(ALL) >= 0) & self._owners_count()
         alone[list(self.waiting_again())] = True
-        if self.pools.open_is_asked and self.table.entity in OPEN_CAPS.values():  # a rep counts once for a record, whatever the roles
+        if self.counts_open:  # a rep counts once for a record, whatever the roles
             for owner in map(self.table.owner, self.table.world.policy.roles):
                 alone |= owner.at[self.row] >= 0 if isinstance(owner, Refs) else False
             alone |= ~self.table.world.is_open(self.table.entity)[self.row]
             alone |= np.bincount(self.row)[self.row] > 1 if len(self.parts) > 1 else False
         return alone
+
+    @property
+    def counts_open(self) -> bool:
+        """Whether these records are among those that reps have open, and anything rests on how many these are."""
+        return self.pools.open_is_asked and self.table.entity in OPEN_CAPS.values()
+
+    def _owners_count(self) -> bool:
+        """Whether anything rests on who has a waiting record: a cap, a load, or a company's records. Else only its owner's day is the same
+        with it, whoever gets it.
+        """
+        pools = self.pools.pools.values()
+        return any(pool.step.caps or pool.by_load or pool.step.together is not None for pool in pools)
 
     def _say_until(self, handed: Handed) -> None:
         """Until when the records must be worked, by the pool that was asked and, if its deadlines are in working time, by the rep."""
