@@ -159,7 +159,7 @@ def test_a_record_that_its_owner_gets_again_is_none_of_the_day(members: str) -> 
     reps = [{"id": rep, "role": "de"} for rep in ("ann", "ben")]
     before = ["ann", "ann", "ben", "ben", None, "cid"]  # the turns are ann, ben, ann, ben, ann, ben
     leads = [{"id": f"L{i}", "language": "de", "owner.sdr": rep} for i, rep in enumerate(before)]
-    tables = {"rep": [*reps, {"id": "cid", "role": "AE"}], "lead": leads}
+    tables: dict[str, Any] = {"rep": [*reps, {"id": "cid", "role": "AE"}], "lead": leads}
     run = ColumnRun.of(evaluator, tables, as_of="2026-02-01")
     assert run.state()["days"] == evaluator.run(tables, as_of="2026-02-01").state()["days"]
     assert run.state()["days"] == {"ann": {"2026-02-01": 2}, "ben": {"2026-02-01": 2}}  # not L0 of ann's, nor L3 of ben's
