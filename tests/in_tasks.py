@@ -10,8 +10,8 @@ from roe.ledger.remembered import Remembered
 from roe.run.engine import Limit
 from roe.run.engines import PortionEngine
 from roe.run.files import Files, Watch
+from roe.share.common import Sent
 from roe.share.local import Local
-from roe.share.tasks import Sent
 
 
 class Sending(Local):

@@ -62,10 +62,11 @@ def in_tasks(evaluator: Any, tables: Any, as_of: str, number: int, decide: Any =
 
     from roe.columns.raw import Raw
     from roe.data.headers import columns_of, field_of
+    from roe.share.common import Here
     from roe.share.parcels import LINE, Key, opened, packed, table_of
     from roe.share.plan import Share, share
     from roe.share.pools import Said, hand_out
-    from roe.share.tasks import HANDED, SAID, Here, Shared, of_records
+    from roe.share.tasks import HANDED, SAID, Shared, of_records
     from roe.share.waiting import columns_for_pools, waiting
 
     how = share(evaluator.policy)

@@ -22,9 +22,9 @@ from roe.dynamic import Cell
 from roe.evaluator.engine import Evaluator
 from roe.ledger.remembered import Remembered
 from roe.share.carrier import Decides, Frame, Task
+from roe.share.common import Here
 from roe.share.parcels import PARCEL
 from roe.share.result import TaskResult
-from roe.share.tasks import Here
 
 Batches = Iterator[pa.RecordBatch]
 Places = Callable[[], Iterator[Batches]]

@@ -24,9 +24,9 @@ from roe.dynamic import Cell
 from roe.evaluator.engine import Evaluator
 from roe.ledger.remembered import Remembered
 from roe.share.carrier import Decides, Frame, Task
+from roe.share.common import Sent
 from roe.share.parcels import BUCKET, OF, PARCEL
 from roe.share.result import TaskResult
-from roe.share.tasks import Sent
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
