@@ -157,18 +157,8 @@ def test_a_folder_torn_at_any_step_is_finished_or_undone(happened: bool, tmp_pat
         write(folder, "two", a_csv="3", c_csv="4")
         with monkeypatch.context() as patch:
             left = [step]
-
-            def counted(real: Any, left: list[int] = left) -> Any:
-                def torn(*given: Any, **more: Any) -> Any:
-                    left[0] -= 1
-                    if left[0] == 0:
-                        raise KeyboardInterrupt
-                    return real(*given, **more)
-
-                return torn
-
-            patch.setattr(os, "replace", counted(os.replace))
-            patch.setattr(Path, "unlink", counted(Path.unlink))
+            patch.setattr(os, "replace", interrupted(os.replace, left))
+            patch.setattr(Path, "unlink", interrupted(Path.unlink, left))
             try:
                 folder.put_in_place()
             except KeyboardInterrupt:

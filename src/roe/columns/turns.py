@@ -214,8 +214,8 @@ class Turns:
         return self.pools.open_is_asked and self.table.entity in OPEN_CAPS.values()
 
     def _owners_count(self) -> bool:
-        """Whether anything rests on who has a waiting record: a cap, a load, or a company's records. Else only its owner's day is the same
-        with it, whoever gets it.
+        """Whether whose turn it is depends on who has the waiting records: by a cap, a load, or a company's records. If not, an owner only
+        matters for what is counted that day: a rep who gets a record back has none more.
         """
         pools = self.pools.pools.values()
         return any(pool.step.caps or pool.by_load or pool.step.together is not None for pool in pools)

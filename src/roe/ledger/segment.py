@@ -19,10 +19,9 @@ from roe.dynamic import Value
 from roe.ledger.encode import Draft, Drafted, Subject, draft, entry, small, whole
 from roe.ledger.entry import Entry
 
-ORDER = ("section", "key", "place")  # `place` numbers the entries of one key
-SEGMENT = pa.schema(
+SEGMENT = pa.schema(  # the first three columns are the order; `place` numbers the entries of one key
     [
-        *zip(ORDER, (pa.int32(), pa.string(), pa.int32()), strict=True),
+        ("section", pa.int32()), ("key", pa.string()), ("place", pa.int32()),
         ("kind", pa.string()), ("entity", pa.string()), ("record", pa.string()), ("name", pa.string()),
         ("at", pa.int64()), ("grain", pa.string()), ("until", pa.int64()),
         ("target_entity", pa.string()), ("target", pa.string()), ("former_entity", pa.string()), ("former", pa.string()),

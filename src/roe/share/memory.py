@@ -16,7 +16,6 @@ from roe.columns.raw import Raw
 from roe.dynamic import Json, Saved
 from roe.grammar import values as v
 from roe.ledger.by_record import OWNERS, owners_in
-from roe.ledger.changed import Changed
 from roe.ledger.reconcile import key_parts
 from roe.ledger.remembered import Remembered, as_remembered
 from roe.ledger.role_tables import Owners, RoleTable, as_arrow, of_arrow
@@ -86,11 +85,6 @@ def changes_between(before: Remembered, after: Remembered) -> Iterator[Change]:
     for part, entries in newer.items():
         if not hasattr(entries, "items"):
             continue
-        if isinstance(entries, Changed):
-            for key, value in entries.changes.items():
-                if value != entries.before.get(key):
-                    yield part, key, None if value is None else json.dumps(value)
-            continue
         old = older.get(part, {})
         yield from ((part, key, json.dumps(value)) for key, value in entries.items() if key not in old or old[key] != value)
         yield from ((part, key, None) for key in old if key not in entries)
@@ -113,8 +107,8 @@ def record_of(change: Change) -> tuple[str, str]:
 
 
 def changed_state(before: Remembered, changes: Iterable[Change]) -> Remembered:
-    """The memory with what tasks have changed."""
-    new: dict[str, Json] = {OWNERS: {}}
+    """The memory with what tasks have changed of all records together."""
+    new: dict[str, Json] = {}
     gone: dict[str, set[str]] = {}
     for part, key, text in changes:
         new.setdefault(part, {})[key] = None if text is None else json.loads(text)
@@ -123,7 +117,7 @@ def changed_state(before: Remembered, changes: Iterable[Change]) -> Remembered:
     after: Json = {**before}
     for part, entries in new.items():
         left, old = gone.get(part, set()), after.get(part, {})
-        after[part] = Changed(old, entries) if part == OWNERS else {key: x for key, x in {**old, **entries}.items() if key not in left}
+        after[part] = {key: x for key, x in {**old, **entries}.items() if key not in left}
     return as_remembered(after)
 
 
