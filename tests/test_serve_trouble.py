@@ -36,6 +36,7 @@ from roe.ledger.postgres import PostgresDatabase
 from roe.ledger.projections import dump
 from roe.ledger.sqlite import SqliteDatabase
 from roe.ledger.store import Store, open_store
+from roe.serve import intake
 from roe.serve.app import build_app
 from roe.serve.desk import Desk
 from roe.serve.letters import KINDS, Receiver
@@ -144,7 +145,7 @@ def test_a_server_takes_over_what_another_one_knows_of_a_company(state: str, tmp
         one.route("L2", company="Vetri Foods", email="d@mail.org", form="partner")  # of a pool whose own leads M3 does not follow
 
         def renamed(desk: Desk, at: datetime) -> Reply:
-            desk.put("account", {"id": "A2", "name": "Somebody else", "domain": "d2.com"}, "", at)
+            intake.put(desk, "account", {"id": "A2", "name": "Somebody else", "domain": "d2.com"}, "", at)
             return 200, dict
 
         def routed(desk: Desk, at: datetime) -> Reply:
@@ -438,11 +439,16 @@ def on_small_disk(what: str, tmp_path: Path) -> Iterator[tuple[str, SmallDisk, C
             disk = stack.enter_context(small_disk(log, 8, owner))
         database.init("--wal-segsize=1", f"--waldir={log}").start()
         runs = database.data / "postmaster.pid"
-        stack.callback(lambda: runs.exists() and database.stop())
 
         def again() -> None:
             if not runs.exists():
                 database.start()
+
+        def end() -> None:
+            if runs.exists():
+                database.stop()
+
+        stack.callback(end)
 
         yield f"postgresql:///postgres?host={database.folder}&user=postgres", disk, again
 
