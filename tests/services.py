@@ -22,7 +22,7 @@ import pytest
 from forked import forked, roe
 from helpers import policy_text
 from roe.ledger.store import open_store
-from roe.serve import events
+from roe.serve import events, intake
 from roe.serve.desk import Desk
 from roe.serve.letters import Receiver
 from roe.serve.local import Local
@@ -91,16 +91,16 @@ class Service:
 
     def put(self, entity: str, version: str = "", **values: Any) -> dict[str, Any]:
         def act(desk: Desk, at: datetime) -> Reply:
-            id, stale = desk.put(entity, values, version, at)
+            id, stale = intake.put(desk, entity, values, version, at)
             return 200, lambda: {"id": id, "stale": stale}
 
         return self.do(act)
 
     def patch(self, entity: str, id: str, version: str = "", **values: Any) -> dict[str, Any]:
-        return self.do(lambda desk, at: said(stale=desk.patch(entity, id, values, version, at)))
+        return self.do(lambda desk, at: said(stale=intake.patch(desk, entity, id, values, version, at)))
 
     def delete(self, entity: str, id: str, version: str = "") -> dict[str, Any]:
-        return self.do(lambda desk, at: said(stale=desk.delete(entity, id, version, at)))
+        return self.do(lambda desk, at: said(stale=intake.delete(desk, entity, id, version, at)))
 
     def route(self, id: str, **values: Any) -> dict[str, Any]:
         return self.local.route("lead", {"id": id, **values})[1]

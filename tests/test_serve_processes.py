@@ -28,7 +28,7 @@ from roe.ledger.audit import verify
 from roe.ledger.postgres import PostgresDatabase
 from roe.ledger.sqlite import SqliteDatabase
 from roe.ledger.store import open_store
-from roe.serve import shown
+from roe.serve import intake, shown
 from roe.serve.desk import Desk
 from roe.serve.local import Local
 from roe.serve.policies import Ready, load
@@ -151,7 +151,7 @@ def dies_at(step: int, state: str, ready: Ready, lead: str) -> bool:
 
 def put(local: Local, rep: str) -> None:
     def act(desk: Desk, at: datetime) -> Reply:
-        desk.put("rep", {"id": rep, "name": rep, "role": "SDR", "active": "yes"}, "", at)
+        intake.put(desk, "rep", {"id": rep, "name": rep, "role": "SDR", "active": "yes"}, "", at)
         return 200, dict
 
     local.do(act)

@@ -36,7 +36,7 @@ from roe.ledger.postgres import PostgresDatabase
 from roe.ledger.projections import dump
 from roe.ledger.sqlite import SqliteDatabase
 from roe.ledger.store import Store, open_store
-from roe.serve import queue
+from roe.serve import intake, queue
 from roe.serve.app import build_app
 from roe.serve.desk import Desk
 from roe.serve.letters import KINDS, Receiver
@@ -145,7 +145,7 @@ def test_a_server_takes_over_what_another_one_knows_of_a_company(state: str, tmp
         one.route("L2", company="Vetri Foods", email="d@mail.org", form="partner")  # of a pool whose own leads M3 does not follow
 
         def renamed(desk: Desk, at: datetime) -> Reply:
-            desk.put("account", {"id": "A2", "name": "Somebody else", "domain": "d2.com"}, "", at)
+            intake.put(desk, "account", {"id": "A2", "name": "Somebody else", "domain": "d2.com"}, "", at)
             return 200, dict
 
         def routed(desk: Desk, at: datetime) -> Reply:
