@@ -43,7 +43,7 @@ UNCOMMITTED = (
     Step("its record is matched", "roe.serve.desk:Desk.expect"),
     Step("the lock is asked for", "DATABASE.begin", "before"),
     Step("the lock is there", "DATABASE.begin"),
-    Step("its record is in the mirror's memory", "roe.serve.desk:Desk.put"),
+    Step("its record is in the mirror's memory", "roe.serve.intake:put"),
     Step("it is decided", "roe.serve.desk:Desk.route"),
     Step("its entries are written", "roe.ledger.writing:Writing.append"),
     Step("its answer is made", "roe.serve.desk:Desk.answer"),
