@@ -463,3 +463,17 @@ def alone(conditions: list[str]) -> list[str]:
 
 def _some(rng: random.Random, sections: Policy) -> Policy:
     return {name: section for name, section in sections.items() if rng.random() < 0.4}
+
+
+@feature(0.3, ("accounts", "account pools", "leads"))
+def names_for_ids(w: Draft, rng: random.Random) -> None:
+    """References by names, domains and emails, in any letters: of one record, of several, or of one that is rejected."""
+    for row in rng.sample(w.rows, len(w.rows) // 2):
+        row["name"] = f"Company {rng.randrange(len(w.rows))}"
+    known = [str(row[name]) for row in w.rows for name in ("name", "domain", "email") if row.get(name)]
+    spelt: list[Callable[[str], str]] = [str.upper, str.lower, str]
+    for row in [row for rows in w.tables.values() for row in rows]:
+        for name in {w.entity, "parent"} & row.keys():
+            if known and rng.random() < 0.2:
+                row[name] = rng.choice(spelt)(rng.choice(known))
+    w.rule(rng, "calls", "count({e}.activities) > 1", {"assign": '"cy"'})

@@ -218,12 +218,3 @@ def test_what_keeps_leads_and_accounts_together_is_named(sections: str, rule: st
     fields = "fields: {lead: {twin: lead}, account: {inbound: {many: lead, by: 'domain(lead.email)', equals: account.domain}}}\n"
     rules = ALL % rule if "account: {sdr" not in rule else "engagement: {lead: {sdr: [" + rule + "]}}\n"
     assert shared_in_three(tmp_path, fields + sections + rules, LEADS, ACCOUNTS)[0] == reason
-
-
-def test_a_lead_that_names_its_account_takes_all_records(tmp_path: Path) -> None:
-    accounts = "id,name,owner\nA1,Acme,bob\nA2,Bolt,cy\nA3,Cone,\n"
-    together, lines = shared_in_three(
-        tmp_path, ALL.replace("account.country", "account.name") % OWNER, "id,account\nL1,acme\nL2,A2\n", accounts
-    )
-    assert together == "some references are not ids, and are looked for in all records"
-    assert owners(lines) == ["bob", "cy"]
