@@ -32,7 +32,7 @@ WHY = {
     "kpi": "",
     "windows": "",
     "matching": "",
-    "disputes": "account and opportunity records are decided one after the other, with credits for some of them",
+    "disputes": "",
     "hubspot": "",
     "abm": "contact.activities leads to records of many accounts",
     "static": "",

@@ -86,9 +86,11 @@ def _in_buckets(work: Work, how: Share, check: Check) -> SharedOut | str:
             return one
         kinds.insert(0, one)
         state = with_newest(state, policy, kind.entity, dated(cut, policy, kind.entity))
-    if disputed_by_name(policy, cuts[0], carrier):
+    if any(disputed_by_name(policy, cut, carrier) for cut in cuts):
         return "some disputes may name their records otherwise than by id"
-    remembered = reduce(rest_of, (kind.entity for kind in how.kinds), without_claims(state) if how.claims else state)
+    remembered = reduce(
+        rest_of, (kind.entity for kind in how.kinds), without_claims(state) if any(kind.claims for kind in how.kinds) else state
+    )
     common = carrier.common(work.evaluator, work.as_of, broadcast, remembered)
     done = partial(SharedOut, origins=origins, others=broadcast, warnings=cuts[0].warnings, whole=cuts[0].whole)
     if len(kinds) == 1 and kinds[0].is_in_pieces():
