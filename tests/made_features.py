@@ -11,7 +11,7 @@ from copy import deepcopy
 from dataclasses import dataclass, field
 from typing import Any
 
-from made_policies import LEAD, REPS, condition
+from made_policies import LEAD, REPS, ask_a_second_pool, condition
 from roe.crm.ids import checksum
 
 Policy = dict[str, Any]
@@ -374,6 +374,12 @@ def associations(w: Draft, rng: random.Random) -> None:
     w.tables["association"] = [
         {"id": f"S{i}", "account": rng.choice(w.ids("account")), "territory": f"0MI5g00000{i % 4}"} for i in range(9)
     ]
+
+
+@feature(0.4, ("account pools", "leads"))
+def second_pools(w: Draft, rng: random.Random) -> None:
+    """Rules ask a second pool where the first one finds nobody."""
+    ask_a_second_pool(rng, w.policy["pools"], [rule for rules in w.policy["engagement"][w.entity].values() for rule in rules])
 
 
 # --- what looks at all records ------------------------------------------------------------------------------------------

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import logging
 import random
-import time
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -30,6 +29,7 @@ from roe.serve.times import SetTime
 from roe.serve.versions import Mirrored
 from roe.serve.writer import Job, Reply
 from services import MONDAY, policy
+from waiting import LONG, until
 
 POLICY = """
 roe: 1
@@ -234,9 +234,8 @@ def test_a_server_prepares_the_next_start_as_it_stops(tmp_path: Path, monkeypatc
             intake.patch(desk, "account", f"A{n:04d}", {"tier": "other"}, "", at)
         return 200, dict
 
-    queue.submit(Job(act)).result(20)
-    while local.writer.is_behind:
-        time.sleep(0.01)
+    queue.submit(Job(act)).result(LONG)
+    until("nothing left to be worked out", lambda: not local.writer.is_behind)
     queue.stop()
     with open_store(state) as store:
         assert store.db.rows("SELECT seq FROM prepared")[0][0] > before
