@@ -16,10 +16,11 @@ from starlette.testclient import TestClient
 
 from ledgers import STORES, place
 from roe.cli import main
+from roe.diagnostics import PolicyError
 from roe.ledger.store import open_store
 from roe.serve.app import build_app
 from roe.serve.policies import of_revision
-from roe.serve.problems import Refused
+from roe.serve.problems import Refused, busy
 from roe.serve.server import Server
 from roe.serve.settings import Settings
 from roe.serve.times import SetTime
@@ -139,6 +140,25 @@ def test_a_watched_folder_takes_over_by_itself(tmp_path: Path, monkeypatch: pyte
         policy(root, TO_BOSS)
         until("a policy that has taken over", lambda: server.writer.policy.digest != before)
         assert route(c, "L1")["owner"] == "boss"
+
+
+@pytest.mark.parametrize("why", [busy("another policy is about to take over", 2), PolicyError([]), OSError("the disk is full")])
+def test_a_watched_folder_takes_over_later_where_it_could_not(why: Exception, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("roe.serve.swap.LOOK", 0.01)
+    root = policy(tmp_path / "policy")
+    with running(str(tmp_path / "s"), root, watch=True) as (c, server):
+        fill(c)
+        before, activate, failures = server.writer.policy.digest, server.activate, [why, why]
+
+        def failing(*args: Any) -> Any:
+            if failures:
+                raise failures.pop()
+            return activate(*args)
+
+        monkeypatch.setattr(server, "activate", failing)
+        policy(root, TO_BOSS)
+        until("a policy that has taken over", lambda: server.writer.policy.digest != before)
+        assert not failures and route(c, "L1")["owner"] == "boss"
 
 
 def test_a_candidate_decides_beside_the_policy_without_effect(state: str, tmp_path: Path) -> None:
