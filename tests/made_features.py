@@ -471,9 +471,9 @@ def names_for_ids(w: Draft, rng: random.Random) -> None:
     for row in rng.sample(w.rows, len(w.rows) // 2):
         row["name"] = f"Company {rng.randrange(len(w.rows))}"
     known = [str(row[name]) for row in w.rows for name in ("name", "domain", "email") if row.get(name)]
-    spelt: list[Callable[[str], str]] = [str.upper, str.lower, str]
     for row in [row for rows in w.tables.values() for row in rows]:
-        for name in {w.entity, "parent"} & row.keys():
-            if known and rng.random() < 0.2:
-                row[name] = rng.choice(spelt)(rng.choice(known))
+        for name in (w.entity, "parent"):
+            if name in row and known and rng.random() < 0.2:
+                text = rng.choice(known)
+                row[name] = rng.choice([text, text.upper(), text.lower()])
     w.rule(rng, "calls", "count({e}.activities) > 1", {"assign": '"cy"'})

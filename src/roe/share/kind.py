@@ -20,7 +20,7 @@ from roe.plan.operators import Relate
 from roe.policy.model import DataSource
 from roe.share import tasks
 from roe.share.carrier import Carrier, Common, Frame
-from roe.share.claims import settled, told
+from roe.share.claims import TOLD, settled, told
 from roe.share.guests import asked_for, links_of, of_copies, of_links
 from roe.share.matches import NAMES, asked_before_names, keys_had, keys_wanted, met, names_wanted, of_names
 from roe.share.memory import MEMORY, Change
@@ -78,7 +78,8 @@ class Work:
 class OfKind:
     """The records of one kind. `then` are those that are decided after them, `lenders` the tables of those that are decided before. `rows` are
     parcels with all that is shared out and what the ledger knows of it, `parcels` also with what tasks are told of other records; `ranks` are
-    places among all; `said` is what the task said that gave out turns; `changes` are those of the memory by what was decided for all tasks.
+    places among all; `claims_before` is what claims on the records say that are decided before; `said` is what the task said that gave out
+    turns; `changes` are those of the memory by what was decided for all tasks.
     """
 
     work: Work
@@ -92,6 +93,7 @@ class OfKind:
     has_memory: bool
     lenders: Mapping[str, Shared] = field(default_factory=dict)
     ranks: Frame | None = None
+    claims_before: Frame | None = None
     said: Said | None = None
     changes: list[Change] = field(default_factory=list)
 
@@ -100,7 +102,7 @@ class OfKind:
         """The records on their way, before `then` those that are decided after them; or why they must stay together."""
         number = work.number or max(1, cut.rows // tasks.ROWS_A_TASK)
         if work.evaluator.policy.data.get(how.entity, DataSource()).complete:  # a task without a record would not know what is gone
-            number = min(number, max(1, cut.rows // MANY))
+            number = min(number, max(1, cut.rows_of.get(how.entity, 0) // MANY))
         memory = rows_of(work.state or {}, how.entity)
         asking = None if then is None else then.asking
         keys = Keys(work, cut, how.entity, number, asking)
@@ -148,11 +150,24 @@ class OfKind:
         if isinstance(more, str):
             return more
         self.parcels = more
-        if self.how.claims:
-            found = self.parcels.at_buckets(self.buckets.number).each(of_waiting(told, common, self.kind), PARCEL)
-            answers, self.changes = settled(found, self.how.entity, common.knowing(state))
-            self.parcels = self.parcels.joined(answers)
+        self._settle_claims(common, state)
         return "" if self.how.handed_out_by is None else self._hand_out(common, state)
+
+    def _settle_claims(self, common: Common, state: Remembered) -> None:
+        """Put beside the rows which of their claims are refused. Those on guests that are decided before are asked for again, by other tasks."""
+        claimed = self.how if self.how.claims else self.how.first
+        if claimed is None or not claimed.claims:
+            return
+        found = self.parcels.at_buckets(self.buckets.number).each(of_waiting(told, common, self.kind), PARCEL)
+        if self.claims_before is not None:
+            found = self.claims_before.joined(found)
+        elif self.then is not None:
+            found = found.kept()
+            self.then.claims_before = found.only(TOLD)
+        answers, changes = settled(found, claimed.entity, common.knowing(state))
+        self.parcels = self.parcels.joined(answers)
+        if self.how.claims:
+            self.changes = changes
 
     def _with_others(self, common: Common, parcels: Frame) -> Frame | str:
         """Parcels with the records that rules read, and with the places among all; or why these are not enough."""
