@@ -20,9 +20,9 @@ from roe.ledger.by_record import rest_of
 from roe.ledger.remembered import Remembered
 from roe.share.carrier import Frame
 from roe.share.claims import without_claims
-from roe.share.credits import disputed_by_name
 from roe.share.kind import OfKind, Work
 from roe.share.memory import Change, others_owned, with_newest
+from roe.share.names import meant_by_several
 from roe.share.plan import Share, share
 from roe.share.pools import Said
 from roe.share.result import TaskResult
@@ -81,15 +81,17 @@ def _in_buckets(work: Work, how: Share, check: Check) -> SharedOut | str:
     check({**broadcast, **{of: Raw({}, 0, None, origin) for of, origin in origins.items()}})
     kinds: list[OfKind] = []
     for kind, cut in reversed([*zip(how.kinds, cuts, strict=True)]):
-        kinds.insert(0, OfKind.of(work, kind, cut, kinds[0] if kinds else None))
-        if kinds[0].keys.lost and kinds[0].keys.may_be_names(policy):
-            return "some references are not ids, and are looked for in all records"
-        if kinds[0].keys.at_several:
-            return f"some {min(kinds[0].keys.at_several)} rows share an id, but belong to different {kind.entity} records"
+        one = OfKind.of(work, kind, cut, kinds[0] if kinds else None)
+        if isinstance(one, str):
+            return one
+        kinds.insert(0, one)
         state = with_newest(state, policy, kind.entity, dated(cut, policy, kind.entity))
-    if disputed_by_name(policy, cuts[0], carrier):
-        return "some disputes may name their records otherwise than by id"
-    remembered = reduce(rest_of, (kind.entity for kind in how.kinds), without_claims(state) if how.claims else state)
+    why = next((why for cut in cuts if (why := meant_by_several(policy, cut, carrier))), "")
+    if why:
+        return why
+    remembered = reduce(
+        rest_of, (kind.entity for kind in how.kinds), without_claims(state) if any(kind.claims for kind in how.kinds) else state
+    )
     common = carrier.common(work.evaluator, work.as_of, broadcast, remembered)
     done = partial(SharedOut, origins=origins, others=broadcast, warnings=cuts[0].warnings, whole=cuts[0].whole)
     if len(kinds) == 1 and kinds[0].is_in_pieces():
