@@ -260,6 +260,7 @@ def exact(state: str) -> str:
 
 def timers(folder: Path, number: int) -> None:
     """How long it takes until so many service levels that end at one moment were missed, and their leads given to others."""
+    from roe.serve import intake
     from roe.serve.local import Local
     from roe.serve.policies import load
     from roe.serve.queue import COLLECTED
@@ -283,7 +284,7 @@ def timers(folder: Path, number: int) -> None:
 
     def reps(desk: Any, at: Any) -> Reply:
         for rep in ("boss", *(f"rep{n:03d}" for n in range(200))):
-            desk.put("rep", {"id": rep, "name": rep, "active": "yes"}, "", at)
+            intake.put(desk, "rep", {"id": rep, "name": rep, "active": "yes"}, "", at)
         return 200, dict
 
     with Local(folder.parent / "timers-state", load(folder), clock) as local:

@@ -94,6 +94,9 @@ def postgres_programs() -> Path | None:
     return found[-1].parent if found else None
 
 
+PATIENCE = "300"  # seconds that a start or a stop may take: the machine may be busy with others
+
+
 class Postgres:
     """A PostgreSQL of the tests: one folder with its data and its socket, run as nobody of importance."""
 
@@ -153,19 +156,23 @@ class Postgres:
             f"unix_socket_directories={self.folder}",
             "fsync=off",
             "full_page_writes=off",
-            "max_connections=20",
+            "max_connections=100",  # servers that were killed hold theirs until PostgreSQL notices
         )
         options = " ".join(f"-c {setting}" for setting in (*settings, *more))
-        self.run("pg_ctl", "-D", str(self.data), "-o", options, "-l", str(self.folder / "log"), "-w", "start")
+        self.run("pg_ctl", "-D", str(self.data), "-o", options, "-l", str(self.folder / "log"), "-w", "-t", PATIENCE, "start")
         return self
 
     def stop(self) -> None:
         """End at once, as in a crash."""
-        self.run("pg_ctl", "-D", str(self.data), "-m", "immediate", "stop")
+        self.run("pg_ctl", "-D", str(self.data), "-m", "immediate", "-t", PATIENCE, "stop")
 
-    def remove(self) -> None:
+    def end(self) -> None:
+        """The same where it may have ended by itself: what a test has found is not hidden by that."""
         with contextlib.suppress(AssertionError, FileNotFoundError):  # it has ended, or is removed already
             self.stop()
+
+    def remove(self) -> None:
+        self.end()
         shutil.rmtree(self.folder, ignore_errors=True)
 
 

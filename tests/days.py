@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from roe.serve import events
+from roe.serve import events, intake
 from roe.serve.desk import Desk
 from roe.serve.problems import Refused
 from roe.serve.writer import Reply
@@ -82,18 +82,18 @@ class Happening:
             id, known, stale = desk.route("lead", body, "", at)
             return 200, lambda: {**desk.answer("lead", id), "known": known, "stale": stale}
         _, _, entity, id = address.split("/")
-        return 200, _said(stale=desk.patch(entity, id, body, "", at))
+        return 200, _said(stale=intake.patch(desk, entity, id, body, "", at))
 
 
 def fill(desk: Desk, at: datetime) -> Reply:
     """The reps and accounts of the day's beginning."""
     for n, rep in enumerate(REPS):
         zone = {"timezone": "America/New_York"} if n == 3 else {}
-        desk.put("rep", {"id": rep, "name": f"Rep {n}", "role": "AE" if n % 4 == 0 else "SDR", "active": "yes", **zone}, "", at)
-    desk.put("rep", {"id": "boss", "name": "Boss", "role": "head", "active": "yes"}, "", at)
+        intake.put(desk, "rep", {"id": rep, "name": f"Rep {n}", "role": "AE" if n % 4 == 0 else "SDR", "active": "yes", **zone}, "", at)
+    intake.put(desk, "rep", {"id": "boss", "name": "Boss", "role": "head", "active": "yes"}, "", at)
     for n in range(40):
         owner = {"owner_ae": REPS[n % 8]} if n % 2 else {}
-        desk.put("account", {"id": f"A{n}", "name": f"{WORDS[n % 8]} {ENDS[n // 8]}", "domain": f"d{n}.com", **owner}, "", at)
+        intake.put(desk, "account", {"id": f"A{n}", "name": f"{WORDS[n % 8]} {ENDS[n // 8]}", "domain": f"d{n}.com", **owner}, "", at)
     return 200, dict
 
 

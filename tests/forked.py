@@ -1,10 +1,11 @@
 """Servers as copies of one process that has imported all that a server needs, which is most of the time that a start takes.
 
-Each is a process of its own, and can be killed as any other.
+Each is a process of its own, and can be killed as any other. One that a test has left behind ends with the tests, which would wait for it.
 """
 
 from __future__ import annotations
 
+import atexit
 import multiprocessing
 import os
 import sys
@@ -19,13 +20,22 @@ OTHERS = (  # what roe and uvicorn import where they use it
 )  # fmt: skip
 FORKS = multiprocessing.get_context("forkserver")
 FORKS.set_forkserver_preload([*OWN, *OTHERS])
+ROOT = str(Path(__file__).resolve().parents[1])
+if ROOT not in sys.path:  # `pytest` does not put it there, as `python -m pytest` does: the copies look for the module of a test in it
+    sys.path.append(ROOT)
 
 
 def forked(log: Path, environment: Mapping[str, str], run: Callable[..., None], args: tuple[str, ...]) -> BaseProcess:
     """Start a process that calls `run`, and writes what it says to a log."""
     process = FORKS.Process(target=_begin, args=(log, environment, run, args))
     process.start()
+    atexit.register(_end, process)
     return process
+
+
+def _end(process: BaseProcess) -> None:
+    if process.is_alive():
+        process.kill()
 
 
 def roe(*args: str) -> None:

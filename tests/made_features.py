@@ -11,7 +11,7 @@ from copy import deepcopy
 from dataclasses import dataclass, field
 from typing import Any
 
-from made_policies import LEAD, REPS, condition
+from made_policies import LEAD, REPS, ask_a_second_pool, condition
 from roe.crm.ids import checksum
 
 Policy = dict[str, Any]
@@ -376,6 +376,12 @@ def associations(w: Draft, rng: random.Random) -> None:
     ]
 
 
+@feature(0.4, ("account pools", "leads"))
+def second_pools(w: Draft, rng: random.Random) -> None:
+    """Rules ask a second pool where the first one finds nobody."""
+    ask_a_second_pool(rng, w.policy["pools"], [rule for rules in w.policy["engagement"][w.entity].values() for rule in rules])
+
+
 # --- what looks at all records ------------------------------------------------------------------------------------------
 
 
@@ -457,3 +463,17 @@ def alone(conditions: list[str]) -> list[str]:
 
 def _some(rng: random.Random, sections: Policy) -> Policy:
     return {name: section for name, section in sections.items() if rng.random() < 0.4}
+
+
+@feature(0.3, ("accounts", "account pools", "leads"))
+def names_for_ids(w: Draft, rng: random.Random) -> None:
+    """References by names, domains and emails, in any letters: of one record, of several, or of one that is rejected."""
+    for row in rng.sample(w.rows, len(w.rows) // 2):
+        row["name"] = f"Company {rng.randrange(len(w.rows))}"
+    known = [str(row[name]) for row in w.rows for name in ("name", "domain", "email") if row.get(name)]
+    for row in [row for rows in w.tables.values() for row in rows]:
+        for name in (w.entity, "parent"):
+            if name in row and known and rng.random() < 0.2:
+                text = rng.choice(known)
+                row[name] = rng.choice([text, text.upper(), text.lower()])
+    w.rule(rng, "calls", "count({e}.activities) > 1", {"assign": '"cy"'})

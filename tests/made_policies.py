@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -285,3 +286,24 @@ def make_data(rng: random.Random, accounts: int = 60) -> dict[str, list[dict[str
         for line, row in enumerate(rows, 2):
             row["$line"] = line
     return made
+
+
+def ask_a_second_pool(rng: random.Random, pools: dict[str, Any], rules: Iterable[dict[str, Any]]) -> None:
+    """Let most rules that ask a pool ask another one behind it, or the same again; and let pools find nobody: without a fallback, and with few
+    members, who take few records.
+    """
+    for pool in pools.values():
+        if rng.random() < 0.7:
+            pool.pop("fallback", None)
+        if rng.random() < 0.2:
+            pool["fallback"] = "gone"  # whom the data does not list, or who is not able
+        if rng.random() < 0.3:
+            pool["caps"] = {"per_day": 2}
+        if rng.random() < 0.1:
+            pool["members"] = ["nobody"]
+    for rule in rules:
+        then = rule["then"]
+        if isinstance(then, dict) and "route" in then and rng.random() < 0.9:
+            rule["else"] = {"route": rng.choice(sorted(pools))}
+            if rng.random() < 0.3:
+                rule["because"] = "the rule says so"

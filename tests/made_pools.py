@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import roe
+from made_policies import ask_a_second_pool
 from made_worlds import write_csv
 from roe.evaluator.engine import Evaluator
 
@@ -40,7 +41,12 @@ class Nights:
         self.rng, self.folder, self.number = random.Random(seed), folder, 0
         self.roles = ["sdr", "ae"][: 1 + (seed % 3 == 0)]
         folder.mkdir()
-        (folder / "policy.yaml").write_text(json.dumps(self._policy()), "utf-8")
+        policy = self._policy()
+        more = random.Random(f"{seed} else")
+        self.has_second = more.random() < 0.5
+        if self.has_second:
+            ask_a_second_pool(more, policy["pools"], [rule for rules in policy["engagement"]["lead"].values() for rule in rules])
+        (folder / "policy.yaml").write_text(json.dumps(policy), "utf-8")
         self.leads = [self._lead(f"L{i:03}", self.rng.random() < 0.5) for i in range(60)]
         (folder / "data").mkdir()
         self.reps = [

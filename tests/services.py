@@ -8,7 +8,7 @@ import os
 import socket
 import sys
 import threading
-import time
+import weakref
 from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, HTTPServer
@@ -22,13 +22,15 @@ import pytest
 from forked import forked, roe
 from helpers import policy_text
 from roe.ledger.store import open_store
-from roe.serve import events
+from roe.serve import events, intake
 from roe.serve.desk import Desk
 from roe.serve.letters import Receiver
 from roe.serve.local import Local
 from roe.serve.policies import Ready, load
+from roe.serve.server import Server
 from roe.serve.times import SetTime
 from roe.serve.writer import Act, Reply
+from waiting import LONG, until
 
 MONDAY = datetime(2026, 3, 2, 9, 0, tzinfo=UTC)  # ten o'clock in Berlin
 REPS = ("ann", "ben", "cid")
@@ -89,16 +91,16 @@ class Service:
 
     def put(self, entity: str, version: str = "", **values: Any) -> dict[str, Any]:
         def act(desk: Desk, at: datetime) -> Reply:
-            id, stale = desk.put(entity, values, version, at)
+            id, stale = intake.put(desk, entity, values, version, at)
             return 200, lambda: {"id": id, "stale": stale}
 
         return self.do(act)
 
     def patch(self, entity: str, id: str, version: str = "", **values: Any) -> dict[str, Any]:
-        return self.do(lambda desk, at: said(stale=desk.patch(entity, id, values, version, at)))
+        return self.do(lambda desk, at: said(stale=intake.patch(desk, entity, id, values, version, at)))
 
     def delete(self, entity: str, id: str, version: str = "") -> dict[str, Any]:
-        return self.do(lambda desk, at: said(stale=desk.delete(entity, id, version, at)))
+        return self.do(lambda desk, at: said(stale=intake.delete(desk, entity, id, version, at)))
 
     def route(self, id: str, **values: Any) -> dict[str, Any]:
         return self.local.route("lead", {"id": id, **values})[1]
@@ -199,6 +201,47 @@ def plain_client(**more: Any) -> httpx.Client:
     return httpx.Client(verify=False, **more)
 
 
+def reserved(owner: object) -> int:
+    """A port that nobody else is given as long as its owner is there. Whoever reuses addresses can listen on it, as servers do, again and again.
+
+    A port that was free a moment ago may be another server's, or that of a client's connection, by the time that a server asks for it.
+    """
+    place = socket.socket()
+    place.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    place.bind(("127.0.0.1", 0))
+    port: int = place.getsockname()[1]
+    if sys.platform == "linux":
+        weakref.finalize(owner, place.close)
+    else:  # where nobody can listen on a port that is somebody's
+        place.close()
+    return port
+
+
+def ready(server: Server) -> Server:
+    """A server of this process, once it is ready."""
+    until(lambda: f"a server that is ready; it says {server.writer.problem}", lambda: server.writer.ready)
+    return server
+
+
+@contextlib.contextmanager
+def held(server: Server) -> Iterator[None]:
+    """A server whose thread is at something meanwhile."""
+    begun, over = threading.Event(), threading.Event()
+
+    def slow(desk: Any, at: Any) -> Any:
+        begun.set()
+        over.wait()
+        return {}
+
+    asked = server.queue.ask(slow)
+    try:
+        assert begun.wait(LONG)
+        yield
+    finally:
+        over.set()
+    asked.result(LONG)
+
+
 class Process:
     """`roe serve` in a process of its own, or another `run` of the arguments policy, state, port and `args`."""
 
@@ -207,9 +250,7 @@ class Process:
     def __init__(
         self, policy: Path, state: str, *args: str, environment: Mapping[str, str] | None = None, run: Callable[..., None] | None = None
     ) -> None:
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            self.port = probe.getsockname()[1]
+        self.port = reserved(self)
         self.url = f"http://127.0.0.1:{self.port}"
         self.run = run or roe
         self.args: tuple[str, ...] = (str(policy), state, str(self.port), *args)
@@ -227,14 +268,15 @@ class Process:
     def start(self) -> Process:
         """Start it, and wait until it is ready."""
         self.process = forked(self.log, self.environment, self.run, self.args)
-        until = time.monotonic() + 60
-        while time.monotonic() < until:
+
+        def is_ready() -> bool:
             with contextlib.suppress(httpx.HTTPError):
-                if self.ASKED.get(f"{self.url}/ready").status_code == 200:
-                    return self
+                return self.ASKED.get(f"{self.url}/ready").status_code == 200
             assert self.is_alive, self.log.read_text()
-            time.sleep(0.02)
-        raise AssertionError(self.log.read_text())
+            return False
+
+        until(lambda: f"a server that is ready; it says {self.log.read_text()}", is_ready)
+        return self
 
     def kill(self) -> None:
         assert self.process is not None
@@ -246,7 +288,7 @@ class Process:
         if self.process is None or not self.process.is_alive():
             return -1
         self.process.terminate()
-        self.process.join(20)
+        self.process.join(LONG)
         if self.process.is_alive():
             self.kill()
         assert self.process.exitcode is not None
@@ -298,10 +340,13 @@ __all__ = [
     "Service",
     "feed",
     "fill",
+    "held",
     "plain_client",
     "policy",
     "pytest",
+    "ready",
     "receiving",
+    "reserved",
     "servers",
     "service",
 ]

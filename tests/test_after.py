@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import random
 from pathlib import Path
 from typing import Any
@@ -101,7 +102,7 @@ class World:
 @pytest.mark.parametrize("seed", range(tries(1, 4, 200)))
 def test_leads_after_accounts_night_after_night(seed: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     evaluator, world = roe.compile(roe.load(policy_text(tmp_path, RULES))), World(seed, tmp_path, ("csv", "parquet")[seed % 2])
-    monkeypatch.setattr("roe.share.kind.MANY", 5)  # records of a task
+    monkeypatch.setattr("roe.share.kind.MANY", 8)  # records of a task
     name, shared = sorted(TASKS.items())[seed % len(TASKS)]
     for night in range(tries(2, 3, 3)):
         world.write()
@@ -140,7 +141,7 @@ class LeadsToo(RandomWorld):
 
 @pytest.mark.parametrize("first", range(tries(1, 4, 200)))
 def test_random_leads_after_random_accounts(first: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("roe.share.kind.MANY", 5)
+    monkeypatch.setattr("roe.share.kind.MANY", 8)
     world = LeadsToo(KINDS.index("accounts") + len(KINDS) * first, tmp_path / "world")
     name, shared = sorted(TASKS.items())[first % len(TASKS)]
     assert_alike_in_nights(world, {**ROWS, **COLUMNS, name: shared}, first)
@@ -220,10 +221,59 @@ def test_what_keeps_leads_and_accounts_together_is_named(sections: str, rule: st
     assert shared_in_three(tmp_path, fields + sections + rules, LEADS, ACCOUNTS)[0] == reason
 
 
-def test_a_lead_that_names_its_account_takes_all_records(tmp_path: Path) -> None:
-    accounts = "id,name,owner\nA1,Acme,bob\nA2,Bolt,cy\nA3,Cone,\n"
-    together, lines = shared_in_three(
-        tmp_path, ALL.replace("account.country", "account.name") % OWNER, "id,account\nL1,acme\nL2,A2\n", accounts
+CLAIMED = """claims: {for: %s, role: %s, caps: {open: 1}, lasts: 20 days}
+engagement:
+  account: {ae: [{name: claimed, when: %s, then: {assign: %s}}, {name: rest, then: keep}]}
+  lead:
+    sdr:
+      - {name: claim, when: %s, then: {assign: %s}, because: "{%s.claim.reason}"}
+      - {name: owner, when: account.owner.ae != null, then: {assign: account.owner.ae}}
+      - {name: rest, then: open}
+"""
+ANN_TWICE = "at,rep,{0}\n2026-01-30T09:00,ann,{1}1\n2026-01-30T08:00,ann,{1}2\n2026-01-30T10:00,bob,{1}3\n"
+
+
+def claims_on(entity: str) -> str:
+    """Ann may have one claim: her first is on the second record, though her other one comes first in the file."""
+    header, *lines = ANN_TWICE.format(entity, entity[0].upper()).splitlines()
+    return "\n".join([f"id,{header}", *(f"K{n},{line}" for n, line in enumerate(lines, 1)), ""])
+
+
+def test_a_lead_sees_which_claim_on_its_account_was_granted(tmp_path: Path) -> None:
+    """The answers to claims come to the tasks of leads as well, with the accounts; the cap counts claims at other tasks."""
+    rules = CLAIMED % (
+        "account",
+        "ae",
+        "account.claim != null",
+        "account.claim.rep",
+        'account.claim != null and account.claim.rep.id = "bob"',
+        "cy",
+        "account",
     )
-    assert together == "some references are not ids, and are looked for in all records"
-    assert owners(lines) == ["bob", "cy"]
+    data = {"claims": claims_on("account"), "reps": "id,name\nann,Ann\nbob,Bob\ncy,Cy\n"}
+    together, lines = shared_in_three(tmp_path, rules, LEADS, "id,country,owner,parent\nA1,US,,\nA2,DE,,\nA3,DE,,\n", **data)
+    assert together == ""
+    assert [x["owner"] for x in lines if x["entity"] == "account"] == ["", "ann", "bob"]
+    assert owners(lines) == ["", "ann", "cy", "", ""]
+
+
+def test_leads_are_claimed_after_their_accounts_are_decided(tmp_path: Path) -> None:
+    rules = CLAIMED % ("lead", "sdr", "false", "bob", "lead.claim != null", "lead.claim.rep", "lead")
+    data = {"claims": claims_on("lead"), "reps": "id,name\nann,Ann\nbob,Bob\n"}
+    together, lines = shared_in_three(tmp_path, rules, LEADS, ACCOUNTS, **data)
+    assert (together, owners(lines)) == ("", ["bob", "ann", "bob", "", ""])
+
+
+def test_credits_for_accounts_and_for_leads_are_by_the_owners_that_both_have_got(tmp_path: Path) -> None:
+    credits = """credits:
+  account_credit: {for: account, rules: [{name: all, shares: {account.owner.ae: 100}}]}
+  lead_credit: {for: lead, rules: [{name: all, when: account.owner.ae != null, shares: {account.owner.ae: 60, lead.owner.sdr: 40}}]}
+"""
+    together, _ = shared_in_three(tmp_path, credits + ALL % OWNER, LEADS, ACCOUNTS)
+    assert together == ""
+    with (tmp_path / "tasks" / "out" / "credits.csv").open(encoding="utf-8") as file:
+        said = {(x["entity"], x["record"], x["rep"], x["share"]) for x in csv.DictReader(file)}
+    assert said == {
+        ("account", "A1", "ann", "100"), ("account", "A2", "bob", "100"), ("account", "A3", "", "100"),
+        *(("lead", lead, rep, share) for lead, rep in (("L1", "ann"), ("L2", "bob")) for share in ("60", "40")),
+    }  # fmt: skip

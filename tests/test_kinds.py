@@ -7,10 +7,12 @@ import random
 from typing import Any
 
 import pytest
+import yaml
 
 import roe
 from effort import tries
 from helpers import AS_OF, EXAMPLES, compiled, example, policy_text
+from made_policies import ask_a_second_pool
 from roe.data.read import read_tables
 
 pytest.importorskip("pyarrow")
@@ -44,8 +46,12 @@ def made(rng: random.Random, folder: Any) -> Any:
     text += "  rep: {languages: string, level: number}\n  account: {region: string}\npools:\n" + "\n".join(pools)
     text += "\nengagement:\n  lead:\n    sdr:\n      - {name: one, when: lead.level > 2, then: {route: p}}\n"
     text += "      - {name: two, when: 'lead.region = \"N\"', then: {route: r}, because: '{lead.name} is in the north'}\n      - {name: rest, then: {route: q}}\n"
+    policy = yaml.safe_load(text)
+    seconds = random.Random(text)
+    if seconds.random() < 0.5:
+        ask_a_second_pool(seconds, policy["pools"], policy["engagement"]["lead"]["sdr"])
     folder.mkdir()
-    (folder / "policy.yaml").write_text(text, "utf-8")
+    (folder / "policy.yaml").write_text(yaml.safe_dump(policy, sort_keys=False), "utf-8")
 
     def some(values: list[Any]) -> Any:
         return rng.choice([*values, None])

@@ -7,9 +7,12 @@ import shutil
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
+from urllib.parse import quote
 
 import pytest
 
+from databases import Postgres
+from effort import in_ci
 from ledgers import STORES, Ticks, place, state
 from roe.diagnostics import PolicyError
 from roe.ledger import entries as e
@@ -22,6 +25,7 @@ from roe.ledger.erase import forget, forget_again, prune
 from roe.ledger.projections import dump
 from roe.ledger.store import Store, open_store
 from test_ledger import EXAMPLES, day, owned
+from waiting import until
 
 __all__ = ["state"]
 
@@ -179,15 +183,40 @@ def test_a_restored_backup_forgets_again_what_the_service_alone_had(tmp_path: Pa
 
 
 def test_what_another_program_reads_meanwhile_cannot_be_scrubbed_and_is_said(state: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    for database in ("sqlite", "postgres"):
-        monkeypatch.setattr(f"roe.ledger.{database}.SCRUB", 0)
     with telling(state) as store, open_store(state) as other:
         other.db.run("BEGIN ISOLATION LEVEL REPEATABLE READ" if other.db.dialect == "postgres" else "BEGIN")
         other.db.rows("SELECT count(*) FROM entry")
-        left = forget(store, "zq-17", also=[SECRET]).unreachable
+        with monkeypatch.context() as patch:
+            patch.setattr(f"roe.ledger.{store.db.dialect}.SCRUB", 0)
+            left = forget(store, "zq-17", also=[SECRET]).unreachable
         assert "VACUUM" in left[-1] and "end it" in left[-1]
         other.db.rollback()
         assert "VACUUM" not in forget(store, "A-2").unreachable[-1]
+
+
+@in_ci
+def test_a_worker_of_postgres_that_still_sees_what_was_erased_is_waited_for() -> None:
+    """One that counts values by itself, slowly: it sees the rows as they were when it began, so they cannot be scrubbed before it ends."""
+    database = Postgres().init().start("autovacuum_naptime=1", "autovacuum_analyze_threshold=1", "autovacuum_analyze_scale_factor=0")
+    try:
+        with telling(f"postgresql:///postgres?host={quote(str(database.folder), safe='')}&user=postgres") as store:
+            db = store.db
+            db.run("CREATE TABLE slow (n int)")
+            db.run("CREATE FUNCTION slowly(n int) RETURNS int IMMUTABLE LANGUAGE plpgsql AS 'BEGIN PERFORM pg_sleep(0.3); RETURN n; END'")
+            db.run("CREATE INDEX ON slow (slowly(n))")
+            db.run("INSERT INTO slow SELECT generate_series(1, 9)")
+            counts = "SELECT 1 FROM pg_stat_activity WHERE backend_type = 'autovacuum worker' AND strpos(query, 'slow') > 0 AND backend_xmin IS NOT NULL"
+
+            def has_it() -> bool:
+                db.run("CHECKPOINT")
+                return any(re.search(rb"zq-17(?!0)", path.read_bytes()) for path in (database.data / "base").rglob("*") if path.is_file())
+
+            assert has_it()
+            until("a worker that counts values", lambda: db.rows(counts))
+            assert "VACUUM" not in forget(store, "zq-17", also=[SECRET]).unreachable[-1]
+            assert not has_it()
+    finally:
+        database.remove()
 
 
 def test_the_owner_of_the_database_alone_can_erase_what_it_notes_of_columns(tmp_path: Path) -> None:

@@ -615,7 +615,9 @@ def test_a_run_that_is_killed_at_any_moment_never_happened_or_is_finished(kind: 
     leads(tmp_path, 40)
     began = time.monotonic()
     invoke(command(tmp_path, state))
-    forked_roe(tmp_path, command(tmp_path, state)).join()
+    alone = forked_roe(tmp_path, command(tmp_path, state))
+    alone.join()
+    assert alone.exitcode == 0, (tmp_path / "log").read_text("utf-8")
     whole = time.monotonic() - began
     rng = random.Random(1)
     kills = KILLS if kind == "sqlite" or HEAVY else 2

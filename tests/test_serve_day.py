@@ -37,6 +37,7 @@ from roe.serve.times import SetTime
 from roe.serve.tokens import ANYBODY
 from roe.serve.writer import Job, Swap
 from services import Process, plain_client, policy
+from waiting import LONG
 
 EVENTS = tries(100, 150, int(os.environ.get("ROE_EVENTS", "10000")))
 NUMBERS = ("decision", "policy")  # which depend on how many servers there are
@@ -195,13 +196,16 @@ class RealDay:
         set_clock(self.clock, START)
         self.take_policy(0)
         self.servers = [Process(self.rules, state, str(self.clock), run=clocked) for _ in range(3)]
-        for one in self.servers:
-            one.start()
+        self.killing = threading.Timer(0, lambda: None)
         self.starting: list[threading.Thread] = []
         self.not_started: list[BaseException] = []
         self.client = plain_client(timeout=60)
         self.store = open_store(state)
         self.seq, self.due = -1, dict[str, datetime]()
+
+    def start(self) -> None:
+        for one in self.servers:
+            one.start()
 
     def take_policy(self, number: int) -> None:
         policy(self.rules, policies()[number])
@@ -212,7 +216,7 @@ class RealDay:
         self.settle(at)
 
     def settle(self, at: datetime) -> None:
-        until = time.monotonic() + 60
+        end = time.monotonic() + LONG
         while True:
             for key, body, seq in self.store.db.rows(
                 "SELECT key, body, seq FROM known WHERE kind = 'timer' AND seq > ? ORDER BY seq", (self.seq,)
@@ -224,7 +228,7 @@ class RealDay:
             late = [key for key, due in self.due.items() if due <= at]
             if not late:
                 return
-            assert time.monotonic() < until, late
+            assert time.monotonic() < end, late
             if self.chaos.random() < ASKED:
                 with contextlib.suppress(httpx.HTTPError):
                     self.client.get(self.chaos.choice(self.servers).url + "/v1/held")
@@ -234,7 +238,7 @@ class RealDay:
     def send(self, key: str, request: Request) -> int:
         """Have a request answered; its status."""
         method, address, body = request
-        kills = self.chaos.random() < KILLED and not any(one.is_alive() for one in self.starting)
+        kills = self.chaos.random() < KILLED and not self.killing.is_alive() and not any(one.is_alive() for one in self.starting)
         while True:
             server = self.chaos.choice(self.servers)
             if not server.is_alive:
@@ -242,7 +246,8 @@ class RealDay:
                 continue
             if kills:
                 kills = False
-                threading.Timer(self.chaos.uniform(0, 0.03), self._kill, (server,)).start()
+                self.killing = threading.Timer(self.chaos.uniform(0, 0.03), self._kill, (server,))
+                self.killing.start()
             try:
                 answer = self.client.request(method, server.url + address, json=body, headers={"Idempotency-Key": f'"{key}"'})
             except httpx.HTTPError:
@@ -266,8 +271,10 @@ class RealDay:
             raise
 
     def close(self) -> None:
+        if self.killing.ident is not None:
+            self.killing.join()  # or it would start a server when all have ended
         for thread in self.starting:
-            thread.join(60)
+            thread.join()
         for one in self.servers:
             one.stop()
         self.client.close()
@@ -307,6 +314,7 @@ def test_a_day_through_three_real_servers_is_the_day_in_one_process(store: str, 
     state = place(store, tmp_path)
     real = RealDay(state, tmp_path, random.Random(seed))
     try:
+        real.start()
         for n, request in enumerate(beginning()):
             assert real.send(f"beginning {n}", request) < 300
         for h in made:

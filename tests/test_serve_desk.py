@@ -40,9 +40,10 @@ from roe.serve.settings import Settings
 from roe.serve.times import SetTime
 from roe.serve.versions import parse_version
 from roe.serve.writer import Act, Reply
-from services import MONDAY, POLICY, Service, fill, policy, service
+from services import MONDAY, POLICY, Service, fill, policy, ready, service
 
 BERLIN = ZoneInfo("Europe/Berlin")
+NOWHERE = "https://127.0.0.1:9/never"  # an address that nothing is sent to, for which no network is asked
 
 
 @pytest.fixture(params=STORES)
@@ -343,11 +344,10 @@ def two_servers(state: str, tmp_path: Path, receivers: tuple[Receiver, ...]) -> 
     """Two servers of one ledger, over HTTP, on one clock."""
     clock, rules = SetTime(MONDAY), policy(tmp_path / "policy")
     with ExitStack() as stack:
-        apps = [build_app(Server(Settings(rules, state, receivers=receivers), clock)) for _ in range(2)]
-        clients = [stack.enter_context(TestClient(app)) for app in apps]
-        for client in clients:
-            while client.get("/ready").status_code != 200:
-                threading.Event().wait(0.01)
+        both = [Server(Settings(rules, state, receivers=receivers), clock) for _ in range(2)]
+        clients = [stack.enter_context(TestClient(build_app(server))) for server in both]
+        for server in both:
+            ready(server)
         fill(clients[0])
         yield clients, clock
 
@@ -379,7 +379,7 @@ def said_of(clients: list[TestClient], id: str) -> Said:
 def test_scenario_16_worked_or_missed_and_never_both(state: str, tmp_path: Path) -> None:
     """Reps work their leads as the deadline comes, on two servers: before it the lead is worked, at it and after it missed, whatever is asked."""
     due, moment = MONDAY + timedelta(hours=2), timedelta(milliseconds=1)
-    crm = Receiver("crm", "https://crm.example.com", (), tuple(LETTERS))
+    crm = Receiver("crm", NOWHERE, (), tuple(LETTERS))
     with two_servers(state, tmp_path, (crm,)) as (clients, clock):
         owners = {
             f"L{n}": clients[n % 2].post("/v1/leads", json={"id": f"L{n}", "email": f"a@x{n}.com"}).json()["owner"] for n in range(24)
@@ -429,7 +429,7 @@ def test_scenario_16_worked_or_missed_and_never_both(state: str, tmp_path: Path)
 
 def test_scenario_16_a_proof_that_comes_late_takes_the_miss_back(state: str, tmp_path: Path) -> None:
     """L0 goes back to its rep. L1 was worked by its new owner, who keeps it; the first is not said to have missed it either."""
-    crm = Receiver("crm", "https://crm.example.com", (), tuple(LETTERS))
+    crm = Receiver("crm", NOWHERE, (), tuple(LETTERS))
     with two_servers(state, tmp_path, (crm,)) as (clients, clock):
         first = {id: clients[0].post("/v1/leads", json={"id": id, "email": f"a@{id}.com"}).json()["owner"] for id in ("L0", "L1")}
         clock.at = MONDAY + timedelta(hours=2)
@@ -641,7 +641,7 @@ def test_a_record_that_waits_goes_where_its_account_sends_it_though_an_earlier_o
 
 
 def test_a_record_whose_rules_name_a_rep_on_leave_waits_and_says_why(state: str, tmp_path: Path) -> None:
-    crm = Receiver("crm", "https://crm.example.com", (), tuple(LETTERS))
+    crm = Receiver("crm", NOWHERE, (), tuple(LETTERS))
     with service(state, tmp_path, receivers=(crm,)) as desk:
         desk.put("account", id="A1", name="Acme", owner_ae="ben")
         desk.event("unavailable", rep="ben", until="2026-03-04")
@@ -918,7 +918,7 @@ def test_scenario_18_a_timer_whose_rule_is_gone_is_decided_by_the_rules_of_today
         due = due if due.tzinfo is not None else due.replace(tzinfo=BERLIN)  # a day: it ends as the day begins
         text = RULE_GONE.replace("LATER", later)
         text = "\n".join(line for line in text.splitlines() if "name: asks" not in line and (later != "none" or "name: later" not in line))
-        new, crm = load(policy(tmp_path / "new", text)), Receiver("crm", "https://crm.example.com", (), tuple(LETTERS))
+        new, crm = load(policy(tmp_path / "new", text)), Receiver("crm", NOWHERE, (), tuple(LETTERS))
         server = Service(state, new, due - timedelta(seconds=1), (crm,), activate=True)
         server.local.do()
         assert (server.shown("L1")["rule"], server.shown("L1").get("gone")) == (rule, None), "its time is not up"

@@ -5,8 +5,6 @@ from __future__ import annotations
 import json
 import logging
 import socket
-import threading
-import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -22,11 +20,13 @@ from roe.diagnostics import CODES, PolicyError
 from roe.serve.app import build_app
 from roe.serve.logs import set_up
 from roe.serve.main import settings_of
+from roe.serve.queue import Queue
 from roe.serve.server import Server
 from roe.serve.settings import Settings, read_settings
 from roe.serve.times import SetTime
 from roe.serve.tokens import SCOPES, made, read_tokens
-from services import MONDAY, fill, policy, servers
+from services import MONDAY, fill, held, policy, ready, servers
+from waiting import until
 
 
 @pytest.fixture(params=STORES)
@@ -38,8 +38,7 @@ def state(request: Any, tmp_path: Path) -> str:
 def client(state: str, tmp_path: Path, **more: Any) -> Iterator[TestClient]:
     server = Server(Settings(policy(tmp_path / "policy"), state, **more), SetTime(MONDAY))
     with TestClient(build_app(server), raise_server_exceptions=False) as made_client:
-        while not server.writer.ready:
-            threading.Event().wait(0.01)
+        ready(server)
         if not server.tokens:
             fill(made_client)
         yield made_client
@@ -261,11 +260,9 @@ def test_a_client_that_goes_in_the_middle_of_its_body_is_no_failure(tmp_path: Pa
         with socket.create_connection(("127.0.0.1", s.port)) as line:
             line.sendall(b"POST /v1/leads HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: 9\r\n\r\n{}")
         with s.client() as c:
-            until = time.monotonic() + 10
-            while "POST /v1/leads 400" not in s.log.read_text() and time.monotonic() < until:
-                assert c.get("/ready").status_code == 200
-        logged = s.log.read_text()
-        assert "POST /v1/leads 400" in logged and "Traceback" not in logged
+            until(lambda: f"a line about the client in {s.log.read_text()}", lambda: "POST /v1/leads 400" in s.log.read_text())
+            assert c.get("/ready").status_code == 200
+        assert "Traceback" not in s.log.read_text()
 
 
 def test_what_is_asked_about_a_record(state: str, tmp_path: Path) -> None:
@@ -323,28 +320,30 @@ def test_what_people_said_on_the_pages_can_be_read(state: str, tmp_path: Path) -
 def test_a_full_queue_is_503_with_a_time_to_repeat(tmp_path: Path) -> None:
     with client(str(tmp_path / "s"), tmp_path, queue=1) as c:
         server: Server = c.app.state.server  # type: ignore[attr-defined]
-        hold, go = threading.Event(), threading.Event()
-
-        def slow(desk: Any, at: Any) -> Any:
-            hold.set()
-            go.wait(10)
-            return {}
-
-        waiting = server.queue.ask(slow)
-        hold.wait(10)
-        with ThreadPoolExecutor(8) as pool:
-            answers = pool.map(lambda n: lead(c, f"L{n}", f"k{n}"), range(8))
-            threading.Event().wait(0.3)
-            go.set()
-            codes = sorted(a.status_code for a in answers)
-        waiting.result(10)
-        assert codes == [201] + [503] * 7
+        with ThreadPoolExecutor(8) as pool, held(server):
+            answers = [pool.submit(lead, c, f"L{n}", f"k{n}") for n in range(8)]
+            until("an answer to all but the one that waits", lambda: sum(a.done() for a in answers) == 7)
+            assert {a.result().status_code for a in answers if a.done()} == {503}
+        assert sorted(a.result().status_code for a in answers) == [201] + [503] * 7
         refused = lead(c, "L9", "k3")
         assert refused.status_code in (201, 422)  # a refusal for want of room is not kept under its key
 
 
-def test_scenario_3_a_full_disk_is_503_and_recovers_by_itself(tmp_path: Path) -> None:
+def test_a_request_that_is_not_come_to_in_time_is_503_and_is_not_done(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Queue, "is_stuck", False)  # or it would be refused before it waits
+    with client(str(tmp_path / "s"), tmp_path) as c:
+        with monkeypatch.context() as patch, held(c.app.state.server):  # type: ignore[attr-defined]
+            patch.setattr("roe.serve.queue.PATIENCE", 0.05)
+            answer = lead(c, "L1", "k1")
+            assert answer.status_code == 503 and "not come to it within 0.05 seconds" in answer.json()["detail"]
+            assert answer.headers["Retry-After"] == "2"
+        again = lead(c, "L1", "k1")
+        assert again.status_code == 201 and "Idempotent-Replayed" not in again.headers
+
+
+def test_scenario_3_a_full_disk_is_503_and_recovers_by_itself(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     state = str(tmp_path / "s")
+    monkeypatch.setattr("roe.serve.queue.RETRY", 3600)  # until the test has looked: a new connection has room again
     with client(state, tmp_path) as c:
         server: Server = c.app.state.server  # type: ignore[attr-defined]
         first = lead(c, "L1").json()
@@ -356,10 +355,8 @@ def test_scenario_3_a_full_disk_is_503_and_recovers_by_itself(tmp_path: Path) ->
         assert answers[-1].status_code == 503 and answers[-1].headers["Retry-After"]
         assert c.get("/ready").status_code == 503 and c.get("/healthz").status_code == 200
         acknowledged = {a.json()["id"]: a.json()["owner"] for a in answers if a.status_code == 201}
-        until = 0
-        while lead(c, "L2", "l2").status_code != 201 and until < 100:  # a new connection has no such limit
-            threading.Event().wait(0.1)
-            until += 1
+        monkeypatch.setattr("roe.serve.queue.RETRY", 0.01)
+        until("room again", lambda: lead(c, "L2", "l2").status_code == 201)
         assert c.get("/ready").status_code == 200
         assert {id: c.get(f"/v1/leads/{id}").json()["owner"] for id in acknowledged} == acknowledged
         assert c.get("/v1/leads/L1").json()["owner"] == first["owner"]
@@ -447,8 +444,7 @@ def test_a_request_and_its_commit_are_spans_that_say_nothing_of_persons(tmp_path
     provider.add_span_processor(SimpleSpanProcessor(spans))
     server = Server(Settings(policy(tmp_path / "policy"), str(tmp_path / "s")), SetTime(MONDAY), tracing=Tracing(provider))
     with TestClient(build_app(server)) as c:
-        while not server.writer.ready:
-            threading.Event().wait(0.01)
+        ready(server)
         fill(c)
         parent = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
         found = c.post("/v1/leads?secret=x", json={"id": "L1", "email": "ada@x.com"}, headers={"traceparent": parent}).json()

@@ -8,7 +8,7 @@ from __future__ import annotations
 import importlib
 import os
 import signal
-import time
+import threading
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -22,6 +22,7 @@ from ledgers import STORES, place
 from roe.ledger.audit import verify
 from roe.ledger.store import Store, open_store
 from services import REPS, Process, Receiving, feed, fill, policy, receiving
+from waiting import LONG, until
 
 
 @dataclass(frozen=True)
@@ -42,7 +43,7 @@ UNCOMMITTED = (
     Step("its record is matched", "roe.serve.desk:Desk.expect"),
     Step("the lock is asked for", "DATABASE.begin", "before"),
     Step("the lock is there", "DATABASE.begin"),
-    Step("its record is in the mirror's memory", "roe.serve.desk:Desk.put"),
+    Step("its record is in the mirror's memory", "roe.serve.intake:put"),
     Step("it is decided", "roe.serve.desk:Desk.route"),
     Step("its entries are written", "roe.ledger.writing:Writing.append"),
     Step("its answer is made", "roe.serve.desk:Desk.answer"),
@@ -62,6 +63,8 @@ COMMITTED = (
 ANSWERED = (
     Step("the answer is sent", "roe.serve.app:request_line", "before"),
     Step("the request is in the log", "roe.serve.app:request_line"),
+)
+SENDING = (
     Step("its letter is taken", "roe.serve.outbox:Sender._send", "before"),
     Step("its letter is sent", "roe.serve.outbox:Sender._send"),
     Step("its letter is noted as sent", "roe.serve.outbox:Sender._note"),
@@ -69,29 +72,36 @@ ANSWERED = (
 LEASE = 500  # milliseconds for which whoever takes a letter has it, so that the next server need not wait for a minute
 
 
-STEPS = {step.name: step for step in (*UNCOMMITTED, *COMMITTED, *ANSWERED)}
+STEPS = {step.name: step for step in (*UNCOMMITTED, *COMMITTED, *ANSWERED, *SENDING)}
 
 
 def dying(policy: str, state: str, port: str, config: str, lead: str, step: str) -> None:
     """A server that is killed at a step of the request which routes a lead."""
-    from roe.serve import outbox, routes
+    from roe.serve import app, outbox, routes
 
     outbox.LEASE = LEASE
     begun: list[str] = []
+    is_answered = threading.Event()
     if step in STEPS:
-        _die_at(STEPS[step], begun, DATABASE["postgres" if state.startswith("postgresql:") else "sqlite"])
-    written = routes.written
+        _die_at(STEPS[step], begun, is_answered, DATABASE["postgres" if state.startswith("postgresql:") else "sqlite"])
+    written, request_line = routes.written, vars(app)["request_line"]
+
+    def answered(*args: Any) -> None:
+        request_line(*args)
+        if begun:
+            is_answered.set()
 
     def noticed(request: Any, token: Any, value: Any, *more: Any, **others: Any) -> Any:
         if value.get("id") == lead:
             begun.append(lead)
         return written(request, token, value, *more, **others)
 
-    routes.written = noticed
+    routes.written, vars(app)["request_line"] = noticed, answered
     roe("serve", policy, "--state", state, "--port", port, "--config", config)
 
 
-def _die_at(step: Step, begun: list[str], database: str) -> None:
+def _die_at(step: Step, begun: list[str], is_answered: threading.Event, database: str) -> None:
+    """Die there once the request has begun. A letter may be taken as soon as it is committed: whoever is at one dies when the answer is sent."""
     module, _, path = step.function.replace("DATABASE", database).partition(":")
     *owners, name = path.split(".")
     owner = importlib.import_module(module)
@@ -101,11 +111,16 @@ def _die_at(step: Step, begun: list[str], database: str) -> None:
 
     def dies(*args: Any, **more: Any) -> Any:
         if begun and step.when == "before":
-            os.kill(os.getpid(), signal.SIGKILL)
+            die()
         result = call(*args, **more)
         if begun and step.when == "after":
-            os.kill(os.getpid(), signal.SIGKILL)
+            die()
         return result
+
+    def die() -> None:
+        if step in SENDING:
+            is_answered.wait()
+        os.kill(os.getpid(), signal.SIGKILL)
 
     setattr(owner, name, dies)
 
@@ -137,10 +152,7 @@ ALL = {"mirror", "answer", "owner", "timer", "letter", "owned", "turn"}
 
 def all_sent(client: httpx.Client) -> None:
     """Wait until no letter waits."""
-    until = time.monotonic() + 30
-    while client.get("/v1/letters", params={"state": "waiting"}).json()["letters"]:
-        assert time.monotonic() < until
-        time.sleep(0.02)
+    until("no letter that waits", lambda: not client.get("/v1/letters", params={"state": "waiting"}).json()["letters"])
 
 
 def test_scenario_1_a_server_that_is_killed_at_a_step_of_a_request_has_done_all_of_it_or_nothing(state: str, tmp_path: Path) -> None:
@@ -167,15 +179,15 @@ def test_scenario_1_a_server_that_is_killed_at_a_step_of_a_request_has_done_all_
                     try:
                         answers[lead] = route(client, lead).json()
                     except httpx.HTTPError:
-                        assert name not in [step.name for step in ANSWERED]
+                        assert name not in [step.name for step in (*ANSWERED, *SENDING)]
                     else:
-                        assert name in [*(step.name for step in ANSWERED), names[-1]], name
+                        assert name in [*(step.name for step in (*ANSWERED, *SENDING)), names[-1]], name
                     if name == names[-1]:
                         all_sent(client)
                         entries = feed(client)
                 if name in STEPS:
                     assert server.process is not None
-                    server.process.join(30)
+                    server.process.join(LONG)
                     assert server.process.exitcode == -9, name
             finally:
                 server.stop()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import subprocess
-import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -17,14 +16,16 @@ from starlette.testclient import TestClient
 
 from ledgers import STORES, place
 from roe.cli import main
+from roe.diagnostics import PolicyError
 from roe.ledger.store import open_store
 from roe.serve.app import build_app
 from roe.serve.policies import of_revision
-from roe.serve.problems import Refused
+from roe.serve.problems import Refused, busy
 from roe.serve.server import Server
 from roe.serve.settings import Settings
 from roe.serve.times import SetTime
-from services import MONDAY, POLICY, fill, policy
+from services import MONDAY, POLICY, fill, policy, ready
+from waiting import until
 
 TO_BOSS = POLICY.replace("{name: rest, then: {route: inbound}}", "{name: rest, then: {assign: '\"boss\"'}}")
 
@@ -38,8 +39,7 @@ def state(request: Any, tmp_path: Path) -> str:
 def running(state: str, root: Path, **more: Any) -> Iterator[tuple[TestClient, Server]]:
     server = Server(Settings(root, state, **more), SetTime(MONDAY))
     with TestClient(build_app(server), raise_server_exceptions=False) as client:
-        while not server.writer.ready:
-            threading.Event().wait(0.01)
+        ready(server)
         yield client, server
 
 
@@ -138,11 +138,27 @@ def test_a_watched_folder_takes_over_by_itself(tmp_path: Path, monkeypatch: pyte
         fill(c)
         before = server.writer.policy.digest
         policy(root, TO_BOSS)
-        for _ in range(400):
-            if server.writer.policy.digest != before:
-                break
-            threading.Event().wait(0.05)
+        until("a policy that has taken over", lambda: server.writer.policy.digest != before)
         assert route(c, "L1")["owner"] == "boss"
+
+
+@pytest.mark.parametrize("why", [busy("another policy is about to take over", 2), PolicyError([]), OSError("the disk is full")])
+def test_a_watched_folder_takes_over_later_where_it_could_not(why: Exception, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("roe.serve.swap.LOOK", 0.01)
+    root = policy(tmp_path / "policy")
+    with running(str(tmp_path / "s"), root, watch=True) as (c, server):
+        fill(c)
+        before, activate, failures = server.writer.policy.digest, server.activate, [why, why]
+
+        def failing(*args: Any) -> Any:
+            if failures:
+                raise failures.pop()
+            return activate(*args)
+
+        monkeypatch.setattr(server, "activate", failing)
+        policy(root, TO_BOSS)
+        until("a policy that has taken over", lambda: server.writer.policy.digest != before)
+        assert not failures and route(c, "L1")["owner"] == "boss"
 
 
 def test_a_candidate_decides_beside_the_policy_without_effect(state: str, tmp_path: Path) -> None:
@@ -151,11 +167,13 @@ def test_a_candidate_decides_beside_the_policy_without_effect(state: str, tmp_pa
         fill(c)
         route(c, "L1")
         c.post("/v1/leads", json={"id": "L2", "email": "b@x.com", "form": "ask"})
-        for _ in range(400):  # the candidate decides after the request is answered
-            found = c.get("/v1/shadow").json()
-            if found["same"] + found["different"] + found["failed"] == 2:
-                break
-            threading.Event().wait(0.01)
+
+        def decided() -> dict[str, Any] | None:
+            found: dict[str, Any] = c.get("/v1/shadow").json()
+            return found if found["same"] + found["different"] + found["failed"] == 2 else None
+
+        found = until("a candidate that has decided both, which it does after they are answered", decided)
+        assert found is not None
         assert (found["same"], found["different"], found["failed"]) == (1, 1, 0)
         assert found["differences"][0]["policy"]["owner"] == "ann" and found["differences"][0]["candidate"]["owner"] == "boss"
         assert found["differences"][0]["candidate"]["sentence"]

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import logging
 import random
-import time
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -20,7 +19,7 @@ from effort import seeds
 from ledgers import STORES, place
 from roe.ledger.erase import forget
 from roe.ledger.store import Store, open_store
-from roe.serve import prepared
+from roe.serve import intake, prepared
 from roe.serve.desk import Desk
 from roe.serve.local import Local
 from roe.serve.policies import Ready, load
@@ -30,6 +29,7 @@ from roe.serve.times import SetTime
 from roe.serve.versions import Mirrored
 from roe.serve.writer import Job, Reply
 from services import MONDAY, policy
+from waiting import LONG, until
 
 POLICY = """
 roe: 1
@@ -107,18 +107,18 @@ class Made:
         what, number = self.chance.random(), self.chance.randrange(ACCOUNTS + 20)
         id = f"A{number:04d}"
         if what < 0.3:
-            desk.put("account", self.account(number), "", at)
+            intake.put(desk, "account", self.account(number), "", at)
         elif what < 0.5:
-            desk.patch("account", id, {"name": self.name()}, "", at)
+            intake.patch(desk, "account", id, {"name": self.name()}, "", at)
         elif what < 0.6:
-            desk.delete("account", id, "", at)
+            intake.delete(desk, "account", id, "", at)
         elif what < 0.7:
-            desk.put("rep", {"id": f"rep{self.chance.randrange(8)}", "name": self.name(), "team": "east", "active": "yes"}, "", at)
+            intake.put(desk, "rep", {"id": f"rep{self.chance.randrange(8)}", "name": self.name(), "team": "east", "active": "yes"}, "", at)
         elif what < 0.8:
             desk.route("account", self.account(number), "", at)
             return 200, lambda: dict(desk.answer("account", id))
         elif what < 0.85 and self.leads:
-            desk.patch("lead", f"L{self.chance.randrange(self.leads) + 1:04d}", {"company": self.name()}, "", at)
+            intake.patch(desk, "lead", f"L{self.chance.randrange(self.leads) + 1:04d}", {"company": self.name()}, "", at)
         else:
             lead = self.lead()
             desk.route("lead", lead, "", at)
@@ -132,9 +132,9 @@ def fill(state: str, policy: Ready) -> None:
     def act(desk: Desk, at: Any) -> Reply:
         for n in range(6):
             rep = {"id": f"rep{n}", "name": f"Rep {n}", "team": "east" if n % 2 else "west", "active": "yes"}
-            desk.put("rep", rep, "", at)
+            intake.put(desk, "rep", rep, "", at)
         for n in range(ACCOUNTS):
-            desk.put("account", made.account(n), "", at)
+            intake.put(desk, "account", made.account(n), "", at)
         return 200, dict
 
     with started(state, policy) as local:
@@ -231,12 +231,11 @@ def test_a_server_prepares_the_next_start_as_it_stops(tmp_path: Path, monkeypatc
 
     def act(desk: Desk, at: Any) -> Reply:
         for n in range(100):
-            desk.patch("account", f"A{n:04d}", {"tier": "other"}, "", at)
+            intake.patch(desk, "account", f"A{n:04d}", {"tier": "other"}, "", at)
         return 200, dict
 
-    queue.submit(Job(act)).result(20)
-    while local.writer.is_behind:
-        time.sleep(0.01)
+    queue.submit(Job(act)).result(LONG)
+    until("nothing left to be worked out", lambda: not local.writer.is_behind)
     queue.stop()
     with open_store(state) as store:
         assert store.db.rows("SELECT seq FROM prepared")[0][0] > before
@@ -246,7 +245,9 @@ def test_what_is_forgotten_is_not_in_it(state: str, tmp_path: Path) -> None:
     policy = ready(tmp_path / "policy")
     fill(state, policy)
     with started(state, policy) as local:
-        local.do(lambda desk, at: (200, lambda: {"id": desk.put("account", {"id": "A9999", "name": "Secret Garden GmbH"}, "", at)[0]}))
+        local.do(
+            lambda desk, at: (200, lambda: {"id": intake.put(desk, "account", {"id": "A9999", "name": "Secret Garden GmbH"}, "", at)[0]})
+        )
         drop(state)
     with open_store(state) as store:
         assert "A9999" in ids_in(store, policy)

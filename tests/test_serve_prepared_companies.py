@@ -16,7 +16,7 @@ from roe.evaluator.relate import Candidate, MatchMethod
 from roe.grammar.scopes import Scope
 from roe.ledger.erase import forget
 from roe.ledger.store import open_store
-from roe.serve import prepared
+from roe.serve import intake, prepared
 from roe.serve.desk import Desk
 from roe.serve.local import Local
 from roe.serve.policies import Ready
@@ -67,17 +67,17 @@ class Life:
         """One change."""
         what, id, lead = self.chance.random(), f"A{self.chance.randrange(ACCOUNTS):02d}", f"L{self.chance.randrange(self.leads + 1):04d}"
         if what < 0.2:
-            desk.put("account", self.account(self.chance.randrange(ACCOUNTS)), "", at)
+            intake.put(desk, "account", self.account(self.chance.randrange(ACCOUNTS)), "", at)
         elif what < 0.4:
-            desk.patch("account", id, {"name": self.name()}, "", at)
+            intake.patch(desk, "account", id, {"name": self.name()}, "", at)
         elif what < 0.5:
-            desk.delete("account", id, "", at)
+            intake.delete(desk, "account", id, "", at)
         elif what < 0.6:
-            desk.put("rep", {"id": f"rep{self.chance.randrange(8)}", "name": self.name(), "team": "east", "active": "yes"}, "", at)
+            intake.put(desk, "rep", {"id": f"rep{self.chance.randrange(8)}", "name": self.name(), "team": "east", "active": "yes"}, "", at)
         elif what < 0.9 and self.leads:
-            desk.patch("lead", lead, {"company": self.name(), "email": f"p@{self.domain()}"}, "", at)
+            intake.patch(desk, "lead", lead, {"company": self.name(), "email": f"p@{self.domain()}"}, "", at)
         elif self.leads:
-            desk.delete("lead", lead, "", at)
+            intake.delete(desk, "lead", lead, "", at)
         return 200, dict
 
     def lived(self, local: Local) -> list[Any]:
@@ -94,9 +94,9 @@ class Life:
 def begin(state: str, policy: Ready, life: Life) -> None:
     def act(desk: Desk, at: Any) -> Reply:
         for n in range(6):
-            desk.put("rep", {"id": f"rep{n}", "name": f"Rep {n}", "team": "east" if n % 2 else "west", "active": "yes"}, "", at)
+            intake.put(desk, "rep", {"id": f"rep{n}", "name": f"Rep {n}", "team": "east" if n % 2 else "west", "active": "yes"}, "", at)
         for n in range(ACCOUNTS):
-            desk.put("account", life.account(n), "", at)
+            intake.put(desk, "account", life.account(n), "", at)
         return 200, dict
 
     with started(state, policy) as local:
@@ -181,13 +181,13 @@ def test_a_changed_lead_alone_is_asked_again_and_a_changed_account_has_all_asked
         local.do()
         assert known_early(local) == owned > LEADS / 2
     with Local(state, policy, SetTime(MONDAY)) as local:
-        local.do(lambda desk, at: (200, lambda: {"stale": desk.patch("lead", "L0003", {"company": "Halden Tarn Bank"}, "", at)}))
+        local.do(lambda desk, at: (200, lambda: {"stale": intake.patch(desk, "lead", "L0003", {"company": "Halden Tarn Bank"}, "", at)}))
     with Local(state, policy, SetTime(MONDAY)) as local:
         local.do()
         assert known_early(local) == owned - 1
     with Local(state, policy, SetTime(MONDAY)) as local:
         local.do()
-        local.do(lambda desk, at: (200, lambda: {"stale": desk.patch("account", "A03", {"name": "Halden Tarn Bank"}, "", at)}))
+        local.do(lambda desk, at: (200, lambda: {"stale": intake.patch(desk, "account", "A03", {"name": "Halden Tarn Bank"}, "", at)}))
         assert known_early(local) == 0
     with Local(state, policy, SetTime(MONDAY)) as local:
         assert searches(local, monkeypatch, "Nobody Knows This One") > owned

@@ -20,19 +20,22 @@ from typing import Any
 import httpx
 import pytest
 
+from clocked import main as clocked
+from clocked import set_clock
 from effort import tries
 from ledgers import STORES, place
 from roe.ledger.audit import verify
 from roe.ledger.postgres import PostgresDatabase
 from roe.ledger.sqlite import SqliteDatabase
 from roe.ledger.store import open_store
-from roe.serve import shown
+from roe.serve import intake, shown
 from roe.serve.desk import Desk
 from roe.serve.local import Local
 from roe.serve.policies import Ready, load
 from roe.serve.times import SetTime
 from roe.serve.writer import Job, Reply
 from services import MONDAY, REPS, feed, fill, plain_client, policy, servers
+from waiting import LONG, until
 
 KILLS = tries(3, 5, int(os.environ.get("ROE_KILLS", "200")))
 LEADS = tries(40, 60, 10_000)
@@ -92,21 +95,24 @@ def test_scenario_1_a_server_that_is_killed_loses_nothing_it_has_answered(state:
                 answers.append(persistent(server.url, f"L{next(numbers)}", ended))
 
         ended = threading.Event()
-        visitors = [threading.Thread(target=visitor) for _ in range(6)]
+        visitors = [threading.Thread(target=visitor, daemon=True) for _ in range(6)]
         for v in visitors:
             v.start()
-        random.seed(19)
-        for _ in range(KILLS):
-            answered = len(answers)
-            while len(answers) == answered:  # it dies while it answers, however slow the machine is
-                time.sleep(0.01)
-            time.sleep(random.uniform(0, 0.5))
-            server.kill()
-            server.start()
-        stop.set()
-        for v in visitors:
-            v.join(60)
-        ended.set()
+        chance = random.Random(19)
+        try:
+            for _ in range(KILLS):
+                answered = len(answers)
+                until("an answer: it dies while it answers", lambda n=answered: len(answers) > n)  # type: ignore[misc]
+                time.sleep(chance.uniform(0, 0.5))
+                server.kill()
+                server.start()
+            stop.set()
+            for v in visitors:
+                v.join(LONG)
+            assert not any(v.is_alive() for v in visitors), "a client has no answer"
+        finally:
+            stop.set()
+            ended.set()
         with server.client() as client:
             entries = feed(client)
     assert len(answers) >= KILLS
@@ -145,7 +151,7 @@ def dies_at(step: int, state: str, ready: Ready, lead: str) -> bool:
 
 def put(local: Local, rep: str) -> None:
     def act(desk: Desk, at: datetime) -> Reply:
-        desk.put("rep", {"id": rep, "name": rep, "role": "SDR", "active": "yes"}, "", at)
+        intake.put(desk, "rep", {"id": rep, "name": rep, "role": "SDR", "active": "yes"}, "", at)
         return 200, dict
 
     local.do(act)
@@ -207,8 +213,9 @@ def test_scenario_4_two_servers_give_turns_without_a_gap(state: str, tmp_path: P
 
 
 def test_scenario_7_a_cap_across_pools_and_servers_is_never_exceeded(state: str, tmp_path: Path) -> None:
-    rules = policy(tmp_path / "policy", per_day=4)
-    with servers(rules, state, 2) as both:
+    rules, clock = policy(tmp_path / "policy", per_day=4), tmp_path / "clock"
+    set_clock(clock, MONDAY)  # of whatever day it is, only as long as it is not midnight
+    with servers(rules, state, 2, str(clock), run=clocked) as both:
         with both[0].client() as client:
             fill(client)
         stop = threading.Event()
@@ -318,8 +325,7 @@ def test_route_and_sync_work_beside_a_running_server(tmp_path: Path) -> None:
         assert client.get("/v1/leads/L2").json()["decision"] == found["decision"]
         assert client.post("/v1/leads", json={"id": "L3", "email": "a@x3.com"}).json()["owner"] == "ann"
         roe("pause", str(rules))
-        time.sleep(1.5)  # a server that nobody asks looks once a second
-        assert client.get("/ready").json()["paused"] is True
+        until("a server that is paused: one that nobody asks looks once a second", lambda: client.get("/ready").json()["paused"] is True)
         (export / "reps.csv").write_text("id,name,role,active\nben,Ben,SDR,yes\n")
         roe("sync", str(export), str(rules), "--complete", "rep")
         assert client.post("/v1/leads", json={"id": "L4", "email": "a@x4.com"}).json()["owner"] == "ben"

@@ -10,6 +10,7 @@ import pytest
 
 from ledgers import STORES, place
 from roe.data.read import read_tables
+from roe.serve import intake
 from roe.serve.desk import Desk
 from roe.serve.problems import Refused
 from roe.serve.store import ServiceStore
@@ -131,14 +132,14 @@ def test_a_record_that_the_service_refuses_is_reported_and_holds_nothing_else_up
         load(one, owned("Acme", "Birch", "Cedar"))
         for id in ("A1", "A2", "A3"):
             one.local.route("account", {"id": id, "owner": "ann"})
-        put = Desk.put
+        put = intake.put
 
         def refusing(desk: Desk, entity: str, values: Any, version: str, at: Any) -> Any:
             if values["id"] == "A2":
                 raise Refused(422, "R602", "the account cannot be read: planted", "correct it")
             return put(desk, entity, values, version, at)
 
-        monkeypatch.setattr(Desk, "put", refusing)
+        monkeypatch.setattr(intake, "put", refusing)
         done = load(one, owned("Acme 2", "Birch 2", "Cedar 2"))
         assert [(x["record"], x["detail"]) for x in done.problems] == [("A2", "the account cannot be read: planted")]
         assert done.changed["account"] == 2

@@ -31,7 +31,7 @@ from roe.serve.server import Server
 from roe.serve.settings import Form, Settings
 from roe.serve.times import SetTime
 from roe.serve.writer import Act, Reply
-from services import MONDAY, policy, receiving, service
+from services import MONDAY, policy, ready, receiving, service
 
 SECRET = "whsec_" + base64.b64encode(b"a secret that only two know").decode()
 NOW = MONDAY.timestamp()
@@ -267,8 +267,7 @@ def hooked(state: str, tmp_path: Path, **more: Any) -> Iterator[TestClient]:
     settings = Settings(policy(tmp_path / "policy"), state, address="https://roe.example.com", **more)
     server = Server(settings, SetTime(MONDAY))
     with TestClient(build_app(server), raise_server_exceptions=False) as client:
-        while not server.writer.ready:
-            threading.Event().wait(0.01)
+        ready(server)
         client.put("/v1/reps/ann", json={"name": "Ann", "role": "SDR", "active": "yes"})
         yield client
 

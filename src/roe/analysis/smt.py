@@ -25,7 +25,7 @@ from roe.plan.subjects import Test, is_true, test_of
 if TYPE_CHECKING:
     from z3 import ExprRef as Term
 
-TIMEOUT_MS = 2_000
+STEPS = 20_000_000  # of the solver, about two seconds: a policy has the same findings on a busy machine
 EPOCH = date(1970, 1, 1)
 FIRST, LAST = (date.min - EPOCH).days, (date.max - EPOCH).days  # a sum beyond them has no value
 Pair = tuple["Term", "Term"]  # a condition's (true, false), or a value's (term, missing)
@@ -58,7 +58,7 @@ class Relations:
     def impossible(self, holds: Iterable[int], fails: Iterable[int]) -> bool:
         """Whether no record meets the first conditions and none of the second; False where the solver cannot tell."""
         solver = self._z3.Solver()
-        solver.set("timeout", TIMEOUT_MS)
+        solver.set("rlimit", STEPS)
         solver.add(*(self._holds(i) for i in holds), *(self._z3.Not(self._holds(i)) for i in fails))
         solver.add(*self._encoder.facts)
         return bool(solver.check() == self._z3.unsat)

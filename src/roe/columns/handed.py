@@ -9,7 +9,8 @@ import numpy as np
 from roe.dynamic import Array, Value
 from roe.evaluator.allocation import PoolTurn
 
-ARRAYS = 9
+ARRAYS = 10
+TYPES = {"index": np.int64, "failed": np.int8}  # of the arrays that are not of 32 bits
 
 
 @dataclass(slots=True)
@@ -25,6 +26,7 @@ class Handed:
     leader: Array  # the row of the record of the same company that it follows, or -1
     until: Array  # when it must be worked, by number, or -1
     repeated: Array  # the day of the earlier run that assigned it, by number, or -1
+    failed: Array  # how many of the pools that its rule asks, one after the other, found nobody before this one was asked
     whys: dict[str, int] = field(default_factory=dict)
     befores: dict[str, int] = field(default_factory=dict)
     untils: dict[Value, int] = field(default_factory=dict)
@@ -34,7 +36,7 @@ class Handed:
 
     @classmethod
     def of(cls, n: int) -> Handed:
-        return cls(*(np.full(n, -1, np.int64 if name == "index" else np.int32) for name in cls.__slots__[:ARRAYS]))
+        return cls(*(np.full(n, 0 if name == "failed" else -1, TYPES.get(name, np.int32)) for name in cls.__slots__[:ARRAYS]))
 
     def among(self, n: int, places: Array) -> Handed:
         """The same among more records, of which these are at some places."""

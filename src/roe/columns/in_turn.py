@@ -37,7 +37,7 @@ class InTurn:
         self.turns, self.handed, self.pools, self.table = turns, handed, turns.pools, turns.table
         self.kinds = list(kinds.values())
         self.number = {name: i for i, name in enumerate(turns.names)}
-        self.chains = {i: [kinds[name] for name in turns.chain(turns.names[i])] for i in occurring(turns.asked).tolist()}
+        self.chains = {i: [[kinds[name] for name in turns.chain(pool)] for pool in turns.asks[i]] for i in occurring(turns.asked).tolist()}
         self.limits = Limits(turns, [of.pool for of in kinds.values()])
         self.position = {rep: i for i, rep in enumerate(turns.rep_ids)}
         self.by_load = [of.loads for of in kinds.values() if of.loads is not None]
@@ -46,7 +46,14 @@ class InTurn:
         self.held = self._held()
         self.is_open = self.table.world.is_open(self.table.entity) if turns.counts_open else None
         self.is_noted = len(turns.parts) > 1 or any(pool.step.together is not None for pool in turns.pools.pools.values())
-        self.without = {place: x.without for place, x in turns.waiting_again().items()}
+        again = turns.waiting_again()
+        self.without = {
+            (place, ask): x.found.without
+            for place, x in again.items()
+            for ask, pool in enumerate(turns.asks[self.asked[place]])
+            if pool == turns.asks[self.asked[place]][x.ask] and x.found.without
+        }
+        self.stands = {place: x.ask for place, x in again.items() if x.stands}  # which pool's assignment stands if those before find nobody
         self.nobody, self.first = turns.why(FALLBACK, handed), turns.tried([], handed)
 
     def _held(self) -> dict[str, Array]:
@@ -73,13 +80,24 @@ class InTurn:
                 of.credit.close()
 
     def _one(self, place: int) -> None:
-        handed, tried = self.handed, list[tuple[Pool, int]]()
-        chain, owners = self.chains[self.asked[place]], self._owners(place) if self.alone[place] else None
-        for of in chain:
-            standing, known, able = of.now(place) if owners is None else self._alone(of, place, owners)
-            if able:
+        handed, stands = self.handed, self.stands.get(place)
+        owners = self._owners(place) if self.alone[place] else None
+        for failed, chain in enumerate(self.chains[self.asked[place]][:stands]):
+            tried = list[tuple[Pool, int]]()
+            self.pools.n += 1
+            for of in chain:
+                standing, known, able = of.now(place) if owners is None else self._alone(of, place, failed, owners)
+                if able:
+                    break
+                tried.append((of.pool, known))
+            fallback = -1 if able else self._fallback(of, place)
+            if able or fallback >= 0:
                 break
-            tried.append((of.pool, known))
+        else:
+            if stands is not None:
+                handed.failed[place], self.pools.n = stands, self.pools.n + 1
+                return
+        handed.failed[place] = failed
         tried = tried if able else tried[:-1]
         handed.before[place] = self.turns.tried(tried, handed) if tried else self.first
         if self.by_load:
@@ -88,9 +106,8 @@ class InTurn:
                 handed.loads[place] = self.by_load[0].shown(asking)
         handed.pool[place], handed.standing[place] = self.number[of.pool.step.name], known
         handed.index[place] = of.pool.history.turns.taken
-        self.pools.n += 1
         if not able:
-            handed.rep[place], handed.why[place] = self._fallback(of, place), self.nobody
+            handed.rep[place], handed.why[place] = fallback, self.nobody
             return
         rep = self._of_others(of, place, able)
         if rep < 0:
@@ -104,9 +121,9 @@ class InTurn:
         else:
             self._count_alone(place, rep, owners)
 
-    def _alone(self, of: PoolKinds, place: int, owners: Mapping[str, str]) -> tuple[Standing, int, frozenset[int]]:
+    def _alone(self, of: PoolKinds, place: int, failed: int, owners: Mapping[str, str]) -> tuple[Standing, int, frozenset[int]]:
         role = self.turns.parts[self.role[place]].role
-        return of.alone(place, partial(self.table.row, int(self.row[place])), role, owners, self.without.get(place, ANYBODY))
+        return of.alone(place, partial(self.table.row, int(self.row[place])), role, owners, self.without.get((place, failed), ANYBODY))
 
     def _next(self, of: PoolKinds, standing: Standing) -> int:
         taker = of.loads or of.credit

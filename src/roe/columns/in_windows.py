@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from typing import TYPE_CHECKING
+from collections.abc import Iterable, Iterator, Sequence
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
@@ -21,6 +21,16 @@ if TYPE_CHECKING:
     from roe.columns.turns import Turns
 
 
+class Asking(NamedTuple):
+    """Records of a window, by their places in order, that ask pools alike: those that found nobody, with their fallbacks, then the last pool with its
+    fallbacks up to the one that decides; none of these where what an earlier run assigned stands instead.
+    """
+
+    places: Array
+    failed: Sequence[str]
+    chain: Sequence[str]
+
+
 class InWindows:
     """All waiting records, of which nothing counts but who they follow."""
 
@@ -31,6 +41,9 @@ class InWindows:
         self.limits = Limits(turns, [column.pool for column in self.columns.values()])
         self.left = np.array(self.limits.left)  # how many more records each rep can take
         self.uncounted = np.zeros(len(turns.rep_ids), np.int64)  # what each rep has taken, as far as caps do not know it yet
+        again = turns.waiting_again()
+        self.stands = np.full(len(turns.row) if again else 0, -1)  # which pool's assignment stands if those before find nobody
+        self.stands[list(again)] = [x.ask for x in again.values()]
 
     def run(self) -> None:
         """Hand out every waiting record, in the order of the queue."""
@@ -56,24 +69,51 @@ class InWindows:
         window, handed = np.arange(at, end), self.handed
         asked = self.turns.asked[at:end]
         groups: dict[str, list[Array]] = {}
-        tried: dict[int, list[str]] = {}
+        asking: list[Asking] = []
         for number in (numbers := occurring(asked).tolist()):
-            chain = self.turns.chain(self.turns.names[number])
-            able = next((i for i, name in enumerate(chain) if self.columns[name].seats().able), len(chain) - 1)
-            tried[number] = chain[: able + 1]
-            groups.setdefault(chain[able], []).append(window if len(numbers) == 1 else window[asked == number])
+            asking += self._ask(self.turns.asks[number], window if len(numbers) == 1 else window[asked == number])
+        asking = [of for of in asking if len(of.places)]
+        for of in asking:
+            if of.chain:
+                groups.setdefault(of.chain[-1], []).append(of.places)
         plans = {
             name: self._plan(name, places[0] if len(places) == 1 else np.sort(np.concatenate(places))) for name, places in groups.items()
         }
         done = self._limit(at, end)
-        for number, chain in tried.items():
-            places = window[asked == number]
-            places = places[places < done]
+        for of in asking:
+            places = of.places[: int(np.searchsorted(of.places, done))]
             if len(places):
-                handed.before[places] = self._before(chain[:-1])
+                for name in of.failed:
+                    self.columns[name].standing_number()  # the history has who took part, though nobody was able
+                handed.before[places] = self._before(of.chain[:-1])
         for name, plan in plans.items():
             self._commit(name, *plan, int(np.searchsorted(plan[0], done)))
         return done
+
+    def _ask(self, asks: Sequence[str], places: Array) -> Iterator[Asking]:
+        """Which pools records ask who wait for some, each if the one before finds nobody, as pools are now. `places` are in order."""
+        handed, failed = self.handed, list[str]()
+        for ask, pool in enumerate(asks):
+            handed.failed[places] = ask
+            if ask and len(self.stands):
+                stands = places[self.stands[places] == ask]
+                handed.rep[stands] = handed.why[stands] = handed.leader[stands] = -1
+                yield Asking(stands, failed, [])
+                places = places[self.stands[places] != ask]
+            chain = self.turns.chain(pool)
+            able = next((i for i, name in enumerate(chain) if self.columns[name].seats().able), -1)
+            if able >= 0 or ask == len(asks) - 1:
+                yield Asking(places, failed, chain[: able + 1] if able >= 0 else chain)
+                return
+            nobody = self._fallback(chain[-1], places) < 0
+            yield Asking(places[~nobody], failed, chain)
+            failed, places = [*failed, *chain], places[nobody]
+
+    def _fallback(self, name: str, places: Array | slice) -> Array:
+        """The reps who receive some records where nobody of a pool can take them; -1 for nobody."""
+        holder = self.turns.holder(places)
+        at = np.full(len(holder), place_of(self.pools.world.rep(self.columns[name].pool.step.fallback)))
+        return np.asarray(self.turns.table.world.receivers(at, holder))
 
     def _plan(self, name: str, places: Array) -> tuple[Array, Array, Array]:
         """Reps for some records of a pool as it is now; which of them take a turn, and the numbers of those that others of their companies will follow.
@@ -82,9 +122,7 @@ class InWindows:
         column, span, handed = self.columns[name], span_of(places), self.handed
         standing = column.seats()
         if not standing.able:
-            fallback = self.pools.world.rep(column.pool.step.fallback)
-            at = np.full(len(places), place_of(fallback))
-            handed.rep[span] = self.turns.table.world.receivers(at, self.turns.holder(span))
+            handed.rep[span] = self._fallback(name, span)
             handed.why[span], handed.leader[span] = self.turns.why(FALLBACK, handed), -1
             return places, np.zeros(len(places), bool), np.empty(0, np.int64)
         rep, why, leader = (np.full(len(places), -1, np.int32) for _ in range(3))
@@ -178,7 +216,7 @@ class InWindows:
         for i in np.flatnonzero(self.left <= 0).tolist():
             self._count(i)
             self.left[i] = self.limits.seated_anew(i)
-        self.pools.n += done - at
+        self.pools.n += done - at + int(self.handed.failed[at:done].sum())
 
     def _count(self, rep: int) -> None:
         self.pools.count(self.turns.table.entity, self.turns.rep_ids[rep], int(self.uncounted[rep]))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping
+from typing import cast
 
 import numpy as np
 import pyarrow as pa
@@ -49,6 +50,13 @@ class Raw:
         self.columns, self.n = columns, n
         self.lines = np.arange(1, n + 1) if lines is None else lines
         self.origin, self.habits = origin or TableOrigin(""), habits
+
+    @classmethod
+    def of(cls, given: object) -> Raw | None:
+        """Records in any of the forms in which a run may be given them: read already, as an Arrow table, or as dictionaries."""
+        if given is None or isinstance(given, Raw):
+            return given
+        return cls.of_table(given) if isinstance(given, pa.Table) else cls.of_rows(cast("Iterable[Record]", given))
 
     @classmethod
     def of_table(

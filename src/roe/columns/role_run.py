@@ -205,7 +205,11 @@ class RoleRun(RoleRows):
         due = np.full(len(untils) + 1, -1, np.int64)
         due[some] = [-1 if i == 0 else _number(untils[i - 1], self.dues) for i in some]
         self.due[rows] = due[handed.until[places] + 1]
-        self._take(rows, outcome, handed.rep[places])
+        waiting = len(self.waiting)
+        for failed, asking in enumerate(outcome.asks()):
+            some = handed.failed[places] == failed
+            self._take(rows[some], asking, handed.rep[places[some]])
+        assert len(self.waiting) == waiting, "all turns are given out"
 
     # --- until when, and why ----------------------------------------------------------------------------------------
 

@@ -17,7 +17,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from roe.columns import turn_files
-from roe.columns.assigned import assigned_before
+from roe.columns.assigned import Before, assigned_before
 from roe.columns.column import Days, Instants, Refs, occurring
 from roe.columns.handed import Handed, number_in
 from roe.columns.in_companies import Companies, Owners
@@ -38,7 +38,6 @@ from roe.progress import phase
 if TYPE_CHECKING:
     from roe.columns.role import RoleRows
     from roe.columns.table import RecordTable
-    from roe.evaluator.again import Earlier
     from roe.evaluator.row import Row
 
 ALL = slice(None)
@@ -85,10 +84,12 @@ class Turns:
         del row, action, order
         self.role = np.array([k for k, _ in actions], _least_type(len(parts)))[self.action]
         self.names = sorted(pools.pools)
+        asks = [tuple(outcome.pool for outcome in action.asks()) for _, action in actions]
+        self.asks = sorted(set(asks))  # the pools that records ask, one behind the other where a rule's `else` names a second one
         self.kinds: dict[str, tuple[Array, list[int]]] = {}  # by pool the kind of each record, and the place of one of each
         self.columns: dict[str, PoolColumn] = {}  # of the pools that are asked, once they are prepared
-        self.asked = np.array([self.names.index(action.pool) for _, action in actions], _least_type(len(self.names)))[self.action]
-        self.earlier: dict[int, Earlier] = {}  # by place, of records that an earlier run has assigned by the same pool
+        self.asked = np.array([self.asks.index(pools) for pools in asks], _least_type(len(self.asks)))[self.action]  # numbers of `asks`
+        self.earlier: dict[int, Before] = {}  # by place, of records that an earlier run has assigned by one of these pools
         self.all: Queue | None = None  # those too whose earlier assignment stands, while turns are given out
 
     def holder(self, places: Array | slice) -> Array:
@@ -111,12 +112,18 @@ class Turns:
             names.append(str(after))
         return names
 
+    def used(self) -> dict[str, None]:
+        """All pools that may be asked, in order."""
+        return dict.fromkeys(name for i in occurring(self.asked).tolist() for pool in self.asks[i] for name in self.chain(pool))
+
     # --- handing out --------------------------------------------------------------------------------------------------
 
     def leave_out_assigned(self) -> None:
-        """Find out what earlier runs have assigned. What stands of that takes no turn, and is out of the queue until all turns are given out."""
+        """Find out what earlier runs have assigned. What stands of that takes no turn, and is out of the queue until all turns are given out,
+        unless another pool is asked first.
+        """
         self.earlier = assigned_before(self)
-        stands = [place for place, x in self.earlier.items() if x.turn is not None]
+        stands = [place for place, x in self.earlier.items() if x.stands and x.ask == 0]
         if stands:
             self.all = Queue(self.row, self.action, self.role, self.asked, np.delete(np.arange(len(self.row)), stands))
             self.row, self.action, self.role, self.asked = (x[self.all.left] for x in self.all[:4])
@@ -128,9 +135,11 @@ class Turns:
             self.row, self.action, self.role, self.asked, _ = self.all
             self.all = None
 
-    def waiting_again(self) -> dict[int, Earlier]:
-        """By place in the queue, the records that an earlier run has assigned, and that wait for a turn all the same."""
-        again = {place: x for place, x in self.earlier.items() if x.turn is None}
+    def waiting_again(self) -> dict[int, Before]:
+        """By place in the queue, the records that an earlier run has assigned, and that wait all the same: for a turn, or for a pool that is asked
+        before the one whose assignment stands.
+        """
+        again = {place: x for place, x in self.earlier.items() if x.ask > 0 or not x.stands}
         if self.all is None or not again:
             return again
         places = np.searchsorted(self.all.left, list(again))
@@ -139,6 +148,7 @@ class Turns:
     def _with_assigned(self, handed: Handed) -> Handed:
         """What became of all records, those included whose earlier assignment stands."""
         if self.all is None:
+            self._let_stand(handed)
             return handed
         self.row, self.action, self.role, self.asked, left = self.all
         handed = handed.among(len(self.row), left)
@@ -146,15 +156,19 @@ class Turns:
             if column.companies is not None:
                 column.companies, waiting = np.full(len(self.row), -1, np.int32), column.companies
                 column.companies[left] = waiting
-        for place, x in self.earlier.items():
-            if x.turn is not None:
-                handed.stands(place, x.turn, place_of(x.turn.rep), self.names.index(x.turn.pool))
+        self._let_stand(handed)
         return handed
+
+    def _let_stand(self, handed: Handed) -> None:
+        """What earlier runs have assigned stands, unless a pool that was asked before has found somebody."""
+        for place, (ask, found) in self.earlier.items():
+            if found.turn is not None and handed.failed[place] == ask:
+                handed.stands(place, found.turn, place_of(found.turn.rep), self.names.index(found.turn.pool))
 
     def prepare(self) -> None:
         """Everything about pools and waiting records that stays as it is while they are handed out."""
         world = self.table.world
-        used = list(dict.fromkeys(name for i in occurring(self.asked).tolist() for name in self.chain(self.names[i])))
+        used = list(self.used())
         any_row = self.table.row(int(self.row[0]))
         for name in used:  # reps whom the data does not list become rows of the table before it is counted
             for row in self.one_of_each(name):
@@ -200,7 +214,7 @@ class Turns:
     def _alone(self) -> Array:
         """The records of which something counts that others of their kind have not: an owner, another role, somebody who must not have them."""
         alone = (self.holder(ALL) >= 0) & self._owners_count()
-        alone[list(self.waiting_again())] = True
+        alone[[place for place, x in self.waiting_again().items() if not x.stands]] = True
         if self.counts_open:  # a rep counts once for a record, whatever the roles
             for owner in map(self.table.owner, self.table.world.policy.roles):
                 alone |= owner.at[self.row] >= 0 if isinstance(owner, Refs) else False
@@ -223,10 +237,11 @@ class Turns:
     def _say_until(self, handed: Handed) -> None:
         """Until when the records must be worked, by the pool that was asked and, if its deadlines are in working time, by the rep."""
         pools, now = self.pools, self.table.world.clock.now
-        for name in (self.names[i] for i in occurring(self.asked).tolist()):
-            pool, places = pools.pools[name], np.flatnonzero((self.asked == self.names.index(name)) & (handed.rep >= 0))
+        for number, failed in ((i, failed) for i in occurring(self.asked).tolist() for failed in range(len(self.asks[i]))):
+            pool = pools.pools[self.asks[number][failed]]
             if pool.step.sla is None:
                 continue
+            places = np.flatnonzero((self.asked == number) & (handed.failed == failed) & (handed.rep >= 0))
             reps = occurring(handed.rep[places])
             by_rep = np.full(len(self.rep_ids), -1, np.int32)
             for rep in reps.tolist():
@@ -258,8 +273,9 @@ class Turns:
         position = self._positions(handed).tolist()
         is_free = ((handed.why >= 0) | (handed.leader >= 0)).tolist()
         columns = [self.columns.get(name) for name in self.names]
-        for i, (rep, by) in enumerate(zip(handed.rep.tolist(), handed.pool.tolist(), strict=True)):
-            earlier, column = self.earlier.get(i), columns[by]
+        for i, (rep, by, failed) in enumerate(zip(handed.rep.tolist(), handed.pool.tolist(), handed.failed.tolist(), strict=True)):
+            before, column, pool = self.earlier.get(i), columns[by], self.asks[self.asked[i]][failed]
+            earlier = before.found if before is not None and self.asks[self.asked[i]][before.ask] == pool else None
             tried = [] if earlier is None else earlier.tried
             if rep < 0 or tried is None:  # it stays as it was assigned
                 continue
@@ -271,7 +287,7 @@ class Turns:
             key = f"{self.table.entity}|{ids[i]}|{self.parts[self.role[i]].role}"
             yield (
                 key,
-                assignment(self.rep_ids[rep], self.names[self.asked[i]], self.names[by], now, position[i], company, tried, is_free[i]),
+                assignment(self.rep_ids[rep], pool, self.names[by], now, position[i], company, tried, is_free[i]),
             )
 
     def _positions(self, handed: Handed, places: slice = ALL) -> Array:
@@ -307,22 +323,25 @@ class Turns:
 
     def as_tables(self, handed: Handed) -> Iterator[pa.Table]:
         """The turns as the run's records have them, some at a time: what `PoolTurn.record` gives, from column to column."""
+        n = self.start  # a pool that finds nobody is numbered, too, though another one is asked behind it
         for first in range(0, len(self.row), turn_files.GROUP):
-            yield self._as_table(slice(first, min(first + turn_files.GROUP, len(self.row))), handed)
+            places = slice(first, min(first + turn_files.GROUP, len(self.row)))
+            numbers = n + np.arange(places.stop - first) + np.cumsum(handed.failed[places], dtype=np.int64)
+            yield self._as_table(places, numbers, handed)
+            n = int(numbers[-1]) + 1
 
-    def _as_table(self, places: slice, handed: Handed) -> pa.Table:
+    def _as_table(self, places: slice, numbers: Array, handed: Handed) -> pa.Table:
         ids = self.table.ids.take(pa.array(self.row[places]))
         roles = pa.array([f"|{part.role}" for part in self.parts])
         keys = pc.binary_join_element_wise(f"{self.table.entity}|", ids, roles.take(pa.array(self.role[places])), "")
-        n = np.arange(places.start, places.stop)
         columns = {
-            "n": self.start + n, "pool": _words(handed.pool[places], self.names), "standing": handed.standing[places],
+            "n": numbers, "pool": _words(handed.pool[places], self.names), "standing": handed.standing[places],
             "index": handed.index[places], "rep": _words(handed.rep[places], self.rep_ids), "key": keys,
             "why": pc.fill_null(self.why_given(handed, places), ""),
             "repeated": pc.fill_null(_words(handed.repeated[places], list(handed.days)).dictionary_decode(), ""),
             "until": _words(handed.until[places], [v.literal(x) for x in handed.untils]).dictionary_decode(),
             "before": _words(handed.before[places], list(handed.befores)), "position": self._positions(handed, places),
-            "loads": pa.array([handed.loads.get(i) for i in n.tolist()] if handed.loads else pa.nulls(len(n)), pa.string()),
+            "loads": pa.array([handed.loads.get(i) for i in range(places.start, places.stop)] if handed.loads else pa.nulls(len(ids)), pa.string()),
         }  # fmt: skip
         return pa.table(columns).cast(turn_files.schema())
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pyarrow as pa
@@ -22,13 +22,13 @@ from roe.columns.load import coded, stamps_in, typed_columns
 from roe.columns.look_ups import ColumnKeys, ColumnNames
 from roe.columns.make import from_values
 from roe.columns.raw import Raw
-from roe.columns.row import TableRow, place_of
+from roe.columns.row import OneByOne, TableRow, place_of
 from roe.columns.table import RecordTable
 from roe.columns.typed import TypedColumns
 from roe.crm.ids import fold
 from roe.data.coerce import MODIFIED, WRITTEN
 from roe.data.reading import Reading, Reject
-from roe.dynamic import Array, Record, Saved, Value, Values
+from roe.dynamic import Array, Saved, Value, Values
 from roe.evaluator.choose import Chooser
 from roe.evaluator.compiled import Compiled
 from roe.evaluator.fields import place
@@ -54,12 +54,14 @@ class ColumnWorld(World):
         super().__init__(compiled, {}, clock)
         self.tables: dict[str, RecordTable] = {}
         self.references: dict[tuple[str, str], Refs] = {}
-        self._listed: dict[tuple[str, str], _OneByOne] = {}
+        self._listed: dict[tuple[str, str], OneByOne] = {}
         self._finders: dict[str, RecordFinder] = {}
         self._may: dict[str, Array] = {}
         self.columns_memory: ColumnMemory  # as soon as a policy is bound to the records
         self.columns_of: dict[str, TypedColumns] = {}
-        reads = {entity: typed_columns(self.policy, entity, given) for entity in self.rows if (given := _raw(raw.get(entity))) is not None}
+        reads = {
+            entity: typed_columns(self.policy, entity, given) for entity in self.rows if (given := Raw.of(raw.get(entity))) is not None
+        }
         for entity in self.rows:
             typed = reads.get(entity) or typed_columns(self.policy, entity, Raw({}, 0))
             self.columns_of[entity] = typed
@@ -132,11 +134,11 @@ class ColumnWorld(World):
 
         return read
 
-    def listed(self, entity: str, name: str, column: Column) -> _OneByOne:
+    def listed(self, entity: str, name: str, column: Column) -> OneByOne:
         """A column's values for reading one at a time; made once while the column stands."""
         cell = self._listed.get((entity, name))
         if cell is None or cell.column is not column:
-            cell = self._listed[entity, name] = _OneByOne(column)
+            cell = self._listed[entity, name] = OneByOne(column)
         return cell
 
     def _owner(self, row: Row, role: str) -> Row | None:
@@ -391,31 +393,3 @@ class ColumnWorld(World):
         self.references = {k: r for k, r in self.references.items() if "\0" not in k[1]}
         self._listed.clear()
         self.rows["rep"] = [self.tables["rep"].row(i) for i in range(self.tables["rep"].listed)]
-
-
-def _raw(given: object) -> Raw | None:
-    if given is None or isinstance(given, Raw):
-        return given
-    if isinstance(given, pa.Table):
-        return Raw.of_table(given)
-    return Raw.of_rows(cast("Iterable[Record]", given))
-
-
-class _OneByOne:
-    """A column that is read here and there: one by one at first, then in blocks."""
-
-    def __init__(self, column: Column) -> None:
-        self.column = column
-        self.block: dict[int, list[Value]] = {}
-        self.alone = column.n >> 6  # so many are read before there are blocks
-
-    def __getitem__(self, at: int) -> Value:
-        if self.alone > 0:
-            self.alone -= 1
-            return self.column.one(at)
-        start = at >> 6
-        values = self.block.get(start)
-        if values is None:
-            rows = np.arange(start << 6, min(self.column.n, (start + 1) << 6))
-            values = self.block[start] = self.column.take(rows).values()
-        return values[at & 63]

@@ -296,8 +296,10 @@ class Bound:
 
             written = self.turns[key]
             asked = written["before"][0][0] if written["before"] else written["pool"]
+            if written["standing"] < 0:  # what an earlier run assigned, and nobody was asked
+                asked = earlier["pool"] if earlier else pool
             # a run has the last turn of a record: a pool that was asked before had found nobody
-            return recorded(written, self.world) if asked == pool or written["repeated"] else nobody(pool, written["n"])
+            return recorded(written, self.world) if asked == pool else nobody(pool, written["n"])
         if earlier and earlier.get("pool") == pool:
             return self._again(d, earlier)
         turn = self.pools.route(pool, d.row, d.role, self.tried.get(key))

@@ -169,11 +169,12 @@ class PostgresDatabase:
 
     def scrub(self) -> list[str]:
         """Leave nothing in the tables of what was erased, nor in what PostgreSQL notes of their columns. What stays is said, each in a line."""
-        is_left = not self._is_seen_by_nobody()
+        is_free = self._is_seen_by_nobody()
         there = {name for (name,) in self.rows("SELECT tablename FROM pg_tables WHERE schemaname = current_schema()")}
         for table in sorted(there & set(ERASED)):
             self.run(f"VACUUM (FULL, ANALYZE) {table}")
-        left = ["rows that an open transaction still sees: end it, and run `VACUUM FULL`"] if is_left else []
+        is_free &= self._is_seen_by_nobody()  # what was noted of columns until now
+        left = [] if is_free else ["rows that an open transaction still sees: end it, and run `VACUUM FULL`"]
         owns = "SELECT pg_has_role(datdba, 'USAGE') FROM pg_database WHERE datname = current_database()"
         if self.rows(owns)[0][0]:
             self.run("VACUUM FULL pg_catalog.pg_statistic")
@@ -182,11 +183,11 @@ class PostgresDatabase:
         return left
 
     def _is_seen_by_nobody(self) -> bool:
-        """Whether no transaction sees the rows that were just erased, also after some waiting."""
+        """Whether no transaction sees the rows that were just erased, also after some waiting; PostgreSQL's own that count values are some, too."""
         until = time.monotonic() + SCRUB
         seen = (
             "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid() "
-            "AND backend_xmin IS NOT NULL AND age(backend_xmin) > 0 AND backend_type = 'client backend'"
+            "AND backend_xmin IS NOT NULL AND age(backend_xmin) > 0 AND backend_type IN ('client backend', 'autovacuum worker')"
         )
         while self.rows(seen)[0][0]:
             if time.monotonic() > until:

@@ -9,7 +9,7 @@ To add an outcome, add it here: an action to `_ACTIONS`, how it lowers to `_Lowe
 
 from __future__ import annotations
 
-from collections.abc import Callable, Container, Hashable, Mapping, Sequence
+from collections.abc import Callable, Container, Hashable, Iterator, Mapping, Sequence
 from datetime import timedelta
 
 from roe.dynamic import Value
@@ -72,6 +72,15 @@ class Outcome:
     otherwise: Outcome | None = None
     names_pool: bool = True  # whether a pool that was asked before is still worth naming
     asks_if_able: bool = False  # whether the owner must be able to receive the record, or have it and be one who may hold it
+
+    def asks(self) -> Iterator[Outcome]:
+        """The pools that are asked from here on, each if the one before, with its fallback, found nobody: this outcome and those behind it. A rule
+        has one `else`, so no pool comes after a rep who is named behind a pool.
+        """
+        outcome: Outcome | None = self
+        while outcome is not None and outcome.pool:
+            yield outcome
+            outcome = outcome.otherwise
 
 
 @node

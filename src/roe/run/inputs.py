@@ -13,6 +13,8 @@ from roe.policy.model import Policy
 from roe.run.folder import digest
 from roe.run.source import Source
 
+SECONDS = 60  # for one git command: one that gives up leaves the revision out
+
 
 def policy_files(policy: Policy) -> dict[str, bytes]:
     """Every file of a policy, by its name in the policy's folder."""
@@ -41,7 +43,7 @@ def _git(root: Path, *arguments: str) -> str:
     import subprocess
 
     try:
-        done = subprocess.run(["git", *arguments], cwd=root, capture_output=True, text=True, timeout=10, check=False)
+        done = subprocess.run(["git", *arguments], cwd=root, capture_output=True, text=True, timeout=SECONDS, check=False)
     except (OSError, subprocess.SubprocessError):
         return ""
     return done.stdout.strip() if done.returncode == 0 else ""

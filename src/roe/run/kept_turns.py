@@ -89,9 +89,12 @@ def _folder(evaluator: Evaluator, source: Source, as_of: str, state: Remembered,
 
 
 def _forget(folder: Path) -> None:
-    """Remove what was not asked for longest."""
-    held = sorted((p for p in folder.iterdir() if p.is_dir()), key=lambda p: p.stat().st_mtime)
-    for old in held[:-KEPT]:
+    """Remove what was not asked for longest. Others may remove the same, and be about to put theirs in place."""
+    held: list[tuple[float, Path]] = []
+    for place in folder.iterdir():
+        with contextlib.suppress(OSError):
+            held.append((place.stat().st_mtime, place))
+    for _, old in sorted(held)[:-KEPT]:
         shutil.rmtree(old, ignore_errors=True)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import date
+from functools import reduce
 from pathlib import Path
 
 import pyarrow as pa
@@ -85,14 +86,14 @@ def decide(evaluator: Evaluator, as_of: str, tables: dict[str, Raw], state: Reme
         {} if wanted.parts else ids,
         [batch.turns],
         [batch.pools],
-        batch.extra if own is None else _of_own(batch.extra, own),
+        batch.extra if own is None else _of_own(batch.extra, own, kinds),
         [counts_of(batch)],
         [_tally(batch, state, own is None)],
     )
     if wanted.remembers:
         memory, at = run.world.columns_memory, moment_of(evaluator, as_of)
         left_out = CENTRAL if is_given_turns else POOLS if any(kind.handed_out_by is not None for kind in kinds) else ()
-        central = (*left_out, *(["claims"] if own is not None and own.claims else ()))
+        central = (*left_out, *(["claims"] if any(kind.claims for kind in kinds) else ()))
         after = with_emptied(state, run.state())
         result.changes = [change for change in changes_for_all(state, after, central) if not run.world.is_guest(*record_of(change))]
         entries = entries_in_sections(state, after, batch.portions, at, memory, of_all=False)
@@ -135,10 +136,11 @@ def _written(table: pa.Table, folder: Path, arrow_types: bool = True) -> str:
     return path.name
 
 
-def _of_own(extra: Rows, how: Share) -> Rows:
-    """The lines of files without credits for records that every task has."""
-    at = EXTRA[CREDITS].index("entity")
-    return {name: [row for row in rows if name != CREDITS or row[at] in (how.entity, *how.children)] for name, rows in extra.items()}
+def _of_own(extra: Rows, own: Share, kinds: list[Share]) -> Rows:
+    """The lines of files without credits for records that every task has, or the tasks of the first kind."""
+    at, others = EXTRA[CREDITS].index("entity"), {of for kind in kinds if kind is own.first for of in (kind.entity, *kind.children)}
+    credited = {own.entity, *own.children} - others
+    return {name: [row for row in rows if name != CREDITS or row[at] in credited] for name, rows in extra.items()}
 
 
 def _tally(batch: Batch, state: Remembered, whole: bool) -> Json:
@@ -216,7 +218,9 @@ def collect(shared: SharedOut, files: Files, job: Job) -> Left:
     how = share(job.evaluator.policy)
     if isinstance(how, Share) and not shared.together and any(c.entity not in shared.split for c in job.evaluator.policy.plan.credits):
         world = ColumnWorld(job.evaluator.compiled, shared.others, job.evaluator.clock(job.as_of))
-        files.extra[CREDITS] += extra_rows(Bound(job.evaluator, world, rest_of(job.state, how.entity)), {})[CREDITS]
+        files.extra[CREDITS] += extra_rows(
+            Bound(job.evaluator, world, reduce(rest_of, (kind.entity for kind in how.kinds), job.state)), {}
+        )[CREDITS]
     left.changes += shared.changes
     left.broken = _broken(shared, tally, job)
     return left

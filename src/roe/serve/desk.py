@@ -25,22 +25,21 @@ from roe.ledger.moment import At
 from roe.ledger.people import Declined, Excepted, Requested
 from roe.ledger.reconcile import Held, decided
 from roe.policy.standard import FILES
-from roe.serve import digests, held, in_crm, timers, turns
+from roe.serve import digests, held, intake, timers, turns
 from roe.serve.known import Assignment, Marks, Owner, Timer, held_of, with_base
 from roe.serve.letters import Receiver, letter
 from roe.serve.policies import Ready
 from roe.serve.problems import Refused, unknown
-from roe.serve.records import LONGEST_ID, Records, wrong_id
+from roe.serve.records import Records
 from roe.serve.state import Change, State
 from roe.serve.store import Writes
 from roe.serve.times import MOST_AHEAD, first_moment, moment
-from roe.serve.versions import Mirrored, deleted, patched, replaced
+from roe.serve.versions import Mirrored
 
 Fetch = Callable[[str, str], Mirrored | None]
 WasAsked = Callable[[str, str, str], bool]  # of a record in a role
 log = logging.getLogger("roe.serve")
 LAST = ("source", "moment")  # under which the moment of the last commit is kept
-MAKES_ABLE = ("rep", "leave")  # a change of these may let somebody take a held record
 SHOWN = ("decision", "owner", "owner_name", "former", "by", "action", "rule", "sentence", "until", "pool", "since", "policy")
 TOLD_AGAIN = ("owner", "action", "rule", "until", "pool")  # a decision in which one of these differs is an entry
 
@@ -247,61 +246,6 @@ class Desk:
         newest = next((e for e in reversed(self.entries) if isinstance(e, kinds) and (e.entity, e.record, e.role) == about), None)
         return self.was_asked(*about) if newest is None else isinstance(newest, Requested)
 
-    def put(self, entity: str, values: Record, version: str, at: datetime) -> tuple[str, bool]:
-        """Take the whole of a record over; returns its id and whether it was too old to count."""
-        typed = self.records.typed(entity, values)
-        id = str(typed["id"])
-        self.not_read = self.records.not_read()
-        _refuse_wrong(entity, values, id)
-        new = replaced(self.record(entity, id), values, version)
-        return id, not self._take(new, at, typed if new is not None and new.fields == values else None)
-
-    def patch(self, entity: str, id: str, values: Record, version: str, at: datetime) -> bool:
-        """Take some fields of a record over; returns whether all of them were too old to count."""
-        _refuse_wrong(entity, values, id)
-        new = patched(self.record(entity, id), values, version)
-        if new is None:
-            return True
-        if "id" not in {name.lower() for name in new.fields}:
-            new.fields["id"] = id
-        typed = self.records.typed(entity, new.fields)
-        self.not_read = self.records.not_read()
-        if typed["id"] != id:
-            raise Refused(422, "R602", f"the record's id is `{typed['id']}`, and the address says `{id}`", "send one id")
-        return not self._take(new, at, typed)
-
-    def delete(self, entity: str, id: str, version: str, at: datetime) -> bool:
-        """Mark a record as deleted; returns whether it was changed after that."""
-        _refuse_wrong(entity, {}, id)
-        return not self._take(deleted(self.record(entity, id), version), at)
-
-    def _take(self, new: Mirrored | None, at: datetime, typed: Json | None = None) -> bool:
-        if new is None:
-            return False
-        self.writes.records[new.entity, new.id] = new
-        self.records.learn(new, typed)
-        self.able_changed |= new.entity in MAKES_ABLE
-        if new.entity == "rep":
-            timers.left(self, new.id, at)
-        if not new.deleted:
-            for key in self.owner_keys(new.entity, new.id):
-                held.changed(self, key)
-                self._forget_company(key)
-            in_crm.compare(self, new, at)
-            return True
-        for key in list(self.owner_keys(new.entity, new.id)):
-            self.schedule(key, None)
-            self.state.put("held", key, None)
-        return True
-
-    def _forget_company(self, key: str) -> None:
-        """A record has changed: what its owner says of its company is of before."""
-        owner = self.state.owner(key)
-        if "company" in owner:
-            now: Owner = {**owner}
-            del now["company"]
-            self.state.put("owner", key, now)
-
     def held_by(self, rep: str) -> list[str]:
         """The keys of all that a rep has, which is in the mirror."""
         keys = sorted(key for key, owner in self.state.all("owner").items() if owner["owner"] == rep)  # on every server in one order
@@ -319,7 +263,7 @@ class Desk:
         A record that has owners already keeps them, without a turn. Records that wait in a pool go before a new one.
         """
         self.decides(entity)
-        id, stale = self.put(entity, values, version, at)
+        id, stale = intake.put(self, entity, values, version, at)
         roles = self.roles(entity)
         missing = [role for role in roles if self.state.get("owner", f"{entity}|{id}|{role}") is None]
         if missing:
@@ -449,9 +393,3 @@ class Desk:
         if not self.roles(entity):
             decided = ", ".join(dict.fromkeys(e for e, _ in self.plan.engagement))
             raise Refused(422, "R504", f"the policy has no rules for {entity} records", f"it decides {decided}; keep others with PUT")
-
-
-def _refuse_wrong(entity: str, values: Record, id: str) -> None:
-    """Refuse a record whose id cannot be one, from whichever sender it comes."""
-    if why := wrong_id(values, id):
-        raise Refused(422, "R602", f"the {entity} cannot be read: {why}", "send another id", field="id", value=id[:LONGEST_ID])

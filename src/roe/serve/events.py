@@ -16,7 +16,7 @@ from roe.ledger.entries import Answered, Claimed, Returned, Seen, TurnBack
 from roe.ledger.moment import At
 from roe.ledger.people import Away, Excepted
 from roe.ledger.state import granted_of
-from roe.serve import held, people, timers, turns
+from roe.serve import held, intake, people, timers, turns
 from roe.serve.desk import Desk
 from roe.serve.known import MissedLevel
 from roe.serve.problems import Refused, unknown
@@ -56,7 +56,7 @@ def worked(desk: Desk, event: Saved, at: datetime) -> Json:
     fields = {"id": f"worked:{number}", "date": str(when.astimezone(desk.tz).date()), "rep": rep, "at": when.isoformat(), **shown}
     if entity in ("lead", "account", "contact"):
         fields[entity] = id
-    desk.put("activity", fields, "", at)
+    intake.put(desk, "activity", fields, "", at)
     desk.entries.append(Seen(at=desk.moment(when), entity=entity, record=id, field="worked", value=rep))
     missed = next((m for m in timers.missed_levels(owner) if m["rep"] == rep and _is_disproved(desk, key, m, when, at)), None)
     if missed is not None:
@@ -144,7 +144,7 @@ def claimed(desk: Desk, event: Saved, at: datetime) -> Json:
     claims = desk.plan.claims
     if entity == "account" and claims is not None and role == claims.role:
         claim = f"claim:{desk.state.count('claim')}"
-        desk.put("claim", {"id": claim, "account": id, "rep": rep, "at": when.isoformat()}, "", at)
+        intake.put(desk, "claim", {"id": claim, "account": id, "rep": rep, "at": when.isoformat()}, "", at)
         desk.records.at(at)
         outcome = desk.records.row("claim", claim)
         status, reason = (str(outcome["status"]), str(outcome["reason"] or "")) if outcome is not None else ("refused", "")
@@ -184,7 +184,7 @@ def returned(desk: Desk, event: Saved, at: datetime) -> Json:
     if entity == "account":
         number = desk.state.count("handback")
         day = str(when.astimezone(desk.tz).date())
-        desk.put("handback", {"id": f"handback:{number}", "account": id, "rep": rep, "date": day, "reason": reason}, "", at)
+        intake.put(desk, "handback", {"id": f"handback:{number}", "account": id, "rep": rep, "date": day, "reason": reason}, "", at)
     given = desk.state.get("assigned", key)
     who = desk.records.rep_name(rep)
     desk.own(key, None, at, action="return", sentence=f"{who} gave it back" + (f": {reason}" if reason else ""))

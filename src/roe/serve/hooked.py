@@ -10,6 +10,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
+from roe.serve import intake
 from roe.serve.bodies import checked
 from roe.serve.desk import Desk
 from roe.serve.hooks import forms, hubspot, salesforce
@@ -91,10 +92,10 @@ def _act(message: Message) -> Act:
             id = desk.route(entity, message.values, message.version, at)[0]
             return 200, lambda: desk.answer(entity, id)
         if message.kind == "delete":
-            stale = desk.delete(entity, message.record, message.version, at)
+            stale = intake.delete(desk, entity, message.record, message.version, at)
         else:
             try:
-                stale = desk.patch(entity, message.record, checked(message.values), message.version, at)
+                stale = intake.patch(desk, entity, message.record, checked(message.values), message.version, at)
             except Refused as e:
                 e.more["message"] = message.id
                 raise

@@ -20,6 +20,7 @@ from roe.serve.tokens import read_tokens
 ARGUMENTS = "ROE_SERVE_ARGUMENTS"  # how worker processes are told what the command line said
 LOCAL_HOSTS = ("127.0.0.1", "::1", "localhost")
 DRAIN = 30  # seconds in which requests may end when the service stops
+DEAD = 60  # seconds in which a worker must say that it is there, or is replaced: one that collects many objects, or waits for a busy machine, is silent
 
 
 def example() -> Path:
@@ -53,7 +54,7 @@ def serve(arguments: Json, workers: int) -> None:
     set_up()
     options: Json = {
         "host": settings.host, "port": settings.port, "log_config": None, "access_log": False, "server_header": False,
-        "timeout_graceful_shutdown": DRAIN, "timeout_keep_alive": 30,
+        "timeout_graceful_shutdown": DRAIN, "timeout_keep_alive": 30, "timeout_worker_healthcheck": DEAD,
     }  # fmt: skip
     if workers > 1:
         os.environ[ARGUMENTS] = json.dumps(arguments, default=str)

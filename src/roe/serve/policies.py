@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -96,6 +97,7 @@ def marks(root: Path) -> tuple[tuple[str, int, int], ...]:
     """What changes when a file of a folder does: names, sizes and times."""
     marks = []
     for path in sorted(p for p in root.rglob("*") if p.is_file() and not any(part.startswith(".") for part in p.relative_to(root).parts)):
-        stat = path.stat()
-        marks.append((str(path), stat.st_size, stat.st_mtime_ns))
+        with suppress(FileNotFoundError):  # somebody is still writing
+            stat = path.stat()
+            marks.append((str(path), stat.st_size, stat.st_mtime_ns))
     return tuple(marks)

@@ -15,7 +15,7 @@ from roe.crm.ids import fold
 from roe.dynamic import Json, Record, Saved
 from roe.ledger.entries import KINDS
 from roe.ledger.store import Store
-from roe.serve import asked, events, hooked, outbox, reviews, rights, runs, shown
+from roe.serve import asked, events, hooked, intake, outbox, reviews, rights, runs, shown
 from roe.serve.desk import Desk
 from roe.serve.openapi import document
 from roe.serve.people import DECIDES
@@ -109,9 +109,9 @@ async def _kept(request: Request, whole: bool) -> Response:
             named = values if "id" in {n.lower() for n in values} else {"id": id, **values}
             if (written_id := str(desk.records.typed(entity, named)["id"])) != id:
                 raise Refused(422, "R602", f"the record's id is `{written_id}`, and the address says `{id}`", "send one id")
-            stale = desk.put(entity, named, version, at)[1]
+            stale = intake.put(desk, entity, named, version, at)[1]
         else:
-            stale = desk.patch(entity, id, values, version, at)
+            stale = intake.patch(desk, entity, id, values, version, at)
         not_read = desk.not_read
         return 200, lambda: {**_mirrored(desk, entity, id, stale), **not_read}
 
@@ -126,7 +126,7 @@ async def delete(request: Request) -> Response:
         entity = desk.entity(name)
         if not desk.record(entity, id).versions:
             raise unknown(f"there is no {entity} `{id}`")
-        stale = desk.delete(entity, id, version, at)
+        stale = intake.delete(desk, entity, id, version, at)
         return 200, lambda: {"entity": entity, "id": id, "stale": stale, "deleted": not stale}
 
     return await written(request, token, None, act, [(name, id)])

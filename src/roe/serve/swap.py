@@ -16,6 +16,7 @@ from collections.abc import Callable, Iterable
 from datetime import datetime
 from pathlib import Path
 
+from roe.diagnostics import PolicyError
 from roe.dynamic import Json, Saved
 from roe.ledger.store import Store
 from roe.serve import policies
@@ -64,7 +65,7 @@ def scratch() -> Path:
 
 
 class Watching:
-    """Looks at the folder of the policy, and has it take over when it has changed and stays so for a moment."""
+    """Looks at the folder of the policy, and has it take over when it has changed and stays so for a moment; again and again where it could not."""
 
     def __init__(self, root: Path, activate: Callable[[Path], object]) -> None:
         self.root, self.activate = root, activate
@@ -93,7 +94,12 @@ class Watching:
                     self._seen, changed = now, None
                     self.activate(self.root)
             except Refused as e:
+                if e.status == 503:  # nothing can be written now, or another policy is about to take over
+                    self._seen = ()
                 log.error("the changed policy does not take over: %s", e.detail, extra={"values": e.more})
+            except (PolicyError, OSError) as e:  # the ledger cannot be used now
+                self._seen = ()
+                log.error("the changed policy does not take over yet: %s", str(e).split("\n")[0])
             except Exception:
                 log.exception("the changed policy could not be looked at")
 

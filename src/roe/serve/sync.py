@@ -20,7 +20,9 @@ from roe.grammar import values as v
 from roe.grammar.clock import zone_of
 from roe.ledger.backup import compared, is_restored
 from roe.policy.model import DataSource, Policy
-from roe.serve.desk import MAKES_ABLE, Desk
+from roe.serve import intake
+from roe.serve.desk import Desk
+from roe.serve.intake import MAKES_ABLE
 from roe.serve.problems import Refused
 from roe.serve.records import rejected, wrong_id
 from roe.serve.store import ServiceStore, Writes
@@ -175,9 +177,9 @@ def _taken(records: Sequence[Mirrored], done: Synced) -> Act:
         for record in records:
             try:
                 if record.deleted:
-                    desk.delete(record.entity, record.id, "", at)
+                    intake.delete(desk, record.entity, record.id, "", at)
                 else:
-                    desk.put(record.entity, record.fields, "", at)
+                    intake.put(desk, record.entity, record.fields, "", at)
             except Refused as e:
                 done.problems.append({**e.document(), "record": record.id})
                 done.changed[record.entity] -= not record.deleted

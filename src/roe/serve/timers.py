@@ -15,7 +15,7 @@ from roe.evaluator.able import reason_left
 from roe.evaluator.decision import Decision
 from roe.ledger.entries import Answered, Referred, TurnBack
 from roe.ledger.moment import At
-from roe.serve import digests, held, turns
+from roe.serve import digests, held, intake, turns
 from roe.serve.known import Marks, MissedLevel, Owner, Timer
 from roe.serve.times import first_moment, millis
 
@@ -183,14 +183,14 @@ def away(desk: Desk, rep: str, until: date | datetime | None, at: datetime, reas
     values = {"id": leave_id(rep), "rep": rep, "starts": start or str(at.astimezone(desk.tz).date()), "kind": reason or "unavailable"}
     if until is not None and not isinstance(until, datetime):
         values["until"] = str(until)
-    desk.put("leave", values, "", at)
+    intake.put(desk, "leave", values, "", at)
     key = f"rep|{rep}|{AVAILABLE}"
     desk.schedule(key, None if until is None else {"due": first_moment(until, desk.tz).isoformat(), "kind": AVAILABLE})
 
 
 def back_again(desk: Desk, rep: str, at: datetime) -> None:
     """A rep takes records again."""
-    desk.delete("leave", leave_id(rep), "", at)
+    intake.delete(desk, "leave", leave_id(rep), "", at)
     desk.schedule(f"rep|{rep}|{AVAILABLE}", None)
 
 

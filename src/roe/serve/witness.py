@@ -14,6 +14,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from roe.files import cache_folder
+from roe.ledger.database import Database
 from roe.ledger.stored import Head
 
 EVERY = 5.0  # seconds between two notes
@@ -62,3 +63,15 @@ class Witness:
             beside = self.place.with_suffix(f".{os.getpid()}")
             beside.write_text(json.dumps(asdict(self.seen)), "utf-8")
             beside.replace(self.place)
+
+
+def timeline_of(db: Database) -> int:
+    """PostgreSQL's timeline, which grows with each fail-over; 0 where it is not told. It is read from the name of the file that is written now:
+    what a checkpoint has noted is that of the old primary until the first checkpoint of the new one.
+    """
+    if db.dialect != "postgres":
+        return 0
+    try:
+        return int(db.rows("SELECT substr(pg_walfile_name(pg_current_wal_lsn()), 1, 8)")[0][0], 16)
+    except Exception:  # the role may not ask
+        return 0

@@ -23,7 +23,7 @@ from roe.dynamic import Json, Record
 from roe.files import uncollected
 from roe.grammar.clock import zone_of
 from roe.ledger.backup import is_restored
-from roe.ledger.database import MISSING, Database, refuse
+from roe.ledger.database import MISSING, refuse
 from roe.ledger.entries import RunEntry
 from roe.ledger.moment import At
 from roe.ledger.store import Store
@@ -43,7 +43,7 @@ from roe.serve.swap import Shadow, kept
 from roe.serve.times import Time, millis
 from roe.serve.tracing import Tracing
 from roe.serve.versions import Mirrored
-from roe.serve.witness import Witness
+from roe.serve.witness import Witness, timeline_of
 
 log = logging.getLogger("roe.serve")
 Reply = tuple[int, Callable[[], Json]]  # a status, and the body, made once entries have their numbers
@@ -387,15 +387,3 @@ def _looked_up(tables: ServiceStore, known: dict[tuple[str, str], Mirrored | Non
         return known[entity, id]
 
     return fetch
-
-
-def timeline_of(db: Database) -> int:
-    """PostgreSQL's timeline, which grows with each fail-over; 0 where it is not told. It is read from the name of the file that is written now:
-    what a checkpoint has noted is that of the old primary until the first checkpoint of the new one.
-    """
-    if db.dialect != "postgres":
-        return 0
-    try:
-        return int(db.rows("SELECT substr(pg_walfile_name(pg_current_wal_lsn()), 1, 8)")[0][0], 16)
-    except Exception:  # the role may not ask
-        return 0

@@ -30,9 +30,6 @@ def one_after_the_other(policy: Policy, decided: Sequence[str]) -> Share | str:
     one, other = decided
     own = reads(policy)
     fields = [*sorted(own), *sorted(reads_through(policy) - own)]
-    if policy.plan.claims is not None or policy.plan.credits:
-        what = "claims" if policy.plan.claims is not None else "credits"
-        return f"{one} and {other} records are decided one after the other, with {what} for some of them"
     why = _of_turns(policy, one, other)
     if why:
         return why
@@ -54,7 +51,9 @@ def _of_turns(policy: Policy, one: str, other: str) -> str:
 
 def _first(policy: Policy, one: str, other: str, fields: Fields) -> Share | str:
     """The records that are decided first. Nothing that is asked of them may lead to those that are decided later, which are not there yet."""
-    fields = [(of, name) for of, name in fields if of != other]
+    claims = policy.plan.claims
+    later = {other} if claims is None or claims.entity != other else {other, "claim"}
+    fields = [(of, name) for of, name in fields if of not in later]
     for of, name in fields:
         if leads_to(policy, other, of, name):
             return f"{of}.{name} leads to {other} records, which are decided after {one} records"

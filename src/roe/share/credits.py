@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from roe.policy.model import Policy
 from roe.share.carrier import Carrier
-from roe.share.guests import FOUND, of_named, of_names
+from roe.share.names import records_named
 from roe.share.parcels import key_of, table_of
 from roe.share.tables import Cut
 
@@ -14,13 +14,4 @@ def disputed_by_name(policy: Policy, cut: Cut, carrier: Carrier) -> bool:
     disputes = cut.broadcast.get("dispute")
     texts = [] if disputes is None else key_of(policy, "dispute", "record", disputes.columns).of(table_of(disputes)).drop_null().to_pylist()
     credited = {credit.entity for credit in policy.plan.credits} & cut.shared.keys()
-    return bool(texts) and any(are_named(policy, entity, set(texts), cut, carrier) for entity in sorted(credited))
-
-
-def are_named(policy: Policy, entity: str, texts: set[str], cut: Cut, carrier: Carrier) -> bool:
-    """Whether a record of an entity that is shared out may be meant by one of some texts that are not ids."""
-    asked = of_names(policy, entity, cut.shared[entity], texts)
-    if entity in cut.held:
-        return asked(cut.held[entity])
-    pieces = [piece for piece in cut.pieces if piece.entity == entity]
-    return any(row["is_found"] for row in carrier.numbers(len(pieces)).each(of_named(pieces, asked), FOUND).rows())
+    return bool(texts) and any(records_named(policy, entity, texts, cut, carrier) for entity in sorted(credited))

@@ -7,24 +7,21 @@ A copy is a guest where it arrives: it is there to be read, and nobody decides i
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Mapping
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from roe.data.coerce import INSTEAD, PERSON
 from roe.ledger.by_record import RECORD
-from roe.policy.model import Policy
 from roe.share.carrier import Frame, Task
 from roe.share.memory import MEMORY
-from roe.share.parcels import DECIDED, FOR, GUEST, KEY, LINE, LINK, MOST, PARCEL, RANKS, TO, WANTED, Buckets, flat, key_of, opened, packed
+from roe.share.parcels import DECIDED, FOR, GUEST, KEY, LINE, LINK, MOST, PARCEL, RANKS, TO, WANTED, Buckets, flat, opened, packed
 from roe.share.tasks import Batches, Piece, Shared, pieces_of
 
 ROUNDS = 100  # references that are followed one after the other
 OFTEN = 8  # guests for each row, above which every task would have most of the records
 COUNT = pa.schema([("n", pa.int32())])
-NAMED = ("name", "email", "domain", *PERSON, *INSTEAD)  # what a record without an id of that text may be found by
 
 
 # --- who is asked for ---------------------------------------------------------------------------------------------------
@@ -146,44 +143,5 @@ def of_copies(entity: str, shared: Mapping[str, Shared]) -> Task:
                 )
                 to = found[FOR].to_numpy()
                 yield from packed(GUEST + of, rows.take(found["at"]), np.where(to < 0, ~to, to), MOST).to_batches()
-
-    return task
-
-
-# --- references that are no ids -------------------------------------------------------------------------------------------
-
-
-def of_names(policy: Policy, entity: str, shared: Shared, texts: Iterable[str]) -> Callable[[pa.Table], bool]:
-    """Whether some of an entity's records may be meant by one of these texts, which are not ids."""
-    fields = policy.model.entities[entity]
-    keys = {name: key_of(policy, entity, name, shared.schema.names) for name in NAMED if name in fields}
-    wanted = {text.lower() for text in texts}
-
-    def asked(rows: pa.Table) -> bool:
-        held = {name: key.of(rows).cast(pa.string()) for name, key in keys.items() if key.column is not None}
-        if all(name in held for name in PERSON):
-            held[" "] = pc.binary_join_element_wise(*(held[name] for name in PERSON), " ")
-        return any(_has(column, wanted) for column in held.values())
-
-    return asked
-
-
-def _has(texts: pa.Array, wanted: set[str]) -> bool:
-    """Whether one of some texts is wanted, in small letters: Arrow's are Python's where they are ASCII."""
-    plain = pc.fill_null(pc.string_is_ascii(texts), True)
-    small = pc.is_in(pc.ascii_lower(texts.filter(plain)), value_set=pa.array(sorted(wanted), pa.string()))
-    return bool(pc.any(small, min_count=0).as_py()) or any(x.lower() in wanted for x in texts.filter(pc.invert(plain)).to_pylist())
-
-
-FOUND = pa.schema([("is_found", pa.bool_())])
-
-
-def of_named(pieces: list[Piece], asked: Callable[[pa.Table], bool]) -> Task:
-    """A task that looks for names in pieces."""
-
-    def task(batches: Batches) -> Batches:
-        yield pa.RecordBatch.from_arrays(
-            [pa.array([any(asked(rows) for piece in pieces_of(pieces, batches) for rows in piece.read())])], schema=FOUND
-        )
 
     return task

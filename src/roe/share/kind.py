@@ -17,14 +17,14 @@ from roe.evaluator.engine import Evaluator
 from roe.ledger.by_record import RECORD, rows_of, state_of
 from roe.ledger.remembered import Remembered
 from roe.plan.operators import Relate
-from roe.policy.model import DataSource, Policy
+from roe.policy.model import DataSource
 from roe.share import tasks
 from roe.share.carrier import Carrier, Common, Frame
-from roe.share.claims import settled, told
-from roe.share.credits import are_named
+from roe.share.claims import TOLD, settled, told
 from roe.share.guests import asked_for, links_of, of_copies, of_links
 from roe.share.matches import NAMES, asked_before_names, keys_had, keys_wanted, met, names_wanted, of_names
 from roe.share.memory import MEMORY, Change
+from roe.share.names import Names, names_of
 from roe.share.parcels import DECIDED, KEY, LINE, NAMES_ALIKE, PARCEL, ROWS, Buckets, Hashed, Key, Ranged, of_bytes
 from roe.share.plan import Share
 from roe.share.pools import Said, TurnFiles, hand_out, run_of
@@ -55,7 +55,6 @@ from roe.share.waiting import BESIDE, GONE, OPEN, READ, WAITING, columns_for_poo
 
 KEYS_A_TASK = 1_000_000
 MANY = 1000  # records of a task, of which there is at least one
-MOST_LOST = 1_000_000  # references to no id, of which it is asked whether they are names
 SAMPLES = 50  # ids that are looked at for each task, to tell where it begins
 
 
@@ -79,7 +78,8 @@ class Work:
 class OfKind:
     """The records of one kind. `then` are those that are decided after them, `lenders` the tables of those that are decided before. `rows` are
     parcels with all that is shared out and what the ledger knows of it, `parcels` also with what tasks are told of other records; `ranks` are
-    places among all; `said` is what the task said that gave out turns; `changes` are those of the memory by what was decided for all tasks.
+    places among all; `claims_before` is what claims on the records say that are decided before; `said` is what the task said that gave out
+    turns; `changes` are those of the memory by what was decided for all tasks.
     """
 
     work: Work
@@ -93,16 +93,29 @@ class OfKind:
     has_memory: bool
     lenders: Mapping[str, Shared] = field(default_factory=dict)
     ranks: Frame | None = None
+    claims_before: Frame | None = None
     said: Said | None = None
     changes: list[Change] = field(default_factory=list)
 
     @classmethod
-    def of(cls, work: Work, how: Share, cut: Cut, then: OfKind | None) -> OfKind:
+    def of(cls, work: Work, how: Share, cut: Cut, then: OfKind | None) -> OfKind | str:
+        """The records on their way, before `then` those that are decided after them; or why they must stay together."""
         number = work.number or max(1, cut.rows // tasks.ROWS_A_TASK)
         if work.evaluator.policy.data.get(how.entity, DataSource()).complete:  # a task without a record would not know what is gone
-            number = min(number, max(1, cut.rows // MANY))
+            number = min(number, max(1, cut.rows_of.get(how.entity, 0) // MANY))
         memory = rows_of(work.state or {}, how.entity)
-        keys = Keys(work, cut, how.entity, number, None if then is None else then.asking)
+        asking = None if then is None else then.asking
+        keys = Keys(work, cut, how.entity, number, asking)
+        names = names_of(work.evaluator.policy, how.entity, keys.lost, cut, work.carrier) if keys.lost else None
+        if isinstance(names, str):
+            return names
+        if names is not None:
+            cut = cut.by_name(names.named, how.entity)
+            if then is not None:
+                then.cut = then.cut.leading_by_name(names.named)
+            keys = Keys(work, cut, how.entity, number, asking, names)
+        if keys.at_several:
+            return f"some {min(keys.at_several)} rows share an id, but belong to different {how.entity} records"
         rows = parcels_in(work.carrier, cut, keys.buckets(number), memory)
         rows = rows.kept() if then is not None or how.matched else rows
         if then is not None:
@@ -137,11 +150,24 @@ class OfKind:
         if isinstance(more, str):
             return more
         self.parcels = more
-        if self.how.claims:
-            found = self.parcels.at_buckets(self.buckets.number).each(of_waiting(told, common, self.kind), PARCEL)
-            answers, self.changes = settled(found, self.how.entity, common.knowing(state))
-            self.parcels = self.parcels.joined(answers)
+        self._settle_claims(common, state)
         return "" if self.how.handed_out_by is None else self._hand_out(common, state)
+
+    def _settle_claims(self, common: Common, state: Remembered) -> None:
+        """Put beside the rows which of their claims are refused. Those on guests that are decided before are asked for again, by other tasks."""
+        claimed = self.how if self.how.claims else self.how.first
+        if claimed is None or not claimed.claims:
+            return
+        found = self.parcels.at_buckets(self.buckets.number).each(of_waiting(told, common, self.kind), PARCEL)
+        if self.claims_before is not None:
+            found = self.claims_before.joined(found)
+        elif self.then is not None:
+            found = found.kept()
+            self.then.claims_before = found.only(TOLD)
+        answers, changes = settled(found, claimed.entity, common.knowing(state))
+        self.parcels = self.parcels.joined(answers)
+        if self.how.claims:
+            self.changes = changes
 
     def _with_others(self, common: Common, parcels: Frame) -> Frame | str:
         """Parcels with the records that rules read, and with the places among all; or why these are not enough."""
@@ -168,7 +194,8 @@ class OfKind:
         read: dict[str, list[str]] = {}
         if first is not None:
             lent = replace(first, handed_out_by=how.lent)
-            read[first.entity] = columns_for_pools(policy, lent, _header(self.lenders[first.entity]), remembers=False)
+            by_name = any(key.named is not None for table in self.cut.shared.values() for key in table.leads)
+            read[first.entity] = columns_for_pools(policy, lent, _header(self.lenders[first.entity]), remembers=False, by_name=by_name)
             state = state_of(entity, rows_of(state, entity), common.state())  # its records alone
         columns = columns_for_pools(policy, how, _header(shared), remembers)
         matched = next((name for name in how.handed_out_by or () if isinstance(policy.plan.steps.get((entity, name)), Relate)), "")
@@ -278,15 +305,19 @@ class Keys:
     rules read other records. `asks` is what later records ask for.
     """
 
-    def __init__(self, work: Work, cut: Cut, entity: str, number: int, asking: Callable[[Buckets], Frame | None] | None) -> None:
+    def __init__(
+        self, work: Work, cut: Cut, entity: str, number: int, asking: Callable[[Buckets], Frame | None] | None, names: Names | None = None
+    ) -> None:
         self.carrier, self.cut, self.entity = work.carrier, cut, entity
         self.are_ascending, self.sample = self._sampled(work.number or 0) if work.carrier.in_order else (False, [])
-        self.have_links = any(table.links or table.back for table in cut.shared.values())
+        self.have_links = any(table.links or table.back for table in cut.shared.values()) or (names is not None and len(names.pairs) > 0)
         self.are_own, self.lost, self.at_several = True, set[str](), set[str]()
         self.asks: Frame | None = None
         if not self.are_ascending or set(cut.shared) != {entity} or self.have_links or asking is not None:
             buckets = self.buckets(number if self.have_links or asking is not None else max(1, cut.rows // KEYS_A_TASK))
             self.frame = parcels_in(self.carrier, cut, buckets, None)
+            if names is not None and len(names.pairs):
+                self.frame = self.frame.joined(self.carrier.parcels(names.links(buckets)))
             if self.have_links or asking is not None:
                 self.frame = self.frame.kept()
             self.asks = asking(buckets) if asking is not None else None
@@ -295,12 +326,6 @@ class Keys:
                 self.are_own &= bool(row["is_own"])
                 self.lost.update(json.loads(str(row["lost"])))
                 self.at_several.update(json.loads(str(row["at_several"])))
-
-    def may_be_names(self, policy: Policy) -> bool:
-        """Whether a record may be meant by a reference that is not an id."""
-        if len(self.lost) > MOST_LOST:
-            return True  # to look for so many takes as much memory as their records
-        return are_named(policy, self.entity, self.lost, self.cut, self.carrier)
 
     def buckets(self, number: int) -> Buckets:
         return Ranged.of_sample(self.sample, number) if self.carrier.in_order else Hashed(number)

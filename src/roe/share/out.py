@@ -81,15 +81,16 @@ def _in_buckets(work: Work, how: Share, check: Check) -> SharedOut | str:
     check({**broadcast, **{of: Raw({}, 0, None, origin) for of, origin in origins.items()}})
     kinds: list[OfKind] = []
     for kind, cut in reversed([*zip(how.kinds, cuts, strict=True)]):
-        kinds.insert(0, OfKind.of(work, kind, cut, kinds[0] if kinds else None))
-        if kinds[0].keys.lost and kinds[0].keys.may_be_names(policy):
-            return "some references are not ids, and are looked for in all records"
-        if kinds[0].keys.at_several:
-            return f"some {min(kinds[0].keys.at_several)} rows share an id, but belong to different {kind.entity} records"
+        one = OfKind.of(work, kind, cut, kinds[0] if kinds else None)
+        if isinstance(one, str):
+            return one
+        kinds.insert(0, one)
         state = with_newest(state, policy, kind.entity, dated(cut, policy, kind.entity))
-    if disputed_by_name(policy, cuts[0], carrier):
+    if any(disputed_by_name(policy, cut, carrier) for cut in cuts):
         return "some disputes may name their records otherwise than by id"
-    remembered = reduce(rest_of, (kind.entity for kind in how.kinds), without_claims(state) if how.claims else state)
+    remembered = reduce(
+        rest_of, (kind.entity for kind in how.kinds), without_claims(state) if any(kind.claims for kind in how.kinds) else state
+    )
     common = carrier.common(work.evaluator, work.as_of, broadcast, remembered)
     done = partial(SharedOut, origins=origins, others=broadcast, warnings=cuts[0].warnings, whole=cuts[0].whole)
     if len(kinds) == 1 and kinds[0].is_in_pieces():

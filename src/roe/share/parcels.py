@@ -19,6 +19,7 @@ from roe.columns.load import texts_of
 from roe.columns.raw import Raw
 from roe.columns.raw import table_of as columns_as_table
 from roe.data.cells import cells_of
+from roe.data.coerce import INSTEAD, PERSON
 from roe.data.habits import Habits
 from roe.data.headers import columns_of
 from roe.data.reading import Reading
@@ -38,15 +39,28 @@ NAMES_ALIKE = "$alike"  # parcels of names among those of all records that are l
 GUEST = "$guest "  # before what rows are: copies that are there to be read
 BUCKET, OF, ROWS = "bucket", "of", "rows"  # the task; what the rows are; the rows as bytes
 PARCEL = pa.schema([(BUCKET, pa.int32()), (OF, pa.string()), (ROWS, pa.binary())])
+NAMED = ("name", "email", "domain", *PERSON, *INSTEAD)  # what a record without an id of some text may be found by
 AS_IT_IS = DataSource()  # of an entity for which the policy says nothing of its file
 MOST = 20_000  # rows of a parcel, which Spark's JVM holds as one value
 WIDTH = 128  # bytes of an id that say which range it is in
 
 
 @dataclass(frozen=True)
+class Named:
+    """Texts by which records are referred to instead of their ids, and the id of the first record that each may mean (`roe.share.names`)."""
+
+    texts: pa.Array
+    ids: pa.Array
+
+    def ids_of(self, texts: pa.Array) -> pa.Array:
+        """References with ids in place of names."""
+        return pc.coalesce(self.ids.take(pc.index_in(texts, value_set=self.texts)), texts)
+
+
+@dataclass(frozen=True)
 class Key:
     """How the rows of a table say to which record they belong: by a column, read as its field reads it; without a field it has ids as records
-    have them. Without a column no row belongs to a record.
+    have them. Without a column no row belongs to a record. Some may say it by a name (`named`).
     """
 
     column: str | None = None
@@ -54,6 +68,7 @@ class Key:
     entity: str = ""
     source: DataSource = AS_IT_IS
     zone: str = "UTC"
+    named: Named | None = None
 
     def of(self, rows: pa.Table) -> pa.Array:
         """The id of each row's record, as the evaluator has it; null where there is none."""
@@ -64,7 +79,8 @@ class Key:
             return values
         zone = zone_of(self.zone)
         cells = cells_of(self.field, zone, self.source, None, self.entity)
-        return texts_of(ColumnReader(self.column, cells, zone, None, Reading(self.entity), Problems(rows.num_rows)).read(values))
+        texts = texts_of(ColumnReader(self.column, cells, zone, None, Reading(self.entity), Problems(rows.num_rows)).read(values))
+        return texts if self.named is None else self.named.ids_of(texts.cast(pa.string()))
 
 
 def key_of(policy: Policy, entity: str, field: str, columns: Iterable[str]) -> Key:

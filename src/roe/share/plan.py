@@ -87,7 +87,8 @@ def of_kind(policy: Policy, entity: str, fields: Collection[tuple[str, str]], ta
     if isinstance(rested_on, str):
         return rested_on
     handed_out_by = None if rested_on is None else frozenset(name for of, name in rested_on if of == entity)
-    return Share(entity, children, handed_out_by, links, back, tuple(ranks), policy.plan.claims is not None)
+    claims = policy.plan.claims is not None and policy.plan.claims.entity == entity
+    return Share(entity, children, handed_out_by, links, back, tuple(ranks), claims)
 
 
 def children_of(policy: Policy, entity: str, fields: Collection[tuple[str, str]]) -> dict[str, str] | str:

@@ -40,9 +40,10 @@ from roe.share.parcels import LINE, flat
 from roe.share.tasks import HANDED, ROWS_A_TASK, SAID
 from roe.share.waiting import BACK, GONE, ID, MATCHED, NUMBER, OPEN, REP, WAITS, WORKED, outcomes_of_pools
 
-GIVEN = ("$rep ", "$pool ", "$why ", "$until ")  # before a role: what a record got
+FAILED = "$failed "  # before a role: how many of the pools that a record asks found nobody before
+GIVEN = ("$rep ", "$pool ", "$why ", "$until ", FAILED)  # before a role: what a record got
 ROLE = "$role"
-GIVES = pa.schema([(LINE, pa.int64()), (ROLE, pa.string()), *((name, pa.string()) for name in GIVEN)])
+GIVES = pa.schema([(LINE, pa.int64()), (ROLE, pa.string()), *((name, pa.int8() if name == FAILED else pa.string()) for name in GIVEN)])
 
 
 @dataclass(frozen=True)
@@ -180,6 +181,7 @@ def _rows(turns: Turns, handed: Handed) -> Iterator[pa.Table]:
         columns = [
             turns.table.typed.lines[turns.row[places]], roles.take(pa.array(turns.role[places])), reps.take(pa.array(rep, mask=rep < 0)),
             names.take(pa.array(handed.pool[places])), turns.why_given(handed, places), untils.take(pa.array(until, mask=until < 0)),
+            pa.array(handed.failed[places]),
         ]  # fmt: skip
         yield pa.table(columns, schema=GIVES)
 
@@ -227,10 +229,11 @@ class _WithTurns(ColumnRun):
         at = np.searchsorted(self.lines, table.typed.lines[turns.row])
         for number, part in enumerate(parts):
             places = np.flatnonzero(turns.role == number)
-            rep, pool, why, until = (self.given[name + part.role].take(pa.array(at[places])) for name in GIVEN)
+            rep, pool, why, until, failed = (self.given[name + part.role].take(pa.array(at[places])) for name in GIVEN)
             handed.rep[places] = _codes(rep, lambda x: self.world.rep(x).at)  # type: ignore[union-attr]
             handed.pool[places] = _codes(pool, turns.names.index)
             handed.why[places] = _codes(why, lambda x: turns.why(x, handed))
+            handed.failed[places] = pc.fill_null(failed, 0)
             handed.until[places] = _codes(until, lambda x: number_in(self.world.clock.here(v.parse_temporal(x)), handed.untils))
         self._take_over(turns, handed, parts)
 

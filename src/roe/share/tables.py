@@ -24,7 +24,7 @@ from roe.diagnostics import Diagnostic, PolicyError, errors
 from roe.policy.model import DataSource, Policy
 from roe.progress import phase
 from roe.share import tasks
-from roe.share.parcels import LINE, Key, key_of, table_of
+from roe.share.parcels import LINE, Key, Named, key_of, table_of
 from roe.share.plan import Share
 from roe.share.tasks import Piece, Shared
 
@@ -55,6 +55,14 @@ class Cut:
         rows_of = {of: self.rows_of[of] for of in own}
         shared = {of: _keyed(policy, how, of, table) for of, table in own.items()}
         return replace(self, shared=shared, pieces=pieces, held=held, rows_of=rows_of, rows=sum(rows_of.values()))
+
+    def by_name(self, named: Named, entity: str) -> Cut:
+        """The tables where rows refer to records of the entity by names as well."""
+        return replace(self, shared={of: table.by_name(named, of, entity) for of, table in self.shared.items()})
+
+    def leading_by_name(self, named: Named) -> Cut:
+        """The tables where rows lead by names, too, to records that are decided before theirs."""
+        return replace(self, shared={of: table.leading_by_name(named) for of, table in self.shared.items()})
 
 
 def _keyed(policy: Policy, how: Share, entity: str, shared: Shared) -> Shared:

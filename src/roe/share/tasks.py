@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from types import MappingProxyType
 from typing import Protocol, TypeVar
@@ -37,6 +37,7 @@ from roe.share.parcels import (
     Buckets,
     Hashed,
     Key,
+    Named,
     each_of,
     flat,
     keys_in,
@@ -83,6 +84,16 @@ class Shared:
         raw = raw_of(self.schema.empty_table() if rows is None else rows, TableOrigin(self.shown), self.habits)
         raw.guests = None if guests is None else self.raw(guests)
         return raw
+
+    def by_name(self, named: Named, of: str, entity: str) -> Shared:
+        """The table of `of` where its rows, and those that lead from them, refer to records of the entity by names as well."""
+        key = self.key if of == entity else replace(self.key, named=named)
+        links, back = (tuple(replace(one, named=named) for one in keys) for keys in (self.links, self.back))
+        return replace(self, key=key, links=links, back=back)
+
+    def leading_by_name(self, named: Named) -> Shared:
+        """The table where its rows lead by names, too, to records that are decided before theirs."""
+        return replace(self, leads=tuple(replace(key, named=named) for key in self.leads))
 
     @property
     def key_columns(self) -> list[str] | None:

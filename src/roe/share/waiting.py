@@ -36,7 +36,7 @@ from roe.ledger.remembered import Remembered
 from roe.plan.operators import Allocate
 from roe.plan.outcome import Outcome, RoleSteps
 from roe.policy.model import Policy
-from roe.share.parcels import LINE, flat, table_of
+from roe.share.parcels import LINE, NAMED, flat, table_of
 from roe.share.plan import Share
 
 WAITING, BESIDE, OPEN, GONE = (
@@ -54,10 +54,14 @@ COMPANY = "$company "  # before a number: of which company a record is, as 32 bi
 REP, NUMBER, ID = "rep", "n", "id"
 
 
-def columns_for_pools(policy: Policy, how: Share, header: Iterable[str], remembers: bool) -> list[str]:
-    """The columns of the records that pools rest on, who has them, and what they are known by; for a memory also who wrote them, and when."""
+def columns_for_pools(policy: Policy, how: Share, header: Iterable[str], remembers: bool, by_name: bool = False) -> list[str]:
+    """The columns of the records that pools rest on, who has them, and what they are known by; for a memory also who wrote them, and when; and
+    all that names are made of where others refer to the records `by_name`.
+    """
     fields = policy.model.entities[how.entity]
     needed = {"id", *(how.handed_out_by or ()), *(f.name for f in fields.values() if f.required)}
+    if by_name:
+        needed |= {*NAMED}
     if "name" in needed:
         needed |= {*PERSON, *INSTEAD}
     if any(name in fields and is_local(fields[name]) for name in needed):
