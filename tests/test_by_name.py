@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 from pathlib import Path
 
 import pytest
@@ -107,3 +108,19 @@ def test_too_many_names_are_decided_at_once(limit: str, reason: str, tmp_path: P
     found, together = owned(tmp_path, CALLED, accounts=ACCOUNTS, reps=REPS, activities="id,account\nT1,Acme\nT2,Bolt\n")
     assert together == reason
     assert [record for record, owner in found.items() if owner == "ann"] == ["A2"]
+
+
+@pytest.mark.parametrize("text", MEANT)
+def test_an_exception_and_a_dispute_hold_for_the_record_that_they_name(text: str, tmp_path: Path) -> None:
+    """They are at every task. Where several records have the name, a task with one of them would take it for the only one."""
+    rules = f"""exceptions: [{{entity: account, record: "{text}", role: ae, owner: ann, approved_by: vp, reason: a friend, until: 2026-06-01}}]
+credits: {{sourcing: {{for: account, rules: [{{name: all, shares: {{account.owner.ae: 100}}}}], disputes: {{refer: vp, within: 2 days}}}}}}
+engagement: {{account: {{ae: [{{name: rest, then: {{assign: bob}}}}]}}}}
+"""
+    disputes = f"id,credit,record,by,opened,reason\nD1,sourcing,{text},cy,2026-01-30,mine\n"
+    found, together = owned(tmp_path, rules, accounts=ACCOUNTS, reps=REPS, disputes=disputes)
+    assert [record for record, owner in found.items() if owner == "ann"] == [x for x in [MEANT[text]] if x]
+    with (tmp_path / "3 tasks" / "out" / "credits.csv").open(encoding="utf-8") as file:
+        assert {x["record"] for x in csv.DictReader(file) if "disputes it" in x["reason"]} == {x for x in [MEANT[text]] if x}
+    several = "an exception or a dispute names account records by what several of them are called"
+    assert together == (several if text in ("acme", "dune", "echo.com") else "")

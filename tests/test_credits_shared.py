@@ -91,15 +91,14 @@ def test_credits_are_those_of_records_that_are_all_together(seed: int, rules: st
     assert some.together == ("" if rules == "all" else "the credit `closing` may look at owners of other accounts once they are decided")
 
 
-def test_a_dispute_that_names_its_record_otherwise_keeps_all_together(tmp_path: Path) -> None:
-    """Only who has all records knows whether another has that name, too."""
+def test_a_dispute_may_name_its_record_instead_of_giving_the_id(tmp_path: Path) -> None:
     evaluator, shared = roe.compile(roe.load(policy_text(tmp_path, ALONE))), tasks(3)
-    for text, why in (("deal 7", "some disputes may name their records otherwise than by id"), ("nothing", "")):
+    for text in ("deal 7", "nothing"):
         dispute = {"id": "D99", "credit": "closing", "record": text, "by": "cy", "opened": "2026-01-31", "reason": "by name"}
         written(tmp_path / "data", 1, [dispute])
         found = assert_alike({**ROWS, "tasks": shared}, evaluator, tmp_path / "data", "2026-02-01", tmp_path, remembers=False)
-        assert ("by name" in found["credits.csv"]) == bool(why)
-        assert shared.together == why
+        assert ("by name" in found["credits.csv"]) == (text == "deal 7")
+        assert shared.together == ""
 
 
 def test_what_is_credited_goes_with_the_record_that_its_rules_look_at(tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import random
+from collections import Counter
 from typing import Any
 
 import pytest
@@ -136,6 +137,37 @@ engagement:
         assert lines_of(batch_of(run).turns) == by_rows(evaluator.run(tables, as_of="2026-02-01")).turns, number
         handed += bool(run.handed)
     assert handed == 6
+
+
+@pytest.mark.parametrize("tasks", ["3 tasks", "portions"])
+def test_a_pool_may_tell_hundreds_of_kinds_apart(tasks: str, tmp_path: Any) -> None:
+    """Every lead is a kind of its own, which one rep must not have; the reps reach their caps one after the other, each in all kinds."""
+    from alike import COLUMNS, ROWS, TASKS, allocations, assert_alike
+    from made_worlds import write_tables
+
+    policy = """
+roe: 1
+name: t
+roles: [sdr]
+pools:
+  desk: {members: 'rep.team = "A" and lead.not_by != rep.id and lead.size < rep.level', caps: {per_day: 90}, strategy: weighted, weight: rep.ramp, together: never}
+  rest: {members: [zoe], together: never}
+fields: {lead: {size: number, not_by: string}, rep: {level: number}}
+engagement: {lead: {sdr: [{name: all, then: {route: desk}, else: {route: rest}}]}}
+"""
+    rng = random.Random(5)
+    reps = [{"id": f"r{i}", "name": f"R{i}", "team": "A", "level": 280 + i * 60, "ramp": ["1", "0.5"][i % 2]} for i in range(5)]
+    leads = [
+        {"id": f"L{i:03}", "created": f"2026-01-{rng.randrange(1, 28):02}", "size": i, "not_by": f"r{i % 5}"} for i in range(500)
+    ]  # fmt: skip
+    write_tables(tmp_path / "data", {"rep": [*reps, {"id": "zoe", "name": "Zoe"}], "lead": leads})
+    engines = {**ROWS, **COLUMNS, tasks: TASKS[tasks]}
+    evaluator = roe.compile(roe.load(policy_text(tmp_path / "policy", policy)))
+    found = assert_alike(engines, evaluator, tmp_path / "data", "2026-02-01", tmp_path, remembers=False)
+    assert TASKS[tasks].together == ""
+    counts = Counter(x["owner"] for x in allocations(found))
+    taken = [counts[f"r{i}"] for i in range(5)]
+    assert max(taken) == 90 and counts["zoe"] == 500 - sum(taken) > 0
 
 
 def test_the_inbound_example_is_handed_out_in_columns() -> None:

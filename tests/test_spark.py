@@ -180,6 +180,21 @@ def test_random_worlds_night_after_night(first: int, tmp_path: Path, session: An
 
 
 @heavy
+@pytest.mark.parametrize("seed", [1, 2, 3, 4, 6, 7])
+def test_pools_night_after_night(seed: int, tmp_path: Path, session: Any) -> None:
+    """In most of these, rules ask a second pool where the first one finds nobody."""
+    from alike import ROWS, allocations, assert_alike, on_spark
+    from made_pools import Nights
+
+    nights, spark = Nights(seed, tmp_path / "nights"), on_spark(session, (1, 3, 7)[seed % 3])
+    for _ in range(2):
+        nights.write()
+        found = assert_alike({**ROWS, "spark": spark}, nights.evaluator, nights.data, nights.as_of, nights.folder, remembers=seed % 4 > 0)
+        assert spark.together == ""
+        nights.a_day_passes(allocations(found))
+
+
+@heavy
 @pytest.mark.parametrize("first", range(8))
 def test_random_leads_that_are_matched_to_accounts(first: int, tmp_path: Path, session: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     from alike import ROWS, assert_alike_in_nights, on_spark

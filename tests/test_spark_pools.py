@@ -181,7 +181,7 @@ def test_why_turns_must_be_taken_one_by_one_is_said(tmp_path: Path) -> None:
     policy = root / "policy.yaml"
     policy.write_text(policy.read_text("utf-8").replace('rep.team = "SDR"\'', 'rep.team = "SDR" and lead.id != rep.id\''), "utf-8")
     leads = root / "data" / "leads.csv"
-    more = "".join(f"X{i},,,01/02/2025,3,,\n" for i in range(300))
+    more = "".join(f"X{i},,,01/02/2025,3,,\n" for i in range(1100))
     leads.write_text(leads.read_text("utf-8") + more, "utf-8")
     evaluator = roe.compile(roe.load(root))
     found = in_tasks(evaluator, read_tables(evaluator.policy, root / "data")[0], "2026-02-01", 2)

@@ -97,7 +97,8 @@ class InTurn:
             if stands is not None:
                 handed.failed[place], self.pools.n = stands, self.pools.n + 1
                 return
-        handed.failed[place] = failed
+        if failed:
+            handed.failed[place] = failed
         tried = tried if able else tried[:-1]
         handed.before[place] = self.turns.tried(tried, handed) if tried else self.first
         if self.by_load:

@@ -16,7 +16,7 @@ import numpy as np
 
 from roe.columns.credit import Credit
 from roe.dynamic import Array, Value
-from roe.evaluator.alike import CLASSES, NO_KEY, Class, hashed
+from roe.evaluator.alike import NO_KEY, Class, hashed
 from roe.evaluator.pool import Pool
 from roe.evaluator.turns import Standing
 
@@ -24,6 +24,9 @@ if TYPE_CHECKING:
     from roe.columns.pool_column import PoolColumn
     from roe.columns.turns import Turns
     from roe.evaluator.row import Row
+
+
+KINDS = 1024  # that a pool may tell apart; of many more, where owners count against caps, seating reps anew takes longer than asking for each record
 
 
 def kinds_of(pool: Pool, turns: Turns) -> tuple[Array, list[int]] | None:
@@ -41,7 +44,7 @@ def kinds_of(pool: Pool, turns: Turns) -> tuple[Array, list[int]] | None:
         code = code * (len(numbers) + 1) + number[codes]
         _, code = np.unique(code, return_inverse=True)
     kinds, first = np.unique(code, return_index=True)
-    return (code, first.tolist()) if len(kinds) <= CLASSES else None
+    return (code, first.tolist()) if len(kinds) <= KINDS else None
 
 
 class PoolKinds:

@@ -171,7 +171,9 @@ class Turns:
         used = list(self.used())
         any_row = self.table.row(int(self.row[0]))
         for name in used:  # reps whom the data does not list become rows of the table before it is counted
-            for row in self.one_of_each(name):
+            rows = self.one_of_each(name)
+            self.pools.pools[name].tell_apart(len(rows))
+            for row in rows:
                 self.pools.pools[name].fixed_standing(row)
             world.rep(self.pools.pools[name].step.fallback)
         self.owners = Owners(self.table, self.parts, created)

@@ -48,6 +48,7 @@ class Pool:
         self._static = not isinstance(step.members, Expr) or is_about_rep(step.members)
         self._reps_cached: list[Row] | None = None
         self._classes: dict[Value, Class] = {}
+        self._most_kinds = CLASSES
 
     # --- turns ------------------------------------------------------------------------------------------------------
 
@@ -225,7 +226,7 @@ class Pool:
             return None
         alike = self._classes.get(key)
         if alike is None:
-            if len(self._classes) >= CLASSES:
+            if len(self._classes) >= self._most_kinds:
                 self._classes.clear()
             alike = self._classes[key] = Class(row, self._reps(row))
         if not alike.is_seated:
@@ -235,6 +236,10 @@ class Pool:
             if self._caps:
                 self.pools.heed(self, alike.place)
         return alike
+
+    def tell_apart(self, kinds: int) -> None:
+        """Forget no kind that is known, and none of so many more: whoever hands out all records at once knows how many there are."""
+        self._most_kinds = max(CLASSES, len(self._classes) + kinds)
 
     def kind(self, row: Row) -> Value:
         """What the pool reads of a record, as a key; None for values that cannot be one, or if the pool reads more."""

@@ -13,10 +13,11 @@ from itertools import permutations
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from roe.crm.ids import fold
 from roe.data.coerce import PERSON
 from roe.policy.model import Policy
 from roe.share.carrier import Carrier, Task
-from roe.share.parcels import KEY, LINK, MOST, NAMED, PARCEL, TO, Buckets, Named, flat, key_of, packed
+from roe.share.parcels import KEY, LINK, MOST, NAMED, PARCEL, TO, Buckets, Named, flat, key_of, packed, table_of
 from roe.share.tables import Cut
 from roe.share.tasks import Batches, Piece, Shared, pieces_of
 
@@ -56,8 +57,25 @@ def names_of(policy: Policy, entity: str, lost: set[str], cut: Cut, carrier: Car
     return Names(named, pa.table(columns, pa.schema([(KEY, pa.string()), (TO, pa.string())]))) if meant else None
 
 
+def meant_by_several(policy: Policy, cut: Cut, carrier: Carrier) -> str:
+    """Why a task does not know by itself which record an approved exception or a dispute means; empty if each means one record at most. They are
+    at every task, and may name a record otherwise than by its id.
+    """
+    disputes = cut.broadcast.get("dispute")
+    disputed = (
+        [] if disputes is None else key_of(policy, "dispute", "record", disputes.columns).of(table_of(disputes)).drop_null().to_pylist()
+    )
+    credited = {credit.entity for credit in policy.plan.credits}
+    for entity in cut.shared:
+        texts = {str(row.record) for row in policy.plan.exceptions if row.entity == entity} | {*(disputed if entity in credited else ())}
+        found = records_named(policy, entity, texts, cut, carrier) if texts else {}
+        if any(len(found.get(text.lower(), set()) | found.get(fold(text).lower(), set())) > 1 for text in texts):
+            return f"an exception or a dispute names {entity} records by what several of them are called"
+    return ""
+
+
 def records_named(policy: Policy, entity: str, texts: Iterable[str], cut: Cut, carrier: Carrier) -> dict[str, set[str]]:
-    """The ids of all records of an entity that is shared out which may be meant by one of some texts that are not ids: by the text in small letters."""
+    """The ids of all records of an entity that is shared out which may be meant by one of some texts: by the text in small letters."""
     asked = _of_names(policy, entity, cut.shared[entity], texts)
     if entity in cut.held:
         rows: Iterable[Mapping[str, object]] = asked(cut.held[entity]).to_pylist()
@@ -74,14 +92,15 @@ def _of_names(policy: Policy, entity: str, shared: Shared, texts: Iterable[str])
     """What finds, among some of an entity's records, those that may be meant by one of these texts (`FOUND`)."""
     fields = policy.model.entities[entity]
     keys = {name: key_of(policy, entity, name, shared.schema.names) for name in NAMED if name in fields}
-    wanted = pa.array(sorted({text.lower() for text in texts}), pa.string())
+    own = shared.key if shared.id.column is None else shared.id
+    wanted = pa.array(sorted({x.lower() for text in texts for x in (text, fold(text))}), pa.string())
 
     def asked(rows: pa.Table) -> pa.Table:
         held = {name: key.of(rows).cast(pa.string()) for name, key in keys.items() if key.column is not None}
         if all(name in held for name in PERSON):
             held[" "] = pc.binary_join_element_wise(*(held[name] for name in PERSON), " ")
-        ids, found = shared.key.of(rows).cast(pa.string()), [FOUND.empty_table()]
-        for texts in held.values():
+        ids, found = own.of(rows).cast(pa.string()), [FOUND.empty_table()]
+        for texts in (ids, *held.values()):
             small = _in_small_letters(texts)
             is_meant = pc.and_(pc.is_in(small, value_set=wanted, skip_nulls=True), ids.is_valid())
             found.append(pa.table([small.filter(is_meant), ids.filter(is_meant)], schema=FOUND))

@@ -20,9 +20,9 @@ from roe.ledger.by_record import rest_of
 from roe.ledger.remembered import Remembered
 from roe.share.carrier import Frame
 from roe.share.claims import without_claims
-from roe.share.credits import disputed_by_name
 from roe.share.kind import OfKind, Work
 from roe.share.memory import Change, others_owned, with_newest
+from roe.share.names import meant_by_several
 from roe.share.plan import Share, share
 from roe.share.pools import Said
 from roe.share.result import TaskResult
@@ -86,8 +86,9 @@ def _in_buckets(work: Work, how: Share, check: Check) -> SharedOut | str:
             return one
         kinds.insert(0, one)
         state = with_newest(state, policy, kind.entity, dated(cut, policy, kind.entity))
-    if any(disputed_by_name(policy, cut, carrier) for cut in cuts):
-        return "some disputes may name their records otherwise than by id"
+    why = next((why for cut in cuts if (why := meant_by_several(policy, cut, carrier))), "")
+    if why:
+        return why
     remembered = reduce(
         rest_of, (kind.entity for kind in how.kinds), without_claims(state) if any(kind.claims for kind in how.kinds) else state
     )
