@@ -5,7 +5,9 @@ from __future__ import annotations
 import gc
 import itertools
 import os
+import shutil
 import sys
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -18,6 +20,26 @@ from effort import CI, HEAVY, tries
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 sys.dont_write_bytecode = False
 
+# Each of those processes would also start threads for matrices, which nobody multiplies: they take longer than the rest of numpy's import.
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+
+# Tests make and remove a hundred thousand files. On a disk that takes a fifth of their time, and each commit of a ledger waits for it.
+MEMORY, ROOM = Path("/dev/shm"), 4 << 30  # bytes that must be free
+
+
+def is_in_memory(folder: Path) -> bool:
+    """Whether a folder of Linux lies in memory with much room, and programs can be started from it."""
+    try:
+        available = next(line for line in Path("/proc/meminfo").read_text("utf-8").splitlines() if line.startswith("MemAvailable:"))
+        room = min(shutil.disk_usage(folder).free, int(available.split()[1]) << 10)
+        return room >= ROOM and os.access(folder, os.W_OK) and not os.statvfs(folder).f_flag & os.ST_NOEXEC
+    except (OSError, StopIteration):
+        return False
+
+
+if "TMPDIR" not in os.environ and not HEAVY and is_in_memory(MEMORY):  # long checks have more files than one would keep there
+    os.environ["TMPDIR"] = tempfile.tempdir = str(MEMORY)
+
 # CI tries the same examples every time, so that a change is judged by what it changed; everywhere else they are new ones.
 settings.register_profile(
     "roe", max_examples=tries(12, 40, 1000), deadline=None, derandomize=CI, suppress_health_check=[HealthCheck.too_slow]
@@ -25,18 +47,25 @@ settings.register_profile(
 settings.load_profile("roe")
 
 
+# A run and a service freeze what they keep, and thaw all that is frozen. Here that would be the modules of all tests, and each collection
+# that a run asks for would go through them: a third of the time of tests with many runs. A command in a process of its own does it as always.
+freeze = gc.freeze
+vars(gc).update(freeze=lambda: None, unfreeze=lambda: None)
+
+
 @pytest.fixture(scope="module", autouse=True)
 def collected() -> None:
     """What all modules and libraries have made stays as long as the tests: no collection of a test goes through it."""
     gc.collect()
-    gc.freeze()
+    freeze()
 
 
 @pytest.fixture(scope="session")
-def caches(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+def caches(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Iterator[Path]]:
     """Names of folders. pytest's own way to a new folder reads the names of all that are there, which are thousands."""
     folder = tmp_path_factory.mktemp("caches")
-    return (folder / str(number) for number in itertools.count())
+    yield (folder / str(number) for number in itertools.count())
+    shutil.rmtree(folder, ignore_errors=True)
 
 
 @pytest.fixture(autouse=True)

@@ -13,9 +13,13 @@ from collections.abc import Callable, Mapping
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 
-LOADED = ("roe.cli.serve", "roe.serve.main", "uvicorn", "psycopg")
+OWN = ("roe.cli.serve", "roe.serve.main", "roe.cache", "roe.stages.build")
+OTHERS = (  # what roe and uvicorn import where they use it
+    "interegular", "jsonschema", "lark", "psycopg", "uvicorn", "uvicorn.lifespan.on", "uvicorn.loops.auto",
+    "uvicorn.protocols.http.auto", "uvicorn.protocols.websockets.auto",
+)  # fmt: skip
 FORKS = multiprocessing.get_context("forkserver")
-FORKS.set_forkserver_preload(list(LOADED))
+FORKS.set_forkserver_preload([*OWN, *OTHERS])
 ROOT = str(Path(__file__).resolve().parents[1])
 if ROOT not in sys.path:  # `pytest` does not put it there, as `python -m pytest` does: the copies look for the module of a test in it
     sys.path.append(ROOT)

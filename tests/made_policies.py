@@ -9,6 +9,7 @@ from typing import Any
 
 import yaml
 
+DUMPER = getattr(yaml, "CSafeDumper", yaml.SafeDumper)  # the one in C, where PyYAML has it
 TEXTS = ["US", "DE", "Bräu & Söhne", "=1+1", "a,b", 'say "hi"', "line\nbreak", "N/A", "-", " ", "ＡＣＭＥ", "😀", "ß", "null", "x" * 40, "Acme Inc", "ACME", "acme gmbh"]  # fmt: skip
 SEGMENTS = ["SMB", "Mid", "Ent"]
 ZONES = ["UTC", "America/New_York", "Asia/Kolkata", "Australia/Lord_Howe"]
@@ -108,7 +109,7 @@ def make_policy(rng: random.Random, folder: Path, apart: bool = False) -> None:
 def write_policy(policy: dict[str, Any], folder: Path) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "strategic.csv").write_text("domain\nacme.com\nexample.de\n", "utf-8")
-    (folder / "policy.yaml").write_text(yaml.safe_dump(policy, sort_keys=False, allow_unicode=True), "utf-8")
+    (folder / "policy.yaml").write_text(yaml.dump(policy, Dumper=DUMPER, sort_keys=False, allow_unicode=True), "utf-8")
 
 
 def policy_of(rng: random.Random, apart: bool = False, families: bool = False) -> dict[str, Any]:

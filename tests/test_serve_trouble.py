@@ -60,6 +60,13 @@ def lead(c: Any, id: str) -> Any:
     return c.post("/v1/leads", json={"id": id, "email": f"a@{id.lower()}.com"}, headers={"Idempotency-Key": f"key-{id}"})
 
 
+@pytest.fixture(autouse=True)
+def soon(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A server whose database is gone looks for it ten times a second: how long it waits between two attempts is not what tests look at."""
+    if not HEAVY:
+        monkeypatch.setattr("roe.serve.queue.RETRY", 0.1)
+
+
 @contextlib.contextmanager
 def running(state: str, tmp_path: Path, **more: Any) -> Iterator[tuple[TestClient, Server]]:
     server = Server(Settings(policy(tmp_path / "policy"), state, **more), SetTime(MONDAY))
