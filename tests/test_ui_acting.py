@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from datetime import UTC
 from pathlib import Path
@@ -61,7 +62,7 @@ class Office:
         self.evaluator = Evaluator(built)
         open_store(self.state).close()
         self.history = History(self.state)
-        self.laptop = Laptop(self.bound, "data", lambda: self.history.head()[0])
+        self.laptop = Laptop(self.bound, "data", lambda: self.history.head()[0], quick=math.inf)  # pages wait, however busy the machine is
         self.people: dict[str, Browser] = {}
 
     def bound(self) -> Any:

@@ -31,10 +31,12 @@ def snapshot_of(bound: Bound, source: str) -> Snapshot:
 
 
 class Laptop:
-    """The newest snapshot. `bind` binds the records with what the ledger knows now; `number` is where the ledger ends."""
+    """The newest snapshot. `bind` binds the records with what the ledger knows now; `number` is where the ledger ends. Where one takes longer than
+    `quick` seconds, a page does not wait for it.
+    """
 
-    def __init__(self, bind: Callable[[], Bound], source: str, number: Callable[[], int] = lambda: 0) -> None:
-        self._bind, self._source, self._number = bind, source, number
+    def __init__(self, bind: Callable[[], Bound], source: str, number: Callable[[], int] = lambda: 0, quick: float = QUICK) -> None:
+        self._bind, self._source, self._number, self._quick = bind, source, number, quick
         self._lock = threading.Lock()
         self._made = number()
         began = time.monotonic()
@@ -46,7 +48,7 @@ class Laptop:
         with self._lock:
             if self._number() == self._made or (self._making is not None and self._making.is_alive()):
                 return self._snapshot
-            if self._takes > QUICK:
+            if self._takes > self._quick:
                 self._snapshot.outdated = True
                 self._making = threading.Thread(target=self._make, name="roe-snapshot", daemon=True)
                 self._making.start()
