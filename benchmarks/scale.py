@@ -200,12 +200,25 @@ def few(root: Path, rows: int) -> None:
 
 def small(root: Path, rows: int) -> None:
     """A whole run of 10,000 accounts, and of the few of an example, by policies that are in the cache."""
+    from pyarrow.csv import write_csv
+
     run = partial(run_in_columns, policy(root), accounts(root, 10_000), root / "out")
     run()
     found = [run() for _ in range(5)]
     say("a whole run of 10,000 accounts and 1,000 rules: processor seconds", statistics.median(x.processor for x in found), "s", 0.6)
     say("    seconds", statistics.median(x.seconds for x in found), "s")
     say("    its peak", max(x.mib for x in found), "MiB")
+    alone = [whole_process("-c", "import numpy, pyarrow.compute, pyarrow.parquet", OPENBLAS_NUM_THREADS="1").processor for _ in range(5)]
+    say("    a process that imports NumPy and Arrow and ends: processor seconds", statistics.median(alone), "s")
+    for n in (1_000, 2_000):  # `auto` takes columns from 128 kilobytes on
+        data = root / f"csv{n}"
+        data.mkdir()
+        write_csv(made.accounts(n), data / "accounts.csv")
+        size = (data / "accounts.csv").stat().st_size >> 10
+        for engine in ("rows", "columns"):
+            given = ("--data", str(data), "--as-of", AS_OF, "--out", str(root / "out"), "--engine", engine)
+            seconds = [whole_process("-m", "roe", "run", str(policy(root)), *given).processor for _ in range(5)]
+            say(f"    {n:,} accounts in CSV ({size} KB) in {engine}: processor seconds", statistics.median(seconds), "s")
     for name in ("static", "crm"):
         example = HERE.parent / "policies" / "examples" / name
         command = ("-m", "roe", "run", str(example), "--data", str(example / "data"), "--as-of", AS_OF, "--out", str(root / "out"))

@@ -15,7 +15,7 @@ import yaml
 
 from roe.crm.ids import fold
 from roe.data.headers import columns_of
-from roe.data.read import file_of
+from roe.data.read import files_of
 from roe.evaluator.engine import Evaluator
 from roe.policy.standard import FILES
 from roe.stages.build import build
@@ -79,7 +79,7 @@ def _save(path: Path, rows: list[list[str]]) -> None:
 
 
 def _data(policy: Any, folder: Path, change: dict[str, Any], number: int) -> None:
-    path, _ = file_of(policy, change["entity"], folder)
+    path = files_of(policy, folder)[0].get(change["entity"])
     if path is None:
         path = folder / f"{FILES.get(change['entity'], (change['entity'] + 's',))[0]}.csv"
         path.write_text("id\n", "utf-8")

@@ -9,7 +9,6 @@ import base64
 import hashlib
 import json
 import secrets
-import sys
 import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -105,7 +104,7 @@ class Handler(BaseHTTPRequestHandler):
 
 
 if __name__ == "__main__":
-    Handler.issuer = sys.argv[2]
-    server = ThreadingHTTPServer(("127.0.0.1", int(sys.argv[1])), Handler)
-    print("ready", flush=True)
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    Handler.issuer = f"http://127.0.0.1:{server.server_port}"
+    print(Handler.issuer, flush=True)
     server.serve_forever()

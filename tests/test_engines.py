@@ -121,7 +121,7 @@ def test_nothing_of_a_run_is_found_out_by_catching_a_circle() -> None:
 
 
 # a policy that is kept needs no parser, and nothing of a run needs pandas
-NEVER = ["lark", "pandas", "numpy.ma.core", "jsonschema", "importlib.metadata", "roe.stages"]
+NEVER = ["lark", "pandas", "jsonschema", "importlib.metadata", "roe.stages"]
 HEAVY_ONES = ["numpy", "pyarrow", "duckdb"]
 PLAIN_DATACLASSES = [
     "At",
@@ -157,20 +157,3 @@ def test_nothing_is_imported_that_a_command_does_not_use(command: str, engine: s
     assert set(ast.literal_eval(classes)) <= set(
         PLAIN_DATACLASSES
     )  # every other class is a node, which takes a tenth of the time to define
-
-
-@pytest.mark.parametrize("ended", [False, True])
-def test_masked_arrays_are_what_they_are_where_somebody_makes_them(ended: bool) -> None:
-    script = f"""if True:
-        import sys, click, numpy as np, pyarrow as pa
-        from roe.cli.lean import without_pandas
-        command = click.Context(click.Command("run"))
-        with command.scope(cleanup={ended}):
-            without_pandas()
-            assert pa.array(np.unique(np.arange(2))).to_pylist() == [0, 1] and "numpy.ma.core" not in sys.modules
-        from numpy.ma import {"MaskedArray, " if ended else ""}mrecords, masked_array
-        masked = masked_array([1, 2], [False, True])
-        assert pa.array(masked).to_pylist() == [1, None] and isinstance(masked, np.ma.MaskedArray)
-        assert {"isinstance(masked, MaskedArray)" if ended else "True"}
-    """
-    subprocess.run([sys.executable, "-c", script], check=True)

@@ -61,12 +61,14 @@ def is_whole(store: Store) -> dict[str, int]:
 
 def killed(place_: str, kills: int, rng: random.Random) -> None:
     for n in range(kills):
-        process = start(place_, f"w{n}", 10_000)
-        assert process.stdout is not None and process.stdout.readline() == "ready\n"
-        time.sleep(rng.random() * 0.25)
-        process.send_signal(signal.SIGKILL)
-        acknowledged = len(process.stdout.read().split("\n")) - 1
-        process.wait()
+        with start(place_, f"w{n}", 10_000) as process:
+            assert process.stdout is not None
+            try:
+                assert process.stdout.readline() == "ready\n"
+                time.sleep(rng.random() * 0.25)
+            finally:
+                process.send_signal(signal.SIGKILL)
+            acknowledged = len(process.stdout.read().split("\n")) - 1
         with open_store(place_) as store:
             committed = is_whole(store).get(f"w{n}", 0)
             assert acknowledged <= committed <= acknowledged + 1  # at most the one that was committed and not yet said

@@ -249,13 +249,16 @@ def test_a_cached_policy_is_the_same_policy(name: str) -> None:
 
 
 def test_a_changed_or_damaged_cache_is_not_trusted(tmp_path: Path) -> None:
-    root = policy_text(tmp_path, MINIMAL + "define: {account.a: account.employees > 5}\n")
+    rule = "engagement: {account: {ae: [{name: r, when: account.a, then: keep}]}}\n"
+    root = policy_text(tmp_path, MINIMAL + "define: {account.a: account.employees > 5}\n" + rule)
     assert load_policy(root)[0] is not None
     cache = Path(os.environ["ROE_CACHE"])
     (file,) = cache.glob("*.json")
     for damage in ("", "[]", "{}", '{"digest": 1}', file.read_text()[:-20]):
         file.write_text(damage)
-        assert load_policy(root)[0] is not None
+        policy = load_policy(root)[0]
+        assert policy is not None
+        assert [len(rule.conditions) for step in policy.plan.engagement.values() for rule in step.rules] == [1]
     policy_text(tmp_path, MINIMAL + "define: {account.a: account.emploees > 5}\n")
     assert load_policy(root)[0] is None
 

@@ -227,7 +227,7 @@ for n in range(1, 100_000):
 
 def test_readers_see_a_run_apart_whole_however_it_is_killed(tmp_path: Path) -> None:
     """A reader looks again and again while writers are killed: it sees a run of eight parts and a summary, all of one number."""
-    place, rng, looks = tmp_path / "out", random.Random(6), 0
+    place, rng = tmp_path / "out", random.Random(6)
     first = OutFolder(place, apart=True)
     staged = first.begin(())
     for number in range(9):
@@ -237,16 +237,14 @@ def test_readers_see_a_run_apart_whole_however_it_is_killed(tmp_path: Path) -> N
     for _ in range(20 if HEAVY else 2):
         with subprocess.Popen([sys.executable, "-c", WRITER, str(place)], env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}, stdout=subprocess.PIPE) as process:  # fmt: skip
             assert process.stdout is not None and process.stdout.readline() == b"ready\n"
-            until = time.monotonic() + rng.random()
+            end, seen = time.monotonic() + rng.random(), 0
             try:
-                while time.monotonic() < until:
+                while time.monotonic() < end or not seen:
                     with suppress(FileNotFoundError):
-                        looks += _is_one_run(place, still=False)
+                        seen += _is_one_run(place, still=False)
             finally:
                 process.send_signal(signal.SIGKILL)
         assert _is_one_run(place, still=True)
-        looks += 1
-    assert looks > 2
 
 
 @pytest.mark.parametrize("torn", ["", '["run'])
@@ -646,7 +644,7 @@ def test_two_at_once_lose_nothing_and_give_nothing_twice(kind: str, tmp_path: Pa
         leads(tmp_path, 30 * (n + 1))
         pair = [forked_roe(tmp_path, command(tmp_path, state, n, out)) for out in ("one", "one" if n % 2 else "other")]
         for process in pair:
-            process.join(120)
+            process.join()
             assert process.exitcode == 0, (tmp_path / "log").read_text("utf-8")
         with open_store(state) as store:
             is_sound(store)

@@ -238,14 +238,16 @@ def test_a_cache_folder_that_others_may_write_is_not_trusted(tmp_path: Path, mon
     assert owner(tmp_path / "p") == "ann"
     (file,) = kept.iterdir()
     assert kept.stat().st_mode & 0o077 == 0
-    forged = json.loads(file.read_text("utf-8"))
-    forged["policy"] = json.loads(json.dumps(forged["policy"]).replace("ann", "mallory"))
-    file.write_text(json.dumps(forged), "utf-8")
+    head, conditions = file.read_text("utf-8").split("\n", 1)
+    sound = json.loads(head)
+    sound["policy"] = json.loads(json.dumps(sound["policy"]).replace("ann", "mallory"))
+    forged = f"{json.dumps(sound)}\n{conditions}"
+    file.write_text(forged, "utf-8")
     assert owner(tmp_path / "p") == "mallory"  # what stands in a folder of one's own counts
     for mode in (0o777, 0o770, 0o707):
         kept.chmod(mode)
         assert owner(tmp_path / "p") == "ann"
-        assert json.loads(file.read_text("utf-8")) == forged  # nor is anything written there
+        assert file.read_text("utf-8") == forged  # nor is anything written there
     (tmp_path / "link").symlink_to(kept)
     monkeypatch.setenv("ROE_CACHE", str(tmp_path / "link"))
     assert owner(tmp_path / "p") == "ann"

@@ -5,6 +5,7 @@ Each server is told at which step it dies, and of which lead. The next one gets 
 
 from __future__ import annotations
 
+import asyncio
 import importlib
 import os
 import signal
@@ -53,11 +54,12 @@ UNCOMMITTED = (
     Step("the head is written", "roe.ledger.writing:Writing.close"),
     Step("the commit is to be made", "DATABASE.commit", "before"),
 )
+HANDED_OVER = "the answer is handed over"
 COMMITTED = (
     Step("the commit is made", "DATABASE.commit"),
     Step("the desk knows of it", "roe.serve.desk:Desk.written"),
     Step("the group is done", "roe.serve.writer:Writer.group"),
-    Step("the answer is handed over", "roe.serve.queue:Queue._handle"),
+    Step(HANDED_OVER, "roe.serve.queue:Queue._handle"),
     Step("the answer is to be sent", "starlette.responses:JSONResponse.__call__", "before"),
 )
 ANSWERED = (
@@ -77,6 +79,8 @@ STEPS = {step.name: step for step in (*UNCOMMITTED, *COMMITTED, *ANSWERED, *SEND
 
 def dying(policy: str, state: str, port: str, config: str, lead: str, step: str) -> None:
     """A server that is killed at a step of the request which routes a lead."""
+    from starlette.responses import JSONResponse
+
     from roe.serve import app, outbox, routes
 
     outbox.LEASE = LEASE
@@ -84,7 +88,12 @@ def dying(policy: str, state: str, port: str, config: str, lead: str, step: str)
     is_answered = threading.Event()
     if step in STEPS:
         _die_at(STEPS[step], begun, is_answered, DATABASE["postgres" if state.startswith("postgresql:") else "sqlite"])
-    written, request_line = routes.written, vars(app)["request_line"]
+    written, request_line, respond = routes.written, vars(app)["request_line"], JSONResponse.__call__
+
+    async def responding(*args: Any) -> None:
+        if begun and step == HANDED_OVER:
+            await asyncio.Event().wait()  # another thread would send it before this one dies, or not
+        await respond(*args)
 
     def answered(*args: Any) -> None:
         request_line(*args)
@@ -97,6 +106,7 @@ def dying(policy: str, state: str, port: str, config: str, lead: str, step: str)
         return written(request, token, value, *more, **others)
 
     routes.written, vars(app)["request_line"] = noticed, answered
+    setattr(JSONResponse, "__call__", responding)  # noqa: B010 - a class's own method
     roe("serve", policy, "--state", state, "--port", port, "--config", config)
 
 

@@ -20,7 +20,7 @@ from roe.grammar.parser import parse
 from roe.plan.operators import Action
 from roe.plan.parts import Crm
 from roe.plan.plan import Plan
-from roe.policy.store import LazyTuple, PolicyReader, PolicyWriter, write_policy
+from roe.policy.store import LazyTuple, PolicyReader, PolicyWriter, rule_names, write_policy
 from roe.source import Added, Text
 
 TABLES = Path(__file__).parent / "boundaries"
@@ -115,6 +115,24 @@ def test_rules_are_a_sequence_like_a_tuple() -> None:
     assert rules != ("A", "B") and rules != ["A", "B", "C"] and rules == LazyTuple(["a", "b", "c"], make)
     with pytest.raises(IndexError):
         rules[3]
+
+
+def test_the_conditions_of_a_rule_are_read_when_somebody_asks_for_them() -> None:
+    conditions: Any = LazyTuple('["a", "b"]', str.upper)
+    assert conditions == ("A", "B") and len(conditions) == 2
+    never: Any = LazyTuple("no JSON", str.upper)
+    with pytest.raises(ValueError, match="Expecting value"):
+        len(never)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_names_of_rules_are_known_before_the_rules_are(name: str) -> None:
+    policy = roe.load(EXAMPLES / name)
+    stored = json.loads(json.dumps(write_policy(policy)))
+    stored["conditions"] = ["no JSON"] * len(stored["conditions"])
+    plan = PolicyReader(stored, policy.root).policy().plan
+    for key, step in policy.plan.engagement.items():
+        assert rule_names(plan.engagement[key].rules) == rule_names(step.rules) == [str(rule.name) for rule in step.rules]
 
 
 def test_what_cannot_be_kept_is_refused() -> None:

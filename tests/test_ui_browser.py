@@ -14,7 +14,7 @@ import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -26,6 +26,7 @@ pytest.importorskip("playwright")
 
 from helpers import AS_OF, EXAMPLES, policy_text
 from roe.web.app.access import digest
+from waiting import LONG, until
 
 BROWSER = next((found for name in ("chromium", "chromium-browser", "google-chrome") if (found := shutil.which(name))), "")
 pytestmark = pytest.mark.skipif(not os.environ.get("ROE_HEAVY") or not BROWSER, reason="needs ROE_HEAVY=1 and Chromium")
@@ -87,7 +88,10 @@ class Server:
 
     def close(self) -> None:
         self.process.terminate()
-        self.process.wait(10)
+        try:
+            self.process.wait(LONG)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
 
 
 @pytest.fixture(scope="module")
@@ -145,8 +149,8 @@ class User:
         self.clicks += 1
         self.page.fill(where, "")
         self.page.locator(where).press_sequentially(text, delay=5)
-        self.page.wait_for_timeout(400)
-        self.page.wait_for_load_state("networkidle")
+        if where == "#q":  # what is found for the first letters is there before
+            self.reads(f"found for “{text}”")
 
     def fill_in(self, where: str, text: str) -> None:
         self.clicks += 1
@@ -157,18 +161,19 @@ class User:
         self.page.select_option(where, value)
 
     def reads(self, *texts: str) -> None:
-        body = " ".join(self.page.inner_text("body").split())
-        missing = [t for t in texts if t not in body]
-        assert not missing, (missing, body[:1500])
+        """The page says these, now or when it has come."""
+        until(lambda: f"{self._missing(texts)} in {self._text()[:1500]}", lambda: not self._missing(texts))
 
     def reads_soon(self, *texts: str) -> None:
-        """The same, once the records are decided anew after an act."""
-        for _ in range(40):
-            if all(t in " ".join(self.page.inner_text("body").split()) for t in texts):
-                return
-            self.page.wait_for_timeout(500)
-            self.page.reload()
-        self.reads(*texts)
+        """The same, once the records are decided anew after an act: the page is loaded again and again."""
+        until(lambda: f"{self._missing(texts)} in {self._text()[:1500]}", lambda: not self._missing(texts) or self.page.reload() is None)
+
+    def _missing(self, texts: Sequence[str]) -> list[str]:
+        text = self._text()
+        return [t for t in texts if t not in text]
+
+    def _text(self) -> str:
+        return " ".join(self.page.inner_text("body").split())
 
     def looks_good(self, name: str, dark_too: bool = True) -> None:
         """Axe finds nothing and nothing overflows on the page as it is now: light, dark, and on a phone; with a picture of each."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import socket
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -27,15 +26,13 @@ from roe.web.app.site import Options
 
 class Provider:
     def __init__(self, folder: Path) -> None:
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            port = probe.getsockname()[1]
-        self.folder, self.issuer = folder, f"http://127.0.0.1:{port}"
+        self.folder = folder
         environment = {**os.environ, "PYTHONPATH": os.pathsep.join(p for p in sys.path if p)}
-        command = [sys.executable, oidc_provider.__file__, str(port), self.issuer]
-        self.process = subprocess.Popen(command, stdout=subprocess.PIPE, cwd=folder, env=environment)
+        command = [sys.executable, oidc_provider.__file__]
+        self.process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=folder, env=environment)
         assert self.process.stdout is not None
-        assert self.process.stdout.readline() == b"ready\n"
+        self.issuer = self.process.stdout.readline().strip()
+        assert self.issuer
 
     def lies(self, what: str) -> None:
         (self.folder / "lie").write_text(what, "utf-8")
@@ -56,8 +53,8 @@ class Provider:
 def provider(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Provider]:
     made = Provider(tmp_path_factory.mktemp("provider"))
     yield made
-    made.process.terminate()
-    made.process.wait(10)
+    made.process.kill()
+    made.process.wait()
 
 
 def browser_of(provider: Provider, monkeypatch: pytest.MonkeyPatch) -> Browser:

@@ -1,8 +1,9 @@
 """Compiled policies kept in the user's cache folder, so that the next start need not read, check or lower them again.
 
 What is kept is the plan itself, as JSON that holds nothing but values and the names of a few known classes: no code can
-come out of it. It counts only while the digest of the policy's files and of roe's own is the same, and only in a folder that nobody
-else may write to: what is kept decides who owns what. Rules are made from it one by one, when somebody asks for them.
+come out of it. Its first line has all but the conditions of rules; those of each rule are a line that is read when somebody asks for them,
+as the rules themselves are made one by one. It counts only while the digest of the policy's files and of roe's own is the same, and only
+in a folder that nobody else may write to: what is kept decides who owns what.
 """
 
 from __future__ import annotations
@@ -89,9 +90,11 @@ def _read(place: Path, root: Path) -> tuple[Policy, list[Diagnostic]] | None:
     """A policy that has not changed, and its findings; None if there is nothing to trust."""
     try:
         text = read_own(place)
-        stored = json.loads(text)
-        if stored["digest"] != _digest(root, stored["files"]):
+        head, _, conditions = text.partition("\n")
+        stored = json.loads(head)
+        if stored["digest"] != _digest(root, stored["files"]) or stored["follow"] != len(conditions):
             return None
+        stored["policy"]["conditions"] = conditions.split("\n")
         policy = PolicyReader(stored["policy"], root).policy()
         _remember(policy, place, stored["digest"], len(text))
         return policy, [_diagnostic(d) for d in stored["found"]]
@@ -106,7 +109,9 @@ def _write(place: Path, root: Path, policy: Policy, diagnostics: list[Diagnostic
         "policy": write_policy(policy),
         "found": [_plain_diagnostic(d) for d in diagnostics],
     }
-    text = json.dumps(stored, ensure_ascii=False, separators=(",", ":"))
+    conditions = "\n".join(stored["policy"].pop("conditions"))
+    stored["follow"] = len(conditions)  # characters, so that half a file is not taken for a whole one
+    text = json.dumps(stored, ensure_ascii=False, separators=(",", ":")) + "\n" + conditions
     write_aside(place, text)
     _remember(policy, place, stored["digest"], len(text))
 

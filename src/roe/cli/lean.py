@@ -1,4 +1,4 @@
-"""Packages without what a command that only decides records does not need. With NumPy and Arrow that takes a quarter of a small run."""
+"""Packages without what a command that only decides records does not need."""
 
 from __future__ import annotations
 
@@ -6,10 +6,7 @@ import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from importlib import import_module
 from types import ModuleType
-
-import click
 
 
 def before_arrow() -> None:
@@ -20,12 +17,7 @@ def before_arrow() -> None:
 
 
 def without_pandas() -> None:
-    """Keep Arrow from importing pandas, where that is installed, with the first array of Python values, and `numpy.ma` with the first of NumPy's."""
-    import numpy as np
-
-    if "numpy.ma" not in sys.modules:
-        stand_in = np.ma = sys.modules["numpy.ma"] = _NoMasks("numpy.ma")
-        click.get_current_context().call_on_close(stand_in.leave)
+    """Keep Arrow from importing pandas, where that is installed, with the first array of Python values."""
     if "pandas" not in sys.modules:
         import pyarrow as pa
 
@@ -71,29 +63,3 @@ class _NoVersions(ModuleType):
     @staticmethod
     def version(name: str) -> str:
         raise ImportError(name)
-
-
-class _NoMasks(ModuleType):
-    """In place of `numpy.ma`, which Arrow and `np.unique` ask whether an array is a masked one: none is before somebody wants the real module."""
-
-    class MaskedArray:
-        pass
-
-    @staticmethod
-    def is_masked(_: object) -> bool:
-        return False
-
-    def __getattr__(self, name: str) -> object:
-        if name.startswith("__") and name != "__path__":
-            raise AttributeError(name)
-        self.leave()
-        real = import_module("numpy.ma")
-        self.__dict__.update(vars(real))
-        return getattr(real, name)
-
-    def leave(self) -> None:
-        """Let whoever asks from now on have the real module."""
-        import numpy as np
-
-        if sys.modules.get("numpy.ma") is self:
-            del sys.modules["numpy.ma"], np.ma

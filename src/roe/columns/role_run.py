@@ -26,6 +26,7 @@ from roe.ledger.reconcile import key_parts
 from roe.node import node
 from roe.plan.operators import Expr, Rule
 from roe.plan.outcome import ACTIONS, Outcome, Sentence
+from roe.policy.store import rule_names
 from roe.progress import phase
 
 if TYPE_CHECKING:
@@ -84,6 +85,7 @@ class RoleRun(RoleRows):
         chooser = bound.evaluator.compiled.engagement[table.entity, role]
         self.everyone = self.frame(np.arange(n))  # whom this role decides
         self.rules = chooser.step.rules
+        self.rule_names = Dictionary(rule_names(self.rules))
         self.owner = np.full(n, -1, np.int64)
         self.action = np.zeros(n, np.int8)
         self.outcomes: list[Outcome] = []
@@ -242,9 +244,8 @@ class RoleRun(RoleRows):
     def _decided(self, rows: Array) -> Frame:
         """Some rows, with the steps of the role that are computed by now."""
         names = self.steps.names
-        rules = Dictionary([str(rule.name) for rule in self.rules])
         steps: dict[str, Column] = {
-            names.rule: Coded(np.maximum(self.rule[rows], NO_RULE).astype(np.int32), rules),
+            names.rule: Coded(np.maximum(self.rule[rows], NO_RULE).astype(np.int32), self.rule_names),
             names.owner: Refs("rep", self.owner[rows].astype(np.int32), self.world),
             names.pool: Coded(self.pool[rows], Dictionary(self.pools)),
             names.due: from_values(self.dues or [None]).take(self.due[rows]),

@@ -56,8 +56,9 @@ def files_of(policy: Policy, folder: Path, complete: bool = False) -> tuple[dict
         return {}, [none_found(policy, folder)]
     paths: dict[str, Path] = {}
     diagnostics: list[Diagnostic] = []
+    files = sorted((p for p in folder.iterdir() if p.is_file()), key=lambda p: p.name)
     for entity in policy.model.entities:
-        path, problems = file_of(policy, entity, folder)
+        path, problems = file_of(policy, entity, folder, files)
         diagnostics += problems
         if path is not None:
             paths[entity] = path
@@ -98,10 +99,9 @@ def none_found(policy: Policy, folder: Path) -> Diagnostic:
     return Diagnostic("R606", f"`{folder}` has no file of an entity", here, f"files are named {names}, or under `data:`")
 
 
-def file_of(policy: Policy, entity: str, folder: Path) -> tuple[Path | None, list[Diagnostic]]:
-    """The file of an entity's records in a folder, if there is one; a second one is a warning."""
+def file_of(policy: Policy, entity: str, folder: Path, files: list[Path]) -> tuple[Path | None, list[Diagnostic]]:
+    """The file of an entity's records among the files of a folder, in order, if there is one; a second one is a warning."""
     source = policy.data.get(entity)
-    files = sorted((p for p in folder.iterdir() if p.is_file()), key=lambda p: p.name)
     if source and source.file:
         return _declared_file(source.file, entity, folder, files)
     by_name: dict[str, list[Path]] = {}

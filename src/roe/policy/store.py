@@ -2,10 +2,14 @@
 
 A value is itself, or a list whose first item says what it is: a class of the plan by name, a text with its origin, a
 tuple, list, dict, or temporal value. Only the classes named here can come out of it.
+
+The conditions of rules are most of a large policy, and few commands ask for them: each rule's are a text of JSON of their own, which
+is read when somebody does.
 """
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import date, datetime, time, timedelta
 from pathlib import Path
@@ -39,13 +43,20 @@ _TEMPORAL = (date, datetime, time, timedelta)
 
 
 class LazyTuple(Sequence[T]):
-    """Rules, or their conditions, that are made from what was kept when they are asked for."""
+    """Rules, or their conditions, that are made from what was kept when they are asked for; also from a text of JSON."""
 
-    __slots__ = ("_made", "_make", "_stored")
+    __slots__ = ("_given", "_made", "_make")
 
-    def __init__(self, stored: list[Stored], make: Callable[[Stored], T]) -> None:
-        self._stored, self._make = stored, make
+    def __init__(self, stored: list[Stored] | str, make: Callable[[Stored], T]) -> None:
+        self._given, self._make = stored, make
         self._made: dict[int, T] = {}
+
+    @property
+    def _stored(self) -> list[Stored]:
+        stored = self._given
+        if isinstance(stored, str):
+            stored = self._given = json.loads(stored)
+        return stored
 
     def __len__(self) -> int:
         return len(self._stored)
@@ -73,12 +84,28 @@ class LazyTuple(Sequence[T]):
         return hash(tuple(self))
 
 
+class LazyRules(LazyTuple[o.Rule]):
+    """The rules of a step, as they were kept."""
+
+    __slots__ = ()
+
+    def names(self) -> list[str]:
+        """Of every rule; none is made for it."""
+        return [name if type(name) is str else str(name[1]) for _, name, *_ in self._stored]
+
+
+def rule_names(rules: Sequence[o.Rule]) -> list[str]:
+    """The names of rules, in their order."""
+    return rules.names() if isinstance(rules, LazyRules) else [str(rule.name) for rule in rules]
+
+
 # --- writing --------------------------------------------------------------------------------------------------------
 
 
 class PolicyWriter:
     def __init__(self) -> None:
         self.excerpts: dict[str, int] = {}
+        self.conditions: list[str] = []  # of each rule, as JSON
 
     def value(self, x: Value) -> Stored:
         if x is None or type(x) in (bool, int, float, str):
@@ -90,6 +117,8 @@ class PolicyWriter:
         name = type(x).__name__
         if type(x) in s.FIELDS:  # their places, two numbers, stand at the end
             return [name, *(self.value(getattr(x, f)) for f in s.FIELDS[type(x)] if f != "at"), *x.at]
+        if type(x) is o.Rule:
+            return self._rule(x)
         if CLASSES.get(name) is type(x):
             return [name, *(self.value(getattr(x, f)) for f in _FIELDS[name])]
         if isinstance(x, (tuple, LazyTuple)):
@@ -109,6 +138,13 @@ class PolicyWriter:
         if isinstance(x, _TEMPORAL):
             return ["v", v.literal(x)]
         raise TypeError(f"a {type(x)} is not kept")
+
+    def _rule(self, rule: o.Rule) -> Stored:
+        """A rule, with the number of its conditions in place of them."""
+        own = [self.value(condition) for condition in rule.conditions]
+        self.conditions.append(json.dumps(own, ensure_ascii=False, separators=(",", ":")))
+        name, _, *rest = (getattr(rule, f) for f in _FIELDS["Rule"])
+        return ["Rule", self.value(name), len(self.conditions) - 1, *map(self.value, rest)]
 
     def origin(self, x: Value) -> Stored:
         if isinstance(x, Scalar):
@@ -144,7 +180,7 @@ def write_policy(policy: Policy) -> Json:
         "pools": w.value(dict(plan.pools)),
         "parts": w.value({name: dict(section) if isinstance(section, Mapping) else section for name, section in plan.parts.items()}),
         "lists": w.value(dict(plan.lists)), "dated": w.value(dict(plan.dated_lists)),
-        "trees": trees, "excerpts": list(w.excerpts),
+        "trees": trees, "excerpts": list(w.excerpts), "conditions": w.conditions,
     }  # fmt: skip
 
 
@@ -236,11 +272,11 @@ class PolicyReader:
     def _choose(self, x: list[Stored]) -> o.Choose:
         *head, rules, default, priority = x[1:]
         entity, name, stage, hit = map(self.value, head)
-        return o.Choose(entity, name, stage, hit, LazyTuple(rules[1:], self.value), self.value(default), self.value(priority))
+        return o.Choose(entity, name, stage, hit, LazyRules(rules[1:], self.value), self.value(default), self.value(priority))
 
     def _rule(self, x: list[Stored]) -> o.Rule:
         name, conditions, *rest = x[1:]
-        return o.Rule(self.value(name), LazyTuple(conditions[1:], self.value), *map(self.value, rest))
+        return o.Rule(self.value(name), LazyTuple(self.stored["conditions"][conditions], self.value), *map(self.value, rest))
 
     def origin(self, x: list[Stored]) -> Origin:
         if x[0] == "S":

@@ -20,6 +20,7 @@ from roe.grammar import values as v
 from roe.ledger.moment import At
 from roe.plan.outcome import ACTIONS
 from roe.plan.parts import Crm
+from roe.policy.store import rule_names
 from roe.run.allocations import ALLOCATION_COLUMNS
 from roe.run.arrow import same
 from roe.run.result import CALM, Batch, Portion
@@ -61,7 +62,7 @@ class DecidedColumns:
 
     @cached_property
     def rule_names(self) -> list[str]:
-        return [str(r.name) for r in self.of.rules]
+        return rule_names(self.of.rules)
 
     def same(self, text: str) -> pa.Array:
         """A text that all lines have."""

@@ -17,7 +17,7 @@ from roe.policy.model import DataSource, Policy
 
 LARGE = 2 << 20  # bytes of data, from which on a record is taken out of it, and the ledger keeps no traces
 UNPACKED = 4  # times as long is the text in a packed file, at least
-QUICK = 1 << 18  # bytes of data: below, starting NumPy and Arrow takes longer than deciding the rows
+QUICK = 1 << 17  # bytes of data: below, starting NumPy and Arrow takes longer than deciding the rows
 
 
 class Source:

@@ -19,6 +19,7 @@ from roe.grammar import values as v
 from roe.grammar.clock import Clock
 from roe.policy.model import Policy
 from roe.policy.reads import followed
+from roe.policy.store import rule_names
 from roe.run import lists
 from roe.run.result import Batch, Portion
 
@@ -241,7 +242,7 @@ class Summary:
             total: Counter[str] = Counter()
             for counts in self.parts:
                 total.update(counts["rules"].get(key, {}))
-            names = [*(str(r.name) for r in step.rules), "(no rule)", "exception"]
+            names = [*rule_names(step.rules), "(no rule)", "exception"]
             rules[key] = dict(sorted(((name, total[name]) for name in names if total[name]), key=lambda item: -item[1]))
         return rules
 
