@@ -47,17 +47,26 @@ settings.register_profile(
 settings.load_profile("roe")
 
 
-# A run and a service freeze what they keep, and thaw all that is frozen. Here that would be the modules of all tests, and each collection
-# that a run asks for would go through them: a third of the time of tests with many runs. A command in a process of its own does it as always.
-freeze = gc.freeze
-vars(gc).update(freeze=lambda: None, unfreeze=lambda: None)
+# When a run ends, it thaws all that is frozen. Here that would be the modules of all tests, too, and the collections that the next run asks
+# for would go through them: a third of the time of tests with many runs. So all is thawed once in a while. A process of its own always does it.
+SELDOM, asked, unfreeze = 50, itertools.count(1), gc.unfreeze
+
+
+def thaw() -> None:
+    if next(asked) % SELDOM == 0:
+        unfreeze()
+        gc.collect()
+        gc.freeze()
+
+
+vars(gc)["unfreeze"] = thaw
 
 
 @pytest.fixture(scope="module", autouse=True)
 def collected() -> None:
     """What all modules and libraries have made stays as long as the tests: no collection of a test goes through it."""
     gc.collect()
-    freeze()
+    gc.freeze()
 
 
 @pytest.fixture(scope="session")

@@ -183,3 +183,27 @@ def test_claims_on_records_that_are_not_decided_are_named(tmp_path: Path) -> Non
 
     text = LEADS.replace("for: lead, role: sdr", "role: sdr").replace("lead.claim", "lead.account.claim")
     assert share(roe.load(policy_text(tmp_path, text))) == "claims are not about lead records"
+
+
+@pytest.mark.parametrize("claimed", tries(("A03", "A17"), ("A03", "A13", "A17"), tuple(f"A{n:02}" for n in range(20))))
+def test_companies_stay_together_whichever_task_has_a_claim(claimed: str, tmp_path: Path) -> None:
+    """Of a task without claims the waiting records ask for their companies at tasks with some, and the other way round."""
+    text = """roe: 1
+name: together
+roles: [ae]
+pools: {desk: {members: [ann, bob], together: account.name}}
+claims: {role: ae, lasts: 20 days}
+engagement: {account: {ae: [{name: claimed, when: 'account.claim.rep.id = "cy"', then: keep}, {name: owned, when: account.owner.ae != null, then: keep}, {name: free, then: {route: desk}}]}}
+"""
+    evaluator, data = roe.compile(roe.load(policy_text(tmp_path / "policy", text))), tmp_path / "data"
+    data.mkdir()
+    owners = {number: ("bob", "bob", "ann")[number % 3] for number in range(10)}  # of the first record of each company
+    rows = [{"id": f"A{n:02}", "name": f"Company {n % 10}", "owner": owners.get(n, "")} for n in range(20)]
+    write_csv(data / "accounts.csv", list(rows[0]), rows)
+    write_csv(
+        data / "claims.csv", ["id", "account", "rep", "at"], [{"id": "K1", "account": claimed, "rep": "bob", "at": "2026-01-30T09:00:00"}]
+    )
+    write_csv(data / "reps.csv", ["id"], [{"id": x} for x in ("ann", "bob", "cy")])
+    found = assert_alike({**ROWS, **COLUMNS, **TASKS}, evaluator, data, "2026-02-01", tmp_path, remembers=False)
+    assert {x["record"]: x["owner"] for x in allocations(found)} == {row["id"]: owners[n % 10] for n, row in enumerate(rows)}
+    assert all(some.together == "" for some in TASKS.values())

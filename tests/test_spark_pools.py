@@ -86,7 +86,9 @@ def in_tasks(evaluator: Any, tables: Any, as_of: str, number: int, decide: Any =
         return {**others, ENTITY: Raw(own, len(rows), leads.lines[rows], leads.origin, habits), **gave}
 
     found = [
-        (i, of, rows) for i in range(number) for of, rows in waiting(evaluator, as_of, task(i), {}, entity=ENTITY, columns=columns).items()
+        (i, of, rows)
+        for i in range(number)
+        for of, rows in waiting(evaluator, as_of, task(i), {}, entity=ENTITY, columns=columns, is_first=True).items()
     ]
     parcels = [batch for i, of, rows in found for batch in packed(of, rows, np.full(len(rows), i)).to_batches()]
     give = partial(hand_out, entity=ENTITY, files=None)

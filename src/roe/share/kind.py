@@ -199,7 +199,9 @@ class OfKind:
             state = state_of(entity, rows_of(state, entity), common.state())  # its records alone
         columns = columns_for_pools(policy, how, _header(shared), remembers)
         matched = next((name for name in how.handed_out_by or () if isinstance(policy.plan.steps.get((entity, name)), Relate)), "")
-        look: Look[dict[str, pa.Table]] = partial(waiting, entity=entity, columns=columns, read=read, matched=matched)
+        look: Look[dict[str, pa.Table]] = partial(
+            waiting, entity=entity, columns=columns, is_first=not self.work.state, read=read, matched=matched
+        )
         found = self.parcels.at_buckets(self.buckets.number).each(of_waiting(look, common, self.kind), PARCEL)
         if carrier.in_order:
             found = found.kept()

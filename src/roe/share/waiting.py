@@ -119,12 +119,14 @@ def waiting(
     *,
     entity: str,
     columns: list[str],
+    is_first: bool,
     read: Mapping[str, list[str]] = MappingProxyType({}),
     matched: str = "",
 ) -> dict[str, pa.Table]:
     """Of a task's records those that wait, with some columns as they are in the data and what each waits for in each role (`WAITING`); of the
     others those that pools may ask about (`BESIDE`); the open records of each rep (`OPEN`), if caps count them; those of the ledger that
-    are gone (`GONE`), whom nobody follows; and of guests of other entities the columns that are `read` (`READ`).
+    are gone (`GONE`), whom nobody follows; and of guests of other entities the columns that are `read` (`READ`). No earlier run is remembered if it
+    `is_first`, whatever a task is told besides.
     """
     run = _RulesAlone(Bound(evaluator, ColumnWorld(evaluator.compiled, tables, evaluator.clock(as_of)), state), entity)
     table, pools = run.world.tables[entity], run.pools()
@@ -136,8 +138,8 @@ def waiting(
             code[rows] = known[id(outcome)]
         more[WAITS + part.role] = code
         waits |= code >= 0
-    beside = _beside(table, state, is_asked=bool(state) or any(pool.together is not None for pool in pools)) & ~waits
-    beside_too = {**({} if state else _companies(table, pools)), **_of_earlier(run, table), **_matched(table, matched)}
+    beside = _beside(table, state, is_asked=not is_first or any(pool.together is not None for pool in pools)) & ~waits
+    beside_too = {**(_companies(table, pools) if is_first else {}), **_of_earlier(run, table), **_matched(table, matched)}
     found = {
         WAITING: _some(waits, table, tables[entity], columns, {**more, **beside_too}),
         BESIDE: _some(beside, table, tables[entity], columns, beside_too),
