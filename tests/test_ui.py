@@ -16,6 +16,7 @@ import pytest
 
 pytest.importorskip("starlette")
 
+import roe
 from browsing import Browser, example_snapshot, said, snapshot_of, users
 from effort import tries
 from helpers import AS_OF, EXAMPLES, example, policy_text, tables
@@ -666,6 +667,41 @@ def test_columns_show_what_rows_show(name: str) -> None:
     rep = rows.reps()[0]["id"]
     path = f"/why-not/{o.entity}/{quote(o.id, safe='')}?role={o.role}&rep={rep}"
     assert rows.entities[0] == "lead" or one.text(path) == other.text(path)
+
+
+def test_large_data_is_replayed_with_what_the_ledger_knows(tmp_path: Path) -> None:
+    """The CRM has loaded nothing yet: without the ledger the decision would be another one, and no change could be named."""
+    pytest.importorskip("pyarrow")
+    from roe.columns.world import ColumnWorld
+    from roe.web.app.columns import ColumnSnapshot
+
+    rules = """roe: 1
+name: large
+roles: [ae]
+engagement:
+  account:
+    ae:
+      - {name: held, when: account.owner.ae != null, then: keep}
+      - {name: german, when: 'account.country = "DE"', then: {assign: ann}}
+      - {name: rest, then: {assign: bob}}
+"""
+    evaluator = roe.compile(roe.load(policy_text(tmp_path, rules)))
+
+    def data() -> dict[str, list[dict[str, str]]]:
+        return {
+            "account": [
+                {"id": "A1", "name": "Acme", "country": "DE", "owner": ""},
+                {"id": "A2", "name": "Bolt", "country": "US", "owner": ""},
+            ],
+            "rep": [{"id": "ann", "name": "Ann"}, {"id": "bob", "name": "Bob"}, {"id": "cy", "name": "Cy"}],
+        }
+
+    state = evaluator.run(data(), as_of="2026-02-01").state()
+    run = evaluator.run(data(), as_of="2026-02-02", state=state)
+    columns = ColumnSnapshot(Bound(evaluator, ColumnWorld(evaluator.compiled, data(), evaluator.clock("2026-02-02")), state))
+    for snapshot in (RowSnapshot(run), columns):
+        said = Browser(snapshot).text("/why-not/account/A1?role=ae&rep=cy")
+        assert "This would give it to Cy" in said and "by rule held" in said, said
 
 
 # --- the ledger -------------------------------------------------------------------------------------------------------------------

@@ -96,20 +96,24 @@ class RunEvidence:
     def roles(self, entity: str) -> list[str]:
         return [role for e, role in self.policy.plan.engagement if e == entity]
 
+    def bound(self, entity: str, record: str) -> Bound:
+        """The records around one, with what the ledger knew of them and the owners that the run gave to what is decided earlier."""
+        around = Around(self, self.evaluator.compiled, self.evaluator.clock(self.as_of), float("inf"))
+        around.want(entity, [record])
+        around.complete()
+        bound = Bound(self.evaluator, self.world(around.rows), kept_memory(self.folder, around.rows))
+        self._settle(bound.world, entity)
+        return bound
+
     def decision(self, entity: str, record: str, role: str) -> Decision:
         """The run's decision on a record, with its trace. KeyError if it was not decided."""
         from roe.columns.turn_files import TURNS
         from roe.columns.turn_reading import read_turns
 
-        around = Around(self, self.evaluator.compiled, self.evaluator.clock(self.as_of), float("inf"))
-        around.want(entity, [record])
-        around.complete()
-        world = self.world(around.rows)
-        bound = Bound(self.evaluator, world, kept_memory(self.folder, around.rows))
-        self._settle(world, entity)
+        bound = self.bound(entity, record)
         if any((self.out / name).is_file() for name in (TURNS, "turns.jsonl")):
             bound.turns = read_turns(self.out, f"{entity}|{record}|{role}")
-        row = world.find(entity, record)
+        row = bound.world.find(entity, record)
         if row is None or row["id"] != record:
             raise KeyError(record)
         return bound.decide_alone(row, role)

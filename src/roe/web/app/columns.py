@@ -142,10 +142,8 @@ class ColumnSnapshot(Snapshot):
         return RunEvidence(folder)
 
     def replayable(self, entity: str, record: str) -> Bound:
-        """The records around one, as rows."""
-        evidence = self._evidence
-        d = evidence.decision(entity, record, evidence.roles(entity)[0])
-        return Bound(evidence.evaluator, d.row.world, {})
+        """The records around one, as rows, with what the ledger knows of them."""
+        return self._evidence.bound(entity, record)
 
 
 def _outcomes(run: ColumnRun, batch: Batch) -> Iterator[RecordOutcome]:
