@@ -122,5 +122,5 @@ engagement: {{account: {{ae: [{{name: rest, then: {{assign: bob}}}}]}}}}
     assert [record for record, owner in found.items() if owner == "ann"] == [x for x in [MEANT[text]] if x]
     with (tmp_path / "3 tasks" / "out" / "credits.csv").open(encoding="utf-8") as file:
         assert {x["record"] for x in csv.DictReader(file) if "disputes it" in x["reason"]} == {x for x in [MEANT[text]] if x}
-    several = "an exception or a dispute names account records by what several of them are called"
+    several = "an exception or a dispute gives a name that several account records have"
     assert together == (several if text in ("acme", "dune", "echo.com") else "")

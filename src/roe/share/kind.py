@@ -312,14 +312,15 @@ class Keys:
     ) -> None:
         self.carrier, self.cut, self.entity = work.carrier, cut, entity
         self.are_ascending, self.sample = self._sampled(work.number or 0) if work.carrier.in_order else (False, [])
-        self.have_links = any(table.links or table.back for table in cut.shared.values()) or (names is not None and len(names.pairs) > 0)
+        shared_names = names if names is not None and len(names.pairs) else None
+        self.have_links = shared_names is not None or any(table.links or table.back for table in cut.shared.values())
         self.are_own, self.lost, self.at_several = True, set[str](), set[str]()
         self.asks: Frame | None = None
         if not self.are_ascending or set(cut.shared) != {entity} or self.have_links or asking is not None:
             buckets = self.buckets(number if self.have_links or asking is not None else max(1, cut.rows // KEYS_A_TASK))
             self.frame = parcels_in(self.carrier, cut, buckets, None)
-            if names is not None and len(names.pairs):
-                self.frame = self.frame.joined(self.carrier.parcels(names.links(buckets)))
+            if shared_names is not None:
+                self.frame = self.frame.joined(self.carrier.parcels(shared_names.links(buckets)))
             if self.have_links or asking is not None:
                 self.frame = self.frame.kept()
             self.asks = asking(buckets) if asking is not None else None

@@ -17,7 +17,7 @@ from roe.crm.ids import fold
 from roe.data.coerce import PERSON
 from roe.policy.model import Policy
 from roe.share.carrier import Carrier, Task
-from roe.share.parcels import KEY, LINK, MOST, NAMED, PARCEL, TO, Buckets, Named, flat, key_of, packed, table_of
+from roe.share.parcels import KEY, LINK, MOST, NAMED, TO, Buckets, Named, flat, key_of, packed, table_of
 from roe.share.tables import Cut
 from roe.share.tasks import Batches, Piece, Shared, pieces_of
 
@@ -37,7 +37,7 @@ class Names:
 
     def links(self, buckets: Buckets) -> pa.Table:
         """Parcels of links, as rows of references give them."""
-        return packed(LINK, self.pairs, buckets.of(flat(self.pairs[KEY])), MOST) if len(self.pairs) else PARCEL.empty_table()
+        return packed(LINK, self.pairs, buckets.of(flat(self.pairs[KEY])), MOST)
 
 
 def names_of(policy: Policy, entity: str, lost: set[str], cut: Cut, carrier: Carrier) -> Names | str | None:
@@ -51,10 +51,12 @@ def names_of(policy: Policy, entity: str, lost: set[str], cut: Cut, carrier: Car
     most = max(meant.values(), key=len, default=[])
     if len(most) > MOST_OF_A_NAME:
         return f"more than {MOST_OF_A_NAME} {entity} records have the same name, and others refer to it"
-    pairs = {pair for ids in meant.values() for pair in permutations(ids, 2)}
-    columns = {KEY: [a for a, _ in sorted(pairs)], TO: [b for _, b in sorted(pairs)]}
+    if not meant:
+        return None
+    pairs = sorted({pair for ids in meant.values() for pair in permutations(ids, 2)})
+    columns = [pa.array([pair[end] for pair in pairs], pa.string()) for end in (0, 1)]
     named = Named(pa.array(meant, pa.string()), pa.array([ids[0] for ids in meant.values()], pa.string()))
-    return Names(named, pa.table(columns, pa.schema([(KEY, pa.string()), (TO, pa.string())]))) if meant else None
+    return Names(named, pa.table(columns, [KEY, TO]))
 
 
 def meant_by_several(policy: Policy, cut: Cut, carrier: Carrier) -> str:
@@ -70,7 +72,7 @@ def meant_by_several(policy: Policy, cut: Cut, carrier: Carrier) -> str:
         texts = {str(row.record) for row in policy.plan.exceptions if row.entity == entity} | {*(disputed if entity in credited else ())}
         found = records_named(policy, entity, texts, cut, carrier) if texts else {}
         if any(len(found.get(text.lower(), set()) | found.get(fold(text).lower(), set())) > 1 for text in texts):
-            return f"an exception or a dispute names {entity} records by what several of them are called"
+            return f"an exception or a dispute gives a name that several {entity} records have"
     return ""
 
 
